@@ -1,0 +1,33 @@
+//! Python's packaging formats, as an index and a verifying client need them.
+//!
+//! Bytes and strings go in, values come out that need no second look. Nothing here opens a file,
+//! reads a clock or talks to anybody; an archive comes as something that reads and seeks.
+//!
+//! ```text
+//!  "Zope.Interface" ────────────▶ ProjectName            one spelling for every comparison
+//!  "zope.interface-5.4.0.tar.gz"▶ DistributionFilename   project, version, tags
+//!  METADATA, PKG-INFO ──────────▶ CoreMetadata           what the distribution says of itself
+//!  a wheel, an sdist ── inspect ▶ Inspected              its metadata, and the assurance that
+//!                                                        every unpacker will see the same files
+//!  index.json ── parse ─────────▶ ProjectPage ──▶ to_json (hashed and signed), to_html
+//!  Accept: … ── negotiate ──────▶ Format
+//! ```
+//!
+//! Whatever is read can be hostile. Limits are named constants, and no input makes a parser
+//! panic, take memory out of proportion to the limit, or run longer than the limit allows.
+
+mod filename;
+mod metadata;
+mod name;
+pub mod simple;
+
+pub use pep440_rs::{Version, VersionSpecifiers};
+
+pub use self::filename::{
+    DistributionFilename, FilenameError, MAX_FILENAME_LEN, SdistFilename, SdistFormat,
+    WheelFilename, WheelTag,
+};
+pub use self::metadata::{
+    CoreMetadata, MAX_HEADERS, MAX_METADATA_LEN, MetadataError, MetadataVersion, RuleError,
+};
+pub use self::name::{MAX_NAME_LEN, NameError, ProjectName};

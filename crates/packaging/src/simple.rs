@@ -1,0 +1,49 @@
+//! The simple repository API (PEP 503, 592, 629, 658, 691, 700, 714, 740, 792): version 1.4.
+//!
+//! [`ProjectPage`] is the model. [`ProjectPage::to_json`] is the form that is hashed and signed,
+//! so it is a function of the model alone, byte for byte; [`ProjectPage::to_html`] is a rendering
+//! of it for readers of HTML.
+
+mod file;
+mod hashes;
+mod html;
+mod json;
+mod list;
+mod negotiate;
+mod page;
+mod status;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+pub use self::file::{FileError, Marks, PageFile, Signed, Yanked};
+pub use self::hashes::{HashError, Hashes, Sha256Hex};
+pub use self::json::{JsonError, MAX_JSON_DEPTH};
+pub use self::list::{ListError, ListedProject, MAX_LIST_LEN, ProjectList};
+pub use self::negotiate::{Format, MAX_ACCEPT_LEN, negotiate};
+pub use self::page::{MAX_PAGE_FILES, MAX_PAGE_LEN, PageError, ProjectPage, UnrecognisedFile};
+pub use self::status::{ProjectStatus, Status};
+use crate::ProjectName;
+
+/// The version of the simple API that is written (PEP 792).
+pub const API_VERSION: &str = "1.4";
+
+/// Members of an object that are not known here. They survive from parsing to rendering.
+pub type Extra = std::collections::BTreeMap<String, serde_json::Value>;
+
+/// Everything but the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The URL of a file relative to its project's page: `../../packages/<project>/<filename>`, with
+/// the file name percent-encoded.
+///
+/// Being relative, it stays right when the tree is mirrored.
+pub fn file_url(project: &ProjectName, filename: &str) -> String {
+    format!(
+        "../../packages/{project}/{}",
+        utf8_percent_encode(filename, SEGMENT)
+    )
+}
