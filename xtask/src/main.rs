@@ -10,6 +10,7 @@
     reason = "a command line tool talks to the person who started it"
 )]
 
+mod bench;
 mod checks;
 mod debian;
 mod test;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Chore {
     /// Run all tests: those of the crates, and those that drive real pip, uv and twine
     Test(test::Args),
+    /// Measure speed against a floor or a peer in the same run; ends with a line of JSON
+    Bench(bench::Args),
     /// Check that the sources are formatted
     Fmt,
     /// Run clippy over everything; a warning is an error
@@ -61,6 +64,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match arguments.chore {
         Chore::Test(args) => test::run(&workspace, &args),
+        Chore::Bench(args) => bench::run(&workspace, &args),
         Chore::Fmt => checks::fmt(&workspace),
         Chore::Lint => checks::lint(&workspace),
         Chore::Docs => checks::docs(&workspace),
