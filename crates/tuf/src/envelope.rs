@@ -1,0 +1,109 @@
+//! The file around signed metadata: signatures beside the signed part.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::key::KeyId;
+use crate::model::fields::{self, Fields, ModelError};
+use crate::{Sha256, canonical};
+
+/// A signature, and the key that is said to have made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The id of the key.
+    pub keyid: KeyId,
+    /// The signature as the scheme of the key defines it.
+    pub sig: Vec<u8>,
+}
+
+/// The bytes are not a metadata file.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Not JSON as we accept it.
+    #[error("the file is not strict json")]
+    Json(#[from] canonical::ParseError),
+    /// Not an object with `signatures` and `signed`.
+    #[error("the file is not signed metadata")]
+    Form(#[from] ModelError),
+    /// Two signatures for one key: the file is refused (TUF §4.2).
+    #[error("the file holds two signatures by the key {keyid}")]
+    DuplicateSignature {
+        /// The key's id.
+        keyid: KeyId,
+    },
+}
+
+/// A metadata file, opened but not yet trusted.
+pub(crate) struct Envelope {
+    /// By key; `None` for a signature that is not hexadecimal: it counts for nothing, and
+    /// does not spoil the others.
+    pub(crate) signatures: BTreeMap<KeyId, Option<Vec<u8>>>,
+    /// The bytes that the signatures are over.
+    pub(crate) canonical: Vec<u8>,
+    /// The same as a value.
+    pub(crate) signed: Value,
+}
+
+impl Envelope {
+    pub(crate) fn open(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        let mut file = Fields::of(canonical::parse(bytes)?, "file")?;
+        let mut signatures = BTreeMap::new();
+        for entry in file.array("signatures")? {
+            let mut entry = Fields::of(entry, "signatures")?;
+            let keyid = KeyId::from(entry.string("keyid")?);
+            let sig = hex::decode(fields::string(entry.take("sig")?, "sig")?).ok();
+            if signatures.insert(keyid.clone(), sig).is_some() {
+                return Err(EnvelopeError::DuplicateSignature { keyid });
+            }
+        }
+        let signed = file.take("signed")?;
+        let canonical = canonical::encode(&signed);
+        Ok(Envelope {
+            signatures,
+            canonical,
+            signed,
+        })
+    }
+}
+
+/// The metadata file of a signed part: `{"signatures":[…],"signed":…}`, with the canonical
+/// bytes that were signed standing in it verbatim.
+///
+/// Only control characters in strings are escaped, because JSON does not allow them as
+/// such; they have the same canonical form again when the file is read.
+pub fn assemble(signed_canonical: &[u8], signatures: &[Signature]) -> Vec<u8> {
+    let mut file = Vec::with_capacity(signed_canonical.len() + 256 * signatures.len() + 64);
+    file.extend_from_slice(br#"{"signatures":["#);
+    for (i, signature) in signatures.iter().enumerate() {
+        if i > 0 {
+            file.push(b',');
+        }
+        let entry = serde_json::json!({
+            "keyid": signature.keyid.as_str(),
+            "sig": hex::encode(&signature.sig),
+        });
+        file.extend_from_slice(&canonical::encode(&entry));
+    }
+    file.extend_from_slice(br#"],"signed":"#);
+    for &byte in signed_canonical {
+        match byte {
+            // Canonical JSON has no white space: a control character is always in a string.
+            0x00..0x20 => file.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => file.push(byte),
+        }
+    }
+    file.push(b'}');
+    file
+}
+
+/// The fingerprint by which a root is pinned: the SHA-256 of its canonical signed part.
+/// Signatures can be added to a root without changing it.
+///
+/// # Errors
+///
+/// When the bytes are not a metadata file. Nothing else is checked: the fingerprint of a
+/// file says what it is, not that it is good.
+pub fn root_fingerprint(bytes: &[u8]) -> Result<Sha256, EnvelopeError> {
+    Ok(Sha256::of(&Envelope::open(bytes)?.canonical))
+}

@@ -1,0 +1,65 @@
+//! The Update Framework, version 1.0.34 of its specification, without any IO.
+//!
+//! A client of a TUF repository may take its files from anywhere, because it believes only
+//! what the right keys have signed, and only while it is fresh. This crate is the part that
+//! decides: bytes go in, and either something [`Verified`] comes out or a reason why not.
+//! It opens no file, reads no clock and draws no random number; a driver around it does.
+//!
+//! ```text
+//!            root of trust, cache                     path of a target
+//!                    │                                       │
+//!                    ▼                                       ▼
+//!  driver ◀─need── Refresh ──finish──▶ TrustedSet ──────▶ Lookup ──finish──▶ Verified<Target>
+//!    │               ▲ │                                  ▲ │ ▲                   │
+//!    └────supply─────┘ └─effects─▶ cache ◀──────effects───┼─┘ │                   ▼
+//!    └────────────────────supply──────────────────────────┘   └─restore─ cache  content
+//!
+//!  each file:  bytes ─▶ canonical::parse ─▶ signatures ─▶ model ─▶ Verified<role>     (verify)
+//! ```
+//!
+//! * [`Refresh`] brings the top-level roles up to date (§5.3–5.6) and yields a [`TrustedSet`].
+//! * [`Lookup`] searches the delegations for one target (§5.6.7), fetching only the roles
+//!   on the way; bins by hash prefix and by TAP 15 cost one role each.
+//! * [`Target`] checks the content itself (§5.7).
+//! * [`Root`], [`TimestampMetadata`], [`Snapshot`] and [`Targets`] are what a repository
+//!   fills in, signs as [`Role::to_canonical`] and writes with [`assemble`].
+//!
+//! Invariants: a [`Verified`] is made only in one module, beside the check. An error leaves
+//! the cache usable. Received bytes are kept as received. Unknown fields are signed, hashed
+//! and kept like any other.
+
+pub mod canonical;
+pub mod limits;
+
+mod clock;
+mod envelope;
+mod fresh;
+mod hashes;
+mod key;
+mod lookup;
+mod model;
+mod name;
+mod refresh;
+mod sha256;
+mod target;
+mod trusted;
+mod verify;
+
+pub use clock::Clock;
+pub use envelope::{EnvelopeError, Signature, assemble, root_fingerprint};
+pub use fresh::{CacheName, Effect, Fetch, RoleError};
+pub use hashes::{HashError, Hashes};
+pub use key::{BadSignature, Key, KeyId};
+pub use limits::Limits;
+pub use lookup::{Found, Lookup, LookupError, RoleFetch};
+pub use model::{
+    DelegatedRole, DelegatedRoles, Delegations, Extra, MetaFile, ModelError,
+    ParseSuccinctRolesError, PathPattern, PathSet, Role, RoleKeys, Root, RootRoles, SPEC_VERSION,
+    Snapshot, SuccinctRoles, TargetInfo, Targets, TimestampMetadata,
+};
+pub use name::{ParseRoleNameError, ParseTargetPathError, RoleName, TargetPath};
+pub use refresh::{Cached, Refresh, RefreshError};
+pub use sha256::{ParseSha256Error, Sha256, Sha256Hasher};
+pub use target::{Target, TargetError, TargetHasher};
+pub use trusted::TrustedSet;
+pub use verify::{Verified, VerifyError, verify, verify_next_root, verify_trusted_root};

@@ -1,0 +1,311 @@
+//! The search for one target through the delegations (TUF §5.6.7).
+//!
+//! Pre-order and lazy: a role is fetched only when the search comes to it. Three rules
+//! keep it honest. A role counts with the keys of the delegator that the search came
+//! through. A delegation that matches and is terminating ends the *whole* search behind its
+//! own subtree, on every level. And a role that is delegated to but not listed in the
+//! snapshot, or whose file is not acceptable, ends the search with an error: it is never
+//! taken for "not here", because that would let someone hide it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::fresh::{CacheName, Effect, Expected, Fetch, RoleError, check_expiry, max_len};
+use crate::model::{RoleKeys, Targets};
+use crate::name::{RoleName, TargetPath};
+use crate::target::Target;
+use crate::trusted::{TrustedSet, file_name};
+use crate::verify::Verified;
+
+/// A delegated role that the search needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleFetch {
+    /// Who delegates; together with `role` the name in the cache.
+    pub delegator: RoleName,
+    /// To whom.
+    pub role: RoleName,
+    /// The version that the snapshot lists.
+    pub version: u64,
+    /// The file to fetch, unless the cache has that version.
+    pub fetch: Fetch,
+}
+
+impl RoleFetch {
+    /// What the file is kept as.
+    pub fn cache_name(&self) -> CacheName {
+        CacheName::Delegated {
+            delegator: self.delegator.clone(),
+            role: self.role.clone(),
+        }
+    }
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// The file, as the first role in the search order that lists it describes it.
+    Target(Verified<Target>),
+    /// No role that is trusted with the path lists it.
+    Absent {
+        /// The roles that were asked, in order.
+        asked: Vec<RoleName>,
+    },
+}
+
+/// Why a search ended without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// The file of a role was not accepted.
+    #[error("{role}, to which {delegator} delegates, is refused")]
+    Refused {
+        /// Whose keys it was checked with.
+        delegator: RoleName,
+        /// Whose file it is.
+        role: RoleName,
+        /// Why.
+        #[source]
+        reason: RoleError,
+    },
+    /// The snapshot does not list a role that is delegated to.
+    #[error("{delegator} delegates to {role}, which the snapshot does not list")]
+    NotInSnapshot {
+        /// Who delegates.
+        delegator: RoleName,
+        /// To whom.
+        role: RoleName,
+    },
+    /// More roles would have to be asked than one search asks.
+    #[error("the search for {path} leads through more than {limit} delegated roles")]
+    TooManyDelegations {
+        /// What was searched for.
+        path: TargetPath,
+        /// How many roles one search asks.
+        limit: usize,
+    },
+    /// The caller asked for the result while a role was still needed, or supplied one that
+    /// was not.
+    #[error("the search was driven out of turn")]
+    OutOfTurn,
+}
+
+/// A search under way.
+#[derive(Debug)]
+pub struct Lookup {
+    set: TrustedSet,
+    path: TargetPath,
+    /// What is still to be visited; the next one last.
+    pending: Vec<Pending>,
+    /// What was visited, in order; `targets` first.
+    asked: Vec<RoleName>,
+    visited: HashSet<RoleName>,
+    state: State,
+}
+
+/// A delegation that matches the path.
+#[derive(Debug)]
+struct Pending {
+    role: RoleName,
+    role_keys: RoleKeys,
+    delegator: RoleName,
+    delegated_by: Arc<Verified<Targets>>,
+    /// From `targets` down to the delegator.
+    via: Vec<(RoleName, u64)>,
+}
+
+#[derive(Debug)]
+enum State {
+    Needs(Pending, RoleFetch),
+    Found(Verified<Target>),
+    Absent,
+    Failed(LookupError),
+}
+
+impl Lookup {
+    pub(crate) fn new(set: TrustedSet, path: TargetPath) -> Self {
+        let targets = set.shared_targets();
+        let mut lookup = Lookup {
+            set,
+            path,
+            pending: Vec::new(),
+            asked: Vec::new(),
+            visited: HashSet::new(),
+            state: State::Absent,
+        };
+        lookup.visit(RoleName::targets(), targets, Vec::new());
+        lookup
+    }
+
+    /// What is searched for.
+    pub fn path(&self) -> &TargetPath {
+        &self.path
+    }
+
+    /// The role that is needed next; `None` when the search is over.
+    pub fn need(&self) -> Option<&RoleFetch> {
+        match &self.state {
+            State::Needs(_, fetch) => Some(fetch),
+            _ => None,
+        }
+    }
+
+    /// Takes in the file that [`Lookup::need`] asks for and goes on. Gives back what is to
+    /// be done to the cache.
+    ///
+    /// # Errors
+    ///
+    /// When the file is not accepted. The search stays where it was and may be given
+    /// another copy of the same file, for example from another mirror; there is no going
+    /// on without it.
+    pub fn supply(&mut self, bytes: Vec<u8>) -> Result<Vec<Effect>, LookupError> {
+        let file = self.accept(&bytes)?;
+        Ok(vec![Effect::Persist { file, bytes }])
+    }
+
+    /// Offers what the cache holds for [`Lookup::need`]. It is verified like any other
+    /// file. Whether it was accepted; if not, the search stays where it was.
+    pub fn restore(&mut self, bytes: &[u8]) -> bool {
+        self.accept(bytes).is_ok()
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    ///
+    /// When a role is still needed, or the search came to a role that the snapshot does not
+    /// list, or to more roles than one search asks.
+    pub fn finish(self) -> Result<Found, LookupError> {
+        match self.state {
+            State::Found(target) => Ok(Found::Target(target)),
+            State::Absent => Ok(Found::Absent { asked: self.asked }),
+            State::Failed(error) => Err(error),
+            State::Needs(..) => Err(LookupError::OutOfTurn),
+        }
+    }
+
+    fn accept(&mut self, bytes: &[u8]) -> Result<CacheName, LookupError> {
+        let State::Needs(pending, fetch) = &self.state else {
+            return Err(LookupError::OutOfTurn);
+        };
+        let targets = self
+            .open(pending, bytes)
+            .map_err(|reason| LookupError::Refused {
+                delegator: pending.delegator.clone(),
+                role: pending.role.clone(),
+                reason,
+            })?;
+        let (file, targets) = (fetch.cache_name(), Arc::new(targets));
+        if let State::Needs(pending, _) = std::mem::replace(&mut self.state, State::Absent) {
+            self.set.remember(
+                pending.delegator,
+                pending.role.clone(),
+                Arc::clone(&targets),
+            );
+            self.visit(pending.role, targets, pending.via);
+        }
+        Ok(file)
+    }
+
+    /// The checks of a delegated role: as for the top-level targets, with the keys of its
+    /// delegator (TUF §5.6).
+    fn open(&self, pending: &Pending, bytes: &[u8]) -> Result<Verified<Targets>, RoleError> {
+        let (Some(meta), Some(delegations)) = (
+            self.set.snapshot().role(&pending.role),
+            &pending.delegated_by.delegations,
+        ) else {
+            unreachable!("a pending role is delegated to, and needed only if snapshot lists it");
+        };
+        let expected = Expected {
+            meta,
+            limit: self.set.limits().targets_length,
+            keys: &delegations.keys,
+            role_keys: &pending.role_keys,
+        };
+        let targets = expected.open(bytes)?;
+        check_expiry(&*targets, self.set.started_at())?;
+        Ok(targets)
+    }
+
+    /// Asks a verified role for the path, and goes on to those it delegates to.
+    fn visit(
+        &mut self,
+        role: RoleName,
+        targets: Arc<Verified<Targets>>,
+        via: Vec<(RoleName, u64)>,
+    ) {
+        self.asked.push(role.clone());
+        if let Some(target) = targets.target(&self.path, &role, &via) {
+            self.state = State::Found(target);
+            return;
+        }
+        self.descend(role, targets, via);
+        self.advance();
+    }
+
+    /// Puts the matching delegations of a role before everything else that is pending; a
+    /// terminating one replaces it.
+    fn descend(
+        &mut self,
+        role: RoleName,
+        targets: Arc<Verified<Targets>>,
+        mut via: Vec<(RoleName, u64)>,
+    ) {
+        let Some(delegations) = &targets.delegations else {
+            return;
+        };
+        via.push((role.clone(), targets.version));
+        let mut children = Vec::new();
+        for candidate in delegations.candidates(&self.path) {
+            children.push(Pending {
+                role: candidate.name,
+                role_keys: candidate.keys.clone(),
+                delegator: role.clone(),
+                delegated_by: Arc::clone(&targets),
+                via: via.clone(),
+            });
+            if candidate.terminating {
+                self.pending.clear();
+                break;
+            }
+        }
+        self.pending.extend(children.into_iter().rev());
+    }
+
+    /// Moves on to the next role: one that is known already, or one to be fetched.
+    fn advance(&mut self) {
+        while let Some(pending) = self.pending.pop() {
+            // Visited by name: a name has one file, and the path is the same. This also
+            // ends cycles.
+            if !self.visited.insert(pending.role.clone()) {
+                continue;
+            }
+            let limit = self.set.limits().delegations;
+            if self.visited.len() > limit {
+                let path = self.path.clone();
+                self.state = State::Failed(LookupError::TooManyDelegations { path, limit });
+                return;
+            }
+            let Some(meta) = self.set.snapshot().role(&pending.role) else {
+                let Pending {
+                    delegator, role, ..
+                } = pending;
+                self.state = State::Failed(LookupError::NotInSnapshot { delegator, role });
+                return;
+            };
+            if let Some(known) = self.set.delegated(&pending.delegator, &pending.role) {
+                return self.visit(pending.role, known, pending.via);
+            }
+            let fetch = RoleFetch {
+                delegator: pending.delegator.clone(),
+                role: pending.role.clone(),
+                version: meta.version,
+                fetch: Fetch {
+                    path: file_name(self.set.root(), &pending.role, meta.version),
+                    max_len: max_len(meta, self.set.limits().targets_length),
+                },
+            };
+            self.state = State::Needs(pending, fetch);
+            return;
+        }
+        self.state = State::Absent;
+    }
+}

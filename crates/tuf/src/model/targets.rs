@@ -1,0 +1,131 @@
+//! `targets` and the roles it delegates to: which files there are.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::Role;
+use super::delegations::Delegations;
+use super::fields::{self, Extra, Fields, Header, ModelError};
+use super::snapshot::{read_hashes, write_hashes};
+use crate::canonical;
+use crate::hashes::Hashes;
+use crate::name::TargetPath;
+
+/// The signed part of a targets role, top-level or delegated (TUF §4.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Targets {
+    /// The version of the specification it was written for.
+    pub spec_version: String,
+    /// The version, from 1.
+    pub version: u64,
+    /// From when on it is expired.
+    pub expires: Timestamp,
+    /// The files this role speaks for.
+    pub targets: BTreeMap<TargetPath, TargetInfo>,
+    /// The roles it trusts with parts of its paths.
+    pub delegations: Option<Delegations>,
+    /// Unknown fields.
+    pub extra: Extra,
+}
+
+/// What a targets role says of a file (TUF §4.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetInfo {
+    /// The length in bytes.
+    pub length: u64,
+    /// The hashes of the content.
+    pub hashes: Hashes,
+    /// What the publisher adds for clients, opaque here.
+    pub custom: Option<Value>,
+    /// Unknown fields.
+    pub extra: Extra,
+}
+
+impl TargetInfo {
+    /// A file of `length` bytes with one SHA-256.
+    pub fn new(length: u64, sha256: crate::Sha256) -> Self {
+        let hashes = Hashes::sha256_only(sha256);
+        TargetInfo {
+            length,
+            hashes,
+            custom: None,
+            extra: Extra::new(),
+        }
+    }
+
+    fn from_value(value: Value) -> Result<Self, ModelError> {
+        let mut fields = Fields::of(value, "targets")?;
+        Ok(TargetInfo {
+            length: fields.number("length")?,
+            hashes: read_hashes(fields.take("hashes")?)?,
+            custom: fields.take_optional("custom"),
+            extra: fields.rest(),
+        })
+    }
+
+    fn to_value(&self) -> Value {
+        let mut object = fields::object(&self.extra);
+        object.insert("length".to_owned(), self.length.into());
+        object.insert("hashes".to_owned(), write_hashes(&self.hashes));
+        if let Some(custom) = &self.custom {
+            object.insert("custom".to_owned(), custom.clone());
+        }
+        object.into()
+    }
+}
+
+impl Role for Targets {
+    const TYPE: &'static str = "targets";
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    fn to_canonical(&self) -> Vec<u8> {
+        let header = Header {
+            spec_version: self.spec_version.clone(),
+            version: self.version,
+            expires: self.expires,
+        };
+        let mut object = header.object(Self::TYPE, &self.extra);
+        let targets: Map<_, _> = self
+            .targets
+            .iter()
+            .map(|(path, info)| (path.as_str().to_owned(), info.to_value()))
+            .collect();
+        object.insert("targets".to_owned(), targets.into());
+        if let Some(delegations) = &self.delegations {
+            object.insert("delegations".to_owned(), delegations.to_value());
+        }
+        canonical::encode(&object.into())
+    }
+}
+
+impl super::sealed::FromSigned for Targets {
+    fn from_signed(signed: Value) -> Result<Self, ModelError> {
+        let (mut fields, header) = Fields::of_role(signed, Self::TYPE)?;
+        let listed = fields.object("targets")?.rest();
+        let targets: Result<_, ModelError> = listed
+            .into_iter()
+            .map(|(path, info)| Ok((path.parse()?, TargetInfo::from_value(info)?)))
+            .collect();
+        let delegations = fields
+            .take_optional("delegations")
+            .map(Delegations::from_value)
+            .transpose()?;
+        Ok(Targets {
+            spec_version: header.spec_version,
+            version: header.version,
+            expires: header.expires,
+            targets: targets?,
+            delegations,
+            extra: fields.rest(),
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! The result of a refresh: top-level roles that are verified, fresh and consistent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::limits::Limits;
+use crate::lookup::Lookup;
+use crate::model::{Root, Snapshot, Targets, TimestampMetadata};
+use crate::name::{RoleName, TargetPath};
+use crate::verify::Verified;
+
+/// What a client trusts from one refresh to the next. Cheap to clone; clones share what
+/// their lookups have verified.
+#[derive(Debug, Clone)]
+pub struct TrustedSet(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: Verified<Root>,
+    timestamp: Verified<TimestampMetadata>,
+    snapshot: Verified<Snapshot>,
+    targets: Arc<Verified<Targets>>,
+    started_at: Timestamp,
+    limits: Limits,
+    delegated: Mutex<Delegated>,
+}
+
+/// Delegated roles by (delegator, role). The delegator is part of the key because its keys
+/// are what the role was verified with: another delegator may name others.
+type Delegated = HashMap<(RoleName, RoleName), Arc<Verified<Targets>>>;
+
+impl TrustedSet {
+    pub(crate) fn new(
+        root: Verified<Root>,
+        timestamp: Verified<TimestampMetadata>,
+        snapshot: Verified<Snapshot>,
+        targets: Verified<Targets>,
+        started_at: Timestamp,
+        limits: Limits,
+    ) -> Self {
+        let delegated = Mutex::default();
+        let targets = Arc::new(targets);
+        TrustedSet(Arc::new(Inner {
+            root,
+            timestamp,
+            snapshot,
+            targets,
+            started_at,
+            limits,
+            delegated,
+        }))
+    }
+
+    /// The latest root.
+    pub fn root(&self) -> &Verified<Root> {
+        &self.0.root
+    }
+
+    /// The latest timestamp.
+    pub fn timestamp(&self) -> &Verified<TimestampMetadata> {
+        &self.0.timestamp
+    }
+
+    /// The snapshot that the timestamp names.
+    pub fn snapshot(&self) -> &Verified<Snapshot> {
+        &self.0.snapshot
+    }
+
+    /// The top-level targets that the snapshot names.
+    pub fn targets(&self) -> &Verified<Targets> {
+        &self.0.targets
+    }
+
+    /// The start of the refresh, which all expiry is measured against.
+    pub fn started_at(&self) -> Timestamp {
+        self.0.started_at
+    }
+
+    /// Begins the search for `path` (TUF §5.6.7).
+    pub fn lookup(&self, path: &TargetPath) -> Lookup {
+        Lookup::new(self.clone(), path.clone())
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    pub(crate) fn shared_targets(&self) -> Arc<Verified<Targets>> {
+        Arc::clone(&self.0.targets)
+    }
+
+    pub(crate) fn delegated(
+        &self,
+        delegator: &RoleName,
+        role: &RoleName,
+    ) -> Option<Arc<Verified<Targets>>> {
+        let delegated = self
+            .0
+            .delegated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        delegated.get(&(delegator.clone(), role.clone())).cloned()
+    }
+
+    pub(crate) fn remember(
+        &self,
+        delegator: RoleName,
+        role: RoleName,
+        targets: Arc<Verified<Targets>>,
+    ) {
+        let mut delegated = self
+            .0
+            .delegated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        delegated.insert((delegator, role), targets);
+    }
+}
+
+/// The name of a role's file: with its version, or without in a repository that has no
+/// consistent snapshots (TUF §6.1).
+pub(crate) fn file_name(root: &Root, role: &RoleName, version: u64) -> String {
+    if root.consistent_snapshot {
+        role.versioned_file_name(version)
+    } else {
+        role.file_name()
+    }
+}
