@@ -1,0 +1,278 @@
+//! The tree as a directory of a local file system.
+//!
+//! An object is written under a name of its own in `.incoming`, flushed, and then given its real
+//! name by an operation that fails if that name exists. All of it goes through directory
+//! descriptors and never follows a symbolic link below the root, so that nobody who can write
+//! into a part of the tree can redirect what is written into another.
+
+mod batch;
+mod error;
+mod folders;
+mod incoming;
+mod lock;
+mod placing;
+mod reading;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fd::OwnedFd;
+use rustix::fs::Mode;
+use tempfile::NamedTempFile;
+
+pub use self::error::{LockError, ObjectError, OpenError};
+pub use self::lock::WriterLock;
+pub use self::reading::OpenObject;
+
+use self::batch::Rule;
+use self::folders::DurableFolders;
+use self::incoming::Incoming;
+use crate::ObjectPath;
+
+/// Mode of every object: a web server that runs as another user can read it.
+const OBJECT_MODE: Mode = Mode::from_raw_mode(0o644);
+
+/// Mode of every directory in the tree.
+const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// A published tree in a directory of a local file system.
+///
+/// Clones share one tree. Blocking work is done on tokio's blocking threads; a call whose future
+/// is dropped may still be carried out to its end.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    tree: Arc<Tree>,
+}
+
+/// What all clones of a [`Directory`] share.
+#[derive(Debug)]
+struct Tree {
+    root: PathBuf,
+    root_fd: OwnedFd,
+    durable: DurableFolders,
+    incoming: Incoming,
+}
+
+/// How the creation of an object succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Creation {
+    /// It was not there and is now.
+    Created,
+    /// It was there already, with the same bytes.
+    AlreadySame,
+}
+
+impl Directory {
+    /// Opens the tree in `root`, which is created if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if `root` cannot be created, is not a directory or cannot be written to.
+    pub async fn open(root: &Path) -> Result<Directory, OpenError> {
+        let root = root.to_owned();
+        let stopped = root.clone();
+        let opened = on_blocking_thread(move || Tree::open(&root)).await;
+        let tree = opened.unwrap_or(Err(OpenError::Stopped { root: stopped }))?;
+        Ok(Directory {
+            tree: Arc::new(tree),
+        })
+    }
+
+    /// Takes the lock that allows replacing objects, for as long as the value lives.
+    ///
+    /// It is a lock of the operating system on the file `.lock` in the root: it ends with the
+    /// process at the latest, and whoever finds the file finds nothing to clean up.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`] if another process, or another part of this one, has it.
+    pub async fn lock(&self) -> Result<WriterLock, LockError> {
+        let tree = Arc::clone(&self.tree);
+        on_blocking_thread(move || WriterLock::take(&tree))
+            .await
+            .unwrap_or_else(|Stopped| {
+                Err(LockError::Stopped {
+                    root: self.tree.root.clone(),
+                })
+            })
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::Different`] if it is there with other bytes.
+    pub async fn create(&self, path: &ObjectPath, bytes: Bytes) -> Result<Creation, ObjectError> {
+        let object = [(path.clone(), bytes)];
+        let created = self
+            .blocking(move |tree| batch::write(tree, &object, Rule::Create))
+            .await?;
+        Ok(created.first().copied().unwrap_or(Creation::Created))
+    }
+
+    /// Creates many objects, and says how for each, in the order given.
+    ///
+    /// The contents of all of them are durable before the first gets its name. If this fails,
+    /// some may have been created and others not; doing it again with the same objects is right.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::Different`] if one is there with other bytes.
+    pub async fn create_all(
+        &self,
+        objects: Vec<(ObjectPath, Bytes)>,
+    ) -> Result<Vec<Creation>, ObjectError> {
+        self.blocking(move |tree| batch::write(tree, &objects, Rule::Create))
+            .await
+    }
+
+    /// Overwrites an object, or creates it. A reader sees the old bytes or the new ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::NotReplaceable`] if its [`Kind`](crate::Kind) may not be overwritten, and
+    /// [`ObjectError::LockLost`] if `lock` is not the one that protects this tree now.
+    pub async fn replace(
+        &self,
+        lock: &WriterLock,
+        path: &ObjectPath,
+        bytes: Bytes,
+    ) -> Result<(), ObjectError> {
+        self.replace_all(lock, vec![(path.clone(), bytes)]).await
+    }
+
+    /// Overwrites many objects, each as [`Directory::replace`] does, in no particular order.
+    pub async fn replace_all(
+        &self,
+        lock: &WriterLock,
+        objects: Vec<(ObjectPath, Bytes)>,
+    ) -> Result<(), ObjectError> {
+        if let Some((path, _)) = objects
+            .iter()
+            .find(|(path, _)| !path.kind().is_replaceable())
+        {
+            return Err(ObjectError::NotReplaceable { path: path.clone() });
+        }
+        // The lock is held until the blocking work is done, even if this future is dropped.
+        let lock = lock.share();
+        self.blocking(move |tree| {
+            lock.check(tree)?;
+            batch::write(tree, &objects, Rule::Replace).map(|_| ())
+        })
+        .await
+    }
+
+    /// Gives a file from [`Directory::incoming`] its place in the tree.
+    ///
+    /// The temporary name is gone afterwards, whatever the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::Different`] if the object is there with other bytes.
+    pub async fn place(
+        &self,
+        path: &ObjectPath,
+        file: NamedTempFile,
+    ) -> Result<Creation, ObjectError> {
+        let path = path.clone();
+        self.blocking(move |tree| placing::place(tree, &path, file))
+            .await
+    }
+
+    /// Gives the object `from` the second name `to`.
+    ///
+    /// It is a hard link; where the file system has none, or forbids this one, it is a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::Missing`] if `from` is not there, [`ObjectError::Different`] if `to` is
+    /// there with other bytes.
+    pub async fn link(&self, from: &ObjectPath, to: &ObjectPath) -> Result<Creation, ObjectError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.blocking(move |tree| placing::link(tree, &from, &to))
+            .await
+    }
+
+    /// The bytes of an object, `None` if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::TooLarge`] if it has more than `max_len` bytes.
+    pub async fn read(
+        &self,
+        path: &ObjectPath,
+        max_len: u64,
+    ) -> Result<Option<Bytes>, ObjectError> {
+        let path = path.clone();
+        self.blocking(move |tree| reading::read(tree, &path, max_len))
+            .await
+    }
+
+    /// An object opened for reading, `None` if it is not there.
+    pub async fn open_object(&self, path: &ObjectPath) -> Result<Option<OpenObject>, ObjectError> {
+        let path = path.clone();
+        self.blocking(move |tree| reading::open(tree, &path)).await
+    }
+
+    /// The length of an object in bytes, `None` if it is not there.
+    pub async fn size(&self, path: &ObjectPath) -> Result<Option<u64>, ObjectError> {
+        Ok(self.open_object(path).await?.map(|object| object.len))
+    }
+
+    /// Whether an object is there.
+    pub async fn exists(&self, path: &ObjectPath) -> Result<bool, ObjectError> {
+        Ok(self.size(path).await?.is_some())
+    }
+
+    /// The root of the tree, absolute.
+    pub fn root(&self) -> &Path {
+        &self.tree.root
+    }
+
+    /// Where the file of an object is, or would be, on this machine.
+    ///
+    /// For messages and for other programs; what opens this name follows symbolic links.
+    pub fn local_path(&self, path: &ObjectPath) -> PathBuf {
+        self.tree.root.join(path.as_str())
+    }
+
+    /// A directory for files that are to be placed in the tree, on the same file system.
+    ///
+    /// It belongs to this value and its clones alone, and stands under `.incoming` in the root,
+    /// which is not to be served.
+    pub fn incoming(&self) -> &Path {
+        self.tree.incoming.path()
+    }
+
+    /// Removes what processes that are gone left under `.incoming`, and says how many entries
+    /// that were. What living processes have there is left alone.
+    pub async fn clean_incoming(&self) -> Result<usize, ObjectError> {
+        self.blocking(|tree| tree.incoming.clean(&tree.root)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> Result<T, ObjectError> + Send + 'static,
+    ) -> Result<T, ObjectError> {
+        let tree = Arc::clone(&self.tree);
+        on_blocking_thread(move || work(&tree))
+            .await
+            .unwrap_or(Err(ObjectError::Stopped))
+    }
+}
+
+/// The runtime shut down before it began the work.
+struct Stopped;
+
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stopped> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Stopped),
+        },
+    }
+}

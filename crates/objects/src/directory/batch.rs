@@ -1,0 +1,217 @@
+//! Writing objects from memory, one or a hundred thousand.
+//!
+//! All contents are flushed before the first object gets its name, so a power failure in between
+//! cannot leave a name with half an object, which create-only writing could never repair. Few
+//! objects are flushed one by one; many by one flush of the whole file system for the contents
+//! and one for the names.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt as _;
+
+use bytes::Bytes;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+use super::error::ObjectError;
+use super::incoming::Unfinished;
+use super::placing::{rename_new, vanished};
+use super::reading::{holds_same, open};
+use super::{Creation, OBJECT_MODE, Tree};
+use crate::ObjectPath;
+
+/// From this many objects on, flushing the whole file system is cheaper than each on its own.
+const FLUSH_TOGETHER_FROM: usize = 64;
+
+/// More threads than this do not make a file system faster.
+const MAX_THREADS: usize = 4;
+
+/// Fewer objects than this are not worth a thread.
+const MIN_PER_THREAD: usize = 16;
+
+/// Whether an object that is there stays or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    Create,
+    Replace,
+}
+
+/// Writes the objects durably and says for each, in order, how.
+pub(super) fn write(
+    tree: &Tree,
+    objects: &[(ObjectPath, Bytes)],
+    rule: Rule,
+) -> Result<Vec<Creation>, ObjectError> {
+    let flush = Flush::new(tree, objects.len())?;
+    let written = in_parallel(objects, |(path, bytes)| {
+        if rule == Rule::Create && is_there(tree, path, bytes)? {
+            return Ok(None);
+        }
+        write_one(tree, bytes, &flush).map(Some)
+    })?;
+    flush.everything(tree)?;
+
+    let mut named: Vec<(&(ObjectPath, Bytes), Option<Unfinished<'_>>)> =
+        objects.iter().zip(written).collect();
+    let created = in_parallel_mut(&mut named, |((path, bytes), unfinished)| {
+        match unfinished.take() {
+            Some(unfinished) => name_one(tree, path, bytes, unfinished, rule),
+            None => Ok(Creation::AlreadySame),
+        }
+    })?;
+
+    match flush {
+        Flush::Together(_) => flush.everything(tree)?,
+        Flush::Each => flush_folders(tree, objects)?,
+    }
+    Ok(created)
+}
+
+/// How contents and names are made durable.
+enum Flush {
+    Each,
+    /// With a descriptor of its own, so that the flush reports errors from now on and not those
+    /// that others had long ago.
+    Together(OwnedFd),
+}
+
+impl Flush {
+    fn new(tree: &Tree, count: usize) -> Result<Flush, ObjectError> {
+        if cfg!(target_os = "linux") && count >= FLUSH_TOGETHER_FROM {
+            tree.open_root().map(Flush::Together)
+        } else {
+            Ok(Flush::Each)
+        }
+    }
+
+    fn everything(&self, tree: &Tree) -> Result<(), ObjectError> {
+        match self {
+            Flush::Each => Ok(()),
+            #[cfg(target_os = "linux")]
+            Flush::Together(fd) => rustix::fs::syncfs(fd)
+                .map_err(ObjectError::os("flush the file system of", &tree.root)),
+            #[cfg(not(target_os = "linux"))]
+            Flush::Together(_) => {
+                rustix::fs::sync();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn is_there(tree: &Tree, path: &ObjectPath, bytes: &Bytes) -> Result<bool, ObjectError> {
+    let Some(there) = open(tree, path)? else {
+        return Ok(false);
+    };
+    if holds_same(tree, path, there, bytes.as_ref(), bytes.len() as u64)? {
+        Ok(true)
+    } else {
+        Err(ObjectError::Different { path: path.clone() })
+    }
+}
+
+fn write_one<'tree>(
+    tree: &'tree Tree,
+    bytes: &Bytes,
+    flush: &Flush,
+) -> Result<Unfinished<'tree>, ObjectError> {
+    let (unfinished, mut file) = tree.incoming.create()?;
+    let cannot = |action| ObjectError::io(action, unfinished.path());
+    file.write_all(bytes).map_err(cannot("write"))?;
+    // Whatever the umask is.
+    let mode = Permissions::from_mode(OBJECT_MODE.as_raw_mode());
+    file.set_permissions(mode)
+        .map_err(cannot("set the mode of"))?;
+    match flush {
+        Flush::Each => File::sync_all(&file).map_err(cannot("flush"))?,
+        Flush::Together(_) => {}
+    }
+    Ok(unfinished)
+}
+
+fn name_one(
+    tree: &Tree,
+    path: &ObjectPath,
+    bytes: &Bytes,
+    unfinished: Unfinished<'_>,
+    rule: Rule,
+) -> Result<Creation, ObjectError> {
+    let folder = tree.make_folder(path)?;
+    let name = path.split().1;
+    let renamed = match rule {
+        Rule::Create => rename_new(unfinished.folder(), unfinished.name(), &folder, name),
+        Rule::Replace => {
+            rustix::fs::renameat(unfinished.folder(), unfinished.name(), &folder, name)
+        }
+    };
+    match renamed {
+        Ok(()) => {
+            unfinished.settled();
+            Ok(Creation::Created)
+        }
+        // Someone else was faster.
+        Err(Errno::EXIST) if rule == Rule::Create => match is_there(tree, path, bytes)? {
+            true => Ok(Creation::AlreadySame),
+            false => Err(vanished(tree, path)),
+        },
+        Err(Errno::ISDIR) => Err(ObjectError::NotPlain { path: path.clone() }),
+        Err(errno) => Err(ObjectError::os("create", tree.root.join(path.as_str()))(
+            errno,
+        )),
+    }
+}
+
+/// Flushes each directory that got a new name, once.
+fn flush_folders(tree: &Tree, objects: &[(ObjectPath, Bytes)]) -> Result<(), ObjectError> {
+    let folders: BTreeMap<&str, &ObjectPath> = objects
+        .iter()
+        .map(|(path, _)| (path.split().0, path))
+        .collect();
+    for path in folders.into_values() {
+        let folder = tree.folder(path)?.ok_or_else(|| vanished(tree, path))?;
+        tree.flush_folder(path, &folder)?;
+    }
+    Ok(())
+}
+
+fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, ObjectError> + Sync,
+) -> Result<Vec<R>, ObjectError> {
+    let mut items: Vec<&T> = items.iter().collect();
+    in_parallel_mut(&mut items, |item| work(item))
+}
+
+/// Does the work for every item on a few threads; the results are in the order of the items.
+fn in_parallel_mut<T: Send, R: Send>(
+    items: &mut [T],
+    work: impl Fn(&mut T) -> Result<R, ObjectError> + Sync,
+) -> Result<Vec<R>, ObjectError> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = cores
+        .clamp(2, MAX_THREADS)
+        .min(items.len() / MIN_PER_THREAD);
+    if threads < 2 {
+        return items.iter_mut().map(work).collect();
+    }
+    let share = items.len().div_ceil(threads);
+    let work = &work;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = items
+            .chunks_mut(share)
+            .map(|part| {
+                scope.spawn(move || part.iter_mut().map(work).collect::<Result<Vec<R>, _>>())
+            })
+            .collect();
+        let mut results = Vec::new();
+        for thread in running {
+            match thread.join() {
+                Ok(part) => results.extend(part?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(results)
+    })
+}
