@@ -1,0 +1,80 @@
+//! The journal: every change that the next snapshot has to take up, in order.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::signals::JOURNAL_POLL;
+use crate::{NewFile, Store, StoreError, text};
+
+/// A position in the journal. The first row is 1; 0 stands before it. Positions are not used
+/// twice, and rows become visible in their order.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One change to the index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Change {
+    /// A file was uploaded.
+    FileAdded(NewFile),
+    /// A row that this version cannot read, with its text. It never stops the rows behind it.
+    #[serde(skip)]
+    Unreadable(String),
+}
+
+/// One row of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRow {
+    /// Its position.
+    pub seq: Seq,
+    /// What is to change.
+    pub change: Change,
+}
+
+impl Store {
+    /// The rows behind `after`, oldest first, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// Only when the database fails: a row that does not parse is [`Change::Unreadable`].
+    pub async fn journal_after(
+        &self,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as("SELECT seq, change FROM journal WHERE seq > ? ORDER BY seq LIMIT ?")
+                .bind(text::number(after.0))
+                .bind(limit)
+                .fetch_all(self.readers())
+                .await?;
+        rows.into_iter()
+            .map(|(seq, change)| {
+                Ok(JournalRow {
+                    seq: Seq(text::unsigned("journal position", seq)?),
+                    change: serde_json::from_str(&change).unwrap_or(Change::Unreadable(change)),
+                })
+            })
+            .collect()
+    }
+
+    /// Waits until the journal may have grown: at once for a row admitted through this handle
+    /// or a clone of it since the last call, and after a quarter of a second in any case, for
+    /// the rows of other processes. The caller looks with [`Store::journal_after`].
+    pub async fn journal_changed(&self) {
+        tokio::select! {
+            () = self.signals().admitted.notified() => {}
+            () = tokio::time::sleep(JOURNAL_POLL) => {}
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The catalogue, the journal and the lease: what the write side remembers.
+//!
+//! ```text
+//!   server ── admit ──▶ ┌─────────┐ ── journal_after ──▶ snapshot process
+//!                       │  store  │ ◀─ record_intent ─── (under a fence)
+//!   server ◀── wait ─── └─────────┘ ◀─ complete_intent ─ (under a fence)
+//! ```
+//!
+//! The web process only appends: [`Store::admit`] writes a file's row and its journal row in
+//! one transaction, and once it has returned, the upload survives a kill and a power loss. The
+//! snapshot process reads the journal in order, records what it is about to publish
+//! ([`Store::record_intent`]) before it writes a single object, and afterwards records what
+//! became of each journal row ([`Store::complete_intent`]). A snapshot process that was
+//! paused and replaced holds a dead [`Fence`] and can record nothing more.
+//!
+//! Nothing here is trusted by the snapshot process: it checks every row against its own last
+//! signed state. The rows are the web process's word, no more.
+//!
+//! The backend is SQLite with a write-ahead log, flushed to the disk at every commit. Waiting
+//! (for a journal row, for an outcome) is woken inside one process and falls back to slow
+//! polling between processes.
+
+mod catalogue;
+mod error;
+mod intent;
+mod journal;
+mod lease;
+mod outcome;
+mod signals;
+mod sqlite;
+mod text;
+mod token;
+
+pub use catalogue::{Admission, FileRow, NewFile};
+pub use error::{OpenError, StoreError};
+pub use intent::{Intent, IntentError};
+pub use journal::{Change, JournalRow, Seq};
+pub use lease::Fence;
+pub use outcome::Outcome;
+pub use sqlite::{Durability, Store};
+pub use token::{TOKEN_PREFIX, TokenError, TokenId, format_token};

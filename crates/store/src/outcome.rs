@@ -1,0 +1,121 @@
+//! What became of a journal row.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::{Sqlite, Transaction};
+
+use crate::signals::OUTCOME_POLL;
+use crate::{Seq, Store, StoreError, text};
+
+/// What became of a journal row. It is said once and does not change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A snapshot with the change in it is out.
+    Published {
+        /// The version of that snapshot.
+        snapshot_version: u64,
+    },
+    /// The snapshot process refused the change.
+    Refused {
+        /// Why, for the person who asked for it.
+        reason: String,
+    },
+}
+
+impl Store {
+    /// What became of a journal row; none while it is pending.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn outcome(&self, seq: Seq) -> Result<Option<Outcome>, StoreError> {
+        let row: Option<(Option<i64>, Option<String>)> =
+            sqlx::query_as("SELECT snapshot_version, refused FROM outcome WHERE seq = ?")
+                .bind(text::number(seq.0))
+                .fetch_optional(self.readers())
+                .await?;
+        match row {
+            None => Ok(None),
+            Some((_, Some(reason))) => Ok(Some(Outcome::Refused { reason })),
+            Some((Some(version), None)) => Ok(Some(Outcome::Published {
+                snapshot_version: text::unsigned("snapshot version", version)?,
+            })),
+            Some((None, None)) => Err(StoreError::Invalid {
+                what: "outcome",
+                value: seq.to_string(),
+            }),
+        }
+    }
+
+    /// Waits for the outcome of a journal row, for at most `timeout`; none when it is still
+    /// pending then.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn wait(&self, seq: Seq, timeout: Duration) -> Result<Option<Outcome>, StoreError> {
+        // Subscribed before looking, so that what is recorded in between is not missed.
+        let mut settled = self.signals().settled.subscribe();
+        if let Some(outcome) = self.outcome(seq).await? {
+            return Ok(Some(outcome));
+        }
+        let waiting = async {
+            loop {
+                tokio::select! {
+                    // The sender lives in this store, so it cannot have gone.
+                    _ = settled.changed() => {}
+                    () = tokio::time::sleep(OUTCOME_POLL) => {}
+                }
+                if let Some(outcome) = self.outcome(seq).await? {
+                    return Ok(Some(outcome));
+                }
+            }
+        };
+        tokio::time::timeout(timeout, waiting)
+            .await
+            .unwrap_or(Ok(None))
+    }
+}
+
+/// Writes outcomes, and what follows from them for the catalogue, inside `transaction`.
+///
+/// A row that already has an outcome keeps it. A published file's row is marked; a refused
+/// file's row goes, so that its name is free for a better upload, unless it is published.
+pub(crate) async fn settle(
+    transaction: &mut Transaction<'static, Sqlite>,
+    outcomes: &[(Seq, Outcome)],
+) -> Result<(), StoreError> {
+    for (seq, outcome) in outcomes {
+        let seq = text::number(seq.0);
+        let (version, refused) = match outcome {
+            Outcome::Published { snapshot_version } => {
+                (Some(text::number(*snapshot_version)), None)
+            }
+            Outcome::Refused { reason } => (None, Some(reason.as_str())),
+        };
+        let written = sqlx::query(
+            "INSERT INTO outcome (seq, snapshot_version, refused) VALUES (?, ?, ?) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(seq)
+        .bind(version)
+        .bind(refused)
+        .execute(&mut **transaction)
+        .await?
+        .rows_affected();
+        if written == 0 {
+            continue;
+        }
+        let catalogue = match outcome {
+            Outcome::Published { .. } => "UPDATE file SET published = 1 WHERE seq = ?",
+            Outcome::Refused { .. } => "DELETE FROM file WHERE seq = ? AND NOT published",
+        };
+        sqlx::query(catalogue)
+            .bind(seq)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What every backend of the store has to do. A backend joins by implementing `Backend` and
+//! adding one `suite!` line.
+
+#![expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+
+mod conformance {
+    pub(crate) mod admit;
+    pub(crate) mod backend;
+    pub(crate) mod intent;
+    pub(crate) mod journal;
+    pub(crate) mod lease;
+    pub(crate) mod outcome;
+    pub(crate) mod token;
+}
+
+use conformance::backend::{Backend, Sqlite};
+use conformance::{admit, intent, journal, lease, outcome, token};
+
+macro_rules! suite {
+    ($backend:ident: $($module:ident::$case:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $module::$case(&$backend::new().await).await;
+            }
+        )+
+    };
+}
+
+suite! { Sqlite:
+    admit::an_admitted_file_is_in_catalogue_and_journal,
+    admit::the_same_file_again_is_the_same_row,
+    admit::other_bytes_under_a_taken_name_change_nothing,
+    admit::the_same_name_in_another_project_is_another_file,
+    admit::of_many_racing_for_a_name_one_is_recorded,
+    admit::many_names_at_once_get_positions_without_gaps,
+    admit::what_was_admitted_is_there_after_reopening,
+    journal::rows_come_in_order_and_in_pages,
+    journal::a_row_keeps_every_field,
+    journal::an_admission_wakes_the_one_who_waits,
+    journal::an_admission_before_waiting_is_not_missed,
+    journal::an_admission_by_another_process_is_noticed,
+    lease::fences_strictly_grow,
+    lease::fences_grow_across_reopening,
+    lease::an_old_fence_can_record_nothing,
+    lease::an_old_fence_can_complete_nothing,
+    intent::an_intent_comes_back_byte_for_byte,
+    intent::an_intent_survives_reopening,
+    intent::a_second_intent_waits_for_the_first,
+    intent::a_repeated_path_records_nothing,
+    intent::completing_another_version_changes_nothing,
+    intent::a_discarded_intent_leaves_its_rows_pending,
+    outcome::a_published_file_is_marked_and_its_project_listed,
+    outcome::a_refused_file_leaves_its_name_free,
+    outcome::refusing_a_published_row_takes_nothing_away,
+    outcome::an_outcome_is_said_once,
+    outcome::waiting_ends_with_the_outcome,
+    outcome::waiting_sees_the_outcome_of_another_process,
+    outcome::waiting_ends_with_its_time,
+    outcome::refusals_need_no_snapshot,
+    token::a_token_is_known_by_its_text_alone,
+    token::near_misses_are_unknown,
+    token::a_name_is_given_once,
+}

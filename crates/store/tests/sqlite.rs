@@ -1,0 +1,202 @@
+//! What is particular to SQLite: opening, durability, and rows written by a stranger.
+
+#![expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sqlx::{Connection, SqliteConnection};
+use wheelmark_store::{Change, NewFile, OpenError, Seq, Store};
+use wheelmark_tuf::Sha256;
+
+async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", path.display()))
+        .await
+        .unwrap()
+}
+
+async fn execute(path: &Path, sql: &'static str) {
+    let mut connection = raw(path).await;
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+fn file(n: u64) -> NewFile {
+    NewFile {
+        project: "a".parse().unwrap(),
+        filename: format!("a-{n}.tar.gz"),
+        sha256: Sha256::of(&n.to_be_bytes()),
+        size: n,
+        uploaded_at: "2026-11-20T10:00:00Z".parse().unwrap(),
+        requires_python: None,
+        core_metadata_sha256: None,
+        chunks_sha256: None,
+        uploaded_by: "test".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_newer_database_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    Store::open(&path).await.unwrap().close().await;
+    execute(&path, "PRAGMA user_version = 4242").await;
+
+    let refused = Store::open(&path).await;
+
+    match refused {
+        Err(OpenError::Newer {
+            found, supported, ..
+        }) => assert!(found == 4242 && supported < found),
+        other => panic!("opened: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    execute(&path, "CREATE TABLE theirs (x)").await;
+    let refused = Store::open(&path).await;
+    assert!(
+        matches!(refused, Err(OpenError::Foreign { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let content = "not a database at all. ".repeat(100);
+    std::fs::write(&path, &content).unwrap();
+    let refused = Store::open(&path).await;
+    assert!(
+        matches!(refused, Err(OpenError::Foreign { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_is_an_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("missing").join("catalogue.sqlite");
+    let refused = Store::open(&path).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("catalogue.sqlite"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn every_commit_is_flushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let durability = store.durability().await.unwrap();
+    assert_eq!(durability.journal_mode, "wal");
+    assert_eq!(durability.synchronous, 2, "2 is FULL");
+}
+
+#[tokio::test]
+async fn a_stranger_in_the_journal_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    store.admit(file(1)).await.unwrap();
+    execute(
+        &path,
+        r#"INSERT INTO journal (change) VALUES ('{"kind":"moon-landed"}'), ('nonsense'),
+           ('{"kind":"unreadable"}'), ('{"kind":"file-added","project":"../x"}')"#,
+    )
+    .await;
+    store.admit(file(2)).await.unwrap();
+
+    let rows = store.journal_after(Seq(0), 10).await.unwrap();
+
+    assert_eq!(rows.len(), 6);
+    assert!(matches!(rows[0].change, Change::FileAdded(_)));
+    for row in &rows[1..5] {
+        assert!(matches!(row.change, Change::Unreadable(_)), "{row:?}");
+    }
+    assert_eq!(rows[5].change, Change::FileAdded(file(2)));
+}
+
+/// Runs in a child process of the test below: admits files and says each on standard output
+/// once it is acknowledged, until it is killed.
+#[tokio::test]
+#[ignore = "a part of killed_processes_lose_nothing_acknowledged"]
+async fn admit_until_killed() {
+    use std::io::Write;
+    let Some(path) = std::env::var_os("WHEELMARK_TEST_CATALOGUE") else {
+        return;
+    };
+    let store = Store::open(Path::new(&path)).await.unwrap();
+    let first: u64 = std::env::var("WHEELMARK_TEST_FIRST")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut out = std::io::stderr();
+    for n in first.. {
+        store.admit(file(n)).await.unwrap();
+        writeln!(out, "acknowledged {n}").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn killed_processes_lose_nothing_acknowledged() {
+    use std::io::{BufRead, BufReader};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let mut acknowledged = Vec::new();
+    for round in 0..5_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "admit_until_killed", "--ignored", "--nocapture"])
+            .env("WHEELMARK_TEST_CATALOGUE", &path)
+            .env("WHEELMARK_TEST_FIRST", (round * 1_000_000).to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = 0;
+        while seen < 20 + round * 7 {
+            let line = lines.next().unwrap().unwrap();
+            if let Some(number) = line.strip_prefix("acknowledged ") {
+                acknowledged.push(number.parse::<u64>().unwrap());
+                seen += 1;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for line in lines.map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("acknowledged ") {
+                acknowledged.push(number.parse().unwrap());
+            }
+        }
+    }
+
+    let store = Store::open(&path).await.unwrap();
+    let rows = store.journal_after(Seq(0), u32::MAX).await.unwrap();
+    for n in acknowledged {
+        let expected = file(n);
+        let row = store.file(&expected.project, &expected.filename).await;
+        let row = row.unwrap().unwrap();
+        assert_eq!(row.sha256, expected.sha256);
+        let in_journal = rows.iter().find(|journal| journal.seq == row.seq);
+        assert_eq!(
+            in_journal.unwrap().change,
+            Change::FileAdded(expected),
+            "file {n}"
+        );
+    }
+    // And nothing is half there: every journal row has its file.
+    for row in rows {
+        let Change::FileAdded(new) = row.change else {
+            panic!("unreadable row {}", row.seq);
+        };
+        let there = store.file(&new.project, &new.filename).await.unwrap();
+        assert_eq!(there.unwrap().seq, row.seq);
+    }
+}
