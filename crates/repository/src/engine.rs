@@ -1,0 +1,325 @@
+//! The snapshot process: one engine for one tree, under its lock and its fence.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use wheelmark_objects::{Directory, LockError, ObjectError, WriterLock};
+use wheelmark_signing::Signer;
+use wheelmark_store::{Fence, Store, StoreError};
+use wheelmark_tuf::{Clock, RoleName};
+
+use crate::gather::gather;
+use crate::intent::After;
+use crate::lifetimes::Lifetimes;
+use crate::plan::{Skipped, plan};
+use crate::publish::{self, PublishError, Signed};
+use crate::recover;
+use crate::state::State;
+
+/// The most changes that one snapshot takes in. More wait for the next.
+const CHANGES_PER_SNAPSHOT: u32 = 1_000;
+
+/// How often a version may be found occupied before the engine gives up: each find means that
+/// somebody else writes into the tree.
+const VERSIONS_TO_TRY: usize = 8;
+
+/// How long to wait after a failure before the next try; doubled up to a minute.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process publishes into this tree.
+    #[error("the tree cannot be locked for publishing")]
+    Lock(#[source] LockError),
+    /// The store failed.
+    #[error("the store could not be opened for publishing")]
+    Store(#[from] StoreError),
+    /// Recovery or loading failed.
+    #[error("the signed state could not be taken up")]
+    Publish(#[from] PublishError),
+}
+
+/// A step of a turn, told to an observer as it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Reading pending changes and what they touch, and deciding the next snapshot.
+    Plan,
+    /// Signing it.
+    Sign,
+    /// Recording it.
+    Record,
+    /// Writing it into the tree.
+    Write,
+    /// Done.
+    Done,
+}
+
+/// What a turn did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing was pending and nothing was due.
+    Idle,
+    /// A snapshot (or a timestamp alone) was published.
+    Published {
+        /// The version of the snapshot that stands now.
+        snapshot_version: u64,
+        /// How many changes it took in.
+        changes: usize,
+        /// How many roles were signed again only because they would have expired.
+        renewed: usize,
+    },
+}
+
+/// Publishes what the journal holds, strictly one snapshot after the other.
+pub struct Engine {
+    tree: Arc<Directory>,
+    lock: WriterLock,
+    store: Store,
+    fence: Fence,
+    online: Arc<dyn Signer>,
+    clock: Arc<dyn Clock>,
+    lifetimes: Lifetimes,
+    state: State,
+    skipped: Skipped,
+    /// The snapshot version of an intent that is recorded (or may be) and not completed.
+    unsettled: Option<u64>,
+    observer: Option<Box<dyn FnMut(Phase) + Send + Sync>>,
+}
+
+impl Engine {
+    /// Locks the tree, fences off any earlier engine, replays what a crash left recorded, and
+    /// takes up the last signed state.
+    ///
+    /// # Errors
+    ///
+    /// When another engine holds the tree, or the signed state cannot be read and verified.
+    pub async fn open(
+        tree: Arc<Directory>,
+        store: Store,
+        online: Arc<dyn Signer>,
+        clock: Arc<dyn Clock>,
+        lifetimes: Lifetimes,
+    ) -> Result<Self, OpenError> {
+        let lock = tree.lock().await.map_err(OpenError::Lock)?;
+        let fence = store.acquire_lease("snapshot process").await?;
+        let state = recover::recover(&tree, &lock, &store, fence, online.key()).await?;
+        Ok(Self {
+            tree,
+            lock,
+            store,
+            fence,
+            online,
+            clock,
+            lifetimes,
+            state,
+            skipped: Skipped::new(),
+            unsettled: None,
+            observer: None,
+        })
+    }
+
+    /// Calls `observer` at the beginning of each phase of every turn from now on.
+    pub fn observe(&mut self, observer: impl FnMut(Phase) + Send + Sync + 'static) {
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// The version of the published snapshot.
+    pub fn snapshot_version(&self) -> u64 {
+        self.state.snapshot.version()
+    }
+
+    /// The number of projects that have a page.
+    pub fn projects(&self) -> usize {
+        self.state.projects.len()
+    }
+
+    /// The roles that only offline keys can renew, with their expiry.
+    pub fn offline_expiries(&self) -> &[(RoleName, Timestamp)] {
+        &self.state.offline
+    }
+
+    /// Publishes until `shutdown` completes. A turn that has begun is finished. Failures are
+    /// logged and tried again; nothing that was accepted is lost by them.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.turn().await {
+                Ok(Turn::Published { .. }) => {
+                    pause = FIRST_PAUSE;
+                }
+                Ok(Turn::Idle) => {
+                    pause = FIRST_PAUSE;
+                    tokio::select! {
+                        () = &mut shutdown => return,
+                        () = self.store.journal_changed() => {}
+                        () = tokio::time::sleep(self.lifetimes.tick()) => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        retry_in = ?pause,
+                        "a snapshot could not be published; it will be tried again"
+                    );
+                    tokio::select! {
+                        () = &mut shutdown => return,
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Publishes one snapshot with everything that is pending or due, if anything is.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]. The next turn first settles what this one left recorded.
+    pub async fn turn(&mut self) -> Result<Turn, PublishError> {
+        if self.unsettled.is_some() {
+            self.state = recover::recover(
+                &self.tree,
+                &self.lock,
+                &self.store,
+                self.fence,
+                self.online.key(),
+            )
+            .await?;
+            self.unsettled = None;
+        }
+        let mut last = None;
+        for _ in 0..VERSIONS_TO_TRY {
+            match self.attempt().await {
+                Err(PublishError::Objects(ObjectError::Different { path })) => {
+                    self.skip(path.as_str()).await?;
+                    last = Some(path.as_str().to_owned());
+                }
+                other => return other,
+            }
+        }
+        Err(PublishError::Occupied {
+            path: last.unwrap_or_default(),
+        })
+    }
+
+    async fn attempt(&mut self) -> Result<Turn, PublishError> {
+        self.phase(Phase::Plan);
+        let now = self.clock.now();
+        let rows = self
+            .store
+            .journal_after(self.state.journal, CHANGES_PER_SNAPSHOT)
+            .await?;
+        let due = self.due(now);
+        let top_due = self.lifetimes.top_is_due(self.state.timestamp_expires, now)
+            || self
+                .lifetimes
+                .top_is_due(self.state.snapshot.expires(), now);
+        if rows.is_empty() && due.is_empty() && !top_due {
+            return Ok(Turn::Idle);
+        }
+        let changes = rows.len();
+        let gathered = gather(&self.state, &self.tree, rows, &due).await?;
+        let plan = plan(
+            &self.state,
+            gathered,
+            &due,
+            &self.skipped,
+            &self.lifetimes,
+            now,
+        );
+
+        self.phase(Phase::Sign);
+        let Signed {
+            intent,
+            after,
+            advance,
+        } = publish::sign(plan, &self.state, self.online.as_ref())?;
+
+        self.phase(Phase::Record);
+        // From here on the recorded bytes decide, even if the record's own answer is unclear.
+        self.unsettled = Some(intent.snapshot_version);
+        self.store.record_intent(self.fence, &intent).await?;
+
+        self.phase(Phase::Write);
+        publish::publish(&self.tree, &self.lock, &intent).await?;
+        self.state.advance(advance);
+        self.finish(&after, intent.snapshot_version).await?;
+        self.unsettled = None;
+        self.phase(Phase::Done);
+
+        tracing::info!(
+            snapshot = intent.snapshot_version,
+            changes,
+            renewed = due.len(),
+            refused = after.refused.len(),
+            "published a snapshot"
+        );
+        Ok(Turn::Published {
+            snapshot_version: intent.snapshot_version,
+            changes,
+            renewed: due.len(),
+        })
+    }
+
+    async fn finish(&self, after: &After, snapshot_version: u64) -> Result<(), PublishError> {
+        publish::name(&self.tree, &self.lock, after, &self.state.projects).await?;
+        for (seq, reason) in &after.refused {
+            tracing::warn!(seq, reason, "a pending change was refused");
+        }
+        self.store
+            .complete_intent(
+                self.fence,
+                snapshot_version,
+                &after.outcomes(snapshot_version),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// The online roles below `targets` that are to be signed again now.
+    fn due(&self, now: Timestamp) -> Vec<RoleName> {
+        let mut due: Vec<RoleName> = self
+            .state
+            .schedule
+            .iter()
+            .filter(|(_, expires)| self.lifetimes.bin_is_due(**expires, now))
+            .map(|(role, _)| role.clone())
+            .collect();
+        due.sort();
+        due
+    }
+
+    /// Another file stands under a version that was just signed: that version is skipped, and
+    /// the record of it is dropped, for it can never be published.
+    async fn skip(&mut self, path: &str) -> Result<(), PublishError> {
+        let Some((role, version)) = recover::role_and_version(path) else {
+            return Err(PublishError::Occupied {
+                path: path.to_owned(),
+            });
+        };
+        tracing::warn!(
+            path,
+            "another file stands under this version; the version is skipped"
+        );
+        self.skipped.insert(role, version);
+        if let Some(snapshot_version) = self.unsettled {
+            self.store
+                .discard_intent(self.fence, snapshot_version)
+                .await?;
+        }
+        self.unsettled = None;
+        Ok(())
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        if let Some(observer) = &mut self.observer {
+            observer(phase);
+        }
+    }
+}

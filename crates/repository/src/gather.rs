@@ -1,0 +1,124 @@
+//! Reads everything a plan needs, so that planning itself is pure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::ProjectPage;
+use wheelmark_store::{Change, JournalRow, NewFile};
+use wheelmark_tuf::{RoleName, Sha256, Targets};
+
+use crate::roles::Family;
+use crate::state::{LoadError, State};
+
+/// The largest page the engine reads of itself.
+const OWN_PAGE_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// The pending changes and the parts of the signed state that they touch.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// Pending changes, oldest first.
+    pub(crate) rows: Vec<JournalRow>,
+    /// The bins they touch, and those due for renewal.
+    pub(crate) roles: HashMap<RoleName, Targets>,
+    /// The pages they touch; a project that has no page yet is not here.
+    pub(crate) pages: HashMap<ProjectName, ProjectPage>,
+    /// Which of the uploaded objects are really in the tree.
+    pub(crate) present: HashMap<ObjectPath, Option<u64>>,
+}
+
+/// Reads what `rows` and the roles in `due` need.
+pub(crate) async fn gather(
+    state: &State,
+    tree: &Directory,
+    rows: Vec<JournalRow>,
+    due: &[RoleName],
+) -> Result<Gathered, LoadError> {
+    let mut gathered = Gathered::default();
+    for role in due {
+        need_role(state, tree, &mut gathered, role).await?;
+    }
+    for row in &rows {
+        let Change::FileAdded(file) = &row.change else {
+            continue;
+        };
+        for object in objects_of(file) {
+            if let Entry::Vacant(place) = gathered.present.entry(object) {
+                let size = tree.size(place.key()).await?;
+                place.insert(size);
+            }
+        }
+        let page = page_target(&file.project);
+        let bin = state.bin(Family::Simple, &page);
+        need_role(state, tree, &mut gathered, &bin).await?;
+        if let Ok(target) = file_target(&file.project, &file.filename) {
+            let bin = state.bin(Family::Packages, &target);
+            need_role(state, tree, &mut gathered, &bin).await?;
+        }
+        need_page(tree, &mut gathered, &file.project, &bin).await?;
+    }
+    gathered.rows = rows;
+    Ok(gathered)
+}
+
+/// The objects that an upload placed in the tree before it was written to the journal.
+pub(crate) fn objects_of(file: &NewFile) -> Vec<ObjectPath> {
+    let (project, name) = (&file.project, file.filename.as_str());
+    let mut objects = Vec::new();
+    objects.extend(ObjectPath::file(project, &file.sha256, name).ok());
+    if let Some(sha256) = &file.core_metadata_sha256 {
+        objects.extend(ObjectPath::file_metadata(project, sha256, name).ok());
+    }
+    if let Some(sha256) = &file.chunks_sha256 {
+        objects.extend(ObjectPath::chunks(project, sha256, name).ok());
+    }
+    objects
+}
+
+async fn need_role(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    role: &RoleName,
+) -> Result<(), LoadError> {
+    if !gathered.roles.contains_key(role) {
+        gathered
+            .roles
+            .insert(role.clone(), state.role(tree, role).await?);
+    }
+    Ok(())
+}
+
+/// Reads a project's page by the hash that its bin signed, and by no other road.
+async fn need_page(
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+    bin: &RoleName,
+) -> Result<(), LoadError> {
+    if gathered.pages.contains_key(project) {
+        return Ok(());
+    }
+    let Some(info) = gathered.roles[bin].targets.get(&page_target(project)) else {
+        return Ok(());
+    };
+    let differs = || LoadError::PageDiffers {
+        project: project.to_string(),
+        role: bin.to_string(),
+    };
+    let sha256: Sha256 = info.hashes.sha256().ok_or_else(differs)?;
+    let path = ObjectPath::page(project, &sha256);
+    let bytes = tree
+        .read(&path, OWN_PAGE_LIMIT)
+        .await?
+        .ok_or_else(|| LoadError::Missing {
+            path: path.as_str().to_owned(),
+        })?;
+    if Sha256::of(&bytes) != sha256 || bytes.len() as u64 != info.length {
+        return Err(differs());
+    }
+    let page = ProjectPage::parse(&bytes).map_err(|_| differs())?;
+    gathered.pages.insert(project.clone(), page);
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What is recorded, durably and under the fence, before anything is published.
+
+use serde::{Deserialize, Serialize};
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::{NewFile, Outcome, Seq};
+use wheelmark_tuf::Sha256;
+
+use crate::plan::{Decision, Plan};
+
+/// What is left to do once the timestamp stands: names and answers, nothing signed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct After {
+    /// Files to be given their plain names.
+    pub(crate) files: Vec<NamedFile>,
+    /// Pages whose convenience copies are to be rewritten.
+    pub(crate) pages: Vec<NamedPage>,
+    /// Whether the list of all projects changes.
+    pub(crate) list: bool,
+    /// Changes that were published.
+    pub(crate) published: Vec<u64>,
+    /// Changes that were refused, with the reason.
+    pub(crate) refused: Vec<(u64, String)>,
+}
+
+/// A published file, and the parts of it that have names of their own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NamedFile {
+    pub(crate) project: ProjectName,
+    pub(crate) filename: String,
+    pub(crate) sha256: Sha256,
+    pub(crate) core_metadata_sha256: Option<Sha256>,
+}
+
+/// A published page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NamedPage {
+    pub(crate) project: ProjectName,
+    pub(crate) sha256: Sha256,
+}
+
+impl NamedFile {
+    pub(crate) fn of(file: &NewFile) -> Self {
+        Self {
+            project: file.project.clone(),
+            filename: file.filename.clone(),
+            sha256: file.sha256,
+            core_metadata_sha256: file.core_metadata_sha256,
+        }
+    }
+}
+
+impl After {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let mut after = Self {
+            files: plan.files.clone(),
+            pages: plan.named_pages.clone(),
+            list: !plan.new_projects.is_empty(),
+            ..Self::default()
+        };
+        for (seq, decision) in &plan.outcomes {
+            match decision {
+                Decision::Published => after.published.push(seq.0),
+                Decision::Refused(reason) => after.refused.push((seq.0, reason.clone())),
+            }
+        }
+        after
+    }
+
+    /// The answers to the uploads, once snapshot `snapshot_version` stands.
+    pub(crate) fn outcomes(&self, snapshot_version: u64) -> Vec<(Seq, Outcome)> {
+        let published = self
+            .published
+            .iter()
+            .map(|seq| (Seq(*seq), Outcome::Published { snapshot_version }));
+        let refused = self.refused.iter().map(|(seq, reason)| {
+            (
+                Seq(*seq),
+                Outcome::Refused {
+                    reason: reason.clone(),
+                },
+            )
+        });
+        published.chain(refused).collect()
+    }
+}

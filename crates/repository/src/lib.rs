@@ -1,0 +1,43 @@
+//! The repository engine: turns pending changes into a published snapshot.
+//!
+//! ```text
+//! genesis ─▶ tree, version 1
+//!
+//!            ┌─ signed state (the tree itself, verified)
+//! journal ─▶ gather ─▶ plan (pure) ─▶ sign ─▶ record (durable) ─▶ publish, timestamp last ─▶ names
+//!                                                  │
+//!                                   recover ◀──────┘ after a crash: replays the recorded bytes
+//! ```
+//!
+//! The engine is not a signing oracle. What it signs next follows from what it signed last and
+//! from the journal; the catalogue's rows, which the web process can write, are never read. It
+//! refuses to change the hash of a published file name. Version numbers and signed bytes are
+//! committed under a fencing token before any object is written, so that a crash at any point
+//! is repaired by writing those same bytes, and no version exists twice with different bytes.
+//! The timestamp is written last: until it lands, clients see the old snapshot, whole.
+//!
+//! How far the journal has been followed stands in the signed timestamp itself
+//! (`"_wheelmark":{"journal":N}`), so it moves with the snapshot or not at all.
+
+mod engine;
+mod gather;
+mod genesis;
+mod intent;
+mod lifetimes;
+mod plan;
+mod publish;
+mod recover;
+mod roles;
+mod snapshot_bytes;
+mod state;
+
+pub use engine::{Engine, OpenError, Phase, Turn};
+pub use genesis::{Genesis, GenesisError, OfflineSigners};
+pub use lifetimes::Lifetimes;
+pub use publish::PublishError;
+pub use roles::{
+    BinForm, Bins, BinsError, CLAIMED, Family, MOST_BINS, PACKAGES, RECENTLY_CLAIMED, SIMPLE,
+    STATUS,
+};
+pub use snapshot_bytes::SnapshotBytes;
+pub use state::LoadError;

@@ -1,0 +1,96 @@
+//! How long each role's metadata is valid, and when it is renewed.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Life of what each kind of role signs (PEP 458, *Metadata Expiry Times*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Root, `targets`, `simple`, `packages`: signed offline, a year.
+    pub offline: SignedDuration,
+    /// `claimed`: signed offline, 90 days, because it is the floor under which stolen online
+    /// keys cannot push a fresh client.
+    pub claimed: SignedDuration,
+    /// `timestamp`, `snapshot`, the bins, `recently-claimed`, `status`: signed online, a day.
+    pub online: SignedDuration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            offline: SignedDuration::from_hours(365 * 24),
+            claimed: SignedDuration::from_hours(90 * 24),
+            online: SignedDuration::from_hours(24),
+        }
+    }
+}
+
+impl Lifetimes {
+    /// The expiry of something signed online now. TUF dates have whole seconds.
+    pub fn online_from(&self, now: Timestamp) -> Timestamp {
+        after(now, self.online)
+    }
+
+    /// The expiry that bin `position` of `count` gets at first: between half a life and a whole
+    /// one, so that renewals spread over half a life ever after instead of falling on one moment.
+    pub fn first_of_bin(&self, now: Timestamp, position: usize, count: usize) -> Timestamp {
+        let half = self.online / 2;
+        let part = half.as_secs() * position as i64 / count.max(1) as i64;
+        after(now, half + SignedDuration::from_secs(part))
+    }
+
+    /// Whether a bin or a small online role is to be signed again: a quarter of a life is left.
+    pub fn bin_is_due(&self, expires: Timestamp, now: Timestamp) -> bool {
+        expires.duration_since(now) <= self.online / 4
+    }
+
+    /// Whether timestamp and snapshot are to be signed again: half a life is left.
+    pub fn top_is_due(&self, expires: Timestamp, now: Timestamp) -> bool {
+        expires.duration_since(now) <= self.online / 2
+    }
+
+    /// How often to look for what is due: a 96th of the online life, a second at least.
+    pub fn tick(&self) -> std::time::Duration {
+        std::time::Duration::from_secs((self.online.as_secs() / 96).max(1) as u64)
+    }
+}
+
+/// A time cut to whole seconds, as TUF dates are.
+pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// `now` plus a duration, cut to whole seconds.
+pub(crate) fn after(now: Timestamp, life: SignedDuration) -> Timestamp {
+    let seconds = now.as_second().saturating_add(life.as_secs());
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_fall_due_one_after_the_other_and_stay_apart() {
+        let lifetimes = Lifetimes::default();
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a date");
+        let count = 256;
+        let mut expiries: Vec<_> = (0..count)
+            .map(|i| lifetimes.first_of_bin(start, i, count))
+            .collect();
+        let mut most_at_once = 0;
+        let ticks = 96 * 7;
+        for tick in 1..=ticks {
+            let now = after(start, SignedDuration::from_secs(tick * 900));
+            let mut renewed = 0;
+            for expires in &mut expiries {
+                assert!(*expires > now, "a bin expired before it was renewed");
+                if lifetimes.bin_is_due(*expires, now) {
+                    *expires = lifetimes.online_from(now);
+                    renewed += 1;
+                }
+            }
+            most_at_once = most_at_once.max(renewed);
+        }
+        assert!(most_at_once <= count / 16, "{most_at_once} bins at once");
+    }
+}

@@ -1,0 +1,302 @@
+//! Signs a plan, and writes what was signed: objects, then the timestamp, then the names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use wheelmark_objects::{Directory, ObjectError, ObjectPath, PathError, WriterLock};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
+use wheelmark_signing::{SignRoleError, Signer, sign_role};
+use wheelmark_store::{Intent, IntentError, Seq, StoreError};
+use wheelmark_tuf::{
+    Hashes, MetaFile, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
+};
+
+use crate::intent::{After, NamedFile, NamedPage};
+use crate::plan::Plan;
+use crate::roles::role_name;
+use crate::snapshot_bytes::SnapshotBytes;
+use crate::state::{LoadError, State, journal_member};
+
+/// The next snapshot could not be published. Nothing is lost: the pending changes stay in the
+/// journal, and what was recorded is replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The tree could not be read or written.
+    #[error("the tree could not be written")]
+    Objects(#[from] ObjectError),
+    /// A published file cannot have its plain name.
+    #[error("a published file cannot be given its plain name")]
+    Path(#[from] PathError),
+    /// The signed state could not be read back.
+    #[error("the index's own signed state could not be read")]
+    Load(#[from] LoadError),
+    /// The store failed.
+    #[error("the journal could not be read or written")]
+    Store(#[from] StoreError),
+    /// The intent could not be recorded; another snapshot process may have taken over.
+    #[error("the next snapshot could not be recorded")]
+    Intent(#[from] IntentError),
+    /// The online key could not sign.
+    #[error("the online key could not sign")]
+    Sign(#[from] SignRoleError),
+    /// What was recorded before a crash is not what this index signed.
+    #[error("the recorded snapshot is not as this index signed it: {what}")]
+    Recorded {
+        /// Which object.
+        what: String,
+    },
+    /// Another file stands under every version that was tried.
+    #[error("{path} exists with other content; another writer shares this tree")]
+    Occupied {
+        /// The object path.
+        path: String,
+    },
+}
+
+impl PublishError {
+    /// Whether the disk is full.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Objects(error) | Self::Load(LoadError::Objects(error)) => error.is_full(),
+            Self::Store(error) | Self::Intent(IntentError::Store(error)) => error.is_full(),
+            Self::Load(_)
+            | Self::Path(_)
+            | Self::Intent(_)
+            | Self::Sign(_)
+            | Self::Recorded { .. }
+            | Self::Occupied { .. } => false,
+        }
+    }
+}
+
+/// A signed plan: what is recorded, and how the state in memory moves once it stands.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    pub(crate) intent: Intent,
+    pub(crate) after: After,
+    pub(crate) advance: Advance,
+}
+
+/// The difference between the state before and after a snapshot.
+#[derive(Debug)]
+pub(crate) struct Advance {
+    snapshot: Option<(SnapshotBytes, (Sha256, u64))>,
+    timestamp_version: u64,
+    timestamp_expires: Timestamp,
+    journal: Seq,
+    schedule: Vec<(RoleName, Timestamp)>,
+    new_projects: BTreeSet<ProjectName>,
+}
+
+impl State {
+    /// Moves on to the snapshot that has been published.
+    pub(crate) fn advance(&mut self, advance: Advance) {
+        if let Some((snapshot, file)) = advance.snapshot {
+            self.snapshot = snapshot;
+            self.snapshot_file = file;
+        }
+        self.timestamp_version = advance.timestamp_version;
+        self.timestamp_expires = advance.timestamp_expires;
+        self.journal = advance.journal;
+        self.schedule.extend(advance.schedule);
+        self.projects.extend(advance.new_projects);
+    }
+}
+
+/// Signs everything a plan changes: its roles, the snapshot, the timestamp.
+pub(crate) fn sign(
+    plan: Plan,
+    state: &State,
+    online: &dyn Signer,
+) -> Result<Signed, SignRoleError> {
+    let after = After::of(&plan);
+    let mut objects = Vec::with_capacity(plan.pages.len() + plan.roles.len() + 1);
+    let mut schedule = Vec::with_capacity(plan.roles.len());
+    for (page, bytes) in after.pages.iter().zip(plan.pages.into_values()) {
+        let path = ObjectPath::page(&page.project, &page.sha256);
+        objects.push((path.as_str().to_owned(), bytes));
+    }
+    for (role, content) in plan.roles {
+        let path = ObjectPath::metadata(&role, content.version);
+        let bytes = sign_role(&content.to_canonical(), &[online])?;
+        objects.push((path.as_str().to_owned(), bytes));
+        schedule.push((role, content.expires));
+    }
+    let mut snapshot_version = state.snapshot.version();
+    let mut snapshot_file = state.snapshot_file;
+    let snapshot = match plan.snapshot {
+        None => None,
+        Some(snapshot) => {
+            snapshot_version = snapshot.version();
+            let bytes = sign_role(snapshot.as_bytes(), &[online])?;
+            snapshot_file = (Sha256::of(&bytes), bytes.len() as u64);
+            let path = ObjectPath::metadata(&role_name("snapshot"), snapshot_version);
+            objects.push((path.as_str().to_owned(), bytes));
+            Some((snapshot, snapshot_file))
+        }
+    };
+    let timestamp = timestamp(
+        plan.timestamp_version,
+        plan.timestamp_expires,
+        snapshot_version,
+        snapshot_file,
+        plan.through,
+    );
+    let timestamp = sign_role(&timestamp.to_canonical(), &[online])?;
+    let intent = Intent {
+        snapshot_version,
+        timestamp_version: plan.timestamp_version,
+        through: plan.through,
+        objects,
+        timestamp,
+        after: serde_json::to_value(&after).expect("plain data serialises"),
+    };
+    Ok(Signed {
+        intent,
+        after,
+        advance: Advance {
+            snapshot,
+            timestamp_version: plan.timestamp_version,
+            timestamp_expires: plan.timestamp_expires,
+            journal: plan.through,
+            schedule,
+            new_projects: plan.new_projects,
+        },
+    })
+}
+
+/// The signed part of a timestamp.
+pub(crate) fn timestamp(
+    version: u64,
+    expires: Timestamp,
+    snapshot_version: u64,
+    snapshot_file: (Sha256, u64),
+    journal: Seq,
+) -> TimestampMetadata {
+    TimestampMetadata {
+        version,
+        expires,
+        spec_version: SPEC_VERSION.to_owned(),
+        snapshot: MetaFile {
+            version: snapshot_version,
+            length: Some(snapshot_file.1),
+            hashes: Some(Hashes::sha256_only(snapshot_file.0)),
+            extra: BTreeMap::new(),
+        },
+        other_meta: BTreeMap::new(),
+        extra: journal_member(journal),
+    }
+}
+
+/// Writes what was recorded. Everything but the timestamp is create-only and may be written
+/// any number of times; the snapshot comes after the roles it names, the timestamp last.
+pub(crate) async fn publish(
+    tree: &Directory,
+    lock: &WriterLock,
+    intent: &Intent,
+) -> Result<(), PublishError> {
+    let mut first = Vec::new();
+    let mut snapshot = Vec::new();
+    for (path, bytes) in &intent.objects {
+        let path = recorded_path(path)?;
+        let is_snapshot = path.as_str().ends_with(".snapshot.json");
+        let object = (path, Bytes::copy_from_slice(bytes));
+        if is_snapshot {
+            snapshot.push(object);
+        } else {
+            first.push(object);
+        }
+    }
+    tree.create_all(first).await?;
+    for (path, bytes) in snapshot {
+        tree.create(&path, bytes).await?;
+    }
+    tree.replace(
+        lock,
+        &ObjectPath::timestamp(),
+        Bytes::copy_from_slice(&intent.timestamp),
+    )
+    .await?;
+    Ok(())
+}
+
+/// An object path as it was recorded.
+pub(crate) fn recorded_path(path: &str) -> Result<ObjectPath, PublishError> {
+    ObjectPath::parse(path).map_err(|_| PublishError::Recorded {
+        what: path.to_owned(),
+    })
+}
+
+/// Gives published files their plain names and rewrites the unsigned convenience copies.
+pub(crate) async fn name(
+    tree: &Directory,
+    lock: &WriterLock,
+    after: &After,
+    projects: &BTreeSet<ProjectName>,
+) -> Result<(), PublishError> {
+    for file in &after.files {
+        name_file(tree, file).await?;
+    }
+    let mut copies = Vec::with_capacity(2 * after.pages.len() + 2);
+    for page in &after.pages {
+        copies.extend(copies_of_page(tree, page).await?);
+    }
+    if after.list {
+        copies.extend(copies_of_list(projects));
+    }
+    tree.replace_all(lock, copies).await?;
+    Ok(())
+}
+
+async fn name_file(tree: &Directory, file: &NamedFile) -> Result<(), PublishError> {
+    let (project, filename) = (&file.project, file.filename.as_str());
+    tree.link(
+        &ObjectPath::file(project, &file.sha256, filename)?,
+        &ObjectPath::plain_file(project, filename)?,
+    )
+    .await?;
+    if let Some(sha256) = &file.core_metadata_sha256 {
+        tree.link(
+            &ObjectPath::file_metadata(project, sha256, filename)?,
+            &ObjectPath::plain_file_metadata(project, filename)?,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn copies_of_page(
+    tree: &Directory,
+    page: &NamedPage,
+) -> Result<[(ObjectPath, Bytes); 2], PublishError> {
+    let signed = ObjectPath::page(&page.project, &page.sha256);
+    let missing = || PublishError::Recorded {
+        what: signed.as_str().to_owned(),
+    };
+    let json = tree.read(&signed, u64::MAX).await?.ok_or_else(missing)?;
+    let html = ProjectPage::parse(&json).map_err(|_| missing())?.to_html();
+    Ok([
+        (ObjectPath::simple_json(&page.project), json),
+        (ObjectPath::simple_html(&page.project), html.into()),
+    ])
+}
+
+/// The unsigned list of all projects, in both forms.
+pub(crate) fn copies_of_list(projects: &BTreeSet<ProjectName>) -> [(ObjectPath, Bytes); 2] {
+    let list = ProjectList {
+        projects: projects
+            .iter()
+            .map(|name| ListedProject {
+                name: name.clone(),
+                extra: BTreeMap::new(),
+            })
+            .collect(),
+        ..ProjectList::default()
+    };
+    [
+        (ObjectPath::simple_list_json(), list.to_json().into()),
+        (ObjectPath::simple_list_html(), list.to_html().into()),
+    ]
+}

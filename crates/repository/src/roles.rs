@@ -1,0 +1,207 @@
+//! The roles of an index, the order in which they are asked, and what each may speak for.
+//!
+//! ```text
+//! targets ─▶ claimed · recently-claimed · simple ─▶ simple-<bin> · packages ─▶ packages-<bin> · status
+//! ```
+
+use std::collections::BTreeMap;
+
+use wheelmark_tuf::{
+    DelegatedRole, DelegatedRoles, Delegations, Key, PathPattern, PathSet, RoleKeys, RoleName,
+    SuccinctRoles, TargetPath,
+};
+
+/// Projects claimed by their developers, delegated with an offline key (PEP 480, *claimed*).
+pub const CLAIMED: &str = "claimed";
+/// Projects claimed since the last ceremony, delegated with the online key (PEP 480,
+/// *recently-claimed*).
+pub const RECENTLY_CLAIMED: &str = "recently-claimed";
+/// Delegates every simple page of unclaimed projects to bins (PEP 458, *bins*).
+pub const SIMPLE: &str = "simple";
+/// Delegates every file of unclaimed projects to bins (PEP 458, *bins*).
+pub const PACKAGES: &str = "packages";
+/// What the index takes away from claimed projects.
+pub const STATUS: &str = "status";
+
+/// One of the two families of bins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// Simple pages: `simple/<project>/index.json`.
+    Simple,
+    /// Distribution files: `packages/<project>/<file>`.
+    Packages,
+}
+
+impl Family {
+    /// Both, in the order in which `targets` delegates to them.
+    pub const ALL: [Self; 2] = [Self::Simple, Self::Packages];
+
+    /// The name of the role that delegates to the bins; also the prefix of the bins' names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Simple => SIMPLE,
+            Self::Packages => PACKAGES,
+        }
+    }
+}
+
+/// How many bins a family has, and how they are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bins {
+    bit_length: u32,
+    form: BinForm,
+}
+
+/// How a family names its bins to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BinForm {
+    /// TAP 15: some 700 bytes whatever the number of bins.
+    Succinct,
+    /// One delegation with its hash prefixes for each bin, for clients without TAP 15.
+    PrefixLists,
+}
+
+/// The number of bins cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{asked} bins cannot be had: choose a power of two between 2 and {MOST_BINS}")]
+pub struct BinsError {
+    /// The number asked for.
+    pub asked: u32,
+}
+
+/// The most bins a family can have. PEP 458 uses 16,384 for PyPI; a snapshot of twice
+/// 65,536 bins would no longer pass the 2,000,000 bytes that python-tuf's client reads.
+pub const MOST_BINS: u32 = 16_384;
+
+impl Bins {
+    /// `count` bins in each family.
+    ///
+    /// # Errors
+    ///
+    /// When `count` is not a power of two between 2 and [`MOST_BINS`].
+    pub fn new(count: u32, form: BinForm) -> Result<Self, BinsError> {
+        if !count.is_power_of_two() || !(2..=MOST_BINS).contains(&count) {
+            return Err(BinsError { asked: count });
+        }
+        Ok(Self {
+            bit_length: count.trailing_zeros(),
+            form,
+        })
+    }
+
+    /// The number of bins in each family.
+    pub fn count(self) -> u32 {
+        1 << self.bit_length
+    }
+
+    /// The delegations of a family's role, to bins whose metadata `key` signs alone.
+    pub fn delegations(self, family: Family, key: &Key) -> Delegations {
+        let keys = RoleKeys::new([key], 1);
+        let succinct = SuccinctRoles::new(keys.clone(), self.bit_length, family.name())
+            .expect("a power of two between 2 and MOST_BINS has 1 to 14 bits");
+        let roles = match self.form {
+            BinForm::Succinct => DelegatedRoles::Succinct(succinct),
+            BinForm::PrefixLists => DelegatedRoles::Listed(
+                (0u32..)
+                    .zip(succinct.bins())
+                    .map(|(bin, name)| DelegatedRole {
+                        name,
+                        keys: keys.clone(),
+                        terminating: false,
+                        paths: PathSet::HashPrefixes(self.hash_prefixes(bin)),
+                    })
+                    .collect(),
+            ),
+        };
+        Delegations {
+            keys: BTreeMap::from([(key.keyid().clone(), key.clone())]),
+            roles,
+            extra: BTreeMap::new(),
+        }
+    }
+
+    /// The prefixes, in hexadecimal digits, of the path hashes that belong to a bin.
+    fn hash_prefixes(self, bin: u32) -> Vec<String> {
+        let digits = self.bit_length.div_ceil(4);
+        let in_each_bin = 1u32 << (4 * digits - self.bit_length);
+        (0..in_each_bin)
+            .map(|i| {
+                format!(
+                    "{:0width$x}",
+                    bin * in_each_bin + i,
+                    width = digits as usize
+                )
+            })
+            .collect()
+    }
+}
+
+/// The delegations of `targets`: all five exist from the first ceremony, so that `targets`,
+/// whose keys are offline, need not change when the first project is claimed. A role that
+/// `offline` does not name is signed by the online key alone.
+pub(crate) fn top_delegations(
+    offline: &BTreeMap<&'static str, (Vec<Key>, RoleKeys)>,
+    online: &Key,
+) -> Delegations {
+    let mut keys = BTreeMap::from([(online.keyid().clone(), online.clone())]);
+    for key in offline.values().flat_map(|(keys, _)| keys) {
+        keys.insert(key.keyid().clone(), key.clone());
+    }
+    let role = |name: &'static str, patterns: &[&str], terminating: bool| DelegatedRole {
+        name: role_name(name),
+        keys: match offline.get(name) {
+            Some((_, keys)) => keys.clone(),
+            None => RoleKeys::new([online], 1),
+        },
+        terminating,
+        paths: PathSet::Patterns(patterns.iter().map(|p| PathPattern::from(*p)).collect()),
+    };
+    let both = ["simple/*/*", "packages/*/*"];
+    Delegations {
+        keys,
+        roles: DelegatedRoles::Listed(vec![
+            role(CLAIMED, &both, false),
+            role(RECENTLY_CLAIMED, &both, false),
+            role(SIMPLE, &both[..1], true),
+            role(PACKAGES, &both[1..], true),
+            role(STATUS, &["status/*"], true),
+        ]),
+        extra: BTreeMap::new(),
+    }
+}
+
+/// A role name that the program itself wrote down.
+pub(crate) fn role_name(name: &str) -> RoleName {
+    name.parse().expect("the index's own role names are valid")
+}
+
+/// The bin that answers for a path, under the delegations of its family's role.
+pub(crate) fn bin_for(delegations: &Delegations, path: &TargetPath) -> Option<RoleName> {
+    match &delegations.roles {
+        DelegatedRoles::Succinct(succinct) => Some(succinct.bin_for(path)),
+        DelegatedRoles::Listed(roles) => roles
+            .iter()
+            .find(|role| role.paths.contains(path))
+            .map(|role| role.name.clone()),
+    }
+}
+
+/// The names of all bins under the delegations of a family's role.
+pub(crate) fn bins_of(delegations: &Delegations) -> Vec<RoleName> {
+    match &delegations.roles {
+        DelegatedRoles::Succinct(succinct) => succinct.bins().collect(),
+        DelegatedRoles::Listed(roles) => roles.iter().map(|role| role.name.clone()).collect(),
+    }
+}
+
+/// The keys under which `delegations` name a role.
+pub(crate) fn keys_of<'a>(delegations: &'a Delegations, role: &RoleName) -> Option<&'a RoleKeys> {
+    match &delegations.roles {
+        DelegatedRoles::Listed(roles) => roles.iter().find(|r| r.name == *role).map(|r| &r.keys),
+        DelegatedRoles::Succinct(succinct) => role
+            .as_str()
+            .strip_prefix(succinct.name_prefix())
+            .is_some_and(|bin| bin.starts_with('-'))
+            .then_some(&succinct.keys),
+    }
+}

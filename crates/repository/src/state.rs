@@ -1,0 +1,391 @@
+//! The engine's own last signed state, read from the tree and verified.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use wheelmark_objects::{Directory, ObjectError, ObjectPath};
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::Seq;
+use wheelmark_tuf::{
+    DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256, Snapshot,
+    TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify, verify_next_root,
+    verify_trusted_root,
+};
+
+use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
+use crate::snapshot_bytes::SnapshotBytes;
+
+/// The most bytes of metadata the engine reads of itself: above what any client accepts, so
+/// that an index never locks itself out of its own state.
+pub(crate) const OWN_METADATA_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// The member of the timestamp's signed part that holds the engine's own words.
+const OWN_MEMBER: &str = "_wheelmark";
+
+/// The index's own signed state could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no signed index here.
+    #[error("there is no signed index in this tree: metadata/timestamp.json is missing")]
+    NoIndex,
+    /// A metadata file that another one names is gone.
+    #[error("{path} is missing from the tree")]
+    Missing {
+        /// Its object path.
+        path: String,
+    },
+    /// A metadata file is not what the index signed.
+    #[error("{path} is not as this index signed it")]
+    NotOurs {
+        /// Its object path.
+        path: String,
+        /// What failed.
+        #[source]
+        source: VerifyError,
+    },
+    /// A metadata file carries another version than the file that names it says.
+    #[error("{path} carries version {found}")]
+    WrongVersion {
+        /// Its object path.
+        path: String,
+        /// The version inside.
+        found: u64,
+    },
+    /// The online key that was given is not the one the index delegates to.
+    #[error("the online key is not the one that this index's metadata names for {role}")]
+    OtherOnlineKey {
+        /// The role whose key differs.
+        role: String,
+    },
+    /// The metadata delegates in a way this engine does not write.
+    #[error("{role} does not delegate as an index does")]
+    Foreign {
+        /// The delegating role.
+        role: String,
+    },
+    /// A page is not the one its bin lists.
+    #[error("the simple page of {project} is not the one that {role} signed")]
+    PageDiffers {
+        /// The project.
+        project: String,
+        /// The bin.
+        role: String,
+    },
+    /// The tree could not be read.
+    #[error("the tree could not be read")]
+    Objects(#[from] ObjectError),
+}
+
+/// What was signed last.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    /// The newest root.
+    pub(crate) root: Root,
+    /// `targets`, whose delegations name every other role's keys.
+    pub(crate) targets: Targets,
+    /// `simple` and `packages`, which delegate to the bins.
+    pub(crate) families: BTreeMap<Family, Targets>,
+    /// Projects that their developers own: nothing the index signs online may answer for them.
+    pub(crate) claimed: Vec<Delegations>,
+    /// The snapshot, ready to be patched.
+    pub(crate) snapshot: SnapshotBytes,
+    /// Digest and length of the published snapshot file.
+    pub(crate) snapshot_file: (Sha256, u64),
+    /// Version of the published timestamp.
+    pub(crate) timestamp_version: u64,
+    /// Expiry of the published timestamp.
+    pub(crate) timestamp_expires: Timestamp,
+    /// How far the journal has been followed.
+    pub(crate) journal: Seq,
+    /// Expiry of every role that the online key signs below `targets`.
+    pub(crate) schedule: HashMap<RoleName, Timestamp>,
+    /// Every project that has a page, for the unsigned list of all of them.
+    pub(crate) projects: BTreeSet<ProjectName>,
+    /// Expiry of the roles signed offline, for warnings.
+    pub(crate) offline: Vec<(RoleName, Timestamp)>,
+}
+
+impl State {
+    /// Reads and verifies the whole signed state. Expiry is not looked at: an index that was
+    /// off for a month signs anew from what it last signed.
+    pub(crate) async fn load(tree: &Directory, online: &Key) -> Result<Self, LoadError> {
+        let root = newest_root(tree).await?;
+        let bytes = read(tree, &ObjectPath::timestamp())
+            .await?
+            .ok_or(LoadError::NoIndex)?;
+        let timestamp: Verified<TimestampMetadata> = check(
+            &ObjectPath::timestamp(),
+            &bytes,
+            &root.keys,
+            &root.roles.timestamp,
+        )?;
+        require_online("timestamp", &root.roles.timestamp.keyids, online)?;
+
+        let snapshot_version = timestamp.snapshot.version;
+        let (snapshot, bytes): (Verified<Snapshot>, _) = versioned(
+            tree,
+            &role_name("snapshot"),
+            snapshot_version,
+            &root.keys,
+            &root.roles.snapshot,
+        )
+        .await?;
+        let snapshot_file = (Sha256::of(&bytes), bytes.len() as u64);
+        let listed: BTreeMap<RoleName, u64> = snapshot
+            .meta
+            .iter()
+            .filter_map(|(name, meta)| {
+                let role = name.strip_suffix(".json")?.parse().ok()?;
+                Some((role, meta.version))
+            })
+            .collect();
+        let patchable = SnapshotBytes::new(
+            listed
+                .iter()
+                .map(|(role, version)| (role.clone(), *version)),
+            snapshot_version,
+            snapshot.expires,
+        );
+        let version_of = |role: &RoleName| {
+            listed.get(role).copied().ok_or_else(|| LoadError::Missing {
+                path: format!("{role} in snapshot {snapshot_version}"),
+            })
+        };
+
+        let name = role_name("targets");
+        let (targets, _): (Verified<Targets>, _) = versioned(
+            tree,
+            &name,
+            version_of(&name)?,
+            &root.keys,
+            &root.roles.targets,
+        )
+        .await?;
+        let top = delegations(&targets, "targets")?;
+        let mut offline = vec![(role_name("root"), root.expires), (name, targets.expires)];
+        let mut schedule = HashMap::new();
+        let mut families = BTreeMap::new();
+        let mut claimed = Vec::new();
+        let mut projects = BTreeSet::new();
+
+        for name in [CLAIMED, RECENTLY_CLAIMED, STATUS] {
+            let role = role_name(name);
+            let keys = delegated(top, &role)?;
+            let (metadata, _): (Verified<Targets>, _) =
+                versioned(tree, &role, version_of(&role)?, &top.keys, keys).await?;
+            if name == CLAIMED {
+                offline.push((role, metadata.expires));
+            } else {
+                require_online(name, &keys.keyids, online)?;
+                schedule.insert(role, metadata.expires);
+            }
+            if name != STATUS {
+                claimed.extend(metadata.delegations.clone());
+            }
+        }
+        for family in Family::ALL {
+            let role = role_name(family.name());
+            let (metadata, _): (Verified<Targets>, _) = versioned(
+                tree,
+                &role,
+                version_of(&role)?,
+                &top.keys,
+                delegated(top, &role)?,
+            )
+            .await?;
+            let below = delegations(&metadata, family.name())?;
+            for bin in roles::bins_of(below) {
+                let keys = delegated(below, &bin)?;
+                require_online(bin.as_str(), &keys.keyids, online)?;
+                let (content, _): (Verified<Targets>, _) =
+                    versioned(tree, &bin, version_of(&bin)?, &below.keys, keys).await?;
+                schedule.insert(bin, content.expires);
+                if family == Family::Simple {
+                    projects.extend(content.targets.keys().filter_map(project_of_page));
+                }
+            }
+            offline.push((role, metadata.expires));
+            families.insert(family, metadata.into_inner());
+        }
+
+        Ok(Self {
+            targets: targets.into_inner(),
+            root,
+            families,
+            claimed,
+            snapshot: patchable,
+            snapshot_file,
+            timestamp_version: timestamp.version,
+            timestamp_expires: timestamp.expires,
+            journal: journal_of(&timestamp),
+            schedule,
+            projects,
+            offline,
+        })
+    }
+
+    /// The delegations of a family's role.
+    pub(crate) fn family(&self, family: Family) -> &Delegations {
+        self.families[&family]
+            .delegations
+            .as_ref()
+            .expect("loading refuses a family without delegations")
+    }
+
+    /// The bin that answers for a path of a family.
+    pub(crate) fn bin(&self, family: Family, path: &TargetPath) -> RoleName {
+        roles::bin_for(self.family(family), path).expect("the bins of a family cover every path")
+    }
+
+    /// The keys that sign a role below `targets`.
+    pub(crate) fn keys_of(&self, role: &RoleName) -> Option<(&BTreeMap<KeyId, Key>, &RoleKeys)> {
+        std::iter::once(&self.targets)
+            .chain(self.families.values())
+            .filter_map(|delegating| delegating.delegations.as_ref())
+            .find_map(|d| Some((&d.keys, roles::keys_of(d, role)?)))
+    }
+
+    /// One online role as it was last signed, verified once more.
+    pub(crate) async fn role(
+        &self,
+        tree: &Directory,
+        role: &RoleName,
+    ) -> Result<Targets, LoadError> {
+        let version = self
+            .snapshot
+            .role_version(role)
+            .ok_or_else(|| LoadError::Missing {
+                path: format!("{role} in snapshot {}", self.snapshot.version()),
+            })?;
+        let (keys, role_keys) = self.keys_of(role).ok_or_else(|| LoadError::Foreign {
+            role: role.to_string(),
+        })?;
+        let (metadata, _): (Verified<Targets>, _) =
+            versioned(tree, role, version, keys, role_keys).await?;
+        Ok(metadata.into_inner())
+    }
+
+    /// Whether a project's developers own its paths.
+    pub(crate) fn is_claimed(&self, page: &TargetPath) -> bool {
+        self.claimed.iter().any(|d| match &d.roles {
+            DelegatedRoles::Listed(roles) => roles.iter().any(|role| role.paths.contains(page)),
+            DelegatedRoles::Succinct(_) => true,
+        })
+    }
+}
+
+/// Walks the roots from version 1 to the newest, each signed by the one before and by itself.
+async fn newest_root(tree: &Directory) -> Result<Root, LoadError> {
+    let name = RoleName::root();
+    let path = ObjectPath::metadata(&name, 1);
+    let bytes = read(tree, &path).await?.ok_or(LoadError::NoIndex)?;
+    let mut root = verify_trusted_root(&bytes).map_err(|source| not_ours(&path, source))?;
+    loop {
+        let path = ObjectPath::metadata(&name, root.version + 1);
+        let Some(bytes) = read(tree, &path).await? else {
+            return Ok(root.into_inner());
+        };
+        let next = verify_next_root(&root, &bytes).map_err(|source| not_ours(&path, source))?;
+        if next.version != root.version + 1 {
+            return Err(LoadError::WrongVersion {
+                path: path.as_str().to_owned(),
+                found: next.version,
+            });
+        }
+        root = next;
+    }
+}
+
+fn not_ours(path: &ObjectPath, source: VerifyError) -> LoadError {
+    LoadError::NotOurs {
+        path: path.as_str().to_owned(),
+        source,
+    }
+}
+
+async fn read(tree: &Directory, path: &ObjectPath) -> Result<Option<Vec<u8>>, ObjectError> {
+    Ok(tree
+        .read(path, OWN_METADATA_LIMIT)
+        .await?
+        .map(|bytes| bytes.to_vec()))
+}
+
+fn check<T: Role>(
+    path: &ObjectPath,
+    bytes: &[u8],
+    keys: &BTreeMap<KeyId, Key>,
+    role: &RoleKeys,
+) -> Result<Verified<T>, LoadError> {
+    verify(bytes, keys, role).map_err(|source| not_ours(path, source))
+}
+
+/// Reads and verifies one versioned role.
+async fn versioned<T: Role>(
+    tree: &Directory,
+    role: &RoleName,
+    version: u64,
+    keys: &BTreeMap<KeyId, Key>,
+    role_keys: &RoleKeys,
+) -> Result<(Verified<T>, Vec<u8>), LoadError> {
+    let path = ObjectPath::metadata(role, version);
+    let bytes = read(tree, &path).await?.ok_or_else(|| LoadError::Missing {
+        path: path.as_str().to_owned(),
+    })?;
+    let metadata: Verified<T> = check(&path, &bytes, keys, role_keys)?;
+    if metadata.version() != version {
+        return Err(LoadError::WrongVersion {
+            path: path.as_str().to_owned(),
+            found: metadata.version(),
+        });
+    }
+    Ok((metadata, bytes))
+}
+
+fn delegations<'a>(targets: &'a Targets, role: &str) -> Result<&'a Delegations, LoadError> {
+    targets
+        .delegations
+        .as_ref()
+        .ok_or_else(|| LoadError::Foreign { role: role.into() })
+}
+
+fn delegated<'a>(delegations: &'a Delegations, role: &RoleName) -> Result<&'a RoleKeys, LoadError> {
+    roles::keys_of(delegations, role).ok_or_else(|| LoadError::Foreign {
+        role: role.to_string(),
+    })
+}
+
+fn require_online(role: &str, keyids: &[KeyId], online: &Key) -> Result<(), LoadError> {
+    if keyids.contains(online.keyid()) {
+        Ok(())
+    } else {
+        Err(LoadError::OtherOnlineKey { role: role.into() })
+    }
+}
+
+/// How far the journal had been followed when this timestamp was signed.
+pub(crate) fn journal_of(timestamp: &TimestampMetadata) -> Seq {
+    Seq(timestamp
+        .extra
+        .get(OWN_MEMBER)
+        .and_then(|own| own.get("journal"))
+        .and_then(Value::as_u64)
+        .unwrap_or(0))
+}
+
+/// The timestamp's own words for a journal position.
+pub(crate) fn journal_member(journal: Seq) -> BTreeMap<String, Value> {
+    BTreeMap::from([(
+        OWN_MEMBER.to_owned(),
+        serde_json::json!({ "journal": journal.0 }),
+    )])
+}
+
+/// The project whose page a target path is.
+fn project_of_page(path: &TargetPath) -> Option<ProjectName> {
+    path.as_str()
+        .strip_prefix("simple/")?
+        .strip_suffix("/index.json")?
+        .parse()
+        .ok()
+}

@@ -1,0 +1,204 @@
+//! What the engine publishes, seen by a client that trusts nothing but the first root.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/index.rs"]
+mod index;
+
+use index::TestIndex;
+use jiff::SignedDuration;
+use wheelmark_repository::{BinForm, Turn};
+use wheelmark_store::Outcome;
+
+#[tokio::test]
+async fn an_upload_is_published_with_either_form_of_bins() {
+    for (form, bins) in [(BinForm::Succinct, 16), (BinForm::PrefixLists, 32)] {
+        let index = TestIndex::new(bins, form).await;
+        let mut engine = index.engine().await;
+        assert!(index.page("demo").is_none());
+
+        let seq = index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+        assert_eq!(
+            engine.turn().await.unwrap(),
+            Turn::Published {
+                snapshot_version: 2,
+                changes: 1,
+                renewed: 0
+            }
+        );
+        assert!(index.published(seq).await);
+        assert_eq!(index.files("demo"), ["demo-1.0-py3-none-any.whl"]);
+        assert_eq!(engine.turn().await.unwrap(), Turn::Idle);
+    }
+}
+
+#[tokio::test]
+async fn uploads_that_wait_together_share_one_snapshot() {
+    let index = TestIndex::new(16, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    let mut seqs = Vec::new();
+    for i in 0..20 {
+        let name = format!("demo{}-1.{i}-py3-none-any.whl", i % 3);
+        seqs.push(index.upload(&name, name.as_bytes()).await);
+    }
+    assert_eq!(
+        engine.turn().await.unwrap(),
+        Turn::Published {
+            snapshot_version: 2,
+            changes: 20,
+            renewed: 0
+        }
+    );
+    for seq in seqs {
+        assert!(index.published(seq).await);
+    }
+    assert_eq!(index.files("demo0").len(), 7);
+    assert_eq!(index.files("demo1").len(), 7);
+    assert_eq!(index.files("demo2").len(), 6);
+    let list = std::fs::read(index.folder.path().join("repository/simple/index.json")).unwrap();
+    let list = String::from_utf8(list).unwrap();
+    assert!(list.contains("demo0") && list.contains("demo2"), "{list}");
+}
+
+#[tokio::test]
+async fn a_second_engine_is_kept_out() {
+    let index = TestIndex::new(2, BinForm::Succinct).await;
+    let engine = index.engine().await;
+    assert!(index.try_engine().await.is_err());
+    drop(engine);
+    assert!(index.try_engine().await.is_ok());
+}
+
+#[tokio::test]
+async fn what_expires_is_renewed_bit_by_bit_while_the_index_runs() {
+    let index = TestIndex::new(32, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+    engine.turn().await.unwrap();
+    let mut most = 0;
+    for _ in 0..96 * 4 {
+        index.clock.forward(SignedDuration::from_mins(15));
+        while let Turn::Published { renewed, .. } = engine.turn().await.unwrap() {
+            most = most.max(renewed);
+        }
+        // A client that comes now finds nothing expired on its way.
+        assert_eq!(index.files("demo").len(), 1);
+    }
+    assert!((1..=16).contains(&most), "{most} of 66 roles at once");
+}
+
+#[tokio::test]
+async fn after_a_month_off_everything_online_is_signed_anew() {
+    let index = TestIndex::new(16, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+    engine.turn().await.unwrap();
+    drop(engine);
+
+    index.clock.forward(SignedDuration::from_hours(30 * 24));
+    let mut engine = index.engine().await;
+    let turn = engine.turn().await.unwrap();
+    // 2 × 16 bins, recently-claimed and status.
+    assert!(
+        matches!(turn, Turn::Published { renewed: 34, .. }),
+        "{turn:?}"
+    );
+    assert_eq!(index.files("demo").len(), 1);
+}
+
+#[tokio::test]
+async fn a_published_name_never_changes_its_hash() {
+    let index = TestIndex::new(16, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    let name = "demo-1.0-py3-none-any.whl";
+    index.upload(name, b"a wheel").await;
+    engine.turn().await.unwrap();
+    let before = index.page("demo");
+
+    // The web process could not admit this by itself; an intruder there writes it by hand.
+    let other = index.place(name, b"another wheel").await;
+    intrude(&index, &other).await;
+    engine.turn().await.unwrap();
+    assert_eq!(index.page("demo"), before);
+    let outcome = index.store.outcome(wheelmark_store::Seq(2)).await.unwrap();
+    assert!(
+        matches!(&outcome, Some(Outcome::Refused { reason }) if reason.contains("never changes")),
+        "{outcome:?}"
+    );
+    // The refusal takes nothing away from what was published.
+    assert_eq!(index.files("demo"), [name]);
+}
+
+#[tokio::test]
+async fn journal_rows_that_make_no_sense_are_refused_and_stop_nothing() {
+    let index = TestIndex::new(16, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    let good = index.place("demo-1.0-py3-none-any.whl", b"a wheel").await;
+    let cases = [
+        wheelmark_store::NewFile {
+            filename: "other-1.0-py3-none-any.whl".into(),
+            ..good.clone()
+        },
+        wheelmark_store::NewFile {
+            filename: "../../metadata/timestamp.json".into(),
+            ..good.clone()
+        },
+        wheelmark_store::NewFile {
+            sha256: wheelmark_tuf::Sha256::of(b"not there"),
+            ..good.clone()
+        },
+        wheelmark_store::NewFile {
+            size: 1,
+            ..good.clone()
+        },
+        wheelmark_store::NewFile {
+            uploaded_at: good.uploaded_at + SignedDuration::from_hours(1),
+            ..good.clone()
+        },
+        wheelmark_store::NewFile {
+            core_metadata_sha256: Some(wheelmark_tuf::Sha256::of(b"not there")),
+            ..good.clone()
+        },
+    ];
+    let count = cases.len() as u64;
+    for case in &cases {
+        intrude(&index, case).await;
+    }
+    intrude_text(&index, "{\"kind\":\"nonsense\"}").await;
+    engine.turn().await.unwrap();
+    for seq in 1..=count + 1 {
+        let outcome = index
+            .store
+            .outcome(wheelmark_store::Seq(seq))
+            .await
+            .unwrap();
+        assert!(
+            matches!(outcome, Some(Outcome::Refused { .. })),
+            "row {seq}: {outcome:?}"
+        );
+    }
+    assert!(index.page("demo").is_none());
+
+    index.store.admit(good).await.unwrap();
+    engine.turn().await.unwrap();
+    assert_eq!(index.files("demo").len(), 1);
+}
+
+/// Writes a row into the journal past every check of the web process.
+async fn intrude(index: &TestIndex, file: &wheelmark_store::NewFile) {
+    let change = wheelmark_store::Change::FileAdded(file.clone());
+    intrude_text(index, &serde_json::to_string(&change).unwrap()).await;
+}
+
+async fn intrude_text(index: &TestIndex, change: &str) {
+    let path = index.folder.path().join("catalogue.sqlite");
+    let url = format!("sqlite://{}", path.display());
+    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO journal (change) VALUES (?)")
+        .bind(change)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}

@@ -1,0 +1,236 @@
+//! An index of the test's own: keys, tree, store, a clock that the test moves.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(dead_code, reason = "each test binary uses a part of this")]
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::ProjectPage;
+use wheelmark_repository::{BinForm, Bins, Engine, Genesis, Lifetimes, OfflineSigners, OpenError};
+use wheelmark_signing::{FileKey, Signer};
+use wheelmark_store::{Admission, NewFile, Outcome, Seq, Store};
+use wheelmark_tuf::{
+    Cached, Clock, Found, Limits, Refresh, Sha256, Target, TargetPath, TrustedSet, Verified,
+};
+
+/// A clock that stands still until it is told.
+pub(crate) struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+impl TestClock {
+    pub(crate) fn forward(&self, by: SignedDuration) {
+        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
+    }
+}
+
+pub(crate) struct TestIndex {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) tree: Arc<Directory>,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) online: Arc<FileKey>,
+    pub(crate) root: Vec<u8>,
+}
+
+impl TestIndex {
+    pub(crate) async fn new(bins: u32, form: BinForm) -> Self {
+        Self::new_in(std::env::temp_dir(), bins, form).await
+    }
+
+    pub(crate) async fn new_in(
+        parent: impl AsRef<std::path::Path>,
+        bins: u32,
+        form: BinForm,
+    ) -> Self {
+        let folder = tempfile::tempdir_in(parent).unwrap();
+        let tree = Directory::open(&folder.path().join("repository"))
+            .await
+            .unwrap();
+        let store = Store::open(&folder.path().join("catalogue.sqlite"))
+            .await
+            .unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(1_780_000_000)));
+        let key = |name: &str| {
+            FileKey::create(&folder.path().join(name), &mut UnwrapErr(SysRng)).unwrap()
+        };
+        let online = key("online");
+        let offline: Vec<FileKey> = (0..8).map(|i| key(&format!("offline-{i}"))).collect();
+        let pair = |i: usize| -> Vec<&dyn Signer> { vec![&offline[i], &offline[i + 1]] };
+        let genesis = Genesis {
+            bins: Bins::new(bins, form).unwrap(),
+            lifetimes: Lifetimes::default(),
+            now: clock.now(),
+        };
+        let signers = OfflineSigners {
+            root: pair(0),
+            targets: pair(2),
+            bins: pair(4),
+            claimed: pair(6),
+        };
+        genesis.write(&tree, &signers, &online).await.unwrap();
+        let root = std::fs::read(folder.path().join("repository/metadata/1.root.json")).unwrap();
+        Self {
+            folder,
+            tree: Arc::new(tree),
+            store,
+            clock,
+            online: Arc::new(online),
+            root,
+        }
+    }
+
+    pub(crate) async fn engine(&self) -> Engine {
+        self.try_engine().await.unwrap()
+    }
+
+    pub(crate) async fn try_engine(&self) -> Result<Engine, OpenError> {
+        Engine::open(
+            self.tree.clone(),
+            self.store.clone(),
+            self.online.clone(),
+            self.clock.clone(),
+            Lifetimes::default(),
+        )
+        .await
+    }
+
+    /// Places a file in the tree and describes it, as the web process does.
+    pub(crate) async fn place(&self, filename: &str, content: &[u8]) -> NewFile {
+        let project = wheelmark_packaging::DistributionFilename::parse(filename)
+            .unwrap()
+            .project()
+            .clone();
+        let sha256 = Sha256::of(content);
+        let path = ObjectPath::file(&project, &sha256, filename).unwrap();
+        let mut temp = tempfile::NamedTempFile::new_in(self.tree.incoming()).unwrap();
+        temp.write_all(content).unwrap();
+        self.tree.place(&path, temp).await.unwrap();
+        NewFile {
+            project,
+            filename: filename.to_owned(),
+            sha256,
+            size: content.len() as u64,
+            uploaded_at: self.clock.now(),
+            requires_python: None,
+            core_metadata_sha256: None,
+            chunks_sha256: None,
+            uploaded_by: "test".into(),
+        }
+    }
+
+    /// Places a file and admits it to the journal.
+    pub(crate) async fn upload(&self, filename: &str, content: &[u8]) -> Seq {
+        let file = self.place(filename, content).await;
+        match self.store.admit(file).await.unwrap() {
+            Admission::Recorded(seq) => seq,
+            other => panic!("{filename} was not recorded: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn published(&self, seq: Seq) -> bool {
+        matches!(
+            self.store.outcome(seq).await.unwrap(),
+            Some(Outcome::Published { .. })
+        )
+    }
+
+    fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.path().join("repository").join(path)).ok()
+    }
+
+    /// What a fresh client comes to trust, reading the tree as any client would.
+    pub(crate) fn client(&self) -> TrustedSet {
+        let mut refresh = Refresh::new(
+            &self.root,
+            Cached::default(),
+            self.clock.now(),
+            Limits::default(),
+        )
+        .unwrap();
+        while let Some(need) = refresh.need() {
+            let answer = self.bytes(&format!("metadata/{}", need.path));
+            (refresh, _) = refresh.supply(answer).unwrap();
+        }
+        refresh.finish().unwrap()
+    }
+
+    /// Looks a target up as a fresh client.
+    pub(crate) fn find(&self, path: &TargetPath) -> Option<Verified<Target>> {
+        let trusted = self.client();
+        let mut lookup = trusted.lookup(path);
+        while let Some(need) = lookup.need() {
+            let bytes = self
+                .bytes(&format!("metadata/{}", need.fetch.path))
+                .unwrap();
+            lookup.supply(bytes).unwrap();
+        }
+        match lookup.finish().unwrap() {
+            Found::Target(target) => Some(target),
+            Found::Absent { .. } => None,
+        }
+    }
+
+    /// A project's page, verified.
+    pub(crate) fn page(&self, project: &str) -> Option<ProjectPage> {
+        let project: ProjectName = project.parse().unwrap();
+        let target = self.find(&page_target(&project))?;
+        let bytes = self
+            .bytes(&format!("targets/{}", target.hash_named()))
+            .expect("a signed page is in the tree");
+        target.check(&bytes).unwrap();
+        Some(ProjectPage::parse(&bytes).unwrap())
+    }
+
+    /// The file names on a project's verified page, each checked against the bytes in the tree
+    /// and against the file's own target.
+    pub(crate) fn files(&self, project: &str) -> Vec<String> {
+        let Some(page) = self.page(project) else {
+            return Vec::new();
+        };
+        page.files
+            .iter()
+            .map(|file| {
+                let name = file.filename.as_str();
+                let target = self
+                    .find(&file_target(&page.name, name).unwrap())
+                    .unwrap_or_else(|| panic!("{name} is on the page but no bin lists it"));
+                let bytes = self
+                    .bytes(&format!("targets/{}", target.hash_named()))
+                    .unwrap_or_else(|| panic!("{name} is signed but not in the tree"));
+                target.check(&bytes).unwrap();
+                assert_eq!(file.hashes.sha256().unwrap().0, Sha256::of(&bytes).0);
+                assert_eq!(
+                    self.bytes(&format!("packages/{}/{name}", page.name)),
+                    Some(bytes)
+                );
+                name.to_owned()
+            })
+            .collect()
+    }
+
+    /// Every metadata file in the tree but the timestamp, by name.
+    pub(crate) fn versions(&self) -> std::collections::BTreeMap<String, Vec<u8>> {
+        let folder = self.folder.path().join("repository/metadata");
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                (name, std::fs::read(entry.path()).unwrap())
+            })
+            .filter(|(name, _)| name != "timestamp.json")
+            .collect()
+    }
+}
