@@ -154,6 +154,23 @@ fn what_is_not_a_seat_is_refused_without_quoting_it() {
 }
 
 #[test]
+fn a_custodian_can_choose_another_passphrase() {
+    let seat = generate_seat(&mut rng(0));
+    let contents = age_contents(&seal(&seat, &phrase(), FAST).unwrap(), &phrase());
+    let chosen = Phrase::chosen("Correct horse, battery staple");
+    let file = age_file(contents.as_bytes(), &chosen, 1);
+    assert_eq!(
+        public_keys(&unseal(&file, &chosen).unwrap()),
+        public_keys(&seat)
+    );
+    assert!(matches!(
+        unseal(&file, &phrase()),
+        Err(UnsealError::WrongPhrase)
+    ));
+    assert!(!format!("{chosen:?}").contains("horse"));
+}
+
+#[test]
 fn an_age_file_for_a_key_is_refused() {
     let recipient = age::x25519::Identity::generate().to_public();
     let file = age::encrypt(&recipient, b"{}").unwrap();

@@ -22,10 +22,10 @@ const SYMBOLS: usize = RANDOM_SYMBOLS + CHECK_SYMBOLS;
 /// Symbols between two `-`.
 const GROUP: usize = 4;
 
-/// A phrase of seven groups of four symbols, 130 bits of which are random.
+/// What a custodian's file is encrypted under.
 ///
-/// The phrase proper is the lower-case form with `-` between the groups: that is what the file
-/// is encrypted under, and what `age` wants to be given.
+/// A generated one has seven groups of four symbols, 130 bits of which are random. The phrase
+/// proper is the lower-case form with `-` between the groups: that is what `age` wants to be given.
 pub struct Phrase(Zeroizing<String>);
 
 /// Why a text is not a phrase.
@@ -92,6 +92,12 @@ impl Phrase {
             return Err(PhraseError::Mistyped);
         }
         Ok(Phrase::from_random_symbols(random))
+    }
+
+    /// A passphrase that a custodian chose, as it is: of a file that was encrypted anew with
+    /// another age implementation. Nothing is known about its strength.
+    pub fn chosen(passphrase: &str) -> Phrase {
+        Phrase(Zeroizing::new(passphrase.to_owned()))
     }
 
     /// The phrase itself, to be shown to its custodian once or given to age.
