@@ -17,6 +17,7 @@
 //! panic, take memory out of proportion to the limit, or run longer than the limit allows.
 
 mod filename;
+pub mod inspect;
 mod metadata;
 mod name;
 pub mod simple;
@@ -27,6 +28,7 @@ pub use self::filename::{
     DistributionFilename, FilenameError, MAX_FILENAME_LEN, SdistFilename, SdistFormat,
     WheelFilename, WheelTag,
 };
+pub use self::inspect::{InspectError, Inspected, inspect};
 pub use self::metadata::{
     CoreMetadata, MAX_HEADERS, MAX_METADATA_LEN, MetadataError, MetadataVersion, RuleError,
 };

@@ -3,7 +3,7 @@
 //! [`CoreMetadata::parse`] takes the bytes of a `METADATA` or `PKG-INFO` file apart and checks
 //! what readers depend on. [`CoreMetadata::check_rules`] adds what an index asks of a new file.
 
-mod headers;
+pub(crate) mod headers;
 mod rules;
 
 use std::str::FromStr;
@@ -53,9 +53,9 @@ pub struct CoreMetadata {
 
 /// One header, its name in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Field {
-    name: String,
-    value: String,
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 /// Why bytes are not core metadata.
@@ -222,6 +222,13 @@ impl CoreMetadata {
             .iter()
             .filter(move |have| have.name.eq_ignore_ascii_case(field))
             .map(|have| have.value.as_str())
+    }
+
+    /// What `License-File` names, where the metadata's version gives that field a meaning
+    /// (2.4, PEP 639).
+    pub fn license_files(&self) -> impl Iterator<Item = &str> {
+        let meaningful = self.metadata_version >= MetadataVersion { major: 2, minor: 4 };
+        self.all("License-File").filter(move |_| meaningful)
     }
 
     /// Every header in order: its name in lower case, and its value.

@@ -7,7 +7,7 @@ use super::{Field, MetadataError};
 pub const MAX_HEADERS: usize = 20_000;
 
 /// The headers, and what follows the first empty line.
-pub(super) fn split(text: &str) -> Result<(Vec<Field>, &str), MetadataError> {
+pub(crate) fn split(text: &str) -> Result<(Vec<Field>, &str), MetadataError> {
     let mut fields: Vec<Field> = Vec::new();
     let mut rest = text;
     let mut number = 0;

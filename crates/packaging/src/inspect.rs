@@ -1,0 +1,84 @@
+//! What an uploaded file is, by its contents.
+//!
+//! ```text
+//!  zip: end record ▶ central directory ▶ every local header ▶ every byte ┐
+//!  tar.gz: every header, every byte, nothing behind the end ─────────────┤▶ listing + wanted files
+//!                                                                        ▼
+//!             wheel: WHEEL, RECORD, METADATA      sdist: one directory, PKG-INFO
+//! ```
+//!
+//! An archive is refused when two unpackers could see different files in it, when unpacking it
+//! could write outside a directory, or when it unpacks to more than its size warrants. To know
+//! that, the whole archive is read once, front to back; only the few wanted files are kept.
+
+mod error;
+mod limits;
+mod listing;
+mod path;
+mod sdist;
+mod tar;
+mod wheel;
+mod zip;
+
+use std::io::{Read, Seek};
+
+pub use self::error::{InspectError, RecordError, TarError, ZipError};
+pub use self::limits::{
+    MAX_ENTRIES, MAX_EXTENDED_HEADER_LEN, MAX_PATH_LEN, MAX_PATHS_LEN, MAX_RATIO, MAX_RECORD_LEN,
+    MAX_UNPACKED, RATIO_FREE,
+};
+use crate::{CoreMetadata, DistributionFilename, SdistFormat};
+
+/// What was found in a distribution file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inspected {
+    /// Its core metadata; name and version are those of the file name.
+    pub metadata: CoreMetadata,
+    /// The bytes of its `METADATA` or `PKG-INFO` file.
+    pub metadata_bytes: Vec<u8>,
+}
+
+/// Reads a whole distribution file and returns its core metadata.
+///
+/// `filename` is the name that it is to be published under; the contents must agree with it.
+/// Digests inside the archive (`RECORD`) are not recomputed: whoever receives the file has its
+/// digest from a better source.
+///
+/// # Errors
+///
+/// [`InspectError::Io`] if `reader` fails; every other error is a verdict on the file.
+pub fn inspect<R: Read + Seek>(
+    mut reader: R,
+    filename: &DistributionFilename,
+) -> Result<Inspected, InspectError> {
+    let inspected = match filename {
+        DistributionFilename::Wheel(wheel) => wheel::inspect(&mut reader, wheel)?,
+        DistributionFilename::Sdist(sdist) => match sdist.format() {
+            SdistFormat::TarGz => sdist::inspect_tar_gz(&mut reader)?,
+            SdistFormat::Zip => sdist::inspect_zip(&mut reader)?,
+            SdistFormat::TarBz2 | SdistFormat::TarXz => {
+                return Err(InspectError::UnsupportedFormat {
+                    filename: sdist.as_str().to_owned(),
+                });
+            }
+        },
+    };
+    let metadata = &inspected.metadata;
+    if metadata.name != *filename.project() {
+        return Err(InspectError::OtherName {
+            filename: filename.project().clone(),
+            metadata: metadata.name.clone(),
+        });
+    }
+    if metadata.version != *filename.version() {
+        return Err(InspectError::OtherVersion {
+            filename: filename.version().clone(),
+            metadata: metadata.version.clone(),
+        });
+    }
+    Ok(inspected)
+}
+
+#[cfg(test)]
+mod tests;
