@@ -121,3 +121,58 @@ impl FromIterator<ProjectName> for ProjectList {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::ProjectList;
+    use crate::ProjectName;
+
+    /// Parses a list with these entries, and gives it back rendered.
+    fn rendered(projects: &str) -> Result<String, String> {
+        let list = format!(
+            r#"{{"meta":{{"api-version":"1.0","_last-serial":7}},"projects":{projects},"x":1}}"#
+        );
+        match ProjectList::parse(list.as_bytes()) {
+            Ok(list) => Ok(String::from_utf8(list.to_json()).unwrap()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn is_sorted_and_normalised_and_keeps_what_it_does_not_know() {
+        let projects = r#"[{"name":"Zope.Interface","_last-serial":3},{"name":"flask"}]"#;
+        let expect = concat!(
+            r#"{"meta":{"_last-serial":7,"api-version":"1.4"},"#,
+            r#""projects":[{"name":"flask"},{"_last-serial":3,"name":"zope-interface"}],"x":1}"#,
+        );
+        assert_eq!(rendered(projects).as_deref(), Ok(expect));
+        let projects = r#"[{"name":"flask"},{"_last-serial":3,"name":"zope-interface"}]"#;
+        assert_eq!(rendered(projects).as_deref(), Ok(expect));
+    }
+
+    #[test]
+    fn refuses_other_forms() {
+        let told = |projects| rendered(projects).unwrap_err();
+        assert_eq!(
+            told(r#"[{"name":"a_b"},{"name":"A-B"}]"#),
+            "the list names `a-b` twice"
+        );
+        assert_eq!(
+            told(r#"[{"name":"../x"}]"#),
+            "the list names a project that cannot exist"
+        );
+        assert_eq!(told(r#"[{}]"#), "the list of projects cannot be read");
+        assert_eq!(told("{}"), "the list of projects cannot be read");
+        assert_eq!(told("null"), "the list of projects cannot be read");
+    }
+
+    #[test]
+    fn html_links_to_every_page() {
+        let names = ["flask", "a_b"].map(|name| name.parse::<ProjectName>().unwrap());
+        let html = names.into_iter().collect::<ProjectList>().to_html();
+        let links = "<h1>Projects</h1>\n<a href=\"a-b/\">a-b</a><br>\n<a href=\"flask/\">flask</a><br>\n</body>";
+        assert!(html.contains(links), "{html}");
+    }
+}
