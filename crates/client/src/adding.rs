@@ -1,0 +1,196 @@
+//! How trust in an index begins: by a root file, by a fingerprint, or by first use.
+
+use std::path::PathBuf;
+
+use url::Url;
+use wheelmark_tuf::{Cached, Limits, Refresh, Sha256, root_fingerprint};
+
+use crate::index::IndexUrls;
+use crate::refresh::{RefreshFailure, drive};
+use crate::remote::{FetchError, Remote};
+use crate::trust::{Began, IndexRecord, TrustError, TrustStore, TrustedIndex};
+
+/// What the user knows about an index before the first answer.
+#[derive(Clone, Debug)]
+pub enum Beginning {
+    /// A root, byte for byte, from a channel that the user trusts.
+    Root {
+        /// The file's bytes.
+        bytes: Vec<u8>,
+        /// Where it was, for messages.
+        from: PathBuf,
+    },
+    /// The sha256 of a root's canonical signed part.
+    Fingerprint(Sha256),
+    /// Nothing: the first answer is believed. Over https only, or from this very machine.
+    FirstUse,
+}
+
+/// Why trust could not begin. Nothing is stored then.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// First use over plain http.
+    #[error("first use needs https, and {url} is not")]
+    NotHttps {
+        /// The URL that is not https.
+        url: Url,
+    },
+    /// The given file is not a root.
+    #[error("{} is not a usable root", from.display())]
+    NotARoot {
+        /// Where it was.
+        from: PathBuf,
+        /// What the check says.
+        #[source]
+        source: wheelmark_tuf::RefreshError,
+    },
+    /// The index has no first root.
+    #[error("{url} is not there")]
+    NoRoot {
+        /// Where it was looked for.
+        url: Url,
+    },
+    /// No root of the index has the given fingerprint.
+    #[error("none of the {walked} roots at {metadata} has the fingerprint {fingerprint}")]
+    NoSuchRoot {
+        /// What was asked for.
+        fingerprint: Sha256,
+        /// The metadata URL.
+        metadata: Url,
+        /// How many roots there were.
+        walked: u64,
+    },
+    /// The root with the given fingerprint is unusable.
+    #[error("the root at {url} is unusable")]
+    BadRoot {
+        /// Where it was.
+        url: Url,
+        /// What the check says.
+        #[source]
+        source: wheelmark_tuf::RefreshError,
+    },
+    /// A root could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The chain below the root does not hold.
+    #[error(transparent)]
+    Refresh(#[from] RefreshFailure),
+    /// The trust store could not be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// Begins to trust an index: finds the first root, verifies the whole chain below it as of
+/// `now`, and only then puts the index into the store.
+///
+/// # Errors
+///
+/// [`AddError`]; the store is then as it was.
+pub async fn add_trust(
+    store: &TrustStore,
+    remote: &Remote,
+    urls: IndexUrls,
+    beginning: Beginning,
+    now: jiff::Timestamp,
+) -> Result<TrustedIndex, AddError> {
+    store.refuse_known(urls.simple())?;
+    let limits = Limits::default();
+    let (root, began, from) = match beginning {
+        Beginning::Root { bytes, from } => (bytes, Began::RootFile, Origin::File(from)),
+        Beginning::Fingerprint(fingerprint) => {
+            let (url, bytes) = walk(&urls, remote, &limits, fingerprint).await?;
+            (bytes, Began::Fingerprint, Origin::Url(url))
+        }
+        Beginning::FirstUse => {
+            if !urls.all_https_or_loopback() {
+                return Err(AddError::NotHttps {
+                    url: first_plain(&urls),
+                });
+            }
+            let url = urls.metadata_url("1.root.json");
+            let Some(bytes) = remote.get(&url, limits.root_length).await? else {
+                return Err(AddError::NoRoot { url });
+            };
+            let began = if urls.all_https() {
+                Began::FirstUse
+            } else {
+                Began::FirstUseOverLoopbackHttp
+            };
+            (Vec::from(bytes), began, Origin::Url(url))
+        }
+    };
+    let machine = match Refresh::new(&root, Cached::default(), now, limits) {
+        Ok(machine) => machine,
+        Err(source) => {
+            return Err(match from {
+                Origin::File(from) => AddError::NotARoot { from, source },
+                Origin::Url(url) => AddError::BadRoot { url, source },
+            });
+        }
+    };
+    let (first_root_version, first_root_fingerprint) =
+        identity(&root).expect("a root that was verified has a version and a signed part");
+    let mut effects = Vec::new();
+    drive(machine, &urls, remote, |effect| {
+        effects.push(effect);
+        Ok(())
+    })
+    .await?;
+    let record = IndexRecord {
+        urls,
+        began,
+        trusted_since: now,
+        first_root_version,
+        first_root_fingerprint,
+    };
+    Ok(store.begin(record, &root, &effects)?)
+}
+
+/// The version and the fingerprint of a root.
+fn identity(root: &[u8]) -> Option<(u64, Sha256)> {
+    let fingerprint = root_fingerprint(root).ok()?;
+    let parsed: serde_json::Value = serde_json::from_slice(root).ok()?;
+    Some((parsed["signed"]["version"].as_u64()?, fingerprint))
+}
+
+enum Origin {
+    File(PathBuf),
+    Url(Url),
+}
+
+/// Walks the roots from version 1 until one has the fingerprint. Those before it are not
+/// believed in any way: trust starts at the one that was asked for.
+async fn walk(
+    urls: &IndexUrls,
+    remote: &Remote,
+    limits: &Limits,
+    fingerprint: Sha256,
+) -> Result<(Url, Vec<u8>), AddError> {
+    let mut walked = 0;
+    for version in 1..=u64::from(limits.root_rotations) {
+        let url = urls.metadata_url(&format!("{version}.root.json"));
+        let Some(bytes) = remote.get(&url, limits.root_length).await? else {
+            if version == 1 {
+                return Err(AddError::NoRoot { url });
+            }
+            break;
+        };
+        walked = version;
+        if root_fingerprint(&bytes).is_ok_and(|found| found == fingerprint) {
+            return Ok((url, Vec::from(bytes)));
+        }
+    }
+    Err(AddError::NoSuchRoot {
+        fingerprint,
+        metadata: urls.metadata().clone(),
+        walked,
+    })
+}
+
+fn first_plain(urls: &IndexUrls) -> Url {
+    [urls.simple(), urls.metadata(), urls.targets()]
+        .into_iter()
+        .find(|url| url.scheme() != "https")
+        .unwrap_or(urls.simple())
+        .clone()
+}

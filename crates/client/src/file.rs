@@ -1,0 +1,422 @@
+//! A distribution file and its core metadata, verified by the project's page.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use url::Url;
+use wheelmark_objects::{ObjectPath, file_target};
+use wheelmark_packaging::simple::{PageFile, Sha256Hex};
+use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
+use wheelmark_tuf::{Found, RoleName, Sha256};
+
+use crate::chunks::{ChunkList, list_length};
+use crate::page::{VerifiedPage, fetch_exact};
+use crate::range::ByteRange;
+use crate::reader::{Reader, is_gone};
+use crate::refusal::{Failure, Refusal, Subject};
+use crate::stream::{Passage, whole_chunks};
+use crate::view::View;
+
+/// Files up to this length are verified whole, in memory, before the first byte leaves.
+pub const MAX_WHOLE: u64 = 4 * 1024 * 1024;
+
+/// How a file's bytes are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manner {
+    /// All of it before the first byte leaves.
+    Whole,
+    /// Every chunk before it leaves, by a list that the page commits to.
+    ByChunk,
+    /// The page commits to no chunks: the last one is held back until the whole holds.
+    LastChunkWithheld,
+}
+
+/// What a verified page, and under `--strict` the file's own target, say of a file.
+#[derive(Clone, Debug)]
+pub struct SignedFile(Arc<Signed>);
+
+#[derive(Debug)]
+struct Signed {
+    project: ProjectName,
+    filename: String,
+    sha256: Sha256,
+    size: u64,
+    chunks: Option<Sha256>,
+    page: Arc<VerifiedPage>,
+    own_role: Option<(RoleName, u64)>,
+    view: Arc<View>,
+}
+
+impl SignedFile {
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &ProjectName {
+        &self.0.project
+    }
+
+    /// The file's name.
+    #[must_use]
+    pub fn filename(&self) -> &str {
+        &self.0.filename
+    }
+
+    /// The signed digest.
+    #[must_use]
+    pub fn sha256(&self) -> &Sha256 {
+        &self.0.sha256
+    }
+
+    /// The signed length in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// The page that lists it.
+    #[must_use]
+    pub fn page(&self) -> &VerifiedPage {
+        &self.0.page
+    }
+
+    /// The role that lists the file itself, with its version, where that was asked for
+    /// (`--strict`).
+    #[must_use]
+    pub fn own_role(&self) -> Option<&(RoleName, u64)> {
+        self.0.own_role.as_ref()
+    }
+
+    /// How its bytes will be verified.
+    #[must_use]
+    pub fn manner(&self) -> Manner {
+        if self.0.size <= MAX_WHOLE {
+            Manner::Whole
+        } else if self.0.chunks.is_some() {
+            Manner::ByChunk
+        } else {
+            Manner::LastChunkWithheld
+        }
+    }
+
+    /// Whether a part of the file can be verified without the rest.
+    #[must_use]
+    pub fn allows_ranges(&self) -> bool {
+        self.manner() != Manner::LastChunkWithheld
+    }
+
+    pub(crate) fn refuse(&self, failure: Failure) -> Arc<Refusal> {
+        let subject = Subject::File(self.0.project.clone(), self.0.filename.clone());
+        self.0
+            .view
+            .refuse(subject, failure, self.0.page.signed_by())
+    }
+}
+
+/// Bytes that may be handed on.
+pub enum Content {
+    /// All of them, verified.
+    Whole(Bytes),
+    /// Pieces, each verified before it comes; an error ends it, and then the file must not
+    /// look complete to whoever receives it.
+    Pieces(BoxStream<'static, Result<Bytes, Arc<Refusal>>>),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Pieces(_) => f.write_str("Pieces"),
+        }
+    }
+}
+
+impl Reader {
+    /// What is signed for a file; `None` when the project has no such file, or is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when the page did not verify, when the file was refused before under the
+    /// same state, and under `--strict` when the file's own target does not agree.
+    pub async fn signed_file(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Option<SignedFile>, Arc<Refusal>> {
+        let subject = || Subject::File(project.clone(), filename.to_owned());
+        let view = self.view(subject).await?;
+        if let Some(refusal) = view.verdict(&subject()) {
+            return Err(refusal);
+        }
+        let Some(page) = self.page_in(&view, project).await? else {
+            return Ok(None);
+        };
+        self.signed_by_page(&view, page, filename).await
+    }
+
+    async fn signed_by_page(
+        &self,
+        view: &Arc<View>,
+        page: Arc<VerifiedPage>,
+        filename: &str,
+    ) -> Result<Option<SignedFile>, Arc<Refusal>> {
+        let project = page.page().name.clone();
+        let Some(entry) = page.page().file(filename) else {
+            return Ok(None);
+        };
+        let refuse = |failure| {
+            let subject = Subject::File(project.clone(), filename.to_owned());
+            view.refuse(subject, failure, page.signed_by())
+        };
+        let lacking = |lacking| {
+            refuse(Failure::Unspecified {
+                object: filename.to_owned(),
+                lacking,
+            })
+        };
+        let Some(sha256) = entry.hashes.sha256().map(digest) else {
+            return Err(lacking("sha256"));
+        };
+        let mut size = entry.size;
+        let mut own_role = None;
+        if self.options.strict || size.is_none() {
+            let own = self
+                .own_target(view, &project, filename)
+                .await
+                .map_err(&refuse)?;
+            if let Some(own) = own {
+                if own.sha256 != Some(sha256) || size.is_some_and(|size| size != own.length) {
+                    return Err(refuse(Failure::Disagreement {
+                        role: own.role,
+                        version: own.version,
+                    }));
+                }
+                size = Some(own.length);
+                own_role = Some((own.role, own.version));
+            } else if self.options.strict {
+                return Err(refuse(Failure::NoTarget));
+            }
+        }
+        let Some(size) = size else {
+            return Err(lacking("length"));
+        };
+        Ok(Some(SignedFile(Arc::new(Signed {
+            filename: filename.to_owned(),
+            sha256,
+            size,
+            chunks: chunk_list(entry),
+            own_role,
+            view: view.clone(),
+            project,
+            page,
+        }))))
+    }
+
+    async fn own_target(
+        &self,
+        view: &View,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Option<OwnTarget>, Failure> {
+        let path = file_target(project, filename)?;
+        Ok(match view.find(&path, &self.index, &self.remote).await? {
+            Found::Absent { .. } => None,
+            Found::Target(target) => Some(OwnTarget {
+                sha256: target.hashes.sha256(),
+                length: target.length,
+                role: target.role.clone(),
+                version: target.role_version,
+            }),
+        })
+    }
+
+    /// The bytes of a file, or of a part of it, verified. A part is only for files that
+    /// [allow it](SignedFile::allows_ranges); others come whole.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when they are not the signed ones or are not to be had. What fails later
+    /// ends the stream with the same error.
+    pub async fn content(
+        &self,
+        file: &SignedFile,
+        part: Option<ByteRange>,
+    ) -> Result<Content, Arc<Refusal>> {
+        let first = self.content_of(file, part).await;
+        let Err(refusal) = &first else { return first };
+        if !is_gone(refusal) {
+            return first;
+        }
+        let Some(newer) = self.newer_than(&file.0.view).await else {
+            return first;
+        };
+        let page = self.page_in(&newer, file.project()).await?;
+        let again = match page {
+            Some(page) => self.signed_by_page(&newer, page, file.filename()).await?,
+            None => None,
+        };
+        match again {
+            // A newer state that signs for the same bytes may say where they are now.
+            Some(again) if again.sha256() == file.sha256() => self.content_of(&again, part).await,
+            _ => first,
+        }
+    }
+
+    async fn content_of(
+        &self,
+        file: &SignedFile,
+        part: Option<ByteRange>,
+    ) -> Result<Content, Arc<Refusal>> {
+        let refuse = |failure| file.refuse(failure);
+        let path = ObjectPath::file(file.project(), file.sha256(), file.filename())
+            .map_err(|e| refuse(e.into()))?;
+        let url = self.url_of(&file.0.view, &path, file.project(), file.filename());
+        let Some(all) = ByteRange::new(0, file.size()) else {
+            // An empty file: its digest is all there is to check.
+            return self.whole(file, &url, None).await.map_err(refuse);
+        };
+        if file.manner() == Manner::Whole {
+            return self.whole(file, &url, part).await.map_err(refuse);
+        }
+        let chunks = match file.0.chunks {
+            Some(digest) => Some(self.chunk_list(file, &digest).await.map_err(refuse)?),
+            None => None,
+        };
+        let wanted = part.filter(|_| chunks.is_some()).unwrap_or(all);
+        let fetched = whole_chunks(wanted, file.size());
+        let range = (fetched != all).then_some(fetched);
+        tracing::debug!(%url, "asking for a file");
+        let download = match self.remote.open(&url, range).await {
+            Ok(Some(download)) => download,
+            Ok(None) => {
+                return Err(refuse(Failure::Missing {
+                    object: file.filename().to_owned(),
+                }));
+            }
+            Err(e) => return Err(refuse(e.into())),
+        };
+        let mut passage = Passage::new(file.clone(), download, chunks, wanted);
+        // The first piece before the answer begins: most bad files then get a proper refusal.
+        let first = passage.next().await?;
+        let rest = stream::try_unfold(passage, |mut passage| async move {
+            let piece = passage.next().await?;
+            Ok(piece.map(|piece| (piece, passage)))
+        });
+        let first = stream::iter(first.map(Ok));
+        Ok(Content::Pieces(first.chain(rest).boxed()))
+    }
+
+    async fn whole(
+        &self,
+        file: &SignedFile,
+        url: &Url,
+        part: Option<ByteRange>,
+    ) -> Result<Content, Failure> {
+        let bytes = fetch_exact(
+            self.remote.open(url, None),
+            file.filename(),
+            file.size(),
+            file.sha256(),
+        )
+        .await?;
+        Ok(Content::Whole(match part {
+            Some(part) => bytes.slice(part.start() as usize..part.end() as usize),
+            None => bytes,
+        }))
+    }
+
+    async fn chunk_list(&self, file: &SignedFile, digest: &Sha256) -> Result<ChunkList, Failure> {
+        let path = ObjectPath::chunks(file.project(), digest, file.filename())?;
+        let url = self.index.urls().object_url(&path);
+        let limit = list_length(file.size());
+        let Some(bytes) = self.remote.get(&url, limit).await? else {
+            return Err(Failure::Missing {
+                object: format!("the chunk list of {}", file.filename()),
+            });
+        };
+        Ok(ChunkList::verify(&bytes, digest, file.size())?)
+    }
+
+    /// The core metadata of a file (PEP 658), verified by the digest in the page; `None` when
+    /// the page has no such file or lists no metadata of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] as for the file itself.
+    pub async fn core_metadata(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Option<Bytes>, Arc<Refusal>> {
+        let subject = || Subject::CoreMetadata(project.clone(), filename.to_owned());
+        let view = self.view(subject).await?;
+        if let Some(refusal) = view.verdict(&subject()) {
+            return Err(refusal);
+        }
+        let Some(page) = self.page_in(&view, project).await? else {
+            return Ok(None);
+        };
+        let listed = page.page().file(filename);
+        let Some(hashes) = listed.and_then(|entry| entry.core_metadata.as_ref()) else {
+            return Ok(None);
+        };
+        let fetched = async {
+            let object = format!("{filename}.metadata");
+            let Some(sha256) = hashes.sha256().map(digest) else {
+                return Err(Failure::Unspecified {
+                    object,
+                    lacking: "sha256",
+                });
+            };
+            let path = ObjectPath::file_metadata(project, &sha256, filename)?;
+            let url = self.index.urls().object_url(&path);
+            let Some(bytes) = self.remote.get(&url, MAX_METADATA_LEN).await? else {
+                return Err(Failure::Missing { object });
+            };
+            let found = Sha256::of(&bytes);
+            if found != sha256 {
+                return Err(Failure::Altered {
+                    object,
+                    expected: sha256,
+                    found,
+                });
+            }
+            Ok(bytes)
+        };
+        match fetched.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(failure) => Err(view.refuse(subject(), failure, page.signed_by())),
+        }
+    }
+
+    fn url_of(
+        &self,
+        view: &View,
+        object: &ObjectPath,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Url {
+        let urls = self.index.urls();
+        if view.set().root().consistent_snapshot {
+            urls.object_url(object)
+        } else {
+            urls.target_url(&format!("packages/{project}/{filename}"))
+        }
+    }
+}
+
+struct OwnTarget {
+    sha256: Option<Sha256>,
+    length: u64,
+    role: RoleName,
+    version: u64,
+}
+
+fn chunk_list(entry: &PageFile) -> Option<Sha256> {
+    entry.wheelmark.as_ref()?.chunks_sha256.map(digest)
+}
+
+fn digest(hex: Sha256Hex) -> Sha256 {
+    Sha256(hex.into())
+}

@@ -1,0 +1,70 @@
+//! The client of a signed index: what it trusts, what it fetches, and what it hands on.
+//!
+//! An installer asks the [`Proxy`]; the proxy asks the [`Reader`]; the reader fetches from
+//! an index or a mirror that nobody has to trust, and every byte is checked against the
+//! chain of signatures that begins in the [`TrustStore`] before it is forwarded.
+//!
+//! ```text
+//!   pip, uv ──HTTP, loopback──▶ proxy ──▶ reader ──▶ tuf (refresh, lookup: no IO)
+//!      ▲                          │          │            │ asks for bytes
+//!      │                          │          ▼            ▼
+//!      └── verified bytes, or 409 ┘       remote ──HTTP──▶ metadata/…  targets/…
+//!                                 │          ▲
+//!                               ledger    trust store: root, cached chain, names seen
+//!                                 └──▶ report, summary, exit code
+//! ```
+//!
+//! - [`IndexUrls`]: where an index and its metadata and targets are.
+//! - [`TrustStore`], [`TrustedIndex`]: one directory per index, kept by its owner alone.
+//! - [`add_trust`]: the three ways in which trust in an index begins.
+//! - [`Remote`]: HTTP with limits on size, silence, speed and redirects.
+//! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
+//! - [`Proxy`]: what an unmodified installer talks to.
+//! - [`installer`]: the settings that point pip and uv at the proxy, and the routes that no
+//!   setting closes.
+//! - [`GeneralClient`]: the same chain without an index, for any TUF repository.
+//! - [`Ledger`]: what was verified and what was refused during a run.
+//!
+//! Nothing here reads an environment variable, a concrete clock or a random source: the
+//! binary passes them in.
+
+mod adding;
+mod chain;
+mod chunks;
+mod file;
+mod general;
+mod index;
+pub mod installer;
+mod ledger;
+mod page;
+mod proxy;
+mod range;
+mod reader;
+mod refresh;
+mod refusal;
+mod remote;
+mod rooms;
+mod stream;
+mod trust;
+mod view;
+
+pub use adding::{AddError, Beginning, add_trust};
+pub use chain::Chain;
+pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
+pub use file::{Content, MAX_WHOLE, Manner, SignedFile};
+pub use general::{
+    GeneralClient, GeneralError, Kept, MetadataDir, MetadataDirError, TargetDirError,
+};
+pub use index::{IndexUrls, UrlError};
+pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
+pub use page::VerifiedPage;
+pub use proxy::{Entrance, Proxy, ProxyError};
+pub use range::{ByteRange, RangeRequest};
+pub use reader::{Freshness, REFRESH_INTERVAL, RETRY_AFTER, Reader, ReaderOptions};
+pub use refresh::RefreshFailure;
+pub use refusal::{Failure, Refusal, Subject};
+pub use remote::{
+    CONNECT_TIMEOUT, FetchError, IDLE_TIMEOUT, Remote, SLOWEST_RATE, START_ALLOWANCE,
+};
+pub use rooms::{RoomError, RunRoom};
+pub use trust::{Began, ChainState, IndexRecord, RoleState, TrustError, TrustStore, TrustedIndex};

@@ -1,0 +1,170 @@
+//! A project's page, verified.
+
+use bytes::Bytes;
+use wheelmark_objects::{ObjectPath, page_target};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
+use wheelmark_tuf::{Found, RoleName, Sha256, Target};
+
+use crate::chain::Chain;
+use crate::refusal::{Failure, Refusal, Subject};
+use crate::remote::{Download, FetchError, Remote};
+use crate::trust::TrustedIndex;
+use crate::view::View;
+
+/// A project's page, whose bytes are those that a role signs for, and whose name and files
+/// are the project's.
+#[derive(Debug)]
+pub struct VerifiedPage {
+    page: ProjectPage,
+    sha256: Sha256,
+    role: RoleName,
+    role_version: u64,
+    chain: Chain,
+}
+
+impl VerifiedPage {
+    /// What the page says.
+    #[must_use]
+    pub fn page(&self) -> &ProjectPage {
+        &self.page
+    }
+
+    /// The digest of the page's bytes.
+    #[must_use]
+    pub fn sha256(&self) -> &Sha256 {
+        &self.sha256
+    }
+
+    /// The role that signs for the page.
+    #[must_use]
+    pub fn role(&self) -> &RoleName {
+        &self.role
+    }
+
+    /// That role's version.
+    #[must_use]
+    pub fn role_version(&self) -> u64 {
+        self.role_version
+    }
+
+    /// Who signed for it.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    pub(crate) fn signed_by(&self) -> Option<(RoleName, u64)> {
+        Some((self.role.clone(), self.role_version))
+    }
+}
+
+impl View {
+    /// Fetches and verifies the page of a project; `None` when no role signs for one.
+    pub(crate) async fn fetch_page(
+        &self,
+        project: &ProjectName,
+        index: &TrustedIndex,
+        remote: &Remote,
+    ) -> Result<Option<VerifiedPage>, Refusal> {
+        let refuse = |failure, signed_by| Refusal {
+            subject: Subject::Page(project.clone()),
+            failure,
+            signed_by,
+        };
+        let found = self
+            .find(&page_target(project), index, remote)
+            .await
+            .map_err(|failure| refuse(failure, None))?;
+        let target = match found {
+            Found::Target(target) => target,
+            Found::Absent { .. } => return Ok(None),
+        };
+        let signed_by = Some((target.role.clone(), target.role_version));
+        let refuse = |failure| refuse(failure, signed_by.clone());
+        let (sha256, bytes) = fetch_target(&target, project, self, index, remote)
+            .await
+            .map_err(refuse)?;
+        let page = ProjectPage::parse(&bytes).map_err(|e| refuse(e.into()))?;
+        if page.name != *project {
+            return Err(refuse(Failure::PageOfOther { said: page.name }));
+        }
+        Ok(Some(VerifiedPage {
+            page,
+            sha256,
+            role: target.role.clone(),
+            role_version: target.role_version,
+            chain: Chain::of(
+                target
+                    .via
+                    .iter()
+                    .map(|(role, _)| role)
+                    .chain([&target.role]),
+            ),
+        }))
+    }
+}
+
+async fn fetch_target(
+    target: &Target,
+    project: &ProjectName,
+    view: &View,
+    index: &TrustedIndex,
+    remote: &Remote,
+) -> Result<(Sha256, Bytes), Failure> {
+    let limit = MAX_PAGE_LEN as u64;
+    if target.length > limit {
+        return Err(Failure::PageTooLarge {
+            length: target.length,
+            limit,
+        });
+    }
+    let object = target.path.as_str().to_owned();
+    let Some(sha256) = target.hashes.sha256() else {
+        return Err(Failure::Unspecified {
+            object,
+            lacking: "sha256",
+        });
+    };
+    let url = if view.set().root().consistent_snapshot {
+        index.urls().object_url(&ObjectPath::page(project, &sha256))
+    } else {
+        index.urls().target_url(target.path.as_str())
+    };
+    tracing::debug!(%url, "asking for a page");
+    let opening = remote.open_decoded(&url);
+    let bytes = fetch_exact(opening, &object, target.length, &sha256).await?;
+    Ok((sha256, bytes))
+}
+
+/// Reads an object whose length and digest are known, and hands it on only if it is that.
+pub(crate) async fn fetch_exact(
+    opening: impl Future<Output = Result<Option<Download>, FetchError>>,
+    object: &str,
+    length: u64,
+    sha256: &Sha256,
+) -> Result<Bytes, Failure> {
+    let object = || object.to_owned();
+    let Some(mut download) = opening.await? else {
+        return Err(Failure::Missing { object: object() });
+    };
+    // One byte more than signed is enough to know that it is not the signed object.
+    let wanted = usize::try_from(length.saturating_add(1)).unwrap_or(usize::MAX);
+    let bytes = download.take(wanted).await?;
+    if bytes.len() as u64 != length {
+        return Err(Failure::Length {
+            object: object(),
+            expected: length,
+            found: bytes.len() as u64,
+        });
+    }
+    let found = Sha256::of(&bytes);
+    if found != *sha256 {
+        return Err(Failure::Altered {
+            object: object(),
+            expected: *sha256,
+            found,
+        });
+    }
+    Ok(bytes)
+}

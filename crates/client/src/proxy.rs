@@ -1,0 +1,259 @@
+//! What an unmodified installer talks to: an index on loopback whose every byte was verified.
+//!
+//! ```text
+//! GET /<secret>/simple/<project>/             JSON or HTML, file URLs of our own
+//! GET /<secret>/packages/<project>/<file>     GET, HEAD, Range
+//! GET /<secret>/packages/<project>/<file>.metadata
+//! CONNECT, http://elsewhere/                  403: only the index can be reached
+//! ```
+//!
+//! The same address serves as the installer's HTTP proxy, so that an index named in a
+//! requirements file is refused and not silently used.
+
+mod answer;
+mod files;
+mod pages;
+mod route;
+mod standin;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Method, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::ledger::Ledger;
+use crate::reader::Reader;
+
+use answer::Body;
+use route::Route;
+
+/// How long a client may take to send the head of its request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait after the system refused to accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the proxy could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// An address that others can reach.
+    #[error("{address} can be reached from other machines, and the proxy is for this one only")]
+    NotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address is taken, or not to be had.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What a request's path must begin with.
+#[derive(Clone)]
+pub enum Entrance {
+    /// A secret of this run, so that no other user of this machine and no web page can use
+    /// the proxy.
+    Secret(String),
+    /// Nothing: a daemon whose address stands in configuration files.
+    Open,
+}
+
+impl std::fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Secret(_) => "Secret",
+            Self::Open => "Open",
+        })
+    }
+}
+
+/// A proxy that has its address and waits to serve.
+#[derive(Debug)]
+pub struct Proxy {
+    listener: TcpListener,
+    desk: Arc<Desk>,
+}
+
+impl Proxy {
+    /// Takes a loopback address; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`ProxyError`].
+    pub async fn bind(
+        address: SocketAddr,
+        entrance: Entrance,
+        reader: Arc<Reader>,
+        ledger: Arc<Ledger>,
+    ) -> Result<Self, ProxyError> {
+        if !address.ip().is_loopback() {
+            return Err(ProxyError::NotLoopback { address });
+        }
+        let failed = |source| ProxyError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let desk = Arc::new(Desk {
+            address,
+            entrance,
+            reader,
+            ledger,
+        });
+        Ok(Self { listener, desk })
+    }
+
+    /// The URL that installers take as their index; it holds the secret.
+    #[must_use]
+    pub fn index_url(&self) -> String {
+        match &self.desk.entrance {
+            Entrance::Secret(secret) => format!("http://{}/{secret}/simple/", self.desk.address),
+            Entrance::Open => format!("http://{}/simple/", self.desk.address),
+        }
+    }
+
+    /// The URL that installers take as their HTTP proxy.
+    #[must_use]
+    pub fn proxy_url(&self) -> String {
+        format!("http://{}", self.desk.address)
+    }
+
+    /// Serves until `stop` is ready; connections that are open then are closed.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(serve_connection(stream, self.desk.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, desk: Arc<Desk>) {
+    let service = service_fn(move |request| {
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// What every request is answered from.
+#[derive(Debug)]
+struct Desk {
+    address: SocketAddr,
+    entrance: Entrance,
+    reader: Arc<Reader>,
+    ledger: Arc<Ledger>,
+}
+
+impl Desk {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        tracing::debug!(method = %request.method(), uri = %request.uri(), "asked");
+        if let Some(elsewhere) = self.elsewhere(&request) {
+            self.ledger.refused_host(&elsewhere);
+            return answer::elsewhere(&elsewhere, self.reader.index().urls().simple());
+        }
+        if !self.names_us(&request) {
+            return answer::wrong_host();
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return answer::method_not_allowed();
+        }
+        let asked = Asked {
+            head: request.method() == Method::HEAD,
+            headers: request.headers(),
+        };
+        match Route::of(request.uri().path(), &self.entrance) {
+            Route::Page(project) => self.page(&project, &asked).await,
+            Route::Spelling(project) => answer::spelling(&project, &self.entrance),
+            Route::File(project, file) => self.file(&project, &file, &asked).await,
+            Route::CoreMetadata(project, file) => self.core_metadata(&project, &file, &asked).await,
+            Route::Nowhere => answer::not_found(),
+        }
+    }
+
+    /// Where the request wants to go, if that is not here.
+    fn elsewhere(&self, request: &Request<Incoming>) -> Option<String> {
+        let uri = request.uri();
+        let authority = uri.authority()?;
+        let plain = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP);
+        let here = request.method() != Method::CONNECT && plain && self.is_own(authority);
+        (!here).then(|| authority.to_string())
+    }
+
+    /// Whether the request was meant for us: a web page that had its own host name point to
+    /// this machine was not.
+    fn names_us(&self, request: &Request<Incoming>) -> bool {
+        if request.uri().authority().is_some() {
+            return true;
+        }
+        let mut hosts = request.headers().get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok());
+        let authority = host.and_then(|host| host.parse::<Authority>().ok());
+        hosts.next().is_none() && authority.is_some_and(|authority| self.is_own(&authority))
+    }
+
+    fn is_own(&self, authority: &Authority) -> bool {
+        const HTTP: u16 = 80;
+        let host = authority.host();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let ours = host.eq_ignore_ascii_case("localhost")
+            || bare
+                .parse()
+                .is_ok_and(|ip: std::net::IpAddr| ip == self.address.ip());
+        ours && authority.port_u16().unwrap_or(HTTP) == self.address.port()
+            && !authority.as_str().contains('@')
+    }
+}
+
+/// What a request says besides its path.
+struct Asked<'a> {
+    head: bool,
+    headers: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    fn header(&self, name: header::HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the client holds what this entity tag names (RFC 9110 §13.1.2).
+    fn holds(&self, etag: &str) -> bool {
+        self.headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == etag || tag == "*")
+    }
+}

@@ -1,0 +1,164 @@
+//! Files and their core metadata, as installers get them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
+use http::{Response, StatusCode};
+use http_body_util::StreamBody;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Frame;
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::Sha256;
+
+use super::answer::{self, Body, full, response};
+use super::pages::{revalidated, set};
+use super::{Asked, Desk};
+use crate::file::{Content, SignedFile};
+use crate::ledger::Ledger;
+use crate::range::RangeRequest;
+use crate::refusal::Refusal;
+
+const OCTETS: &str = "application/octet-stream";
+
+impl Desk {
+    pub(super) async fn file(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+        asked: &Asked<'_>,
+    ) -> Response<Body> {
+        let file = match self.reader.signed_file(project, filename).await {
+            Ok(Some(file)) => file,
+            Ok(None) => return answer::not_found(),
+            Err(refusal) => return self.refused(&refusal),
+        };
+        let etag = format!("\"{}\"", file.sha256());
+        if asked.holds(&etag) {
+            let mut answer = response(StatusCode::NOT_MODIFIED, "", full(""));
+            revalidated(&mut answer, &etag);
+            return answer;
+        }
+        let same = asked.header(IF_RANGE).is_none_or(|tag| tag == etag);
+        let range = asked.header(RANGE).filter(|_| same && file.allows_ranges());
+        let part = match RangeRequest::parse(range, file.size()) {
+            RangeRequest::Whole => None,
+            RangeRequest::Part(part) => Some(part),
+            RangeRequest::Unsatisfiable => {
+                let mut answer = response(StatusCode::RANGE_NOT_SATISFIABLE, "", full(""));
+                set(
+                    &mut answer,
+                    CONTENT_RANGE,
+                    &format!("bytes */{}", file.size()),
+                );
+                return answer;
+            }
+        };
+        let length = part.map_or(file.size(), |part| part.length());
+        let body = if asked.head {
+            full("")
+        } else {
+            match self.reader.content(&file, part).await {
+                Ok(content) => self.recorded(&file, content, length),
+                Err(refusal) => return self.refused(&refusal),
+            }
+        };
+        let status = match part {
+            Some(_) => StatusCode::PARTIAL_CONTENT,
+            None => StatusCode::OK,
+        };
+        let mut answer = response(status, OCTETS, body);
+        revalidated(&mut answer, &etag);
+        set(&mut answer, CONTENT_LENGTH, &length.to_string());
+        let ranges = if file.allows_ranges() {
+            "bytes"
+        } else {
+            "none"
+        };
+        set(&mut answer, ACCEPT_RANGES, ranges);
+        if let Some(part) = part {
+            set(
+                &mut answer,
+                CONTENT_RANGE,
+                &part.content_header(file.size()),
+            );
+        }
+        answer
+    }
+
+    pub(super) async fn core_metadata(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+        asked: &Asked<'_>,
+    ) -> Response<Body> {
+        match self.reader.core_metadata(project, filename).await {
+            Ok(Some(bytes)) => {
+                let etag = format!("\"{}\"", Sha256::of(&bytes));
+                let mut answer = if asked.holds(&etag) {
+                    response(StatusCode::NOT_MODIFIED, "", full(""))
+                } else {
+                    response(StatusCode::OK, OCTETS, full(bytes))
+                };
+                revalidated(&mut answer, &etag);
+                answer
+            }
+            Ok(None) => answer::not_found(),
+            Err(refusal) => self.refused(&refusal),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Response<Body> {
+        self.ledger.refused(refusal);
+        answer::refused(refusal)
+    }
+
+    /// The body, which enters the file into the ledger with its last byte, or the refusal.
+    fn recorded(&self, file: &SignedFile, content: Content, length: u64) -> Body {
+        match content {
+            Content::Whole(bytes) => {
+                self.ledger.verified(file);
+                full(bytes)
+            }
+            Content::Pieces(pieces) => {
+                let record = Record {
+                    pieces,
+                    file: file.clone(),
+                    ledger: self.ledger.clone(),
+                    left: length,
+                };
+                UnsyncBoxBody::new(StreamBody::new(stream::unfold(record, Record::next)))
+            }
+        }
+    }
+}
+
+struct Record {
+    pieces: BoxStream<'static, Result<Bytes, Arc<Refusal>>>,
+    file: SignedFile,
+    ledger: Arc<Ledger>,
+    left: u64,
+}
+
+impl Record {
+    async fn next(mut self) -> Option<(Result<Frame<Bytes>, std::io::Error>, Self)> {
+        let piece = match self.pieces.next().await? {
+            Ok(bytes) => {
+                self.left = self.left.saturating_sub(bytes.len() as u64);
+                // The last piece comes only after all of it was verified; whoever knows the
+                // length does not ask for more, so this is the place to write it down.
+                if self.left == 0 {
+                    self.ledger.verified(&self.file);
+                }
+                Ok(Frame::data(bytes))
+            }
+            Err(refusal) => {
+                tracing::info!(%refusal, "refused");
+                self.ledger.refused(&refusal);
+                Err(std::io::Error::other(refusal.to_string()))
+            }
+        };
+        Some((piece, self))
+    }
+}

@@ -1,0 +1,88 @@
+//! A project's page, as installers get it.
+
+use http::header::{CACHE_CONTROL, ETAG, HeaderValue, VARY};
+use http::{HeaderName, Response, StatusCode, header};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{Format, ProjectPage, file_url, negotiate};
+
+use super::answer::{self, Body, full, response};
+use super::{Asked, Desk, standin};
+use crate::page::VerifiedPage;
+
+impl Desk {
+    pub(super) async fn page(&self, project: &ProjectName, asked: &Asked<'_>) -> Response<Body> {
+        let accept: Vec<&str> = asked
+            .headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let format = negotiate((!accept.is_empty()).then(|| accept.join(",")).as_deref());
+        match self.reader.page(project).await {
+            Ok(Some(page)) => verified(&page, format, asked),
+            Ok(None) => answer::not_found(),
+            Err(refusal) => {
+                self.ledger.refused(&refusal);
+                let names = self.reader.remembered_names(project);
+                let page = standin::page(project, &names);
+                with_vary(response(
+                    StatusCode::OK,
+                    format.content_type(),
+                    render(&page, format),
+                ))
+            }
+        }
+    }
+}
+
+fn verified(page: &VerifiedPage, format: Format, asked: &Asked<'_>) -> Response<Body> {
+    let kind = match format {
+        Format::Json => "json",
+        Format::Html | Format::LegacyHtml => "html",
+    };
+    // The rendering is ours, so its version is part of what the tag names.
+    let etag = format!("\"{}-{}-{kind}\"", page.sha256(), env!("CARGO_PKG_VERSION"));
+    let mut answer = if asked.holds(&etag) {
+        response(StatusCode::NOT_MODIFIED, "", full(""))
+    } else {
+        let body = render(&with_our_urls(page.page()), format);
+        response(StatusCode::OK, format.content_type(), body)
+    };
+    revalidated(&mut answer, &etag);
+    with_vary(answer)
+}
+
+/// Lets a client keep an answer, if it asks each time whether it still holds.
+pub(super) fn revalidated(answer: &mut Response<Body>, etag: &str) {
+    set(answer, CACHE_CONTROL, "no-cache");
+    set(answer, ETAG, etag);
+}
+
+fn with_vary(mut answer: Response<Body>) -> Response<Body> {
+    set(&mut answer, VARY, "Accept");
+    answer
+}
+
+pub(super) fn set(answer: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+/// The page with every file at this proxy. Entries whose names mean nothing here are left
+/// out, since they could name any place.
+fn with_our_urls(page: &ProjectPage) -> ProjectPage {
+    let mut page = page.clone();
+    page.unrecognised.clear();
+    for file in &mut page.files {
+        file.url = file_url(&page.name, file.filename.as_str());
+    }
+    page
+}
+
+fn render(page: &ProjectPage, format: Format) -> Body {
+    match format {
+        Format::Json => full(page.to_json()),
+        Format::Html | Format::LegacyHtml => full(page.to_html()),
+    }
+}

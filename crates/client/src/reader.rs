@@ -1,0 +1,255 @@
+//! Reads one trusted index: every answer verified, or a refusal that says why not.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::Clock;
+
+use crate::page::VerifiedPage;
+use crate::refresh::{RefreshFailure, refresh};
+use crate::refusal::{Failure, Refusal, Subject};
+use crate::remote::Remote;
+use crate::trust::TrustedIndex;
+use crate::view::View;
+
+/// How old a daemon lets its view become before it asks for a newer one. An answer of a few
+/// hundred bytes, when there is nothing new.
+pub const REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long a failed refresh answers for those that ask in the meantime.
+pub const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
+
+/// When a reader asks the index for a newer state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Once, at the beginning: a run sees one state. Again only if the index no longer has
+    /// what that state signs for (PEP 458: retry with the latest snapshot).
+    Once,
+    /// Whenever the state is older than [`REFRESH_INTERVAL`].
+    Periodic,
+}
+
+/// How to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReaderOptions {
+    /// When to ask for a newer state.
+    pub freshness: Freshness,
+    /// Whether a file needs a target of its own that agrees with the page.
+    pub strict: bool,
+}
+
+/// Reads one trusted index. Shared by all requests of a run.
+pub struct Reader {
+    pub(crate) index: TrustedIndex,
+    pub(crate) remote: Remote,
+    pub(crate) options: ReaderOptions,
+    clock: Arc<dyn Clock>,
+    /// Held during a refresh, so that those who come meanwhile wait for it and share it.
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    view: Option<Arc<View>>,
+    refreshed: Option<Timestamp>,
+    failed: Option<(Timestamp, Arc<RefreshFailure>)>,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let index = self.index.urls().simple().as_str();
+        f.debug_struct("Reader")
+            .field("index", &index)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Makes a reader; nothing is fetched yet.
+    #[must_use]
+    pub fn new(
+        index: TrustedIndex,
+        remote: Remote,
+        clock: Arc<dyn Clock>,
+        options: ReaderOptions,
+    ) -> Self {
+        Self {
+            index,
+            remote,
+            options,
+            clock,
+            current: Mutex::default(),
+        }
+    }
+
+    /// The index that is read.
+    #[must_use]
+    pub fn index(&self) -> &TrustedIndex {
+        &self.index
+    }
+
+    /// Brings the state up to date now, and returns its snapshot's version.
+    ///
+    /// # Errors
+    ///
+    /// [`RefreshFailure`], which may be shared with requests that waited for the same refresh.
+    pub async fn refresh(&self) -> Result<u64, Arc<RefreshFailure>> {
+        let mut current = self.current.lock().await;
+        let view = self.renew(&mut current).await?;
+        Ok(view.set().snapshot().version)
+    }
+
+    /// The page of a project; `None` when the index has no such project.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when the page, or anything above it, did not verify or is not to be had.
+    pub async fn page(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Option<Arc<VerifiedPage>>, Arc<Refusal>> {
+        let subject = || Subject::Page(project.clone());
+        let view = self.view(subject).await?;
+        self.page_in(&view, project).await
+    }
+
+    pub(crate) async fn page_in(
+        &self,
+        view: &Arc<View>,
+        project: &ProjectName,
+    ) -> Result<Option<Arc<VerifiedPage>>, Arc<Refusal>> {
+        let first = self.page_under(view, project).await;
+        match first {
+            Err(refusal) if is_gone(&refusal) => match self.newer_than(view).await {
+                Some(newer) => self.page_under(&newer, project).await,
+                None => Err(refusal),
+            },
+            other => other,
+        }
+    }
+
+    async fn page_under(
+        &self,
+        view: &View,
+        project: &ProjectName,
+    ) -> Result<Option<Arc<VerifiedPage>>, Arc<Refusal>> {
+        let cell = view.page_cell(project);
+        let outcome = cell
+            .get_or_try_init(|| async {
+                match view.fetch_page(project, &self.index, &self.remote).await {
+                    Ok(page) => {
+                        if let Some(page) = &page {
+                            self.remember(page);
+                        }
+                        Ok(Ok(page.map(Arc::new)))
+                    }
+                    Err(refusal) => {
+                        let refusal = Arc::new(refusal);
+                        tracing::info!(%refusal, "refused");
+                        // What is no verdict may go well next time: the cell stays empty.
+                        if refusal.is_verdict() {
+                            Ok(Err(refusal))
+                        } else {
+                            Err(refusal)
+                        }
+                    }
+                }
+            })
+            .await?;
+        outcome.clone()
+    }
+
+    fn remember(&self, page: &VerifiedPage) {
+        let files = &page.page().files;
+        let names: Vec<&str> = files.iter().map(|file| file.filename.as_str()).collect();
+        if let Err(error) = self.index.remember_names(&page.page().name, &names) {
+            tracing::warn!(%error, "the page's file names could not be remembered");
+        }
+    }
+
+    /// The names of the files that the project's last verified page listed, on this machine.
+    #[must_use]
+    pub fn remembered_names(&self, project: &ProjectName) -> Vec<String> {
+        self.index.remembered_names(project)
+    }
+
+    /// The state to answer from; refreshed if it is due.
+    pub(crate) async fn view(
+        &self,
+        subject: impl FnOnce() -> Subject,
+    ) -> Result<Arc<View>, Arc<Refusal>> {
+        let mut current = self.current.lock().await;
+        if let (Some(view), Some(refreshed)) = (&current.view, current.refreshed)
+            && (self.options.freshness == Freshness::Once
+                || self.within(refreshed, REFRESH_INTERVAL))
+        {
+            return Ok(view.clone());
+        }
+        self.renew(&mut current).await.map_err(|failure| {
+            Arc::new(Refusal {
+                subject: subject(),
+                failure: Failure::Refresh(failure),
+                signed_by: None,
+            })
+        })
+    }
+
+    /// A state newer than the given one, if there is any to be had.
+    pub(crate) async fn newer_than(&self, view: &Arc<View>) -> Option<Arc<View>> {
+        let version = view.set().snapshot().version;
+        let mut current = self.current.lock().await;
+        let asked_just_now = current
+            .refreshed
+            .is_some_and(|refreshed| self.within(refreshed, RETRY_AFTER));
+        if !asked_just_now && let Err(error) = self.renew(&mut current).await {
+            tracing::info!(%error, "no newer state is to be had");
+            return None;
+        }
+        let newest = current.view.as_ref()?;
+        (newest.set().snapshot().version > version).then(|| newest.clone())
+    }
+
+    async fn renew(&self, current: &mut Current) -> Result<Arc<View>, Arc<RefreshFailure>> {
+        if let Some((at, failure)) = &current.failed
+            && self.within(*at, RETRY_AFTER)
+        {
+            return Err(failure.clone());
+        }
+        let now = self.clock.now();
+        match refresh(&self.index, &self.remote, now).await {
+            Ok(set) => {
+                let view = Arc::new(match &current.view {
+                    Some(old) => old.renewed(set),
+                    None => View::new(set),
+                });
+                current.view = Some(view.clone());
+                current.refreshed = Some(now);
+                current.failed = None;
+                Ok(view)
+            }
+            Err(failure) => {
+                let failure = Arc::new(failure);
+                current.failed = Some((self.clock.now(), failure.clone()));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Whether less than `span` has passed since `then`; a clock that went back has no answer,
+    /// and that is a no.
+    fn within(&self, then: Timestamp, span: SignedDuration) -> bool {
+        let passed = self.clock.now().duration_since(then);
+        passed >= SignedDuration::ZERO && passed < span
+    }
+}
+
+/// Whether something that is signed for is no longer there, as after the index moved on.
+pub(crate) fn is_gone(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.failure,
+        Failure::Missing { .. } | Failure::RoleMissing { .. }
+    )
+}

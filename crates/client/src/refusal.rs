@@ -1,0 +1,325 @@
+//! Why something was not handed on, in words for each reader: an installer's error output
+//! (one short ASCII phrase, one JSON body), the summary, the report.
+
+use std::error::Error as _;
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+use wheelmark_objects::PathError;
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::PageError;
+use wheelmark_tuf::{LookupError, RoleName, Sha256};
+
+use crate::chunks::ChunkListError;
+use crate::refresh::RefreshFailure;
+use crate::remote::FetchError;
+
+/// The longest reason phrase; installers print it within a line of their own.
+const MAX_PHRASE: usize = 200;
+
+/// What was asked for and not handed on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A project's page.
+    Page(ProjectName),
+    /// A distribution file.
+    File(ProjectName, String),
+    /// A file's core metadata (PEP 658).
+    CoreMetadata(ProjectName, String),
+}
+
+impl Subject {
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &ProjectName {
+        match self {
+            Self::Page(project) | Self::File(project, _) | Self::CoreMetadata(project, _) => {
+                project
+            }
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Page(project) => write!(f, "the page simple/{project}/index.json"),
+            Self::File(_, file) => f.write_str(file),
+            Self::CoreMetadata(_, file) => write!(f, "{file}.metadata"),
+        }
+    }
+}
+
+/// What failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The chain from root to snapshot could not be brought up to date.
+    #[error("the index's metadata could not be verified")]
+    Refresh(#[source] Arc<RefreshFailure>),
+    /// A delegated role on the way to the target was refused.
+    #[error("{} failed verification", role_file(.0))]
+    Role(#[source] LookupError),
+    /// A role that the signed snapshot lists is not to be had.
+    #[error("{role}.json, version {version}, which the signed snapshot lists, is not there")]
+    RoleMissing {
+        /// The role.
+        role: RoleName,
+        /// The version that the snapshot lists.
+        version: u64,
+    },
+    /// Bytes could not be fetched. This says nothing about them.
+    #[error("it could not be fetched")]
+    Unreachable(#[from] FetchError),
+    /// An object that is signed for is not to be had.
+    #[error("{object}, which is signed for, is not there")]
+    Missing {
+        /// The object's name.
+        object: String,
+    },
+    /// The bytes are not the signed ones.
+    #[error("{object} is not what was signed: its sha256 is {found}, signed is {expected}")]
+    Altered {
+        /// The object's name.
+        object: String,
+        /// The signed digest.
+        expected: Sha256,
+        /// The digest of what was received.
+        found: Sha256,
+    },
+    /// Fewer or more bytes than signed.
+    #[error("{object} is not what was signed: it has {found} bytes, signed are {expected}")]
+    Length {
+        /// The object's name.
+        object: String,
+        /// The signed length.
+        expected: u64,
+        /// The received length; one more than signed stands for any larger number.
+        found: u64,
+    },
+    /// A signed object lacks a digest or a length that we can check.
+    #[error("the signed entry of {object} names no {lacking}")]
+    Unspecified {
+        /// The object's name.
+        object: String,
+        /// What is not named.
+        lacking: &'static str,
+    },
+    /// A signed page that is larger than anything reasonable.
+    #[error("the signed page is {length} bytes long, more than the {limit} allowed")]
+    PageTooLarge {
+        /// Its signed length.
+        length: u64,
+        /// Our limit.
+        limit: u64,
+    },
+    /// The signed bytes are not a page, or list what a page of this project cannot list.
+    #[error("the signed page cannot be used")]
+    PageUnusable(#[from] PageError),
+    /// The page says that it is another project's.
+    #[error("the signed page says it is the page of {said}")]
+    PageOfOther {
+        /// The name in the page.
+        said: ProjectName,
+    },
+    /// The page lists a file whose name the tree cannot hold.
+    #[error("the file has a name that the index's tree cannot hold")]
+    Name(#[from] PathError),
+    /// The chunk list is not the file's.
+    #[error("its chunk list is not what was signed")]
+    ChunkList(#[from] ChunkListError),
+    /// A chunk of a large file is not the signed one.
+    #[error("chunk {number} of {count} of {object} is not what was signed")]
+    Chunk {
+        /// The object's name.
+        object: String,
+        /// Which chunk, counted from 1.
+        number: u64,
+        /// Of how many.
+        count: u64,
+    },
+    /// `--strict`: the page lists the file, but no role signs for the file itself.
+    #[error("the page lists it, but no role signs for the file itself")]
+    NoTarget,
+    /// `--strict`: the page and the file's own target differ.
+    #[error("the page and the file's own target in role {role}, version {version}, disagree")]
+    Disagreement {
+        /// The role that lists the file.
+        role: RoleName,
+        /// Its version.
+        version: u64,
+    },
+}
+
+fn role_file(error: &LookupError) -> String {
+    match error {
+        LookupError::Refused { role, .. } | LookupError::NotInSnapshot { role, .. } => {
+            format!("{role}.json")
+        }
+        LookupError::TooManyDelegations { .. } | LookupError::OutOfTurn => {
+            "the search for its role".to_owned()
+        }
+    }
+}
+
+/// The larger kinds of failure: they differ in what they can mean and in what to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Attack,
+    Stale,
+    Unavailable,
+    Index,
+}
+
+impl Failure {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refresh(failure) => match **failure {
+                RefreshFailure::Refused { .. } => Kind::Stale,
+                RefreshFailure::Fetch(_)
+                | RefreshFailure::Trust(_)
+                | RefreshFailure::Stored { .. } => Kind::Unavailable,
+            },
+            Self::RoleMissing { .. } | Self::Missing { .. } => Kind::Stale,
+            Self::Unreachable(_) => Kind::Unavailable,
+            Self::Role(_)
+            | Self::Altered { .. }
+            | Self::Length { .. }
+            | Self::Chunk { .. }
+            | Self::ChunkList(ChunkListError::Altered { .. }) => Kind::Attack,
+            Self::Unspecified { .. }
+            | Self::PageTooLarge { .. }
+            | Self::PageUnusable(_)
+            | Self::PageOfOther { .. }
+            | Self::Name(_)
+            | Self::ChunkList(ChunkListError::Length { .. })
+            | Self::NoTarget
+            | Self::Disagreement { .. } => Kind::Index,
+        }
+    }
+}
+
+/// Something that was asked for, and why it was not handed on.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What was asked for.
+    pub subject: Subject,
+    /// What failed.
+    pub failure: Failure,
+    /// The role, and its version, that signs for what was asked for, as far as the search
+    /// for it came.
+    pub signed_by: Option<(RoleName, u64)>,
+}
+
+impl Refusal {
+    /// Whether asking again can only end the same way while the snapshot is the same.
+    #[must_use]
+    pub fn is_verdict(&self) -> bool {
+        !matches!(self.failure.kind(), Kind::Unavailable | Kind::Stale)
+    }
+
+    /// The status for an installer. Never 5xx: pip and uv would ask again and again, and
+    /// lose the reason.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.failure.kind() {
+            Kind::Unavailable => StatusCode::FAILED_DEPENDENCY,
+            Kind::Attack | Kind::Stale | Kind::Index => StatusCode::CONFLICT,
+        }
+    }
+
+    /// What failed, with every cause.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let mut text = self.failure.to_string();
+        let mut cause = self.failure.source();
+        while let Some(next) = cause {
+            let said = next.to_string();
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = next.source();
+        }
+        text
+    }
+
+    /// One line of ASCII for the status line of an HTTP answer: the file and what failed.
+    #[must_use]
+    pub fn phrase(&self) -> String {
+        let role = self
+            .signed_by
+            .as_ref()
+            .map(|(role, version)| format!(" (role {role} version {version})"))
+            .unwrap_or_default();
+        let text = format!("wheelmark refused {}: {}{role}", self.subject, self.short());
+        text.chars()
+            .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
+            .take(MAX_PHRASE)
+            .collect()
+    }
+
+    fn short(&self) -> String {
+        match &self.failure {
+            Failure::Altered { .. } => "sha256 is not the signed one".to_owned(),
+            Failure::Length { .. } => "length is not the signed one".to_owned(),
+            Failure::Refresh(failure) => match &**failure {
+                RefreshFailure::Refused { path, .. } => format!("{path} failed verification"),
+                RefreshFailure::Fetch(e) => e.to_string(),
+                failure => failure.to_string(),
+            },
+            Failure::Unreachable(e) => e.to_string(),
+            failure => failure.to_string(),
+        }
+    }
+
+    /// What the failure can mean.
+    #[must_use]
+    pub fn meaning(&self) -> &'static str {
+        match self.failure.kind() {
+            Kind::Attack => {
+                "the bytes were changed after they were signed: on the index's disk, in a \
+                 mirror or on the way; or the download was damaged"
+            }
+            Kind::Stale => {
+                "someone withholds or replays the index's signed state, or the index or \
+                 mirror did not finish an update"
+            }
+            Kind::Unavailable => {
+                "the index, the mirror or the network is down; nothing was found to be false"
+            }
+            Kind::Index => {
+                "what the index signed contradicts itself: a fault of the index, or someone \
+                 who can sign for it"
+            }
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn next(&self) -> &'static str {
+        match self.failure.kind() {
+            Kind::Attack => {
+                "try once more; if it fails again, do not install it by another way, and tell \
+                 whoever runs the index, with this message"
+            }
+            Kind::Stale => {
+                "try again in a few minutes; if it stays so, tell whoever runs the index, \
+                 with this message"
+            }
+            Kind::Unavailable => "check that the index can be reached, and try again",
+            Kind::Index => "tell whoever runs the index, with this message",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.what())?;
+        if let Some((role, version)) = &self.signed_by {
+            write!(f, " (signed by role {role}, version {version})")?;
+        }
+        Ok(())
+    }
+}

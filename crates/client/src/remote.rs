@@ -1,0 +1,430 @@
+//! HTTP towards an index or a mirror that nobody has to trust.
+//!
+//! Whatever the other side does, a request ends: too many bytes, silence, a trickle, and a
+//! redirect to another host are errors of their own. Sizes count decoded bytes, so that a
+//! small compressed answer cannot become a large one.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderValue, LOCATION, RANGE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode};
+use url::{Host, Url};
+
+use crate::range::ByteRange;
+
+/// How long a connection may take to be made.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the other side may be silent, before its answer and within it.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The slowest average rate we put up with, in bytes a second (PEP 458, Appendix A, *slow
+/// retrieval*): a modem's speed, and far above a byte now and then.
+pub const SLOWEST_RATE: u64 = 16 * 1024;
+
+/// What every answer is allowed on top of the time that [`SLOWEST_RATE`] gives it.
+pub const START_ALLOWANCE: Duration = Duration::from_secs(60);
+
+/// Redirects followed within one host.
+const MAX_REDIRECTS: usize = 5;
+
+/// Why bytes could not be fetched. Nothing here is a verdict on the bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No HTTP client could be made (the system's certificates, for example).
+    #[error("no HTTP client could be made")]
+    Client(#[source] reqwest::Error),
+    /// No connection.
+    #[error("could not connect to {url}")]
+    Connect {
+        /// What was asked for.
+        url: Url,
+        /// What the HTTP client says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Silence for longer than [`IDLE_TIMEOUT`], or no connection within [`CONNECT_TIMEOUT`].
+    #[error("{url} did not answer in time")]
+    Silent {
+        /// What was asked for.
+        url: Url,
+        /// What the HTTP client says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection broke or the answer was not HTTP.
+    #[error("the answer of {url} broke off")]
+    Broken {
+        /// What was asked for.
+        url: Url,
+        /// What the HTTP client says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Slower than [`SLOWEST_RATE`].
+    #[error("{url} took longer than {} s, slower than this client puts up with", allowed.as_secs())]
+    TooSlow {
+        /// What was asked for.
+        url: Url,
+        /// The time it had.
+        allowed: Duration,
+    },
+    /// More bytes than the limit.
+    #[error("{url} is longer than the {limit} bytes allowed for it")]
+    TooLarge {
+        /// What was asked for.
+        url: Url,
+        /// The limit, in decoded bytes.
+        limit: u64,
+    },
+    /// A status that is neither success nor "not here".
+    #[error("{url} answered {status}")]
+    Status {
+        /// What was asked for.
+        url: Url,
+        /// The answer's status.
+        status: StatusCode,
+    },
+    /// A redirect that leaves the host, or too many.
+    #[error("{url} redirects to {location}, which is not followed")]
+    Redirected {
+        /// What was asked for.
+        url: Url,
+        /// Where the answer points.
+        location: String,
+    },
+    /// A partial answer that does not begin where it was asked to.
+    #[error("{url} answered another range than the one asked for")]
+    OtherRange {
+        /// What was asked for.
+        url: Url,
+    },
+}
+
+/// The HTTP clients of one run; connections are shared by all that clone it.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    direct: Pair,
+    proxied: Pair,
+}
+
+/// A client that decodes `Content-Encoding`, and one that passes bytes as they are.
+#[derive(Clone, Debug)]
+struct Pair {
+    decoding: Client,
+    raw: Client,
+}
+
+impl Remote {
+    /// Makes the clients. `user_agent` is sent with every request. The usual proxy variables
+    /// of the environment apply, but never to loopback addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError::Client`] when the TLS set-up fails.
+    pub fn new(user_agent: &str) -> Result<Self, FetchError> {
+        Ok(Self {
+            direct: Pair::new(user_agent, true)?,
+            proxied: Pair::new(user_agent, false)?,
+        })
+    }
+
+    /// Fetches a whole object of at most `limit` decoded bytes; `None` when it is not there
+    /// (404, 403 and 410: object stores answer 403 for what does not exist).
+    ///
+    /// # Errors
+    ///
+    /// Every other end is a [`FetchError`].
+    pub async fn get(&self, url: &Url, limit: u64) -> Result<Option<Bytes>, FetchError> {
+        let allowed = time_allowed(limit);
+        let fetch = async {
+            let request = self.pair(url).decoding.get(url.clone());
+            let Some(mut response) = answer(url, request.send().await)? else {
+                return Ok(None);
+            };
+            let mut body = BytesMut::new();
+            while let Some(part) = response.chunk().await.map_err(|e| failed(url, e))? {
+                if (body.len() + part.len()) as u64 > limit {
+                    return Err(FetchError::TooLarge {
+                        url: url.clone(),
+                        limit,
+                    });
+                }
+                body.extend_from_slice(&part);
+            }
+            Ok(Some(body.freeze()))
+        };
+        match tokio::time::timeout(allowed, fetch).await {
+            Ok(done) => done,
+            Err(_) => Err(FetchError::TooSlow {
+                url: url.clone(),
+                allowed,
+            }),
+        }
+    }
+
+    /// Begins a download without content coding; `None` when the object is not there. With a
+    /// range, the download is positioned at its start even where the other side ignores it.
+    pub(crate) async fn open(
+        &self,
+        url: &Url,
+        range: Option<ByteRange>,
+    ) -> Result<Option<Download>, FetchError> {
+        let mut request = self
+            .pair(url)
+            .raw
+            .get(url.clone())
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(range) = range {
+            request = request.header(RANGE, range.request_header());
+        }
+        let Some(response) = answer(url, request.send().await)? else {
+            return Ok(None);
+        };
+        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        let start = range.map_or(0, |range| range.start());
+        if partial && content_range_start(&response) != Some(start) {
+            return Err(FetchError::OtherRange { url: url.clone() });
+        }
+        let mut download = Download::new(url, response);
+        if !partial && start > 0 {
+            download.skip(start).await?;
+        }
+        Ok(Some(download))
+    }
+
+    /// Begins a download of text; what it yields is decoded. `None` when it is not there.
+    pub(crate) async fn open_decoded(&self, url: &Url) -> Result<Option<Download>, FetchError> {
+        let request = self.pair(url).decoding.get(url.clone());
+        let response = answer(url, request.send().await)?;
+        Ok(response.map(|response| Download::new(url, response)))
+    }
+
+    fn pair(&self, url: &Url) -> &Pair {
+        if is_loopback(url) {
+            &self.direct
+        } else {
+            &self.proxied
+        }
+    }
+}
+
+impl Pair {
+    fn new(user_agent: &str, without_proxy: bool) -> Result<Self, FetchError> {
+        let builder = || {
+            let builder = Client::builder()
+                .user_agent(user_agent)
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(IDLE_TIMEOUT)
+                .redirect(Policy::custom(|attempt| {
+                    let inside = attempt
+                        .previous()
+                        .first()
+                        .is_some_and(|first| same_place(first, attempt.url()));
+                    if inside && attempt.previous().len() <= MAX_REDIRECTS {
+                        attempt.follow()
+                    } else {
+                        attempt.stop()
+                    }
+                }));
+            if without_proxy {
+                builder.no_proxy()
+            } else {
+                builder
+            }
+        };
+        Ok(Self {
+            decoding: builder().build().map_err(FetchError::Client)?,
+            raw: builder()
+                .no_gzip()
+                .no_zstd()
+                .build()
+                .map_err(FetchError::Client)?,
+        })
+    }
+}
+
+/// An answer whose body is read piece by piece.
+#[derive(Debug)]
+pub(crate) struct Download {
+    url: Url,
+    response: reqwest::Response,
+    ahead: Bytes,
+}
+
+impl Download {
+    fn new(url: &Url, response: reqwest::Response) -> Self {
+        Self {
+            url: url.clone(),
+            response,
+            ahead: Bytes::new(),
+        }
+    }
+
+    /// The next `len` bytes; fewer only where the body ends.
+    pub(crate) async fn take(&mut self, len: usize) -> Result<Bytes, FetchError> {
+        let allowed = time_allowed(len as u64);
+        let url = self.url.clone();
+        let read = async {
+            if self.ahead.len() >= len {
+                return Ok(self.ahead.split_to(len));
+            }
+            let mut taken = BytesMut::new();
+            while taken.len() < len {
+                if self.ahead.is_empty() {
+                    match self
+                        .response
+                        .chunk()
+                        .await
+                        .map_err(|e| failed(&self.url, e))?
+                    {
+                        Some(part) => self.ahead = part,
+                        None => break,
+                    }
+                }
+                let wanted = self.ahead.len().min(len - taken.len());
+                taken.extend_from_slice(&self.ahead.split_to(wanted));
+            }
+            Ok(taken.freeze())
+        };
+        match tokio::time::timeout(allowed, read).await {
+            Ok(done) => done,
+            Err(_) => Err(FetchError::TooSlow { url, allowed }),
+        }
+    }
+
+    async fn skip(&mut self, mut len: u64) -> Result<(), FetchError> {
+        const PIECE: u64 = 1 << 20;
+        while len > 0 {
+            let wanted = len.min(PIECE);
+            let skipped = self.take(wanted as usize).await?.len() as u64;
+            if skipped < wanted {
+                return Ok(());
+            }
+            len -= skipped;
+        }
+        Ok(())
+    }
+}
+
+fn time_allowed(bytes: u64) -> Duration {
+    START_ALLOWANCE + Duration::from_secs(bytes / SLOWEST_RATE)
+}
+
+fn answer(
+    url: &Url,
+    sent: Result<reqwest::Response, reqwest::Error>,
+) -> Result<Option<reqwest::Response>, FetchError> {
+    let response = sent.map_err(|e| failed(url, e))?;
+    let status = response.status();
+    match status {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Some(response)),
+        StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => Ok(None),
+        _ if status.is_redirection() => {
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                .unwrap_or_default();
+            Err(FetchError::Redirected {
+                url: url.clone(),
+                location,
+            })
+        }
+        _ => Err(FetchError::Status {
+            url: url.clone(),
+            status,
+        }),
+    }
+}
+
+fn failed(url: &Url, error: reqwest::Error) -> FetchError {
+    let url = url.clone();
+    let source = error.without_url();
+    if source.is_timeout() {
+        FetchError::Silent { url, source }
+    } else if source.is_connect() {
+        FetchError::Connect { url, source }
+    } else {
+        FetchError::Broken { url, source }
+    }
+}
+
+fn content_range_start(response: &reqwest::Response) -> Option<u64> {
+    let value = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    let (start, _) = value.strip_prefix("bytes ")?.split_once('-')?;
+    start.trim().parse().ok()
+}
+
+/// Whether a redirect stays with the host that was asked, and not on a weaker scheme.
+fn same_place(asked: &Url, next: &Url) -> bool {
+    asked.host() == next.host()
+        && (next.scheme() == asked.scheme()
+            && next.port_or_known_default() == asked.port_or_known_default()
+            || asked.scheme() == "http" && next.scheme() == "https")
+}
+
+/// Whether a URL's host is this machine: `localhost` or a loopback address.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_redirect_stays_with_its_host() {
+        let check = |asked: &str, next: &str, expected: bool| {
+            let (asked, next) = (asked.parse().unwrap(), next.parse().unwrap());
+            assert_eq!(same_place(&asked, &next), expected, "{asked} → {next}");
+        };
+        check("https://a.example/x", "https://a.example/y", true);
+        check("http://a.example/x", "https://a.example/x", true);
+        check("https://a.example/x", "http://a.example/x", false);
+        check("https://a.example/x", "https://b.example/x", false);
+        check("https://a.example/x", "https://a.example:8443/x", false);
+        check(
+            "https://a.example/",
+            "https://a.example.evil.example/",
+            false,
+        );
+    }
+
+    #[test]
+    fn loopback_is_recognised() {
+        for url in [
+            "http://localhost/",
+            "http://127.0.0.1:1/",
+            "http://127.9.9.9/",
+            "http://[::1]/",
+        ] {
+            assert!(is_loopback(&url.parse().unwrap()), "{url}");
+        }
+        for url in [
+            "http://localhost.example/",
+            "http://10.0.0.1/",
+            "http://[::2]/",
+        ] {
+            assert!(!is_loopback(&url.parse().unwrap()), "{url}");
+        }
+    }
+
+    #[test]
+    fn time_grows_with_size() {
+        assert_eq!(time_allowed(0), START_ALLOWANCE);
+        assert_eq!(
+            time_allowed(SLOWEST_RATE * 10),
+            START_ALLOWANCE + Duration::from_secs(10)
+        );
+    }
+}

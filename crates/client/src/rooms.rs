@@ -1,0 +1,115 @@
+//! A directory for each run of a command, gone when the run is.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::trust::private_temporary;
+
+/// Why a run got no directory of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("could not make a directory for this run in {}", path.display())]
+pub struct RoomError {
+    /// Where it was tried.
+    path: PathBuf,
+    /// What the system says.
+    #[source]
+    source: io::Error,
+}
+
+/// A private directory that lives as long as the run: uv's cache, and an empty place. What a
+/// killed run left behind is removed by the next one.
+#[derive(Debug)]
+pub struct RunRoom {
+    directory: tempfile::TempDir,
+    /// Held so that other runs know that this one lives.
+    _lock: File,
+}
+
+const LOCK: &str = "lock";
+
+impl RunRoom {
+    /// Makes the directory below a user's data directory.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError`] when it cannot be made.
+    pub fn create(home: &Path) -> Result<Self, RoomError> {
+        let runs = home.join("runs");
+        let made = (|| {
+            fs::create_dir_all(&runs)?;
+            remove_dead(&runs);
+            let directory = private_temporary("run-", &runs)?;
+            let lock = File::create(directory.path().join(LOCK))?;
+            lock.lock()?;
+            fs::create_dir(directory.path().join("empty"))?;
+            fs::create_dir(directory.path().join("uv-cache"))?;
+            Ok(Self {
+                directory,
+                _lock: lock,
+            })
+        })();
+        made.map_err(|source| RoomError { path: runs, source })
+    }
+
+    /// Where uv keeps its cache during the run.
+    #[must_use]
+    pub fn uv_cache(&self) -> PathBuf {
+        self.directory.path().join("uv-cache")
+    }
+
+    /// A place without files.
+    #[must_use]
+    pub fn empty(&self) -> PathBuf {
+        self.directory.path().join("empty")
+    }
+}
+
+/// Removes what runs left behind that did not end by themselves.
+fn remove_dead(runs: &Path) {
+    let Ok(entries) = fs::read_dir(runs) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        // Without its lock file a run is just beginning, or another one removes it.
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
+            continue;
+        };
+        match lock.try_lock() {
+            Ok(()) => {
+                if let Err(error) = fs::remove_dir_all(entry.path()) {
+                    tracing::warn!(%error, "what an earlier run left behind could not be removed");
+                }
+            }
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_room_goes_with_its_run_and_the_dead_are_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let count = || fs::read_dir(home.path().join("runs")).unwrap().count();
+        let first = RunRoom::create(home.path()).unwrap();
+        assert!(first.uv_cache().is_dir() && first.empty().is_dir());
+        let second = RunRoom::create(home.path()).unwrap();
+        assert_eq!(count(), 2, "a living run keeps its room");
+        drop(second);
+        assert_eq!(count(), 1);
+        // A run that was killed: its room stays, its lock does not.
+        let RunRoom { directory, _lock } = first;
+        let left = directory.keep();
+        drop(_lock);
+        assert!(left.exists());
+        let third = RunRoom::create(home.path()).unwrap();
+        assert!(!left.exists());
+        drop(third);
+        assert_eq!(count(), 0);
+    }
+}

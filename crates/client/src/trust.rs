@@ -1,0 +1,342 @@
+//! What this user trusts: one directory for each index, readable by its owner alone.
+//!
+//! ```text
+//! HOME/indexes/<host-and-path>-<hash of the URL>/
+//!   index.toml              the index's URLs and how trust began
+//!   root.json               the newest root, byte for byte as received
+//!   timestamp.json snapshot.json targets.json
+//!   delegated/<delegator>/<role>.json
+//!   names/<project>.json    the file names of the last verified page
+//!   lock                    held while the chain is brought up to date
+//! ```
+//!
+//! Every write is a new file renamed into place. Whatever is read back is verified again
+//! before it counts, except `root.json`: it is the trust, which is why nobody else may write
+//! here.
+
+mod cache;
+mod lock;
+mod record;
+mod state;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+use wheelmark_tuf::Effect;
+
+use crate::index::{IndexUrls, directory_name};
+
+pub use record::{Began, IndexRecord};
+pub use state::{ChainState, RoleState};
+
+const RECORD: &str = "index.toml";
+
+/// Why the trust store could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file or directory could not be read or written.
+    #[error("could not {doing} {}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others can read or write what only the owner may.
+    #[error("{} is open to other users of this machine", path.display())]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An index's record is damaged or of a later version of this program.
+    #[error("{} cannot be understood: {problem}", path.display())]
+    Record {
+        /// The record's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Trust in this index has begun already.
+    #[error("{index} is trusted already, since {since}")]
+    AlreadyTrusted {
+        /// The index's simple URL.
+        index: Url,
+        /// Since when.
+        since: jiff::Timestamp,
+    },
+    /// Another process holds the lock for too long.
+    #[error("another wheelmark process has held {} for {} s", path.display(), waited.as_secs())]
+    Busy {
+        /// The lock's file.
+        path: PathBuf,
+        /// How long this process waited.
+        waited: std::time::Duration,
+    },
+}
+
+/// All indexes that a user trusts. Cheap to make; every method reads the directory.
+#[derive(Clone, Debug)]
+pub struct TrustStore {
+    indexes: PathBuf,
+}
+
+impl TrustStore {
+    /// Opens the store below a user's data directory, and makes it if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::Exposed`] when other users may enter it, and when it cannot be made.
+    pub fn open(home: &Path) -> Result<Self, TrustError> {
+        let indexes = home.join("indexes");
+        create_private(&indexes)?;
+        demand_private(&indexes)?;
+        Ok(Self { indexes })
+    }
+
+    /// The index of this simple URL, if it is trusted.
+    ///
+    /// # Errors
+    ///
+    /// When its record cannot be read.
+    pub fn find(&self, simple: &Url) -> Result<Option<TrustedIndex>, TrustError> {
+        let directory = self.indexes.join(directory_name(simple));
+        if !directory.join(RECORD).exists() {
+            return Ok(None);
+        }
+        TrustedIndex::load(directory).map(Some)
+    }
+
+    /// Every trusted index, ordered by URL.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or a record cannot be read.
+    pub fn list(&self) -> Result<Vec<TrustedIndex>, TrustError> {
+        let entries = fs::read_dir(&self.indexes).map_err(|e| io("read", &self.indexes, e))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| io("read", &self.indexes, e))?;
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if !hidden && entry.path().join(RECORD).exists() {
+                found.push(TrustedIndex::load(entry.path())?);
+            }
+        }
+        found.sort_by(|a, b| a.urls().simple().cmp(b.urls().simple()));
+        Ok(found)
+    }
+
+    /// Puts a new index into the store, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::AlreadyTrusted`] when it is there, and when it cannot be written.
+    pub(crate) fn begin(
+        &self,
+        record: IndexRecord,
+        root: &[u8],
+        chain: &[Effect],
+    ) -> Result<TrustedIndex, TrustError> {
+        let directory = self.indexes.join(directory_name(record.urls.simple()));
+        self.refuse_known(record.urls.simple())?;
+        let draft = self.draft(".new-")?;
+        let trusted = TrustedIndex {
+            directory: draft.path().to_owned(),
+            record,
+        };
+        trusted.write("root.json", root, Durability::Synced)?;
+        for effect in chain {
+            trusted.apply(effect)?;
+        }
+        trusted.write(
+            RECORD,
+            trusted.record.to_toml().as_bytes(),
+            Durability::Synced,
+        )?;
+        if let Err(source) = fs::rename(draft.path(), &directory) {
+            self.refuse_known(trusted.record.urls.simple())?;
+            return Err(io("create", &directory, source));
+        }
+        drop(draft.keep());
+        sync_directory(&self.indexes)?;
+        Ok(TrustedIndex {
+            directory,
+            record: trusted.record,
+        })
+    }
+
+    pub(crate) fn refuse_known(&self, simple: &Url) -> Result<(), TrustError> {
+        match self.find(simple)? {
+            None => Ok(()),
+            Some(known) => Err(TrustError::AlreadyTrusted {
+                index: simple.clone(),
+                since: known.record.trusted_since,
+            }),
+        }
+    }
+
+    /// A directory that nobody sees as an index, and only the owner sees at all.
+    fn draft(&self, prefix: &str) -> Result<tempfile::TempDir, TrustError> {
+        private_temporary(prefix, &self.indexes).map_err(|e| io("write in", &self.indexes, e))
+    }
+
+    /// Ends trust in an index and forgets all that was kept about it; `false` when there was
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be removed.
+    pub fn remove(&self, simple: &Url) -> Result<bool, TrustError> {
+        let directory = self.indexes.join(directory_name(simple));
+        if !directory.exists() {
+            return Ok(false);
+        }
+        // Out of sight at once, so that a crash leaves no half of it behind.
+        let grave = self.draft(".old-")?;
+        fs::rename(&directory, grave.path().join("index"))
+            .map_err(|e| io("remove", &directory, e))?;
+        sync_directory(&self.indexes)?;
+        grave.close().map_err(|e| io("remove", &directory, e))?;
+        Ok(true)
+    }
+}
+
+/// One trusted index: its record and the directory that holds its chain.
+#[derive(Clone, Debug)]
+pub struct TrustedIndex {
+    directory: PathBuf,
+    record: IndexRecord,
+}
+
+impl TrustedIndex {
+    fn load(directory: PathBuf) -> Result<Self, TrustError> {
+        demand_private(&directory)?;
+        let path = directory.join(RECORD);
+        let text = fs::read_to_string(&path).map_err(|e| io("read", &path, e))?;
+        let record =
+            IndexRecord::parse(&text).map_err(|problem| TrustError::Record { path, problem })?;
+        Ok(Self { directory, record })
+    }
+
+    /// How trust began, and where the index is.
+    #[must_use]
+    pub fn record(&self) -> &IndexRecord {
+        &self.record
+    }
+
+    /// Where the index is.
+    #[must_use]
+    pub fn urls(&self) -> &IndexUrls {
+        &self.record.urls
+    }
+
+    /// The directory that holds the chain.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn write(&self, name: &str, bytes: &[u8], durability: Durability) -> Result<(), TrustError> {
+        let path = self.directory.join(name);
+        let parent = path.parent().unwrap_or(&self.directory);
+        create_private(parent)?;
+        let written = (|| {
+            let mut file = tempfile::Builder::new()
+                .prefix(".tmp-")
+                .tempfile_in(parent)?;
+            file.write_all(bytes)?;
+            if durability == Durability::Synced {
+                file.as_file().sync_all()?;
+            }
+            file.persist(&path).map_err(|e| e.error)?;
+            Ok(())
+        })();
+        written.map_err(|e| io("write", &path, e))?;
+        if durability == Durability::Synced {
+            sync_directory(parent)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, TrustError> {
+        let path = self.directory.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(io("read", &path, e)),
+        }
+    }
+}
+
+/// Whether a write must survive a power cut. The rollback floor must; what is merely a
+/// copy of something that can be fetched again need not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Durability {
+    Synced,
+    Cached,
+}
+
+fn io(doing: &'static str, path: &Path, source: std::io::Error) -> TrustError {
+    TrustError::Io {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn create_private(path: &Path) -> Result<(), TrustError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|e| io("create", path, e))
+}
+
+/// A new directory of a random name that only the owner may enter.
+pub(crate) fn private_temporary(
+    prefix: &str,
+    parent: &Path,
+) -> Result<tempfile::TempDir, std::io::Error> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir_in(parent)
+}
+
+#[cfg(unix)]
+fn demand_private(path: &Path) -> Result<(), TrustError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path)
+        .map_err(|e| io("read", path, e))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(TrustError::Exposed {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn demand_private(_: &Path) -> Result<(), TrustError> {
+    Ok(())
+}
+
+fn sync_directory(path: &Path) -> Result<(), TrustError> {
+    #[cfg(unix)]
+    fs::File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|e| io("write in", path, e))?;
+    #[cfg(not(unix))]
+    let _: &Path = path;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! The record of one trusted index: `index.toml`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wheelmark_tuf::Sha256;
+
+use crate::index::IndexUrls;
+
+/// The version of the record that this program writes and reads.
+const FORMAT: u32 = 1;
+
+/// How trust in an index began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Began {
+    /// By a root file that the user was given.
+    RootFile,
+    /// By the sha256 of a root's canonical signed part.
+    Fingerprint,
+    /// By believing the first answer, over https.
+    FirstUse,
+    /// By believing the first answer of a server on this machine over plain http: for trying
+    /// out.
+    FirstUseOverLoopbackHttp,
+}
+
+impl fmt::Display for Began {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RootFile => "root file",
+            Self::Fingerprint => "fingerprint",
+            Self::FirstUse => "first use",
+            Self::FirstUseOverLoopbackHttp => "first use over loopback http (for trying out)",
+        })
+    }
+}
+
+/// What is recorded about an index when trust in it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexRecord {
+    /// Where it is.
+    pub urls: IndexUrls,
+    /// How trust began.
+    pub began: Began,
+    /// When trust began.
+    pub trusted_since: jiff::Timestamp,
+    /// The version of the root that trust began with.
+    pub first_root_version: u64,
+    /// The sha256 of that root's canonical signed part.
+    pub first_root_fingerprint: Sha256,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Written {
+    format: u32,
+    index_url: String,
+    metadata_url: String,
+    targets_url: String,
+    began: Began,
+    trusted_since: String,
+    first_root_version: u64,
+    first_root_fingerprint: String,
+}
+
+impl IndexRecord {
+    pub(crate) fn to_toml(&self) -> String {
+        let written = Written {
+            format: FORMAT,
+            index_url: self.urls.simple().to_string(),
+            metadata_url: self.urls.metadata().to_string(),
+            targets_url: self.urls.targets().to_string(),
+            began: self.began,
+            trusted_since: self.trusted_since.to_string(),
+            first_root_version: self.first_root_version,
+            first_root_fingerprint: self.first_root_fingerprint.to_string(),
+        };
+        toml::to_string(&written).expect("strings and numbers always make a TOML table")
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
+        match table.get("format").and_then(toml::Value::as_integer) {
+            Some(format) if format == i64::from(FORMAT) => {}
+            Some(format) => {
+                return Err(format!(
+                    "its format is {format}, and this program knows {FORMAT}"
+                ));
+            }
+            None => return Err("it has no `format`".to_owned()),
+        }
+        let written: Written = table
+            .try_into()
+            .map_err(|e: toml::de::Error| e.to_string())?;
+        Ok(Self {
+            urls: IndexUrls::new(
+                &written.index_url,
+                Some(&written.metadata_url),
+                Some(&written.targets_url),
+            )
+            .map_err(|e| e.to_string())?,
+            began: written.began,
+            trusted_since: written
+                .trusted_since
+                .parse()
+                .map_err(|e: jiff::Error| e.to_string())?,
+            first_root_version: written.first_root_version,
+            first_root_fingerprint: written
+                .first_root_fingerprint
+                .parse()
+                .map_err(|_| "its fingerprint is not a sha256".to_owned())?,
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! What the store holds of an index's chain, for people to look at.
+
+use serde_json::Value;
+use wheelmark_tuf::{Sha256, root_fingerprint};
+
+use super::{TrustError, TrustedIndex};
+
+/// A role as it stands in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleState {
+    /// Its version.
+    pub version: u64,
+    /// When it ends, as it says itself.
+    pub expires: String,
+}
+
+/// The chain as it stands in the store: verified when it was put there, and perhaps expired
+/// since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainState {
+    /// The trusted root.
+    pub root: RoleState,
+    /// The sha256 of its canonical signed part.
+    pub root_fingerprint: Sha256,
+    /// The last timestamp.
+    pub timestamp: Option<RoleState>,
+    /// The last snapshot.
+    pub snapshot: Option<RoleState>,
+}
+
+impl TrustedIndex {
+    /// Reads what is stored of the chain.
+    ///
+    /// # Errors
+    ///
+    /// When the root is missing or damaged.
+    pub fn state(&self) -> Result<ChainState, TrustError> {
+        let root = self.root()?;
+        let damaged = || TrustError::Record {
+            path: self.directory().join("root.json"),
+            problem: "it is not a root".to_owned(),
+        };
+        let cached = self.cached()?;
+        Ok(ChainState {
+            root_fingerprint: root_fingerprint(&root).map_err(|_| damaged())?,
+            root: role(&root).ok_or_else(damaged)?,
+            timestamp: cached.timestamp.as_deref().and_then(role),
+            snapshot: cached.snapshot.as_deref().and_then(role),
+        })
+    }
+}
+
+fn role(bytes: &[u8]) -> Option<RoleState> {
+    let parsed: Value = serde_json::from_slice(bytes).ok()?;
+    let signed = parsed.get("signed")?;
+    Some(RoleState {
+        version: signed.get("version")?.as_u64()?,
+        expires: signed.get("expires")?.as_str()?.to_owned(),
+    })
+}

@@ -1,0 +1,147 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::{CacheName, RoleName, Sha256};
+
+use super::*;
+
+fn record(simple: &str) -> IndexRecord {
+    IndexRecord {
+        urls: IndexUrls::new(simple, None, None).unwrap(),
+        began: Began::Fingerprint,
+        trusted_since: "2026-11-21T10:00:00Z".parse().unwrap(),
+        first_root_version: 1,
+        first_root_fingerprint: Sha256::of(b"root"),
+    }
+}
+
+fn store() -> (tempfile::TempDir, TrustStore) {
+    let home = tempfile::tempdir().unwrap();
+    let store = TrustStore::open(home.path()).unwrap();
+    (home, store)
+}
+
+#[test]
+fn an_index_is_kept_found_listed_and_removed() {
+    let (_home, store) = store();
+    let record = record("https://a.example/simple/");
+    let simple = record.urls.simple().clone();
+    assert!(store.find(&simple).unwrap().is_none());
+    let added = store.begin(record.clone(), b"root", &[]).unwrap();
+    assert_eq!(added.root().unwrap(), b"root");
+    let found = store.find(&simple).unwrap().unwrap();
+    assert_eq!(found.record(), &record);
+    assert_eq!(store.list().unwrap().len(), 1);
+    assert!(matches!(
+        store.begin(record, b"other", &[]),
+        Err(TrustError::AlreadyTrusted { .. })
+    ));
+    assert_eq!(found.root().unwrap(), b"root");
+    assert!(store.remove(&simple).unwrap());
+    assert!(!store.remove(&simple).unwrap());
+    assert!(store.list().unwrap().is_empty());
+    assert_eq!(fs::read_dir(&store.indexes).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_enter() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (home, store) = store();
+    let added = store
+        .begin(record("https://a.example/simple/"), b"root", &[])
+        .unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&store.indexes), 0o700);
+    assert_eq!(mode(added.directory()), 0o700);
+    assert_eq!(mode(&added.directory().join("root.json")), 0o600);
+    fs::set_permissions(&store.indexes, fs::Permissions::from_mode(0o770)).unwrap();
+    assert!(matches!(
+        TrustStore::open(home.path()),
+        Err(TrustError::Exposed { .. })
+    ));
+}
+
+#[test]
+fn effects_are_done_and_names_stay_inside() {
+    let (home, store) = store();
+    let index = store
+        .begin(record("https://a.example/simple/"), b"root", &[])
+        .unwrap();
+    let role = |name: &str| name.parse::<RoleName>().unwrap();
+    for name in ["..", "../../x", "a/b", "CON", "é", "."] {
+        let file = CacheName::Delegated {
+            delegator: role(name),
+            role: role(name),
+        };
+        let bytes = name.as_bytes().to_vec();
+        index.apply(&Effect::Persist { file, bytes }).unwrap();
+        assert_eq!(
+            index.delegated(&role(name), &role(name)).unwrap().unwrap(),
+            name.as_bytes()
+        );
+    }
+    let in_home: Vec<_> = fs::read_dir(home.path()).unwrap().collect();
+    assert_eq!(in_home.len(), 1, "only `indexes`");
+    assert_eq!(fs::read_dir(&store.indexes).unwrap().count(), 1);
+
+    let file = CacheName::Timestamp;
+    let bytes = b"new".to_vec();
+    index.apply(&Effect::Persist { file, bytes }).unwrap();
+    assert_eq!(index.cached().unwrap().timestamp.unwrap(), b"new");
+    let file = CacheName::Timestamp;
+    index.apply(&Effect::Forget { file: file.clone() }).unwrap();
+    index.apply(&Effect::Forget { file }).unwrap();
+    assert!(index.cached().unwrap().timestamp.is_none());
+}
+
+#[test]
+fn names_are_remembered_and_damage_is_forgotten() {
+    let (_home, store) = store();
+    let index = store
+        .begin(record("https://a.example/simple/"), b"root", &[])
+        .unwrap();
+    let project: ProjectName = "flask".parse().unwrap();
+    assert!(index.remembered_names(&project).is_empty());
+    index.remember_names(&project, &["a.whl", "b.whl"]).unwrap();
+    assert_eq!(index.remembered_names(&project), ["a.whl", "b.whl"]);
+    fs::write(index.directory().join("names/flask.json"), b"[\"a").unwrap();
+    assert!(index.remembered_names(&project).is_empty());
+}
+
+#[test]
+fn records_of_another_time_are_said_to_be_so() {
+    let (_home, store) = store();
+    let index = store
+        .begin(record("https://a.example/simple/"), b"root", &[])
+        .unwrap();
+    let path = index.directory().join(RECORD);
+    let text = fs::read_to_string(&path).unwrap();
+    for (from, to, said) in [
+        ("format = 1", "format = 2", "its format is 2"),
+        ("format = 1", "", "no `format`"),
+        ("began = \"fingerprint\"", "began = \"hearsay\"", "hearsay"),
+    ] {
+        assert!(text.contains(from), "{text}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let error = store.list().unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_holds_the_lock_and_others_wait() {
+    let (_home, store) = store();
+    let index = store
+        .begin(record("https://a.example/simple/"), b"root", &[])
+        .unwrap();
+    let held = index.lock().await.unwrap();
+    let waiting = tokio::spawn({
+        let index = index.clone();
+        async move { index.lock().await.map(drop) }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished());
+    drop(held);
+    waiting.await.unwrap().unwrap();
+}

@@ -1,0 +1,155 @@
+//! One verified state of an index, and what was found out under it.
+//!
+//! A view lives as long as its snapshot is used. Pages and verdicts belong to it, so that a
+//! new snapshot begins without the old one's verdicts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::{Found, RoleName, TargetPath, TrustedSet};
+
+use crate::page::VerifiedPage;
+use crate::refusal::{Failure, Refusal, Subject};
+use crate::remote::Remote;
+use crate::trust::TrustedIndex;
+
+/// Pages kept in memory; beyond it the memory starts anew.
+const PAGES_KEPT: usize = 512;
+
+/// What a request for a page ended with: a page, nothing of that name, or a verdict.
+pub(crate) type PageOutcome = Result<Option<Arc<VerifiedPage>>, Arc<Refusal>>;
+
+/// A cell that the first request for a page fills and all others wait for.
+pub(crate) type PageCell = Arc<OnceCell<PageOutcome>>;
+
+#[derive(Debug)]
+pub(crate) struct View {
+    set: TrustedSet,
+    pages: Mutex<HashMap<ProjectName, PageCell>>,
+    verdicts: Mutex<HashMap<Subject, Arc<Refusal>>>,
+    gates: Mutex<HashMap<(RoleName, RoleName), Gate>>,
+}
+
+/// Held by whoever fetches a role, so that others wait for it and do not fetch it, too.
+type Gate = Arc<tokio::sync::Mutex<()>>;
+
+impl View {
+    pub(crate) fn new(set: TrustedSet) -> Self {
+        Self {
+            set,
+            pages: Mutex::default(),
+            verdicts: Mutex::default(),
+            gates: Mutex::default(),
+        }
+    }
+
+    /// A view of a newer refresh. Where the snapshot is the same, pages that were verified
+    /// stay; verdicts go, so that what was repaired is seen.
+    pub(crate) fn renewed(&self, set: TrustedSet) -> Self {
+        let same = self.set.snapshot().version == set.snapshot().version;
+        let renewed = Self::new(set);
+        if same {
+            let good = |cell: &PageCell| matches!(cell.get(), Some(Ok(_)));
+            *held(&renewed.pages) = held(&self.pages)
+                .iter()
+                .filter(|(_, cell)| good(cell))
+                .map(|(project, cell)| (project.clone(), cell.clone()))
+                .collect();
+        }
+        renewed
+    }
+
+    pub(crate) fn set(&self) -> &TrustedSet {
+        &self.set
+    }
+
+    pub(crate) fn page_cell(&self, project: &ProjectName) -> PageCell {
+        let mut pages = held(&self.pages);
+        if pages.len() >= PAGES_KEPT && !pages.contains_key(project) {
+            pages.clear();
+        }
+        pages.entry(project.clone()).or_default().clone()
+    }
+
+    /// The verdict that an earlier request for the same thing ended with.
+    pub(crate) fn verdict(&self, subject: &Subject) -> Option<Arc<Refusal>> {
+        held(&self.verdicts).get(subject).cloned()
+    }
+
+    /// Turns a failure into a refusal, and remembers it if it is final.
+    pub(crate) fn refuse(
+        &self,
+        subject: Subject,
+        failure: Failure,
+        signed_by: Option<(RoleName, u64)>,
+    ) -> Arc<Refusal> {
+        let refusal = Arc::new(Refusal {
+            subject,
+            failure,
+            signed_by,
+        });
+        if refusal.is_verdict() {
+            held(&self.verdicts).insert(refusal.subject.clone(), refusal.clone());
+        }
+        refusal
+    }
+
+    /// Searches the delegations for a target (TUF §5.6.7). Roles come from the cache where its
+    /// copy verifies, otherwise from the index; one request fetches a role for all that wait.
+    pub(crate) async fn find(
+        &self,
+        path: &TargetPath,
+        index: &TrustedIndex,
+        remote: &Remote,
+    ) -> Result<Found, Failure> {
+        let mut lookup = self.set.lookup(path);
+        loop {
+            let Some(need) = lookup.need().cloned() else {
+                return lookup.finish().map_err(Failure::Role);
+            };
+            let gate = held(&self.gates)
+                .entry((need.delegator.clone(), need.role.clone()))
+                .or_default()
+                .clone();
+            let _fetching = gate.lock().await;
+            // Whoever held the gate before has verified the role for everyone.
+            lookup = self.set.lookup(path);
+            if lookup.need() != Some(&need) {
+                continue;
+            }
+            if let Some(bytes) = cached(index, &need.delegator, &need.role)
+                && lookup.restore(&bytes)
+            {
+                continue;
+            }
+            let url = index.urls().metadata_url(&need.fetch.path);
+            tracing::debug!(%url, "asking for metadata");
+            let Some(bytes) = remote.get(&url, need.fetch.max_len).await? else {
+                return Err(Failure::RoleMissing {
+                    role: need.role,
+                    version: need.version,
+                });
+            };
+            for effect in lookup.supply(Vec::from(bytes)).map_err(Failure::Role)? {
+                // The role is verified whether or not its copy can be kept.
+                if let Err(error) = index.apply(&effect) {
+                    tracing::warn!(%error, "the role could not be cached");
+                }
+            }
+        }
+    }
+}
+
+fn cached(index: &TrustedIndex, delegator: &RoleName, role: &RoleName) -> Option<Vec<u8>> {
+    index.delegated(delegator, role).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the cached role could not be read");
+        None
+    })
+}
+
+/// The map, whether or not a thread that held it panicked: every change to one is complete.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
