@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, LockError, ObjectError, WriterLock};
 use wheelmark_signing::Signer;
-use wheelmark_store::{Fence, Store, StoreError};
+use wheelmark_store::{Fence, Seq, Store, StoreError};
 use wheelmark_tuf::{Clock, RoleName};
 
 use crate::gather::gather;
@@ -38,6 +38,15 @@ pub enum OpenError {
     /// The store failed.
     #[error("the store could not be opened for publishing")]
     Store(#[from] StoreError),
+    /// The journal ends before the position that the signed timestamp names: the store is older
+    /// than the tree. What is uploaded next would get positions that count as followed.
+    #[error("the journal ends at {journal}, but the signed state has followed it to {signed}")]
+    JournalBehind {
+        /// The last position of the journal.
+        journal: Seq,
+        /// The position in the signed timestamp.
+        signed: Seq,
+    },
     /// Recovery or loading failed.
     #[error("the signed state could not be taken up")]
     Publish(#[from] PublishError),
@@ -107,6 +116,13 @@ impl Engine {
         let lock = tree.lock().await.map_err(OpenError::Lock)?;
         let fence = store.acquire_lease("snapshot process").await?;
         let state = recover::recover(&tree, &lock, &store, fence, online.key()).await?;
+        let journal = store.journal_end().await?;
+        if journal < state.journal {
+            return Err(OpenError::JournalBehind {
+                journal,
+                signed: state.journal,
+            });
+        }
         Ok(Self {
             tree,
             lock,

@@ -184,6 +184,28 @@ async fn journal_rows_that_make_no_sense_are_refused_and_stop_nothing() {
     assert_eq!(index.files("demo").len(), 1);
 }
 
+#[tokio::test]
+async fn a_store_older_than_the_tree_is_noticed() {
+    let mut index = TestIndex::new(2, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+    engine.turn().await.unwrap();
+    drop(engine);
+    // As after restoring a backup of the store, but not of the tree.
+    index.store = wheelmark_store::Store::open(&index.folder.path().join("older.sqlite"))
+        .await
+        .unwrap();
+    let error = index
+        .try_engine()
+        .await
+        .err()
+        .expect("the journal is empty");
+    assert!(
+        matches!(error, wheelmark_repository::OpenError::JournalBehind { .. }),
+        "{error}"
+    );
+}
+
 /// Writes a row into the journal past every check of the web process.
 async fn intrude(index: &TestIndex, file: &wheelmark_store::NewFile) {
     let change = wheelmark_store::Change::FileAdded(file.clone());

@@ -68,6 +68,19 @@ impl Store {
             .collect()
     }
 
+    /// The last position that the journal ever gave out; 0 if it never held a row.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn journal_end(&self) -> Result<Seq, StoreError> {
+        let end: Option<i64> =
+            sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(Seq(text::unsigned("journal position", end.unwrap_or(0))?))
+    }
+
     /// Waits until the journal may have grown: at once for a row admitted through this handle
     /// or a clone of it since the last call, and after a quarter of a second in any case, for
     /// the rows of other processes. The caller looks with [`Store::journal_after`].
