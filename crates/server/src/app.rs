@@ -1,0 +1,121 @@
+//! What the server is made of, and the limits it keeps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use wheelmark_objects::Directory;
+use wheelmark_store::Store;
+use wheelmark_tuf::Clock;
+
+use crate::shelf::Shelf;
+use crate::upload::Gates;
+
+/// Longest accepted file, in bytes. The largest wheels in use (GPU libraries) stay below.
+pub const MAX_FILE_LEN: u64 = 4 * 1024 * 1024 * 1024;
+
+/// How long an upload waits for its snapshot before it is answered 503. Uploaders wait longer.
+pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Limits that an operator may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest accepted file, in bytes.
+    pub file_len: u64,
+    /// How long an upload waits for its snapshot.
+    pub publish_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            file_len: MAX_FILE_LEN,
+            publish_timeout: PUBLISH_TIMEOUT,
+        }
+    }
+}
+
+/// The services that the handlers use.
+#[derive(Clone)]
+pub struct App {
+    /// The published tree.
+    pub tree: Arc<Directory>,
+    /// The catalogue and the journal.
+    pub store: Store,
+    /// The time that uploads are stamped with.
+    pub clock: Arc<dyn Clock>,
+    /// What is refused for its size or its duration.
+    pub limits: Limits,
+}
+
+impl App {
+    /// An app with the default limits.
+    pub fn new(tree: Arc<Directory>, store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            tree,
+            store,
+            clock,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// All that the router's handlers draw on; each receives the one capability that it needs.
+#[derive(Clone)]
+pub(crate) struct Services {
+    reading: Reading,
+    publishing: Publishing,
+}
+
+/// Reading the tree.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    pub(crate) tree: Arc<Directory>,
+    pub(crate) shelf: Arc<Shelf>,
+}
+
+/// Taking in uploads.
+#[derive(Clone)]
+pub(crate) struct Publishing {
+    pub(crate) tree: Arc<Directory>,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) gates: Arc<Gates>,
+}
+
+impl Services {
+    pub(crate) fn new(app: App) -> Self {
+        Self {
+            reading: Reading {
+                tree: Arc::clone(&app.tree),
+                shelf: Arc::new(Shelf::new()),
+            },
+            publishing: Publishing {
+                tree: app.tree,
+                store: app.store,
+                clock: app.clock,
+                limits: app.limits,
+                gates: Arc::new(Gates::new()),
+            },
+        }
+    }
+}
+
+impl FromRef<Services> for Reading {
+    fn from_ref(services: &Services) -> Self {
+        services.reading.clone()
+    }
+}
+
+impl FromRef<Services> for Publishing {
+    fn from_ref(services: &Services) -> Self {
+        services.publishing.clone()
+    }
+}
+
+impl FromRef<Services> for Store {
+    fn from_ref(services: &Services) -> Self {
+        services.publishing.store.clone()
+    }
+}

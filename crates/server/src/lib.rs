@@ -1,0 +1,44 @@
+//! The index over HTTP: what installers read, and how a file is uploaded.
+//!
+//! ```text
+//!   GET /simple/…              page ─────┐
+//!   GET /metadata/… /targets/… object ───┼─▶ the published tree, as it is
+//!   GET /packages/…            file ─────┘
+//!
+//!   POST /legacy/  form ─▶ receive ─▶ check ─▶ place ─▶ admit ─▶ wait
+//!                  (streamed,  (digests, (objects,  (one       (the snapshot process
+//!                   hashed)     archive)  create-only) journal row) publishes)
+//! ```
+//!
+//! Reading serves the bytes of the tree and signs nothing; HTML is rendered from the JSON page.
+//! Uploading ends with a row in the journal: another process takes it up, checks it again and
+//! signs. Architecture invariant: this crate reaches neither a key nor the engine that uses one.
+//!
+//! Every error is told twice, because each uploader shows only one of them: in the reason phrase
+//! of HTTP/1.1 and in a body of `application/problem+json` (RFC 9457).
+
+mod app;
+mod auth;
+mod conditional;
+mod encoding;
+mod files;
+mod health;
+mod home;
+mod problem;
+mod range;
+mod read_error;
+mod router;
+mod serve;
+mod shelf;
+mod simple;
+mod tree;
+mod upload;
+
+pub use app::{App, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
+pub use router::router;
+pub use serve::{MAX_CONNECTIONS, SHUTDOWN_GRACE, serve};
+pub use shelf::SHELF_BYTES;
+pub use upload::{
+    CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,
+    MAX_VALUE_LEN, READ_TIMEOUT,
+};

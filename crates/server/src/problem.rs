@@ -1,0 +1,169 @@
+//! How an error is told: a status, a reason phrase and a problem document (RFC 9457).
+
+mod reading;
+mod uploading;
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, StatusCode};
+use hyper::ext::ReasonPhrase;
+use serde_json::json;
+
+/// Longest reason phrase that is sent, in bytes.
+const MAX_REASON_LEN: usize = 200;
+
+/// An error as a person at the other end gets to see it.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+    hint: Option<Cow<'static, str>>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            status,
+            title,
+            detail: detail.into(),
+            hint: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Problem {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn header(mut self, name: HeaderName, value: &'static str) -> Problem {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    fn authenticate(self) -> Problem {
+        self.header(WWW_AUTHENTICATE, "Basic realm=\"wheelmark\"")
+    }
+
+    fn retry_after_seconds(self, seconds: &'static str) -> Problem {
+        self.header(RETRY_AFTER, seconds)
+    }
+
+    /// An error of ours: the log has the details, the other end has not.
+    pub(crate) fn internal(doing: &'static str, error: &(dyn Error + 'static)) -> Problem {
+        tracing::error!(error = chain(error), "{doing} failed");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The index failed",
+            format!("{doing} failed; the log of the index says why"),
+        )
+        .hint("tell the people who run this index")
+    }
+
+    /// No room, on whichever disk.
+    pub(crate) fn full(error: &(dyn Error + 'static)) -> Problem {
+        tracing::error!(error = chain(error), "the disk is full");
+        Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "The index has no room left",
+            "its disk is full; nothing of this upload was kept",
+        )
+        .hint("tell the people who run this index, and upload again later")
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Title and detail in printable ASCII, short enough for one line.
+    fn reason(&self) -> String {
+        let mut reason: String = format!("{}: {}", self.title, self.detail)
+            .chars()
+            .map(|c| {
+                if c == ' ' || c.is_ascii_graphic() {
+                    c
+                } else {
+                    '?'
+                }
+            })
+            .collect();
+        if reason.len() > MAX_REASON_LEN {
+            reason.truncate(MAX_REASON_LEN - 3);
+            reason.push_str("...");
+        }
+        reason
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut document = json!({
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Some(hint) = &self.hint {
+            document["hint"] = hint.as_ref().into();
+        }
+        let reason = ReasonPhrase::try_from(self.reason().into_bytes()).ok();
+        let mut response = Response::new(Body::from(document.to_string()));
+        *response.status_mut() = self.status;
+        response.headers_mut().extend(self.headers);
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        // A root that does not exist yet must be seen as soon as it does.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
+        response
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_short_line_of_ascii() {
+        let problem = Problem::new(
+            StatusCode::BAD_REQUEST,
+            "Bad",
+            "über\r\nSet-Cookie: x\0\u{7f} end",
+        );
+        assert_eq!(problem.reason(), "Bad: ?ber??Set-Cookie: x?? end");
+        let long = Problem::new(StatusCode::BAD_REQUEST, "Bad", "ü".repeat(10_000));
+        assert_eq!(long.reason().len(), MAX_REASON_LEN);
+        assert!(ReasonPhrase::try_from(long.reason().into_bytes()).is_ok());
+    }
+}

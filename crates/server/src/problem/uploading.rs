@@ -1,0 +1,130 @@
+//! What each upload error is to HTTP, and to the person who uploads.
+
+use std::io;
+
+use http::StatusCode;
+use wheelmark_objects::ObjectError;
+use wheelmark_packaging::InspectError;
+use wheelmark_store::StoreError;
+
+use super::{Problem, chain};
+use crate::auth::AuthError;
+use crate::upload::{Error, Mismatch};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        let bad = |title| Problem::new(StatusCode::BAD_REQUEST, title, chain(&error));
+        let too_long = |title| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title, chain(&error));
+        match &error {
+            Error::Auth(auth) => denied(auth),
+            Error::NotAForm => Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Not an upload form",
+                chain(&error),
+            )
+            .hint("upload with twine or uv publish"),
+            Error::MalformedForm { .. } => bad("Malformed form"),
+            Error::BrokenOff => bad("Upload broken off").hint("upload the file again"),
+            Error::Stalled { .. } => {
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "Upload stalled", chain(&error))
+                    .hint("upload the file again")
+            }
+            Error::TooManyFields { .. } | Error::FormTooLong { .. } => too_long("Form too large"),
+            Error::ValueTooLong { .. } => bad("Field too long"),
+            Error::FileTooLong { .. } => too_long("File too large"),
+            Error::Repeated { .. } => bad("Repeated field"),
+            Error::Missing { .. } => bad("Missing field"),
+            Error::Action { .. } => bad("Unknown action").hint("only file_upload is known"),
+            Error::Protocol { .. } => bad("Unknown protocol version").hint("only 1 is known"),
+            Error::Unsupported { .. } => {
+                bad("Not supported").hint("upload the file alone, without it")
+            }
+            Error::Name(_) => bad("Invalid project name"),
+            Error::Version { .. } => bad("Invalid version"),
+            Error::Filename(_) | Error::Path(_) => bad("Invalid file name"),
+            Error::NoDigest => {
+                bad("Missing digest").hint("state sha256_digest, blake2_256_digest or md5_digest")
+            }
+            Error::Mismatch(Mismatch::Filetype { .. }) => bad("Wrong file type"),
+            Error::Mismatch(Mismatch::Version { .. }) => bad("Wrong version"),
+            Error::Mismatch(Mismatch::Digest { .. }) => {
+                bad("Wrong digest").hint("the file was changed on its way; upload it again")
+            }
+            Error::Inspect {
+                source: InspectError::Io(source),
+                ..
+            } => Problem::internal("reading the upload", source),
+            Error::Inspect { .. } => bad("Invalid distribution file"),
+            Error::Exists { .. } => bad("File already exists")
+                .hint("a published file never changes; publish a new version or build number"),
+            Error::Refused { .. } => bad("Refused"),
+            Error::NotPublishedYet { .. } => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Recorded but not published yet",
+                chain(&error),
+            )
+            .hint(
+                "it will be published when the snapshot process runs; there is no need to upload \
+                 it again, and no harm in it",
+            )
+            .retry_after_seconds("30"),
+            Error::Incoming(source) if is_full(source) => Problem::full(&error),
+            Error::Incoming(_) => Problem::internal("keeping the upload", &error),
+            Error::Object(object) => writing_the_tree(object),
+            Error::Store(store) => writing_the_journal(store),
+            Error::Stopped => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Shutting down",
+                chain(&error),
+            )
+            .retry_after_seconds("5"),
+        }
+    }
+}
+
+fn denied(error: &AuthError) -> Problem {
+    let unauthorised = |title| {
+        Problem::new(StatusCode::UNAUTHORIZED, title, chain(error))
+            .authenticate()
+            .hint("use __token__ as the user name and an upload token as the password")
+    };
+    match error {
+        AuthError::Missing => unauthorised("Token missing"),
+        AuthError::Malformed => unauthorised("Malformed credentials"),
+        AuthError::User => unauthorised("Wrong user name"),
+        AuthError::Unknown => Problem::new(StatusCode::FORBIDDEN, "Unknown token", chain(error))
+            .hint("check the password: it is a token that this index has given out"),
+        AuthError::Store(store) => writing_the_journal(store),
+    }
+}
+
+fn writing_the_tree(error: &ObjectError) -> Problem {
+    match error {
+        full if full.is_full() => Problem::full(error),
+        ObjectError::Different { .. }
+        | ObjectError::Missing { .. }
+        | ObjectError::TooLarge { .. }
+        | ObjectError::NotPlain { .. }
+        | ObjectError::NotReplaceable { .. }
+        | ObjectError::LockLost { .. }
+        | ObjectError::Io { .. }
+        | ObjectError::Stopped => Problem::internal("writing the tree", error),
+    }
+}
+
+fn writing_the_journal(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Full { .. } => Problem::full(error),
+        StoreError::Invalid { .. } | StoreError::Encode { .. } | StoreError::Database { .. } => {
+            Problem::internal("the database", error)
+        }
+    }
+}
+
+/// Whether there is no room: on the disk, in a quota, or under a limit on the size of files.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}

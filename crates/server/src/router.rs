@@ -1,0 +1,51 @@
+//! Which path is answered by what.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::Uri;
+use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+
+use crate::app::{App, Services};
+use crate::read_error::ReadError;
+use crate::{health, home, simple, tree, upload};
+
+/// The index as a service.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(home::home).post(upload::upload))
+        .route("/healthz", get(health::healthz))
+        .route("/simple", get(simple::list_without_slash))
+        .route("/simple/", get(simple::list))
+        .route("/simple/{project}", get(simple::project_without_slash))
+        .route("/simple/{project}/", get(simple::project))
+        .route("/metadata/{*object}", get(tree::object))
+        .route("/targets/{*object}", get(tree::object))
+        .route("/packages/{*object}", get(tree::object))
+        .route("/legacy", post(upload::upload))
+        .route("/legacy/", post(upload::upload))
+        .fallback(absent)
+        .method_not_allowed_fallback(method)
+        .layer(from_fn(no_sniffing))
+        .with_state(Services::new(app))
+}
+
+async fn absent(uri: Uri) -> ReadError {
+    ReadError::Absent {
+        path: uri.path().to_owned(),
+    }
+}
+
+async fn method() -> ReadError {
+    ReadError::Method
+}
+
+/// An uploaded file must never be taken for a page, whatever is in it.
+async fn no_sniffing(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

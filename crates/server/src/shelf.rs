@@ -1,0 +1,333 @@
+//! Metadata and pages in memory, with the compressed forms that were made of them.
+//!
+//! Every request looks at the object's file first: a shelved copy is used only if the file is
+//! still the very one that it was read from. So what is replaced in the tree is seen at once.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+use wheelmark_objects::{Directory, ObjectError, ObjectPath, OpenObject};
+use wheelmark_tuf::Sha256;
+
+use crate::encoding::Coding;
+use crate::read_error::ReadError;
+
+/// Most bytes that are kept, all forms together.
+pub const SHELF_BYTES: usize = 256 * 1024 * 1024;
+
+/// An object larger than this is read anew each time, so that it does not push out the others.
+const SHELVED_LEN: usize = SHELF_BYTES / 8;
+
+/// Which file a copy was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// An object's bytes, and their other forms as far as someone asked for them.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: Bytes,
+    sha256: Sha256,
+    gzip: OnceCell<Option<Bytes>>,
+    zstd: OnceCell<Option<Bytes>>,
+    html: OnceCell<Arc<Held>>,
+}
+
+impl Held {
+    pub(crate) fn new(bytes: Bytes) -> Held {
+        Held {
+            sha256: Sha256::of(&bytes),
+            bytes,
+            gzip: OnceCell::new(),
+            zstd: OnceCell::new(),
+            html: OnceCell::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub(crate) fn sha256(&self) -> &Sha256 {
+        &self.sha256
+    }
+
+    /// The bytes in the form asked for, or as they are where that form saves nothing. A form is
+    /// made once, whoever asks for it meanwhile.
+    pub(crate) async fn encoded(&self, coding: Coding) -> Result<(Coding, Bytes), ReadError> {
+        let form = match coding {
+            Coding::Identity => return Ok((coding, self.bytes.clone())),
+            Coding::Gzip => &self.gzip,
+            Coding::Zstd => &self.zstd,
+        };
+        let made = form
+            .get_or_try_init(|| {
+                let bytes = self.bytes.clone();
+                blocking(move || Ok(coding.encode(&bytes)?))
+            })
+            .await?;
+        Ok(match made {
+            Some(encoded) => (coding, encoded.clone()),
+            None => (Coding::Identity, self.bytes.clone()),
+        })
+    }
+
+    /// The HTML that `render` makes of the bytes; made once.
+    pub(crate) async fn html(
+        &self,
+        render: impl FnOnce(&[u8]) -> Result<String, ReadError> + Send + 'static,
+    ) -> Result<&Arc<Held>, ReadError> {
+        self.html
+            .get_or_try_init(|| {
+                let bytes = self.bytes.clone();
+                blocking(move || Ok(Arc::new(Held::new(Bytes::from(render(&bytes)?)))))
+            })
+            .await
+    }
+
+    fn weight(&self) -> usize {
+        let form = |form: &OnceCell<Option<Bytes>>| {
+            let made = form.get().and_then(Option::as_ref);
+            made.map_or(0, Bytes::len)
+        };
+        let html = self.html.get().map_or(0, |html| html.weight());
+        self.bytes.len() + form(&self.gzip) + form(&self.zstd) + html
+    }
+}
+
+/// The objects in memory.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    capacity: usize,
+    places: Mutex<HashMap<ObjectPath, Place>>,
+    ticks: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Place {
+    stamp: Stamp,
+    held: Arc<Held>,
+    used: usize,
+}
+
+impl Shelf {
+    pub(crate) fn new() -> Shelf {
+        Shelf::with_capacity(SHELF_BYTES)
+    }
+
+    fn with_capacity(capacity: usize) -> Shelf {
+        Shelf {
+            capacity,
+            places: Mutex::new(HashMap::new()),
+            ticks: AtomicUsize::new(0),
+        }
+    }
+
+    /// The object at `path` as it is in the tree now; none if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::TooLarge`] if it has more than `max_len` bytes.
+    pub(crate) async fn get(
+        &self,
+        tree: &Directory,
+        path: &ObjectPath,
+        max_len: u64,
+    ) -> Result<Option<Arc<Held>>, ReadError> {
+        let Some(OpenObject { file, len }) = tree.open_object(path).await? else {
+            self.forget(path);
+            return Ok(None);
+        };
+        if len > max_len {
+            return Err(ReadError::Object(ObjectError::TooLarge {
+                path: path.clone(),
+                length: len,
+                limit: max_len,
+            }));
+        }
+        let stamp = Stamp::of(&file.metadata()?);
+        if let Some(held) = self.look_up(path, stamp) {
+            return Ok(Some(held));
+        }
+        let held = blocking(move || {
+            let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+            // An object under its name does not change, so this is all of it.
+            file.take(len).read_to_end(&mut bytes)?;
+            Ok(Arc::new(Held::new(Bytes::from(bytes))))
+        })
+        .await?;
+        if held.bytes.len() <= SHELVED_LEN.min(self.capacity) {
+            self.keep(path, stamp, &held);
+        }
+        Ok(Some(held))
+    }
+
+    fn look_up(&self, path: &ObjectPath, stamp: Stamp) -> Option<Arc<Held>> {
+        let now = self.tick();
+        let mut places = self.lock();
+        let place = places.get_mut(path).filter(|place| place.stamp == stamp)?;
+        place.used = now;
+        Some(Arc::clone(&place.held))
+    }
+
+    /// Keeps a copy, and lets the longest unused ones go until all fit.
+    fn keep(&self, path: &ObjectPath, stamp: Stamp, held: &Arc<Held>) {
+        let place = Place {
+            stamp,
+            held: Arc::clone(held),
+            used: self.tick(),
+        };
+        let mut places = self.lock();
+        places.insert(path.clone(), place);
+        let mut weight: usize = places.values().map(|place| place.held.weight()).sum();
+        if weight <= self.capacity {
+            return;
+        }
+        let mut by_use: Vec<(usize, ObjectPath, usize)> = places
+            .iter()
+            .map(|(path, place)| (place.used, path.clone(), place.held.weight()))
+            .collect();
+        by_use.sort_unstable();
+        // A little more than needed, so that the next one does not have to look again.
+        let enough = self.capacity - self.capacity / 8;
+        for (_, path, freed) in by_use {
+            if weight <= enough {
+                break;
+            }
+            places.remove(&path);
+            weight -= freed;
+        }
+    }
+
+    fn forget(&self, path: &ObjectPath) {
+        self.lock().remove(path);
+    }
+
+    fn tick(&self) -> usize {
+        self.ticks.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectPath, Place>> {
+        // A copy is inserted or removed whole, so a panic elsewhere leaves the map sound.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(ReadError::Stopped))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use super::*;
+
+    fn metadata(version: u64) -> ObjectPath {
+        ObjectPath::metadata(&wheelmark_tuf::RoleName::snapshot(), version)
+    }
+
+    #[tokio::test]
+    async fn a_replaced_object_is_seen_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::open(root.path()).await.unwrap();
+        let lock = tree.lock().await.unwrap();
+        let shelf = Shelf::new();
+        let path = ObjectPath::timestamp();
+        assert!(shelf.get(&tree, &path, 100).await.unwrap().is_none());
+        for content in ["one", "two", "six"] {
+            let bytes = Bytes::from_static(content.as_bytes());
+            tree.replace(&lock, &path, bytes).await.unwrap();
+            for _ in 0..2 {
+                let held = shelf.get(&tree, &path, 100).await.unwrap().unwrap();
+                assert_eq!(held.bytes(), content);
+                assert_eq!(*held.sha256(), Sha256::of(content.as_bytes()));
+            }
+        }
+        std::fs::remove_file(tree.local_path(&path)).unwrap();
+        assert!(shelf.get(&tree, &path, 100).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_unchanged_object_is_read_and_compressed_once() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::open(root.path()).await.unwrap();
+        let shelf = Shelf::new();
+        let bytes = Bytes::from(vec![b' '; 10_000]);
+        tree.create(&metadata(1), bytes).await.unwrap();
+        let first = shelf.get(&tree, &metadata(1), 10_000).await.unwrap();
+        let second = shelf.get(&tree, &metadata(1), 10_000).await.unwrap();
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert!(Arc::ptr_eq(&first, &second));
+        let (coding, one) = first.encoded(Coding::Zstd).await.unwrap();
+        let (_, two) = second.encoded(Coding::Zstd).await.unwrap();
+        assert_eq!(coding, Coding::Zstd);
+        assert_eq!(one.as_ptr(), two.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn an_object_over_the_limit_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::open(root.path()).await.unwrap();
+        let shelf = Shelf::new();
+        tree.create(&metadata(1), Bytes::from_static(b"12345"))
+            .await
+            .unwrap();
+        assert!(shelf.get(&tree, &metadata(1), 5).await.unwrap().is_some());
+        let refused = shelf.get(&tree, &metadata(1), 4).await;
+        assert!(
+            matches!(
+                refused,
+                Err(ReadError::Object(ObjectError::TooLarge { .. }))
+            ),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_longest_unused_go_first() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::open(root.path()).await.unwrap();
+        let shelf = Shelf::with_capacity(4000);
+        for version in 1..=4 {
+            let bytes = Bytes::from(vec![b'0' + u8::try_from(version).unwrap(); 1000]);
+            tree.create(&metadata(version), bytes).await.unwrap();
+            shelf.get(&tree, &metadata(version), 1000).await.unwrap();
+        }
+        shelf.get(&tree, &metadata(1), 1000).await.unwrap();
+        tree.create(&metadata(5), Bytes::from(vec![b'5'; 900]))
+            .await
+            .unwrap();
+        shelf.get(&tree, &metadata(5), 1000).await.unwrap();
+        let mut left: Vec<ObjectPath> = shelf.lock().keys().cloned().collect();
+        left.sort();
+        assert_eq!(left, [metadata(1), metadata(4), metadata(5)]);
+    }
+}

@@ -1,0 +1,148 @@
+//! The simple repository API (PEP 503, PEP 691): pages of projects, and the list of them.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, LOCATION};
+use http::{StatusCode, Uri};
+use serde::Deserialize;
+use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{
+    Format, MAX_LIST_LEN, MAX_PAGE_LEN, ProjectList, ProjectPage, negotiate,
+};
+
+use crate::app::Reading;
+use crate::read_error::ReadError;
+use crate::shelf::Held;
+use crate::tree::{Label, NO_CACHE, answer};
+
+/// A page of links runs no script and loads nothing.
+const LINKS_ONLY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'");
+
+/// `?format=…` stands for the `Accept` header (PEP 691, *URL Parameter*).
+#[derive(Deserialize)]
+pub(crate) struct Wish {
+    format: Option<String>,
+}
+
+/// The page of a project.
+pub(crate) async fn project(
+    State(reading): State<Reading>,
+    raw: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    wish: Result<Query<Wish>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ReadError> {
+    let (name, raw) = named(raw, &uri)?;
+    if name.as_str() != raw {
+        return Ok(moved(&format!("../{name}/")));
+    }
+    let path = ObjectPath::simple_json(&name);
+    let page = reading.shelf.get(&reading.tree, &path, MAX_PAGE_LEN as u64);
+    let page = page.await?.ok_or(ReadError::NoProject { name: raw })?;
+    let format = format(wish, &headers);
+    if !format.is_html() {
+        return answer(&page, &headers, &label(format)).await;
+    }
+    let html = page
+        .html(|json| Ok(ProjectPage::parse(json)?.to_html()))
+        .await?;
+    links(html, format, &headers).await
+}
+
+/// The page of a project, asked for without the slash at its end (PEP 503).
+pub(crate) async fn project_without_slash(
+    raw: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, ReadError> {
+    let (name, _) = named(raw, &uri)?;
+    Ok(moved(&format!("{name}/")))
+}
+
+/// The list of all projects.
+pub(crate) async fn list(
+    State(reading): State<Reading>,
+    wish: Result<Query<Wish>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ReadError> {
+    let path = ObjectPath::simple_list_json();
+    let list = reading.shelf.get(&reading.tree, &path, MAX_LIST_LEN as u64);
+    let list = match list.await? {
+        Some(list) => list,
+        // Nothing was published yet.
+        None => Held::new(Bytes::from(ProjectList::default().to_json())).into(),
+    };
+    let format = format(wish, &headers);
+    if !format.is_html() {
+        return answer(&list, &headers, &label(format)).await;
+    }
+    let html = list
+        .html(|json| Ok(ProjectList::parse(json)?.to_html()))
+        .await?;
+    links(html, format, &headers).await
+}
+
+/// The list, asked for without the slash at its end.
+pub(crate) async fn list_without_slash() -> Response {
+    moved("simple/")
+}
+
+async fn links(html: &Held, format: Format, headers: &HeaderMap) -> Result<Response, ReadError> {
+    let mut response = answer(html, headers, &label(format)).await?;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, LINKS_ONLY);
+    Ok(response)
+}
+
+fn label(format: Format) -> Label {
+    Label {
+        content_type: format.content_type(),
+        cache_control: NO_CACHE,
+        vary: "Accept, Accept-Encoding",
+    }
+}
+
+fn format(wish: Result<Query<Wish>, QueryRejection>, headers: &HeaderMap) -> Format {
+    // A query that cannot be read is no wish.
+    if let Some(format) = wish.ok().and_then(|Query(wish)| wish.format) {
+        return negotiate(Some(&format));
+    }
+    let accepts: Vec<&str> = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    match accepts.as_slice() {
+        [] => negotiate(None),
+        [one] => negotiate(Some(one)),
+        several => negotiate(Some(&several.join(","))),
+    }
+}
+
+/// The project that a path segment names, with the segment itself.
+fn named(
+    raw: Result<Path<String>, PathRejection>,
+    uri: &Uri,
+) -> Result<(ProjectName, String), ReadError> {
+    let Path(raw) = raw.map_err(|_| ReadError::Absent {
+        path: uri.path().to_owned(),
+    })?;
+    match raw.parse() {
+        Ok(name) => Ok((name, raw)),
+        Err(_) => Err(ReadError::NoProject { name: raw }),
+    }
+}
+
+/// A redirect by a relative reference, so that it holds under any prefix.
+fn moved(relative: &str) -> Response {
+    match HeaderValue::try_from(relative) {
+        Ok(location) => (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)]).into_response(),
+        Err(_) => ReadError::Absent {
+            path: relative.to_owned(),
+        }
+        .into_response(),
+    }
+}

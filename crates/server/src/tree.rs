@@ -1,0 +1,129 @@
+//! The static tree: `metadata/`, `targets/` and `packages/`, each object as it is.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    VARY,
+};
+use http::{StatusCode, Uri};
+use wheelmark_objects::{Kind, ObjectPath};
+use wheelmark_packaging::simple::{Format, MAX_PAGE_LEN};
+
+use crate::app::Reading;
+use crate::conditional::EntityTag;
+use crate::encoding::Coding;
+use crate::files;
+use crate::read_error::ReadError;
+use crate::shelf::Held;
+
+/// Longest metadata object that is served, in bytes. A snapshot of 16,384 bins has 586 kB.
+const MAX_METADATA_OBJECT_LEN: u64 = 64 * 1024 * 1024;
+
+/// What a name that never stands for other bytes allows: a year (RFC 8246).
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// To be asked for again each time; an unchanged one costs a 304.
+pub(crate) const NO_CACHE: &str = "no-cache";
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const BINARY: &str = "application/octet-stream";
+
+/// How an answer from memory is described.
+pub(crate) struct Label {
+    pub(crate) content_type: &'static str,
+    pub(crate) cache_control: &'static str,
+    pub(crate) vary: &'static str,
+}
+
+/// Serves one object of the tree.
+pub(crate) async fn object(
+    State(reading): State<Reading>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ReadError> {
+    let absent = || ReadError::Absent {
+        path: uri.path().to_owned(),
+    };
+    let path = ObjectPath::from_request(uri.path()).map_err(|_| absent())?;
+    let shelved = |content_type, cache_control, max_len| Policy::Shelved {
+        content_type,
+        cache_control,
+        max_len,
+    };
+    let policy = match path.kind() {
+        Kind::Timestamp => shelved(JSON, NO_CACHE, MAX_METADATA_OBJECT_LEN),
+        Kind::Metadata => shelved(JSON, IMMUTABLE, MAX_METADATA_OBJECT_LEN),
+        Kind::Page => shelved(Format::Json.content_type(), IMMUTABLE, MAX_PAGE_LEN as u64),
+        Kind::FileMetadata | Kind::PlainFileMetadata => {
+            shelved(TEXT, IMMUTABLE, wheelmark_packaging::MAX_METADATA_LEN)
+        }
+        Kind::File | Kind::Chunks | Kind::PlainFile => Policy::Streamed,
+        // These have pages of their own, under `/simple/`.
+        Kind::SimpleJson | Kind::SimpleHtml | Kind::SimpleListJson | Kind::SimpleListHtml => {
+            return Err(absent());
+        }
+    };
+    match policy {
+        Policy::Shelved {
+            content_type,
+            cache_control,
+            max_len,
+        } => {
+            let held = reading.shelf.get(&reading.tree, &path, max_len).await?;
+            let held = held.ok_or_else(absent)?;
+            let label = Label {
+                content_type,
+                cache_control,
+                vary: "Accept-Encoding",
+            };
+            answer(&held, &headers, &label).await
+        }
+        Policy::Streamed => {
+            let object = reading.tree.open_object(&path).await?;
+            files::stream(object.ok_or_else(absent)?, &headers, BINARY, IMMUTABLE)
+        }
+    }
+}
+
+enum Policy {
+    Shelved {
+        content_type: &'static str,
+        cache_control: &'static str,
+        max_len: u64,
+    },
+    Streamed,
+}
+
+/// Answers with bytes in memory, in the best coding that the request accepts.
+pub(crate) async fn answer(
+    held: &Held,
+    request: &HeaderMap,
+    label: &Label,
+) -> Result<Response, ReadError> {
+    let (coding, bytes) = held.encoded(Coding::negotiate(request)).await?;
+    let tag = EntityTag::new(&format!("{}{}", held.sha256(), coding.tag_suffix()));
+    let not_modified = tag.as_ref().is_some_and(|tag| tag.is_held(request));
+    let len = bytes.len();
+
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(label.cache_control));
+    headers.insert(VARY, HeaderValue::from_static(label.vary));
+    if let Some(tag) = tag {
+        headers.insert(ETAG, tag.header());
+    }
+    if not_modified {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Ok(response);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(label.content_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+    if let Some(coding) = coding.header() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+    }
+    *response.body_mut() = Body::from(bytes);
+    Ok(response)
+}

@@ -1,0 +1,138 @@
+//! Taking in a file: the legacy upload form that twine and uv speak.
+//!
+//! `authorise` → `receive` (stream to a temporary file, hashing) → `check` (what is it, and is it
+//! what the form says?) → `record` (objects, then the journal row) → `wait` (for its snapshot).
+//! Until the journal row is written, an upload that ends for whatever reason leaves nothing.
+
+mod check;
+mod error;
+mod form;
+mod gates;
+mod receive;
+mod record;
+mod sink;
+mod source;
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use serde::Serialize;
+use wheelmark_store::{Outcome, Seq, TokenId};
+
+use crate::app::Publishing;
+use crate::auth::authorise;
+use crate::problem::Problem;
+pub(crate) use error::Mismatch;
+use error::UploadError;
+pub(crate) use gates::Gates;
+use source::Source;
+
+pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN, READ_TIMEOUT};
+pub use sink::{CHUNK_LEN, CHUNKS_ABOVE};
+pub use source::MAX_HEADERS_LEN;
+
+pub(crate) use error::UploadError as Error;
+
+/// How much of a refused upload is still read, in bytes: an uploader that sends on while the
+/// answer comes would otherwise see a broken connection in place of the reason.
+pub const DRAIN_BYTES: u64 = 256 * 1024 * 1024;
+
+/// How long a refused upload is still read.
+pub const DRAIN_TIME: Duration = Duration::from_secs(20);
+
+/// What an uploader is told about a file that is published.
+#[derive(Debug, Serialize)]
+struct Published {
+    filename: String,
+    sha256: String,
+    snapshot_version: u64,
+}
+
+/// Takes in one file.
+pub(crate) async fn upload(State(publishing): State<Publishing>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let source = Source::new(body);
+    let outcome = answer(&publishing, &parts.headers, &source).await;
+    match outcome {
+        Ok(published) => Json(published).into_response(),
+        Err(error) => {
+            let problem = Problem::from(error);
+            tracing::info!(
+                status = problem.status().as_u16(),
+                ?problem,
+                "refused an upload"
+            );
+            // Who asked for leave to send has not begun, unless we began to read.
+            if !parts.headers.contains_key(EXPECT) || source.was_read() {
+                source.drain(DRAIN_BYTES, DRAIN_TIME).await;
+            }
+            problem.into_response()
+        }
+    }
+}
+
+async fn answer(
+    publishing: &Publishing,
+    headers: &HeaderMap,
+    source: &Source,
+) -> Result<Published, UploadError> {
+    let token = authorise(&publishing.store, headers).await?;
+    let boundary = boundary(headers)?;
+    refuse_at_once_if_too_long(headers, publishing.limits.file_len)?;
+    let incoming = publishing.tree.incoming();
+    let received = receive::receive(source, boundary, incoming, publishing.limits.file_len).await?;
+    // From here on nobody needs the connection: what was begun is finished.
+    let publishing = publishing.clone();
+    let task = tokio::spawn(async move { publish(&publishing, received, token).await });
+    task.await.unwrap_or(Err(UploadError::Stopped))
+}
+
+async fn publish(
+    publishing: &Publishing,
+    received: receive::Received,
+    token: TokenId,
+) -> Result<Published, UploadError> {
+    let claimed = check::claims(received)?;
+    let (filename, sha256) = (claimed.filename.to_string(), claimed.content.sha256);
+    let seq = record::record(publishing, claimed, token).await?;
+    let snapshot_version = published(publishing, seq).await?;
+    tracing::info!(filename, %seq, snapshot_version, "published a file");
+    Ok(Published {
+        filename,
+        sha256: sha256.to_string(),
+        snapshot_version,
+    })
+}
+
+async fn published(publishing: &Publishing, seq: Seq) -> Result<u64, UploadError> {
+    let waited = publishing.limits.publish_timeout;
+    match publishing.store.wait(seq, waited).await? {
+        Some(Outcome::Published { snapshot_version }) => Ok(snapshot_version),
+        Some(Outcome::Refused { reason }) => Err(UploadError::Refused { reason }),
+        None => Err(UploadError::NotPublishedYet { seq, waited }),
+    }
+}
+
+fn boundary(headers: &HeaderMap) -> Result<String, UploadError> {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .ok_or(UploadError::NotAForm)?;
+    multer::parse_boundary(content_type).map_err(|_| UploadError::NotAForm)
+}
+
+fn refuse_at_once_if_too_long(headers: &HeaderMap, limit: u64) -> Result<(), UploadError> {
+    let announced: Option<u64> = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    match announced {
+        Some(len) if len > limit.saturating_add(MAX_FORM_LEN) => {
+            Err(UploadError::FileTooLong { limit })
+        }
+        _ => Ok(()),
+    }
+}

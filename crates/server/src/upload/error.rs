@@ -1,0 +1,215 @@
+//! Why an upload ends without a published file.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use wheelmark_objects::{ObjectError, PathError};
+use wheelmark_packaging::{FilenameError, InspectError, NameError, Version};
+use wheelmark_store::{Seq, StoreError};
+use wheelmark_tuf::Sha256;
+
+use crate::auth::AuthError;
+
+/// A digest that the form can state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digest {
+    /// `sha256_digest`
+    Sha256,
+    /// `blake2_256_digest`
+    Blake2b256,
+    /// `md5_digest`
+    Md5,
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Digest::Sha256 => "SHA-256",
+            Digest::Blake2b256 => "BLAKE2b-256",
+            Digest::Md5 => "MD5",
+        })
+    }
+}
+
+/// What the form says, against what the file is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Mismatch {
+    /// Another type.
+    #[error("the form says filetype `{}`, and `{filename}` is {is}", stated.escape_debug())]
+    Filetype {
+        /// What the form says.
+        stated: String,
+        /// The file.
+        filename: String,
+        /// What it is.
+        is: &'static str,
+    },
+    /// Another version.
+    #[error("the form says version {stated}, and `{filename}` is of version {is}")]
+    Version {
+        /// What the form says.
+        stated: Version,
+        /// The file.
+        filename: String,
+        /// Its version.
+        is: Version,
+    },
+    /// Another digest.
+    #[error("the form says {digest} {stated}, and the file that arrived has {is}")]
+    Digest {
+        /// Of which kind.
+        digest: Digest,
+        /// What the form says.
+        stated: String,
+        /// What arrived.
+        is: String,
+    },
+}
+
+/// Why an upload ends without a published file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    /// Not allowed.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The body is not `multipart/form-data`.
+    #[error("the request is not a multipart/form-data form")]
+    NotAForm,
+    /// The form cannot be read.
+    #[error("the form is malformed: {what}")]
+    MalformedForm {
+        /// What is wrong.
+        what: String,
+    },
+    /// The body ended before the form did.
+    #[error("the upload broke off before its end")]
+    BrokenOff,
+    /// Nothing arrived for too long.
+    #[error("nothing arrived for {} seconds", waited.as_secs())]
+    Stalled {
+        /// How long.
+        waited: Duration,
+    },
+    /// Too many fields.
+    #[error("the form has more than {limit} fields")]
+    TooManyFields {
+        /// Most fields allowed.
+        limit: usize,
+    },
+    /// The fields besides the file are too long.
+    #[error("the form has more than {limit} bytes besides the file")]
+    FormTooLong {
+        /// Most bytes allowed.
+        limit: u64,
+    },
+    /// One field is too long.
+    #[error("the field `{field}` has more than {limit} bytes")]
+    ValueTooLong {
+        /// The field.
+        field: &'static str,
+        /// Most bytes allowed.
+        limit: usize,
+    },
+    /// A field that can be there once is there twice.
+    #[error("the form has the field `{field}` twice")]
+    Repeated {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field that must be there is not.
+    #[error("the form has no field `{field}`")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// The file is too long.
+    #[error("the file has more than {limit} bytes")]
+    FileTooLong {
+        /// Most bytes allowed.
+        limit: u64,
+    },
+    /// The form asks for something else than an upload.
+    #[error("`{}` is not an action of this index", action.escape_debug())]
+    Action {
+        /// What it asks for.
+        action: String,
+    },
+    /// A form of another version.
+    #[error("protocol version `{}` is not supported", version.escape_debug())]
+    Protocol {
+        /// Its version.
+        version: String,
+    },
+    /// A part of the form that this index does not keep.
+    #[error("this index does not take {what} yet")]
+    Unsupported {
+        /// What it is.
+        what: &'static str,
+    },
+    /// The form's name is not a project name.
+    #[error("the form's name is not valid")]
+    Name(#[source] NameError),
+    /// The form's version is not a version.
+    #[error("the form's version `{}` does not follow PEP 440", version.escape_debug())]
+    Version {
+        /// What it says.
+        version: String,
+    },
+    /// The file's name is not that of a distribution of this project.
+    #[error("the file's name is not valid")]
+    Filename(#[source] FilenameError),
+    /// The file's name cannot stand in the tree.
+    #[error("the file's name is not valid")]
+    Path(#[source] PathError),
+    /// No digest was stated.
+    #[error("the form states no digest of the file")]
+    NoDigest,
+    /// The form contradicts the file.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// The file is not an acceptable distribution.
+    #[error("`{filename}` is not acceptable")]
+    Inspect {
+        /// The file.
+        filename: String,
+        /// Why not.
+        source: InspectError,
+    },
+    /// The name is taken by other bytes.
+    #[error("`{filename}` is there with SHA-256 {existing}, and the upload has {offered}")]
+    Exists {
+        /// The file.
+        filename: String,
+        /// What is there.
+        existing: Sha256,
+        /// What was uploaded.
+        offered: Sha256,
+    },
+    /// The snapshot process refused it.
+    #[error("the snapshot process refused it: {reason}")]
+    Refused {
+        /// Its reason.
+        reason: String,
+    },
+    /// It is recorded, and no snapshot with it came in time.
+    #[error("recorded as change {seq}, but not published within {} seconds", waited.as_secs())]
+    NotPublishedYet {
+        /// Where in the journal.
+        seq: Seq,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The temporary file could not be written or read.
+    #[error("the uploaded file could not be kept")]
+    Incoming(#[source] io::Error),
+    /// The tree could not be written.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The journal could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The work was stopped: the server is shutting down.
+    #[error("the server is shutting down")]
+    Stopped,
+}

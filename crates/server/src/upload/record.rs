@@ -1,0 +1,173 @@
+//! From a checked form to a row in the journal.
+
+use std::io;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::task::spawn_blocking;
+use wheelmark_objects::{Creation, Directory, ObjectPath};
+use wheelmark_packaging::{DistributionFilename, Inspected, inspect};
+use wheelmark_store::{Admission, NewFile, Seq, TokenId};
+use wheelmark_tuf::Sha256;
+
+use super::check::Claimed;
+use super::error::UploadError;
+use super::sink::Content;
+use crate::app::Publishing;
+use crate::problem::chain;
+
+/// Records a file, unless the same one is recorded already; returns its place in the journal.
+///
+/// The objects come first and the journal row last: what is in the journal is in the tree.
+pub(super) async fn record(
+    publishing: &Publishing,
+    claimed: Claimed,
+    token: TokenId,
+) -> Result<Seq, UploadError> {
+    let Claimed {
+        project,
+        filename,
+        content,
+    } = claimed;
+    let sha256 = content.sha256;
+    let exists = |existing| UploadError::Exists {
+        filename: filename.to_string(),
+        existing,
+        offered: sha256,
+    };
+    // Taken here, before the file has any place: a path that the tree refuses costs nothing.
+    let blob = ObjectPath::file(&project, &sha256, filename.as_str()).map_err(UploadError::Path)?;
+
+    let _gate = publishing.gates.pass(&project, filename.as_str()).await;
+    if let Some(row) = publishing.store.file(&project, filename.as_str()).await? {
+        return if row.sha256 == sha256 {
+            Ok(row.seq)
+        } else {
+            Err(exists(row.sha256))
+        };
+    }
+
+    let (
+        Content {
+            file, len, chunks, ..
+        },
+        inspected,
+    ) = look_inside(content, &filename).await?;
+    // Readers resolve against it without the file, so it has to say what an installer would
+    // find: that of a source distribution need not.
+    let metadata = match filename {
+        DistributionFilename::Wheel(_) => Some(Bytes::from(inspected.metadata_bytes)),
+        DistributionFilename::Sdist(_) => None,
+    };
+    let core_metadata_sha256 = metadata.as_deref().map(Sha256::of);
+    let chunks_sha256 = chunks.as_deref().map(Sha256::of);
+
+    let mut placed = Placed::new(&publishing.tree);
+    let placing = async {
+        if let (Some(bytes), Some(digest)) = (metadata, &core_metadata_sha256) {
+            let path = ObjectPath::file_metadata(&project, digest, filename.as_str());
+            placed
+                .create(path.map_err(UploadError::Path)?, bytes)
+                .await?;
+        }
+        if let (Some(bytes), Some(digest)) = (chunks, &chunks_sha256) {
+            let path = ObjectPath::chunks(&project, digest, filename.as_str());
+            placed
+                .create(path.map_err(UploadError::Path)?, bytes)
+                .await?;
+        }
+        let creation = publishing.tree.place(&blob, file).await?;
+        placed.note(blob, creation);
+        Ok(())
+    };
+    if let Err(error) = placing.await {
+        placed.take_back().await;
+        return Err(error);
+    }
+
+    let new = NewFile {
+        project: project.clone(),
+        filename: filename.to_string(),
+        sha256,
+        size: len,
+        uploaded_at: whole_microseconds(publishing.clock.now()),
+        requires_python: inspected.metadata.requires_python,
+        core_metadata_sha256,
+        chunks_sha256,
+        uploaded_by: token.to_string(),
+    };
+    match publishing.store.admit(new).await {
+        Ok(Admission::Recorded(seq) | Admission::Same(seq)) => Ok(seq),
+        Ok(Admission::Different { existing }) => Err(exists(existing)),
+        Err(error) => {
+            // Whether it was recorded is not certain; the objects go only if it was not.
+            if let Ok(None) = publishing.store.file(&project, filename.as_str()).await {
+                placed.take_back().await;
+            }
+            Err(UploadError::Store(error))
+        }
+    }
+}
+
+/// Reads the archive from one end to the other.
+async fn look_inside(
+    content: Content,
+    filename: &DistributionFilename,
+) -> Result<(Content, Inspected), UploadError> {
+    let filename = filename.clone();
+    let inspecting = spawn_blocking(move || {
+        let file = content.file.reopen().map_err(UploadError::Incoming)?;
+        match inspect(io::BufReader::new(file), &filename) {
+            Ok(inspected) => Ok((content, inspected)),
+            Err(source) => Err(UploadError::Inspect {
+                filename: filename.to_string(),
+                source,
+            }),
+        }
+    });
+    inspecting.await.unwrap_or(Err(UploadError::Stopped))
+}
+
+/// The time to the microsecond, which is what a page can hold (PEP 700).
+fn whole_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+/// The objects that one upload has brought into the tree.
+struct Placed<'a> {
+    tree: &'a Directory,
+    created: Vec<ObjectPath>,
+}
+
+impl<'a> Placed<'a> {
+    fn new(tree: &'a Directory) -> Placed<'a> {
+        Placed {
+            tree,
+            created: Vec::new(),
+        }
+    }
+
+    async fn create(&mut self, path: ObjectPath, bytes: Bytes) -> Result<(), UploadError> {
+        let creation = self.tree.create(&path, bytes).await?;
+        self.note(path, creation);
+        Ok(())
+    }
+
+    fn note(&mut self, path: ObjectPath, creation: Creation) {
+        match creation {
+            Creation::Created => self.created.push(path),
+            // Another's: not ours to take back.
+            Creation::AlreadySame => {}
+        }
+    }
+
+    /// Removes what this upload created. Nothing refers to it: the journal row comes last, and
+    /// the gate keeps out others of the same name. What cannot be removed does no harm.
+    async fn take_back(self) {
+        for path in self.created {
+            if let Err(error) = tokio::fs::remove_file(self.tree.local_path(&path)).await {
+                tracing::warn!(%path, error = chain(&error), "an unused object stays behind");
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Where an uploaded file goes: a temporary file, hashed on the way.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use blake2::Blake2b;
+use blake2::digest::Digest as _;
+use blake2::digest::consts::U32;
+use bytes::{Bytes, BytesMut};
+use md5::Md5;
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+use wheelmark_tuf::{Sha256, Sha256Hasher};
+
+use super::error::UploadError;
+
+/// Length of the pieces that a chunk list has the digests of, in bytes. The last one is shorter.
+pub const CHUNK_LEN: usize = 1024 * 1024;
+
+/// Files longer than this have a chunk list.
+pub const CHUNKS_ABOVE: u64 = 4 * 1024 * 1024;
+
+/// A file that has arrived whole. Dropped, it is gone from the disk.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// The name that the form gives it, unchecked.
+    pub(super) stated_name: String,
+    pub(super) file: NamedTempFile,
+    pub(super) len: u64,
+    pub(super) sha256: Sha256,
+    /// Lowercase hex.
+    pub(super) blake2b_256: String,
+    /// Lowercase hex.
+    pub(super) md5: String,
+    /// The SHA-256 of each chunk, concatenated, if the file is long enough to have a list.
+    pub(super) chunks: Option<Bytes>,
+}
+
+/// Takes the pieces of one file in; holds one chunk in memory at most.
+pub(super) struct Sink {
+    pending: BytesMut,
+    writer: Writer,
+    limit: u64,
+}
+
+struct Writer {
+    file: NamedTempFile,
+    len: u64,
+    sha256: Sha256Hasher,
+    blake2b_256: Blake2b<U32>,
+    md5: Md5,
+    chunks: Vec<u8>,
+}
+
+impl Sink {
+    /// A sink for a file of at most `limit` bytes, with its temporary file in `directory`.
+    pub(super) async fn create(directory: &Path, limit: u64) -> Result<Sink, UploadError> {
+        let directory = directory.to_owned();
+        let file = blocking(move || {
+            tempfile::Builder::new()
+                .prefix("upload-")
+                .tempfile_in(directory)
+        })
+        .await?;
+        Ok(Sink {
+            pending: BytesMut::new(),
+            writer: Writer {
+                file,
+                len: 0,
+                sha256: Sha256Hasher::new(),
+                blake2b_256: Blake2b::new(),
+                md5: Md5::new(),
+                chunks: Vec::new(),
+            },
+            limit,
+        })
+    }
+
+    pub(super) async fn take(mut self, mut piece: Bytes) -> Result<Sink, UploadError> {
+        let len = self.writer.len + (self.pending.len() + piece.len()) as u64;
+        if len > self.limit {
+            return Err(UploadError::FileTooLong { limit: self.limit });
+        }
+        while self.pending.len() + piece.len() >= CHUNK_LEN {
+            let rest = piece.split_off(CHUNK_LEN - self.pending.len());
+            self.pending.extend_from_slice(&piece);
+            piece = rest;
+            let chunk = std::mem::take(&mut self.pending).freeze();
+            self.writer = self.writer.write(chunk).await?;
+        }
+        self.pending.extend_from_slice(&piece);
+        Ok(self)
+    }
+
+    pub(super) async fn finish(self, stated_name: String) -> Result<Content, UploadError> {
+        let mut writer = self.writer;
+        if !self.pending.is_empty() {
+            writer = writer.write(self.pending.freeze()).await?;
+        }
+        let listed = writer.len > CHUNKS_ABOVE;
+        Ok(Content {
+            stated_name,
+            file: writer.file,
+            len: writer.len,
+            sha256: writer.sha256.finish(),
+            blake2b_256: hex::encode(writer.blake2b_256.finalize()),
+            md5: hex::encode(writer.md5.finalize()),
+            chunks: listed.then(|| Bytes::from(writer.chunks)),
+        })
+    }
+}
+
+impl Writer {
+    /// Hashes and writes one chunk, away from the async threads.
+    async fn write(mut self, chunk: Bytes) -> Result<Writer, UploadError> {
+        blocking(move || {
+            self.file.write_all(&chunk)?;
+            self.len += chunk.len() as u64;
+            self.sha256.update(&chunk);
+            self.blake2b_256.update(&chunk);
+            self.md5.update(&chunk);
+            self.chunks.extend_from_slice(Sha256::of(&chunk).as_bytes());
+            Ok(self)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, UploadError> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(UploadError::Incoming),
+        Err(_) => Err(UploadError::Stopped),
+    }
+}

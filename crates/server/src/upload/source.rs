@@ -1,0 +1,116 @@
+//! The body of an upload, handed to the form parser piece by piece.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+
+/// Most bytes that the parser may hold without anything to show for them: the headers of one
+/// part, or what stands before the first.
+pub const MAX_HEADERS_LEN: usize = 64 * 1024;
+
+/// A handle on the body. The parser has one, and the one who answers another, to read on after
+/// the parser has given up.
+#[derive(Clone)]
+pub(super) struct Source(Arc<Mutex<State>>);
+
+struct State {
+    body: BodyDataStream,
+    /// Bytes given to the parser since it last returned something.
+    unparsed: usize,
+    /// The parser takes all that is ready before it looks at any of it; so after each piece
+    /// nothing is ready, once.
+    rest: bool,
+    read: bool,
+}
+
+/// Why the parser got no more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SourceError {
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken(#[source] axum::Error),
+    /// Headers without end.
+    #[error("the headers of a part have more than {MAX_HEADERS_LEN} bytes")]
+    HeadersTooLong,
+}
+
+impl Source {
+    pub(super) fn new(body: Body) -> Source {
+        Source(Arc::new(Mutex::new(State {
+            body: body.into_data_stream(),
+            unparsed: 0,
+            rest: false,
+            read: false,
+        })))
+    }
+
+    /// Says that the parser has returned something.
+    pub(super) fn parsed(&self) {
+        self.lock().unparsed = 0;
+    }
+
+    /// Whether anything was asked of the connection.
+    pub(super) fn was_read(&self) -> bool {
+        self.lock().read
+    }
+
+    /// Reads on and throws away, up to `bytes` or until `time` is over.
+    pub(super) async fn drain(&self, bytes: u64, time: Duration) {
+        let reading = async {
+            let mut left = bytes;
+            while let Some(Ok(piece)) = std::future::poll_fn(|cx| self.poll_body(cx)).await {
+                match left.checked_sub(piece.len() as u64) {
+                    Some(rest) => left = rest,
+                    None => break,
+                }
+            }
+        };
+        // Over time or not, what follows is the same.
+        tokio::time::timeout(time, reading).await.ok();
+    }
+
+    fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
+        let mut state = self.lock();
+        state.read = true;
+        state.body.poll_next_unpin(cx)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that could panic happens between two changes of the state.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream for Source {
+    type Item = Result<Bytes, SourceError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        {
+            let mut state = self.lock();
+            if std::mem::take(&mut state.rest) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if state.unparsed > MAX_HEADERS_LEN {
+                return Poll::Ready(Some(Err(SourceError::HeadersTooLong)));
+            }
+        }
+        let piece = match self.poll_body(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => {
+                return Poll::Ready(Some(Err(SourceError::Broken(error))));
+            }
+            Poll::Ready(Some(Ok(piece))) => piece,
+        };
+        let mut state = self.lock();
+        state.unparsed += piece.len();
+        state.rest = true;
+        Poll::Ready(Some(Ok(piece)))
+    }
+}

@@ -1,0 +1,18 @@
+//! The index as its clients meet it: the real router on a real listener, over a real tree and
+//! store, with the real engine behind it.
+
+#![expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+
+mod http {
+    pub(crate) mod distributions;
+    pub(crate) mod form;
+    pub(crate) mod index;
+
+    mod files;
+    mod hostile_forms;
+    mod pages;
+    mod publishing;
+    mod refusals;
+    mod static_tree;
+    mod waiting;
+}
