@@ -130,9 +130,9 @@ impl Genesis {
         )
         .await?;
         let lock = tree.lock().await?;
-        tree.replace_all(&lock, publish::copies_of_list(&BTreeSet::new()).into())
-            .await?;
         tree.replace(&lock, &ObjectPath::timestamp(), Bytes::from(timestamp))
+            .await?;
+        tree.replace_all(&lock, publish::copies_of_list(&BTreeSet::new()).into())
             .await?;
         Ok(Sha256::of(&root))
     }

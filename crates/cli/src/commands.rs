@@ -1,0 +1,35 @@
+//! One module for each command.
+
+pub(crate) mod exec;
+pub(crate) mod proxy;
+pub(crate) mod trust;
+pub(crate) mod tuf;
+pub(crate) mod up;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+
+/// The commands that install and verify.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    Exec(exec::Args),
+    Pip(exec::PipArgs),
+    Uv(exec::UvArgs),
+    Proxy(proxy::Args),
+    Trust(trust::Args),
+}
+
+impl ClientCommand {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Exec(args) => exec::run(args, context).await,
+            Self::Pip(args) => exec::run_pip(args, context).await,
+            Self::Uv(args) => exec::run_uv(args, context).await,
+            Self::Proxy(args) => proxy::run(args, context).await,
+            Self::Trust(args) => trust::run(args, context).await,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! `wheelmark exec`, `wheelmark pip`, `wheelmark uv`: a command whose downloads are verified.
+
+mod child;
+mod summary;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use wheelmark_client::installer::{Settings, environment, open_routes};
+use wheelmark_client::{
+    Entrance, Freshness, Ledger, Proxy, Reader, ReaderOptions, RefreshFailure, Remote, RunRoom,
+    TrustStore, TrustedIndex,
+};
+
+use crate::commands::trust::{USER_AGENT, find, open_store};
+use crate::context::{Context, fill_random};
+use crate::logging::WithHint as _;
+
+/// The exit code of a run in which something was refused although the command ended well.
+pub(crate) const REFUSED: u8 = 86;
+
+/// Run a command, every package it downloads verified
+///
+/// Starts a verifying proxy for this run, points pip and uv at it, refuses every other host,
+/// and runs CMD. Whatever does not verify is not handed on.
+///
+/// Exit code: CMD's own; 86 if CMD ended with 0 although something was refused; 126 or 127 if
+/// CMD could not be run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    command: Vec<OsString>,
+}
+
+/// Run pip, every package it downloads verified (short for `exec -- pip …`)
+#[derive(Debug, clap::Args)]
+pub(crate) struct PipArgs {
+    #[command(flatten)]
+    options: Options,
+
+    /// pip's arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARG"
+    )]
+    arguments: Vec<OsString>,
+}
+
+/// Run uv, every package it downloads verified (short for `exec -- uv …`)
+#[derive(Debug, clap::Args)]
+pub(crate) struct UvArgs {
+    #[command(flatten)]
+    options: Options,
+
+    /// uv's arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARG"
+    )]
+    arguments: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Options {
+    /// The trusted index to install from [default: the only one that is trusted]
+    #[arg(long, value_name = "URL")]
+    index: Option<String>,
+
+    /// Check every file's own signed entry as well as its page
+    #[arg(long)]
+    strict: bool,
+
+    /// Write what was verified and what was refused, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    run_verified(args.options, args.command, context).await
+}
+
+pub(crate) async fn run_pip(args: PipArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    run_verified(args.options, with_program("pip", args.arguments), context).await
+}
+
+pub(crate) async fn run_uv(args: UvArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    run_verified(args.options, with_program("uv", args.arguments), context).await
+}
+
+fn with_program(program: &str, arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut command = vec![program.into()];
+    command.extend(arguments);
+    command
+}
+
+async fn run_verified(
+    options: Options,
+    command: Vec<OsString>,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    let store = open_store(context)?;
+    let index = choose(&store, options.index.as_deref())?;
+    // Before anything runs: a report that cannot be written is found out now.
+    let report_to = match &options.report {
+        Some(path) => Some(
+            File::create(path).with_context(|| format!("could not write {}", path.display()))?,
+        ),
+        None => None,
+    };
+    let reader = Arc::new(Reader::new(
+        index,
+        Remote::new(USER_AGENT)?,
+        context.clock.clone(),
+        ReaderOptions {
+            freshness: Freshness::Once,
+            strict: options.strict,
+        },
+    ));
+    refresh(&reader).await?;
+
+    let ledger = Arc::new(Ledger::default());
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let entrance = Entrance::Secret(secret()?);
+    let proxy = Proxy::bind(any_port, entrance, reader, ledger.clone()).await?;
+    let room = RunRoom::create(&context.home)?;
+    let environment = environment(Settings {
+        index_url: &proxy.index_url(),
+        proxy_url: &proxy.proxy_url(),
+        uv_cache: &room.uv_cache(),
+        empty: &room.empty(),
+    });
+    let routes = open_routes(&command, &|path| path.exists());
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(proxy.serve(async {
+        // A sender that is gone means the end as well.
+        drop(stopped.await);
+    }));
+    let ended = child::run(&command, &environment).await;
+    drop(stop);
+    serving.await?;
+    drop(room);
+
+    let report = ledger.report(routes);
+    if let Some(mut file) = report_to {
+        serde_json::to_writer_pretty(&mut file, &report)?;
+        file.write_all(b"\n")?;
+    }
+    summary::print(&report);
+    let code = ended?;
+    if code == 0 && ledger.any_refused() {
+        return Ok(ExitCode::from(REFUSED));
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// The index to install from: the one named, or the only one that is trusted.
+pub(crate) fn choose(store: &TrustStore, named: Option<&str>) -> anyhow::Result<TrustedIndex> {
+    if let Some(url) = named {
+        return find(store, url);
+    }
+    let mut trusted = store.list()?;
+    match (trusted.pop(), trusted.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => Err(anyhow!("no index is trusted yet"))
+            .hint("get an index's fingerprint by a way you trust, then: wheelmark trust add URL --fingerprint SHA256"),
+        (Some(_), false) => Err(anyhow!("more than one index is trusted"))
+            .hint("name one with --index URL; `wheelmark trust list` shows them"),
+    }
+}
+
+async fn refresh(reader: &Reader) -> anyhow::Result<()> {
+    let progress = progress(format!(
+        "checking the signatures of {}",
+        reader.index().urls().simple()
+    ));
+    let refreshed = reader.refresh().await;
+    progress.finish_and_clear();
+    let Err(failure) = refreshed else {
+        return Ok(());
+    };
+    let hint = match &*failure {
+        RefreshFailure::Fetch(_) => "check that the index can be reached; nothing was run",
+        RefreshFailure::Refused { .. } => {
+            "someone may withhold or replay the index's signed state, or the index did not finish an update; nothing was run. Try again in a few minutes, then tell whoever runs the index"
+        }
+        RefreshFailure::Stored { .. } => {
+            "if the stored root is damaged, begin anew: wheelmark trust remove URL, then trust add"
+        }
+        RefreshFailure::Trust(_) => "nothing was run",
+    };
+    Err(anyhow::Error::from(failure).context(format!(
+        "{} could not be verified",
+        reader.index().urls().simple()
+    )))
+    .hint(hint)
+}
+
+/// Something that turns, on a terminal; nothing elsewhere.
+fn progress(message: String) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::default_spinner());
+    bar.set_message(message);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+fn secret() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    fill_random(&mut bytes)?;
+    Ok(hex::encode(bytes))
+}

@@ -1,0 +1,75 @@
+//! What a run ended with, in a few lines on standard error.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use owo_colors::{OwoColorize as _, Stream::Stderr};
+use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report};
+
+/// Prints the summary; nothing, if nothing was asked for. Standard error that is gone is no
+/// reason to fail.
+pub(super) fn print(report: &Report) {
+    let text = render(report);
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+fn render(report: &Report) -> String {
+    let mut text = String::new();
+    if !report.files.is_empty() {
+        text.push_str(&verified(&report.files));
+    }
+    for route in &report.routes_not_closed {
+        let word = "not verified:"
+            .if_supports_color(Stderr, |t| t.yellow())
+            .to_string();
+        text.push_str(&format!(
+            "wheelmark: {word} `{}`: {}\n",
+            route.argument, route.why
+        ));
+    }
+    for entry in &report.refused {
+        text.push_str(&refused(entry));
+    }
+    text
+}
+
+fn verified(files: &[FileEntry]) -> String {
+    let mut chains: BTreeMap<_, usize> = BTreeMap::new();
+    for file in files {
+        *chains.entry(file.chain).or_default() += 1;
+    }
+    let chains: Vec<String> = chains
+        .iter()
+        .map(|(chain, count)| format!("{count} {chain}"))
+        .collect();
+    let noun = if files.len() == 1 { "file" } else { "files" };
+    let word = "verified"
+        .if_supports_color(Stderr, |t| t.green())
+        .to_string();
+    let mut text = format!(
+        "wheelmark: {} {noun} {word} ({})\n",
+        files.len(),
+        chains.join(", ")
+    );
+    let withheld = |file: &&FileEntry| file.verified == Manner::LastChunkWithheld;
+    let late = files.iter().filter(withheld).count();
+    if late > 0 {
+        text.push_str(&format!(
+            "wheelmark: {late} of them only at their end, since the index signs no chunk lists\n"
+        ));
+    }
+    text
+}
+
+fn refused(entry: &RefusedEntry) -> String {
+    let word = "REFUSED".if_supports_color(Stderr, |t| t.red()).to_string();
+    let role = match (&entry.role, entry.role_version) {
+        (Some(role), Some(version)) => format!(" (signed for by role {role}, version {version})"),
+        _ => String::new(),
+    };
+    let hint = "hint:".if_supports_color(Stderr, |t| t.cyan()).to_string();
+    format!(
+        "wheelmark: {word} {}: {}{role}\n  this can mean: {}\n  {hint} {}\n",
+        entry.what, entry.failed, entry.meaning, entry.next
+    )
+}

@@ -1,0 +1,90 @@
+//! `wheelmark proxy`: the verifying proxy as a service.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use wheelmark_client::{
+    Entrance, Freshness, Ledger, Proxy, ProxyError, Reader, ReaderOptions, Remote,
+};
+
+use crate::commands::exec::choose;
+use crate::commands::trust::{USER_AGENT, open_store};
+use crate::context::Context;
+use crate::logging::WithHint as _;
+
+/// Serve a trusted index on this machine, every byte verified
+///
+/// Point pip and uv at the printed URL. The signed state is refreshed once a minute while it
+/// is used. Stop with Ctrl-C.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The loopback address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8459")]
+    listen: SocketAddr,
+
+    /// The trusted index to serve [default: the only one that is trusted]
+    #[arg(long, value_name = "URL")]
+    index: Option<String>,
+
+    /// Check every file's own signed entry as well as its page
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = open_store(context)?;
+    let reader = Arc::new(Reader::new(
+        choose(&store, args.index.as_deref())?,
+        Remote::new(USER_AGENT)?,
+        context.clock.clone(),
+        ReaderOptions {
+            freshness: Freshness::Periodic,
+            strict: args.strict,
+        },
+    ));
+    let ledger = Arc::new(Ledger::default());
+    let proxy = match Proxy::bind(args.listen, Entrance::Open, reader.clone(), ledger).await {
+        Ok(proxy) => proxy,
+        Err(error) => {
+            let hint = match &error {
+                ProxyError::NotLoopback { .. } => {
+                    "listen on 127.0.0.1 or [::1]; every machine verifies for itself"
+                }
+                ProxyError::Listen { .. } => {
+                    "another program may use this port: choose one with --listen"
+                }
+            };
+            return Err(error).hint(hint);
+        }
+    };
+    // An index that is down now may be up when somebody asks.
+    if let Err(error) = reader.refresh().await {
+        tracing::warn!(%error, "the index cannot be verified at the moment");
+    }
+    let index = proxy.index_url();
+    let mut out = std::io::stdout().lock();
+    write!(
+        out,
+        "Serving {}, verified, at {index}
+
+  pip install --index-url {index} NAME
+  uv pip install --default-index {index} NAME
+",
+        reader.index().urls().simple()
+    )?;
+    out.flush()?;
+    drop(out);
+    let mut terminate = signal(SignalKind::terminate())?;
+    proxy
+        .serve(async {
+            tokio::select! {
+                result = tokio::signal::ctrl_c() => drop(result),
+                _ = terminate.recv() => {}
+            }
+        })
+        .await;
+    Ok(ExitCode::SUCCESS)
+}

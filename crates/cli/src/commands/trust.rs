@@ -1,0 +1,270 @@
+//! `wheelmark trust`: which indexes are believed, and since when.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use wheelmark_client::{
+    AddError, Began, Beginning, IndexUrls, Remote, RoleState, TrustStore, TrustedIndex, add_trust,
+};
+use wheelmark_tuf::Sha256;
+
+use crate::context::Context;
+use crate::logging::WithHint as _;
+
+/// The name under which requests are made.
+pub(crate) const USER_AGENT: &str = concat!("wheelmark/", env!("CARGO_PKG_VERSION"));
+
+/// Say which indexes to trust, and look at what is trusted
+///
+/// Trust begins once for each index; from then on its keys follow the index's own signed
+/// changes. It is kept in the user's data directory (WHEELMARK_HOME moves it).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Add(Box<AddArgs>),
+    /// List the trusted indexes
+    List,
+    /// Show what is known about one trusted index
+    Show {
+        /// The index's simple URL
+        url: String,
+    },
+    /// Stop trusting an index, and forget what was kept about it
+    Remove {
+        /// The index's simple URL
+        url: String,
+    },
+}
+
+/// Begin to trust an index
+///
+/// Say how its first root is known: by the root file itself, by a fingerprint that came by
+/// another way than the index, or by believing the first answer (https only; plain http is
+/// accepted from this very machine, for trying out).
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// The index's simple URL, as pip and uv take it
+    url: String,
+
+    #[command(flatten)]
+    beginning: BeginningArgs,
+
+    /// Where the metadata is [default: ../metadata/ beside the simple URL]
+    #[arg(long, value_name = "URL")]
+    metadata_url: Option<String>,
+
+    /// Where pages and files are [default: ../targets/ beside the simple URL]
+    #[arg(long, value_name = "URL")]
+    targets_url: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct BeginningArgs {
+    /// A root file that you were given
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+
+    /// The sha256 of a root's canonical signed part, as `wheelmark up` prints it
+    #[arg(long, value_name = "SHA256", value_parser = fingerprint)]
+    fingerprint: Option<Sha256>,
+
+    /// Believe the first answer
+    #[arg(long)]
+    first_use: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = open_store(context)?;
+    match args.command {
+        Command::Add(args) => add(*args, &store, context).await,
+        Command::List => list(&store),
+        Command::Show { url } => show(&find(&store, &url)?),
+        Command::Remove { url } => remove(&store, &url),
+    }
+}
+
+/// Opens the user's trust store.
+pub(crate) fn open_store(context: &Context) -> anyhow::Result<TrustStore> {
+    let store = TrustStore::open(&context.home);
+    match store {
+        Err(error @ wheelmark_client::TrustError::Exposed { .. }) => {
+            let hint = "whoever can write there decides what you trust: look at what is in it, then chmod 700 it";
+            Err(error).hint(hint)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The trusted index of this URL, or how to make it one.
+pub(crate) fn find(store: &TrustStore, url: &str) -> anyhow::Result<TrustedIndex> {
+    let urls = IndexUrls::new(url, None, None)?;
+    match store.find(urls.simple())? {
+        Some(index) => Ok(index),
+        None => Err(anyhow::anyhow!("{} is not a trusted index", urls.simple())).hint(format!(
+            "get its fingerprint by a way you trust, then: wheelmark trust add {} --fingerprint SHA256 (`wheelmark trust list` shows what is trusted)",
+            urls.simple()
+        )),
+    }
+}
+
+async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Result<ExitCode> {
+    let urls = IndexUrls::new(
+        &args.url,
+        args.metadata_url.as_deref(),
+        args.targets_url.as_deref(),
+    )?;
+    let simple = urls.simple().clone();
+    let beginning = match args.beginning {
+        BeginningArgs {
+            root: Some(from), ..
+        } => Beginning::Root {
+            bytes: std::fs::read(&from)
+                .with_context(|| format!("could not read {}", from.display()))?,
+            from,
+        },
+        BeginningArgs {
+            fingerprint: Some(fingerprint),
+            ..
+        } => Beginning::Fingerprint(fingerprint),
+        BeginningArgs { .. } => Beginning::FirstUse,
+    };
+    let remote = Remote::new(USER_AGENT)?;
+    let added = add_trust(store, &remote, urls, beginning, context.clock.now()).await;
+    let index = match added {
+        Ok(index) => index,
+        Err(error) => {
+            let hint = explain(&error, &simple);
+            return Err(error).hint(hint);
+        }
+    };
+    let record = index.record();
+    let mut text = format!(
+        "{simple} is trusted, from root version {} on.\n",
+        record.first_root_version
+    );
+    if matches!(
+        record.began,
+        Began::FirstUse | Began::FirstUseOverLoopbackHttp
+    ) {
+        text.push_str(&format!(
+            "That was believed as it came. Compare its fingerprint with whoever runs the index:\n  {}\n",
+            record.first_root_fingerprint
+        ));
+    }
+    if record.began == Began::FirstUseOverLoopbackHttp {
+        text.push_str("It came over plain http from this machine: good for trying out.\n");
+    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(error: &AddError, simple: &url::Url) -> String {
+    match error {
+        AddError::NotHttps { .. } => format!(
+            "without https anybody on the way can answer; get the fingerprint from whoever runs the index: wheelmark trust add {simple} --fingerprint SHA256"
+        ),
+        AddError::NotARoot { .. } => {
+            "a root file is the index's N.root.json, unchanged".to_owned()
+        }
+        AddError::NoRoot { .. } => format!(
+            "is {simple} a signed index? Its metadata may be elsewhere: --metadata-url"
+        ),
+        AddError::NoSuchRoot { .. } => {
+            "compare the fingerprint with whoever runs the index; if it is right, this is not that index".to_owned()
+        }
+        AddError::BadRoot { .. } => {
+            "tell whoever runs the index, with this message".to_owned()
+        }
+        AddError::Fetch(_) => "check the URL, and that the index can be reached".to_owned(),
+        AddError::Refresh(_) => {
+            "nothing was stored; if the index is up to date, tell whoever runs it, with this message".to_owned()
+        }
+        AddError::Trust(wheelmark_client::TrustError::AlreadyTrusted { .. }) => format!(
+            "to begin anew: wheelmark trust remove {simple}"
+        ),
+        AddError::Trust(_) => "WHEELMARK_HOME moves the trust store".to_owned(),
+    }
+}
+
+fn list(store: &TrustStore) -> anyhow::Result<ExitCode> {
+    let mut text = String::new();
+    for index in store.list()? {
+        let record = index.record();
+        text.push_str(&format!(
+            "{}  {}, since {}\n",
+            record.urls.simple(),
+            record.began,
+            record.trusted_since.strftime("%Y-%m-%d")
+        ));
+    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(index: &TrustedIndex) -> anyhow::Result<ExitCode> {
+    let record = index.record();
+    let state = index.state()?;
+    let role = |state: &Option<RoleState>| match state {
+        Some(state) => format!("version {}, until {}", state.version, state.expires),
+        None => "not seen yet".to_owned(),
+    };
+    print(&format!(
+        "index        {}
+metadata     {}
+targets      {}
+trust began  {}, {}
+  with root  version {}, fingerprint {}
+root now     version {}, until {}
+  fingerprint {}
+timestamp    {}
+snapshot     {}
+kept in      {}
+",
+        record.urls.simple(),
+        record.urls.metadata(),
+        record.urls.targets(),
+        record.trusted_since.strftime("%Y-%m-%d %H:%M UTC"),
+        record.began,
+        record.first_root_version,
+        record.first_root_fingerprint,
+        state.root.version,
+        state.root.expires,
+        state.root_fingerprint,
+        role(&state.timestamp),
+        role(&state.snapshot),
+        index.directory().display(),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(store: &TrustStore, url: &str) -> anyhow::Result<ExitCode> {
+    let urls = IndexUrls::new(url, None, None)?;
+    if !store.remove(urls.simple())? {
+        bail!("{} is not a trusted index", urls.simple());
+    }
+    print(&format!("{} is no longer trusted.\n", urls.simple()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fingerprint(text: &str) -> Result<Sha256, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.strip_prefix("sha256:").unwrap_or(&text);
+    digits
+        .parse()
+        .map_err(|_| "a fingerprint is 64 hexadecimal digits".to_owned())
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! `wheelmark up`: a signed index, running.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use jiff::{SignedDuration, Timestamp};
+use owo_colors::{OwoColorize as _, Stream::Stdout};
+use wheelmark_objects::Directory;
+use wheelmark_repository::{BinForm, Bins, Engine, Lifetimes, OpenError};
+use wheelmark_server::App;
+use wheelmark_store::Store;
+
+use crate::context::Context;
+use crate::data::{Data, FirstRun};
+use crate::logging::WithHint as _;
+
+/// How long before the end of an offline role people are reminded at every start.
+const OFFLINE_REMINDER: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Run a signed index: the first run creates everything, every run serves it
+///
+/// The first run makes the keys, signs an empty index and writes an upload token to DATA/token.
+/// The offline keys go to a folder beside the data directory, encrypted under a phrase that is
+/// printed once: move the folder to two people's offline media, and the phrase with it.
+///
+/// Every upload is signed and published before its answer. Stop with Ctrl-C.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the index keeps everything
+    #[arg(long, value_name = "DIR", default_value = "wheelmark-data")]
+    data: PathBuf,
+
+    /// The address to serve on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8458")]
+    listen: SocketAddr,
+
+    /// Number of bins in each family, a power of two (first run only) [default: 256; PyPI's size wants 16384]
+    #[arg(long, value_name = "N")]
+    bins: Option<u32>,
+
+    /// Name every bin with its hash prefixes, for TUF clients without TAP 15 (first run only)
+    #[arg(long)]
+    prefix_lists: bool,
+
+    /// The file with the online key, if it is not DATA/online-key
+    #[arg(long, value_name = "FILE")]
+    online_key: Option<PathBuf>,
+
+    /// Print one line of JSON once the index is ready, instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    // The address first: if it is taken, nothing has been made yet.
+    let listener = tokio::net::TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))
+        .hint("another program may use this port: choose one with --listen, or a free one with --listen 127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+
+    let (data, first_run) = open_or_create(&args, context).await?;
+    let online = data.online_key(args.online_key.as_deref())?;
+    let tree = Arc::new(Directory::open(&data.tree()).await?);
+    let store = Store::open(&data.catalogue()).await?;
+    let engine = Engine::open(
+        tree.clone(),
+        store.clone(),
+        online,
+        context.clock.clone(),
+        Lifetimes::default(),
+    )
+    .await
+    .map_err(explain_open)?;
+    // Only now is it sure that no other process writes here.
+    tree.clean_incoming().await?;
+    remind(&engine, context.clock.now());
+
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let engine = tokio::spawn(engine.run(when(stopped.clone())));
+    let router = wheelmark_server::router(App::new(tree, store.clone(), context.clock.clone()));
+    let server = tokio::spawn(wheelmark_server::serve(listener, router, when(stopped)));
+
+    let ready = Ready::new(&data, address);
+    if args.json {
+        print_line(&serde_json::to_string(&ready.json())?)?;
+    } else {
+        print_line(&ready.text(&data))?;
+    }
+    if let Some(first_run) = &first_run {
+        announce_phrase(first_run, &data);
+    }
+
+    asked_to_stop().await?;
+    tracing::info!("stopping: running uploads are finished first");
+    stop.send_replace(true);
+    server.await?;
+    engine.await?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open_or_create(
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<(Data, Option<FirstRun>)> {
+    if let Some(data) = Data::open(&args.data)? {
+        let existing = data.settings().bins;
+        if let Some(asked) = args.bins
+            && asked != existing
+        {
+            return Err(anyhow!(
+                "this index has {existing} bins a family, and --bins asks for {asked}"
+            ))
+            .hint("leave --bins out: the number of bins is chosen at the first run");
+        }
+        return Ok((data, None));
+    }
+    let form = if args.prefix_lists {
+        BinForm::PrefixLists
+    } else {
+        BinForm::Succinct
+    };
+    let bins = Bins::new(args.bins.unwrap_or(256), form)?;
+    let (data, first_run) = Data::create(&args.data, bins, context).await?;
+    Ok((data, Some(first_run)))
+}
+
+fn explain_open(error: OpenError) -> anyhow::Error {
+    let hint = match &error {
+        OpenError::Lock(_) => "another wheelmark runs on this data directory: stop it first",
+        OpenError::JournalBehind { .. } => {
+            "catalogue.sqlite is older than the repository beside it: restore both from the same backup"
+        }
+        OpenError::Store(_) | OpenError::Publish(_) => {
+            "nothing was changed; restore the named file from a backup or a mirror, then start again"
+        }
+    };
+    Err::<(), _>(error).hint(hint).expect_err("it is an error")
+}
+
+/// Says which offline role ends soon, while there is time.
+fn remind(engine: &Engine, now: Timestamp) {
+    for (role, expires) in engine.offline_expiries() {
+        let left = expires.duration_since(now);
+        if left <= OFFLINE_REMINDER {
+            tracing::warn!(
+                %role,
+                %expires,
+                "this role is signed with offline keys and ends soon; clients refuse the index after that"
+            );
+        }
+    }
+}
+
+/// What a person or a script needs to know of a running index.
+struct Ready {
+    base: String,
+    token_file: PathBuf,
+    root_file: PathBuf,
+    root_fingerprint: String,
+}
+
+impl Ready {
+    fn new(data: &Data, address: SocketAddr) -> Self {
+        // An address that means "all interfaces" is no address to go to.
+        let host = if address.ip().is_unspecified() {
+            "127.0.0.1".to_owned()
+        } else if address.is_ipv6() {
+            format!("[{}]", address.ip())
+        } else {
+            address.ip().to_string()
+        };
+        Self {
+            base: format!("http://{host}:{}", address.port()),
+            token_file: data.token(),
+            root_file: data.root_file(),
+            root_fingerprint: data.settings().root_fingerprint.to_string(),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "index_url": format!("{}/simple/", self.base),
+            "upload_url": format!("{}/legacy/", self.base),
+            "metadata_url": format!("{}/metadata/", self.base),
+            "targets_url": format!("{}/targets/", self.base),
+            "token_file": self.token_file,
+            "root_file": self.root_file,
+            "root_fingerprint": self.root_fingerprint,
+        })
+    }
+
+    fn text(&self, data: &Data) -> String {
+        let (base, token) = (&self.base, shell_word(&self.token_file));
+        let fingerprint = &self.root_fingerprint;
+        let wheelmark = own_name();
+        let title = format!("A signed index is running at {base}/simple/");
+        let mut text = format!("{}\n", title.if_supports_color(Stdout, |t| t.bold()));
+        text.push_str(&format!(
+            "
+Publish, with the tools you have:
+  twine upload --repository-url {base}/legacy/ -u __token__ -p \"$(cat {token})\" dist/*
+  uv publish --publish-url {base}/legacy/ --token \"$(cat {token})\" dist/*
+
+Install, every byte verified (trust is given once):
+  {wheelmark} trust add {base}/simple/ --fingerprint {fingerprint}
+  {wheelmark} pip install NAME
+  {wheelmark} uv pip install NAME
+
+Any TUF client: metadata at {base}/metadata/, targets at {base}/targets/,
+  first root in {}
+",
+            shell_word(&self.root_file)
+        ));
+        if data.offline_keys().exists() {
+            text.push_str(&format!(
+                "
+{} {}
+  As long as they are here, whoever takes this machine can take the index for good.
+",
+                "Offline keys on this machine:".if_supports_color(Stdout, |t| t.yellow()),
+                data.offline_keys().display()
+            ));
+        }
+        text
+    }
+}
+
+/// The phrase goes to standard error, so that a script that reads the JSON line does not log it.
+fn announce_phrase(first_run: &FirstRun, data: &Data) {
+    let text = format!(
+        "
+The offline keys in {}
+open with this phrase. It is shown this once and stored nowhere:
+
+  {}
+
+",
+        data.offline_keys().display(),
+        first_run.phrase.reveal()
+    );
+    use std::io::Write as _;
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+fn print_line(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// How this program is called from a shell here.
+fn own_name() -> String {
+    let Ok(own) = std::env::current_exe() else {
+        return "wheelmark".into();
+    };
+    let on_path = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|directory| {
+            directory
+                .join("wheelmark")
+                .canonicalize()
+                .is_ok_and(|found| own.canonicalize().is_ok_and(|own| own == found))
+        })
+    });
+    if on_path {
+        return "wheelmark".into();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    shell_word(own.strip_prefix(&here).unwrap_or(&own))
+}
+
+/// A path as one word of a shell's command line.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+async fn when(mut stopped: tokio::sync::watch::Receiver<bool>) {
+    // A sender that is gone means the program is ending, too.
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! The `wheelmark` binary: arguments, configuration, wiring, clock and exit codes.
+//!
+//! ```text
+//! arguments ─▶ commands::<name>::run ─▶ server · repository · client ─▶ exit code
+//! ```
+//!
+//! One file for each command; the doc comment of its `Args` is its help text. This is the
+//! only crate that names a concrete clock, random source or environment variable.
+
+mod commands;
+mod context;
+mod data;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+
+/// A Python package index whose every answer can be verified, and the client that verifies it
+///
+/// Run a signed index:         wheelmark up
+/// Install from it, verified:  wheelmark exec -- pip install flask
+/// Any TUF repository:         wheelmark tuf --metadata-dir D --metadata-url U refresh
+#[derive(Debug, Parser)]
+#[command(
+    name = "wheelmark",
+    version,
+    max_term_width = 100,
+    verbatim_doc_comment
+)]
+struct Cli {
+    /// Say more on standard error (-v what is done, -vv every request)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(commands::up::Args),
+    #[command(flatten)]
+    Client(commands::ClientCommand),
+    Tuf(commands::tuf::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.verbose);
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            logging::report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = Context::from_environment()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => commands::up::run(args, &context).await,
+            Command::Client(command) => command.run(&context).await,
+            Command::Tuf(args) => commands::tuf::run(args, &context).await,
+        }
+    })
+}
