@@ -114,3 +114,71 @@ impl Stream for Source {
         Poll::Ready(Some(Ok(piece)))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn source(pieces: usize, len: usize) -> Source {
+        let pieces = std::iter::repeat_n(
+            Ok::<_, std::convert::Infallible>(Bytes::from(vec![0; len])),
+            pieces,
+        );
+        Source::new(Body::from_stream(stream::iter(pieces)))
+    }
+
+    #[tokio::test]
+    async fn after_each_piece_nothing_is_ready_once() {
+        let mut source = source(3, 10);
+        let mut seen = Vec::new();
+        std::future::poll_fn(|cx| {
+            loop {
+                match source.poll_next_unpin(cx) {
+                    Poll::Ready(Some(piece)) => seen.push(Some(piece.unwrap().len())),
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Pending => seen.push(None),
+                }
+            }
+        })
+        .await;
+        assert_eq!(seen, [Some(10), None, Some(10), None, Some(10), None]);
+    }
+
+    #[tokio::test]
+    async fn a_parser_without_results_gets_no_more() {
+        let mut silent = source(100, MAX_HEADERS_LEN / 2);
+        let mut given = 0;
+        let error = loop {
+            match silent.next().await.unwrap() {
+                Ok(piece) => given += piece.len(),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, SourceError::HeadersTooLong), "{error:?}");
+        assert!(given <= 2 * MAX_HEADERS_LEN, "{given}");
+
+        let mut busy = source(100, MAX_HEADERS_LEN / 2);
+        let mut pieces = 0;
+        while let Some(piece) = busy.next().await {
+            piece.unwrap();
+            busy.parsed();
+            pieces += 1;
+        }
+        assert_eq!(pieces, 100);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_can_be_read_on() {
+        let mut parser = source(10, 10);
+        let handle = parser.clone();
+        assert!(!handle.was_read());
+        parser.next().await.unwrap().unwrap();
+        assert!(handle.was_read());
+        drop(parser);
+        handle.drain(1000, Duration::from_secs(5)).await;
+        assert!(handle.clone().next().await.is_none());
+    }
+}

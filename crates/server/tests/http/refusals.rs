@@ -1,4 +1,6 @@
 use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use wheelmark_store::Seq;
 
 use super::distributions::{sdist, wheel};
@@ -203,6 +205,30 @@ async fn uploading_needs_a_known_token() {
         assert!(!told.detail.contains("wmk_"), "{told:?}");
     }
     assert_eq!(index.uploaded_files().len(), 0);
+}
+
+/// As twine does: it sends all, and only then looks for an answer.
+#[tokio::test]
+async fn the_reason_reaches_an_uploader_who_sends_everything_first() {
+    let index = Index::new().await;
+    let len = 32 << 20;
+    for path in ["/legacy/", "/"] {
+        let address = index.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..len >> 20 {
+            stream.write_all(&vec![0; 1 << 20]).await.unwrap();
+        }
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let expected = "HTTP/1.1 401 Token missing: uploading needs a token\r\n";
+        assert!(answer.starts_with(expected), "{answer}");
+    }
 }
 
 #[tokio::test]
