@@ -6,15 +6,16 @@
 //! It opens no file, reads no clock and draws no random number; a driver around it does.
 //!
 //! ```text
-//!            root of trust, cache                     path of a target
-//!                    │                                       │
-//!                    ▼                                       ▼
-//!  driver ◀─need── Refresh ──finish──▶ TrustedSet ──────▶ Lookup ──finish──▶ Verified<Target>
-//!    │               ▲ │                                  ▲ │ ▲                   │
-//!    └────supply─────┘ └─effects─▶ cache ◀──────effects───┼─┘ │                   ▼
-//!    └────────────────────supply──────────────────────────┘   └─restore─ cache  content
+//!  root of trust, cache              path of a target               content
+//!          │                                │                         │
+//!          ▼                                ▼                         ▼
+//!       Refresh ───finish──▶ TrustedSet ─▶ Lookup ───finish──▶ Verified<Target> ──check──▶ ok
+//!        │   ▲                              │   ▲
+//!    need│   │supply                    need│   │supply, restore
+//!        ▼   │                              ▼   │
+//!      ┌──────────── driver: network, cache, clock ────────────┐
 //!
-//!  each file:  bytes ─▶ canonical::parse ─▶ signatures ─▶ model ─▶ Verified<role>     (verify)
+//!  every file:  bytes ─▶ canonical::parse ─▶ signatures ─▶ model ─▶ Verified<role>    (verify)
 //! ```
 //!
 //! * [`Refresh`] brings the top-level roles up to date (§5.3–5.6) and yields a [`TrustedSet`].

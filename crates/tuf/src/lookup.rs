@@ -7,11 +7,12 @@
 //! snapshot, or whose file is not acceptable, ends the search with an error: it is never
 //! taken for "not here", because that would let someone hide it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::fresh::{CacheName, Effect, Expected, Fetch, RoleError, check_expiry, max_len};
-use crate::model::{RoleKeys, Targets};
+use crate::key::{Key, KeyId};
+use crate::model::{MetaFile, RoleKeys, Targets};
 use crate::name::{RoleName, TargetPath};
 use crate::target::Target;
 use crate::trusted::{TrustedSet, file_name};
@@ -105,16 +106,17 @@ pub struct Lookup {
 #[derive(Debug)]
 struct Pending {
     role: RoleName,
+    /// Whose signatures the delegator asks for, and those keys.
     role_keys: RoleKeys,
+    keys: BTreeMap<KeyId, Key>,
     delegator: RoleName,
-    delegated_by: Arc<Verified<Targets>>,
     /// From `targets` down to the delegator.
     via: Vec<(RoleName, u64)>,
 }
 
 #[derive(Debug)]
 enum State {
-    Needs(Pending, RoleFetch),
+    Needs(Pending, MetaFile, RoleFetch),
     Found(Verified<Target>),
     Absent,
     Failed(LookupError),
@@ -143,7 +145,7 @@ impl Lookup {
     /// The role that is needed next; `None` when the search is over.
     pub fn need(&self) -> Option<&RoleFetch> {
         match &self.state {
-            State::Needs(_, fetch) => Some(fetch),
+            State::Needs(_, _, fetch) => Some(fetch),
             _ => None,
         }
     }
@@ -183,18 +185,18 @@ impl Lookup {
     }
 
     fn accept(&mut self, bytes: &[u8]) -> Result<CacheName, LookupError> {
-        let State::Needs(pending, fetch) = &self.state else {
+        let State::Needs(pending, meta, fetch) = &self.state else {
             return Err(LookupError::OutOfTurn);
         };
         let targets = self
-            .open(pending, bytes)
+            .open(pending, meta, bytes)
             .map_err(|reason| LookupError::Refused {
                 delegator: pending.delegator.clone(),
                 role: pending.role.clone(),
                 reason,
             })?;
         let (file, targets) = (fetch.cache_name(), Arc::new(targets));
-        if let State::Needs(pending, _) = std::mem::replace(&mut self.state, State::Absent) {
+        if let State::Needs(pending, ..) = std::mem::replace(&mut self.state, State::Absent) {
             self.set.remember(
                 pending.delegator,
                 pending.role.clone(),
@@ -207,17 +209,16 @@ impl Lookup {
 
     /// The checks of a delegated role: as for the top-level targets, with the keys of its
     /// delegator (TUF §5.6).
-    fn open(&self, pending: &Pending, bytes: &[u8]) -> Result<Verified<Targets>, RoleError> {
-        let (Some(meta), Some(delegations)) = (
-            self.set.snapshot().role(&pending.role),
-            &pending.delegated_by.delegations,
-        ) else {
-            unreachable!("a pending role is delegated to, and needed only if snapshot lists it");
-        };
+    fn open(
+        &self,
+        pending: &Pending,
+        meta: &MetaFile,
+        bytes: &[u8],
+    ) -> Result<Verified<Targets>, RoleError> {
         let expected = Expected {
             meta,
             limit: self.set.limits().targets_length,
-            keys: &delegations.keys,
+            keys: &pending.keys,
             role_keys: &pending.role_keys,
         };
         let targets = expected.open(bytes)?;
@@ -258,8 +259,8 @@ impl Lookup {
             children.push(Pending {
                 role: candidate.name,
                 role_keys: candidate.keys.clone(),
+                keys: delegations.keys_of(candidate.keys),
                 delegator: role.clone(),
-                delegated_by: Arc::clone(&targets),
                 via: via.clone(),
             });
             if candidate.terminating {
@@ -303,7 +304,8 @@ impl Lookup {
                     max_len: max_len(meta, self.set.limits().targets_length),
                 },
             };
-            self.state = State::Needs(pending, fetch);
+            let meta = meta.clone();
+            self.state = State::Needs(pending, meta, fetch);
             return;
         }
         self.state = State::Absent;

@@ -104,6 +104,17 @@ impl Delegations {
         }
     }
 
+    /// The keys of one role, as they are listed here.
+    pub(crate) fn keys_of(&self, role: &RoleKeys) -> BTreeMap<KeyId, Key> {
+        let listed = role
+            .keyids
+            .iter()
+            .filter_map(|keyid| self.keys.get_key_value(keyid));
+        listed
+            .map(|(keyid, key)| (keyid.clone(), key.clone()))
+            .collect()
+    }
+
     pub(super) fn from_value(value: Value) -> Result<Self, ModelError> {
         let mut fields = Fields::of(value, "delegations")?;
         let keys = read_keys(&mut fields)?;
