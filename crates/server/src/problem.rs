@@ -16,7 +16,7 @@ use hyper::ext::ReasonPhrase;
 use serde_json::json;
 
 /// Longest reason phrase that is sent, in bytes.
-const MAX_REASON_LEN: usize = 200;
+const MAX_REASON_LEN: usize = 300;
 
 /// An error as a person at the other end gets to see it.
 #[derive(Debug)]

@@ -177,14 +177,12 @@ pub(crate) enum UploadError {
         source: InspectError,
     },
     /// The name is taken by other bytes.
-    #[error("`{filename}` is there with SHA-256 {existing}, and the upload has {offered}")]
+    #[error("`{filename}` is there with other contents, of SHA-256 {existing}")]
     Exists {
         /// The file.
         filename: String,
         /// What is there.
         existing: Sha256,
-        /// What was uploaded.
-        offered: Sha256,
     },
     /// The snapshot process refused it.
     #[error("the snapshot process refused it: {reason}")]

@@ -33,7 +33,6 @@ pub(super) async fn record(
     let exists = |existing| UploadError::Exists {
         filename: filename.to_string(),
         existing,
-        offered: sha256,
     };
     // Taken here, before the file has any place: a path that the tree refuses costs nothing.
     let blob = ObjectPath::file(&project, &sha256, filename.as_str()).map_err(UploadError::Path)?;
