@@ -31,7 +31,8 @@ fn the_snapshot_stays_within_the_limits_of_the_reference_client() {
     Client::new(&repo).refresh(&repo).unwrap();
 }
 
-/// Not a benchmark: twice the roles must cost about twice the time, far from four times.
+/// Not a benchmark: sixteen times the roles may cost some sixteen times the time, and a
+/// busy machine may make a multiple of it, but quadratic work would cost 256 times.
 #[test]
 fn reading_a_snapshot_is_linear() {
     let signer = Signer::new("snapshot");
@@ -55,9 +56,9 @@ fn reading_a_snapshot_is_linear() {
         };
         (0..5).map(|_| once()).min().unwrap()
     };
-    let (quarter, whole) = (cost(8_000), cost(32_000));
+    let (part, whole) = (cost(2_000), cost(32_000));
     assert!(
-        whole < 9 * quarter,
-        "8,000 roles: {quarter:?}, 32,000 roles: {whole:?}"
+        whole < 100 * part,
+        "2,000 roles: {part:?}, 32,000 roles: {whole:?}"
     );
 }
