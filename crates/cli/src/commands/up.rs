@@ -1,5 +1,6 @@
 //! `wheelmark up`: a signed index, running.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
+use tokio::sync::oneshot;
 use wheelmark_objects::Directory;
 use wheelmark_repository::{BinForm, Bins, Engine, Lifetimes, OpenError};
 use wheelmark_server::App;
@@ -79,10 +81,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     tree.clean_incoming().await?;
     remind(&engine, context.clock.now());
 
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let engine = tokio::spawn(engine.run(when(stopped.clone())));
+    let (stop_server, server_stopped) = oneshot::channel();
+    let (stop_engine, engine_stopped) = oneshot::channel();
+    let engine = tokio::spawn(engine.run(when(engine_stopped)));
     let router = wheelmark_server::router(App::new(tree, store.clone(), context.clock.clone()));
-    let server = tokio::spawn(wheelmark_server::serve(listener, router, when(stopped)));
+    let server = tokio::spawn(wheelmark_server::serve(
+        listener,
+        router,
+        when(server_stopped),
+    ));
 
     let ready = Ready::new(&data, address);
     if args.json {
@@ -96,8 +103,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 
     asked_to_stop().await?;
     tracing::info!("stopping: running uploads are finished first");
-    stop.send_replace(true);
+    // The engine goes last: uploads in flight wait for the snapshot that takes them in.
+    drop(stop_server);
     server.await?;
+    drop(stop_engine);
     engine.await?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
@@ -286,9 +295,9 @@ fn shell_word(path: &Path) -> String {
     }
 }
 
-async fn when(mut stopped: tokio::sync::watch::Receiver<bool>) {
-    // A sender that is gone means the program is ending, too.
-    drop(stopped.wait_for(|stop| *stop).await);
+/// Completes when the other end is dropped.
+async fn when(stopped: oneshot::Receiver<Infallible>) {
+    drop(stopped.await);
 }
 
 async fn asked_to_stop() -> anyhow::Result<()> {
