@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use url::Url;
-use wheelmark_objects::{ObjectPath, file_target};
+use wheelmark_objects::{ObjectPath, PathError, file_target};
 use wheelmark_packaging::simple::{PageFile, Sha256Hex};
 use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
 use wheelmark_tuf::{Found, RoleName, Sha256};
@@ -269,9 +269,7 @@ impl Reader {
         part: Option<ByteRange>,
     ) -> Result<Content, Arc<Refusal>> {
         let refuse = |failure| file.refuse(failure);
-        let path = ObjectPath::file(file.project(), file.sha256(), file.filename())
-            .map_err(|e| refuse(e.into()))?;
-        let url = self.url_of(&file.0.view, &path, file.project(), file.filename());
+        let url = self.url_of(file).map_err(|e| refuse(e.into()))?;
         let Some(all) = ByteRange::new(0, file.size()) else {
             // An empty file: its digest is all there is to check.
             return self.whole(file, &url, None).await.map_err(refuse);
@@ -390,19 +388,14 @@ impl Reader {
         }
     }
 
-    fn url_of(
-        &self,
-        view: &View,
-        object: &ObjectPath,
-        project: &ProjectName,
-        filename: &str,
-    ) -> Url {
+    fn url_of(&self, file: &SignedFile) -> Result<Url, PathError> {
+        let (project, filename) = (file.project(), file.filename());
         let urls = self.index.urls();
-        if view.set().root().consistent_snapshot {
-            urls.object_url(object)
+        Ok(if file.0.view.set().root().consistent_snapshot {
+            urls.object_url(&ObjectPath::file(project, file.sha256(), filename)?)
         } else {
-            urls.target_url(&format!("packages/{project}/{filename}"))
-        }
+            urls.target_url(&file_target(project, filename)?)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use url::Url;
 use wheelmark_objects::ObjectPath;
-use wheelmark_tuf::Sha256;
+use wheelmark_tuf::{Sha256, TargetPath};
 
 use crate::remote::is_loopback;
 
@@ -122,15 +122,21 @@ impl IndexUrls {
     #[must_use]
     pub(crate) fn object_url(&self, object: &ObjectPath) -> Url {
         let path = object.as_str();
-        self.target_url(path.strip_prefix("targets/").unwrap_or(path))
+        let below_targets = path.strip_prefix("targets/").unwrap_or(path);
+        self.with_segments(below_targets.split('/'))
     }
 
-    /// The URL of a target, given its path, whose segments are not encoded.
+    /// The URL of a target under its plain name.
     #[must_use]
-    pub(crate) fn target_url(&self, path: &str) -> Url {
+    pub(crate) fn target_url(&self, path: &TargetPath) -> Url {
+        self.with_segments(path.segments())
+    }
+
+    /// The targets URL and segments that are not encoded yet, none of them `.` or `..`.
+    fn with_segments<'a>(&self, more: impl Iterator<Item = &'a str>) -> Url {
         let mut url = self.targets.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path.split('/'));
+            segments.pop_if_empty().extend(more);
         }
         url
     }
@@ -265,7 +271,8 @@ mod tests {
             "https://a.example/metadata/3.project%2Fx.json"
         );
         assert_eq!(
-            urls.target_url("packages/a/ab%2F..?#.whl").as_str(),
+            urls.target_url(&"packages/a/ab%2F..?#.whl".parse().unwrap())
+                .as_str(),
             "https://a.example/targets/packages/a/ab%252F..%3F%23.whl"
         );
     }
@@ -274,8 +281,12 @@ mod tests {
         #[test]
         fn a_target_url_stays_below_the_targets_url(path in "[ -~]{0,40}") {
             let urls = IndexUrls::new("https://a.example/x/simple/", None, None).unwrap();
-            let url = urls.target_url(&path);
-            prop_assert!(url.as_str().starts_with("https://a.example/x/targets/"), "{url}");
+            if let Ok(path) = path.parse::<TargetPath>() {
+                let url = urls.target_url(&path);
+                prop_assert!(url.as_str().starts_with("https://a.example/x/targets/"), "{url}");
+                let segments = path.segments().count() + 2;
+                prop_assert_eq!(url.path_segments().unwrap().count(), segments);
+            }
         }
 
         #[test]

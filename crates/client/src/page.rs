@@ -129,7 +129,7 @@ async fn fetch_target(
     let url = if view.set().root().consistent_snapshot {
         index.urls().object_url(&ObjectPath::page(project, &sha256))
     } else {
-        index.urls().target_url(target.path.as_str())
+        index.urls().target_url(&target.path)
     };
     tracing::debug!(%url, "asking for a page");
     let opening = remote.open_decoded(&url);

@@ -266,10 +266,10 @@ impl Refusal {
             Failure::Length { .. } => "length is not the signed one".to_owned(),
             Failure::Refresh(failure) => match &**failure {
                 RefreshFailure::Refused { path, .. } => format!("{path} failed verification"),
-                RefreshFailure::Fetch(e) => e.to_string(),
+                RefreshFailure::Fetch(e) => e.brief(),
                 failure => failure.to_string(),
             },
-            Failure::Unreachable(e) => e.to_string(),
+            Failure::Unreachable(e) => e.brief(),
             failure => failure.to_string(),
         }
     }

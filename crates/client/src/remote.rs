@@ -103,6 +103,24 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// A few words with the host instead of the URL, for a status line.
+    pub(crate) fn brief(&self) -> String {
+        let host = |url: &Url| url.host_str().unwrap_or("the index").to_owned();
+        match self {
+            Self::Client(_) => self.to_string(),
+            Self::Connect { url, .. } => format!("could not connect to {}", host(url)),
+            Self::Silent { url, .. } => format!("{} did not answer in time", host(url)),
+            Self::Broken { url, .. } => format!("the answer of {} broke off", host(url)),
+            Self::TooSlow { url, .. } => format!("{} is too slow", host(url)),
+            Self::TooLarge { limit, .. } => format!("longer than the {limit} bytes allowed"),
+            Self::Status { url, status } => format!("{} answered {status}", host(url)),
+            Self::Redirected { url, .. } => format!("{} redirects elsewhere", host(url)),
+            Self::OtherRange { url } => format!("{} answered another range", host(url)),
+        }
+    }
+}
+
 /// The HTTP clients of one run; connections are shared by all that clone it.
 #[derive(Clone, Debug)]
 pub struct Remote {

@@ -1,0 +1,311 @@
+//! What an installer sees of the proxy while everything verifies.
+
+use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, small};
+use crate::setup::{Front, PLAIN, SECRET, Setup, status_line};
+use crate::web::Fault;
+use wheelmark_client::{Chain, Freshness, Manner, ReaderOptions};
+use wheelmark_tuf::Sha256;
+
+#[tokio::test]
+async fn a_page_in_both_forms() {
+    let setup = Setup::with_files().await;
+    let front = setup.proxy().await;
+    let page = front.page().await;
+    assert_eq!(page["name"], "demo");
+    let files = page["files"].as_array().unwrap();
+    assert_eq!(files.len(), 3);
+    assert_eq!(files[0]["filename"], SMALL);
+    assert_eq!(files[0]["url"], format!("../../packages/demo/{SMALL}"));
+    assert_eq!(
+        files[0]["hashes"]["sha256"],
+        Sha256::of(&small()).to_string()
+    );
+    assert!(files[0]["core-metadata"]["sha256"].is_string());
+
+    let html = front.get("/simple/demo/").await;
+    assert_eq!(html.headers()["content-type"], "text/html; charset=utf-8");
+    assert_eq!(html.headers()["cache-control"], "no-cache");
+    assert_eq!(html.headers()["vary"], "Accept");
+    let etag = html.headers()["etag"].clone();
+    assert!(html.text().await.unwrap().contains(SMALL));
+    let again = front
+        .request("/simple/demo/")
+        .header("If-None-Match", &etag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(again.status(), 304);
+    let json = front
+        .request("/simple/demo/")
+        .header("If-None-Match", &etag)
+        .header("Accept", "application/vnd.pypi.simple.v1+json")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(json.status(), 200, "the other form has another tag");
+}
+
+#[tokio::test]
+async fn files_come_whole_in_parts_and_by_head() {
+    let setup = Setup::with_files().await;
+    let front = setup.proxy().await;
+    for (file, content) in [(SMALL, small()), (LARGE, large()), (UNLISTED, large())] {
+        let path = format!("/packages/demo/{file}");
+        let whole = front.get(&path).await;
+        assert_eq!(whole.status(), 200, "{file}");
+        assert_eq!(whole.headers()["content-length"], content.len().to_string());
+        let etag = whole.headers()["etag"].clone();
+        assert!(whole.bytes().await.unwrap() == content, "{file}");
+
+        let url = format!("{}{path}", front.base);
+        let head = front.client.head(url).send().await.unwrap();
+        assert_eq!(head.status(), 200);
+        assert_eq!(head.headers()["content-length"], content.len().to_string());
+        assert!(head.bytes().await.unwrap().is_empty());
+
+        let held = front.request(&path).header("If-None-Match", etag);
+        assert_eq!(held.send().await.unwrap().status(), 304);
+    }
+    let report = front.ledger.report(Vec::new());
+    let files: Vec<_> = report
+        .files
+        .iter()
+        .map(|entry| (entry.file.as_str(), entry.verified, entry.chain))
+        .collect();
+    let signed = Chain::IndexSigned;
+    assert_eq!(
+        files,
+        [
+            (SMALL, Manner::Whole, signed),
+            (LARGE, Manner::ByChunk, signed),
+            (UNLISTED, Manner::LastChunkWithheld, signed),
+        ]
+    );
+    assert!(report.refused.is_empty());
+    assert!(report.files[0].role.starts_with("simple-"));
+    assert_eq!(report.files[0].role_version, 2);
+}
+
+#[tokio::test]
+async fn ranges_are_verified_by_chunk() {
+    let setup = Setup::with_files().await;
+    for ignoring in [false, true] {
+        if ignoring {
+            setup.web.set_fault(Fault::IgnoresRanges);
+        }
+        let front = setup.proxy().await;
+        let content = large();
+        let size = content.len();
+        for (header, start, end) in [
+            ("bytes=0-0".to_owned(), 0, 1),
+            ("bytes=1048570-1048585".to_owned(), 1_048_570, 1_048_586),
+            ("bytes=3000000-".to_owned(), 3_000_000, size),
+            ("bytes=-100".to_owned(), size - 100, size),
+            (format!("bytes=0-{}", size * 2), 0, size),
+        ] {
+            let part = front
+                .request(&format!("/packages/demo/{LARGE}"))
+                .header("Range", &header)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(part.status(), 206, "{header}");
+            assert_eq!(
+                part.headers()["content-range"],
+                format!("bytes {start}-{}/{size}", end - 1)
+            );
+            assert!(
+                part.bytes().await.unwrap() == content[start..end],
+                "{header}"
+            );
+        }
+        let beyond = front
+            .request(&format!("/packages/demo/{LARGE}"))
+            .header("Range", format!("bytes={size}-"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(beyond.status(), 416);
+        assert_eq!(beyond.headers()["content-range"], format!("bytes */{size}"));
+
+        let part = front
+            .request(&format!("/packages/demo/{SMALL}"))
+            .header("Range", "bytes=10-19")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(part.status(), 206);
+        assert!(part.bytes().await.unwrap() == small()[10..20]);
+
+        // Without a chunk list no part can be verified alone: all of it comes.
+        let whole = front
+            .request(&format!("/packages/demo/{UNLISTED}"))
+            .header("Range", "bytes=10-19")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(whole.status(), 200);
+        assert_eq!(whole.headers()["accept-ranges"], "none");
+        assert_eq!(whole.bytes().await.unwrap().len(), size);
+    }
+    let asked = setup.web.asked();
+    let ranged = format!("{LARGE} bytes=0-2097151");
+    assert!(
+        asked.iter().any(|path| path.ends_with(&ranged)),
+        "only the chunks that are needed are asked for: {asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn core_metadata_redirects_and_what_is_not_there() {
+    let setup = Setup::with_files().await;
+    let front = setup.proxy().await;
+    let answer = front.get_file(&format!("{SMALL}.metadata")).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.bytes().await.unwrap(), metadata(SMALL));
+
+    for path in ["/simple/demo", "/simple/Demo/", "/simple/DEMO"] {
+        let moved = front.get(path).await;
+        assert_eq!(moved.status(), 301, "{path}");
+        assert_eq!(
+            moved.headers()["location"],
+            format!("/{SECRET}/simple/demo/")
+        );
+    }
+    for path in [
+        "/simple/other/",
+        "/packages/other/other-1.0.tar.gz",
+        "/packages/demo/demo-9.0.tar.gz",
+        "/packages/demo/demo-9.0.tar.gz.metadata",
+        "/simple/",
+        "/",
+    ] {
+        assert_eq!(front.get(path).await.status(), 404, "{path}");
+    }
+    assert!(
+        !front.ledger.any_refused(),
+        "what is not there is no refusal"
+    );
+}
+
+#[tokio::test]
+async fn only_this_index_under_this_address_and_secret() {
+    let setup = Setup::with_files().await;
+    let front = setup.proxy().await;
+    let address = front.address.clone();
+    let page = format!("/{SECRET}/simple/demo/");
+    let request = |line: &str, host: &str| {
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+    };
+
+    let own = request(&format!("GET {page}"), &address);
+    assert!(front.raw(&own).await.starts_with("HTTP/1.1 200"));
+    let through_proxy = request(&format!("GET http://{address}{page}"), &address);
+    assert!(front.raw(&through_proxy).await.starts_with("HTTP/1.1 200"));
+    assert!(!front.ledger.any_refused());
+
+    let rebound = request(&format!("GET {page}"), "evil.example");
+    assert!(front.raw(&rebound).await.starts_with("HTTP/1.1 403"));
+    let no_secret = request("GET /simple/demo/", &address);
+    assert!(front.raw(&no_secret).await.starts_with("HTTP/1.1 404"));
+    let post = request(&format!("POST {page}"), &address);
+    assert!(front.raw(&post).await.starts_with("HTTP/1.1 405"));
+    assert!(!front.ledger.any_refused());
+
+    for (line, host) in [
+        (
+            "GET http://pypi.example/simple/demo/".to_owned(),
+            "pypi.example",
+        ),
+        ("CONNECT files.example:443".to_owned(), "files.example:443"),
+        (
+            format!("GET http://user@{address}{page}"),
+            &*format!("user@{address}"),
+        ),
+        (format!("CONNECT {address}"), &*address),
+    ] {
+        let answer = front.raw(&request(&line, host)).await;
+        let status = status_line(&answer);
+        assert!(
+            status.starts_with("HTTP/1.1 403 wheelmark refused"),
+            "{status}"
+        );
+        assert!(answer.contains("application/problem+json"), "{answer}");
+        let refused = front.ledger.report(Vec::new()).refused;
+        assert_eq!(
+            refused.last().unwrap().host.as_deref(),
+            Some(host),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_run_sees_one_state_and_a_daemon_the_newest() {
+    let mut setup = Setup::with_files().await;
+    let run = setup.proxy().await;
+    let daemon = Front::new(setup.reader_with(ReaderOptions {
+        freshness: Freshness::Periodic,
+        ..PLAIN
+    }))
+    .await;
+    let count = async |front: &Front| front.page().await["files"].as_array().unwrap().len();
+    assert_eq!((count(&run).await, count(&daemon).await), (3, 3));
+    let sdist = "demo-4.0.tar.gz";
+    setup.index.add(sdist, b"sdist", Chunks::Listed).await;
+    setup.index.publish().await;
+    assert_eq!((count(&run).await, count(&daemon).await), (3, 3));
+    setup
+        .index
+        .clock
+        .forward(wheelmark_client::REFRESH_INTERVAL);
+    assert_eq!((count(&run).await, count(&daemon).await), (3, 4));
+}
+
+#[tokio::test]
+async fn many_requests_share_one_refresh_and_each_role() {
+    let setup = Setup::with_files().await;
+    let front = std::sync::Arc::new(setup.proxy().await);
+    let mut requests = tokio::task::JoinSet::new();
+    for i in 0..50 {
+        let front = front.clone();
+        requests.spawn(async move {
+            match i % 3 {
+                0 => assert_eq!(front.get("/simple/demo/").await.status(), 200),
+                1 => assert_eq!(front.get_file(SMALL).await.status(), 200),
+                _ => {
+                    let answer = front.get_file(&format!("{SMALL}.metadata")).await;
+                    assert_eq!(answer.status(), 200);
+                }
+            }
+        });
+    }
+    while let Some(done) = requests.join_next().await {
+        done.unwrap();
+    }
+    let asked = setup.web.asked();
+    let count = |word: &str| asked.iter().filter(|path| path.contains(word)).count();
+    assert_eq!(count("timestamp.json"), 1);
+    assert_eq!(count("index.json"), 1);
+    for role in [
+        ".claimed.json",
+        ".recently-claimed.json",
+        ".simple.json",
+        ".simple-",
+    ] {
+        assert_eq!(count(role), 1, "{role} {asked:?}");
+    }
+
+    // A second run takes all of it from the cache.
+    let second = setup.proxy().await;
+    assert_eq!(second.get("/simple/demo/").await.status(), 200);
+    let asked = setup.web.asked();
+    let metadata: Vec<_> = asked
+        .iter()
+        .filter(|path| path.contains("/metadata/"))
+        .collect();
+    assert_eq!(
+        metadata,
+        ["/metadata/2.root.json", "/metadata/timestamp.json"]
+    );
+}
