@@ -38,6 +38,23 @@ impl Lifetimes {
         after(now, half + SignedDuration::from_secs(part))
     }
 
+    /// The expiry of the one at `position` of `due` roles that are renewed in one turn, out of
+    /// `all`: a whole life, unless they are so many that they would fall due together for ever
+    /// (they had all run down while the index was off); then they are spread as at first.
+    pub fn of_renewed_bin(
+        &self,
+        now: Timestamp,
+        position: usize,
+        due: usize,
+        all: usize,
+    ) -> Timestamp {
+        if due.saturating_mul(8) <= all {
+            self.online_from(now)
+        } else {
+            self.first_of_bin(now, position + 1, due)
+        }
+    }
+
     /// Whether a bin or a small online role is to be signed again: a quarter of a life is left.
     pub fn bin_is_due(&self, expires: Timestamp, now: Timestamp) -> bool {
         expires.duration_since(now) <= self.online / 4
@@ -81,16 +98,41 @@ mod tests {
         let ticks = 96 * 7;
         for tick in 1..=ticks {
             let now = after(start, SignedDuration::from_secs(tick * 900));
-            let mut renewed = 0;
-            for expires in &mut expiries {
-                assert!(*expires > now, "a bin expired before it was renewed");
-                if lifetimes.bin_is_due(*expires, now) {
-                    *expires = lifetimes.online_from(now);
-                    renewed += 1;
-                }
-            }
-            most_at_once = most_at_once.max(renewed);
+            assert!(
+                expiries.iter().all(|expires| *expires > now),
+                "a bin expired before it was renewed"
+            );
+            most_at_once = most_at_once.max(renew(&lifetimes, &mut expiries, now));
         }
         assert!(most_at_once <= count / 16, "{most_at_once} bins at once");
+    }
+
+    #[test]
+    fn bins_that_ran_down_together_do_not_stay_together() {
+        let lifetimes = Lifetimes::default();
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a date");
+        let count = 256;
+        let mut expiries = vec![start; count];
+        let back = after(start, SignedDuration::from_hours(30 * 24));
+        assert_eq!(renew(&lifetimes, &mut expiries, back), count);
+        let mut most_at_once = 0;
+        for tick in 1..=96 * 7 {
+            let now = after(back, SignedDuration::from_secs(tick * 900));
+            assert!(expiries.iter().all(|expires| *expires > now));
+            most_at_once = most_at_once.max(renew(&lifetimes, &mut expiries, now));
+        }
+        assert!(most_at_once <= count / 16, "{most_at_once} bins at once");
+    }
+
+    /// Signs what is due again, as a turn does; how many that were.
+    fn renew(lifetimes: &Lifetimes, expiries: &mut [Timestamp], now: Timestamp) -> usize {
+        let all = expiries.len();
+        let due: Vec<usize> = (0..all)
+            .filter(|i| lifetimes.bin_is_due(expiries[*i], now))
+            .collect();
+        for (position, i) in due.iter().enumerate() {
+            expiries[*i] = lifetimes.of_renewed_bin(now, position, due.len(), all);
+        }
+        due.len()
     }
 }

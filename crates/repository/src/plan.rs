@@ -73,6 +73,7 @@ pub(crate) fn plan(
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut touched = BTreeSet::new();
     let mut changed: BTreeSet<RoleName> = due.iter().cloned().collect();
+    let place_in_due: HashMap<&RoleName, usize> = due.iter().zip(0..).collect();
     let mut files = Vec::new();
 
     for row in rows {
@@ -149,7 +150,12 @@ pub(crate) fn plan(
         let mut snapshot = state.snapshot.clone();
         for (role, content) in &mut roles {
             content.version = next(role.as_str(), content.version);
-            content.expires = lifetimes.online_from(now);
+            content.expires = match place_in_due.get(role) {
+                Some(place) => {
+                    lifetimes.of_renewed_bin(now, *place, due.len(), state.schedule.len())
+                }
+                None => lifetimes.online_from(now),
+            };
             snapshot.set_role(role, content.version);
         }
         snapshot.set_header(

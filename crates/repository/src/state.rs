@@ -279,7 +279,9 @@ impl State {
 async fn newest_root(tree: &Directory) -> Result<Root, LoadError> {
     let name = RoleName::root();
     let path = ObjectPath::metadata(&name, 1);
-    let bytes = read(tree, &path).await?.ok_or(LoadError::NoIndex)?;
+    let bytes = read(tree, &path).await?.ok_or_else(|| LoadError::Missing {
+        path: path.as_str().to_owned(),
+    })?;
     let mut root = verify_trusted_root(&bytes).map_err(|source| not_ours(&path, source))?;
     loop {
         let path = ObjectPath::metadata(&name, root.version + 1);
