@@ -139,11 +139,16 @@ pub async fn add_trust(
     let record = IndexRecord {
         urls,
         began,
-        trusted_since: now,
+        trusted_since: whole_seconds(now),
         first_root_version,
         first_root_fingerprint,
     };
     Ok(store.begin(record, &root, &effects)?)
+}
+
+/// What a person reads needs no more.
+fn whole_seconds(now: jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// The version and the fingerprint of a root.

@@ -169,12 +169,7 @@ impl Reader {
             let subject = Subject::File(project.clone(), filename.to_owned());
             view.refuse(subject, failure, page.signed_by())
         };
-        let lacking = |lacking| {
-            refuse(Failure::Unspecified {
-                object: filename.to_owned(),
-                lacking,
-            })
-        };
+        let lacking = |lacking| refuse(Failure::Unspecified { lacking });
         let Some(sha256) = entry.hashes.sha256().map(digest) else {
             return Err(lacking("sha256"));
         };
@@ -287,11 +282,7 @@ impl Reader {
         tracing::debug!(%url, "asking for a file");
         let download = match self.remote.open(&url, range).await {
             Ok(Some(download)) => download,
-            Ok(None) => {
-                return Err(refuse(Failure::Missing {
-                    object: file.filename().to_owned(),
-                }));
-            }
+            Ok(None) => return Err(refuse(Failure::Missing)),
             Err(e) => return Err(refuse(e.into())),
         };
         let mut passage = Passage::new(file.clone(), download, chunks, wanted);
@@ -311,13 +302,7 @@ impl Reader {
         url: &Url,
         part: Option<ByteRange>,
     ) -> Result<Content, Failure> {
-        let bytes = fetch_exact(
-            self.remote.open(url, None),
-            file.filename(),
-            file.size(),
-            file.sha256(),
-        )
-        .await?;
+        let bytes = fetch_exact(self.remote.open(url, None), file.size(), file.sha256()).await?;
         Ok(Content::Whole(match part {
             Some(part) => bytes.slice(part.start() as usize..part.end() as usize),
             None => bytes,
@@ -329,9 +314,7 @@ impl Reader {
         let url = self.index.urls().object_url(&path);
         let limit = list_length(file.size());
         let Some(bytes) = self.remote.get(&url, limit).await? else {
-            return Err(Failure::Missing {
-                object: format!("the chunk list of {}", file.filename()),
-            });
+            return Err(Failure::ChunkListMissing);
         };
         Ok(ChunkList::verify(&bytes, digest, file.size())?)
     }
@@ -360,22 +343,17 @@ impl Reader {
             return Ok(None);
         };
         let fetched = async {
-            let object = format!("{filename}.metadata");
             let Some(sha256) = hashes.sha256().map(digest) else {
-                return Err(Failure::Unspecified {
-                    object,
-                    lacking: "sha256",
-                });
+                return Err(Failure::Unspecified { lacking: "sha256" });
             };
             let path = ObjectPath::file_metadata(project, &sha256, filename)?;
             let url = self.index.urls().object_url(&path);
             let Some(bytes) = self.remote.get(&url, MAX_METADATA_LEN).await? else {
-                return Err(Failure::Missing { object });
+                return Err(Failure::Missing);
             };
             let found = Sha256::of(&bytes);
             if found != sha256 {
                 return Err(Failure::Altered {
-                    object,
                     expected: sha256,
                     found,
                 });

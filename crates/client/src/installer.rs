@@ -9,6 +9,12 @@ use std::path::Path;
 
 use crate::ledger::OpenRoute;
 
+const BLANK: &str = " ";
+
+/// One more request tells why the first one was cut off. More would only wait: the proxy is
+/// on this machine, and what it refused once it refuses again.
+const RETRIES: &str = "1";
+
 /// Variables to set and to remove for a command that installs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
@@ -28,30 +34,28 @@ pub struct Settings<'a> {
     /// An empty directory for uv's cache during this run: a warm cache installs without a
     /// single connection, and so without being verified.
     pub uv_cache: &'a Path,
-    /// An empty directory, for settings that name places with files and cannot be unset.
-    pub empty: &'a Path,
 }
 
 /// The environment in which pip and uv see only the proxy.
 ///
-/// Empty values do not override pip's configuration files, so what must not have effect is
-/// set to something harmless: extra indexes to the proxy itself, link directories to an
-/// empty one.
+/// An empty value does not override pip's configuration files, but a blank one does: pip
+/// takes it for a list without entries.
 #[must_use]
 pub fn environment(settings: Settings<'_>) -> Environment {
     let index = || OsString::from(settings.index_url);
     let proxy = || OsString::from(settings.proxy_url);
-    let empty = || settings.empty.as_os_str().to_owned();
     let set = vec![
         ("PIP_INDEX_URL", index()),
-        ("PIP_EXTRA_INDEX_URL", index()),
-        ("PIP_FIND_LINKS", empty()),
+        ("PIP_EXTRA_INDEX_URL", BLANK.into()),
+        ("PIP_FIND_LINKS", BLANK.into()),
         ("PIP_NO_INDEX", "0".into()),
         ("PIP_PROXY", proxy()),
+        ("PIP_RETRIES", RETRIES.into()),
         ("UV_DEFAULT_INDEX", index()),
         ("UV_CACHE_DIR", settings.uv_cache.as_os_str().to_owned()),
         // The cache goes when the run ends: what is installed must not be links into it.
         ("UV_LINK_MODE", "copy".into()),
+        ("UV_HTTP_RETRIES", RETRIES.into()),
         ("HTTP_PROXY", proxy()),
         ("http_proxy", proxy()),
         ("HTTPS_PROXY", proxy()),
@@ -309,7 +313,6 @@ mod tests {
             index_url: "http://127.0.0.1:1/s/simple/",
             proxy_url: "http://127.0.0.1:1",
             uv_cache: Path::new("/run/uv"),
-            empty: Path::new("/run/empty"),
         };
         let made = environment(settings);
         for (name, value) in &made.set {
@@ -320,7 +323,7 @@ mod tests {
             assert!(!made.remove.contains(name));
         }
         let value = |wanted: &str| &made.set.iter().find(|(name, _)| *name == wanted).unwrap().1;
-        assert_eq!(value("PIP_EXTRA_INDEX_URL"), "http://127.0.0.1:1/s/simple/");
-        assert_eq!(value("PIP_FIND_LINKS"), "/run/empty");
+        assert_eq!(value("PIP_EXTRA_INDEX_URL"), BLANK);
+        assert_eq!(value("PIP_FIND_LINKS"), BLANK);
     }
 }

@@ -119,12 +119,8 @@ async fn fetch_target(
             limit,
         });
     }
-    let object = target.path.as_str().to_owned();
     let Some(sha256) = target.hashes.sha256() else {
-        return Err(Failure::Unspecified {
-            object,
-            lacking: "sha256",
-        });
+        return Err(Failure::Unspecified { lacking: "sha256" });
     };
     let url = if view.set().root().consistent_snapshot {
         index.urls().object_url(&ObjectPath::page(project, &sha256))
@@ -133,27 +129,24 @@ async fn fetch_target(
     };
     tracing::debug!(%url, "asking for a page");
     let opening = remote.open_decoded(&url);
-    let bytes = fetch_exact(opening, &object, target.length, &sha256).await?;
+    let bytes = fetch_exact(opening, target.length, &sha256).await?;
     Ok((sha256, bytes))
 }
 
 /// Reads an object whose length and digest are known, and hands it on only if it is that.
 pub(crate) async fn fetch_exact(
     opening: impl Future<Output = Result<Option<Download>, FetchError>>,
-    object: &str,
     length: u64,
     sha256: &Sha256,
 ) -> Result<Bytes, Failure> {
-    let object = || object.to_owned();
     let Some(mut download) = opening.await? else {
-        return Err(Failure::Missing { object: object() });
+        return Err(Failure::Missing);
     };
     // One byte more than signed is enough to know that it is not the signed object.
     let wanted = usize::try_from(length.saturating_add(1)).unwrap_or(usize::MAX);
     let bytes = download.take(wanted).await?;
     if bytes.len() as u64 != length {
         return Err(Failure::Length {
-            object: object(),
             expected: length,
             found: bytes.len() as u64,
         });
@@ -161,7 +154,6 @@ pub(crate) async fn fetch_exact(
     let found = Sha256::of(&bytes);
     if found != *sha256 {
         return Err(Failure::Altered {
-            object: object(),
             expected: *sha256,
             found,
         });

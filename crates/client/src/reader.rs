@@ -250,6 +250,6 @@ impl Reader {
 pub(crate) fn is_gone(refusal: &Refusal) -> bool {
     matches!(
         refusal.failure,
-        Failure::Missing { .. } | Failure::RoleMissing { .. }
+        Failure::Missing | Failure::ChunkListMissing | Failure::RoleMissing { .. }
     )
 }

@@ -72,37 +72,31 @@ pub enum Failure {
     /// Bytes could not be fetched. This says nothing about them.
     #[error("it could not be fetched")]
     Unreachable(#[from] FetchError),
-    /// An object that is signed for is not to be had.
-    #[error("{object}, which is signed for, is not there")]
-    Missing {
-        /// The object's name.
-        object: String,
-    },
+    /// What is signed for is not to be had.
+    #[error("it is signed for, but not there")]
+    Missing,
+    /// A file's chunk list is not to be had.
+    #[error("its chunk list is signed for, but not there")]
+    ChunkListMissing,
     /// The bytes are not the signed ones.
-    #[error("{object} is not what was signed: its sha256 is {found}, signed is {expected}")]
+    #[error("its sha256 is not the signed one: it is {found}, signed is {expected}")]
     Altered {
-        /// The object's name.
-        object: String,
         /// The signed digest.
         expected: Sha256,
         /// The digest of what was received.
         found: Sha256,
     },
     /// Fewer or more bytes than signed.
-    #[error("{object} is not what was signed: it has {found} bytes, signed are {expected}")]
+    #[error("its length is not the signed one: it has {found} bytes, signed are {expected}")]
     Length {
-        /// The object's name.
-        object: String,
         /// The signed length.
         expected: u64,
         /// The received length; one more than signed stands for any larger number.
         found: u64,
     },
-    /// A signed object lacks a digest or a length that we can check.
-    #[error("the signed entry of {object} names no {lacking}")]
+    /// What is signed lacks a digest or a length that we can check.
+    #[error("its signed entry names no {lacking}")]
     Unspecified {
-        /// The object's name.
-        object: String,
         /// What is not named.
         lacking: &'static str,
     },
@@ -130,10 +124,8 @@ pub enum Failure {
     #[error("its chunk list is not what was signed")]
     ChunkList(#[from] ChunkListError),
     /// A chunk of a large file is not the signed one.
-    #[error("chunk {number} of {count} of {object} is not what was signed")]
+    #[error("chunk {number} of {count} is not what was signed")]
     Chunk {
-        /// The object's name.
-        object: String,
         /// Which chunk, counted from 1.
         number: u64,
         /// Of how many.
@@ -181,7 +173,7 @@ impl Failure {
                 | RefreshFailure::Trust(_)
                 | RefreshFailure::Stored { .. } => Kind::Unavailable,
             },
-            Self::RoleMissing { .. } | Self::Missing { .. } => Kind::Stale,
+            Self::RoleMissing { .. } | Self::Missing | Self::ChunkListMissing => Kind::Stale,
             Self::Unreachable(_) => Kind::Unavailable,
             Self::Role(_)
             | Self::Altered { .. }
@@ -262,8 +254,8 @@ impl Refusal {
 
     fn short(&self) -> String {
         match &self.failure {
-            Failure::Altered { .. } => "sha256 is not the signed one".to_owned(),
-            Failure::Length { .. } => "length is not the signed one".to_owned(),
+            Failure::Altered { .. } => "its sha256 is not the signed one".to_owned(),
+            Failure::Length { .. } => "its length is not the signed one".to_owned(),
             Failure::Refresh(failure) => match &**failure {
                 RefreshFailure::Refused { path, .. } => format!("{path} failed verification"),
                 RefreshFailure::Fetch(e) => e.brief(),

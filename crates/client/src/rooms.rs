@@ -17,8 +17,8 @@ pub struct RoomError {
     source: io::Error,
 }
 
-/// A private directory that lives as long as the run: uv's cache, and an empty place. What a
-/// killed run left behind is removed by the next one.
+/// A private directory that lives as long as the run: uv's cache. What a killed run
+/// left behind is removed by the next one.
 #[derive(Debug)]
 pub struct RunRoom {
     directory: tempfile::TempDir,
@@ -42,7 +42,6 @@ impl RunRoom {
             let directory = private_temporary("run-", &runs)?;
             let lock = File::create(directory.path().join(LOCK))?;
             lock.lock()?;
-            fs::create_dir(directory.path().join("empty"))?;
             fs::create_dir(directory.path().join("uv-cache"))?;
             Ok(Self {
                 directory,
@@ -56,12 +55,6 @@ impl RunRoom {
     #[must_use]
     pub fn uv_cache(&self) -> PathBuf {
         self.directory.path().join("uv-cache")
-    }
-
-    /// A place without files.
-    #[must_use]
-    pub fn empty(&self) -> PathBuf {
-        self.directory.path().join("empty")
     }
 }
 
@@ -97,7 +90,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let count = || fs::read_dir(home.path().join("runs")).unwrap().count();
         let first = RunRoom::create(home.path()).unwrap();
-        assert!(first.uv_cache().is_dir() && first.empty().is_dir());
+        assert!(first.uv_cache().is_dir());
         let second = RunRoom::create(home.path()).unwrap();
         assert_eq!(count(), 2, "a living run keeps its room");
         drop(second);

@@ -77,10 +77,8 @@ impl Passage {
         let size = self.file.size();
         let length = CHUNK_LEN.min(size - start);
         let chunk = self.download.take(length as usize).await?;
-        let object = || self.file.filename().to_owned();
         if (chunk.len() as u64) < length {
             return Err(Failure::Length {
-                object: object(),
                 expected: size,
                 found: start + chunk.len() as u64,
             });
@@ -89,7 +87,6 @@ impl Passage {
             && !chunks.matches(self.next, &chunk)
         {
             return Err(Failure::Chunk {
-                object: object(),
                 number: self.next + 1,
                 count: chunk_count(size),
             });
@@ -100,7 +97,6 @@ impl Passage {
                 let found = hasher.clone().finish();
                 if found != *self.file.sha256() {
                     return Err(Failure::Altered {
-                        object: object(),
                         expected: *self.file.sha256(),
                         found,
                     });

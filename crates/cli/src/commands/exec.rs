@@ -146,7 +146,6 @@ async fn run_verified(
         index_url: &proxy.index_url(),
         proxy_url: &proxy.proxy_url(),
         uv_cache: &room.uv_cache(),
-        empty: &room.empty(),
     });
     let routes = open_routes(&command, &|path| path.exists());
 
