@@ -286,10 +286,15 @@ fn name() -> impl Strategy<Value = ProjectName> {
 
 fn object() -> impl Strategy<Value = ObjectPath> {
     let filename = "[A-Za-z0-9_][A-Za-z0-9._+!-]{0,30}(\\.whl|\\.tar\\.gz)";
-    let role = prop_oneof!["[a-z-]{1,12}", any::<String>()]
-        .prop_filter_map("a role that has a name of bearable length", |role| {
-            (role.len() < 80).then(|| role.parse().ok()).flatten()
-        });
+    let role = prop_oneof!["[a-z-]{1,12}", any::<String>()].prop_filter_map(
+        "a role that has a name of bearable length",
+        |role| {
+            // Encoded, every byte may take three, and version and ending take 26.
+            (3 * role.len() + 26 <= 255)
+                .then(|| role.parse().ok())
+                .flatten()
+        },
+    );
     prop_oneof![
         Just(ObjectPath::timestamp()),
         (role, 1_u64..).prop_map(|(role, version)| ObjectPath::metadata(&role, version)),
