@@ -245,6 +245,14 @@ impl Directory {
         self.tree.incoming.path()
     }
 
+    /// The files whose name begins with `prefix` that processes that are gone left in their
+    /// [`incoming`](Self::incoming) directory; [`clean_incoming`](Self::clean_incoming) removes
+    /// them.
+    pub async fn abandoned(&self, prefix: &'static str) -> Result<Vec<PathBuf>, ObjectError> {
+        self.blocking(move |tree| tree.incoming.abandoned(&tree.root, prefix))
+            .await
+    }
+
     /// Removes what processes that are gone left under `.incoming`, and says how many entries
     /// that were. What living processes have there is left alone.
     pub async fn clean_incoming(&self) -> Result<usize, ObjectError> {

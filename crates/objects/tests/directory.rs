@@ -218,6 +218,11 @@ async fn leftovers_of_the_dead_are_removed_and_the_living_are_left_alone() {
     fs::write(all.join("stray"), "").unwrap();
     symlink(home.path(), all.join("link")).unwrap();
 
+    fs::write(neighbour.incoming().join("object-1"), "of the living").unwrap();
+    let abandoned = tree.abandoned("object-").await.unwrap();
+    assert_eq!(abandoned, [dead.join("object-0")]);
+    fs::remove_file(neighbour.incoming().join("object-1")).unwrap();
+
     assert_eq!(tree.clean_incoming().await.unwrap(), 3);
     assert_eq!(tree.clean_incoming().await.unwrap(), 0);
     assert!(!dead.exists());

@@ -40,5 +40,5 @@ pub use serve::{MAX_CONNECTIONS, SHUTDOWN_GRACE, serve};
 pub use shelf::SHELF_BYTES;
 pub use upload::{
     CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,
-    MAX_VALUE_LEN, READ_TIMEOUT,
+    MAX_VALUE_LEN, READ_TIMEOUT, TakeBackError, take_back_cut_off,
 };

@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod form;
 mod gates;
+mod note;
 mod receive;
 mod record;
 mod sink;
@@ -30,6 +31,7 @@ use error::UploadError;
 pub(crate) use gates::Gates;
 use source::Source;
 
+pub use note::{TakeBackError, take_back_cut_off};
 pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN, READ_TIMEOUT};
 pub use sink::{CHUNK_LEN, CHUNKS_ABOVE};
 pub use source::MAX_HEADERS_LEN;

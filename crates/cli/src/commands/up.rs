@@ -78,6 +78,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     .await
     .map_err(explain_open)?;
     // Only now is it sure that no other process writes here.
+    wheelmark_server::take_back_cut_off(&tree, &store).await?;
     tree.clean_incoming().await?;
     remind(&engine, context.clock.now());
 

@@ -94,6 +94,28 @@ impl Incoming {
         Ok((unfinished, File::from(file)))
     }
 
+    /// The files whose name begins with `prefix` in directories whose lock nobody holds.
+    pub(super) fn abandoned(&self, root: &Path, prefix: &str) -> Result<Vec<PathBuf>, ObjectError> {
+        let all_path = root.join(INCOMING);
+        let mut found = Vec::new();
+        let cannot = || ObjectError::io("list", &all_path);
+        for entry in fs::read_dir(&all_path).map_err(cannot())? {
+            let entry = entry.map_err(cannot())?;
+            let path = entry.path();
+            if path == self.path || !entry.file_type().map_err(cannot())?.is_dir() {
+                continue;
+            }
+            match named_in_unlocked(&path, prefix) {
+                Ok(files) => found.extend(files),
+                // Its owner, or a cleaner, was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(ObjectError::io("list", path)(error)),
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// Removes the directories whose lock nobody holds, and stray files.
     pub(super) fn clean(&self, root: &Path) -> Result<usize, ObjectError> {
         let all_path = root.join(INCOMING);
@@ -139,6 +161,24 @@ fn remove_unlocked(path: &Path) -> io::Result<bool> {
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// The files with a name that begins with `prefix`, none if somebody holds the directory's lock.
+fn named_in_unlocked(path: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
+    let folder = rustix::fs::open(path, FOLDER_FLAGS, Mode::empty()).map(File::from)?;
+    match folder.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Vec::new()),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 /// A file that has no place in the tree yet.

@@ -12,6 +12,7 @@ use wheelmark_tuf::Sha256;
 
 use super::check::Claimed;
 use super::error::UploadError;
+use super::note::Note;
 use super::sink::Content;
 use crate::app::Publishing;
 use crate::problem::chain;
@@ -61,19 +62,29 @@ pub(super) async fn record(
     let core_metadata_sha256 = metadata.as_deref().map(Sha256::of);
     let chunks_sha256 = chunks.as_deref().map(Sha256::of);
 
+    let mut beside = Vec::new();
+    if let (Some(bytes), Some(digest)) = (metadata, &core_metadata_sha256) {
+        let path = ObjectPath::file_metadata(&project, digest, filename.as_str());
+        beside.push((path.map_err(UploadError::Path)?, bytes));
+    }
+    if let (Some(bytes), Some(digest)) = (chunks, &chunks_sha256) {
+        let path = ObjectPath::chunks(&project, digest, filename.as_str());
+        beside.push((path.map_err(UploadError::Path)?, bytes));
+    }
+    let objects = beside.iter().map(|(path, _)| path).chain([&blob]);
+    // Held until the row is written, or what was placed is taken back.
+    let _note = Note {
+        project: project.clone(),
+        filename: filename.to_string(),
+        objects: objects.map(|path| path.as_str().to_owned()).collect(),
+    }
+    .write(publishing.tree.incoming())
+    .await?;
+
     let mut placed = Placed::new(&publishing.tree);
     let placing = async {
-        if let (Some(bytes), Some(digest)) = (metadata, &core_metadata_sha256) {
-            let path = ObjectPath::file_metadata(&project, digest, filename.as_str());
-            placed
-                .create(path.map_err(UploadError::Path)?, bytes)
-                .await?;
-        }
-        if let (Some(bytes), Some(digest)) = (chunks, &chunks_sha256) {
-            let path = ObjectPath::chunks(&project, digest, filename.as_str());
-            placed
-                .create(path.map_err(UploadError::Path)?, bytes)
-                .await?;
+        for (path, bytes) in beside {
+            placed.create(path, bytes).await?;
         }
         let creation = publishing.tree.place(&blob, file).await?;
         placed.note(blob, creation);

@@ -1,0 +1,209 @@
+//! What an upload is about to bring into the tree, written down before it does.
+//!
+//! The objects of an upload come before its journal row. A process that is killed between the
+//! two leaves objects that nothing refers to; its note lies beside its unfinished files, and the
+//! next start takes the objects back.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+use wheelmark_objects::{Directory, ObjectError, ObjectPath};
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::{Store, StoreError};
+
+use super::error::UploadError;
+
+/// How the names of notes begin.
+const PREFIX: &str = "placing-";
+
+/// Uploads that were cut off could not be taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeBackError {
+    /// The tree could not be read.
+    #[error("the tree could not be read")]
+    Objects(#[from] ObjectError),
+    /// The catalogue could not be read.
+    #[error("the catalogue could not be read")]
+    Store(#[from] StoreError),
+    /// A note or an object could not be read or removed.
+    #[error("{} could not be read or removed", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+}
+
+/// What one upload brings into the tree.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    pub(super) project: ProjectName,
+    pub(super) filename: String,
+    /// Object paths.
+    pub(super) objects: Vec<String>,
+}
+
+impl Note {
+    /// Writes the note down, until the value that is returned is dropped.
+    ///
+    /// It is not forced to the disk: what it is for is a killed process. After a power cut,
+    /// objects may stay behind; they are listed nowhere and do no harm.
+    pub(super) async fn write(&self, incoming: &Path) -> Result<NamedTempFile, UploadError> {
+        let bytes = serde_json::to_vec(self).expect("names and paths always make JSON");
+        let incoming = incoming.to_owned();
+        let written = spawn_blocking(move || {
+            let mut file = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .tempfile_in(incoming)?;
+            file.write_all(&bytes)?;
+            Ok(file)
+        });
+        match written.await {
+            Ok(done) => done.map_err(UploadError::Incoming),
+            Err(_) => Err(UploadError::Stopped),
+        }
+    }
+}
+
+/// Takes back what uploads brought into the tree whose process ended before their journal row
+/// was written; says how many uploads those were. To be called before anything is uploaded.
+///
+/// An object goes only if a note names it *and* the catalogue has no row for its file name *and*
+/// the file has no plain name, which it gets when it is published.
+///
+/// # Errors
+///
+/// [`TakeBackError`]; what was not taken back is when this is called again.
+pub async fn take_back_cut_off(tree: &Directory, store: &Store) -> Result<usize, TakeBackError> {
+    let mut taken = 0;
+    for path in tree.abandoned(PREFIX).await? {
+        let failed = |source| TakeBackError::Io {
+            path: path.clone(),
+            source,
+        };
+        let bytes = tokio::fs::read(&path).await.map_err(failed)?;
+        // A note that is cut off itself: its upload had not placed anything.
+        let Ok(note) = serde_json::from_slice::<Note>(&bytes) else {
+            continue;
+        };
+        let Ok(plain) = ObjectPath::plain_file(&note.project, &note.filename) else {
+            continue;
+        };
+        if store.file(&note.project, &note.filename).await?.is_some() || tree.exists(&plain).await?
+        {
+            continue;
+        }
+        for object in note.objects {
+            let Ok(object) = ObjectPath::from_request(&object) else {
+                continue;
+            };
+            if !object.as_str().starts_with("targets/packages/") {
+                continue;
+            }
+            let path = tree.local_path(&object);
+            match tokio::fs::remove_file(&path).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(TakeBackError::Io { path, source }),
+            }
+        }
+        taken += 1;
+    }
+    Ok(taken)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use bytes::Bytes;
+    use wheelmark_store::NewFile;
+    use wheelmark_tuf::Sha256;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_nothing_refers_to_is_taken_back() {
+        let home = tempfile::tempdir().unwrap();
+        let tree = Directory::open(&home.path().join("tree")).await.unwrap();
+        let store = Store::open(&home.path().join("catalogue.sqlite"))
+            .await
+            .unwrap();
+        let project: ProjectName = "flask".parse().unwrap();
+        let dead = tree.root().join(".incoming").join("wDEAD");
+        std::fs::create_dir(&dead).unwrap();
+
+        let mut objects = Vec::new();
+        for (number, state) in ["cut off", "recorded", "published"].into_iter().enumerate() {
+            let filename = format!("flask-{number}.0-py3-none-any.whl");
+            let bytes = Bytes::from(state);
+            let sha256 = Sha256::of(&bytes);
+            let object = ObjectPath::file(&project, &sha256, &filename).unwrap();
+            tree.create(&object, bytes).await.unwrap();
+            match state {
+                "recorded" => {
+                    let file = NewFile {
+                        project: project.clone(),
+                        filename: filename.clone(),
+                        sha256,
+                        size: 8,
+                        uploaded_at: jiff::Timestamp::UNIX_EPOCH,
+                        requires_python: None,
+                        core_metadata_sha256: None,
+                        chunks_sha256: None,
+                        uploaded_by: "first".to_owned(),
+                    };
+                    store.admit(file).await.unwrap();
+                }
+                "published" => {
+                    let plain = ObjectPath::plain_file(&project, &filename).unwrap();
+                    tree.link(&object, &plain).await.unwrap();
+                }
+                _ => {}
+            }
+            let note = Note {
+                project: project.clone(),
+                filename,
+                objects: vec![
+                    object.as_str().to_owned(),
+                    "metadata/timestamp.json".to_owned(),
+                ],
+            };
+            let note = serde_json::to_vec(&note).unwrap();
+            std::fs::write(dead.join(format!("placing-{number}")), note).unwrap();
+            objects.push(object);
+        }
+        let timestamp = tree.local_path(&ObjectPath::timestamp());
+        std::fs::create_dir_all(timestamp.parent().unwrap()).unwrap();
+        std::fs::write(&timestamp, "not an upload's").unwrap();
+        std::fs::write(dead.join("placing-3"), "{\"project\": \"fl").unwrap();
+
+        assert_eq!(take_back_cut_off(&tree, &store).await.unwrap(), 1);
+        assert!(!tree.exists(&objects[0]).await.unwrap());
+        assert!(tree.exists(&objects[1]).await.unwrap());
+        assert!(tree.exists(&objects[2]).await.unwrap());
+        assert!(timestamp.exists());
+    }
+
+    #[tokio::test]
+    async fn a_note_of_the_living_is_left_alone_and_goes_with_its_upload() {
+        let home = tempfile::tempdir().unwrap();
+        let tree = Directory::open(&home.path().join("tree")).await.unwrap();
+        let other = Directory::open(&home.path().join("tree")).await.unwrap();
+        let note = Note {
+            project: "flask".parse().unwrap(),
+            filename: "flask-1.0-py3-none-any.whl".to_owned(),
+            objects: Vec::new(),
+        };
+        let written = note.write(tree.incoming()).await.unwrap();
+        let path = written.path().to_owned();
+        let read: Note = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(read, note);
+        assert_eq!(other.abandoned(PREFIX).await.unwrap(), [] as [PathBuf; 0]);
+        drop(written);
+        assert!(!path.exists());
+    }
+}
