@@ -64,7 +64,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         .hint("another program may use this port: choose one with --listen, or a free one with --listen 127.0.0.1:0")?;
     let address = listener.local_addr()?;
 
-    let (data, first_run) = open_or_create(&args, context).await?;
+    let (data, first_run) = tokio::select! {
+        // Listened for before anything is made.
+        biased;
+        // A first run that is given up takes back what it has made so far.
+        asked = asked_to_stop() => {
+            asked?;
+            return Ok(ExitCode::FAILURE);
+        }
+        opened = open_or_create(&args, context) => opened?,
+    };
     let online = data.online_key(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
     let store = Store::open(&data.catalogue()).await?;
