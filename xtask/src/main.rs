@@ -13,6 +13,7 @@
 mod bench;
 mod checks;
 mod debian;
+mod fuzz;
 mod test;
 mod tested;
 mod venv;
@@ -38,6 +39,8 @@ enum Chore {
     Test(test::Args),
     /// Measure speed against a floor or a peer in the same run; ends with a line of JSON
     Bench(bench::Args),
+    /// Feed arbitrary bytes to everything that reads what others wrote, guided by coverage
+    Fuzz(fuzz::Args),
     /// Check that the sources are formatted
     Fmt,
     /// Run clippy over everything; a warning is an error
@@ -65,6 +68,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.chore {
         Chore::Test(args) => test::run(&workspace, &args),
         Chore::Bench(args) => bench::run(&workspace, &args),
+        Chore::Fuzz(args) => fuzz::run(&workspace, &args),
         Chore::Fmt => checks::fmt(&workspace),
         Chore::Lint => checks::lint(&workspace),
         Chore::Docs => checks::docs(&workspace),

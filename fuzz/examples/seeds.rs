@@ -1,0 +1,249 @@
+//! Writes the inputs that fuzzing begins with: `cargo run --example seeds -- FOLDER`.
+//!
+//! All of them are made here, from nothing but this program.
+
+use std::path::Path;
+use std::{env, fs, io};
+
+use serde_json::{Value, json};
+use wheelmark_fuzz::archive::{self, File};
+use wheelmark_fuzz::repository::Repository;
+
+const METADATA: &[u8] = b"Metadata-Version: 2.4\nName: demo\nVersion: 1.0\nSummary: A demonstration\n\
+    Requires-Python: >=3.9\nRequires-Dist: other>=1; extra == \"x\"\nProvides-Extra: x\nLicense-Expression: MIT OR (Apache-2.0)\n\
+    License-File: LICENSE\nDynamic: Description\nClassifier: Topic :: Software Development\n\nThe description.\n";
+const OLD_METADATA: &[u8] =
+    b"Metadata-Version: 1.1\nName: Demo\nVersion: 1.0.0\nLicense: UNKNOWN\n\
+    Description: one\n        two\n       |three\nPlatform: UNKNOWN\n";
+const WHEEL: &[u8] =
+    b"Wheel-Version: 1.0\nGenerator: seeds\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+const RECORD: &[u8] = b"demo/__init__.py,sha256=x,2\n\"demo/a,b.txt\",,\ndemo-1.0.dist-info/METADATA,,\n\
+    demo-1.0.dist-info/WHEEL,,\ndemo-1.0.dist-info/licenses/LICENSE,sha256=x,3\ndemo-1.0.dist-info/RECORD,,\n";
+
+fn main() -> io::Result<()> {
+    let folder = env::args_os()
+        .nth(1)
+        .ok_or_else(|| io::Error::other("a folder has to be named"))?;
+    let folder = Path::new(&folder);
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        let folder = folder.join(target);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), bytes)
+    };
+    metadata(&write)?;
+    packaging(&write)?;
+    archives(&write)
+}
+
+type Write<'a> = &'a dyn Fn(&str, &str, &[u8]) -> io::Result<()>;
+
+/// Canonical JSON, roles, and the client's server.
+fn metadata(write: Write<'_>) -> io::Result<()> {
+    write(
+        "canonical",
+        "values",
+        br#"{"b":[1,-2,true,false,null,"\u0001\"\\\u00e4"],"a":{"":{}}}"#,
+    )?;
+    let repository = Repository::new();
+    for generation in [0, 3] {
+        for (name, file) in &repository.published[generation] {
+            let role = name
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+                .trim_end_matches(".json");
+            let value: Value = serde_json::from_slice(file)?;
+            write(
+                "roles",
+                &format!("{role}-{generation}"),
+                &serde_json::to_vec(&value["signed"])?,
+            )?;
+        }
+    }
+    write(
+        "roles",
+        "root-file",
+        &repository.published[0]["1.root.json"],
+    )?;
+    write("roles", "hash-prefixes", &hash_prefixes(&repository)?)?;
+
+    // Rounds, the time, the generation, and then one answer after the other.
+    let honest = [1_u8; 24];
+    write("client", "honest", &[&[0, 0, 3], &honest[..]].concat())?;
+    write(
+        "client",
+        "old-then-new",
+        &[&[1, 0, 0], &[1; 8][..], &[1, 3], &honest].concat(),
+    )?;
+    for (name, generation, requests) in [("back-again", 2, 9), ("back-one", 1, 8)] {
+        let first = vec![1; requests];
+        let rounds = [&[1, 0, generation], &first[..], &[0, 0], &honest].concat();
+        write("client", name, &rounds)?;
+    }
+    write(
+        "client",
+        "expired",
+        &[&[2, 1, 0], &[1; 8][..], &[2, 1], &honest].concat(),
+    )?;
+    write(
+        "client",
+        "mixed",
+        &[
+            &[3, 0, 0, 1, 0],
+            &[4, 7, 4, 9, 5, 0, 40, 0, 1, 6, 2, 0, b'{', b'}', 0, 3, 2][..],
+            &honest,
+        ]
+        .concat(),
+    )?;
+    let theft = [7, 0, 0, 9, 9, 9, 7, 0, 1, 9, 9, 2, 1, 1, 1, 1];
+    write(
+        "client",
+        "theft",
+        &[&[2, 0, 0, 1, 0], &theft[..], &[0, 3], &honest].concat(),
+    )?;
+    write(
+        "client",
+        "far-ahead",
+        &[
+            &[2, 0, 1, 1, 0],
+            &[7, 0, 0, 255, 255, 255, 7, 0, 1, 255, 255, 1][..],
+            &honest,
+        ]
+        .concat(),
+    )
+}
+
+/// The top-level targets with bins by prefix.
+fn hash_prefixes(repository: &Repository) -> io::Result<Vec<u8>> {
+    let mut file: Value = serde_json::from_slice(&repository.published[0]["1.targets.json"])?;
+    let signed = &mut file["signed"];
+    let keyid = signed["delegations"]["roles"][0]["keyids"][0].clone();
+    signed["delegations"]["roles"] = json!([
+        {"keyids": [keyid], "name": "low", "path_hash_prefixes": ["0", "1a", "2"], "terminating": true, "threshold": 1},
+        {"keyids": [keyid], "name": "a/b", "paths": ["simple/a?c*/*", "*"], "terminating": false, "threshold": 1},
+    ]);
+    Ok(serde_json::to_vec(signed)?)
+}
+
+/// Names, metadata, pages, headers.
+fn packaging(write: Write<'_>) -> io::Result<()> {
+    for (name, filename) in [
+        ("wheel", "demo-1.0-py3-none-any.whl"),
+        (
+            "wheel-long",
+            "Zope.Interface-1!2.0rc1.post2.dev3+a.b-1x-cp313.py3-abi3.none-manylinux_2_28_x86_64.win32.whl",
+        ),
+        ("sdist", "demo_project-1.0.tar.gz"),
+        ("sdist-old", "Zope.Interface-5.4.0-beta1.zip"),
+    ] {
+        write("filename", name, filename.as_bytes())?;
+    }
+    write("core_metadata", "new", METADATA)?;
+    write("core_metadata", "old", OLD_METADATA)?;
+    write(
+        "core_metadata",
+        "imports",
+        b"Metadata-Version: 2.5\nName: demo\nVersion: 1.0\nImport-Name: a.b ; private\nImport-Namespace: a\n",
+    )?;
+    write(
+        "accept",
+        "pip",
+        b"application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01",
+    )?;
+    write(
+        "accept",
+        "browser",
+        b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    )?;
+    write(
+        "accept",
+        "ranges",
+        b"application/*;q=0.5, text/*;q=0, application/vnd.pypi.simple.latest+json;q=1.000",
+    )?;
+    write("page", "page", &serde_json::to_vec(&page())?)?;
+    let list = json!({"meta": {"api-version": "1.4", "_last-serial": 1}, "projects": [{"name": "A_b"}, {"name": "c", "x": 1}]});
+    write("page", "list", &serde_json::to_vec(&list)?)
+}
+
+fn page() -> Value {
+    let digest = "0123456789abcdef".repeat(4);
+    json!({
+        "meta": {"api-version": "1.4", "_last-serial": 7},
+        "name": "demo",
+        "versions": ["1.0", "2004d"],
+        "project-status": {"status": "archived", "reason": "<done>"},
+        "unknown": [0.5, {"a": null}],
+        "files": [
+            {
+                "filename": "demo-1.0-py3-none-any.whl",
+                "url": "../../packages/demo/demo-1.0-py3-none-any.whl",
+                "hashes": {"sha256": digest},
+                "size": 1234,
+                "upload-time": "2026-01-02T03:04:05.678901Z",
+                "requires-python": ">=3.9,<4",
+                "core-metadata": {"sha256": digest},
+                "yanked": "it's \"bad\"",
+                "provenance": "https://index.example/x",
+                "gpg-sig": true,
+                "_wheelmark": {
+                    "signed": "at-upload", "signed-at": "2026-01-02T03:04:06Z",
+                    "provenance-sha256": digest, "chunks-sha256": digest
+                }
+            },
+            {"filename": "demo-1.0.tar.gz", "url": "x#y", "hashes": {}, "dist-info-metadata": true, "yanked": true},
+            {"filename": "demo-1.0.win32.exe", "url": "x", "hashes": {}}
+        ]
+    })
+}
+
+fn archives(write: Write<'_>) -> io::Result<()> {
+    let files: [File<'_>; 6] = [
+        (b"demo/__init__.py", b"x\n"),
+        (b"demo/a,b.txt", b"ab"),
+        (b"demo-1.0.dist-info/METADATA", METADATA),
+        (b"demo-1.0.dist-info/WHEEL", WHEEL),
+        (b"demo-1.0.dist-info/licenses/LICENSE", b"MIT"),
+        (b"demo-1.0.dist-info/RECORD", RECORD),
+    ];
+    let text: Vec<Vec<u8>> = files
+        .iter()
+        .map(|(path, contents)| [path, &b"\n"[..], contents].concat())
+        .collect();
+    write("wheel", "wheel", &text.join(&0))?;
+    write("zip", "stored", &archive::zip(&files, false))?;
+    write("zip", "deflated", &archive::zip(&files, true))?;
+    let sdist: [File<'_>; 3] = [
+        (b"demo-1.0/", b""),
+        (b"demo-1.0/PKG-INFO", METADATA),
+        (b"demo-1.0/LICENSE", b"MIT"),
+    ];
+    write("zip", "sdist", &archive::zip(&sdist, false))?;
+
+    let tar = [
+        archive::tar_entry(b'g', b"g", b"", b"13 comment=x\n"),
+        archive::tar_entry(b'5', b"demo-1.0/", b"", b""),
+        archive::tar_entry(b'0', b"demo-1.0/PKG-INFO", b"", METADATA),
+        archive::tar_entry(
+            b'x',
+            b"x",
+            b"",
+            b"25 path=demo-1.0/LICENSE\n14 mtime=1.25\n",
+        ),
+        archive::tar_entry(b'0', b"short", b"", b"MIT"),
+        archive::tar_entry(b'L', b"././@LongLink", b"", b"demo-1.0/long\0"),
+        archive::tar_entry(b'2', b"short", b"PKG-INFO", b""),
+        archive::tar_entry(b'1', b"demo-1.0/hard", b"demo-1.0/LICENSE", b""),
+        vec![0; 1024],
+    ]
+    .concat();
+    write("tar", "every-kind", &[&[0], &tar[..]].concat())?;
+    let plain = [
+        archive::tar_entry(b'0', b"demo-1.0/PKG-INFO", b"", OLD_METADATA),
+        vec![0; 1024],
+    ]
+    .concat();
+    write("tar", "plain", &[&[0], &plain[..]].concat())?;
+    write(
+        "tar",
+        "compressed",
+        &[&[1], &archive::gzip(&plain)[..]].concat(),
+    )
+}
