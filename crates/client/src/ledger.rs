@@ -1,7 +1,7 @@
 //! What was verified and what was refused during a run.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use wheelmark_packaging::ProjectName;
@@ -9,7 +9,8 @@ use wheelmark_tuf::Sha256;
 
 use crate::chain::Chain;
 use crate::file::{Manner, SignedFile};
-use crate::refusal::{Refusal, Subject};
+use crate::refresh::RefreshFailure;
+use crate::refusal::{Failure, Refusal, Subject};
 
 /// Refusals kept; a daemon runs for months, and whoever asks it for ever new things should
 /// not fill its memory.
@@ -47,7 +48,7 @@ pub struct FileEntry {
 pub struct RefusedEntry {
     /// What it was, for people.
     pub what: String,
-    /// The project, unless a host was refused.
+    /// The project, unless a host or the index's own chain was refused.
     pub project: Option<ProjectName>,
     /// The file's name; none for a page.
     pub file: Option<String>,
@@ -136,6 +137,27 @@ impl Ledger {
             role_version,
             meaning: refusal.meaning().to_owned(),
             next: refusal.next().to_owned(),
+        });
+    }
+
+    /// Records that the chain of the index could not be brought up to date: nothing could be
+    /// asked for.
+    pub fn refused_chain(&self, failure: Arc<RefreshFailure>) {
+        let what = match &*failure {
+            RefreshFailure::Refused { path, .. } => path.clone(),
+            _ => "the index's metadata".to_owned(),
+        };
+        let failure = Failure::Refresh(failure);
+        self.add(RefusedEntry {
+            what,
+            project: None,
+            file: None,
+            host: None,
+            failed: failure.with_causes(),
+            role: None,
+            role_version: None,
+            meaning: failure.meaning().to_owned(),
+            next: failure.next().to_owned(),
         });
     }
 

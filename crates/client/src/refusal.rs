@@ -190,6 +190,58 @@ impl Failure {
             | Self::Disagreement { .. } => Kind::Index,
         }
     }
+
+    /// What failed, with every cause.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(next) = cause {
+            let said = next.to_string();
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = next.source();
+        }
+        text
+    }
+
+    /// What the failure can mean.
+    pub(crate) fn meaning(&self) -> &'static str {
+        match self.kind() {
+            Kind::Attack => {
+                "the bytes were changed after they were signed: on the index's disk, in a \
+                 mirror or on the way; or the download was damaged"
+            }
+            Kind::Stale => {
+                "someone withholds or replays the index's signed state, or the index or \
+                 mirror did not finish an update"
+            }
+            Kind::Unavailable => {
+                "the index, the mirror or the network is down; nothing was found to be false"
+            }
+            Kind::Index => {
+                "what the index signed contradicts itself: a fault of the index, or someone \
+                 who can sign for it"
+            }
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn next(&self) -> &'static str {
+        match self.kind() {
+            Kind::Attack => {
+                "try once more; if it fails again, do not install it by another way, and tell \
+                 whoever runs the index, with this message"
+            }
+            Kind::Stale => {
+                "try again in a few minutes; if it stays so, tell whoever runs the index, \
+                 with this message"
+            }
+            Kind::Unavailable => "check that the index can be reached, and try again",
+            Kind::Index => "tell whoever runs the index, with this message",
+        }
+    }
 }
 
 /// Something that was asked for, and why it was not handed on.
@@ -224,17 +276,7 @@ impl Refusal {
     /// What failed, with every cause.
     #[must_use]
     pub fn what(&self) -> String {
-        let mut text = self.failure.to_string();
-        let mut cause = self.failure.source();
-        while let Some(next) = cause {
-            let said = next.to_string();
-            if !text.contains(&said) {
-                text.push_str(": ");
-                text.push_str(&said);
-            }
-            cause = next.source();
-        }
-        text
+        self.failure.with_causes()
     }
 
     /// One line of ASCII for the status line of an HTTP answer: the file and what failed.
@@ -269,40 +311,13 @@ impl Refusal {
     /// What the failure can mean.
     #[must_use]
     pub fn meaning(&self) -> &'static str {
-        match self.failure.kind() {
-            Kind::Attack => {
-                "the bytes were changed after they were signed: on the index's disk, in a \
-                 mirror or on the way; or the download was damaged"
-            }
-            Kind::Stale => {
-                "someone withholds or replays the index's signed state, or the index or \
-                 mirror did not finish an update"
-            }
-            Kind::Unavailable => {
-                "the index, the mirror or the network is down; nothing was found to be false"
-            }
-            Kind::Index => {
-                "what the index signed contradicts itself: a fault of the index, or someone \
-                 who can sign for it"
-            }
-        }
+        self.failure.meaning()
     }
 
     /// What to do next.
     #[must_use]
     pub fn next(&self) -> &'static str {
-        match self.failure.kind() {
-            Kind::Attack => {
-                "try once more; if it fails again, do not install it by another way, and tell \
-                 whoever runs the index, with this message"
-            }
-            Kind::Stale => {
-                "try again in a few minutes; if it stays so, tell whoever runs the index, \
-                 with this message"
-            }
-            Kind::Unavailable => "check that the index can be reached, and try again",
-            Kind::Index => "tell whoever runs the index, with this message",
-        }
+        self.failure.next()
     }
 }
 

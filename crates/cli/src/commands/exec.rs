@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wheelmark_client::installer::{Settings, environment, open_routes};
+use wheelmark_client::installer::{Settings, Surroundings, environment, open_routes};
 use wheelmark_client::{
-    Entrance, Freshness, Ledger, Proxy, Reader, ReaderOptions, RefreshFailure, Remote, RunRoom,
-    TrustStore, TrustedIndex,
+    Entrance, Freshness, Ledger, OpenRoute, Proxy, Reader, ReaderOptions, RefreshFailure, Remote,
+    Report, RunRoom, TrustStore, TrustedIndex,
 };
 
 use crate::commands::trust::{USER_AGENT, find, open_store};
@@ -135,9 +136,11 @@ async fn run_verified(
             strict: options.strict,
         },
     ));
-    refresh(&reader).await?;
-
     let ledger = Arc::new(Ledger::default());
+    if let Err(error) = refresh(&reader, &ledger).await {
+        write_report(report_to, &ledger.report(Vec::new()))?;
+        return Err(error);
+    }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let entrance = Entrance::Secret(secret()?);
     let proxy = Proxy::bind(any_port, entrance, reader, ledger.clone()).await?;
@@ -147,7 +150,7 @@ async fn run_verified(
         proxy_url: &proxy.proxy_url(),
         uv_cache: &room.uv_cache(),
     });
-    let routes = open_routes(&command, &|path| path.exists());
+    let routes = routes(&command)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(proxy.serve(async {
@@ -160,16 +163,33 @@ async fn run_verified(
     drop(room);
 
     let report = ledger.report(routes);
-    if let Some(mut file) = report_to {
-        serde_json::to_writer_pretty(&mut file, &report)?;
-        file.write_all(b"\n")?;
-    }
+    write_report(report_to, &report)?;
     summary::print(&report);
     let code = ended?;
     if code == 0 && ledger.any_refused() {
         return Ok(ExitCode::from(REFUSED));
     }
     Ok(ExitCode::from(code))
+}
+
+/// The ways around the proxy that nothing closes.
+fn routes(command: &[OsString]) -> anyhow::Result<Vec<OpenRoute>> {
+    let directory = std::env::current_dir()?;
+    let uv_configuration = match std::env::var_os("UV_CONFIG_FILE") {
+        Some(named) => vec![PathBuf::from(named)],
+        None => {
+            let user = etcetera::choose_base_strategy().map(|dirs| dirs.config_dir());
+            let homes = user.into_iter().chain(["/etc".into()]);
+            homes.map(|home| home.join("uv").join("uv.toml")).collect()
+        }
+    };
+    let around = Surroundings {
+        directory: &directory,
+        uv_configuration,
+        exists: &|path| path.exists(),
+        read: &|path| std::fs::read_to_string(path).ok(),
+    };
+    Ok(open_routes(command, &around))
 }
 
 /// The index to install from: the one named, or the only one that is trusted.
@@ -187,7 +207,15 @@ pub(crate) fn choose(store: &TrustStore, named: Option<&str>) -> anyhow::Result<
     }
 }
 
-async fn refresh(reader: &Reader) -> anyhow::Result<()> {
+fn write_report(to: Option<File>, report: &Report) -> anyhow::Result<()> {
+    if let Some(mut file) = to {
+        serde_json::to_writer_pretty(&mut file, report)?;
+        file.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+async fn refresh(reader: &Reader, ledger: &Ledger) -> anyhow::Result<()> {
     let progress = progress(format!(
         "checking the signatures of {}",
         reader.index().urls().simple()
@@ -197,10 +225,11 @@ async fn refresh(reader: &Reader) -> anyhow::Result<()> {
     let Err(failure) = refreshed else {
         return Ok(());
     };
+    ledger.refused_chain(failure.clone());
     let hint = match &*failure {
         RefreshFailure::Fetch(_) => "check that the index can be reached; nothing was run",
         RefreshFailure::Refused { .. } => {
-            "someone may withhold or replay the index's signed state, or the index did not finish an update; nothing was run. Try again in a few minutes, then tell whoever runs the index"
+            "the index's signed state was changed, replayed or withheld, or an update is not finished; nothing was run. Try again in a few minutes, then tell whoever runs the index"
         }
         RefreshFailure::Stored { .. } => {
             "if the stored root is damaged, begin anew: wheelmark trust remove URL, then trust add"

@@ -1,0 +1,125 @@
+//! uv's configuration files, as far as they lead past the proxy.
+//!
+//! Variables of the environment do not override all of them: a proxy that is configured wins,
+//! and directories of links are added to what the environment says.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::places::{is_local, local_requirement};
+use super::routes::{Surroundings, route};
+use crate::ledger::OpenRoute;
+
+/// The routes that uv's configuration leaves open, seen from the project's directory.
+pub(super) fn routes<'a>(
+    start: &Path,
+    named: impl Iterator<Item = &'a Path>,
+    around: &Surroundings<'_>,
+) -> Vec<OpenRoute> {
+    let start = around.directory.join(start);
+    let elsewhere = named
+        .map(|path| around.directory.join(path))
+        .chain(around.uv_configuration.iter().cloned())
+        .filter_map(|path| Some((parse(&path, around)?, path)));
+    project(&start, around)
+        .into_iter()
+        .chain(elsewhere)
+        .flat_map(|(settings, path)| Settings { settings, path }.routes(around))
+        .collect()
+}
+
+/// The nearest configuration of a project, as uv looks for it: a directory's `uv.toml`, or the
+/// table `tool.uv` of its `pyproject.toml`.
+fn project(start: &Path, around: &Surroundings<'_>) -> Option<(Table, PathBuf)> {
+    start.ancestors().find_map(|directory| {
+        let own = directory.join("uv.toml");
+        if let Some(settings) = parse(&own, around) {
+            return Some((settings, own));
+        }
+        let shared = directory.join("pyproject.toml");
+        let mut settings = parse(&shared, around)?;
+        match settings.remove("tool")?.as_table_mut()?.remove("uv")? {
+            Value::Table(settings) => Some((settings, shared)),
+            _ => None,
+        }
+    })
+}
+
+fn parse(path: &Path, around: &Surroundings<'_>) -> Option<Table> {
+    (around.read)(path)?.parse().ok()
+}
+
+struct Settings {
+    settings: Table,
+    path: PathBuf,
+}
+
+impl Settings {
+    fn routes(&self, around: &Surroundings<'_>) -> Vec<OpenRoute> {
+        let mut routes = Vec::new();
+        let mut add = |key: String, why| {
+            routes.push(route(&format!("{}: {key}", self.path.display()), why));
+        };
+        for key in ["http-proxy", "https-proxy", "no-proxy"] {
+            if self.settings.contains_key(key) {
+                add(key.to_owned(), "uv takes its proxy from there");
+            }
+        }
+        let pip = self.settings.get("pip").and_then(Value::as_table);
+        for (prefix, table) in [("", Some(&self.settings)), ("pip.", pip)] {
+            let Some(table) = table else { continue };
+            for key in ["no-index", "offline"] {
+                if table.get(key).and_then(Value::as_bool) == Some(true) {
+                    add(format!("{prefix}{key}"), "no index is asked");
+                }
+            }
+            for key in ["find-links", "index", "index-url", "extra-index-url"] {
+                let listed = table.get(key).into_iter().flat_map(places);
+                if listed.into_iter().any(|place| self.is_local(place, around)) {
+                    let why = "files in a local directory are used as they are";
+                    add(format!("{prefix}{key}"), why);
+                }
+            }
+        }
+        let sources = self.settings.get("sources").and_then(Value::as_table);
+        for (name, source) in sources.into_iter().flatten() {
+            if let Some(why) = items(source).iter().find_map(|source| past(source)) {
+                add(format!("sources.{name}"), why);
+            }
+        }
+        routes
+    }
+
+    fn is_local(&self, place: &str, around: &Surroundings<'_>) -> bool {
+        let folder = self.path.parent().unwrap_or(around.directory);
+        is_local(place, &|path| (around.exists)(&folder.join(path)))
+    }
+}
+
+/// The places that a setting names: a string, strings, or tables with a `url`.
+fn places(value: &Value) -> Vec<&str> {
+    items(value)
+        .into_iter()
+        .filter_map(|item| item.as_str().or_else(|| item.get("url")?.as_str()))
+        .collect()
+}
+
+fn items(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        single => vec![single],
+    }
+}
+
+/// Whether a source comes by a way that no HTTP proxy sees.
+fn past(source: &Value) -> Option<&'static str> {
+    if source.get("path").is_some() {
+        return Some("a local file or source tree is used as it is");
+    }
+    let url = source.get("git").or_else(|| source.get("url"))?.as_str()?;
+    if url.starts_with("ssh:") || url.starts_with("git@") {
+        return Some("the protocol does not pass through an HTTP proxy");
+    }
+    local_requirement(url, &|_| false)
+}
