@@ -143,10 +143,12 @@ async fn run_verified(
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let entrance = Entrance::Secret(secret()?);
+    let source = reader.index().urls().simple().to_string();
     let proxy = Proxy::bind(any_port, entrance, reader, ledger.clone()).await?;
+    let passing = proxy.index_url();
     let room = RunRoom::create(&context.home)?;
     let environment = environment(Settings {
-        index_url: &proxy.index_url(),
+        index_url: &passing,
         proxy_url: &proxy.proxy_url(),
         uv_cache: &room.uv_cache(),
     });
@@ -165,6 +167,9 @@ async fn run_verified(
     let report = ledger.report(routes);
     write_report(report_to, &report)?;
     summary::print(&report);
+    for file in lock_files_that_name(&passing) {
+        summary::lock_file(&file, &passing, &source);
+    }
     let code = ended?;
     if code == 0 && ledger.any_refused() {
         return Ok(ExitCode::from(REFUSED));
@@ -190,6 +195,22 @@ fn routes(command: &[OsString]) -> anyhow::Result<Vec<OpenRoute>> {
         read: &|path| std::fs::read_to_string(path).ok(),
     };
     Ok(open_routes(command, &around))
+}
+
+/// Lock files of the project that were written during this run and so name its proxy: a URL
+/// that nobody can use again.
+fn lock_files_that_name(url: &str) -> Vec<PathBuf> {
+    const LOCK_FILES: [&str; 4] = ["uv.lock", "pylock.toml", "poetry.lock", "pdm.lock"];
+    let url = url.trim_end_matches('/');
+    let Ok(directory) = std::env::current_dir() else {
+        return Vec::new();
+    };
+    let candidates = directory
+        .ancestors()
+        .flat_map(|directory| LOCK_FILES.map(|name| directory.join(name)));
+    candidates
+        .filter(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(url)))
+        .collect()
 }
 
 /// The index to install from: the one named, or the only one that is trusted.

@@ -262,9 +262,11 @@ fn fingerprint(text: &str) -> Result<Sha256, String> {
         .map_err(|_| "a fingerprint is 64 hexadecimal digits".to_owned())
 }
 
+/// Whoever stopped reading has read enough.
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report};
@@ -10,6 +11,19 @@ use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report};
 /// reason to fail.
 pub(super) fn print(report: &Report) {
     let text = render(report);
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+/// Says that a lock file names the proxy of a run that is over.
+pub(super) fn lock_file(file: &Path, passing: &str, source: &str) {
+    let hint = "hint:".if_supports_color(Stderr, |t| t.cyan()).to_string();
+    let base = |url: &str| url.strip_suffix("simple/").unwrap_or(url).to_owned();
+    let text = format!(
+        "wheelmark: {} names the proxy of this run, which is gone now\n  {hint} in that file, replace {} by {}\n",
+        file.display(),
+        base(passing),
+        base(source),
+    );
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
