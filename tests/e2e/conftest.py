@@ -1,0 +1,149 @@
+"""Fixtures of the end-to-end tests.
+
+The binary is `WHEELMARK_BIN`, or the workspace's debug build. Making a new index means
+making its keys, which is slow on purpose; so one is made for the whole run and every test
+that wants an index of its own gets a copy of that data directory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import registry
+from harness.index import Index
+from harness.sandbox import TOOLS, Sandbox, environment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """The wheelmark binary under test."""
+    given = os.environ.get("WHEELMARK_BIN")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    path = Path(given).absolute() if given else target / "debug" / "wheelmark"
+    if not path.is_file():
+        pytest.fail(f"no binary at {path}: cargo build -p wheelmark, or set WHEELMARK_BIN")
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tools() -> None:
+    """The real tools, from the environment that runs the tests."""
+    missing = [name for name in ("pip", "uv", "twine") if not (TOOLS / name).is_file()]
+    if missing:
+        pytest.fail(f"{sys.executable} lacks {', '.join(missing)}: pip install -r tests/e2e/requirements.txt")
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory, binary: Path) -> Index:
+    """An index whose first run is over and that nobody may start: its data is copied."""
+    folder = tmp_path_factory.mktemp("first-run")
+    index = Index(binary, folder / "data", environment(folder))
+    index.start()
+    assert index.stop() is not None
+    return index
+
+
+MakeIndex = Callable[..., Index]
+
+
+@pytest.fixture(scope="session")
+def _make(tmp_path_factory: pytest.TempPathFactory, binary: Path, first_run: Index):
+    def make(started: list[Index], *, fresh: bool = False, at: Path | None = None, **how) -> Index:
+        folder = at or tmp_path_factory.mktemp("index")
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
+        env = environment(folder) | how.pop("env", {})
+        if not fresh:
+            shutil.copytree(first_run.data, folder / "data")
+        index = Index(binary, folder / "data", env, **how)
+        started.append(index)
+        return index
+
+    return make
+
+
+def _stop_all(started: list[Index]) -> None:
+    for index in started:
+        index.kill()
+
+
+@pytest.fixture
+def make_index(_make) -> Iterator[MakeIndex]:
+    """Makes indexes that are not started yet; `fresh=True` has its first run before it."""
+    started: list[Index] = []
+    yield lambda **how: _make(started, **how)
+    _stop_all(started)
+
+
+@pytest.fixture
+def index(make_index: MakeIndex) -> Index:
+    """A running, empty index of the test's own."""
+    return make_index().start()
+
+
+@pytest.fixture(scope="module")
+def shared_index(_make) -> Iterator[Index]:
+    """A running index that the tests of one file share."""
+    started: list[Index] = []
+    yield _make(started).start()
+    _stop_all(started)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, binary: Path) -> Sandbox:
+    """An environment for tools, with an empty home, empty caches and no trust."""
+    return Sandbox(tmp_path / "sandbox", binary)
+
+
+@pytest.fixture(scope="session")
+def registry_folder(request: pytest.FixtureRequest) -> Path:
+    """Where what came from the registry stays from one run to the next."""
+    return Path(request.config.cache.mkdir("registry"))
+
+
+@pytest.fixture(scope="session")
+def real_projects(registry_folder: Path) -> list[Path]:
+    """Five real projects and what they need: many files, sdist only, extras.
+
+    markupsafe 3.0.2 has a wheel for each of some sixty machines; docopt has a source
+    distribution and nothing else, and needs setuptools to build; requests has extras.
+    """
+    done = registry_folder / "complete"
+    many, rest = registry_folder / "markupsafe", registry_folder / "rest"
+    if not done.exists():
+        for folder in (many, rest):
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            registry.all_files(many, "markupsafe", "3.0.2")
+            registry.pip_download(
+                rest, "markupsafe==3.0.2", "docopt==0.6.2", "requests[socks]==2.32.3", "jinja2==3.1.6", "setuptools", "wheel"
+            )
+        except (registry.Unreachable, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"skipped: needs a package registry ({error})")
+        done.touch()
+    files = {path.name: path for folder in (rest, many) for path in folder.iterdir()}
+    return [files[name] for name in sorted(files)]
+
+
+@pytest.fixture(scope="session")
+def fake_clock() -> Callable[[str], dict[str, str]]:
+    """Environment variables that make a dynamically linked program see another time."""
+    if shutil.which("faketime") is None:
+        pytest.skip("skipped: needs faketime")
+    # The wrapper would stand between us and the process; only its library is wanted.
+    said = subprocess.run(["faketime", "-f", "+0d", "env"], capture_output=True, text=True, check=True)
+    preload = dict(line.split("=", 1) for line in said.stdout.splitlines() if "=" in line)["LD_PRELOAD"]
+    return lambda offset: {
+        "LD_PRELOAD": preload,
+        "FAKETIME": offset,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }

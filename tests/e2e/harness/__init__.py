@@ -1,0 +1,10 @@
+"""What the end-to-end tests stand on: a running index, the real tools, files to publish.
+
+    distributions  wheels and sdists made here, byte for byte reproducible
+    index          `wheelmark up` as a process, and the tree and database it leaves
+    upload         the legacy upload form, spoken without any tool
+    sandbox        pip, uv, twine and wheelmark in an environment of their own
+    site           a small web server: a hostile index, or a static copy of a tree
+    tuf_reader     python-tuf's client, unmodified
+    registry       real projects from the package registry pip is configured with
+"""
