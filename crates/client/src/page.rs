@@ -1,5 +1,7 @@
 //! A project's page, verified.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wheelmark_objects::{ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
@@ -16,24 +18,30 @@ use crate::view::View;
 /// are the project's.
 #[derive(Debug)]
 pub struct VerifiedPage {
-    page: ProjectPage,
-    sha256: Sha256,
+    content: Arc<PageContent>,
     role: RoleName,
     role_version: u64,
     chain: Chain,
+}
+
+/// What the bytes of a digest say.
+#[derive(Debug)]
+pub(crate) struct PageContent {
+    pub(crate) sha256: Sha256,
+    page: ProjectPage,
 }
 
 impl VerifiedPage {
     /// What the page says.
     #[must_use]
     pub fn page(&self) -> &ProjectPage {
-        &self.page
+        &self.content.page
     }
 
     /// The digest of the page's bytes.
     #[must_use]
     pub fn sha256(&self) -> &Sha256 {
-        &self.sha256
+        &self.content.sha256
     }
 
     /// The role that signs for the page.
@@ -52,6 +60,10 @@ impl VerifiedPage {
     #[must_use]
     pub fn chain(&self) -> Chain {
         self.chain
+    }
+
+    pub(crate) fn content(&self) -> Arc<PageContent> {
+        self.content.clone()
     }
 
     pub(crate) fn signed_by(&self) -> Option<(RoleName, u64)> {
@@ -82,16 +94,12 @@ impl View {
         };
         let signed_by = Some((target.role.clone(), target.role_version));
         let refuse = |failure| refuse(failure, signed_by.clone());
-        let (sha256, bytes) = fetch_target(&target, project, self, index, remote)
+        let content = self
+            .content_of(&target, project, index, remote)
             .await
             .map_err(refuse)?;
-        let page = ProjectPage::parse(&bytes).map_err(|e| refuse(e.into()))?;
-        if page.name != *project {
-            return Err(refuse(Failure::PageOfOther { said: page.name }));
-        }
         Ok(Some(VerifiedPage {
-            page,
-            sha256,
+            content,
             role: target.role.clone(),
             role_version: target.role_version,
             chain: Chain::of(
@@ -103,34 +111,41 @@ impl View {
             ),
         }))
     }
-}
 
-async fn fetch_target(
-    target: &Target,
-    project: &ProjectName,
-    view: &View,
-    index: &TrustedIndex,
-    remote: &Remote,
-) -> Result<(Sha256, Bytes), Failure> {
-    let limit = MAX_PAGE_LEN as u64;
-    if target.length > limit {
-        return Err(Failure::PageTooLarge {
-            length: target.length,
-            limit,
-        });
+    async fn content_of(
+        &self,
+        target: &Target,
+        project: &ProjectName,
+        index: &TrustedIndex,
+        remote: &Remote,
+    ) -> Result<Arc<PageContent>, Failure> {
+        let limit = MAX_PAGE_LEN as u64;
+        if target.length > limit {
+            return Err(Failure::PageTooLarge {
+                length: target.length,
+                limit,
+            });
+        }
+        let Some(sha256) = target.hashes.sha256() else {
+            return Err(Failure::Unspecified { lacking: "sha256" });
+        };
+        if let Some(content) = self.read_before(project, &sha256) {
+            return Ok(content);
+        }
+        let url = if self.set().root().consistent_snapshot {
+            index.urls().object_url(&ObjectPath::page(project, &sha256))
+        } else {
+            index.urls().target_url(&target.path)
+        };
+        tracing::debug!(%url, "asking for a page");
+        let opening = remote.open_decoded(&url);
+        let bytes = fetch_exact(opening, target.length, &sha256).await?;
+        let page = ProjectPage::parse(&bytes)?;
+        if page.name != *project {
+            return Err(Failure::PageOfOther { said: page.name });
+        }
+        Ok(Arc::new(PageContent { sha256, page }))
     }
-    let Some(sha256) = target.hashes.sha256() else {
-        return Err(Failure::Unspecified { lacking: "sha256" });
-    };
-    let url = if view.set().root().consistent_snapshot {
-        index.urls().object_url(&ObjectPath::page(project, &sha256))
-    } else {
-        index.urls().target_url(&target.path)
-    };
-    tracing::debug!(%url, "asking for a page");
-    let opening = remote.open_decoded(&url);
-    let bytes = fetch_exact(opening, target.length, &sha256).await?;
-    Ok((sha256, bytes))
 }
 
 /// Reads an object whose length and digest are known, and hands it on only if it is that.

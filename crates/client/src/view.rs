@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{Found, RoleName, TargetPath, TrustedSet};
+use wheelmark_tuf::{Found, RoleName, Sha256, TargetPath, TrustedSet};
 
-use crate::page::VerifiedPage;
+use crate::page::{PageContent, VerifiedPage};
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::remote::Remote;
 use crate::trust::TrustedIndex;
@@ -27,6 +27,7 @@ pub(crate) type PageCell = Arc<OnceCell<PageOutcome>>;
 #[derive(Debug)]
 pub(crate) struct View {
     set: TrustedSet,
+    read_before: HashMap<ProjectName, Arc<PageContent>>,
     pages: Mutex<HashMap<ProjectName, PageCell>>,
     verdicts: Mutex<HashMap<Subject, Arc<Refusal>>>,
     gates: Mutex<HashMap<(RoleName, RoleName), Gate>>,
@@ -39,26 +40,40 @@ impl View {
     pub(crate) fn new(set: TrustedSet) -> Self {
         Self {
             set,
+            read_before: HashMap::new(),
             pages: Mutex::default(),
             verdicts: Mutex::default(),
             gates: Mutex::default(),
         }
     }
 
-    /// A view of a newer refresh. Where the snapshot is the same, pages that were verified
-    /// stay; verdicts go, so that what was repaired is seen.
+    /// A view of a newer refresh. The contents of pages stay at hand, but every page is looked
+    /// up anew, since its role may have changed or expired. Verdicts go, so that what was
+    /// repaired is seen.
     pub(crate) fn renewed(&self, set: TrustedSet) -> Self {
-        let same = self.set.snapshot().version == set.snapshot().version;
-        let renewed = Self::new(set);
-        if same {
-            let good = |cell: &PageCell| matches!(cell.get(), Some(Ok(_)));
-            *held(&renewed.pages) = held(&self.pages)
-                .iter()
-                .filter(|(_, cell)| good(cell))
-                .map(|(project, cell)| (project.clone(), cell.clone()))
-                .collect();
+        let mut read = self.read_before.clone();
+        for (project, cell) in held(&self.pages).iter() {
+            if let Some(Ok(Some(page))) = cell.get() {
+                read.insert(project.clone(), page.content());
+            }
         }
-        renewed
+        if read.len() > PAGES_KEPT {
+            read.clear();
+        }
+        Self {
+            read_before: read,
+            ..Self::new(set)
+        }
+    }
+
+    /// The page of this digest, if it was read under an earlier state.
+    pub(crate) fn read_before(
+        &self,
+        project: &ProjectName,
+        sha256: &Sha256,
+    ) -> Option<Arc<PageContent>> {
+        let content = self.read_before.get(project)?;
+        (content.sha256 == *sha256).then(|| content.clone())
     }
 
     pub(crate) fn set(&self) -> &TrustedSet {

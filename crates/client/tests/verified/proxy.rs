@@ -263,6 +263,53 @@ async fn a_run_sees_one_state_and_a_daemon_the_newest() {
 }
 
 #[tokio::test]
+async fn a_daemon_reads_a_page_once_and_its_role_as_often_as_it_must() {
+    let mut setup = Setup::with_files().await;
+    let daemon = Front::new(setup.reader_with(ReaderOptions {
+        freshness: Freshness::Periodic,
+        ..PLAIN
+    }))
+    .await;
+    daemon.page().await;
+    for _ in 0..3 {
+        setup.web.asked();
+        setup
+            .index
+            .clock
+            .forward(wheelmark_client::REFRESH_INTERVAL);
+        daemon.page().await;
+        let asked = setup.web.asked();
+        assert!(
+            !asked.iter().any(|path| path.contains("/targets/")),
+            "{asked:?}"
+        );
+    }
+    // Two days later, with the index renewed, the page is the same and its role a new one.
+    setup
+        .index
+        .clock
+        .forward(jiff::SignedDuration::from_hours(48));
+    setup.index.publish().await;
+    assert_eq!(daemon.get_file(SMALL).await.status(), 200);
+    let asked = setup.web.asked();
+    assert!(
+        asked.iter().any(|path| path.contains(".simple-")),
+        "{asked:?}"
+    );
+    assert!(
+        !asked.iter().any(|path| path.contains("index.json")),
+        "{asked:?}"
+    );
+    assert!(daemon.ledger.report(Vec::new()).files[0].role_version > 2);
+    // And without renewal nothing is served, however well it is known.
+    setup
+        .index
+        .clock
+        .forward(jiff::SignedDuration::from_hours(48));
+    assert_eq!(daemon.get_file(SMALL).await.status(), 409);
+}
+
+#[tokio::test]
 async fn many_requests_share_one_refresh_and_each_role() {
     let setup = Setup::with_files().await;
     let front = std::sync::Arc::new(setup.proxy().await);
