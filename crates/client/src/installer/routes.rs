@@ -43,6 +43,10 @@ pub fn open_routes(command: &[OsString], around: &Surroundings<'_>) -> Vec<OpenR
         let start = found.project.as_deref().unwrap_or(Path::new(""));
         let routes = uv_settings::routes(start, named, around);
         found.routes.extend(routes);
+        for script in &found.scripts {
+            let routes = uv_settings::script_routes(script, around);
+            found.routes.extend(routes);
+        }
     }
     found.routes.sort();
     found.routes.dedup();
@@ -54,6 +58,7 @@ struct Found {
     routes: Vec<OpenRoute>,
     configuration: Vec<PathBuf>,
     project: Option<PathBuf>,
+    scripts: Vec<PathBuf>,
 }
 
 impl Found {
@@ -66,6 +71,9 @@ impl Found {
                 self.routes
                     .extend(local.flatten().map(|why| route(word, why)));
                 installs |= INSTALLING.contains(&word.as_str());
+                if word.ends_with(".py") {
+                    self.scripts.push(word.into());
+                }
                 continue;
             }
             let (option, attached) = match word.split_once('=') {
@@ -108,6 +116,7 @@ impl Found {
             }
             "--config-file" => self.configuration.push(value.into()),
             "--project" | "--directory" => self.project = Some(value.into()),
+            "--script" => self.scripts.push(value.into()),
             _ if REQUIREMENTS.contains(&option) => {
                 self.routes
                     .extend(requirements::routes(Path::new(value), around));

@@ -29,6 +29,28 @@ pub(super) fn routes<'a>(
         .collect()
 }
 
+/// The routes that the settings inside a script leave open (PEP 723, the table `tool.uv`).
+pub(super) fn script_routes(script: &Path, around: &Surroundings<'_>) -> Vec<OpenRoute> {
+    let path = around.directory.join(script);
+    let settings = (around.read)(&path)
+        .and_then(|text| script_metadata(&text).parse::<Table>().ok())
+        .and_then(|mut metadata| metadata.remove("tool")?.as_table_mut()?.remove("uv"));
+    match settings {
+        Some(Value::Table(settings)) => Settings { settings, path }.routes(around),
+        _ => Vec::new(),
+    }
+}
+
+/// What stands in a script between `# /// script` and `# ///`, without the marks of comment.
+fn script_metadata(text: &str) -> String {
+    text.lines()
+        .skip_while(|line| line.trim_end() != "# /// script")
+        .skip(1)
+        .take_while(|line| line.starts_with('#') && line.trim_end() != "# ///")
+        .map(|line| line[1..].strip_prefix(' ').unwrap_or(&line[1..]))
+        .fold(String::new(), |block, line| block + line + "\n")
+}
+
 /// The nearest configuration of a project, as uv looks for it: a directory's `uv.toml`, or the
 /// table `tool.uv` of its `pyproject.toml`.
 fn project(start: &Path, around: &Surroundings<'_>) -> Option<(Table, PathBuf)> {

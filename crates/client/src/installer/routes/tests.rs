@@ -13,7 +13,7 @@ fn routes_with(line: &str, files: &[(&str, &str)]) -> Vec<String> {
     let exists = |path: &Path| path.to_str().unwrap().contains("here");
     let read = |path: &Path| files.get(path).cloned();
     let around = Surroundings {
-        directory: Path::new("/work/project"),
+        directory: Path::new("/src/project"),
         uv_configuration: vec!["/home/uv.toml".into()],
         exists: &exists,
         read: &read,
@@ -77,11 +77,11 @@ fn ways_around() {
 fn requirements_files_are_read() {
     let files = [
         (
-            "/work/project/r.txt",
+            "/src/project/r.txt",
             "flask  # a comment with ./here\n--index-url https://elsewhere/\n-r sub/more.txt\n",
         ),
         (
-            "/work/project/sub/more.txt",
+            "/src/project/sub/more.txt",
             "--find-links=./here-wheels\n./here.whl ; python_version > '3'\nx @ file:///x.whl\n\
              --no-index\n-e ./here\n-r ../r.txt\n",
         ),
@@ -108,7 +108,7 @@ fn uv_configuration_is_read_where_uv_reads_it() {
                    [tool.uv.sources]\na = { path = '../a' }\nb = { index = 'x' }\n\
                    c = [{ git = 'ssh://git@h/c' }]\n";
     let files = [
-        ("/work/pyproject.toml", project),
+        ("/src/pyproject.toml", project),
         (
             "/home/uv.toml",
             "https-proxy = 'http://p'\n[pip]\nno-index = true\n",
@@ -117,10 +117,10 @@ fn uv_configuration_is_read_where_uv_reads_it() {
     let expected = [
         "/home/uv.toml: https-proxy",
         "/home/uv.toml: pip.no-index",
-        "/work/pyproject.toml: find-links",
-        "/work/pyproject.toml: index",
-        "/work/pyproject.toml: sources.a",
-        "/work/pyproject.toml: sources.c",
+        "/src/pyproject.toml: find-links",
+        "/src/pyproject.toml: index",
+        "/src/pyproject.toml: sources.a",
+        "/src/pyproject.toml: sources.c",
     ];
     assert_eq!(routes_with("uv sync", &files), expected);
     assert_eq!(routes_with("make install", &files), expected);
@@ -128,9 +128,9 @@ fn uv_configuration_is_read_where_uv_reads_it() {
 
     // The nearest configuration is the project's; a file without any does not count.
     let nearer = [
-        ("/work/project/pyproject.toml", "[project]\nname = 'x'\n"),
-        ("/work/uv.toml", "offline = false\n"),
-        ("/work/pyproject.toml", project),
+        ("/src/project/pyproject.toml", "[project]\nname = 'x'\n"),
+        ("/src/uv.toml", "offline = false\n"),
+        ("/src/pyproject.toml", project),
         ("/other/uv.toml", "offline = true\n"),
     ];
     assert!(routes_with("uv sync", &nearer).is_empty());
@@ -141,4 +141,20 @@ fn uv_configuration_is_read_where_uv_reads_it() {
     );
     assert_eq!(routes_with("uv sync --project /other", &nearer), named);
     assert!(routes_with("uv sync", &[("/home/uv.toml", "not toml")]).is_empty());
+}
+
+#[test]
+fn settings_inside_a_script_are_read() {
+    let script = "#!/usr/bin/env python\n# /// script\n# dependencies = ['flask']\n#\n\
+                  # [tool.uv]\n# http-proxy = 'http://p'\n# ///\nimport flask\n";
+    let files = [
+        ("/src/project/tool.py", script),
+        ("/src/project/plain.py", "# http-proxy = 'http://p'\n"),
+    ];
+    let expected = ["/src/project/tool.py: http-proxy"];
+    assert_eq!(routes_with("uv run tool.py", &files), expected);
+    assert_eq!(routes_with("uv run --script tool.py", &files), expected);
+    assert_eq!(routes_with("uv lock --script=tool.py", &files), expected);
+    assert!(routes_with("uv run plain.py", &files).is_empty());
+    assert!(routes_with("python tool.py", &files).is_empty());
 }
