@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use wheelmark_client::{
-    AddError, Began, Beginning, IndexUrls, Remote, RoleState, TrustStore, TrustedIndex, add_trust,
+    AddError, Began, Beginning, IndexRecord, IndexUrls, RefreshFailure, Remote, RoleState,
+    TrustStore, TrustedIndex, add_trust,
 };
 use wheelmark_tuf::Sha256;
 
@@ -30,11 +31,19 @@ pub(crate) struct Args {
 enum Command {
     Add(Box<AddArgs>),
     /// List the trusted indexes
-    List,
+    List {
+        /// Print a JSON array, for scripts
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what is known about one trusted index
     Show {
         /// The index's simple URL
         url: String,
+
+        /// Print a JSON object, for scripts
+        #[arg(long)]
+        json: bool,
     },
     /// Stop trusting an index, and forget what was kept about it
     Remove {
@@ -85,8 +94,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let store = open_store(context)?;
     match args.command {
         Command::Add(args) => add(*args, &store, context).await,
-        Command::List => list(&store),
-        Command::Show { url } => show(&find(&store, &url)?),
+        Command::List { json } => list(&store, json),
+        Command::Show { url, json } => show(&find(&store, &url)?, json),
         Command::Remove { url } => remove(&store, &url),
     }
 }
@@ -183,7 +192,7 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
         AddError::BadRoot { .. } => {
             "tell whoever runs the index, with this message".to_owned()
         }
-        AddError::Fetch(_) => "check the URL, and that the index can be reached".to_owned(),
+        AddError::Fetch(_) | AddError::Refresh(RefreshFailure::Fetch(_)) => "check the URL, and that the index can be reached".to_owned(),
         AddError::Refresh(_) => {
             "nothing was stored; if the index is up to date, tell whoever runs it, with this message".to_owned()
         }
@@ -194,9 +203,14 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
     }
 }
 
-fn list(store: &TrustStore) -> anyhow::Result<ExitCode> {
+fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
+    let indexes = store.list()?;
+    if json {
+        let records: Vec<_> = indexes.iter().map(|i| record_json(i.record())).collect();
+        return print_json(&records.into());
+    }
     let mut text = String::new();
-    for index in store.list()? {
+    for index in &indexes {
         let record = index.record();
         text.push_str(&format!(
             "{}  {}, since {}\n",
@@ -205,13 +219,47 @@ fn list(store: &TrustStore) -> anyhow::Result<ExitCode> {
             record.trusted_since.strftime("%Y-%m-%d")
         ));
     }
+    if indexes.is_empty() {
+        text.push_str("No index is trusted yet: see `wheelmark trust add --help`.\n");
+    }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(index: &TrustedIndex) -> anyhow::Result<ExitCode> {
+/// What is on record of how trust began.
+fn record_json(record: &IndexRecord) -> serde_json::Value {
+    serde_json::json!({
+        "index_url": record.urls.simple().as_str(),
+        "metadata_url": record.urls.metadata().as_str(),
+        "targets_url": record.urls.targets().as_str(),
+        "trust_began": record.began.to_string(),
+        "trusted_since": record.trusted_since.to_string(),
+        "first_root_version": record.first_root_version,
+        "first_root_fingerprint": record.first_root_fingerprint.to_string(),
+    })
+}
+
+fn role_json(state: &RoleState) -> serde_json::Value {
+    serde_json::json!({ "version": state.version, "expires": state.expires.to_string() })
+}
+
+fn print_json(value: &serde_json::Value) -> anyhow::Result<ExitCode> {
+    print(&format!("{value:#}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(index: &TrustedIndex, json: bool) -> anyhow::Result<ExitCode> {
     let record = index.record();
     let state = index.state()?;
+    if json {
+        let mut shown = record_json(record);
+        shown["root"] = role_json(&state.root);
+        shown["root"]["fingerprint"] = state.root_fingerprint.to_string().into();
+        shown["timestamp"] = state.timestamp.as_ref().map(role_json).into();
+        shown["snapshot"] = state.snapshot.as_ref().map(role_json).into();
+        shown["directory"] = index.directory().display().to_string().into();
+        return print_json(&shown);
+    }
     let role = |state: &Option<RoleState>| match state {
         Some(state) => format!("version {}, until {}", state.version, state.expires),
         None => "not seen yet".to_owned(),
