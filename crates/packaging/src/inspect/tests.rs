@@ -1,6 +1,7 @@
 //! Archives are made here, well-formed by a library and then damaged by hand.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod agreement;
 mod archives;
 mod hostile_tar;
 mod hostile_zip;

@@ -3,6 +3,11 @@
 /// Length of a header, and what everything is padded to.
 pub(super) const BLOCK: usize = 512;
 
+/// The magic and version numbers of the formats.
+const USTAR: &[u8] = b"ustar\x0000";
+const GNU: &[u8] = b"ustar  \0";
+const OLDEST: &[u8] = &[0; 8];
+
 /// The fields that matter here.
 pub(super) struct Header {
     pub(super) path: Vec<u8>,
@@ -12,8 +17,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// `None` if the checksum is wrong, a number is malformed, or the prefix of the path is one
-    /// for some readers only.
+    /// `None` if the checksum is wrong, a number is malformed, the format is unknown, or the prefix
+    /// of the path or an extended header is one for some readers only.
     pub(super) fn parse(block: &[u8; BLOCK]) -> Option<Header> {
         let stored = octal(&block[148..156])?;
         let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
@@ -23,14 +28,21 @@ impl Header {
         }
         let kind = block[156];
         let mut path = Vec::new();
-        let prefix = text(&block[345..500]);
-        if &block[257..265] == b"ustar\x0000" {
-            if !prefix.is_empty() {
-                path.extend_from_slice(prefix);
-                path.push(b'/');
+        let prefix = &block[345..500];
+        match &block[257..265] {
+            USTAR => {
+                if !text(prefix).is_empty() {
+                    path.extend_from_slice(text(prefix));
+                    path.push(b'/');
+                }
             }
-        } else if block[345..500].iter().any(|byte| *byte != 0) && kind != b'S' {
-            return None;
+            // Here these bytes are other things, or nothing; some readers do not look.
+            _ if prefix.iter().any(|byte| *byte != 0) && kind != b'S' => return None,
+            GNU => {}
+            // In the oldest format there are no extended headers. Readers differ in whether one
+            // is read as such all the same.
+            OLDEST if !matches!(kind, b'x' | b'g' | b'L' | b'K' | b'S') => {}
+            _ => return None,
         }
         path.extend_from_slice(text(&block[..100]));
         Some(Header {

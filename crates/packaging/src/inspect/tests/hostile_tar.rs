@@ -254,7 +254,18 @@ fn headers_are_well_formed() {
     check_tar(sealed(124, b"000 00000000"), refused);
     check_tar(sealed(124, b"\x80\0\0\0\0\0\0\0\0\0\0\0"), "accepted");
     check_tar(sealed(124, b"           0"), "accepted");
-    // A prefix is one only for those who do not look at the format.
+    check_tar(sealed(257, b"ustar\x0001"), refused);
+    check_tar(sealed(257, b"xstar\x0000"), refused);
+    // An extended header is one only for those who do not look at the format.
+    for kind in [b'x', b'g', b'L', b'K'] {
+        let block = with(&move |block| {
+            block[156] = kind;
+            block[257..265].fill(0);
+            seal(block);
+        });
+        check_tar(block, refused);
+    }
+    // And so is a prefix.
     check_tar(sealed(257, b"ustar  \0"), "accepted");
     let prefixed = |magic: &'static [u8; 8]| {
         with(&move |block| {
