@@ -77,6 +77,7 @@ impl Genesis {
             object(
                 "targets",
                 self.sign_offline(
+                    "targets",
                     &offline.targets,
                     self.lifetimes.offline,
                     Some(top_delegations(offline, online.key())),
@@ -84,7 +85,12 @@ impl Genesis {
             ),
             object(
                 CLAIMED,
-                self.sign_offline(&offline.claimed, self.lifetimes.claimed, Some(nobody()))?,
+                self.sign_offline(
+                    CLAIMED,
+                    &offline.claimed,
+                    self.lifetimes.claimed,
+                    Some(nobody()),
+                )?,
             ),
         ];
         for family in Family::ALL {
@@ -92,7 +98,7 @@ impl Genesis {
             let bins = roles::bins_of(&below);
             for (position, bin) in bins.iter().enumerate() {
                 let expires = self.lifetimes.first_of_bin(self.now, position, bins.len());
-                let empty = targets(expires, None);
+                let empty = targets(bin, expires, None);
                 objects.push(object(
                     bin.as_str(),
                     sign_role(&empty.to_canonical(), &[online])?,
@@ -100,12 +106,17 @@ impl Genesis {
             }
             objects.push(object(
                 family.name(),
-                self.sign_offline(&offline.bins, self.lifetimes.offline, Some(below))?,
+                self.sign_offline(
+                    family.name(),
+                    &offline.bins,
+                    self.lifetimes.offline,
+                    Some(below),
+                )?,
             ));
         }
         let online_expires = self.lifetimes.online_from(self.now);
         for (name, delegations) in [(RECENTLY_CLAIMED, Some(nobody())), (STATUS, None)] {
-            let empty = targets(online_expires, delegations);
+            let empty = targets(&role_name(name), online_expires, delegations);
             objects.push(object(name, sign_role(&empty.to_canonical(), &[online])?));
         }
 
@@ -165,11 +176,12 @@ impl Genesis {
 
     fn sign_offline(
         &self,
+        name: &str,
         signers: &[&dyn Signer],
         life: jiff::SignedDuration,
         delegations: Option<Delegations>,
     ) -> Result<Vec<u8>, SignRoleError> {
-        let content = targets(after(self.now, life), delegations);
+        let content = targets(&role_name(name), after(self.now, life), delegations);
         sign_role(&content.to_canonical(), signers)
     }
 }
@@ -197,15 +209,19 @@ fn object(role: &str, bytes: Vec<u8>) -> (RoleName, Vec<u8>) {
     (role_name(role), bytes)
 }
 
-fn targets(expires: Timestamp, delegations: Option<Delegations>) -> Targets {
-    Targets {
+/// The first version of a role, which states its own name: most roles share the online key,
+/// and many a version, and must not be taken for each other.
+fn targets(role: &RoleName, expires: Timestamp, delegations: Option<Delegations>) -> Targets {
+    let mut targets = Targets {
         version: 1,
         expires,
         spec_version: SPEC_VERSION.to_owned(),
         targets: BTreeMap::new(),
         delegations,
         extra: BTreeMap::new(),
-    }
+    };
+    targets.state_role(role);
+    targets
 }
 
 /// Delegations to nobody yet.

@@ -78,8 +78,9 @@ fn check(state: &State, intent: &Intent) -> Result<(), PublishError> {
                     .is_ok_and(|snapshot| snapshot.version == version)
             }
             Some((role, version)) => state.keys_of(&role).is_some_and(|(keys, role_keys)| {
-                verify::<Targets>(bytes, keys, role_keys)
-                    .is_ok_and(|content| content.version == version)
+                verify::<Targets>(bytes, keys, role_keys).is_ok_and(|content| {
+                    content.version == version && content.stated_role() == Some(role.as_str())
+                })
             }),
             None => path.starts_with("targets/simple/") && named_by_hash(path, bytes),
         };

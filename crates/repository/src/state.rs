@@ -8,9 +8,9 @@ use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::Seq;
 use wheelmark_tuf::{
-    DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256, Snapshot,
-    TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify, verify_next_root,
-    verify_trusted_root,
+    DelegatedRoles, Delegations, Key, KeyId, OWN_MEMBER, Role, RoleKeys, RoleName, Root, Sha256,
+    Snapshot, TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify,
+    verify_next_root, verify_trusted_root,
 };
 
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
@@ -19,9 +19,6 @@ use crate::snapshot_bytes::SnapshotBytes;
 /// The most bytes of metadata the engine reads of itself: above what any client accepts, so
 /// that an index never locks itself out of its own state.
 pub(crate) const OWN_METADATA_LIMIT: u64 = 64 * 1024 * 1024;
-
-/// The member of the timestamp's signed part that holds the engine's own words.
-const OWN_MEMBER: &str = "_wheelmark";
 
 /// The index's own signed state could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +48,12 @@ pub enum LoadError {
         path: String,
         /// The version inside.
         found: u64,
+    },
+    /// A metadata file is that of another role.
+    #[error("{path} does not state that it is the metadata of this role")]
+    OtherRole {
+        /// Its object path.
+        path: String,
     },
     /// The online key that was given is not the one the index delegates to.
     #[error("the online key is not the one that this index's metadata names for {role}")]
@@ -154,7 +157,7 @@ impl State {
         };
 
         let name = role_name("targets");
-        let (targets, _): (Verified<Targets>, _) = versioned(
+        let targets: Verified<Targets> = targets_role(
             tree,
             &name,
             version_of(&name)?,
@@ -172,8 +175,8 @@ impl State {
         for name in [CLAIMED, RECENTLY_CLAIMED, STATUS] {
             let role = role_name(name);
             let keys = delegated(top, &role)?;
-            let (metadata, _): (Verified<Targets>, _) =
-                versioned(tree, &role, version_of(&role)?, &top.keys, keys).await?;
+            let metadata: Verified<Targets> =
+                targets_role(tree, &role, version_of(&role)?, &top.keys, keys).await?;
             if name == CLAIMED {
                 offline.push((role, metadata.expires));
             } else {
@@ -186,7 +189,7 @@ impl State {
         }
         for family in Family::ALL {
             let role = role_name(family.name());
-            let (metadata, _): (Verified<Targets>, _) = versioned(
+            let metadata: Verified<Targets> = targets_role(
                 tree,
                 &role,
                 version_of(&role)?,
@@ -198,8 +201,8 @@ impl State {
             for bin in roles::bins_of(below) {
                 let keys = delegated(below, &bin)?;
                 require_online(bin.as_str(), &keys.keyids, online)?;
-                let (content, _): (Verified<Targets>, _) =
-                    versioned(tree, &bin, version_of(&bin)?, &below.keys, keys).await?;
+                let content: Verified<Targets> =
+                    targets_role(tree, &bin, version_of(&bin)?, &below.keys, keys).await?;
                 schedule.insert(bin, content.expires);
                 if family == Family::Simple {
                     projects.extend(content.targets.keys().filter_map(project_of_page));
@@ -261,8 +264,8 @@ impl State {
         let (keys, role_keys) = self.keys_of(role).ok_or_else(|| LoadError::Foreign {
             role: role.to_string(),
         })?;
-        let (metadata, _): (Verified<Targets>, _) =
-            versioned(tree, role, version, keys, role_keys).await?;
+        let metadata: Verified<Targets> =
+            targets_role(tree, role, version, keys, role_keys).await?;
         Ok(metadata.into_inner())
     }
 
@@ -342,6 +345,25 @@ async fn versioned<T: Role>(
         });
     }
     Ok((metadata, bytes))
+}
+
+/// Reads and verifies one version of a targets role, which must state that it is that role:
+/// what would be published next from another role's metadata would take files away.
+async fn targets_role(
+    tree: &Directory,
+    role: &RoleName,
+    version: u64,
+    keys: &BTreeMap<KeyId, Key>,
+    role_keys: &RoleKeys,
+) -> Result<Verified<Targets>, LoadError> {
+    let (targets, _): (Verified<Targets>, _) =
+        versioned(tree, role, version, keys, role_keys).await?;
+    match targets.stated_role() {
+        Some(stated) if stated == role.as_str() => Ok(targets),
+        _ => Err(LoadError::OtherRole {
+            path: ObjectPath::metadata(role, version).as_str().to_owned(),
+        }),
+    }
 }
 
 fn delegations<'a>(targets: &'a Targets, role: &str) -> Result<&'a Delegations, LoadError> {

@@ -185,6 +185,27 @@ async fn journal_rows_that_make_no_sense_are_refused_and_stop_nothing() {
 }
 
 #[tokio::test]
+async fn a_bin_that_was_put_in_the_place_of_another_is_noticed() {
+    let index = TestIndex::new(2, BinForm::Succinct).await;
+    drop(index.engine().await);
+    let metadata = index.folder.path().join("repository/metadata");
+    // Both are signed with the same key, and both are version 1.
+    std::fs::copy(
+        metadata.join("1.simple-0.json"),
+        metadata.join("1.simple-1.json"),
+    )
+    .unwrap();
+    let error = index.try_engine().await.err().expect("bins were swapped");
+    let cause = std::error::Error::source(&error)
+        .and_then(std::error::Error::source)
+        .map(ToString::to_string);
+    assert_eq!(
+        cause.as_deref(),
+        Some("metadata/1.simple-1.json does not state that it is the metadata of this role")
+    );
+}
+
+#[tokio::test]
 async fn a_store_older_than_the_tree_is_noticed() {
     let mut index = TestIndex::new(2, BinForm::Succinct).await;
     let mut engine = index.engine().await;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::hashes::HashError;
 use crate::key::{Key, KeyId};
-use crate::model::{MetaFile, Role, RoleKeys};
+use crate::model::{MetaFile, Role, RoleKeys, Targets};
 use crate::name::RoleName;
 use crate::verify::{Verified, VerifyError, verify};
 
@@ -91,6 +91,12 @@ pub enum RoleError {
         /// The version that came.
         found: u64,
     },
+    /// Validly signed, and by its own word the metadata of another role.
+    #[error("it is the metadata of {stated}")]
+    OtherRole {
+        /// The role that it says it is.
+        stated: String,
+    },
     /// No longer valid at the start of the refresh (TUF §5.1).
     #[error("it expired at {expires}")]
     Expired {
@@ -120,6 +126,16 @@ pub(crate) fn check_expiry(role: &impl Role, started_at: Timestamp) -> Result<()
         });
     }
     Ok(())
+}
+
+/// Where metadata says which role it is, it must be the one that was asked for.
+pub(crate) fn check_stated_role(targets: &Targets, role: &RoleName) -> Result<(), RoleError> {
+    match targets.stated_role() {
+        Some(stated) if stated != role.as_str() => Err(RoleError::OtherRole {
+            stated: stated.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What a delegator and the one who announces the version say of a role.

@@ -10,7 +10,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::fresh::{CacheName, Effect, Expected, Fetch, RoleError, check_expiry, max_len};
+use crate::fresh::{
+    CacheName, Effect, Expected, Fetch, RoleError, check_expiry, check_stated_role, max_len,
+};
 use crate::key::{Key, KeyId};
 use crate::model::{MetaFile, RoleKeys, Targets};
 use crate::name::{RoleName, TargetPath};
@@ -222,6 +224,7 @@ impl Lookup {
             role_keys: &pending.role_keys,
         };
         let targets = expected.open(bytes)?;
+        check_stated_role(&targets, &pending.role)?;
         check_expiry(&*targets, self.set.started_at())?;
         Ok(targets)
     }

@@ -11,7 +11,7 @@ use super::fields::{self, Extra, Fields, Header, ModelError};
 use super::snapshot::{read_hashes, write_hashes};
 use crate::canonical;
 use crate::hashes::Hashes;
-use crate::name::TargetPath;
+use crate::name::{RoleName, TargetPath};
 
 /// The signed part of a targets role, top-level or delegated (TUF §4.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,31 @@ pub struct TargetInfo {
     pub custom: Option<Value>,
     /// Unknown fields.
     pub extra: Extra,
+}
+
+/// The member of a signed part that holds what Wheelmark adds to TUF. Other clients keep it
+/// as an unknown field (TUF §4.1).
+pub const OWN_MEMBER: &str = "_wheelmark";
+
+impl Targets {
+    /// The role that this metadata says it is: `"_wheelmark":{"role":…}`, or `None`.
+    ///
+    /// TUF metadata does not name its role. Where two roles share a key and have the same
+    /// version, whoever serves them can hand out one for the other, and a path that only the
+    /// other lists then seems not to exist. A role that states its name cannot be taken for
+    /// another: [`crate::Lookup`] refuses it.
+    pub fn stated_role(&self) -> Option<&str> {
+        self.extra.get(OWN_MEMBER)?.get("role")?.as_str()
+    }
+
+    /// States which role this metadata is, beside whatever stands in the same member.
+    pub fn state_role(&mut self, role: &RoleName) {
+        let own = self.extra.entry(OWN_MEMBER.to_owned()).or_default();
+        if !own.is_object() {
+            *own = Value::Object(Map::new());
+        }
+        own["role"] = role.as_str().into();
+    }
 }
 
 impl TargetInfo {

@@ -3,7 +3,7 @@
 use wheelmark_tuf::{DelegatedRoles, PathSet, RoleKeys, Sha256, SuccinctRoles, TargetPath};
 
 use crate::client::{Client, outcome};
-use crate::repo::{Repo, Signer};
+use crate::repo::{Repo, Signer, role};
 use crate::search::{patterns, search};
 
 fn prefixes(prefixes: &[&str]) -> PathSet {
@@ -117,6 +117,54 @@ fn the_search_goes_on_behind_a_bin_that_is_not_terminated() {
     let mut client = Client::new(&repo);
     let set = client.refresh(&repo).unwrap();
     assert!(search(&mut client, &set, &repo, "x").ends_with("targets 2 by late 1"));
+}
+
+#[test]
+fn a_bin_handed_out_for_another_is_refused_where_it_states_its_name() {
+    for states_its_name in [false, true] {
+        let mut repo = Repo::new();
+        repo.delegate_to_bins("targets", 1, "bin");
+        let bin = ["bin-0", "bin-1"]
+            .into_iter()
+            .find(|bin| is_bin_of(&repo, bin, "x"))
+            .unwrap();
+        let other = if bin == "bin-0" { "bin-1" } else { "bin-0" };
+        repo.add(bin, "x", b"content");
+        if states_its_name {
+            for name in [bin, other] {
+                repo.role_mut(name).state_role(&role(name));
+            }
+        }
+        repo.publish_all();
+        let mut client = Client::new(&repo);
+        let set = client.refresh(&repo).unwrap();
+        assert_eq!(
+            search(&mut client, &set, &repo, "x"),
+            format!("[1.{bin}] targets 2 by {bin} 1")
+        );
+
+        // A mirror without any key: same signer, same version, another role.
+        let swapped = repo.files[&format!("1.{other}.json")].clone();
+        repo.files.insert(format!("1.{bin}.json"), swapped);
+        let mut client = Client::new(&repo);
+        let set = client.refresh(&repo).unwrap();
+        let found = search(&mut client, &set, &repo, "x");
+        if states_its_name {
+            assert!(
+                found.ends_with(&format!("it is the metadata of {other}")),
+                "{found}"
+            );
+        } else {
+            assert_eq!(found, format!("[1.{bin}] none of targets {bin}"));
+        }
+    }
+}
+
+fn is_bin_of(repo: &Repo, name: &str, path: &str) -> bool {
+    match &repo.targets.delegations.as_ref().unwrap().roles {
+        DelegatedRoles::Succinct(bins) => bins.bin_for(&path.parse().unwrap()) == role(name),
+        DelegatedRoles::Listed(_) => false,
+    }
 }
 
 #[test]
