@@ -225,3 +225,39 @@ def test_an_index_in_pyproject_does_not_get_around_the_proxy(shared_index: Index
         assert hostile.asked[before:] == []
         assert hostile.url("").split("//")[1].rstrip("/") in done.text
         assert not (project / "uv.lock").exists() or "99.0" not in (project / "uv.lock").read_text()
+
+
+def in_pyproject(sandbox: Sandbox, proxy: str) -> list[str]:
+    (sandbox.work / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["inhouse-tool"]\n'
+        f'[tool.uv]\nhttp-proxy = "{proxy}"\n'
+    )
+    return ["lock"]
+
+
+def in_uv_toml(sandbox: Sandbox, proxy: str) -> list[str]:
+    (sandbox.work / "uv.toml").write_text(f'http-proxy = "{proxy}"\n')
+    return ["pip", "install", "--python", str(sandbox.venv().python), "inhouse-tool"]
+
+
+def in_a_script(sandbox: Sandbox, proxy: str) -> list[str]:
+    (sandbox.work / "script.py").write_text(
+        f'# /// script\n# dependencies = ["inhouse-tool"]\n# [tool.uv]\n# http-proxy = "{proxy}"\n# ///\n'
+        "import inhouse_tool\n"
+    )
+    return ["run", "script.py"]
+
+
+@pytest.mark.parametrize("where", [in_pyproject, in_uv_toml, in_a_script], ids=lambda where: where.__name__)
+def test_a_proxy_of_uvs_own_is_never_called_verified(shared_index: Index, sandbox: Sandbox, where) -> None:
+    """uv puts a proxy that its own settings name before the environment's: said, not hidden."""
+    shared_index.publish(OURS)
+    sandbox.trust(shared_index)
+    report = sandbox.folder / "report.json"
+    with Site(index_of(HOSTILE)) as hostile:
+        words = where(sandbox, hostile.url(""))
+        done = sandbox.wheelmark("uv", "--report", report, *words)
+        if hostile.asked or done.code == 0:
+            assert "http-proxy" in done.err, done
+            assert json.loads(report.read_text())["routes_not_closed"]
+        assert json.loads(report.read_text())["files"] == []
