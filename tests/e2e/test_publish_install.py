@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.distributions import Distribution, wheel
+from harness.distributions import wheel
 from harness.index import Index
 from harness.sandbox import TOOLS, Sandbox
 from harness.site import Site, index_of
