@@ -30,6 +30,7 @@ pub use self::filename::{
 };
 pub use self::inspect::{InspectError, Inspected, inspect};
 pub use self::metadata::{
-    CoreMetadata, MAX_HEADERS, MAX_METADATA_LEN, MetadataError, MetadataVersion, RuleError,
+    CoreMetadata, MAX_HEADERS, MAX_METADATA_LEN, MAX_REQUIRES_PYTHON_LEN, MetadataError,
+    MetadataVersion, RuleError,
 };
 pub use self::name::{MAX_NAME_LEN, NameError, ProjectName};

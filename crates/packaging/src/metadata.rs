@@ -11,7 +11,7 @@ use std::str::FromStr;
 use pep440_rs::Version;
 
 pub use self::headers::MAX_HEADERS;
-pub use self::rules::RuleError;
+pub use self::rules::{MAX_REQUIRES_PYTHON_LEN, RuleError};
 use crate::{NameError, ProjectName};
 
 /// Longest accepted metadata file, in bytes.

@@ -4,6 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{CoreMetadata, MetadataVersion};
 
+/// Longest `Requires-Python` of a new file, in bytes.
+///
+/// It stands on the project's signed page, which every installer downloads whole, once for each
+/// file. The longest known ones, which leave out one release after the other, have some hundred.
+pub const MAX_REQUIRES_PYTHON_LEN: usize = 1024;
+
 /// Which rule of the core metadata specification a file breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
@@ -55,6 +61,15 @@ pub enum RuleError {
     /// `Summary` is one line.
     #[error("Summary has more than one line")]
     SummaryLines,
+    /// `Requires-Python` is longer than [`MAX_REQUIRES_PYTHON_LEN`].
+    #[error("Requires-Python has {length} bytes, at most {MAX_REQUIRES_PYTHON_LEN} are allowed")]
+    RequiresPythonTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// `Requires-Python` is one line of text.
+    #[error("Requires-Python has a line break or another control character")]
+    RequiresPythonControl,
 }
 
 /// Fields that no tool wrote before the version that introduced them. Older fields are not
@@ -67,7 +82,8 @@ const INTRODUCED: [(&str, MetadataVersion); 4] = [
 ];
 
 impl CoreMetadata {
-    /// Checks the rules of PEP 639, PEP 643 and PEP 794, and that the summary is one line.
+    /// Checks the rules of PEP 639, PEP 643 and PEP 794, that the summary is one line, and that
+    /// `Requires-Python`, which goes on to the project's page, is a short one.
     pub fn check_rules(&self) -> Result<(), RuleError> {
         for (field, since) in INTRODUCED {
             if self.metadata_version < since && self.get(field).is_some() {
@@ -85,6 +101,7 @@ impl CoreMetadata {
         {
             return Err(RuleError::SummaryLines);
         }
+        self.check_requires_python()?;
         self.check_licence()?;
         for field in self.all("Dynamic") {
             if ["metadata-version", "name", "version"]
@@ -97,6 +114,21 @@ impl CoreMetadata {
             }
         }
         self.check_import_names()
+    }
+
+    fn check_requires_python(&self) -> Result<(), RuleError> {
+        let Some(range) = &self.requires_python else {
+            return Ok(());
+        };
+        if range.len() > MAX_REQUIRES_PYTHON_LEN {
+            return Err(RuleError::RequiresPythonTooLong {
+                length: range.len(),
+            });
+        }
+        if range.chars().any(char::is_control) {
+            return Err(RuleError::RequiresPythonControl);
+        }
+        Ok(())
     }
 
     fn check_licence(&self) -> Result<(), RuleError> {

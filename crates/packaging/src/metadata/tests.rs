@@ -285,6 +285,34 @@ fn names_follow_pep_643_and_pep_794() {
     );
 }
 
+#[test]
+fn requires_python_is_short_and_one_line() {
+    let of = |length: usize| format!("Requires-Python: >={}\n", "3".repeat(length - 2));
+    check_rules("2.1", &of(1024), "ok");
+    check_rules(
+        "2.1",
+        &of(1025),
+        "Requires-Python has 1025 bytes, at most 1024 are allowed",
+    );
+    check_rules("2.1", "Requires-Python:\n", "ok");
+    check_rules("2.1", "Requires-Python: >=3.9, <4\n", "ok");
+    // Old files are read as they are.
+    assert_eq!(
+        parse(&format!("{REQUIRED}{}", of(5000)))
+            .requires_python
+            .unwrap()
+            .len(),
+        5000
+    );
+    for range in [">=3.9,\n <4", ">=3.9,\t<4"] {
+        check_rules(
+            "2.1",
+            &format!("Requires-Python: {range}\n"),
+            "Requires-Python has a line break or another control character",
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
