@@ -15,7 +15,8 @@ use crate::intent::After;
 use crate::lifetimes::Lifetimes;
 use crate::plan::{Skipped, plan};
 use crate::publish::{self, PublishError, Signed};
-use crate::recover;
+use crate::record;
+use crate::recover::{Recovered, recover};
 use crate::state::State;
 
 /// The most changes that one snapshot takes in. More wait for the next.
@@ -94,8 +95,8 @@ pub struct Engine {
     lifetimes: Lifetimes,
     state: State,
     skipped: Skipped,
-    /// The snapshot version of an intent that is recorded (or may be) and not completed.
-    unsettled: Option<u64>,
+    /// What an intent signs that is recorded (or may be) and not completed.
+    unsettled: Option<Vec<(RoleName, u64)>>,
     observer: Option<Box<dyn FnMut(Phase) + Send + Sync>>,
 }
 
@@ -115,7 +116,8 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let lock = tree.lock().await.map_err(OpenError::Lock)?;
         let fence = store.acquire_lease("snapshot process").await?;
-        let state = recover::recover(&tree, &lock, &store, fence, online.key()).await?;
+        let Recovered { state, skipped } =
+            recover(&tree, &lock, &store, fence, online.key()).await?;
         let journal = store.journal_end().await?;
         if journal < state.journal {
             return Err(OpenError::JournalBehind {
@@ -132,7 +134,7 @@ impl Engine {
             clock,
             lifetimes,
             state,
-            skipped: Skipped::new(),
+            skipped: skipped.into_iter().collect(),
             unsettled: None,
             observer: None,
         })
@@ -199,14 +201,11 @@ impl Engine {
     /// See [`PublishError`]. The next turn first settles what this one left recorded.
     pub async fn turn(&mut self) -> Result<Turn, PublishError> {
         if self.unsettled.is_some() {
-            self.state = recover::recover(
-                &self.tree,
-                &self.lock,
-                &self.store,
-                self.fence,
-                self.online.key(),
-            )
-            .await?;
+            let (tree, lock, store) = (&self.tree, &self.lock, &self.store);
+            let Recovered { state, skipped } =
+                recover(tree, lock, store, self.fence, self.online.key()).await?;
+            self.state = state;
+            self.skipped.extend(skipped);
             self.unsettled = None;
         }
         let mut last = None;
@@ -231,7 +230,7 @@ impl Engine {
             .store
             .journal_after(self.state.journal, CHANGES_PER_SNAPSHOT)
             .await?;
-        let due = self.due(now);
+        let mut due = self.due(now);
         let top_due = self.lifetimes.top_is_due(self.state.timestamp_expires, now)
             || self
                 .lifetimes
@@ -240,7 +239,7 @@ impl Engine {
             return Ok(Turn::Idle);
         }
         let changes = rows.len();
-        let gathered = gather(&self.state, &self.tree, rows, &due).await?;
+        let gathered = gather(&self.state, &self.tree, rows, &mut due).await?;
         let plan = plan(
             &self.state,
             gathered,
@@ -259,7 +258,7 @@ impl Engine {
 
         self.phase(Phase::Record);
         // From here on the recorded bytes decide, even if the record's own answer is unclear.
-        self.unsettled = Some(intent.snapshot_version);
+        self.unsettled = Some(record::versions(&intent));
         self.store.record_intent(self.fence, &intent).await?;
 
         self.phase(Phase::Write);
@@ -311,25 +310,16 @@ impl Engine {
         due
     }
 
-    /// Another file stands under a version that was just signed: that version is skipped, and
-    /// the record of it is dropped, for it can never be published.
+    /// Another file stands under a version that was just signed. The record of it is dropped, for
+    /// it can never be published whole, and none of the versions in it is signed again.
     async fn skip(&mut self, path: &str) -> Result<(), PublishError> {
-        let Some((role, version)) = recover::role_and_version(path) else {
-            return Err(PublishError::Occupied {
-                path: path.to_owned(),
-            });
-        };
         tracing::warn!(
             path,
-            "another file stands under this version; the version is skipped"
+            "another file stands under this version; the versions of this snapshot are skipped"
         );
-        self.skipped.insert(role, version);
-        if let Some(snapshot_version) = self.unsettled {
-            self.store
-                .discard_intent(self.fence, snapshot_version)
-                .await?;
-        }
-        self.unsettled = None;
+        self.store.clear_intent(self.fence).await?;
+        self.skipped
+            .extend(self.unsettled.take().unwrap_or_default());
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::ProjectPage;
-use wheelmark_store::{Change, JournalRow, NewFile};
+use wheelmark_store::{Change, JournalRow, NewFile, Seq};
 use wheelmark_tuf::{RoleName, Sha256, Targets};
 
 use crate::roles::Family;
@@ -22,44 +22,79 @@ pub(crate) struct Gathered {
     pub(crate) rows: Vec<JournalRow>,
     /// The bins they touch, and those due for renewal.
     pub(crate) roles: HashMap<RoleName, Targets>,
-    /// The pages they touch; a project that has no page yet is not here.
-    pub(crate) pages: HashMap<ProjectName, ProjectPage>,
+    /// The pages they touch, with their lengths in bytes; a project that has no page yet is not
+    /// here.
+    pub(crate) pages: HashMap<ProjectName, (ProjectPage, usize)>,
     /// Which of the uploaded objects are really in the tree.
     pub(crate) present: HashMap<ObjectPath, Option<u64>>,
+    /// Changes that need something of the index's own that cannot be read.
+    pub(crate) damaged: HashMap<Seq, String>,
 }
 
 /// Reads what `rows` and the roles in `due` need.
+///
+/// Something of the index's own that is damaged concerns the changes that need it, and no others:
+/// it is noted in [`Gathered::damaged`]. A damaged role is taken out of `due`, since nothing can
+/// be signed on the ground of it. Errors are what may pass: the file system failing.
 pub(crate) async fn gather(
     state: &State,
     tree: &Directory,
     rows: Vec<JournalRow>,
-    due: &[RoleName],
+    due: &mut Vec<RoleName>,
 ) -> Result<Gathered, LoadError> {
     let mut gathered = Gathered::default();
-    for role in due {
-        need_role(state, tree, &mut gathered, role).await?;
+    let mut sound = Vec::with_capacity(due.len());
+    for role in due.drain(..) {
+        match need_role(state, tree, &mut gathered, &role).await {
+            Ok(()) => sound.push(role),
+            Err(error) if error.is_lasting() => tracing::error!(
+                %role,
+                error = &error as &dyn std::error::Error,
+                "this role cannot be renewed; restore it from a backup or a mirror"
+            ),
+            Err(error) => return Err(error),
+        }
     }
+    *due = sound;
     for row in &rows {
         let Change::FileAdded(file) = &row.change else {
             continue;
         };
-        for object in objects_of(file) {
-            if let Entry::Vacant(place) = gathered.present.entry(object) {
-                let size = tree.size(place.key()).await?;
-                place.insert(size);
+        match need_all(state, tree, &mut gathered, file).await {
+            Ok(()) => {}
+            Err(error) if error.is_lasting() => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, project = %file.project, "the index's own state is damaged");
+                gathered.damaged.insert(row.seq, error.to_string());
             }
+            Err(error) => return Err(error),
         }
-        let page = page_target(&file.project);
-        let bin = state.bin(Family::Simple, &page);
-        need_role(state, tree, &mut gathered, &bin).await?;
-        if let Ok(target) = file_target(&file.project, &file.filename) {
-            let bin = state.bin(Family::Packages, &target);
-            need_role(state, tree, &mut gathered, &bin).await?;
-        }
-        need_page(tree, &mut gathered, &file.project, &bin).await?;
     }
     gathered.rows = rows;
     Ok(gathered)
+}
+
+/// Reads what one new file needs.
+async fn need_all(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    file: &NewFile,
+) -> Result<(), LoadError> {
+    for object in objects_of(file) {
+        if let Entry::Vacant(place) = gathered.present.entry(object) {
+            let size = tree.size(place.key()).await?;
+            place.insert(size);
+        }
+    }
+    let page = page_target(&file.project);
+    let bin = state.bin(Family::Simple, &page);
+    need_role(state, tree, gathered, &bin).await?;
+    if let Ok(target) = file_target(&file.project, &file.filename) {
+        let bin = state.bin(Family::Packages, &target);
+        need_role(state, tree, gathered, &bin).await?;
+    }
+    need_page(tree, gathered, &file.project, &bin).await
 }
 
 /// The objects that an upload placed in the tree before it was written to the journal.
@@ -119,6 +154,6 @@ async fn need_page(
         return Err(differs());
     }
     let page = ProjectPage::parse(&bytes).map_err(|_| differs())?;
-    gathered.pages.insert(project.clone(), page);
+    gathered.pages.insert(project.clone(), (page, bytes.len()));
     Ok(())
 }

@@ -26,6 +26,7 @@ mod intent;
 mod lifetimes;
 mod plan;
 mod publish;
+mod record;
 mod recover;
 mod roles;
 mod snapshot_bytes;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_objects::{ObjectPath, file_target, page_target};
-use wheelmark_packaging::simple::{Hashes, Marks, PageFile, ProjectPage, Signed};
+use wheelmark_packaging::simple::{
+    Hashes, MAX_PAGE_FILES, MAX_PAGE_LEN, Marks, PageFile, ProjectPage, Signed,
+};
 use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_store::{Change, NewFile, Seq};
 use wheelmark_tuf::{RoleName, Sha256, TargetInfo, TargetPath, Targets};
@@ -19,6 +21,10 @@ use crate::state::State;
 /// How far in the future an upload's time may lie (PEP 480 allows ten minutes between the
 /// clocks of signer and index).
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// The longest `Requires-Python` that goes into a page, in bytes. Real ones have some ten; this is
+/// what the server takes, kept here as well because the journal is not to be believed.
+const MAX_REQUIRES_PYTHON: usize = 1024;
 
 /// What the next snapshot is to be.
 #[derive(Debug)]
@@ -68,6 +74,7 @@ pub(crate) fn plan(
         mut roles,
         mut pages,
         present,
+        damaged,
     } = gathered;
     let mut through = state.journal;
     let mut outcomes = Vec::with_capacity(rows.len());
@@ -81,27 +88,43 @@ pub(crate) fn plan(
         let decision = match row.change {
             Change::Unreadable(why) => Decision::Refused(format!("unreadable change: {why}")),
             Change::FileAdded(file) => {
-                let page = pages.get(&file.project);
-                match examine(state, &file, page, &present, now) {
+                let page = pages.get(&file.project).map(|(page, _)| page);
+                let examined = match damaged.get(&row.seq) {
+                    Some(why) => Examined::Decided(Decision::Refused(format!(
+                        "the index's own state is damaged: {why}"
+                    ))),
+                    None => examine(state, &file, page, &present, now),
+                };
+                match examined {
                     Examined::New(filename, target) => {
                         let bin = state.bin(Family::Packages, &target);
                         let content = roles.get_mut(&bin).expect("gathered with the change");
-                        if let Some(known) = content.targets.get(&target)
-                            && *known != TargetInfo::new(file.size, file.sha256)
+                        let info = TargetInfo::new(file.size, file.sha256);
+                        let project = file.project.clone();
+                        let entry = pages.entry(project.clone());
+                        let (page, length) =
+                            entry.or_insert_with(|| (ProjectPage::new(project.clone()), 0));
+                        let named = NamedFile::of(&file);
+                        let listed = page_file(file, filename, now);
+                        let grown = *length + length_of(&project, &listed);
+                        if content
+                            .targets
+                            .get(&target)
+                            .is_some_and(|known| *known != info)
                         {
-                            Decision::Refused(other_hash(&file, &bin))
+                            Decision::Refused(other_hash(&named.filename, &bin))
+                        } else if page.files.len() >= MAX_PAGE_FILES || grown > MAX_PAGE_LEN {
+                            Decision::Refused(format!(
+                                "the page of {project} is full: {} files, {length} bytes",
+                                page.files.len()
+                            ))
                         } else {
-                            content
-                                .targets
-                                .insert(target, TargetInfo::new(file.size, file.sha256));
+                            content.targets.insert(target, info);
                             changed.insert(bin);
-                            files.push(NamedFile::of(&file));
-                            touched.insert(file.project.clone());
-                            pages
-                                .entry(file.project.clone())
-                                .or_insert_with(|| ProjectPage::new(file.project.clone()))
-                                .files
-                                .push(page_file(file, filename, now));
+                            page.files.push(listed);
+                            *length = grown;
+                            files.push(named);
+                            touched.insert(project);
                             Decision::Published
                         }
                     }
@@ -116,7 +139,7 @@ pub(crate) fn plan(
     let mut named_pages = Vec::new();
     let mut new_projects = BTreeSet::new();
     for project in touched {
-        let bytes = pages[&project].to_json();
+        let bytes = pages[&project].0.to_json();
         let sha256 = Sha256::of(&bytes);
         let target = page_target(&project);
         let bin = state.bin(Family::Simple, &target);
@@ -194,18 +217,18 @@ fn examine(
     now: Timestamp,
 ) -> Examined {
     let refuse = |why: String| Examined::Decided(Decision::Refused(why));
-    let filename = match DistributionFilename::parse(&file.filename) {
-        Ok(filename) if *filename.project() == file.project => filename,
-        Ok(filename) => {
-            return refuse(format!(
-                "{} belongs to {}, not to {}",
-                file.filename,
-                filename.project(),
-                file.project
-            ));
-        }
+    let filename = match DistributionFilename::parse_for(&file.project, &file.filename) {
+        Ok(filename) => filename,
         Err(error) => return refuse(format!("{}: {error}", file.filename)),
     };
+    if let Some(requires) = &file.requires_python
+        && requires.len() > MAX_REQUIRES_PYTHON
+    {
+        return refuse(format!(
+            "Requires-Python has {} bytes, more than {MAX_REQUIRES_PYTHON}",
+            requires.len()
+        ));
+    }
     let Ok(target) = file_target(&file.project, &file.filename) else {
         return refuse(format!("{} cannot be a target path", file.filename));
     };
@@ -258,11 +281,15 @@ fn examine(
     Examined::New(filename, target)
 }
 
-fn other_hash(file: &NewFile, bin: &RoleName) -> String {
-    format!(
-        "{} is signed with another sha256 in {bin}, which never changes",
-        file.filename
-    )
+fn other_hash(filename: &str, bin: &RoleName) -> String {
+    format!("{filename} is signed with another sha256 in {bin}, which never changes")
+}
+
+/// How many bytes a file adds to its project's page, at most.
+fn length_of(project: &ProjectName, file: &PageFile) -> usize {
+    let mut alone = ProjectPage::new(project.clone());
+    alone.files.push(file.clone());
+    alone.to_json().len()
 }
 
 fn page_file(file: NewFile, filename: DistributionFilename, now: Timestamp) -> PageFile {

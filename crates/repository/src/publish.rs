@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, PathError, WriterLock};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
-use wheelmark_signing::{SignRoleError, Signer, sign_role};
+use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
 use wheelmark_store::{Intent, IntentError, Seq, StoreError};
 use wheelmark_tuf::{
     Hashes, MetaFile, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
@@ -15,6 +15,7 @@ use wheelmark_tuf::{
 
 use crate::intent::{After, NamedFile, NamedPage};
 use crate::plan::Plan;
+use crate::record;
 use crate::roles::role_name;
 use crate::snapshot_bytes::SnapshotBytes;
 use crate::state::{LoadError, State, journal_member};
@@ -41,8 +42,11 @@ pub enum PublishError {
     /// The online key could not sign.
     #[error("the online key could not sign")]
     Sign(#[from] SignRoleError),
-    /// What was recorded before a crash is not what this index signed.
-    #[error("the recorded snapshot is not as this index signed it: {what}")]
+    /// The online key could not seal the record.
+    #[error("the online key could not seal the record of the next snapshot")]
+    Seal(#[source] SignError),
+    /// A recorded object cannot be written, or a signed page cannot be read.
+    #[error("{what} is not what an index records")]
     Recorded {
         /// Which object.
         what: String,
@@ -56,6 +60,15 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether trying again would fail again: something in the tree is not as it should be.
+    fn is_lasting(&self) -> bool {
+        match self {
+            Self::Objects(error) | Self::Load(LoadError::Objects(error)) => is_lasting(error),
+            Self::Load(_) | Self::Path(_) | Self::Recorded { .. } | Self::Occupied { .. } => true,
+            Self::Store(_) | Self::Intent(_) | Self::Sign(_) | Self::Seal(_) => false,
+        }
+    }
+
     /// Whether the disk is full.
     pub fn is_full(&self) -> bool {
         match self {
@@ -65,6 +78,7 @@ impl PublishError {
             | Self::Path(_)
             | Self::Intent(_)
             | Self::Sign(_)
+            | Self::Seal(_)
             | Self::Recorded { .. }
             | Self::Occupied { .. } => false,
         }
@@ -106,11 +120,7 @@ impl State {
 }
 
 /// Signs everything a plan changes: its roles, the snapshot, the timestamp.
-pub(crate) fn sign(
-    plan: Plan,
-    state: &State,
-    online: &dyn Signer,
-) -> Result<Signed, SignRoleError> {
+pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Signed, PublishError> {
     let after = After::of(&plan);
     let mut objects = Vec::with_capacity(plan.pages.len() + plan.roles.len() + 1);
     let mut schedule = Vec::with_capacity(plan.roles.len());
@@ -145,14 +155,15 @@ pub(crate) fn sign(
         plan.through,
     );
     let timestamp = sign_role(&timestamp.to_canonical(), &[online])?;
-    let intent = Intent {
+    let mut intent = Intent {
         snapshot_version,
         timestamp_version: plan.timestamp_version,
         through: plan.through,
         objects,
         timestamp,
-        after: serde_json::to_value(&after).expect("plain data serialises"),
+        after: serde_json::Value::Null,
     };
+    record::seal(&mut intent, &after, online).map_err(PublishError::Seal)?;
     Ok(Signed {
         intent,
         after,
@@ -229,7 +240,24 @@ pub(crate) fn recorded_path(path: &str) -> Result<ObjectPath, PublishError> {
     })
 }
 
+/// Whether an object is in the way for good, rather than the file system failing for a while.
+pub(crate) fn is_lasting(error: &ObjectError) -> bool {
+    match error {
+        ObjectError::Different { .. }
+        | ObjectError::Missing { .. }
+        | ObjectError::TooLarge { .. }
+        | ObjectError::NotPlain { .. } => true,
+        ObjectError::NotReplaceable { .. }
+        | ObjectError::LockLost { .. }
+        | ObjectError::Io { .. }
+        | ObjectError::Stopped => false,
+    }
+}
+
 /// Gives published files their plain names and rewrites the unsigned convenience copies.
+///
+/// Nothing signed depends on these names. One that is taken, or a page that cannot be read, is
+/// logged and left: it must not keep the index from publishing. What may pass is an error.
 pub(crate) async fn name(
     tree: &Directory,
     lock: &WriterLock,
@@ -237,17 +265,41 @@ pub(crate) async fn name(
     projects: &BTreeSet<ProjectName>,
 ) -> Result<(), PublishError> {
     for file in &after.files {
-        name_file(tree, file).await?;
+        let named = name_file(tree, file).await;
+        unless_lasting(named, &file.filename)?;
     }
     let mut copies = Vec::with_capacity(2 * after.pages.len() + 2);
     for page in &after.pages {
-        copies.extend(copies_of_page(tree, page).await?);
+        let made = copies_of_page(tree, page).await;
+        copies.extend(
+            unless_lasting(made, page.project.as_str())?
+                .into_iter()
+                .flatten(),
+        );
     }
     if after.list {
         copies.extend(copies_of_list(projects));
     }
-    tree.replace_all(lock, copies).await?;
+    unless_lasting(
+        tree.replace_all(lock, copies).await.map_err(Into::into),
+        "the unsigned copies",
+    )?;
     Ok(())
+}
+
+fn unless_lasting<T>(done: Result<T, PublishError>, what: &str) -> Result<Option<T>, PublishError> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.is_lasting() => {
+            tracing::error!(
+                what,
+                error = &error as &dyn std::error::Error,
+                "published and signed, but its unsigned name could not be made"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn name_file(tree: &Directory, file: &NamedFile) -> Result<(), PublishError> {

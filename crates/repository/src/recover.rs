@@ -1,12 +1,30 @@
 //! Takes up the state after a crash: replays what was recorded, never signs.
 
-use wheelmark_objects::{Directory, ObjectError, WriterLock};
-use wheelmark_store::{Fence, Intent, Store};
-use wheelmark_tuf::{Key, RoleName, Sha256, Snapshot, Targets, TimestampMetadata, verify};
+use wheelmark_objects::{Directory, ObjectError, ObjectPath, WriterLock};
+use wheelmark_store::{Fence, Intent, Store, StoreError};
+use wheelmark_tuf::{Key, RoleName};
 
 use crate::intent::After;
 use crate::publish::{self, PublishError};
-use crate::state::State;
+use crate::record;
+use crate::state::{OWN_METADATA_LIMIT, State};
+
+/// What stands after recovery.
+pub(crate) struct Recovered {
+    pub(crate) state: State,
+    /// Versions that were signed and can never be published.
+    pub(crate) skipped: Vec<(RoleName, u64)>,
+}
+
+/// What a recorded intent turns out to be.
+enum Standing {
+    /// Its timestamp is the published one: the names are left to do.
+    Landed(After),
+    /// It is the next snapshot: it is published now.
+    Next(After),
+    /// This index did not record it, or has moved on since: it is dropped.
+    Foreign(&'static str),
+}
 
 /// Finishes the snapshot that was recorded but not completed, if there is one, and loads the
 /// state that stands then.
@@ -16,18 +34,35 @@ pub(crate) async fn recover(
     store: &Store,
     fence: Fence,
     online: &Key,
-) -> Result<State, PublishError> {
+) -> Result<Recovered, PublishError> {
     let state = State::load(tree, online).await?;
-    let Some(intent) = store.intent().await? else {
-        return Ok(state);
+    let intent = match store.intent().await {
+        Ok(None) => return Ok(Recovered::plain(state)),
+        Ok(Some(intent)) => intent,
+        Err(error @ StoreError::Invalid { .. }) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a record is dropped"
+            );
+            store.clear_intent(fence).await?;
+            return Ok(Recovered::plain(state));
+        }
+        Err(error) => return Err(error.into()),
     };
-    let after: After =
-        serde_json::from_value(intent.after.clone()).map_err(|_| PublishError::Recorded {
-            what: "its list of names".into(),
-        })?;
-    let landed = state.timestamp_version >= intent.timestamp_version;
+    let (after, landed) = match judge(tree, &state, &intent, online).await? {
+        Standing::Landed(after) => (after, true),
+        Standing::Next(after) => (after, false),
+        Standing::Foreign(why) => {
+            tracing::error!(
+                snapshot = intent.snapshot_version,
+                why,
+                "a recorded snapshot is dropped; what was pending stays in the journal"
+            );
+            store.clear_intent(fence).await?;
+            return Ok(Recovered::plain(state));
+        }
+    };
     if !landed {
-        check(&state, &intent)?;
         match publish::publish(tree, lock, &intent).await {
             Ok(()) => {}
             Err(PublishError::Objects(ObjectError::Different { path })) => {
@@ -35,8 +70,9 @@ pub(crate) async fn recover(
                     path = path.as_str(),
                     "another file stands under a recorded version; the changes are planned anew"
                 );
-                store.discard_intent(fence, intent.snapshot_version).await?;
-                return Ok(state);
+                store.clear_intent(fence).await?;
+                let skipped = record::versions(&intent);
+                return Ok(Recovered { state, skipped });
             }
             Err(error) => return Err(error),
         }
@@ -59,48 +95,39 @@ pub(crate) async fn recover(
         replayed = !landed,
         "finished the snapshot that was recorded before the last stop"
     );
-    Ok(state)
+    Ok(Recovered::plain(state))
 }
 
-/// Every recorded byte must be one that this index signed: the record lies in a database that
-/// other processes can reach.
-fn check(state: &State, intent: &Intent) -> Result<(), PublishError> {
-    let bad = |what: &str| PublishError::Recorded {
-        what: what.to_owned(),
-    };
-    let root = &state.root;
-    verify::<TimestampMetadata>(&intent.timestamp, &root.keys, &root.roles.timestamp)
-        .map_err(|_| bad("metadata/timestamp.json"))?;
-    for (path, bytes) in &intent.objects {
-        let genuine = match role_and_version(path) {
-            Some((role, version)) if role.as_str() == "snapshot" => {
-                verify::<Snapshot>(bytes, &root.keys, &root.roles.snapshot)
-                    .is_ok_and(|snapshot| snapshot.version == version)
-            }
-            Some((role, version)) => state.keys_of(&role).is_some_and(|(keys, role_keys)| {
-                verify::<Targets>(bytes, keys, role_keys).is_ok_and(|content| {
-                    content.version == version && content.stated_role() == Some(role.as_str())
-                })
-            }),
-            None => path.starts_with("targets/simple/") && named_by_hash(path, bytes),
-        };
-        if !genuine {
-            return Err(bad(path));
-        }
+impl Recovered {
+    fn plain(state: State) -> Self {
+        let skipped = Vec::new();
+        Self { state, skipped }
     }
-    Ok(())
 }
 
-/// The role and version in the path of a versioned metadata object.
-pub(crate) fn role_and_version(path: &str) -> Option<(RoleName, u64)> {
-    let name = path.strip_prefix("metadata/")?.strip_suffix(".json")?;
-    let (version, role) = name.split_once('.')?;
-    Some((role.parse().ok()?, version.parse().ok()?))
-}
-
-fn named_by_hash(path: &str, bytes: &[u8]) -> bool {
-    path.rsplit('/')
-        .next()
-        .and_then(|name| name.split('.').next())
-        .is_some_and(|digest| digest == Sha256::of(bytes).to_string())
+/// The seal says that this index recorded the intent; the published timestamp says whether it
+/// is the one to go on with. A record from earlier days is genuine, too, and must not come back.
+async fn judge(
+    tree: &Directory,
+    state: &State,
+    intent: &Intent,
+    online: &Key,
+) -> Result<Standing, PublishError> {
+    let Some(after) = record::open(intent, online) else {
+        return Ok(Standing::Foreign("it is not sealed with this index's key"));
+    };
+    let published = tree
+        .read(&ObjectPath::timestamp(), OWN_METADATA_LIMIT)
+        .await?;
+    if published.is_some_and(|published| published == intent.timestamp) {
+        return Ok(Standing::Landed(after));
+    }
+    let goes_on = intent.timestamp_version > state.timestamp_version
+        && intent.snapshot_version >= state.snapshot.version()
+        && intent.through >= state.journal;
+    Ok(if goes_on {
+        Standing::Next(after)
+    } else {
+        Standing::Foreign("it is older than what is published")
+    })
 }

@@ -13,6 +13,7 @@ use wheelmark_tuf::{
     verify_next_root, verify_trusted_root,
 };
 
+use crate::publish::is_lasting;
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::snapshot_bytes::SnapshotBytes;
 
@@ -80,11 +81,26 @@ pub enum LoadError {
     Objects(#[from] ObjectError),
 }
 
+impl LoadError {
+    /// Whether trying again would fail again: something in the tree is not what was signed.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Objects(error) => is_lasting(error),
+            Self::NoIndex
+            | Self::Missing { .. }
+            | Self::NotOurs { .. }
+            | Self::WrongVersion { .. }
+            | Self::OtherRole { .. }
+            | Self::OtherOnlineKey { .. }
+            | Self::Foreign { .. }
+            | Self::PageDiffers { .. } => true,
+        }
+    }
+}
+
 /// What was signed last.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    /// The newest root.
-    pub(crate) root: Root,
     /// `targets`, whose delegations name every other role's keys.
     pub(crate) targets: Targets,
     /// `simple` and `packages`, which delegate to the bins.
@@ -214,7 +230,6 @@ impl State {
 
         Ok(Self {
             targets: targets.into_inner(),
-            root,
             families,
             claimed,
             snapshot: patchable,

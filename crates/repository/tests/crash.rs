@@ -63,36 +63,72 @@ async fn a_record_is_replayed_whatever_part_of_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_record_that_was_tampered_with_is_not_published() {
-    let index = TestIndex::new(4, BinForm::Succinct).await;
-    index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
-    crash_in(&index, Phase::Write).await;
-    let path = index.folder.path().join("catalogue.sqlite");
-    let url = format!("sqlite://{}", path.display());
-    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url)
-        .await
-        .unwrap();
-    let changed = sqlx::query(
+async fn a_record_that_was_tampered_with_is_dropped_and_planned_anew() {
+    let changes = [
         "UPDATE intent_object SET bytes = CAST(REPLACE(CAST(bytes AS TEXT), '\"length\":7', '\"length\":8') AS BLOB)",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    assert!(changed.rows_affected() > 0);
-    let before = index.versions();
-    let error = match index.try_engine().await {
-        Ok(_) => panic!("a changed record was taken"),
-        Err(error) => error,
-    };
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+        "UPDATE intent SET timestamp_version = 1000",
+        "UPDATE intent SET through = 1000",
+        "UPDATE intent SET after_publish = REPLACE(after_publish, 'demo', 'evil')",
+        "UPDATE intent SET after_publish = 'no JSON'",
+        "DELETE FROM intent_object WHERE position = 0",
+    ];
+    for change in changes {
+        let index = TestIndex::new(4, BinForm::Succinct).await;
+        let seq = index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+        crash_in(&index, Phase::Write).await;
+        assert!(index.sql(change).await > 0, "{change}");
+        let before = index.versions();
+
+        let mut engine = index.engine().await;
+        assert!(
+            index.page("demo").is_none(),
+            "{change}: published as it was"
+        );
+        engine.turn().await.unwrap();
+        assert_eq!(index.files("demo").len(), 1, "{change}");
+        assert!(index.published(seq).await, "{change}");
+        assert_unchanged(&before, &index.versions());
     }
-    assert!(text.contains("not as this index signed it"), "{text}");
-    assert_unchanged(&before, &index.versions());
-    assert!(index.page("demo").is_none());
+}
+
+#[tokio::test]
+async fn a_genuine_record_of_earlier_days_does_not_come_back() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let name = "demo-1.0-py3-none-any.whl";
+    index.upload("first-1.0-py3-none-any.whl", b"a wheel").await;
+    crash_in(&index, Phase::Write).await;
+    for table in ["intent", "intent_object"] {
+        index
+            .sql(&format!(
+                "CREATE TABLE kept_{table} AS SELECT * FROM {table}"
+            ))
+            .await;
+    }
+    let mut engine = index.engine().await;
+    index.upload(name, b"a wheel").await;
+    engine.turn().await.unwrap();
+    let published = index.files("demo");
+
+    // An intruder brings the old record back and rewrites the journal behind it.
+    for table in ["intent", "intent_object"] {
+        index
+            .sql(&format!("INSERT INTO {table} SELECT * FROM kept_{table}"))
+            .await;
+    }
+    let other = index.place(name, b"another wheel").await;
+    let change = serde_json::to_string(&wheelmark_store::Change::FileAdded(other)).unwrap();
+    index
+        .sql(&format!(
+            "UPDATE journal SET change = '{change}' WHERE seq = 2"
+        ))
+        .await;
+
+    index.upload("later-1.0-py3-none-any.whl", b"a wheel").await;
+    // The turn that finds the record in its way drops it, and the next one goes on.
+    assert!(engine.turn().await.is_err());
+    engine.turn().await.unwrap();
+    assert_eq!(index.files("demo"), published);
+    assert_eq!(index.files("later").len(), 1);
 }
 
 #[tokio::test]

@@ -152,6 +152,10 @@ async fn journal_rows_that_make_no_sense_are_refused_and_stop_nothing() {
             ..good.clone()
         },
         wheelmark_store::NewFile {
+            requires_python: Some(">".repeat(2_000)),
+            ..good.clone()
+        },
+        wheelmark_store::NewFile {
             uploaded_at: good.uploaded_at + SignedDuration::from_hours(1),
             ..good.clone()
         },
@@ -182,6 +186,65 @@ async fn journal_rows_that_make_no_sense_are_refused_and_stop_nothing() {
     index.store.admit(good).await.unwrap();
     engine.turn().await.unwrap();
     assert_eq!(index.files("demo").len(), 1);
+}
+
+#[tokio::test]
+async fn a_plain_name_that_is_taken_does_not_keep_the_index_from_publishing() {
+    let index = TestIndex::new(16, BinForm::Succinct).await;
+    let plain = index.folder.path().join("repository/packages/demo");
+    std::fs::create_dir_all(&plain).unwrap();
+    std::fs::write(
+        plain.join("demo-1.0-py3-none-any.whl"),
+        b"left from a backup",
+    )
+    .unwrap();
+    let mut engine = index.engine().await;
+    let seq = index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+    engine.turn().await.unwrap();
+    assert!(index.published(seq).await);
+    assert_eq!(index.page("demo").unwrap().files.len(), 1);
+    drop(engine);
+    let mut engine = index.engine().await;
+    assert_eq!(engine.turn().await.unwrap(), Turn::Idle);
+}
+
+#[tokio::test]
+async fn a_damaged_page_concerns_its_own_project_alone() {
+    let index = TestIndex::new(2, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+    engine.turn().await.unwrap();
+    let pages = index.folder.path().join("repository/targets/simple/demo");
+    for page in std::fs::read_dir(pages).unwrap() {
+        std::fs::write(page.unwrap().path(), b"damaged").unwrap();
+    }
+    let damaged = index
+        .upload("demo-2.0-py3-none-any.whl", b"a newer wheel")
+        .await;
+    let sound = index.upload("other-1.0-py3-none-any.whl", b"a wheel").await;
+    engine.turn().await.unwrap();
+    let outcome = index.store.outcome(damaged).await.unwrap();
+    assert!(
+        matches!(&outcome, Some(Outcome::Refused { reason }) if reason.contains("damaged")),
+        "{outcome:?}"
+    );
+    assert!(index.published(sound).await);
+    assert_eq!(index.files("other").len(), 1);
+}
+
+#[tokio::test]
+async fn an_old_style_name_is_read_as_its_project_says() {
+    let index = TestIndex::new(2, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    let mut file = index.place("foo-1.0-1.tar.gz", b"an sdist").await;
+    // Without its project the name could also be version 1 of `foo-1.0`.
+    let from = wheelmark_objects::ObjectPath::file(&file.project, &file.sha256, &file.filename);
+    let bytes = std::fs::read(index.tree.local_path(&from.unwrap())).unwrap();
+    file.project = "foo".parse().unwrap();
+    index.place_as(&file, &bytes).await;
+    index.store.admit(file).await.unwrap();
+    engine.turn().await.unwrap();
+    assert_eq!(index.files("foo"), ["foo-1.0-1.tar.gz"]);
 }
 
 #[tokio::test]
@@ -234,14 +297,8 @@ async fn intrude(index: &TestIndex, file: &wheelmark_store::NewFile) {
 }
 
 async fn intrude_text(index: &TestIndex, change: &str) {
-    let path = index.folder.path().join("catalogue.sqlite");
-    let url = format!("sqlite://{}", path.display());
-    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url)
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO journal (change) VALUES (?)")
-        .bind(change)
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    let change = change.replace('\'', "''");
+    index
+        .sql(&format!("INSERT INTO journal (change) VALUES ('{change}')"))
+        .await;
 }

@@ -137,19 +137,20 @@ impl Store {
         self.end_intent(fence, snapshot_version, outcomes).await
     }
 
-    /// Gives up the intent for `snapshot_version`: its versions are skipped, and the journal
-    /// rows it covered stay pending. For an intent whose object names turned out to be taken
-    /// by other bytes, so that it can never be published.
+    /// Drops whatever stands as the intent, readable or not: the journal rows that it covered stay
+    /// pending. For one whose object names turned out to be taken by other bytes, and for one that
+    /// the snapshot process did not record.
     ///
     /// # Errors
     ///
-    /// As [`Store::complete_intent`].
-    pub async fn discard_intent(
-        &self,
-        fence: Fence,
-        snapshot_version: u64,
-    ) -> Result<(), IntentError> {
-        self.end_intent(fence, snapshot_version, &[]).await
+    /// [`IntentError::Fenced`] if the lease was taken over.
+    pub async fn clear_intent(&self, fence: Fence) -> Result<(), IntentError> {
+        let mut transaction = self.write_fenced(fence).await?;
+        sqlx::raw_sql("DELETE FROM intent_object; DELETE FROM intent;")
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Records outcomes that need no snapshot, such as refusals alone.

@@ -52,17 +52,21 @@ impl Store {
         after: Seq,
         limit: u32,
     ) -> Result<Vec<JournalRow>, StoreError> {
-        let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT seq, change FROM journal WHERE seq > ? ORDER BY seq LIMIT ?")
-                .bind(text::number(after.0))
-                .bind(limit)
-                .fetch_all(self.readers())
-                .await?;
+        // As bytes: a text that is no UTF-8 must not keep the rows behind it from being read.
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT seq, CAST(change AS BLOB) FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
+        )
+        .bind(text::number(after.0))
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
         rows.into_iter()
             .map(|(seq, change)| {
                 Ok(JournalRow {
                     seq: Seq(text::unsigned("journal position", seq)?),
-                    change: serde_json::from_str(&change).unwrap_or(Change::Unreadable(change)),
+                    change: serde_json::from_slice(&change).unwrap_or_else(|_| {
+                        Change::Unreadable(String::from_utf8_lossy(&change).into_owned())
+                    }),
                 })
             })
             .collect()

@@ -112,22 +112,41 @@ impl TestIndex {
             .unwrap()
             .project()
             .clone();
-        let sha256 = Sha256::of(content);
-        let path = ObjectPath::file(&project, &sha256, filename).unwrap();
-        let mut temp = tempfile::NamedTempFile::new_in(self.tree.incoming()).unwrap();
-        temp.write_all(content).unwrap();
-        self.tree.place(&path, temp).await.unwrap();
-        NewFile {
+        let file = NewFile {
             project,
             filename: filename.to_owned(),
-            sha256,
+            sha256: Sha256::of(content),
             size: content.len() as u64,
             uploaded_at: self.clock.now(),
             requires_python: None,
             core_metadata_sha256: None,
             chunks_sha256: None,
             uploaded_by: "test".into(),
-        }
+        };
+        self.place_as(&file, content).await;
+        file
+    }
+
+    /// Places the content of a file in the tree.
+    pub(crate) async fn place_as(&self, file: &NewFile, content: &[u8]) {
+        let path = ObjectPath::file(&file.project, &file.sha256, &file.filename).unwrap();
+        let mut temp = tempfile::NamedTempFile::new_in(self.tree.incoming()).unwrap();
+        temp.write_all(content).unwrap();
+        self.tree.place(&path, temp).await.unwrap();
+    }
+
+    /// Writes to the store's rows as an intruder would; how many rows it concerned.
+    pub(crate) async fn sql(&self, statement: &str) -> u64 {
+        let path = self.folder.path().join("catalogue.sqlite");
+        let url = format!("sqlite://{}", path.display());
+        let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url)
+            .await
+            .unwrap();
+        let done = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        done.rows_affected()
     }
 
     /// Places a file and admits it to the journal.

@@ -93,7 +93,7 @@ pub(crate) async fn a_discarded_intent_leaves_its_rows_pending(backend: &impl Ba
     let seq = recorded(&store, file("a", "a-1.tar.gz", "x")).await;
     let fence = store.acquire_lease("test").await.unwrap();
     store.record_intent(fence, &intent(2, seq)).await.unwrap();
-    store.discard_intent(fence, 2).await.unwrap();
+    store.clear_intent(fence).await.unwrap();
     assert_eq!(store.intent().await.unwrap(), None);
     assert_eq!(store.outcome(seq).await.unwrap(), None);
     store.record_intent(fence, &intent(3, seq)).await.unwrap();

@@ -59,7 +59,7 @@ pub(crate) async fn an_old_fence_can_complete_nothing(backend: &impl Backend) {
 
     for refused in [
         store.complete_intent(old, 2, &outcomes).await,
-        store.discard_intent(old, 2).await,
+        store.clear_intent(old).await,
         store.record_outcomes(old, &outcomes).await,
     ] {
         assert!(

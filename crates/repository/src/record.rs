@@ -1,0 +1,85 @@
+//! The seal on a recorded snapshot.
+//!
+//! What is about to be published is recorded in a database that other processes can reach. The
+//! record carries a signature of the online key over all of it, so that recovery replays what
+//! this index recorded and nothing else: not a row that somebody wrote, and not genuine bytes
+//! put together anew.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wheelmark_signing::{SignError, Signer};
+use wheelmark_store::Intent;
+use wheelmark_tuf::{Key, RoleName, Sha256, Sha256Hasher, canonical};
+
+use crate::intent::After;
+
+/// What the sealed message begins with. TUF metadata begins with `{`, so that no seal can be
+/// taken for a signature of metadata, nor the other way round.
+const PURPOSE: &[u8] = b"wheelmark: a recorded snapshot, form 1\n";
+
+/// `After` as it lies in the record.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    names: Value,
+    seal: String,
+}
+
+/// Puts `after` and the seal into an intent that is otherwise complete.
+pub(crate) fn seal(
+    intent: &mut Intent,
+    after: &After,
+    online: &dyn Signer,
+) -> Result<(), SignError> {
+    let names = serde_json::to_value(after).expect("plain data serialises");
+    let seal = online.sign(&message(intent, &names))?;
+    let sealed = Sealed {
+        names,
+        seal: hex::encode(seal.sig),
+    };
+    intent.after = serde_json::to_value(&sealed).expect("plain data serialises");
+    Ok(())
+}
+
+/// What is left to do after an intent's timestamp; `None` when this index did not seal it.
+pub(crate) fn open(intent: &Intent, online: &Key) -> Option<After> {
+    let sealed: Sealed = serde_json::from_value(intent.after.clone()).ok()?;
+    let seal = hex::decode(&sealed.seal).ok()?;
+    online.verify(&message(intent, &sealed.names), &seal).ok()?;
+    serde_json::from_value(sealed.names).ok()
+}
+
+/// Every role and version that an intent signs, the timestamp included.
+pub(crate) fn versions(intent: &Intent) -> Vec<(RoleName, u64)> {
+    let roles = intent.objects.iter();
+    roles
+        .filter_map(|(path, _)| role_and_version(path))
+        .chain([(RoleName::timestamp(), intent.timestamp_version)])
+        .collect()
+}
+
+/// The role and version in the path of a versioned metadata object.
+fn role_and_version(path: &str) -> Option<(RoleName, u64)> {
+    let name = path.strip_prefix("metadata/")?.strip_suffix(".json")?;
+    let (version, role) = name.split_once('.')?;
+    Some((role.parse().ok()?, version.parse().ok()?))
+}
+
+/// The bytes that are sealed: every field, each of a fixed length or led by its length.
+fn message(intent: &Intent, names: &Value) -> Vec<u8> {
+    let mut fields = Sha256Hasher::new();
+    for number in [
+        intent.snapshot_version,
+        intent.timestamp_version,
+        intent.through.0,
+        intent.objects.len() as u64,
+    ] {
+        fields.update(&number.to_be_bytes());
+    }
+    for (path, bytes) in &intent.objects {
+        fields.update(Sha256::of(path.as_bytes()).as_bytes());
+        fields.update(Sha256::of(bytes).as_bytes());
+    }
+    fields.update(Sha256::of(&intent.timestamp).as_bytes());
+    fields.update(Sha256::of(&canonical::encode(names)).as_bytes());
+    [PURPOSE, fields.finish().as_bytes()].concat()
+}
