@@ -13,6 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::limits::MAX_JSON_DEPTH;
+use crate::shown::Shown;
 
 /// Why bytes were not accepted as JSON.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +22,7 @@ pub enum ParseError {
     #[error("not valid json")]
     Syntax(#[source] serde_json::Error),
     /// An object names a member twice: two readers could see two different things.
-    #[error("the member `{name}` occurs twice in one object")]
+    #[error("the member `{}` occurs twice in one object", Shown(.name))]
     DuplicateMember {
         /// The name that occurs twice.
         name: String,
@@ -256,6 +257,11 @@ mod tests {
             refused(r#"[{"a":1,"b":2,"a":1}]"#),
             ParseError::DuplicateMember { name } if name == "a"
         ));
+        let message = refused(r#"{"\u001b[2J":1,"\u001b[2J":1}"#).to_string();
+        assert!(!message.contains(char::is_control), "{message:?}");
+        let long = "x".repeat(100_000);
+        let message = refused(&format!(r#"{{"{long}":1,"{long}":1}}"#)).to_string();
+        assert!(message.len() < 300, "{} bytes", message.len());
         // The same name, written differently.
         assert!(matches!(
             refused(r#"{"a":1,"\u0061":1}"#),

@@ -107,3 +107,22 @@ pub fn assemble(signed_canonical: &[u8], signatures: &[Signature]) -> Vec<u8> {
 pub fn root_fingerprint(bytes: &[u8]) -> Result<Sha256, EnvelopeError> {
     Ok(Sha256::of(&Envelope::open(bytes)?.canonical))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_key_id_is_shown_short_and_plain() {
+        let keyid = format!("\\u001b]0;{}", "x".repeat(100_000));
+        let entry = format!(r#"{{"keyid":"{keyid}","sig":"00"}}"#);
+        let file = format!(r#"{{"signatures":[{entry},{entry}],"signed":{{}}}}"#);
+        let message = match Envelope::open(file.as_bytes()) {
+            Err(error @ EnvelopeError::DuplicateSignature { .. }) => error.to_string(),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("accepted"),
+        };
+        assert!(!message.contains(char::is_control), "{message:?}");
+        assert!(message.len() < 300, "{} bytes", message.len());
+    }
+}

@@ -6,6 +6,7 @@ use crate::hashes::HashError;
 use crate::key::{Key, KeyId};
 use crate::model::{MetaFile, Role, RoleKeys, Targets};
 use crate::name::RoleName;
+use crate::shown::Shown;
 use crate::verify::{Verified, VerifyError, verify};
 
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ pub enum RoleError {
         found: u64,
     },
     /// Validly signed, and by its own word the metadata of another role.
-    #[error("it is the metadata of {stated}")]
+    #[error("it is the metadata of {}", Shown(.stated))]
     OtherRole {
         /// The role that it says it is.
         stated: String,

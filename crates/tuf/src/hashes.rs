@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest;
 
 use crate::Sha256;
+use crate::shown::Shown;
 
 /// What metadata states about the content of a file: digests by algorithm, at least one
 /// (TUF §4.4, §4.5, `HASHES`).
@@ -28,7 +29,7 @@ pub enum HashError {
         found: String,
     },
     /// Only algorithms that we do not compute are listed.
-    #[error("no supported hash among {}", listed.join(", "))]
+    #[error("no supported hash among {}", Shown(&listed.join(", ")))]
     Unsupported {
         /// The algorithms that are listed.
         listed: Vec<String>,

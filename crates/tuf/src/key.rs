@@ -9,6 +9,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::model::fields::{Fields, ModelError};
+use crate::shown::Shown;
 use crate::{Sha256, canonical};
 
 /// The id under which metadata refers to a key.
@@ -30,9 +31,10 @@ impl From<String> for KeyId {
     }
 }
 
+/// For messages: it is anybody's text. [`KeyId::as_str`] is the id itself.
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Shown(&self.0).fmt(f)
     }
 }
 
@@ -49,7 +51,7 @@ pub struct Key {
 
 /// The key itself, in the one encoding of it that we accept, so that equal keys are equal
 /// bytes: this is what "one signature for each key" is counted by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PublicKey {
     /// The 32 bytes of RFC 8032.
     Ed25519([u8; 32]),

@@ -42,6 +42,7 @@ mod model;
 mod name;
 mod refresh;
 mod sha256;
+mod shown;
 mod target;
 mod trusted;
 mod verify;
@@ -61,6 +62,7 @@ pub use model::{
 pub use name::{ParseRoleNameError, ParseTargetPathError, RoleName, TargetPath};
 pub use refresh::{Cached, Refresh, RefreshError};
 pub use sha256::{ParseSha256Error, Sha256, Sha256Hasher};
+pub use shown::{Shown, without_controls};
 pub use target::{Target, TargetError, TargetHasher};
 pub use trusted::TrustedSet;
 pub use verify::{Verified, VerifyError, verify, verify_next_root, verify_trusted_root};

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::shown::Shown;
+
 /// What stands for itself in the file name of a role, as in the reference implementation:
 /// letters, digits and `_.-~`. `/` does not.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -14,7 +16,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'~');
 
-/// The name of a role: not empty, and otherwise whatever its delegator chose.
+/// The name of a role: not empty, without control characters, and otherwise whatever its
+/// delegator chose.
 ///
 /// It is untrusted text. Paths and file names are made from it by [`RoleName::file_name`]
 /// and [`RoleName::versioned_file_name`], which leave no `/` in them.
@@ -73,25 +76,27 @@ impl RoleName {
     }
 }
 
-/// A role must have a name.
+/// A role must have a name, and one that can be written down.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a role is empty")]
+#[error("the name of a role is empty or holds a control character")]
 pub struct ParseRoleNameError;
 
 impl FromStr for RoleName {
     type Err = ParseRoleNameError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        if name.is_empty() {
+        if name.is_empty() || name.contains(char::is_control) {
             return Err(ParseRoleNameError);
         }
         Ok(RoleName(name.to_owned()))
     }
 }
 
+/// For messages: a name may be long, or not what it looks like. [`RoleName::as_str`] is the
+/// name itself.
 impl fmt::Display for RoleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Shown(&self.0).fmt(f)
     }
 }
 
@@ -209,7 +214,10 @@ mod tests {
         check("../delegated", "..%2Fdelegated.json");
         check("a~b_c.d e%", "a~b_c.d%20e%25.json");
         check("ü", "%C3%BC.json");
-        assert!("".parse::<RoleName>().is_err());
+        check("<>", "%3C%3E.json");
+        for name in ["", "\u{1b}[2J", "a\nb", "a\u{7f}", "\u{9b}1m", "\0"] {
+            assert!(name.parse::<RoleName>().is_err(), "{name:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::fresh::{
 use crate::limits::Limits;
 use crate::model::{RoleKeys, Root, Snapshot, Targets, TimestampMetadata};
 use crate::name::RoleName;
+use crate::shown::Shown;
 use crate::trusted::TrustedSet;
 use crate::verify::{Verified, verify, verify_next_root, verify_trusted_root};
 
@@ -46,7 +47,7 @@ pub enum RefreshError {
         reason: RoleError,
     },
     /// An older version than the one that is already trusted is offered.
-    #[error("{role} goes back from version {trusted} to {offered}")]
+    #[error("{} goes back from version {trusted} to {offered}", Shown(.role))]
     Rollback {
         /// Which role would go back; for a role that snapshot lists, its name there.
         role: String,
@@ -56,7 +57,7 @@ pub enum RefreshError {
         offered: u64,
     },
     /// A role that the trusted snapshot lists is gone from the new one (TUF §5.5.5).
-    #[error("{role} has vanished from the snapshot")]
+    #[error("{} has vanished from the snapshot", Shown(.role))]
     Vanished {
         /// The role's name in the snapshot.
         role: String,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::key::KeyId;
 use crate::name::{ParseTargetPathError, RoleName};
+use crate::shown::Shown;
 
 /// Fields that the specification does not define. They are part of what is signed, and
 /// part of a key's id (TUF §4, "undefined attribute-value pairs").
@@ -30,7 +31,7 @@ pub enum ModelError {
         expected: &'static str,
     },
     /// Correctly signed, but metadata of another role.
-    #[error("the metadata is of type `{found}`, not `{expected}`")]
+    #[error("the metadata is of type `{}`, not `{expected}`", Shown(.found))]
     Type {
         /// The type that was asked for.
         expected: &'static str,
@@ -38,7 +39,7 @@ pub enum ModelError {
         found: String,
     },
     /// Written for another major version of the specification (TUF §4.3, `SPEC_VERSION`).
-    #[error("specification version `{found}` is not supported, only 1.x is")]
+    #[error("specification version `{}` is not supported, only 1.x is", Shown(.found))]
     SpecVersion {
         /// The version that the file states.
         found: String,

@@ -89,6 +89,12 @@ impl SuccinctRoles {
         let mut keys = RoleKeys::take(&mut fields)?;
         let bit_length = u32::try_from(fields.positive("bit_length")?).unwrap_or(u32::MAX);
         let name_prefix = fields.string("name_prefix")?;
+        if name_prefix.contains(char::is_control) {
+            return Err(ModelError::Invalid {
+                field: "name_prefix",
+                expected: "free of control characters",
+            });
+        }
         keys.extra = fields.rest();
         SuccinctRoles::new(keys, bit_length, name_prefix).map_err(|_| ModelError::Invalid {
             field: "bit_length",
@@ -102,5 +108,25 @@ impl SuccinctRoles {
         object.insert("bit_length".to_owned(), self.bit_length.into());
         object.insert("name_prefix".to_owned(), self.name_prefix.as_str().into());
         object.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_have_names_that_can_be_written_down() {
+        let check = |prefix: &str, accepted: bool| {
+            let value = serde_json::json!({
+                "keyids": [], "threshold": 1, "bit_length": 4, "name_prefix": prefix,
+            });
+            let read = SuccinctRoles::from_value(value);
+            assert_eq!(read.is_ok(), accepted, "{prefix:?}");
+        };
+        check("simple", true);
+        check("é/<>", true);
+        check("\u{1b}[2J", false);
+        check("a\nb", false);
     }
 }
