@@ -7,18 +7,17 @@
 //! snapshot, or whose file is not acceptable, ends the search with an error: it is never
 //! taken for "not here", because that would let someone hide it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::fresh::{
     CacheName, Effect, Expected, Fetch, RoleError, check_expiry, check_stated_role, max_len,
 };
-use crate::key::{Key, KeyId};
-use crate::model::{MetaFile, RoleKeys, Targets};
+use crate::model::{MetaFile, Targets};
 use crate::name::{RoleName, TargetPath};
 use crate::target::Target;
 use crate::trusted::{TrustedSet, file_name};
-use crate::verify::Verified;
+use crate::verify::{Verified, VerifyError};
 
 /// A delegated role that the search needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +107,15 @@ pub struct Lookup {
 #[derive(Debug)]
 struct Pending {
     role: RoleName,
-    /// Whose signatures the delegator asks for, and those keys.
-    role_keys: RoleKeys,
-    keys: BTreeMap<KeyId, Key>,
+    origin: Arc<Origin>,
+}
+
+/// Where a delegation stands. Shared by all that match there: a delegator may list
+/// thousands, with as many keys.
+#[derive(Debug)]
+struct Origin {
     delegator: RoleName,
+    targets: Arc<Verified<Targets>>,
     /// From `targets` down to the delegator.
     via: Vec<(RoleName, u64)>,
 }
@@ -193,18 +197,18 @@ impl Lookup {
         let targets = self
             .open(pending, meta, bytes)
             .map_err(|reason| LookupError::Refused {
-                delegator: pending.delegator.clone(),
+                delegator: pending.origin.delegator.clone(),
                 role: pending.role.clone(),
                 reason,
             })?;
         let (file, targets) = (fetch.cache_name(), Arc::new(targets));
         if let State::Needs(pending, ..) = std::mem::replace(&mut self.state, State::Absent) {
             self.set.remember(
-                pending.delegator,
+                pending.origin.delegator.clone(),
                 pending.role.clone(),
                 Arc::clone(&targets),
             );
-            self.visit(pending.role, targets, pending.via);
+            self.visit(pending.role, targets, pending.origin.via.clone());
         }
         Ok(file)
     }
@@ -217,11 +221,19 @@ impl Lookup {
         meta: &MetaFile,
         bytes: &[u8],
     ) -> Result<Verified<Targets>, RoleError> {
+        let delegations = pending.origin.targets.delegations.as_ref();
+        let Some((keys, role_keys)) =
+            delegations.and_then(|d| Some((&d.keys, d.role_keys(&pending.role)?)))
+        else {
+            // Nobody could sign for it. The search comes here only by a delegation.
+            let (threshold, valid) = (1, 0);
+            return Err(VerifyError::Threshold { threshold, valid }.into());
+        };
         let expected = Expected {
             meta,
             limit: self.set.limits().targets_length,
-            keys: &pending.keys,
-            role_keys: &pending.role_keys,
+            keys,
+            role_keys,
         };
         let targets = expected.open(bytes)?;
         check_stated_role(&targets, &pending.role)?;
@@ -256,15 +268,18 @@ impl Lookup {
         let Some(delegations) = &targets.delegations else {
             return;
         };
+        let candidates = delegations.candidates(&self.path);
         via.push((role.clone(), targets.version));
+        let origin = Arc::new(Origin {
+            delegator: role,
+            targets,
+            via,
+        });
         let mut children = Vec::new();
-        for candidate in delegations.candidates(&self.path) {
+        for candidate in candidates {
             children.push(Pending {
                 role: candidate.name,
-                role_keys: candidate.keys.clone(),
-                keys: delegations.keys_of(candidate.keys),
-                delegator: role.clone(),
-                via: via.clone(),
+                origin: Arc::clone(&origin),
             });
             if candidate.terminating {
                 self.pending.clear();
@@ -289,17 +304,15 @@ impl Lookup {
                 return;
             }
             let Some(meta) = self.set.snapshot().role(&pending.role) else {
-                let Pending {
-                    delegator, role, ..
-                } = pending;
+                let (delegator, role) = (pending.origin.delegator.clone(), pending.role);
                 self.state = State::Failed(LookupError::NotInSnapshot { delegator, role });
                 return;
             };
-            if let Some(known) = self.set.delegated(&pending.delegator, &pending.role) {
-                return self.visit(pending.role, known, pending.via);
+            if let Some(known) = self.set.delegated(&pending.origin.delegator, &pending.role) {
+                return self.visit(pending.role, known, pending.origin.via.clone());
             }
             let fetch = RoleFetch {
-                delegator: pending.delegator.clone(),
+                delegator: pending.origin.delegator.clone(),
                 role: pending.role.clone(),
                 version: meta.version,
                 fetch: Fetch {

@@ -7,7 +7,7 @@
 //! A [`Verified`] can be made only in this module. Whether what was verified is also *fresh*
 //! (version, rollback, expiry) is decided by [`crate::Refresh`] and [`crate::Lookup`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Deref;
 
 use crate::envelope::{Envelope, EnvelopeError};
@@ -115,7 +115,7 @@ fn check_signatures(
     if role.threshold == 0 {
         return Err(VerifyError::ZeroThreshold);
     }
-    let mut signers = Vec::new();
+    let mut signers = HashSet::new();
     for keyid in &role.keyids {
         let Some(key) = keys.get(keyid).filter(|key| key.keyid() == keyid) else {
             continue;
@@ -125,7 +125,7 @@ fn check_signatures(
         };
         let signed = || key.verify(&envelope.canonical, signature).is_ok();
         if !signers.contains(&key.public()) && signed() {
-            signers.push(key.public());
+            signers.insert(key.public());
         }
     }
     let valid = u32::try_from(signers.len()).unwrap_or(u32::MAX);

@@ -70,9 +70,8 @@ impl PathSet {
 }
 
 /// What a delegation says of one role that a path may be found in.
-pub(crate) struct Candidate<'a> {
+pub(crate) struct Candidate {
     pub(crate) name: RoleName,
-    pub(crate) keys: &'a RoleKeys,
     pub(crate) terminating: bool,
 }
 
@@ -80,16 +79,15 @@ impl Delegations {
     /// The roles that are trusted with `path`, in the order in which they are searched.
     ///
     /// A bin is not terminating: TAP 15 lets the search go on behind it.
-    pub(crate) fn candidates<'a>(&'a self, path: &TargetPath) -> Vec<Candidate<'a>> {
+    pub(crate) fn candidates(&self, path: &TargetPath) -> Vec<Candidate> {
         match &self.roles {
             DelegatedRoles::Listed(roles) => {
                 let digest = Sha256::of(path.as_str().as_bytes()).to_string();
                 let trusted = roles
                     .iter()
                     .filter(|role| role.paths.contains_hashed(path, &digest));
-                let candidate = |role: &'a DelegatedRole| Candidate {
+                let candidate = |role: &DelegatedRole| Candidate {
                     name: role.name.clone(),
-                    keys: &role.keys,
                     terminating: role.terminating,
                 };
                 trusted.map(candidate).collect()
@@ -97,22 +95,21 @@ impl Delegations {
             DelegatedRoles::Succinct(bins) => {
                 vec![Candidate {
                     name: bins.bin_for(path),
-                    keys: &bins.keys,
                     terminating: false,
                 }]
             }
         }
     }
 
-    /// The keys of one role, as they are listed here.
-    pub(crate) fn keys_of(&self, role: &RoleKeys) -> BTreeMap<KeyId, Key> {
-        let listed = role
-            .keyids
-            .iter()
-            .filter_map(|keyid| self.keys.get_key_value(keyid));
-        listed
-            .map(|(keyid, key)| (keyid.clone(), key.clone()))
-            .collect()
+    /// Whose signatures a role of [`Delegations::candidates`] needs.
+    pub(crate) fn role_keys(&self, name: &RoleName) -> Option<&RoleKeys> {
+        match &self.roles {
+            DelegatedRoles::Listed(roles) => {
+                let role = roles.iter().find(|role| role.name == *name)?;
+                Some(&role.keys)
+            }
+            DelegatedRoles::Succinct(bins) => Some(&bins.keys),
+        }
     }
 
     pub(super) fn from_value(value: Value) -> Result<Self, ModelError> {

@@ -1,6 +1,6 @@
 //! `root`: which keys speak for the top-level roles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -75,13 +75,16 @@ impl RoleKeys {
 
     /// Takes `keyids` and `threshold` out of a larger object; leaves `extra` empty.
     pub(super) fn take(fields: &mut Fields) -> Result<Self, ModelError> {
-        let mut keyids = Vec::new();
-        for value in fields.array("keyids")? {
-            let keyid = KeyId::from(fields::string(value, "keyids")?);
-            if keyids.contains(&keyid) {
-                return Err(ModelError::DuplicateKeyId { keyid });
-            }
-            keyids.push(keyid);
+        let keyids: Vec<_> = fields
+            .array("keyids")?
+            .into_iter()
+            .map(|value| fields::string(value, "keyids").map(KeyId::from))
+            .collect::<Result<_, _>>()?;
+        let mut seen = HashSet::with_capacity(keyids.len());
+        if let Some(twice) = keyids.iter().find(|keyid| !seen.insert(*keyid)) {
+            return Err(ModelError::DuplicateKeyId {
+                keyid: twice.clone(),
+            });
         }
         let threshold =
             u32::try_from(fields.positive("threshold")?).map_err(|_| ModelError::Invalid {
