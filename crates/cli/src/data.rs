@@ -28,6 +28,21 @@ const FORMAT: u32 = 1;
 /// The name under which a credential directory (systemd's `LoadCredential=`) holds the online key.
 const ONLINE_KEY_CREDENTIAL: &str = "wheelmark-online-key";
 
+/// What a person is told when the online key cannot be had.
+const ABOUT_ONLINE_KEY: &str = "the online key signs what is published; it lies in the data directory as `online-key`, or is named with --online-key";
+
+/// The online key in the data directory.
+const ONLINE_KEY: &str = "online-key";
+
+/// The folder of offline keys: its name beside the data directory is that one's with this suffix.
+const OFFLINE_SUFFIX: &str = "-offline-keys";
+
+/// The folder of offline keys while the first run makes it.
+const OFFLINE_INSIDE: &str = "offline-keys";
+
+/// How the names of directories begin in which a first run works.
+const STAGING: &str = ".wheelmark-first-run-";
+
 /// How many custodians the first ceremony makes keys for; all of them must sign (2 of 2).
 const CUSTODIANS: usize = 2;
 
@@ -44,12 +59,6 @@ pub(crate) struct Settings {
     format: u32,
     pub(crate) bins: u32,
     pub(crate) root_fingerprint: Sha256,
-}
-
-/// What only the first run can tell.
-pub(crate) struct FirstRun {
-    /// Opens the files with the offline keys.
-    pub(crate) phrase: Phrase,
 }
 
 impl Data {
@@ -71,7 +80,7 @@ impl Data {
 
     /// The folder with the offline keys, beside the data directory.
     pub(crate) fn offline_keys(&self) -> PathBuf {
-        beside(&self.directory, "-offline-keys")
+        beside(&self.directory, OFFLINE_SUFFIX)
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -115,6 +124,7 @@ impl Data {
             .hint("run that version, or restore a backup made before the upgrade");
         }
         let settings = serde_json::from_slice(&text).with_context(damaged)?;
+        move_offline_keys_out(&directory)?;
         Ok(Some(Self {
             directory,
             settings,
@@ -123,18 +133,23 @@ impl Data {
 
     /// Makes a new index: keys, first snapshot, upload token. All of it is made under another
     /// name and appears at once, so that an interrupted first run leaves nothing half-made.
+    ///
+    /// `announce` is told the folder of the offline keys and the phrase that opens them before
+    /// the index appears: an index whose phrase nobody has seen must not come to be.
     pub(crate) async fn create(
         directory: &Path,
         bins: Bins,
+        named_online_key: Option<&Path>,
         context: &Context,
-    ) -> anyhow::Result<(Self, FirstRun)> {
+        announce: impl FnOnce(&Path, &Phrase),
+    ) -> anyhow::Result<Self> {
         let directory = std::path::absolute(directory)?;
         let parent = directory
             .parent()
             .ok_or_else(|| anyhow!("{} cannot hold an index", directory.display()))?;
         fs::create_dir_all(parent)
             .with_context(|| format!("{} cannot be made", parent.display()))?;
-        let offline = beside(&directory, "-offline-keys");
+        let offline = beside(&directory, OFFLINE_SUFFIX);
         if offline.exists() {
             return Err(anyhow!(
                 "{} exists, but the index it belongs to does not",
@@ -142,53 +157,77 @@ impl Data {
             ))
             .hint("move it away (or remove it, if no index was ever published with these keys)");
         }
-        let staging = tempfile::Builder::new()
-            .prefix(".wheelmark-first-run-")
-            .tempdir_in(parent)
-            .with_context(|| format!("nothing can be written to {}", parent.display()))?;
-
-        let made = make(staging.path(), bins, context).await?;
-        fs::rename(staging.path().join("offline-keys"), &offline)
-            .with_context(|| format!("{} cannot be made", offline.display()))?;
-        let moved = fs::rename(staging.path().join("data"), &directory)
-            .with_context(|| format!("{} cannot be made", directory.display()));
-        if let Err(error) = moved {
-            // Without its index, the folder of keys is of no use to anyone.
-            drop(fs::remove_dir_all(&offline));
-            return Err(error);
-        }
+        let staging = Staging::new(parent)?;
+        let made = staging.path().join("data");
+        let online = match elsewhere(named_online_key) {
+            Some(place) => Some(place.open()?),
+            None => None,
+        };
+        let phrase = make(&made, bins, online, context).await?;
+        announce(&offline, &phrase);
+        fs::rename(&made, &directory)
+            .with_context(|| format!("{} cannot be made", directory.display()))?;
         sync_directory(parent)?;
-        let data = Self::open(&directory)?
-            .ok_or_else(|| anyhow!("{} vanished while it was made", directory.display()))?;
-        Ok((data, made))
+        Self::open(&directory)?
+            .ok_or_else(|| anyhow!("{} vanished while it was made", directory.display()))
     }
 
     /// Opens the online key: the file that is named, the credential, or the data directory's own.
     pub(crate) fn online_key(&self, named: Option<&Path>) -> anyhow::Result<Arc<dyn Signer>> {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        let own = self.directory.join("online-key");
-        let key = match (named, credentials) {
-            (Some(file), _) => FileKey::open(file),
-            (None, Some(directory)) if directory.join(ONLINE_KEY_CREDENTIAL).exists() => {
-                FileKey::from_credentials(&directory, ONLINE_KEY_CREDENTIAL)
-            }
-            (None, _) => FileKey::open(&own),
+        let key = match elsewhere(named) {
+            Some(place) => place.open()?,
+            None => FileKey::open(&self.directory.join(ONLINE_KEY)).hint(ABOUT_ONLINE_KEY)?,
         };
-        Ok(Arc::new(key.hint(
-            "the online key signs what is published; it lies in the data directory as `online-key`, or is named with --online-key",
-        )?))
+        Ok(Arc::new(key))
     }
 }
 
-/// Makes `data` and `offline-keys` in a directory that nobody else looks at.
-async fn make(staging: &Path, bins: Bins, context: &Context) -> anyhow::Result<FirstRun> {
-    let data = staging.join("data");
-    let offline = staging.join("offline-keys");
-    private_directory(&data)?;
+/// An online key that does not lie in the data directory.
+enum Elsewhere<'a> {
+    File(&'a Path),
+    Credential(PathBuf),
+}
+
+/// Where the online key is, if it is not in the data directory: the file that was named, or a
+/// credential that the service manager hands over.
+fn elsewhere(named: Option<&Path>) -> Option<Elsewhere<'_>> {
+    if let Some(file) = named {
+        return Some(Elsewhere::File(file));
+    }
+    let directory = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
+    let given = directory.join(ONLINE_KEY_CREDENTIAL).exists();
+    given.then_some(Elsewhere::Credential(directory))
+}
+
+impl Elsewhere<'_> {
+    fn open(&self) -> anyhow::Result<FileKey> {
+        match self {
+            Self::File(file) => FileKey::open(file),
+            Self::Credential(directory) => {
+                FileKey::from_credentials(directory, ONLINE_KEY_CREDENTIAL)
+            }
+        }
+        .hint(ABOUT_ONLINE_KEY)
+    }
+}
+
+/// Makes a data directory, with the folder of offline keys inside it, in a place that nobody else
+/// looks at. `online` is the online key, where it is to be kept elsewhere.
+async fn make(
+    data: &Path,
+    bins: Bins,
+    online: Option<FileKey>,
+    context: &Context,
+) -> anyhow::Result<Phrase> {
+    let offline = data.join(OFFLINE_INSIDE);
+    private_directory(data)?;
     private_directory(&offline)?;
 
     let mut random = UnwrapErr(SysRng);
-    let online = FileKey::create(&data.join("online-key"), &mut random)?;
+    let online = match online {
+        Some(key) => key,
+        None => FileKey::create(&data.join(ONLINE_KEY), &mut random)?,
+    };
     let seats: Vec<Seat> = (0..CUSTODIANS)
         .map(|_| generate_seat(&mut random))
         .collect();
@@ -238,9 +277,71 @@ async fn make(staging: &Path, bins: Bins, context: &Context) -> anyhow::Result<F
     let mut text = serde_json::to_vec_pretty(&settings)?;
     text.push(b'\n');
     write_private(&data.join("settings.json"), &text)?;
-    sync_directory(&data)?;
     sync_directory(&offline)?;
-    Ok(FirstRun { phrase })
+    sync_directory(data)?;
+    Ok(phrase)
+}
+
+/// The directory in which a first run makes everything. It is removed when this is dropped, and
+/// by the next first run beside it if the process was killed: it holds keys in the clear.
+struct Staging {
+    directory: tempfile::TempDir,
+    _lock: fs::File,
+}
+
+impl Staging {
+    fn new(parent: &Path) -> anyhow::Result<Self> {
+        let cannot = || format!("nothing can be written to {}", parent.display());
+        let make = || -> std::io::Result<Self> {
+            let directory = tempfile::Builder::new()
+                .prefix(STAGING)
+                .tempdir_in(parent)?;
+            let lock = fs::File::open(directory.path())?;
+            lock.try_lock()?;
+            Ok(Self {
+                directory,
+                _lock: lock,
+            })
+        };
+        let staging = make().with_context(cannot)?;
+        for entry in fs::read_dir(parent).with_context(cannot)? {
+            let path = entry.with_context(cannot)?.path();
+            let left_over = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(STAGING));
+            if left_over && fs::File::open(&path).is_ok_and(|lock| lock.try_lock().is_ok()) {
+                fs::remove_dir_all(&path)
+                    .with_context(|| format!("{} cannot be removed", path.display()))?;
+            }
+        }
+        Ok(staging)
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// Moves the offline keys out of the data directory, where the first run leaves them so that both
+/// appear at once.
+fn move_offline_keys_out(directory: &Path) -> anyhow::Result<()> {
+    let inside = directory.join(OFFLINE_INSIDE);
+    let outside = beside(directory, OFFLINE_SUFFIX);
+    if !inside.exists() {
+        return Ok(());
+    }
+    if outside.exists() {
+        return Err(anyhow!(
+            "{} is to become {}, which exists",
+            inside.display(),
+            outside.display()
+        ))
+        .hint("move the one that exists away: it belongs to another index");
+    }
+    fs::rename(&inside, &outside)
+        .with_context(|| format!("{} cannot be made", outside.display()))?;
+    sync_directory(directory)?;
+    sync_directory(outside.parent().unwrap_or(directory))
 }
 
 /// `<path><suffix>`, in the same parent directory.

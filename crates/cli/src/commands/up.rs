@@ -9,14 +9,16 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use wheelmark_objects::Directory;
+use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{BinForm, Bins, Engine, Lifetimes, OpenError};
 use wheelmark_server::App;
+use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
 
 use crate::context::Context;
-use crate::data::{Data, FirstRun};
+use crate::data::Data;
 use crate::logging::WithHint as _;
 
 /// How long before the end of an offline role people are reminded at every start.
@@ -64,16 +66,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         .hint("another program may use this port: choose one with --listen, or a free one with --listen 127.0.0.1:0")?;
     let address = listener.local_addr()?;
 
-    let (data, first_run) = tokio::select! {
-        // Listened for before anything is made.
-        biased;
-        // A first run that is given up takes back what it has made so far.
-        asked = asked_to_stop() => {
-            asked?;
-            return Ok(ExitCode::FAILURE);
-        }
-        opened = open_or_create(&args, context) => opened?,
-    };
+    // Listened for before anything is made: a first run that is asked to stop is finished first,
+    // and then stops. It takes seconds, and half an index is of no use.
+    let mut stop = StopSignals::new()?;
+    let data = open_or_create(&args, context).await?;
     let online = data.online_key(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
     let store = Store::open(&data.catalogue()).await?;
@@ -93,7 +89,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 
     let (stop_server, server_stopped) = oneshot::channel();
     let (stop_engine, engine_stopped) = oneshot::channel();
-    let engine = tokio::spawn(engine.run(when(engine_stopped)));
+    let mut engine = tokio::spawn(engine.run(when(engine_stopped)));
     let router = wheelmark_server::router(App::new(tree, store.clone(), context.clock.clone()));
     let server = tokio::spawn(wheelmark_server::serve(
         listener,
@@ -107,11 +103,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     } else {
         print_line(&ready.text(&data))?;
     }
-    if let Some(first_run) = &first_run {
-        announce_phrase(first_run, &data);
-    }
 
-    asked_to_stop().await?;
+    tokio::select! {
+        () = stop.received() => {}
+        ended = &mut engine => {
+            ended?;
+            anyhow::bail!("the snapshot process ended by itself");
+        }
+    }
     tracing::info!("stopping: running uploads are finished first");
     // The engine goes last: uploads in flight wait for the snapshot that takes them in.
     drop(stop_server);
@@ -122,10 +121,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open_or_create(
-    args: &Args,
-    context: &Context,
-) -> anyhow::Result<(Data, Option<FirstRun>)> {
+async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> {
     if let Some(data) = Data::open(&args.data)? {
         let existing = data.settings().bins;
         if let Some(asked) = args.bins
@@ -136,7 +132,7 @@ async fn open_or_create(
             ))
             .hint("leave --bins out: the number of bins is chosen at the first run");
         }
-        return Ok((data, None));
+        return Ok(data);
     }
     let form = if args.prefix_lists {
         BinForm::PrefixLists
@@ -144,13 +140,16 @@ async fn open_or_create(
         BinForm::Succinct
     };
     let bins = Bins::new(args.bins.unwrap_or(256), form)?;
-    let (data, first_run) = Data::create(&args.data, bins, context).await?;
-    Ok((data, Some(first_run)))
+    let online_key = args.online_key.as_deref();
+    Data::create(&args.data, bins, online_key, context, announce_phrase).await
 }
 
 fn explain_open(error: OpenError) -> anyhow::Error {
     let hint = match &error {
-        OpenError::Lock(_) => "another wheelmark runs on this data directory: stop it first",
+        OpenError::Lock(LockError::Held { .. }) => {
+            "another wheelmark runs on this data directory: stop it first"
+        }
+        OpenError::Lock(_) => "the data directory must be writable, and its disk not full",
         OpenError::JournalBehind { .. } => {
             "catalogue.sqlite is older than the repository beside it: restore both from the same backup"
         }
@@ -250,7 +249,7 @@ Any TUF client: metadata at {base}/metadata/, targets at {base}/targets/,
 }
 
 /// The phrase goes to standard error, so that a script that reads the JSON line does not log it.
-fn announce_phrase(first_run: &FirstRun, data: &Data) {
+fn announce_phrase(offline_keys: &Path, phrase: &Phrase) {
     let text = format!(
         "
 The offline keys in {}
@@ -259,8 +258,8 @@ open with this phrase. It is shown this once and stored nowhere:
   {}
 
 ",
-        data.offline_keys().display(),
-        first_run.phrase.reveal()
+        offline_keys.display(),
+        phrase.reveal()
     );
     use std::io::Write as _;
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
@@ -310,12 +309,24 @@ async fn when(stopped: oneshot::Receiver<Infallible>) {
     drop(stopped.await);
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
+/// Ctrl-C and the service manager's request to end, listened for from here on.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
