@@ -2,13 +2,15 @@
 //!
 //! Settings close what they can: the index, extra indexes, directories of links, and through
 //! the HTTP proxy every other host. What is left are ways that touch no network, or none that
-//! a proxy sees: those are found on the command's line, in the requirements files that it
-//! names and in uv's configuration, and are reported.
+//! a proxy is sure to see: those are found on the command's line, in the requirements files
+//! that it names, in the environment and in uv's configuration, and are reported.
 
 mod places;
+mod program;
 mod requirements;
 mod routes;
 mod uv_settings;
+mod words;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -25,7 +27,7 @@ const RETRIES: &str = "1";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
     /// To set, by name.
-    pub set: Vec<(&'static str, OsString)>,
+    pub set: Vec<(String, OsString)>,
     /// To remove.
     pub remove: Vec<&'static str>,
 }
@@ -50,7 +52,7 @@ pub struct Settings<'a> {
 pub fn environment(settings: Settings<'_>) -> Environment {
     let index = || OsString::from(settings.index_url);
     let proxy = || OsString::from(settings.proxy_url);
-    let set = vec![
+    let set = [
         ("PIP_INDEX_URL", index()),
         ("PIP_EXTRA_INDEX_URL", BLANK.into()),
         ("PIP_FIND_LINKS", BLANK.into()),
@@ -68,7 +70,9 @@ pub fn environment(settings: Settings<'_>) -> Environment {
         ("https_proxy", proxy()),
         ("ALL_PROXY", proxy()),
         ("all_proxy", proxy()),
-    ];
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec();
     let remove = vec![
         "NO_PROXY",
         "no_proxy",
@@ -102,7 +106,7 @@ mod tests {
                 !value.is_empty(),
                 "an empty {name} would not override anything"
             );
-            assert!(!made.remove.contains(name));
+            assert!(!made.remove.contains(&name.as_str()));
         }
         let value = |wanted: &str| &made.set.iter().find(|(name, _)| *name == wanted).unwrap().1;
         assert_eq!(value("PIP_EXTRA_INDEX_URL"), BLANK);

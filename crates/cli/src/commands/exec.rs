@@ -180,19 +180,17 @@ async fn run_verified(
 /// The ways around the proxy that nothing closes.
 fn routes(command: &[OsString]) -> anyhow::Result<Vec<OpenRoute>> {
     let directory = std::env::current_dir()?;
-    let uv_configuration = match std::env::var_os("UV_CONFIG_FILE") {
-        Some(named) => vec![PathBuf::from(named)],
-        None => {
-            let user = etcetera::choose_base_strategy().map(|dirs| dirs.config_dir());
-            let homes = user.into_iter().chain(["/etc".into()]);
-            homes.map(|home| home.join("uv").join("uv.toml")).collect()
-        }
-    };
+    let user = etcetera::choose_base_strategy().map(|dirs| dirs.config_dir());
     let around = Surroundings {
         directory: &directory,
-        uv_configuration,
+        user_configuration: user.as_deref().ok(),
+        variable: &|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()),
         exists: &|path| path.exists(),
-        read: &|path| std::fs::read_to_string(path).ok(),
+        // What is read from a pipe is gone for the command.
+        read: &|path| {
+            let file = path.metadata().ok()?.is_file();
+            file.then(|| std::fs::read_to_string(path).ok()).flatten()
+        },
     };
     Ok(open_routes(command, &around))
 }

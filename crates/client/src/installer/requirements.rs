@@ -3,75 +3,168 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::places::{is_local, local_requirement};
+use super::places::{LISTED, TREE, is_local, local_file, local_requirement};
 use super::routes::{Surroundings, route};
+use super::words::{self, Dialect, Word};
 use crate::ledger::OpenRoute;
 
 /// Files read for one command; one that names more is not read to its end.
 const MAX_FILES: usize = 100;
 
 /// The routes that a requirements file, and those that it names, leave open.
-pub(super) fn routes(file: &Path, around: &Surroundings<'_>) -> Vec<OpenRoute> {
+pub(super) fn routes(file: &str, around: &Surroundings<'_>) -> Vec<OpenRoute> {
     let mut routes = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut waiting = vec![around.directory.join(file)];
+    // To uv, a dash is its standard input.
+    if file == "-" {
+        return vec![route(file, UNREAD)];
+    }
+    let path = |file: &str, folder: &Path| Some(folder.join(local_file(file)?));
+    let mut waiting = Vec::from_iter(path(file, around.directory));
     while let Some(file) = waiting.pop() {
-        if seen.len() >= MAX_FILES || !seen.insert(file.clone()) {
+        if !seen.insert(plain(&file)) {
             continue;
         }
+        let shown = file.strip_prefix(around.directory).unwrap_or(&file);
+        let shown = shown.display().to_string();
+        if seen.len() > MAX_FILES {
+            routes.push(route(&shown, UNREAD));
+            break;
+        }
         let Some(text) = (around.read)(&file) else {
+            routes.extend(around.has(&file).then(|| route(&shown, UNREAD)));
             continue;
         };
         let folder = file.parent().unwrap_or(around.directory);
-        let exists = |path: &Path| (around.exists)(path) || (around.exists)(&folder.join(path));
-        let shown = file.strip_prefix(around.directory).unwrap_or(&file);
-        for line in text
-            .lines()
-            .map(without_comment)
-            .filter(|line| !line.is_empty())
-        {
-            let why = match option(line) {
-                Some(("-r" | "--requirement" | "-c" | "--constraint", more)) => {
-                    waiting.push(plain(&folder.join(more)));
-                    None
-                }
-                Some(("-f" | "--find-links", place)) if is_local(place, &exists) => {
-                    Some("files in a local directory are used as they are")
-                }
-                Some(("--no-index", _)) => Some("no index is asked"),
-                Some(("-e" | "--editable", place)) => local_requirement(place, &exists),
-                Some(_) => None,
-                None => {
-                    let requirement = line.split([';', ' ']).next().unwrap_or(line);
-                    let requirement = if line.contains('@') {
-                        line
-                    } else {
-                        requirement
-                    };
-                    local_requirement(requirement, &exists)
-                }
-            };
-            routes.extend(why.map(|why| route(&format!("{}: {line}", shown.display()), why)));
+        for line in lines(&text) {
+            let read = Line::read(&expanded(&line, around), folder, around);
+            waiting.extend(read.files.iter().filter_map(|file| path(file, folder)));
+            let named = |why| route(&format!("{shown}: {line}"), why);
+            routes.extend(read.why.map(named));
         }
     }
     routes
 }
 
-fn without_comment(line: &str) -> &str {
-    let line = line.trim();
-    if line.starts_with('#') {
-        return "";
-    }
-    line.split(" #").next().unwrap_or(line).trim()
+const UNREAD: &str = "it was not read, so what it asks for is not known";
+
+/// What one line says.
+#[derive(Default)]
+struct Line {
+    /// More files of requirements.
+    files: Vec<String>,
+    /// Why something that it asks for is not verified.
+    why: Option<&'static str>,
 }
 
-/// An option's line: its name and its value.
-fn option(line: &str) -> Option<(&str, &str)> {
-    if !line.starts_with('-') {
-        return None;
+impl Line {
+    fn read(line: &str, folder: &Path, around: &Surroundings<'_>) -> Self {
+        let exists = |path: &Path| around.has(path) || (around.exists)(&folder.join(path));
+        let mut read = Self::default();
+        if !line.starts_with('-') {
+            // A URL may follow `@` with a blank; what is behind the requirement is of no concern.
+            let requirement = line.split(" -").next().unwrap_or(line);
+            let requirement = requirement.split(';').next().unwrap_or(requirement);
+            read.why = local_requirement(requirement.trim(), &exists);
+            return read;
+        }
+        let words = split(line);
+        for word in words::read(&words, Dialect::Pip) {
+            let Word::Option { name, value, .. } = word else {
+                continue;
+            };
+            let why = match name {
+                "--no-index" => Some("no index is asked"),
+                "--editable" => local_requirement(value, &exists).or(Some(TREE)),
+                _ if words::PLACES.contains(&name) => is_local(value, &exists).then_some(LISTED),
+                _ => None,
+            };
+            read.why = read.why.or(why);
+            if words::FILES.contains(&name) {
+                read.files.push(value.to_owned());
+            }
+        }
+        read
     }
-    let (name, value) = line.split_once([' ', '=']).unwrap_or((line, ""));
-    Some((name, value.trim()))
+}
+
+/// What pip takes for the end of a line: all that Python does.
+const LINE_ENDS: [char; 10] = [
+    '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+];
+
+/// The lines without comments, those that a backslash continues put together.
+fn lines(text: &str) -> Vec<String> {
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let mut lines = vec![String::new()];
+    for line in text.split(LINE_ENDS) {
+        let comment = line.trim_start().starts_with('#');
+        let goes_on = line.strip_suffix('\\').filter(|_| !comment);
+        if let Some(last) = lines.last_mut() {
+            last.push_str(if comment { " " } else { "" });
+            last.push_str(goes_on.unwrap_or(line));
+        }
+        if goes_on.is_none() {
+            lines.push(String::new());
+        }
+    }
+    let lines = lines.iter().map(|line| without_comment(line).to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+fn without_comment(line: &str) -> &str {
+    let mut before = ' ';
+    let comment = line.char_indices().find(|&(_, c)| {
+        let starts = c == '#' && before.is_whitespace();
+        before = c;
+        starts
+    });
+    line[..comment.map_or(line.len(), |(at, _)| at)].trim()
+}
+
+/// A line with the variables that it names, as `${NAME}`, in their places.
+fn expanded(line: &str, around: &Surroundings<'_>) -> String {
+    let mut expanded = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("${") {
+        expanded.push_str(before);
+        let value = after
+            .split_once('}')
+            .and_then(|(name, after)| Some(((around.variable)(name)?, after)));
+        match value {
+            Some((value, after)) => {
+                expanded.push_str(&value);
+                rest = after;
+            }
+            None => {
+                expanded.push_str("${");
+                rest = after;
+            }
+        }
+    }
+    expanded + rest
+}
+
+/// Words as a shell separates them.
+fn split(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (Some(open), close) if open == close => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (None, ' ' | '\t') => words.extend(word.take()),
+            (None | Some('"'), '\\') => word.get_or_insert_default().extend(letters.next()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// A path without `.` and `..`, so that a file that names itself is known again.

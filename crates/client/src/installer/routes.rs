@@ -3,25 +3,41 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::places::{is_local, local_requirement};
+use super::places::{LISTED, TREE, is_local, local_requirement, without_secrets};
+use super::program::Installer;
+use super::words::{self, Dialect, Word};
 use super::{requirements, uv_settings};
 use crate::ledger::OpenRoute;
 
 /// Where a command runs, as far as its routes depend on it.
+#[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
     /// The directory it runs in, absolute.
     pub directory: &'a Path,
-    /// uv's configuration files outside the project: the one that is named, or the user's and
-    /// the system's.
-    pub uv_configuration: Vec<PathBuf>,
-    /// Whether a path is there.
+    /// The directory of the user's configuration files.
+    pub user_configuration: Option<&'a Path>,
+    /// A variable of the environment it runs in.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a path is there; it is absolute.
     pub exists: &'a dyn Fn(&Path) -> bool,
-    /// The text of a file, if it is there and can be read.
+    /// The text of a file, if it is there and can be read without taking it from the command,
+    /// as reading from a pipe would.
     pub read: &'a dyn Fn(&Path) -> Option<String>,
 }
 
-/// Finds what on a command's line, in the requirements files that it names and in uv's
-/// configuration goes past the proxy.
+impl Surroundings<'_> {
+    pub(super) fn has(&self, path: &Path) -> bool {
+        (self.exists)(&self.directory.join(path))
+    }
+
+    /// A variable that is set and not empty: pip and uv take the empty one for unset.
+    pub(super) fn set(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+}
+
+/// Finds what on a command's line, in the requirements files that it names, in the environment
+/// and in uv's configuration goes past the proxy.
 ///
 /// This is for reporting: a command can do more than it says, so an empty answer is no
 /// promise.
@@ -31,208 +47,187 @@ pub fn open_routes(command: &[OsString], around: &Surroundings<'_>) -> Vec<OpenR
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let mut found = Found::default();
-    let installer = Installer::of(&words);
-    match installer {
-        Installer::Pip(arguments) | Installer::Uv(arguments) => found.read(arguments, around),
-        Installer::Unknown => {}
-    }
-    // What a script runs in the end is not known: it may be uv.
-    if !matches!(installer, Installer::Pip(_)) {
-        let named = found.configuration.iter().map(PathBuf::as_path);
-        let start = found.project.as_deref().unwrap_or(Path::new(""));
-        let routes = uv_settings::routes(start, named, around);
-        found.routes.extend(routes);
-        for script in &found.scripts {
-            let routes = uv_settings::script_routes(script, around);
-            found.routes.extend(routes);
+    let mut routes = match Installer::of(&words) {
+        Installer::Pip(arguments) => pip(&arguments, around),
+        Installer::Uv(arguments) => {
+            // What `uv run` runs may be pip.
+            let runs = arguments.iter().any(|word| word == "run");
+            let mut routes = uv(&arguments, around);
+            routes.extend(runs.then(|| pip(&[], around)).into_iter().flatten());
+            routes
         }
+        // What a script runs in the end is not known.
+        Installer::Unknown => [pip(&[], around), uv(&[], around)].concat(),
+    };
+    routes.sort();
+    routes.dedup();
+    routes
+}
+
+fn pip(arguments: &[String], around: &Surroundings<'_>) -> Vec<OpenRoute> {
+    let mut found = Found::default();
+    // pip looks for this very word, wherever it stands.
+    if arguments.iter().any(|word| word == "--isolated") {
+        let why = "pip ignores the variables that point it at the proxy";
+        found.routes.push(route("--isolated", why));
     }
-    found.routes.sort();
-    found.routes.dedup();
+    found.read(&words::read(arguments, Dialect::Pip), around);
+    found.files_of_variables(
+        &["PIP_REQUIREMENT", "PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"],
+        around,
+    );
+    for place in around
+        .set("PIP_EDITABLE")
+        .iter()
+        .flat_map(|list| list.split_whitespace())
+    {
+        let why = local_requirement(place, &|path| around.has(path)).unwrap_or(TREE);
+        found
+            .routes
+            .push(route(&format!("PIP_EDITABLE={place}"), why));
+    }
+    found.routes
+}
+
+fn uv(arguments: &[String], around: &Surroundings<'_>) -> Vec<OpenRoute> {
+    let words = words::read(arguments, Dialect::Uv);
+    let last = |wanted: &str| {
+        words.iter().rev().find_map(|word| match word {
+            Word::Option { name, value, .. } if *name == wanted => Some((*value).to_owned()),
+            _ => None,
+        })
+    };
+    // uv goes there first: every other path is seen from there.
+    let directory = last("--directory")
+        .or_else(|| around.set("UV_WORKING_DIRECTORY"))
+        .or_else(|| around.set("UV_WORKING_DIR"))
+        .unwrap_or_default();
+    let directory = around.directory.join(directory);
+    let around = &Surroundings {
+        directory: &directory,
+        ..*around
+    };
+    let mut found = Found::default();
+    found.read(&words, around);
+    found.files_of_variables(
+        &["UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"],
+        around,
+    );
+    let project = last("--project").or_else(|| around.set("UV_PROJECT"));
+    let start = PathBuf::from(project.unwrap_or_default());
+    let named = last("--config-file").map(PathBuf::from);
+    found
+        .routes
+        .extend(uv_settings::routes(&start, named, around));
+    for script in &found.scripts {
+        found
+            .routes
+            .extend(uv_settings::script_routes(script, around));
+    }
     found.routes
 }
 
 #[derive(Default)]
 struct Found {
     routes: Vec<OpenRoute>,
-    configuration: Vec<PathBuf>,
-    project: Option<PathBuf>,
     scripts: Vec<PathBuf>,
 }
 
+/// What the words are that come next.
+#[derive(Clone, Copy)]
+enum Awaited {
+    Subcommand,
+    Requirements,
+    /// Files of requirements.
+    Files,
+    /// One requirement; what follows belongs to what it names.
+    Tool,
+}
+
 impl Found {
-    fn read(&mut self, arguments: &[String], around: &Surroundings<'_>) {
-        let mut installs = false;
-        let mut rest = arguments.iter();
-        while let Some(word) = rest.next() {
-            if !word.starts_with('-') {
-                let local = installs.then(|| local_requirement(word, around.exists));
-                self.routes
-                    .extend(local.flatten().map(|why| route(word, why)));
-                installs |= INSTALLING.contains(&word.as_str());
-                if word.ends_with(".py") {
-                    self.scripts.push(word.into());
+    fn read(&mut self, words: &[Word<'_>], around: &Surroundings<'_>) {
+        let exists = |path: &Path| around.has(path);
+        let mut awaited = Awaited::Subcommand;
+        let mut before = "";
+        for word in words {
+            let word = match word {
+                Word::Plain(word) => *word,
+                Word::Option { name, value, shown } => {
+                    let why = self.option(name, value, around);
+                    self.routes.extend(why.map(|why| route(shown, why)));
+                    continue;
                 }
-                continue;
+            };
+            match awaited {
+                Awaited::Files => self.routes.extend(requirements::routes(word, around)),
+                Awaited::Requirements | Awaited::Tool => {
+                    let why = local_requirement(word, &exists);
+                    self.routes.extend(why.map(|why| route(word, why)));
+                }
+                Awaited::Subcommand => {}
             }
-            let (option, attached) = match word.split_once('=') {
-                Some((option, value)) => (option, Some(value)),
-                None => (word.as_str(), None),
+            awaited = match (awaited, before, word) {
+                (Awaited::Subcommand, "pip", "sync" | "compile") => Awaited::Files,
+                (Awaited::Subcommand, "tool", "run") => Awaited::Tool,
+                (Awaited::Subcommand, _, word) if INSTALLING.contains(&word) => {
+                    Awaited::Requirements
+                }
+                (Awaited::Tool, _, _) => Awaited::Subcommand,
+                (same, _, _) => same,
             };
-            let takes_value = ROUTES.contains(&option) || VALUED.contains(&option);
-            let value = match attached {
-                Some(value) => value,
-                None if takes_value => rest.next().map_or("", String::as_str),
-                None => "",
-            };
-            let shown = match attached {
-                None if takes_value => format!("{word} {value}"),
-                _ => word.clone(),
-            };
-            let why = self.option(option, value, around);
-            self.routes.extend(why.map(|why| route(&shown, why)));
+            if word.ends_with(".py") {
+                self.scripts.push(word.into());
+            }
+            before = word;
         }
     }
 
     fn option(
         &mut self,
-        option: &str,
+        name: &str,
         value: &str,
         around: &Surroundings<'_>,
     ) -> Option<&'static str> {
-        match option {
+        let exists = |path: &Path| around.has(path);
+        match name {
             "--proxy" => return Some("requests go through another proxy"),
             "--no-index" | "--offline" => return Some("no index is asked"),
             "--cache-dir" => {
                 return Some("files in another cache are used without being asked for");
             }
-            "-f" | "--find-links" if is_local(value, around.exists) => {
-                return Some("files in a local directory are used as they are");
-            }
-            "-e" | "--editable" => return Some("a source tree is used as it is"),
+            "--editable" => return local_requirement(value, &exists).or(Some(TREE)),
             "--with" | "--with-editable" | "--from" => {
-                return local_requirement(value, around.exists);
+                let mut listed = value.split(',');
+                return listed.find_map(|one| local_requirement(one.trim(), &exists));
             }
-            "--config-file" => self.configuration.push(value.into()),
-            "--project" | "--directory" => self.project = Some(value.into()),
             "--script" => self.scripts.push(value.into()),
-            _ if REQUIREMENTS.contains(&option) => {
-                self.routes
-                    .extend(requirements::routes(Path::new(value), around));
+            _ if words::PLACES.contains(&name) => {
+                return is_local(value, &exists).then_some(LISTED);
+            }
+            _ if words::FILES.contains(&name) => {
+                self.routes.extend(requirements::routes(value, around));
             }
             _ => {}
         }
         None
     }
-}
 
-/// Subcommands whose words are requirements.
-const INSTALLING: [&str; 4] = ["install", "download", "wheel", "add"];
-
-/// Options that can open a route, and take a value.
-const ROUTES: [&str; 9] = [
-    "--proxy",
-    "--cache-dir",
-    "-f",
-    "--find-links",
-    "-e",
-    "--editable",
-    "--with",
-    "--with-editable",
-    "--from",
-];
-
-/// Options that name a file of requirements.
-const REQUIREMENTS: [&str; 11] = [
-    "-r",
-    "--requirement",
-    "--requirements",
-    "--with-requirements",
-    "-c",
-    "--constraint",
-    "--constraints",
-    "--build-constraint",
-    "--build-constraints",
-    "--override",
-    "--overrides",
-];
-
-/// Options whose value is often a path and never a requirement.
-const VALUED: [&str; 33] = [
-    "-r",
-    "--requirement",
-    "--requirements",
-    "--with-requirements",
-    "-c",
-    "--constraint",
-    "--constraints",
-    "--build-constraint",
-    "--build-constraints",
-    "--override",
-    "--overrides",
-    "-t",
-    "--target",
-    "--prefix",
-    "--root",
-    "--src",
-    "-d",
-    "--dest",
-    "-w",
-    "--wheel-dir",
-    "--log",
-    "--cert",
-    "--client-cert",
-    "--report",
-    "-p",
-    "--python",
-    "--project",
-    "--directory",
-    "--config-file",
-    "--env-file",
-    "-o",
-    "--output-file",
-    "--script",
-];
-
-enum Installer<'a> {
-    Pip(&'a [String]),
-    Uv(&'a [String]),
-    Unknown,
-}
-
-impl<'a> Installer<'a> {
-    fn of(words: &'a [String]) -> Self {
-        let stem = |word: &'a String| Path::new(word).file_stem().and_then(|stem| stem.to_str());
-        let Some(program) = words.first().and_then(stem) else {
-            return Self::Unknown;
-        };
-        let is = |name: &str| {
-            let version = program.strip_prefix(name);
-            version.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
-        };
-        if is("pip") {
-            return Self::Pip(&words[1..]);
-        }
-        if matches!(program, "uv" | "uvx") {
-            return Self::Uv(&words[1..]);
-        }
-        let module = words.iter().position(|word| word == "-m");
-        match module.and_then(|at| {
-            words
-                .get(at + 1)
-                .map(|name| (name.as_str(), &words[at + 2..]))
-        }) {
-            Some(("pip", arguments)) if is("python") => Self::Pip(arguments),
-            Some(("uv", arguments)) if is("python") => Self::Uv(arguments),
-            _ => Self::Unknown,
+    /// Reads the requirements files that variables name.
+    fn files_of_variables(&mut self, names: &[&str], around: &Surroundings<'_>) {
+        for list in names.iter().filter_map(|name| around.set(name)) {
+            for file in list.split_whitespace() {
+                self.routes.extend(requirements::routes(file, around));
+            }
         }
     }
 }
 
+/// Subcommands whose words are requirements.
+const INSTALLING: [&str; 5] = ["install", "download", "wheel", "lock", "add"];
+
 pub(super) fn route(argument: &str, why: &'static str) -> OpenRoute {
     OpenRoute {
-        argument: argument.to_owned(),
+        argument: without_secrets(argument),
         why,
     }
 }

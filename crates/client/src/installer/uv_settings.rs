@@ -7,26 +7,42 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::places::{is_local, local_requirement};
+use super::places::{FETCHED, LISTED, is_local, local_requirement};
 use super::routes::{Surroundings, route};
 use crate::ledger::OpenRoute;
 
 /// The routes that uv's configuration leaves open, seen from the project's directory.
-pub(super) fn routes<'a>(
+pub(super) fn routes(
     start: &Path,
-    named: impl Iterator<Item = &'a Path>,
+    named: Option<PathBuf>,
     around: &Surroundings<'_>,
 ) -> Vec<OpenRoute> {
     let start = around.directory.join(start);
-    let elsewhere = named
-        .map(|path| around.directory.join(path))
-        .chain(around.uv_configuration.iter().cloned())
+    let named = named.or_else(|| around.set("UV_CONFIG_FILE").map(PathBuf::from));
+    let elsewhere = match named {
+        Some(named) => vec![around.directory.join(named)],
+        None => outside(around),
+    };
+    let elsewhere = elsewhere
+        .into_iter()
         .filter_map(|path| Some((parse(&path, around)?, path)));
     project(&start, around)
         .into_iter()
         .chain(elsewhere)
         .flat_map(|(settings, path)| Settings { settings, path }.routes(around))
         .collect()
+}
+
+/// uv's configuration files outside of any project: the user's and the system's.
+fn outside(around: &Surroundings<'_>) -> Vec<PathBuf> {
+    let system = around.set("XDG_CONFIG_DIRS");
+    let system = system.as_deref().unwrap_or("/etc/xdg").split(':');
+    let user = around.user_configuration.map(Path::to_owned);
+    let homes = user
+        .into_iter()
+        .chain(system.filter(|home| !home.is_empty()).map(PathBuf::from))
+        .chain(["/etc".into()]);
+    homes.map(|home| home.join("uv").join("uv.toml")).collect()
 }
 
 /// The routes that the settings inside a script leave open (PEP 723, the table `tool.uv`).
@@ -99,8 +115,7 @@ impl Settings {
             for key in ["find-links", "index", "index-url", "extra-index-url"] {
                 let listed = table.get(key).into_iter().flat_map(places);
                 if listed.into_iter().any(|place| self.is_local(place, around)) {
-                    let why = "files in a local directory are used as they are";
-                    add(format!("{prefix}{key}"), why);
+                    add(format!("{prefix}{key}"), LISTED);
                 }
             }
         }
@@ -134,14 +149,13 @@ fn items(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// Whether a source comes by a way that no HTTP proxy sees.
+/// Whether a source comes by a way that no HTTP proxy is sure to see.
 fn past(source: &Value) -> Option<&'static str> {
     if source.get("path").is_some() {
         return Some("a local file or source tree is used as it is");
     }
-    let url = source.get("git").or_else(|| source.get("url"))?.as_str()?;
-    if url.starts_with("ssh:") || url.starts_with("git@") {
-        return Some("the protocol does not pass through an HTTP proxy");
+    if source.get("git").is_some() {
+        return Some(FETCHED);
     }
-    local_requirement(url, &|_| false)
+    local_requirement(source.get("url")?.as_str()?, &|_| false)
 }
