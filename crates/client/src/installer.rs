@@ -42,6 +42,8 @@ pub struct Settings<'a> {
     /// An empty directory for uv's cache during this run: a warm cache installs without a
     /// single connection, and so without being verified.
     pub uv_cache: &'a Path,
+    /// How many of git's settings the environment holds already: its `GIT_CONFIG_COUNT`.
+    pub git_settings: u32,
 }
 
 /// The environment in which pip and uv see only the proxy.
@@ -52,7 +54,7 @@ pub struct Settings<'a> {
 pub fn environment(settings: Settings<'_>) -> Environment {
     let index = || OsString::from(settings.index_url);
     let proxy = || OsString::from(settings.proxy_url);
-    let set = [
+    let mut set = [
         ("PIP_INDEX_URL", index()),
         ("PIP_EXTRA_INDEX_URL", BLANK.into()),
         ("PIP_FIND_LINKS", BLANK.into()),
@@ -70,9 +72,12 @@ pub fn environment(settings: Settings<'_>) -> Environment {
         ("https_proxy", proxy()),
         ("ALL_PROXY", proxy()),
         ("all_proxy", proxy()),
+        // git's other protocols do not go through an HTTP proxy.
+        ("GIT_ALLOW_PROTOCOL", "http:https".into()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec();
+    set.extend(git_proxy(settings));
     let remove = vec![
         "NO_PROXY",
         "no_proxy",
@@ -87,6 +92,18 @@ pub fn environment(settings: Settings<'_>) -> Environment {
     Environment { set, remove }
 }
 
+/// The proxy as one more of git's settings: there it outweighs what git's configuration files
+/// say for every host.
+fn git_proxy(settings: Settings<'_>) -> [(String, OsString); 3] {
+    let at = settings.git_settings;
+    let count = at.saturating_add(1).to_string();
+    [
+        ("GIT_CONFIG_COUNT".to_owned(), count.into()),
+        (format!("GIT_CONFIG_KEY_{at}"), "http.proxy".into()),
+        (format!("GIT_CONFIG_VALUE_{at}"), settings.proxy_url.into()),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -99,6 +116,7 @@ mod tests {
             index_url: "http://127.0.0.1:1/s/simple/",
             proxy_url: "http://127.0.0.1:1",
             uv_cache: Path::new("/run/uv"),
+            git_settings: 2,
         };
         let made = environment(settings);
         for (name, value) in &made.set {
@@ -111,5 +129,10 @@ mod tests {
         let value = |wanted: &str| &made.set.iter().find(|(name, _)| *name == wanted).unwrap().1;
         assert_eq!(value("PIP_EXTRA_INDEX_URL"), BLANK);
         assert_eq!(value("PIP_FIND_LINKS"), BLANK);
+        // git's settings come after those that are there.
+        assert_eq!(value("GIT_ALLOW_PROTOCOL"), "http:https");
+        assert_eq!(value("GIT_CONFIG_COUNT"), "3");
+        assert_eq!(value("GIT_CONFIG_KEY_2"), "http.proxy");
+        assert_eq!(value("GIT_CONFIG_VALUE_2"), settings.proxy_url);
     }
 }

@@ -151,6 +151,7 @@ async fn run_verified(
         index_url: &passing,
         proxy_url: &proxy.proxy_url(),
         uv_cache: &room.uv_cache(),
+        git_settings: git_settings(),
     });
     let routes = routes(&command)?;
 
@@ -193,6 +194,12 @@ fn routes(command: &[OsString]) -> anyhow::Result<Vec<OpenRoute>> {
         },
     };
     Ok(open_routes(command, &around))
+}
+
+/// How many of git's settings the environment holds. A count that git itself refuses is none.
+fn git_settings() -> u32 {
+    let count = std::env::var("GIT_CONFIG_COUNT").ok();
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// Lock files of the project that were written during this run and so name its proxy: a URL
