@@ -28,6 +28,9 @@ pub struct RunRoom {
 
 const LOCK: &str = "lock";
 
+/// Beside the rooms; held while one is made.
+const BEGINNING: &str = ".beginning";
+
 impl RunRoom {
     /// Makes the directory below a user's data directory.
     ///
@@ -38,6 +41,8 @@ impl RunRoom {
         let runs = home.join("runs");
         let made = (|| {
             fs::create_dir_all(&runs)?;
+            // Until this run has locked its room, it looks like one that is over.
+            let _beginning = begin_alone(&runs)?;
             remove_dead(&runs);
             let directory = private_temporary("run-", &runs)?;
             let lock = File::create(directory.path().join(LOCK))?;
@@ -58,13 +63,24 @@ impl RunRoom {
     }
 }
 
+/// Keeps other runs from looking for dead rooms and from beginning their own.
+fn begin_alone(runs: &Path) -> io::Result<File> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(runs.join(BEGINNING))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
 /// Removes what runs left behind that did not end by themselves.
 fn remove_dead(runs: &Path) {
     let Ok(entries) = fs::read_dir(runs) else {
         return;
     };
     for entry in entries.flatten() {
-        // Without its lock file a run is just beginning, or another one removes it.
+        // Without its lock file a room is being removed.
         let Ok(lock) = File::open(entry.path().join(LOCK)) else {
             continue;
         };
@@ -85,10 +101,33 @@ mod tests {
 
     use super::*;
 
+    fn rooms(home: &Path) -> usize {
+        fs::read_dir(home.join("runs"))
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name() != BEGINNING)
+            .count()
+    }
+
+    #[test]
+    fn one_run_begins_at_a_time() {
+        let home = tempfile::tempdir().unwrap();
+        drop(RunRoom::create(home.path()).unwrap());
+        let other = begin_alone(&home.path().join("runs")).unwrap();
+        let begun = std::thread::scope(|scope| {
+            let run = scope.spawn(|| RunRoom::create(home.path()).unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            assert_eq!(rooms(home.path()), 0, "no room while another run looks");
+            assert!(!run.is_finished());
+            drop(other);
+            run.join().unwrap()
+        });
+        assert!(begun.uv_cache().is_dir());
+    }
+
     #[test]
     fn a_room_goes_with_its_run_and_the_dead_are_removed() {
         let home = tempfile::tempdir().unwrap();
-        let count = || fs::read_dir(home.path().join("runs")).unwrap().count();
+        let count = || rooms(home.path());
         let first = RunRoom::create(home.path()).unwrap();
         assert!(first.uv_cache().is_dir());
         let second = RunRoom::create(home.path()).unwrap();
