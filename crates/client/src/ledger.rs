@@ -16,6 +16,13 @@ use crate::refusal::{Failure, Refusal, Subject};
 /// not fill its memory.
 const MAX_REFUSED: usize = 1000;
 
+/// Of those, hosts: a build that asks for ever new ones must not push out what was refused of
+/// the index.
+const MAX_HOSTS: usize = 200;
+
+/// Characters kept of each text of others.
+const MAX_TEXT: usize = 500;
+
 /// A file that was verified and handed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileEntry {
@@ -181,9 +188,23 @@ impl Ledger {
         });
     }
 
-    fn add(&self, entry: RefusedEntry) {
+    fn add(&self, mut entry: RefusedEntry) {
+        entry.what = cut(entry.what);
+        entry.failed = cut(entry.failed);
+        entry.file = entry.file.map(cut);
+        entry.host = entry.host.map(cut);
+        let of_host = entry.host.is_some();
+        let room = if of_host {
+            MAX_HOSTS
+        } else {
+            MAX_REFUSED - MAX_HOSTS
+        };
         let mut entries = self.entries();
-        if entries.refused.len() < MAX_REFUSED && !entries.refused.contains(&entry) {
+        let alike = entries
+            .refused
+            .iter()
+            .filter(|known| known.host.is_some() == of_host);
+        if alike.count() < room && !entries.refused.contains(&entry) {
             entries.refused.push(entry);
         }
     }
@@ -196,7 +217,10 @@ impl Ledger {
 
     /// The report of the run so far.
     #[must_use]
-    pub fn report(&self, routes_not_closed: Vec<OpenRoute>) -> Report {
+    pub fn report(&self, mut routes_not_closed: Vec<OpenRoute>) -> Report {
+        for route in &mut routes_not_closed {
+            route.argument = cut(std::mem::take(&mut route.argument));
+        }
         let entries = self.entries();
         Report {
             files: entries.files.values().cloned().collect(),
@@ -208,5 +232,58 @@ impl Ledger {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // Every change is one insertion, so a panic elsewhere leaves them whole.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A text of others, not longer than anybody reads.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn missing(file: String) -> Refusal {
+        Refusal {
+            subject: Subject::File("demo".parse().unwrap(), file),
+            failure: Failure::Missing,
+            signed_by: None,
+        }
+    }
+
+    #[test]
+    fn hosts_do_not_crowd_out_what_was_refused_of_the_index() {
+        let ledger = Ledger::default();
+        for i in 0..2 * MAX_REFUSED {
+            ledger.refused_host(&format!("h{i}.example:443"));
+        }
+        assert_eq!(ledger.report(Vec::new()).refused.len(), MAX_HOSTS);
+        for i in 0..2 * MAX_REFUSED {
+            ledger.refused(&missing(format!("demo-{i}.tar.gz")));
+        }
+        let refused = ledger.report(Vec::new()).refused;
+        assert_eq!(refused.len(), MAX_REFUSED);
+        assert_eq!(refused[MAX_HOSTS].file.as_deref(), Some("demo-0.tar.gz"));
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let ledger = Ledger::default();
+        let long = "é".repeat(100_000);
+        ledger.refused(&missing(long.clone()));
+        ledger.refused_host(&long);
+        let report = ledger.report(vec![OpenRoute {
+            argument: long,
+            why: "so",
+        }]);
+        let text = serde_json::to_string(&report).unwrap();
+        assert!(text.len() < 10_000, "{} bytes", text.len());
     }
 }
