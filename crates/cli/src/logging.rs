@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use tracing_subscriber::EnvFilter;
+use wheelmark_tuf::without_controls;
 
 /// Sets the log up: warnings only, more with `-v`, or as `WHEELMARK_LOG` says.
 pub(crate) fn start(verbose: u8) {
@@ -42,11 +43,15 @@ impl std::fmt::Display for Hinted {
 
 /// Prints an error, its causes and its hint. Standard error that is gone is no reason to fail again.
 pub(crate) fn report(error: &anyhow::Error) {
-    let mut out = std::io::stderr().lock();
+    let text = render(error);
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+fn render(error: &anyhow::Error) -> String {
     let mut lines = vec![];
     let mut hints = vec![];
     for cause in error.chain() {
-        let text = cause.to_string();
+        let text = plain(&cause.to_string());
         match text.strip_prefix("hint: ") {
             Some(hint) => hints.push(hint.to_owned()),
             None => lines.push(text),
@@ -70,7 +75,14 @@ pub(crate) fn report(error: &anyhow::Error) {
         let head = format!("{}", "hint:".if_supports_color(Stderr, |t| t.cyan()));
         shown.push_str(&format!("{head} {hint}\n"));
     }
-    drop(out.write_all(shown.as_bytes()));
+    shown
+}
+
+/// A text that a terminal shows and does not obey. Its further lines are indented, so that
+/// none of them looks like one of ours.
+fn plain(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(without_controls).collect();
+    lines.join("\n    ")
 }
 
 /// Gives an error its hint.
@@ -82,5 +94,27 @@ pub(crate) trait WithHint<T> {
 impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
         self.map_err(|error| error.into().context(Hinted { hint: hint.into() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_in_an_error() {
+        let error = anyhow::anyhow!("\u{1b}]0;x\u{7} \u{9b}1m\rgone\nhint: pip install evil")
+            .context("it failed")
+            .context(Hinted {
+                hint: "look\u{1b}[2J".to_owned(),
+            });
+        let shown = render(&error);
+        let obeyed = |c: char| c.is_control() && c != '\n';
+        assert!(!shown.contains(obeyed), "{shown:?}");
+        assert!(
+            shown.contains("\n    hint: pip install evil\n"),
+            "{shown:?}"
+        );
+        assert!(shown.ends_with("\nhint: look\u{fffd}[2J\n"), "{shown:?}");
     }
 }

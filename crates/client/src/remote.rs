@@ -11,6 +11,7 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderValue, LOCATION, RAN
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 use url::{Host, Url};
+use wheelmark_tuf::Shown;
 
 use crate::range::ByteRange;
 
@@ -88,7 +89,7 @@ pub enum FetchError {
         status: StatusCode,
     },
     /// A redirect that leaves the host, or too many.
-    #[error("{url} redirects to {location}, which is not followed")]
+    #[error("{url} redirects to {}, which is not followed", Shown(.location))]
     Redirected {
         /// What was asked for.
         url: Url,
@@ -416,6 +417,17 @@ mod tests {
             "https://a.example.evil.example/",
             false,
         );
+    }
+
+    #[test]
+    fn where_a_redirect_leads_is_shown_short_and_plain() {
+        let error = FetchError::Redirected {
+            url: "https://a.example/".parse().unwrap(),
+            location: format!("\u{1b}]0;{}", "x".repeat(100_000)),
+        };
+        let message = error.to_string();
+        assert!(!message.contains(char::is_control), "{message:?}");
+        assert!(message.len() < 300, "{} bytes", message.len());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report};
+use wheelmark_tuf::without_controls;
 
 /// Prints the summary; nothing, if nothing was asked for. Standard error that is gone is no
 /// reason to fail.
@@ -20,7 +21,7 @@ pub(super) fn lock_file(file: &Path, passing: &str, source: &str) {
     let base = |url: &str| url.strip_suffix("simple/").unwrap_or(url).to_owned();
     let text = format!(
         "wheelmark: {} names the proxy of this run, which is gone now\n  {hint} in that file, replace {} by {}\n",
-        file.display(),
+        without_controls(&file.display().to_string()),
         base(passing),
         base(source),
     );
@@ -38,7 +39,8 @@ fn render(report: &Report) -> String {
             .to_string();
         text.push_str(&format!(
             "wheelmark: {word} `{}`: {}\n",
-            route.argument, route.why
+            without_controls(&route.argument),
+            route.why
         ));
     }
     for entry in &report.refused {
@@ -78,12 +80,50 @@ fn verified(files: &[FileEntry]) -> String {
 fn refused(entry: &RefusedEntry) -> String {
     let word = "REFUSED".if_supports_color(Stderr, |t| t.red()).to_string();
     let role = match (&entry.role, entry.role_version) {
-        (Some(role), Some(version)) => format!(" (signed for by role {role}, version {version})"),
+        (Some(role), Some(version)) => {
+            let role = without_controls(role);
+            format!(" (signed for by role {role}, version {version})")
+        }
         _ => String::new(),
     };
     let hint = "hint:".if_supports_color(Stderr, |t| t.cyan()).to_string();
     format!(
         "wheelmark: {word} {}: {}{role}\n  this can mean: {}\n  {hint} {}\n",
-        entry.what, entry.failed, entry.meaning, entry.next
+        without_controls(&entry.what),
+        without_controls(&entry.failed),
+        entry.meaning,
+        entry.next
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_in_the_summary() {
+        let bad = "a\u{1b}[2J\u{9b}1m\r\nb";
+        let report = Report {
+            files: Vec::new(),
+            refused: vec![RefusedEntry {
+                what: bad.to_owned(),
+                project: None,
+                file: None,
+                host: None,
+                failed: bad.to_owned(),
+                role: Some(bad.to_owned()),
+                role_version: Some(1),
+                meaning: "m".to_owned(),
+                next: "n".to_owned(),
+            }],
+            routes_not_closed: vec![wheelmark_client::OpenRoute {
+                argument: bad.to_owned(),
+                why: "w",
+            }],
+        };
+        let text = render(&report);
+        let obeyed = |c: char| c.is_control() && c != '\n';
+        assert!(!text.contains(obeyed), "{text:?}");
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
 }
