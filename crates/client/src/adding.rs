@@ -143,7 +143,7 @@ pub async fn add_trust(
         first_root_version,
         first_root_fingerprint,
     };
-    Ok(store.begin(record, &root, &effects)?)
+    Ok(store.begin(record, &root, &effects).await?)
 }
 
 /// What a person reads needs no more.

@@ -7,8 +7,12 @@
 //!   timestamp.json snapshot.json targets.json
 //!   delegated/<delegator>/<role>.json
 //!   names/<project>.json    the file names of the last verified page
-//!   lock                    held while the chain is brought up to date
+//! HOME/indexes/.lock-<…>    held while trust begins or ends, or the chain is brought up to date
 //! ```
+//!
+//! The lock is outside of what it guards, so that it stays the same when trust ends and
+//! begins anew. Whoever still holds an index of the time before writes nothing more: every
+//! write compares the record.
 //!
 //! Every write is a new file renamed into place. Whatever is read back is verified again
 //! before it counts, except `root.json`: it is the trust, which is why nobody else may write
@@ -68,6 +72,12 @@ pub enum TrustError {
         index: Url,
         /// Since when.
         since: jiff::Timestamp,
+    },
+    /// Trust in this index has ended since it was looked up, or has begun anew.
+    #[error("trust in {index} has ended or begun anew since this run started; start it again")]
+    BegunAnew {
+        /// The index's simple URL.
+        index: Url,
     },
     /// Another process holds the lock for too long.
     #[error("another wheelmark process has held {} for {} s", path.display(), waited.as_secs())]
@@ -135,13 +145,14 @@ impl TrustStore {
     /// # Errors
     ///
     /// [`TrustError::AlreadyTrusted`] when it is there, and when it cannot be written.
-    pub(crate) fn begin(
+    pub(crate) async fn begin(
         &self,
         record: IndexRecord,
         root: &[u8],
         chain: &[Effect],
     ) -> Result<TrustedIndex, TrustError> {
         let directory = self.indexes.join(directory_name(record.urls.simple()));
+        let _lock = lock::of(&directory).await?;
         self.refuse_known(record.urls.simple())?;
         let draft = self.draft(".new-")?;
         let trusted = TrustedIndex {
@@ -150,7 +161,7 @@ impl TrustStore {
         };
         trusted.write("root.json", root, Durability::Synced)?;
         for effect in chain {
-            trusted.apply(effect)?;
+            trusted.put(effect)?;
         }
         trusted.write(
             RECORD,
@@ -185,13 +196,14 @@ impl TrustStore {
     }
 
     /// Ends trust in an index and forgets all that was kept about it; `false` when there was
-    /// none.
+    /// none. Waits for whoever brings its chain up to date.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be removed.
-    pub fn remove(&self, simple: &Url) -> Result<bool, TrustError> {
+    /// When the directory cannot be locked or removed.
+    pub async fn remove(&self, simple: &Url) -> Result<bool, TrustError> {
         let directory = self.indexes.join(directory_name(simple));
+        let _lock = lock::of(&directory).await?;
         if !directory.exists() {
             return Ok(false);
         }
@@ -243,7 +255,7 @@ impl TrustedIndex {
     fn write(&self, name: &str, bytes: &[u8], durability: Durability) -> Result<(), TrustError> {
         let path = self.directory.join(name);
         let parent = path.parent().unwrap_or(&self.directory);
-        create_private(parent)?;
+        self.create_below(parent)?;
         let written = (|| {
             let mut file = tempfile::Builder::new()
                 .prefix(".tmp-")
@@ -260,6 +272,33 @@ impl TrustedIndex {
             sync_directory(parent)?;
         }
         Ok(())
+    }
+
+    /// Refuses to go on when the index on disk is not the one that was looked up.
+    fn demand_current(&self) -> Result<(), TrustError> {
+        let current = self.directory.join(RECORD).exists()
+            && Self::load(self.directory.clone())?.record == self.record;
+        if current {
+            return Ok(());
+        }
+        Err(TrustError::BegunAnew {
+            index: self.record.urls.simple().clone(),
+        })
+    }
+
+    /// Makes the directories down to this one, but never the index's own: if that is gone,
+    /// trust has ended.
+    fn create_below(&self, path: &Path) -> Result<(), TrustError> {
+        if path == self.directory {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.create_below(parent)?;
+        }
+        match private_builder().create(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(io("create", path, e)),
+            _ => Ok(()),
+        }
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, TrustError> {
@@ -289,11 +328,17 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> TrustError {
 }
 
 fn create_private(path: &Path) -> Result<(), TrustError> {
+    private_builder()
+        .recursive(true)
+        .create(path)
+        .map_err(|e| io("create", path, e))
+}
+
+fn private_builder() -> fs::DirBuilder {
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|e| io("create", path, e))
+    builder
 }
 
 /// A new directory of a random name that only the owner may enter.

@@ -96,7 +96,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Add(args) => add(*args, &store, context).await,
         Command::List { json } => list(&store, json),
         Command::Show { url, json } => show(&find(&store, &url)?, json),
-        Command::Remove { url } => remove(&store, &url),
+        Command::Remove { url } => remove(&store, &url).await,
     }
 }
 
@@ -293,9 +293,9 @@ kept in      {}
     Ok(ExitCode::SUCCESS)
 }
 
-fn remove(store: &TrustStore, url: &str) -> anyhow::Result<ExitCode> {
+async fn remove(store: &TrustStore, url: &str) -> anyhow::Result<ExitCode> {
     let urls = IndexUrls::new(url, None, None)?;
-    if !store.remove(urls.simple())? {
+    if !store.remove(urls.simple()).await? {
         bail!("{} is not a trusted index", urls.simple());
     }
     print(&format!("{} is no longer trusted.\n", urls.simple()))?;

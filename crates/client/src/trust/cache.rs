@@ -37,8 +37,13 @@ impl TrustedIndex {
         self.read(&delegated_name(delegator, role))
     }
 
-    /// Does what the state machine asks for, at once.
+    /// Does what the state machine asks for, at once, as long as trust is what it was.
     pub(crate) fn apply(&self, effect: &Effect) -> Result<(), TrustError> {
+        self.demand_current()?;
+        self.put(effect)
+    }
+
+    pub(super) fn put(&self, effect: &Effect) -> Result<(), TrustError> {
         match effect {
             Effect::Persist { file, bytes } => {
                 self.write(&file_name(file), bytes, durability(file))
@@ -66,6 +71,7 @@ impl TrustedIndex {
         if self.read(&name)?.as_deref() == Some(&bytes[..]) {
             return Ok(());
         }
+        self.demand_current()?;
         self.write(&name, &bytes, Durability::Cached)
     }
 

@@ -21,35 +21,45 @@ fn store() -> (tempfile::TempDir, TrustStore) {
     (home, store)
 }
 
-#[test]
-fn an_index_is_kept_found_listed_and_removed() {
+/// What is there besides the locks.
+fn visible(directory: &Path) -> usize {
+    fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with(".lock-"))
+        .count()
+}
+
+#[tokio::test]
+async fn an_index_is_kept_found_listed_and_removed() {
     let (_home, store) = store();
     let record = record("https://a.example/simple/");
     let simple = record.urls.simple().clone();
     assert!(store.find(&simple).unwrap().is_none());
-    let added = store.begin(record.clone(), b"root", &[]).unwrap();
+    let added = store.begin(record.clone(), b"root", &[]).await.unwrap();
     assert_eq!(added.root().unwrap(), b"root");
     let found = store.find(&simple).unwrap().unwrap();
     assert_eq!(found.record(), &record);
     assert_eq!(store.list().unwrap().len(), 1);
     assert!(matches!(
-        store.begin(record, b"other", &[]),
+        store.begin(record, b"other", &[]).await,
         Err(TrustError::AlreadyTrusted { .. })
     ));
     assert_eq!(found.root().unwrap(), b"root");
-    assert!(store.remove(&simple).unwrap());
-    assert!(!store.remove(&simple).unwrap());
+    assert!(store.remove(&simple).await.unwrap());
+    assert!(!store.remove(&simple).await.unwrap());
     assert!(store.list().unwrap().is_empty());
-    assert_eq!(fs::read_dir(&store.indexes).unwrap().count(), 0);
+    assert_eq!(visible(&store.indexes), 0);
 }
 
 #[cfg(unix)]
-#[test]
-fn only_the_owner_may_enter() {
+#[tokio::test]
+async fn only_the_owner_may_enter() {
     use std::os::unix::fs::PermissionsExt as _;
     let (home, store) = store();
     let added = store
         .begin(record("https://a.example/simple/"), b"root", &[])
+        .await
         .unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&store.indexes), 0o700);
@@ -62,11 +72,12 @@ fn only_the_owner_may_enter() {
     ));
 }
 
-#[test]
-fn effects_are_done_and_names_stay_inside() {
+#[tokio::test]
+async fn effects_are_done_and_names_stay_inside() {
     let (home, store) = store();
     let index = store
         .begin(record("https://a.example/simple/"), b"root", &[])
+        .await
         .unwrap();
     let role = |name: &str| name.parse::<RoleName>().unwrap();
     for name in ["..", "../../x", "a/b", "CON", "é", "."] {
@@ -83,7 +94,7 @@ fn effects_are_done_and_names_stay_inside() {
     }
     let in_home: Vec<_> = fs::read_dir(home.path()).unwrap().collect();
     assert_eq!(in_home.len(), 1, "only `indexes`");
-    assert_eq!(fs::read_dir(&store.indexes).unwrap().count(), 1);
+    assert_eq!(visible(&store.indexes), 1);
 
     let file = CacheName::Timestamp;
     let bytes = b"new".to_vec();
@@ -95,11 +106,12 @@ fn effects_are_done_and_names_stay_inside() {
     assert!(index.cached().unwrap().timestamp.is_none());
 }
 
-#[test]
-fn names_are_remembered_and_damage_is_forgotten() {
+#[tokio::test]
+async fn names_are_remembered_and_damage_is_forgotten() {
     let (_home, store) = store();
     let index = store
         .begin(record("https://a.example/simple/"), b"root", &[])
+        .await
         .unwrap();
     let project: ProjectName = "flask".parse().unwrap();
     assert!(index.remembered_names(&project).is_empty());
@@ -109,11 +121,12 @@ fn names_are_remembered_and_damage_is_forgotten() {
     assert!(index.remembered_names(&project).is_empty());
 }
 
-#[test]
-fn records_of_another_time_are_said_to_be_so() {
+#[tokio::test]
+async fn records_of_another_time_are_said_to_be_so() {
     let (_home, store) = store();
     let index = store
         .begin(record("https://a.example/simple/"), b"root", &[])
+        .await
         .unwrap();
     let path = index.directory().join(RECORD);
     let text = fs::read_to_string(&path).unwrap();
@@ -134,6 +147,7 @@ async fn one_holds_the_lock_and_others_wait() {
     let (_home, store) = store();
     let index = store
         .begin(record("https://a.example/simple/"), b"root", &[])
+        .await
         .unwrap();
     let held = index.lock().await.unwrap();
     let waiting = tokio::spawn({
@@ -144,4 +158,90 @@ async fn one_holds_the_lock_and_others_wait() {
     assert!(!waiting.is_finished());
     drop(held);
     waiting.await.unwrap().unwrap();
+}
+
+fn timestamp(bytes: &[u8]) -> Effect {
+    Effect::Persist {
+        file: CacheName::Timestamp,
+        bytes: bytes.to_vec(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_still_under_way_does_not_bring_a_removed_index_back() {
+    let (_home, store) = store();
+    let record = record("https://a.example/simple/");
+    let simple = record.urls.simple().clone();
+    let old = store.begin(record, b"root", &[]).await.unwrap();
+    assert!(store.remove(&simple).await.unwrap());
+    let project: ProjectName = "flask".parse().unwrap();
+    for ended in [
+        old.apply(&timestamp(b"late")),
+        old.remember_names(&project, &["a.whl"]),
+        old.lock().await.map(drop),
+    ] {
+        assert!(
+            matches!(ended, Err(TrustError::BegunAnew { .. })),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(visible(&store.indexes), 0);
+    // Not even past the check.
+    for name in ["timestamp.json", "names/flask.json", "delegated/a/b.json"] {
+        assert!(old.write(name, b"late", Durability::Synced).is_err());
+    }
+    assert_eq!(visible(&store.indexes), 0);
+}
+
+#[tokio::test]
+async fn an_earlier_trust_writes_nothing_into_a_later_one() {
+    let (_home, store) = store();
+    let first = record("https://a.example/simple/");
+    let simple = first.urls.simple().clone();
+    let second = IndexRecord {
+        first_root_fingerprint: Sha256::of(b"another root"),
+        ..first.clone()
+    };
+    let old = store.begin(first, b"root", &[]).await.unwrap();
+    assert!(store.remove(&simple).await.unwrap());
+    let new = store.begin(second, b"another root", &[]).await.unwrap();
+    let root = Effect::Persist {
+        file: CacheName::Root,
+        bytes: b"root 2".to_vec(),
+    };
+    for ended in [
+        old.apply(&root),
+        old.apply(&timestamp(b"late")),
+        old.lock().await.map(drop),
+    ] {
+        assert!(
+            matches!(ended, Err(TrustError::BegunAnew { .. })),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(new.root().unwrap(), b"another root");
+    assert!(new.cached().unwrap().timestamp.is_none());
+    new.apply(&root).unwrap();
+    assert_eq!(new.root().unwrap(), b"root 2");
+}
+
+#[tokio::test]
+async fn trust_ends_and_begins_only_when_nobody_is_at_it() {
+    let (_home, store) = store();
+    let record = record("https://a.example/simple/");
+    let simple = record.urls.simple().clone();
+    let index = store.begin(record.clone(), b"root", &[]).await.unwrap();
+    let held = index.lock().await.unwrap();
+    let anew = tokio::spawn({
+        let store = store.clone();
+        async move {
+            store.remove(&simple).await.unwrap();
+            store.begin(record, b"another root", &[]).await.unwrap()
+        }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(index.root().unwrap(), b"root");
+    assert!(!anew.is_finished());
+    drop(held);
+    assert_eq!(anew.await.unwrap().root().unwrap(), b"another root");
 }
