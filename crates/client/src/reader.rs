@@ -21,13 +21,18 @@ pub const REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 /// How long a failed refresh answers for those that ask in the meantime.
 pub const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
+/// How old the view of a run may become. Long enough that an installation sees one state,
+/// and not so long that a build of a day never hears of a file that was withdrawn.
+pub const RUN_VIEW_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+
 /// When a reader asks the index for a newer state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     /// Once, at the beginning: a run sees one state. Again only if the index no longer has
-    /// what that state signs for (PEP 458: retry with the latest snapshot).
+    /// what that state signs for (PEP 458: retry with the latest snapshot), if the state has
+    /// expired, or if it is older than [`RUN_VIEW_LIFETIME`].
     Once,
-    /// Whenever the state is older than [`REFRESH_INTERVAL`].
+    /// Whenever the state has expired or is older than [`REFRESH_INTERVAL`].
     Periodic,
 }
 
@@ -182,9 +187,13 @@ impl Reader {
         subject: impl FnOnce() -> Subject,
     ) -> Result<Arc<View>, Arc<Refusal>> {
         let mut current = self.current.lock().await;
+        let lifetime = match self.options.freshness {
+            Freshness::Once => RUN_VIEW_LIFETIME,
+            Freshness::Periodic => REFRESH_INTERVAL,
+        };
         if let (Some(view), Some(refreshed)) = (&current.view, current.refreshed)
-            && (self.options.freshness == Freshness::Once
-                || self.within(refreshed, REFRESH_INTERVAL))
+            && self.within(refreshed, lifetime)
+            && self.clock.now() < view.expires()
         {
             return Ok(view.clone());
         }

@@ -80,6 +80,16 @@ impl View {
         &self.set
     }
 
+    /// From when on the state is no longer valid: its first top-level role to expire.
+    pub(crate) fn expires(&self) -> jiff::Timestamp {
+        let set = &self.set;
+        set.root()
+            .expires
+            .min(set.timestamp().expires)
+            .min(set.snapshot().expires)
+            .min(set.targets().expires)
+    }
+
     pub(crate) fn page_cell(&self, project: &ProjectName) -> PageCell {
         let mut pages = held(&self.pages);
         if pages.len() >= PAGES_KEPT && !pages.contains_key(project) {
