@@ -1,11 +1,13 @@
 //! What an unmodified installer talks to: an index on loopback whose every byte was verified.
 //!
 //! ```text
-//! GET /<secret>/simple/<project>/             JSON or HTML, file URLs of our own
-//! GET /<secret>/packages/<project>/<file>     GET, HEAD, Range
-//! GET /<secret>/packages/<project>/<file>.metadata
-//! CONNECT, http://elsewhere/                  403: only the index can be reached
+//! GET /<entrance>/simple/<project>/             JSON or HTML, file URLs of our own
+//! GET /<entrance>/packages/<project>/<file>     GET, HEAD, Range
+//! GET /<entrance>/packages/<project>/<file>.metadata
+//! CONNECT, http://elsewhere/                    403: only the index can be reached
 //! ```
+//!
+//! The entrance is a secret of one run, or in a daemon the index's identity.
 //!
 //! The same address serves as the installer's HTTP proxy, so that an index named in a
 //! requirements file is refused and not silently used.
@@ -28,9 +30,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use wheelmark_tuf::Sha256;
 
 use crate::ledger::Ledger;
 use crate::reader::Reader;
+use crate::trust::IndexRecord;
 
 use answer::Body;
 use route::Route;
@@ -67,16 +71,43 @@ pub enum Entrance {
     /// A secret of this run, so that no other user of this machine and no web page can use
     /// the proxy.
     Secret(String),
-    /// Nothing: a daemon whose address stands in configuration files.
-    Open,
+    /// Who the index is, for a daemon whose URL stands in configuration files: installers
+    /// keep what they got under the URL it came from, so that another index, or the same one
+    /// after trust in it began anew, must not be served at the same URL.
+    Identity(String),
+}
+
+impl Entrance {
+    /// The entrance to an index at an address of its own: it depends on the index's simple
+    /// URL and on the root that trust began with.
+    #[must_use]
+    pub fn of_index(record: &IndexRecord) -> Self {
+        const DIGITS: usize = 16;
+        // No URL holds a line feed.
+        let identity = format!(
+            "{}\n{}",
+            record.urls.simple(),
+            record.first_root_fingerprint
+        );
+        let mut digest = Sha256::of(identity.as_bytes()).to_string();
+        digest.truncate(DIGITS);
+        Self::Identity(digest)
+    }
+
+    /// The first segment of every path.
+    fn segment(&self) -> &str {
+        match self {
+            Self::Secret(segment) | Self::Identity(segment) => segment,
+        }
+    }
 }
 
 impl std::fmt::Debug for Entrance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Secret(_) => "Secret",
-            Self::Open => "Open",
-        })
+        match self {
+            Self::Secret(_) => f.write_str("Secret"),
+            Self::Identity(identity) => write!(f, "Identity({identity})"),
+        }
     }
 }
 
@@ -114,13 +145,10 @@ impl Proxy {
         Ok(Self { listener, desk })
     }
 
-    /// The URL that installers take as their index; it holds the secret.
+    /// The URL that installers take as their index; it holds the entrance.
     #[must_use]
     pub fn index_url(&self) -> String {
-        match &self.desk.entrance {
-            Entrance::Secret(secret) => format!("http://{}/{secret}/simple/", self.desk.address),
-            Entrance::Open => format!("http://{}/simple/", self.desk.address),
-        }
+        self.desk.index_url()
     }
 
     /// The URL that installers take as their HTTP proxy.
@@ -198,7 +226,21 @@ impl Desk {
             Route::File(project, file) => self.file(&project, &file, &asked).await,
             Route::CoreMetadata(project, file) => self.core_metadata(&project, &file, &asked).await,
             Route::Nowhere => answer::not_found(),
+            Route::Outside => match self.entrance {
+                Entrance::Secret(_) => answer::not_found(),
+                Entrance::Identity(_) => {
+                    answer::outside(self.reader.index().urls().simple(), &self.index_url())
+                }
+            },
         }
+    }
+
+    fn index_url(&self) -> String {
+        format!(
+            "http://{}/{}/simple/",
+            self.address,
+            self.entrance.segment()
+        )
     }
 
     /// Where the request wants to go, if that is not here.

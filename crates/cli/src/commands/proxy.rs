@@ -17,7 +17,8 @@ use crate::logging::WithHint as _;
 
 /// Serve a trusted index on this machine, every byte verified
 ///
-/// Point pip and uv at the printed URL. The signed state is refreshed once a minute while it
+/// Point pip and uv at the printed URL, which stays the same as long as the index and the
+/// trust in it do. The signed state is refreshed once a minute while it
 /// is used. Stop with Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,7 +47,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         },
     ));
     let ledger = Arc::new(Ledger::default());
-    let proxy = match Proxy::bind(args.listen, Entrance::Open, reader.clone(), ledger).await {
+    let entrance = Entrance::of_index(reader.index().record());
+    let proxy = match Proxy::bind(args.listen, entrance, reader.clone(), ledger).await {
         Ok(proxy) => proxy,
         Err(error) => {
             let hint = match &error {

@@ -6,9 +6,10 @@ use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::ext::ReasonPhrase;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::without_controls;
 
 use super::Entrance;
 use crate::refusal::{Refusal, Subject};
@@ -124,12 +125,22 @@ pub(super) fn not_found() -> Response<Body> {
     )
 }
 
+/// A path that does not begin with the identity of the index that is served here.
+pub(super) fn outside(index: &Url, served_at: &str) -> Response<Body> {
+    problem(
+        StatusCode::NOT_FOUND,
+        &format!("not here: the index is at {served_at}"),
+        json!({
+            "title": "not here",
+            "detail": format!("{index} is served at {served_at}"),
+            "index_url": served_at,
+        }),
+    )
+}
+
 /// A page under its one spelling (PEP 503).
 pub(super) fn spelling(project: &ProjectName, entrance: &Entrance) -> Response<Body> {
-    let location = match entrance {
-        Entrance::Secret(secret) => format!("/{secret}/simple/{project}/"),
-        Entrance::Open => format!("/simple/{project}/"),
-    };
+    let location = format!("/{}/simple/{project}/", entrance.segment());
     let mut response = response(StatusCode::MOVED_PERMANENTLY, "", full(""));
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(LOCATION, location);
@@ -138,6 +149,15 @@ pub(super) fn spelling(project: &ProjectName, entrance: &Entrance) -> Response<B
 }
 
 fn problem(status: StatusCode, phrase: &str, mut problem: Value) -> Response<Body> {
+    for member in problem
+        .as_object_mut()
+        .into_iter()
+        .flat_map(Map::values_mut)
+    {
+        if let Value::String(text) = member {
+            *text = without_controls(text);
+        }
+    }
     problem["type"] = "about:blank".into();
     problem["status"] = status.as_u16().into();
     let body = full(problem.to_string());

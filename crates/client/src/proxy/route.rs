@@ -22,12 +22,14 @@ pub(super) enum Route {
     CoreMetadata(ProjectName, String),
     /// Nothing that we serve.
     Nowhere,
+    /// Not through the entrance.
+    Outside,
 }
 
 impl Route {
     pub(super) fn of(path: &str, entrance: &Entrance) -> Self {
         let Some(rest) = inside(path, entrance) else {
-            return Self::Nowhere;
+            return Self::Outside;
         };
         let segments: Option<Vec<String>> = rest.split('/').map(segment).collect();
         let Some(segments) = segments else {
@@ -57,14 +59,8 @@ impl Route {
 
 /// The path after the entrance, without its first `/`.
 fn inside<'a>(path: &'a str, entrance: &Entrance) -> Option<&'a str> {
-    let rest = path.strip_prefix('/')?;
-    match entrance {
-        Entrance::Open => Some(rest),
-        Entrance::Secret(secret) => {
-            let (given, rest) = rest.split_once('/')?;
-            bool::from(given.as_bytes().ct_eq(secret.as_bytes())).then_some(rest)
-        }
-    }
+    let (given, rest) = path.strip_prefix('/')?.split_once('/')?;
+    bool::from(given.as_bytes().ct_eq(entrance.segment().as_bytes())).then_some(rest)
 }
 
 /// One decoded segment; none that would be more than one, or another place.
@@ -87,15 +83,16 @@ mod tests {
     }
 
     fn check(path: &str, expected: Route) {
-        assert_eq!(Route::of(path, &Entrance::Open), expected, "{path}");
-        let guarded = format!("/s3cret{path}");
-        assert_eq!(Route::of(&guarded, &secret()), expected, "{guarded}");
-        for shut in [
-            path.to_owned(),
-            format!("/s3cre{path}"),
-            format!("/s3crets{path}"),
-        ] {
-            assert_eq!(Route::of(&shut, &secret()), Route::Nowhere, "{shut}");
+        for entrance in [secret(), Entrance::Identity("s3cret".to_owned())] {
+            let guarded = format!("/s3cret{path}");
+            assert_eq!(Route::of(&guarded, &entrance), expected, "{guarded}");
+            for shut in [
+                path.to_owned(),
+                format!("/s3cre{path}"),
+                format!("/s3crets{path}"),
+            ] {
+                assert_eq!(Route::of(&shut, &entrance), Route::Outside, "{shut}");
+            }
         }
     }
 
@@ -146,7 +143,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_path_names_more_than_one_segment(path in "/(simple|packages)(/[ -~]{0,12}){1,3}") {
-            match Route::of(&path, &Entrance::Open) {
+            match Route::of(&format!("/s3cret{path}"), &secret()) {
                 Route::File(project, file) | Route::CoreMetadata(project, file) => {
                     prop_assert!(ProjectName::is_normalised(project.as_str()));
                     prop_assert!(!file.is_empty() && file != "." && file != "..");
@@ -157,6 +154,7 @@ mod tests {
                     prop_assert!(path == page || path.contains('%'));
                 }
                 Route::Spelling(_) | Route::Nowhere => {}
+                Route::Outside => prop_assert!(false, "{path} is inside"),
             }
         }
     }
