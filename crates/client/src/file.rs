@@ -22,6 +22,10 @@ use crate::view::View;
 /// Files up to this length are verified whole, in memory, before the first byte leaves.
 pub const MAX_WHOLE: u64 = 4 * 1024 * 1024;
 
+/// The largest file we fetch, in bytes: far above any distribution, and it bounds the chunk
+/// list, all of which is read before the first byte leaves, to 2 MiB.
+pub const MAX_FILE_LEN: u64 = 64 << 30;
+
 /// How a file's bytes are verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -196,6 +200,12 @@ impl Reader {
         let Some(size) = size else {
             return Err(lacking("length"));
         };
+        if size > MAX_FILE_LEN {
+            return Err(refuse(Failure::FileTooLarge {
+                length: size,
+                limit: MAX_FILE_LEN,
+            }));
+        }
         Ok(Some(SignedFile(Arc::new(Signed {
             filename: filename.to_owned(),
             sha256,

@@ -51,7 +51,7 @@ mod view;
 pub use adding::{AddError, Beginning, add_trust};
 pub use chain::Chain;
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
-pub use file::{Content, MAX_WHOLE, Manner, SignedFile};
+pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{
     GeneralClient, GeneralError, Kept, MetadataDir, MetadataDirError, TargetDirError,
 };
@@ -60,7 +60,9 @@ pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
 pub use page::VerifiedPage;
 pub use proxy::{Entrance, Proxy, ProxyError};
 pub use range::{ByteRange, RangeRequest};
-pub use reader::{Freshness, REFRESH_INTERVAL, RETRY_AFTER, Reader, ReaderOptions};
+pub use reader::{
+    Freshness, REFRESH_INTERVAL, RETRY_AFTER, RUN_VIEW_LIFETIME, Reader, ReaderOptions,
+};
 pub use refresh::RefreshFailure;
 pub use refusal::{Failure, Refusal, Subject};
 pub use remote::{

@@ -9,7 +9,7 @@ use http::StatusCode;
 use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageError;
-use wheelmark_tuf::{LookupError, RoleName, Sha256};
+use wheelmark_tuf::{LookupError, RoleName, Sha256, without_controls};
 
 use crate::chunks::ChunkListError;
 use crate::refresh::RefreshFailure;
@@ -117,6 +117,14 @@ pub enum Failure {
         /// The name in the page.
         said: ProjectName,
     },
+    /// A file that is larger than anything reasonable.
+    #[error("it is signed with {length} bytes, more than the {limit} allowed for a file")]
+    FileTooLarge {
+        /// Its signed length.
+        length: u64,
+        /// Our limit.
+        limit: u64,
+    },
     /// The page lists a file whose name the tree cannot hold.
     #[error("the file has a name that the index's tree cannot hold")]
     Name(#[from] PathError),
@@ -161,6 +169,7 @@ enum Kind {
     Attack,
     Stale,
     Unavailable,
+    Kept,
     Index,
 }
 
@@ -169,9 +178,8 @@ impl Failure {
         match self {
             Self::Refresh(failure) => match **failure {
                 RefreshFailure::Refused { .. } => Kind::Stale,
-                RefreshFailure::Fetch(_)
-                | RefreshFailure::Trust(_)
-                | RefreshFailure::Stored { .. } => Kind::Unavailable,
+                RefreshFailure::Fetch(_) => Kind::Unavailable,
+                RefreshFailure::Trust(_) | RefreshFailure::Stored { .. } => Kind::Kept,
             },
             Self::RoleMissing { .. } | Self::Missing | Self::ChunkListMissing => Kind::Stale,
             Self::Unreachable(_) => Kind::Unavailable,
@@ -182,6 +190,7 @@ impl Failure {
             | Self::ChunkList(ChunkListError::Altered { .. }) => Kind::Attack,
             Self::Unspecified { .. }
             | Self::PageTooLarge { .. }
+            | Self::FileTooLarge { .. }
             | Self::PageUnusable(_)
             | Self::PageOfOther { .. }
             | Self::Name(_)
@@ -191,7 +200,7 @@ impl Failure {
         }
     }
 
-    /// What failed, with every cause.
+    /// What failed, with every cause, fit for a terminal.
     pub(crate) fn with_causes(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
@@ -203,7 +212,7 @@ impl Failure {
             }
             cause = next.source();
         }
-        text
+        without_controls(&text)
     }
 
     /// What the failure can mean.
@@ -219,6 +228,10 @@ impl Failure {
             }
             Kind::Unavailable => {
                 "the index, the mirror or the network is down; nothing was found to be false"
+            }
+            Kind::Kept => {
+                "what this machine keeps about the index cannot be used, or trust in it was \
+                 ended or begun anew meanwhile; nothing was found to be false"
             }
             Kind::Index => {
                 "what the index signed contradicts itself: a fault of the index, or someone \
@@ -239,6 +252,7 @@ impl Failure {
                  with this message"
             }
             Kind::Unavailable => "check that the index can be reached, and try again",
+            Kind::Kept => "look at `wheelmark trust list`, and start again",
             Kind::Index => "tell whoever runs the index, with this message",
         }
     }
@@ -260,7 +274,10 @@ impl Refusal {
     /// Whether asking again can only end the same way while the snapshot is the same.
     #[must_use]
     pub fn is_verdict(&self) -> bool {
-        !matches!(self.failure.kind(), Kind::Unavailable | Kind::Stale)
+        !matches!(
+            self.failure.kind(),
+            Kind::Unavailable | Kind::Kept | Kind::Stale
+        )
     }
 
     /// The status for an installer. Never 5xx: pip and uv would ask again and again, and
@@ -268,7 +285,7 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.failure.kind() {
-            Kind::Unavailable => StatusCode::FAILED_DEPENDENCY,
+            Kind::Unavailable | Kind::Kept => StatusCode::FAILED_DEPENDENCY,
             Kind::Attack | Kind::Stale | Kind::Index => StatusCode::CONFLICT,
         }
     }
@@ -328,5 +345,25 @@ impl fmt::Display for Refusal {
             write!(f, " (signed by role {role}, version {version})")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_in_a_cause() {
+        let source = std::io::Error::other("\u{1b}[2J\r\u{9b}1m\nhint: pip install evil");
+        let path = "x".into();
+        let cause = crate::trust::TrustError::Io {
+            doing: "read",
+            path,
+            source,
+        };
+        let failure = Failure::Refresh(Arc::new(RefreshFailure::Trust(cause)));
+        let text = failure.with_causes();
+        assert!(text.contains("hint: pip install evil"), "{text:?}");
+        assert!(!text.contains(char::is_control), "{text:?}");
     }
 }
