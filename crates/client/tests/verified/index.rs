@@ -111,12 +111,19 @@ impl TestIndex {
 
     /// Places a file with all that belongs to it, and admits it to the journal.
     pub(crate) async fn add(&self, filename: &str, content: &[u8], chunks: Chunks) {
+        let size = content.len() as u64;
+        self.add_as(filename, content, size, chunks).await;
+    }
+
+    /// The same for a file that has this size, with nothing behind the content.
+    pub(crate) async fn add_as(&self, filename: &str, content: &[u8], size: u64, chunks: Chunks) {
         let parsed = DistributionFilename::parse(filename).unwrap();
         let project = parsed.project().clone();
         let sha256 = Sha256::of(content);
         let path = ObjectPath::file(&project, &sha256, filename).unwrap();
         let mut temp = tempfile::NamedTempFile::new_in(self.tree.incoming()).unwrap();
         temp.write_all(content).unwrap();
+        temp.as_file().set_len(size).unwrap();
         self.tree.place(&path, temp).await.unwrap();
         let metadata = metadata(filename);
         let core_metadata = Sha256::of(&metadata);
@@ -142,7 +149,7 @@ impl TestIndex {
                 project,
                 filename: filename.to_owned(),
                 sha256,
-                size: content.len() as u64,
+                size,
                 uploaded_at: self.clock.now(),
                 requires_python: Some(">=3.8".to_owned()),
                 core_metadata_sha256: Some(core_metadata),

@@ -3,7 +3,9 @@
 use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, small};
 use crate::setup::{Front, PLAIN, SECRET, Setup, status_line};
 use crate::web::Fault;
-use wheelmark_client::{Chain, Freshness, Manner, ReaderOptions};
+use wheelmark_client::{
+    Chain, Entrance, Freshness, MAX_FILE_LEN, Manner, RUN_VIEW_LIFETIME, ReaderOptions,
+};
 use wheelmark_tuf::Sha256;
 
 #[tokio::test]
@@ -355,4 +357,123 @@ async fn many_requests_share_one_refresh_and_each_role() {
         metadata,
         ["/metadata/2.root.json", "/metadata/timestamp.json"]
     );
+}
+
+#[tokio::test]
+async fn a_daemon_has_an_url_of_its_own_for_each_index_and_trust() {
+    let setup = Setup::with_files().await;
+    let entrance = Entrance::of_index(setup.trusted.record());
+    let front = Front::with_entrance(entrance, setup.reader()).await;
+    let (here, id) = front.base.rsplit_once('/').unwrap();
+    assert_eq!(id.len(), 16);
+    assert!(id.bytes().all(|b| b.is_ascii_hexdigit()));
+    assert_eq!(front.get("/simple/demo/").await.status(), 200);
+    assert_eq!(front.get_file(SMALL).await.status(), 200);
+    for path in [
+        "/",
+        "/simple/",
+        "/simple/demo/",
+        "/0123456789abcdef/simple/demo/",
+        &format!("/packages/demo/{SMALL}"),
+    ] {
+        let answer = front
+            .client
+            .get(format!("{here}{path}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+        let body = answer.text().await.unwrap();
+        assert!(body.contains(&format!("{}/simple/", front.base)), "{body}");
+    }
+
+    let of = |record| match Entrance::of_index(record) {
+        Entrance::Identity(identity) => identity,
+        Entrance::Secret(_) => unreachable!("an index's entrance is no secret"),
+    };
+    let record = setup.trusted.record();
+    assert_eq!(of(record), id);
+    let mut anew = record.clone();
+    anew.first_root_fingerprint = Sha256::of(b"another root");
+    assert_ne!(of(&anew), id);
+    let mut other = record.clone();
+    other.urls =
+        wheelmark_client::IndexUrls::new("https://pkg.example/simple/", None, None).unwrap();
+    assert_ne!(of(&other), id);
+}
+
+#[tokio::test]
+async fn a_run_does_not_say_where_its_secret_is() {
+    let setup = Setup::with_files().await;
+    let front = setup.proxy().await;
+    let url = format!("http://{}/simple/demo/", front.address);
+    let answer = front.client.get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+    assert!(!answer.text().await.unwrap().contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_long_run_looks_again_and_stops_when_the_index_has_expired() {
+    let mut setup = Setup::with_files().await;
+    let run = setup.proxy().await;
+    let count = async |front: &Front| front.page().await["files"].as_array().unwrap().len();
+    assert_eq!(count(&run).await, 3);
+    let sdist = "demo-4.0.tar.gz";
+    setup.index.add(sdist, b"sdist", Chunks::Listed).await;
+    setup.index.publish().await;
+    let almost = RUN_VIEW_LIFETIME - jiff::SignedDuration::from_secs(1);
+    setup.index.clock.forward(almost);
+    assert_eq!(count(&run).await, 3);
+    setup
+        .index
+        .clock
+        .forward(jiff::SignedDuration::from_secs(1));
+    assert_eq!(count(&run).await, 4);
+
+    // The index is gone, and so is the time of what it signed.
+    setup
+        .index
+        .clock
+        .forward(jiff::SignedDuration::from_hours(48));
+    assert_eq!(run.get_file(SMALL).await.status(), 409);
+}
+
+#[tokio::test]
+async fn a_state_is_not_used_when_it_has_expired() {
+    let setup = Setup::with_files().await;
+    let stopped = setup.trusted.state().unwrap().timestamp.unwrap().expires;
+    let expires: jiff::Timestamp = stopped.parse().unwrap();
+    // A run that began a minute before the timestamp's end.
+    let left = expires.duration_since(wheelmark_tuf::Clock::now(&*setup.index.clock));
+    let minute = jiff::SignedDuration::from_secs(60);
+    setup.index.clock.forward(left - minute);
+    let run = setup.proxy().await;
+    assert_eq!(run.get_file(SMALL).await.status(), 200);
+    setup.index.clock.forward(minute);
+    assert_eq!(run.get_file(SMALL).await.status(), 409);
+}
+
+#[tokio::test]
+async fn a_file_of_absurd_size_is_refused_before_anything_is_fetched() {
+    let mut setup = Setup::with_files().await;
+    let content = large();
+    let (most, more) = ("demo-4.0-py3-none-any.whl", "demo-5.0-py3-none-any.whl");
+    for (file, size) in [(most, MAX_FILE_LEN), (more, MAX_FILE_LEN + 1)] {
+        setup
+            .index
+            .add_as(file, &content, size, Chunks::Listed)
+            .await;
+    }
+    setup.index.publish().await;
+    let front = setup.proxy().await;
+    front.page().await;
+    setup.web.asked();
+    let answer = front.get_file(more).await;
+    assert_eq!(answer.status(), 409);
+    assert!(setup.web.asked().is_empty());
+    let body = answer.text().await.unwrap();
+    assert!(body.contains("allowed for a file"), "{body}");
+    // The largest size that is accepted gets as far as its chunk list, which is not one.
+    assert_eq!(front.get_file(most).await.status(), 409);
+    assert!(!setup.web.asked().is_empty());
 }

@@ -6,7 +6,7 @@ use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, small, tamper};
 use crate::setup::{Front, PLAIN, SECRET, Setup, status_line};
 use crate::web::Fault;
 use http::StatusCode;
-use wheelmark_client::{CHUNK_LEN, ReaderOptions, RefusedEntry};
+use wheelmark_client::{CHUNK_LEN, Freshness, ReaderOptions, RefusedEntry};
 use wheelmark_tuf::Sha256;
 
 impl Front {
@@ -357,4 +357,26 @@ async fn what_the_index_dropped_is_asked_for_in_its_newest_state() {
     setup.index.clock.forward(wheelmark_client::RETRY_AFTER);
     assert_eq!(front.page().await["files"].as_array().unwrap().len(), 4);
     assert!(!front.ledger.any_refused());
+}
+
+#[tokio::test]
+async fn a_daemon_stops_when_trust_is_ended() {
+    let setup = Setup::with_files().await;
+    let daemon = Front::new(setup.reader_with(ReaderOptions {
+        freshness: Freshness::Periodic,
+        ..PLAIN
+    }))
+    .await;
+    assert_eq!(daemon.get_file(SMALL).await.status(), 200);
+    let simple = setup.trusted.urls().simple();
+    assert!(setup.store.remove(simple).await.unwrap());
+    setup
+        .index
+        .clock
+        .forward(wheelmark_client::REFRESH_INTERVAL);
+    let answer = daemon.get_file(SMALL).await;
+    assert_eq!(answer.status(), 424);
+    let body = answer.text().await.unwrap();
+    assert!(body.contains("has ended or begun anew"), "{body}");
+    assert!(!setup.trusted.directory().exists());
 }

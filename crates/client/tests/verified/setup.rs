@@ -17,6 +17,7 @@ pub(crate) struct Setup {
     pub(crate) index: TestIndex,
     pub(crate) web: Web,
     _home: tempfile::TempDir,
+    pub(crate) store: TrustStore,
     pub(crate) trusted: TrustedIndex,
 }
 
@@ -39,6 +40,7 @@ impl Setup {
             index,
             web,
             _home: home,
+            store,
             trusted,
         }
     }
@@ -85,10 +87,14 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) async fn new(reader: Arc<Reader>) -> Self {
+        Self::with_entrance(Entrance::Secret(SECRET.to_owned()), reader).await
+    }
+
+    pub(crate) async fn with_entrance(entrance: Entrance, reader: Arc<Reader>) -> Self {
         let ledger = Arc::new(Ledger::default());
         let proxy = Proxy::bind(
             "127.0.0.1:0".parse().unwrap(),
-            Entrance::Secret(SECRET.to_owned()),
+            entrance,
             reader,
             ledger.clone(),
         )
