@@ -424,6 +424,7 @@ def test_the_proxy_as_a_daemon(index: Index, sandbox: Sandbox) -> None:
                 url = found[0].rstrip(".,;")
                 break
         assert url, "the proxy says where it serves"
+        assert re.search(r"/[0-9a-f]{16}/simple/$", url), "a URL that no other index ever has"
         venv = sandbox.venv()
         sandbox.plain_pip(venv, url, "by-proxy").ok()
         assert venv.installed() == {"by-proxy": "1.0"}
