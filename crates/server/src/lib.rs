@@ -24,6 +24,7 @@ mod encoding;
 mod files;
 mod health;
 mod home;
+mod pace;
 mod problem;
 mod range;
 mod read_error;
@@ -35,10 +36,11 @@ mod tree;
 mod upload;
 
 pub use app::{App, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
+pub use pace::{MIN_SPEED, PATIENCE};
 pub use router::router;
 pub use serve::{MAX_CONNECTIONS, SHUTDOWN_GRACE, serve};
 pub use shelf::SHELF_BYTES;
 pub use upload::{
     CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,
-    MAX_VALUE_LEN, READ_TIMEOUT, TakeBackError, take_back_cut_off,
+    MAX_VALUE_LEN, TakeBackError, take_back_cut_off,
 };

@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::pace::{Pace, PacedStream};
+
 /// Most connections at a time. An installer opens some hundred; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 4096;
 
@@ -52,7 +54,7 @@ pub async fn serve(
             Ok((stream, _)) => {
                 let (router, closed) = (router.clone(), closed.clone());
                 connections.spawn(async move {
-                    connection(stream, router, closed).await;
+                    connection(stream, router, closed, Pace::default()).await;
                     drop(place);
                 });
             }
@@ -70,15 +72,21 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, mut closed: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    mut closed: watch::Receiver<()>,
+    pace: Pace,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with small delays");
     }
+    let stream = TokioIo::new(PacedStream::new(stream, pace));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .serve_connection(stream, TowerToHyperService::new(router))
     );
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
@@ -94,5 +102,34 @@ async fn connection(stream: TcpStream, router: Router, mut closed: watch::Receiv
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_read_the_answer_does_not_keep_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let router = Router::new().route("/", get(|| async { vec![0_u8; 64 << 20] }));
+        let (_closing, closed) = watch::channel(());
+        let pace = Pace::new(Duration::from_millis(200), 1024);
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let ending = connection(stream, router, closed, pace);
+        tokio::time::timeout(Duration::from_secs(20), ending)
+            .await
+            .unwrap();
     }
 }

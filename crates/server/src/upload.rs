@@ -25,6 +25,7 @@ use wheelmark_store::{Outcome, Seq, TokenId};
 
 use crate::app::Publishing;
 use crate::auth::authorise;
+use crate::pace::Pace;
 use crate::problem::Problem;
 pub(crate) use error::Mismatch;
 use error::UploadError;
@@ -32,7 +33,7 @@ pub(crate) use gates::Gates;
 use source::Source;
 
 pub use note::{TakeBackError, take_back_cut_off};
-pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN, READ_TIMEOUT};
+pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN};
 pub use sink::{CHUNK_LEN, CHUNKS_ABOVE};
 pub use source::MAX_HEADERS_LEN;
 
@@ -85,7 +86,8 @@ async fn answer(
     let boundary = boundary(headers)?;
     refuse_at_once_if_too_long(headers, publishing.limits.file_len)?;
     let incoming = publishing.tree.incoming();
-    let received = receive::receive(source, boundary, incoming, publishing.limits.file_len).await?;
+    let (limit, pace) = (publishing.limits.file_len, Pace::default());
+    let received = receive::receive(source, boundary, incoming, limit, pace).await?;
     // From here on nobody needs the connection: what was begun is finished.
     let publishing = publishing.clone();
     let task = tokio::spawn(async move { publish(&publishing, received, token).await });

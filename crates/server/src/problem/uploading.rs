@@ -29,6 +29,12 @@ impl From<Error> for Problem {
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "Upload stalled", chain(&error))
                     .hint("upload the file again")
             }
+            Error::TooSlow { .. } => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "Upload too slow",
+                chain(&error),
+            )
+            .hint("upload the file again over a better connection"),
             Error::TooManyFields { .. } | Error::FormTooLong { .. } => too_long("Form too large"),
             Error::ValueTooLong { .. } => bad("Field too long"),
             Error::FileTooLong { .. } => too_long("File too large"),

@@ -91,6 +91,12 @@ pub(crate) enum UploadError {
         /// How long.
         waited: Duration,
     },
+    /// Too little arrived for too long.
+    #[error("it arrives with less than {min_speed} bytes per second")]
+    TooSlow {
+        /// The least speed, in bytes per second.
+        min_speed: u64,
+    },
     /// Too many fields.
     #[error("the form has more than {limit} fields")]
     TooManyFields {

@@ -1,7 +1,7 @@
 //! Reading the form from the connection, with bounded memory, its fields in any order.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use multer::Multipart;
@@ -10,6 +10,7 @@ use super::error::UploadError;
 use super::form::{Field, Form};
 use super::sink::{Content, Sink};
 use super::source::{Source, SourceError};
+use crate::pace::Pace;
 
 /// Most fields of a form. Classifiers and requirements have one field each; the largest known
 /// projects have a few hundred.
@@ -20,9 +21,6 @@ pub const MAX_FORM_LEN: u64 = 16 * 1024 * 1024;
 
 /// Longest value of a field that is kept, in bytes: a name, a version or a digest.
 pub const MAX_VALUE_LEN: usize = 4096;
-
-/// How long nothing may arrive.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A form that has arrived whole.
 #[derive(Debug)]
@@ -38,10 +36,12 @@ pub(super) async fn receive(
     boundary: String,
     incoming: &Path,
     file_len: u64,
+    pace: Pace,
 ) -> Result<Received, UploadError> {
     let mut parts = Parts {
         multipart: Multipart::new(source.clone(), boundary),
         source,
+        pace,
     };
     let mut form = Form::default();
     let mut content = None;
@@ -118,33 +118,46 @@ impl Budget {
     }
 }
 
-/// The parser, with a limit on how long it waits.
+/// The parser, with limits on silence and slowness. Only waiting counts: how long a piece then
+/// takes to be written is not the uploader's doing.
 struct Parts<'a> {
     multipart: Multipart<'static>,
     source: &'a Source,
+    pace: Pace,
 }
 
 impl Parts<'_> {
     async fn next(&mut self) -> Result<Option<multer::Field<'static>>, UploadError> {
-        let next = in_time(self.multipart.next_field()).await;
-        self.source.parsed();
-        next
+        in_time(self.multipart.next_field(), self.source, &mut self.pace).await
     }
 
-    async fn piece(&self, part: &mut multer::Field<'static>) -> Result<Option<Bytes>, UploadError> {
-        let piece = in_time(part.chunk()).await;
-        self.source.parsed();
-        piece
+    async fn piece(
+        &mut self,
+        part: &mut multer::Field<'static>,
+    ) -> Result<Option<Bytes>, UploadError> {
+        in_time(part.chunk(), self.source, &mut self.pace).await
     }
 }
 
 async fn in_time<T>(
     reading: impl Future<Output = Result<T, multer::Error>>,
+    source: &Source,
+    pace: &mut Pace,
 ) -> Result<T, UploadError> {
-    match tokio::time::timeout(READ_TIMEOUT, reading).await {
-        Ok(read) => read.map_err(UploadError::from),
-        Err(_) => Err(UploadError::Stalled {
-            waited: READ_TIMEOUT,
+    let (began, before) = (Instant::now(), source.arrived());
+    let read = tokio::time::timeout(pace.credit(), reading).await;
+    let arrived = source.arrived() - before;
+    match read {
+        Ok(read) => {
+            pace.moved(arrived, began.elapsed());
+            source.parsed();
+            read.map_err(UploadError::from)
+        }
+        Err(_) if arrived == 0 && pace.is_untouched() => Err(UploadError::Stalled {
+            waited: pace.credit(),
+        }),
+        Err(_) => Err(UploadError::TooSlow {
+            min_speed: pace.min_speed(),
         }),
     }
 }
@@ -166,5 +179,65 @@ impl From<multer::Error> for UploadError {
                 what: other.to_string(),
             },
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    const HEAD: &[u8] = b"--x\r\nContent-Disposition: form-data; name=\"content\"; \
+        filename=\"a-1-py3-none-any.whl\"\r\n\r\n";
+
+    /// What becomes of a file that comes in pieces of `len` bytes, `times` of them.
+    async fn receive_pieces(len: usize, times: usize, pace: Pace) -> Result<u64, UploadError> {
+        let incoming = tempfile::tempdir().unwrap();
+        let pieces = stream::iter(0..times).then(move |_| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Bytes::from(vec![0; len])
+        });
+        let head = stream::iter([Bytes::from_static(HEAD)]);
+        let end = stream::iter([Bytes::from_static(b"\r\n--x--\r\n")]);
+        let body = head.chain(pieces).chain(end).boxed();
+        let source = Source::new(Body::from_stream(body.map(Ok::<_, std::io::Error>)));
+        let receiving = receive(&source, "x".to_owned(), incoming.path(), 1 << 20, pace);
+        let received = tokio::time::timeout(Duration::from_secs(20), receiving);
+        Ok(received.await.unwrap()?.content.len)
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_trickles_is_ended() {
+        let pace = Pace::new(Duration::from_millis(500), 10_000);
+        let ended = receive_pieces(1, usize::MAX, pace).await;
+        assert!(
+            matches!(ended, Err(UploadError::TooSlow { min_speed: 10_000 })),
+            "{ended:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_keeps_its_speed_may_take_long() {
+        let pace = Pace::new(Duration::from_millis(500), 10_000);
+        let received = receive_pieces(2000, 60, pace).await;
+        assert_eq!(received.unwrap(), 120_000);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_stops_is_ended() {
+        let incoming = tempfile::tempdir().unwrap();
+        let head = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(HEAD))]);
+        let source = Source::new(Body::from_stream(head.chain(stream::pending())));
+        let pace = Pace::new(Duration::from_millis(200), 1);
+        let ended = receive(&source, "x".to_owned(), incoming.path(), 1 << 20, pace).await;
+        assert!(
+            matches!(ended, Err(UploadError::Stalled { .. })),
+            "{ended:?}"
+        );
     }
 }

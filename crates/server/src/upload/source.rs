@@ -20,6 +20,8 @@ pub(super) struct Source(Arc<Mutex<State>>);
 
 struct State {
     body: BodyDataStream,
+    /// Bytes given to the parser.
+    arrived: u64,
     /// Bytes given to the parser since it last returned something.
     unparsed: usize,
     /// The parser takes all that is ready before it looks at any of it; so after each piece
@@ -43,6 +45,7 @@ impl Source {
     pub(super) fn new(body: Body) -> Source {
         Source(Arc::new(Mutex::new(State {
             body: body.into_data_stream(),
+            arrived: 0,
             unparsed: 0,
             rest: false,
             read: false,
@@ -52,6 +55,11 @@ impl Source {
     /// Says that the parser has returned something.
     pub(super) fn parsed(&self) {
         self.lock().unparsed = 0;
+    }
+
+    /// How many bytes the parser was given, all together.
+    pub(super) fn arrived(&self) -> u64 {
+        self.lock().arrived
     }
 
     /// Whether anything was asked of the connection.
@@ -109,6 +117,7 @@ impl Stream for Source {
             Poll::Ready(Some(Ok(piece))) => piece,
         };
         let mut state = self.lock();
+        state.arrived += piece.len() as u64;
         state.unparsed += piece.len();
         state.rest = true;
         Poll::Ready(Some(Ok(piece)))
