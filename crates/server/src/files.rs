@@ -30,7 +30,8 @@ pub(crate) fn stream(
 ) -> Result<Response, ReadError> {
     let OpenObject { mut file, len } = object;
     let metadata = file.metadata()?;
-    // A file under its name never changes; the tag tells it from one that was restored.
+    // Most names never stand for other bytes, and those that do are far from being written twice
+    // within one tick of the clock; the tag tells an object from one that was restored, too.
     let tag = EntityTag::new(&format!(
         "{:x}-{:x}-{:x}",
         len,

@@ -39,7 +39,7 @@ pub use app::{App, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
 pub use pace::{MIN_SPEED, PATIENCE};
 pub use router::router;
 pub use serve::{MAX_CONNECTIONS, SHUTDOWN_GRACE, serve};
-pub use shelf::SHELF_BYTES;
+pub use shelf::{SHELF_BYTES, SHELVED_LEN};
 pub use upload::{
     CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,
     MAX_VALUE_LEN, TakeBackError, take_back_cut_off,

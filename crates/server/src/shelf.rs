@@ -21,8 +21,9 @@ use crate::read_error::ReadError;
 /// Most bytes that are kept, all forms together.
 pub const SHELF_BYTES: usize = 256 * 1024 * 1024;
 
-/// An object larger than this is read anew each time, so that it does not push out the others.
-const SHELVED_LEN: usize = SHELF_BYTES / 8;
+/// An object with more bytes than this is not kept, so that it does not push out the others. Each
+/// request would have to read, hash and compress it anew; so it is sent as it is, from the disk.
+pub const SHELVED_LEN: usize = SHELF_BYTES / 8;
 
 /// Which file a copy was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +120,15 @@ impl Held {
     }
 }
 
+/// An object that is there.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// In memory.
+    Held(Arc<Held>),
+    /// Too large for that.
+    Large(OpenObject),
+}
+
 /// The objects in memory.
 #[derive(Debug)]
 pub(crate) struct Shelf {
@@ -157,7 +167,7 @@ impl Shelf {
         tree: &Directory,
         path: &ObjectPath,
         max_len: u64,
-    ) -> Result<Option<Arc<Held>>, ReadError> {
+    ) -> Result<Option<Found>, ReadError> {
         let Some(OpenObject { file, len }) = tree.open_object(path).await? else {
             self.forget(path);
             return Ok(None);
@@ -169,9 +179,12 @@ impl Shelf {
                 limit: max_len,
             }));
         }
+        if len > SHELVED_LEN.min(self.capacity) as u64 {
+            return Ok(Some(Found::Large(OpenObject { file, len })));
+        }
         let stamp = Stamp::of(&file.metadata()?);
         if let Some(held) = self.look_up(path, stamp) {
-            return Ok(Some(held));
+            return Ok(Some(Found::Held(held)));
         }
         let held = blocking(move || {
             let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
@@ -180,10 +193,7 @@ impl Shelf {
             Ok(Arc::new(Held::new(Bytes::from(bytes))))
         })
         .await?;
-        if held.bytes.len() <= SHELVED_LEN.min(self.capacity) {
-            self.keep(path, stamp, &held);
-        }
-        Ok(Some(held))
+        Ok(Some(Found::Held(self.keep(path, stamp, held))))
     }
 
     fn look_up(&self, path: &ObjectPath, stamp: Stamp) -> Option<Arc<Held>> {
@@ -194,18 +204,23 @@ impl Shelf {
         Some(Arc::clone(&place.held))
     }
 
-    /// Keeps a copy, and lets the longest unused ones go until all fit.
-    fn keep(&self, path: &ObjectPath, stamp: Stamp, held: &Arc<Held>) {
+    /// Keeps a copy, and lets the longest unused ones go until all fit. If someone else has kept
+    /// one meanwhile, that is the one to use: its forms need not be made a second time.
+    fn keep(&self, path: &ObjectPath, stamp: Stamp, held: Arc<Held>) -> Arc<Held> {
+        let used = self.tick();
+        let mut places = self.lock();
+        if let Some(place) = places.get(path).filter(|place| place.stamp == stamp) {
+            return Arc::clone(&place.held);
+        }
         let place = Place {
             stamp,
-            held: Arc::clone(held),
-            used: self.tick(),
+            held: Arc::clone(&held),
+            used,
         };
-        let mut places = self.lock();
         places.insert(path.clone(), place);
         let mut weight: usize = places.values().map(|place| place.held.weight()).sum();
         if weight <= self.capacity {
-            return;
+            return held;
         }
         let mut by_use: Vec<(usize, ObjectPath, usize)> = places
             .iter()
@@ -221,6 +236,7 @@ impl Shelf {
             places.remove(&path);
             weight -= freed;
         }
+        held
     }
 
     fn forget(&self, path: &ObjectPath) {
@@ -250,6 +266,13 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    fn held(found: Option<Found>) -> Arc<Held> {
+        match found.unwrap() {
+            Found::Held(held) => held,
+            Found::Large(object) => panic!("{object:?} is not held"),
+        }
+    }
+
     fn metadata(version: u64) -> ObjectPath {
         ObjectPath::metadata(&wheelmark_tuf::RoleName::snapshot(), version)
     }
@@ -266,7 +289,7 @@ mod tests {
             let bytes = Bytes::from_static(content.as_bytes());
             tree.replace(&lock, &path, bytes).await.unwrap();
             for _ in 0..2 {
-                let held = shelf.get(&tree, &path, 100).await.unwrap().unwrap();
+                let held = held(shelf.get(&tree, &path, 100).await.unwrap());
                 assert_eq!(held.bytes(), content);
                 assert_eq!(*held.sha256(), Sha256::of(content.as_bytes()));
             }
@@ -282,9 +305,9 @@ mod tests {
         let shelf = Shelf::new();
         let bytes = Bytes::from(vec![b' '; 10_000]);
         tree.create(&metadata(1), bytes).await.unwrap();
-        let first = shelf.get(&tree, &metadata(1), 10_000).await.unwrap();
-        let second = shelf.get(&tree, &metadata(1), 10_000).await.unwrap();
-        let (first, second) = (first.unwrap(), second.unwrap());
+        let first = shelf.get(&tree, &metadata(1), 10_000).await;
+        let second = shelf.get(&tree, &metadata(1), 10_000).await;
+        let (first, second) = (held(first.unwrap()), held(second.unwrap()));
         assert!(Arc::ptr_eq(&first, &second));
         let (coding, one) = first.encoded(Coding::Zstd).await.unwrap();
         let (_, two) = second.encoded(Coding::Zstd).await.unwrap();
@@ -309,6 +332,37 @@ mod tests {
             ),
             "{refused:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_to_keep_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::open(root.path()).await.unwrap();
+        let shelf = Shelf::with_capacity(1000);
+        for (version, len) in [(1, 1000), (2, 1001)] {
+            let bytes = Bytes::from(vec![b' '; len]);
+            tree.create(&metadata(version), bytes).await.unwrap();
+        }
+        held(shelf.get(&tree, &metadata(1), 2000).await.unwrap());
+        let large = shelf.get(&tree, &metadata(2), 2000).await.unwrap();
+        assert!(
+            matches!(large, Some(Found::Large(OpenObject { len: 1001, .. }))),
+            "{large:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn readers_at_the_same_time_share_one_copy() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::open(root.path()).await.unwrap();
+        let shelf = Shelf::new();
+        let path = metadata(1);
+        tree.create(&path, Bytes::from(vec![b' '; 10_000]))
+            .await
+            .unwrap();
+        let get = || async { held(shelf.get(&tree, &path, 10_000).await.unwrap()) };
+        let (one, two) = tokio::join!(get(), get());
+        assert!(Arc::ptr_eq(&one, &two));
     }
 
     #[tokio::test]

@@ -15,8 +15,8 @@ use wheelmark_packaging::simple::{
 
 use crate::app::Reading;
 use crate::read_error::ReadError;
-use crate::shelf::Held;
-use crate::tree::{Label, NO_CACHE, answer};
+use crate::shelf::{Found, Held};
+use crate::tree::{Label, NO_CACHE, answer, answer_found};
 
 /// A page of links runs no script and loads nothing.
 const LINKS_ONLY: HeaderValue =
@@ -45,12 +45,18 @@ pub(crate) async fn project(
     let page = page.await?.ok_or(ReadError::NoProject { name: raw })?;
     let format = format(wish, &headers);
     if !format.is_html() {
-        return answer(&page, &headers, &label(format)).await;
+        return answer_found(page, &headers, &label(format)).await;
     }
-    let html = page
-        .html(|json| Ok(ProjectPage::parse(json)?.to_html()))
-        .await?;
-    links(html, format, &headers).await
+    let response = match page {
+        Found::Held(page) => {
+            let html = page.html(|json| Ok(ProjectPage::parse(json)?.to_html()));
+            answer(html.await?, &headers, &label(format)).await?
+        }
+        Found::Large(_) => {
+            published(&reading, &ObjectPath::simple_html(&name), format, &headers).await?
+        }
+    };
+    Ok(links(response))
 }
 
 /// The page of a project, asked for without the slash at its end (PEP 503).
@@ -73,16 +79,22 @@ pub(crate) async fn list(
     let list = match list.await? {
         Some(list) => list,
         // Nothing was published yet.
-        None => Held::new(Bytes::from(ProjectList::default().to_json())).into(),
+        None => Found::Held(Held::new(Bytes::from(ProjectList::default().to_json())).into()),
     };
     let format = format(wish, &headers);
     if !format.is_html() {
-        return answer(&list, &headers, &label(format)).await;
+        return answer_found(list, &headers, &label(format)).await;
     }
-    let html = list
-        .html(|json| Ok(ProjectList::parse(json)?.to_html()))
-        .await?;
-    links(html, format, &headers).await
+    let response = match list {
+        Found::Held(list) => {
+            let html = list.html(|json| Ok(ProjectList::parse(json)?.to_html()));
+            answer(html.await?, &headers, &label(format)).await?
+        }
+        Found::Large(_) => {
+            published(&reading, &ObjectPath::simple_list_html(), format, &headers).await?
+        }
+    };
+    Ok(links(response))
 }
 
 /// The list, asked for without the slash at its end.
@@ -90,11 +102,25 @@ pub(crate) async fn list_without_slash() -> Response {
     moved("simple/")
 }
 
-async fn links(html: &Held, format: Format, headers: &HeaderMap) -> Result<Response, ReadError> {
-    let mut response = answer(html, headers, &label(format)).await?;
+/// The HTML that the snapshot process left beside the JSON. It is not there from the same moment
+/// on; but to render a page that is too large to keep would cost each request seconds.
+async fn published(
+    reading: &Reading,
+    path: &ObjectPath,
+    format: Format,
+    headers: &HeaderMap,
+) -> Result<Response, ReadError> {
+    let object = reading.tree.open_object(path).await?;
+    let object = object.ok_or_else(|| ReadError::Absent {
+        path: format!("/{path}"),
+    })?;
+    answer_found(Found::Large(object), headers, &label(format)).await
+}
+
+fn links(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, LINKS_ONLY);
-    Ok(response)
+    response
 }
 
 fn label(format: Format) -> Label {

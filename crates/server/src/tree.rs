@@ -16,7 +16,7 @@ use crate::conditional::EntityTag;
 use crate::encoding::Coding;
 use crate::files;
 use crate::read_error::ReadError;
-use crate::shelf::Held;
+use crate::shelf::{Found, Held};
 
 /// Longest metadata object that is served, in bytes. A snapshot of 16,384 bins has 586 kB.
 const MAX_METADATA_OBJECT_LEN: u64 = 64 * 1024 * 1024;
@@ -31,7 +31,7 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BINARY: &str = "application/octet-stream";
 
-/// How an answer from memory is described.
+/// How an object that has several forms is described.
 pub(crate) struct Label {
     pub(crate) content_type: &'static str,
     pub(crate) cache_control: &'static str,
@@ -72,14 +72,14 @@ pub(crate) async fn object(
             cache_control,
             max_len,
         } => {
-            let held = reading.shelf.get(&reading.tree, &path, max_len).await?;
-            let held = held.ok_or_else(absent)?;
+            let found = reading.shelf.get(&reading.tree, &path, max_len).await?;
+            let found = found.ok_or_else(absent)?;
             let label = Label {
                 content_type,
                 cache_control,
                 vary: "Accept-Encoding",
             };
-            answer(&held, &headers, &label).await
+            answer_found(found, &headers, &label).await
         }
         Policy::Streamed => {
             let object = reading.tree.open_object(&path).await?;
@@ -95,6 +95,29 @@ enum Policy {
         max_len: u64,
     },
     Streamed,
+}
+
+/// Answers with an object in memory in the best coding that the request accepts, with another one
+/// as it is: to compress it for one request alone would cost seconds.
+pub(crate) async fn answer_found(
+    found: Found,
+    request: &HeaderMap,
+    label: &Label,
+) -> Result<Response, ReadError> {
+    match found {
+        Found::Held(held) => answer(&held, request, label).await,
+        Found::Large(object) => {
+            let Label {
+                content_type,
+                cache_control,
+                vary,
+            } = label;
+            let mut response = files::stream(object, request, content_type, cache_control)?;
+            let headers = response.headers_mut();
+            headers.insert(VARY, HeaderValue::from_static(vary));
+            Ok(response)
+        }
+    }
 }
 
 /// Answers with bytes in memory, in the best coding that the request accepts.

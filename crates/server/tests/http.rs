@@ -10,6 +10,7 @@ mod http {
 
     mod files;
     mod hostile_forms;
+    mod large;
     mod pages;
     mod publishing;
     mod refusals;
