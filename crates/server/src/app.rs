@@ -42,7 +42,7 @@ pub struct App {
     pub tree: Arc<Directory>,
     /// The catalogue and the journal.
     pub store: Store,
-    /// The time that uploads are stamped with.
+    /// The time that uploads are stamped with, and that what is published runs out by.
     pub clock: Arc<dyn Clock>,
     /// What is refused for its size or its duration.
     pub limits: Limits,
@@ -72,6 +72,14 @@ pub(crate) struct Services {
 pub(crate) struct Reading {
     pub(crate) tree: Arc<Directory>,
     pub(crate) shelf: Arc<Shelf>,
+}
+
+/// Looking whether all is well.
+#[derive(Clone)]
+pub(crate) struct Watching {
+    pub(crate) tree: Arc<Directory>,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Taking in uploads.
@@ -114,8 +122,11 @@ impl FromRef<Services> for Publishing {
     }
 }
 
-impl FromRef<Services> for Store {
+impl FromRef<Services> for Watching {
     fn from_ref(services: &Services) -> Self {
-        services.publishing.store.clone()
+        let Publishing {
+            tree, store, clock, ..
+        } = services.publishing.clone();
+        Watching { tree, store, clock }
     }
 }

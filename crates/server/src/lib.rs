@@ -36,6 +36,7 @@ mod tree;
 mod upload;
 
 pub use app::{App, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
+pub use health::LEAST_LEFT;
 pub use pace::{MIN_SPEED, PATIENCE};
 pub use router::router;
 pub use serve::{MAX_CONNECTIONS, SHUTDOWN_GRACE, serve};

@@ -9,6 +9,7 @@ mod http {
     pub(crate) mod index;
 
     mod files;
+    mod health;
     mod hostile_forms;
     mod large;
     mod pages;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -31,10 +31,28 @@ impl Clock for Still {
     }
 }
 
+/// A clock that stands still until it is put forward.
+pub(crate) struct Hands(Mutex<Timestamp>);
+
+impl Hands {
+    pub(crate) fn forward(&self, by: SignedDuration) {
+        let mut now = self.0.lock().unwrap();
+        *now += by;
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
 pub(crate) struct Index {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) tree: Arc<Directory>,
     pub(crate) store: Store,
+    /// The server's; the snapshot process has one that stands still.
+    pub(crate) clock: Arc<Hands>,
     pub(crate) token: String,
     pub(crate) url: String,
     pub(crate) client: Client,
@@ -70,7 +88,12 @@ impl Index {
             .await
             .unwrap();
 
-        let mut app = App::new(Arc::clone(&tree), store.clone(), Arc::new(Still));
+        let clock = Arc::new(Hands(Mutex::new(Still.now())));
+        let mut app = App::new(
+            Arc::clone(&tree),
+            store.clone(),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
         app.limits = limits;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -91,6 +114,7 @@ impl Index {
             folder,
             tree,
             store,
+            clock,
             token,
             url,
             client,
