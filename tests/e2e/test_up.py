@@ -248,6 +248,43 @@ def test_a_key_from_a_credential_directory(make_index, tmp_path: Path) -> None:
     index.publish(wheel("by-credential", "1.0"))
 
 
+def test_a_first_run_signs_with_the_key_it_is_given(make_index, tmp_path: Path) -> None:
+    other: Index = make_index(fresh=True).start()
+    other.stop()
+    key = next(p for p in other.data.iterdir() if "key" in p.name)
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    shutil.copy2(key, credentials / "wheelmark-online-key")
+    index: Index = make_index(fresh=True)
+    index.env["CREDENTIALS_DIRECTORY"] = str(credentials)
+    index.start()
+    index.publish(wheel("by-credential", "1.0"))
+    assert not (index.data / key.name).exists()
+
+
+def test_a_first_run_that_is_asked_to_stop_is_finished_and_shows_its_phrase(make_index) -> None:
+    index: Index = make_index(fresh=True)
+    index.launch()
+    while not list(index.data.parent.glob(".wheelmark-first-run-*")):
+        time.sleep(0.01)
+    assert index.stop() == 0
+    assert PHRASE.search(index.log_text())
+    assert not list(index.data.parent.glob(".wheelmark-first-run-*"))
+    index.start()
+
+
+def test_a_first_run_that_is_killed_leaves_nothing_for_long(make_index) -> None:
+    index: Index = make_index(fresh=True)
+    index.launch()
+    while not list(index.data.parent.glob(".wheelmark-first-run-*")):
+        time.sleep(0.01)
+    index.kill()
+    assert not index.data.exists()
+    index.start()
+    assert not list(index.data.parent.glob(".wheelmark-first-run-*"))
+    assert beside(index).is_dir()
+
+
 # Time.
 
 
