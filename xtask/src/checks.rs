@@ -11,11 +11,17 @@ use crate::workspace::{EVERYTHING, Workspace, must};
 /// cargo writes since 1.77.
 const CARGO_DENY: &str = "0.20.2";
 
-/// `cargo fmt --check` over the workspace.
+/// `cargo fmt --check` over the workspace, and over the fuzz targets, which have their own.
 pub(crate) fn fmt(workspace: &Workspace) -> anyhow::Result<()> {
     must(
         workspace.cargo().args(["fmt", "--all", "--check"]),
         "cargo fmt --check (mend with cargo fmt --all)",
+    )?;
+    must(
+        workspace
+            .cargo()
+            .args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
+        "cargo fmt --check in fuzz/",
     )
 }
 
