@@ -7,7 +7,7 @@ use wheelmark_objects::{ObjectPath, file_target, page_target};
 use wheelmark_packaging::simple::{
     Hashes, MAX_PAGE_FILES, MAX_PAGE_LEN, Marks, PageFile, ProjectPage, Signed,
 };
-use wheelmark_packaging::{DistributionFilename, ProjectName};
+use wheelmark_packaging::{DistributionFilename, MAX_REQUIRES_PYTHON_LEN, ProjectName};
 use wheelmark_store::{Change, NewFile, Seq};
 use wheelmark_tuf::{RoleName, Sha256, TargetInfo, TargetPath, Targets};
 
@@ -21,10 +21,6 @@ use crate::state::State;
 /// How far in the future an upload's time may lie (PEP 480 allows ten minutes between the
 /// clocks of signer and index).
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
-
-/// The longest `Requires-Python` that goes into a page, in bytes. Real ones have some ten; this is
-/// what the server takes, kept here as well because the journal is not to be believed.
-const MAX_REQUIRES_PYTHON: usize = 1024;
 
 /// What the next snapshot is to be.
 #[derive(Debug)]
@@ -222,11 +218,11 @@ fn examine(
         Err(error) => return refuse(format!("{}: {error}", file.filename)),
     };
     if let Some(requires) = &file.requires_python
-        && requires.len() > MAX_REQUIRES_PYTHON
+        && (requires.len() > MAX_REQUIRES_PYTHON_LEN || requires.contains(char::is_control))
     {
         return refuse(format!(
-            "Requires-Python has {} bytes, more than {MAX_REQUIRES_PYTHON}",
-            requires.len()
+            "the Requires-Python of {} is too long or has control characters",
+            file.filename
         ));
     }
     let Ok(target) = file_target(&file.project, &file.filename) else {
