@@ -100,7 +100,7 @@ pub(crate) fn licences(workspace: &Workspace) -> anyhow::Result<()> {
     )
 }
 
-/// The architecture invariants, which also run with every `cargo test`.
+/// The architecture invariants, which also run with every `cargo test --workspace`.
 pub(crate) fn invariants(workspace: &Workspace) -> anyhow::Result<()> {
     must(
         workspace.cargo().args([
