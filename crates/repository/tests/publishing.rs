@@ -33,6 +33,38 @@ async fn an_upload_is_published_with_either_form_of_bins() {
 }
 
 #[tokio::test]
+async fn offline_roles_live_a_year_claimed_90_days_and_online_roles_a_day() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let now = wheelmark_tuf::Clock::now(&*index.clock);
+    let day = 24 * 60 * 60;
+    let mut files = index.versions();
+    let timestamp = index
+        .folder
+        .path()
+        .join("repository/metadata/timestamp.json");
+    files.insert("1.timestamp.json".into(), std::fs::read(timestamp).unwrap());
+    assert_eq!(files.len(), 9 + 2 * 4);
+    for (name, bytes) in files {
+        let metadata: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let expires: jiff::Timestamp = metadata["signed"]["expires"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let life = expires.duration_since(now).as_secs();
+        let role = name.trim_start_matches("1.").trim_end_matches(".json");
+        let expected = match role {
+            "root" | "targets" | "simple" | "packages" => 365 * day..=365 * day,
+            "claimed" => 90 * day..=90 * day,
+            "timestamp" | "snapshot" | "recently-claimed" | "status" => day..=day,
+            // Bins begin with lives of different lengths, so that they are not due together.
+            _ => day / 2..=day,
+        };
+        assert!(expected.contains(&life), "{role} lives {life} s");
+    }
+}
+
+#[tokio::test]
 async fn uploads_that_wait_together_share_one_snapshot() {
     let index = TestIndex::new(16, BinForm::Succinct).await;
     let mut engine = index.engine().await;
