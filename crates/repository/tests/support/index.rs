@@ -1,7 +1,7 @@
 //! An index of the test's own: keys, tree, store, a clock that the test moves.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(dead_code, reason = "each test binary uses a part of this")]
+#![allow(dead_code, reason = "a test binary may use a part of this alone")]
 
 use std::io::Write as _;
 use std::sync::Arc;
