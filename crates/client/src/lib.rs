@@ -1,6 +1,6 @@
 //! The client of a signed index: what it trusts, what it fetches, and what it hands on.
 //!
-//! An installer asks the [`Proxy`]; the proxy asks the [`Reader`]; the reader fetches from
+//! An installer asks the [`Proxy`]; the proxy asks the project's [`Home`], whose [`Reader`] fetches from
 //! an index or a mirror that nobody has to trust, and every byte is checked against the
 //! chain of signatures that begins in the [`TrustStore`] before it is forwarded.
 //!
@@ -19,6 +19,7 @@
 //! - [`add_trust`]: the three ways in which trust in an index begins.
 //! - [`Remote`]: HTTP with limits on size, silence, speed and redirects.
 //! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
+//! - [`Homes`], [`Home`]: the indexes of a run, and which of them answers for a project.
 //! - [`Proxy`]: what an unmodified installer talks to.
 //! - [`installer`]: the settings that point pip and uv at the proxy, and the routes that no
 //!   setting closes.
@@ -33,6 +34,7 @@ mod chain;
 mod chunks;
 mod file;
 mod general;
+mod homes;
 mod index;
 pub mod installer;
 mod ledger;
@@ -55,6 +57,7 @@ pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{
     GeneralClient, GeneralError, Kept, MetadataDir, MetadataDirError, TargetDirError,
 };
+pub use homes::{Home, Homes};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
 pub use page::VerifiedPage;

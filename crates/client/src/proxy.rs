@@ -32,8 +32,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use wheelmark_tuf::Sha256;
 
+use crate::homes::Homes;
 use crate::ledger::Ledger;
-use crate::reader::Reader;
 use crate::trust::IndexRecord;
 
 use answer::Body;
@@ -127,7 +127,7 @@ impl Proxy {
     pub async fn bind(
         address: SocketAddr,
         entrance: Entrance,
-        reader: Arc<Reader>,
+        homes: Arc<Homes>,
         ledger: Arc<Ledger>,
     ) -> Result<Self, ProxyError> {
         if !address.ip().is_loopback() {
@@ -139,7 +139,7 @@ impl Proxy {
         let desk = Arc::new(Desk {
             address,
             entrance,
-            reader,
+            homes,
             ledger,
         });
         Ok(Self { listener, desk })
@@ -199,7 +199,7 @@ async fn serve_connection(stream: TcpStream, desk: Arc<Desk>) {
 struct Desk {
     address: SocketAddr,
     entrance: Entrance,
-    reader: Arc<Reader>,
+    homes: Arc<Homes>,
     ledger: Arc<Ledger>,
 }
 
@@ -208,7 +208,7 @@ impl Desk {
         tracing::debug!(method = %request.method(), uri = %request.uri(), "asked");
         if let Some(elsewhere) = self.elsewhere(&request) {
             self.ledger.refused_host(&elsewhere);
-            return answer::elsewhere(&elsewhere, self.reader.index().urls().simple());
+            return answer::elsewhere(&elsewhere, self.homes.first().index().urls().simple());
         }
         if !self.names_us(&request) {
             return answer::wrong_host();
@@ -228,9 +228,10 @@ impl Desk {
             Route::Nowhere => answer::not_found(),
             Route::Outside => match self.entrance {
                 Entrance::Secret(_) => answer::not_found(),
-                Entrance::Identity(_) => {
-                    answer::outside(self.reader.index().urls().simple(), &self.index_url())
-                }
+                Entrance::Identity(_) => answer::outside(
+                    self.homes.first().index().urls().simple(),
+                    &self.index_url(),
+                ),
             },
         }
     }

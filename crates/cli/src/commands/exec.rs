@@ -17,8 +17,8 @@ use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wheelmark_client::installer::{Settings, Surroundings, environment, open_routes};
 use wheelmark_client::{
-    Entrance, Freshness, Ledger, OpenRoute, Proxy, Reader, ReaderOptions, RefreshFailure, Remote,
-    Report, RunRoom, TrustStore, TrustedIndex,
+    Entrance, Freshness, Homes, Ledger, OpenRoute, Proxy, Reader, ReaderOptions, RefreshFailure,
+    Remote, Report, RunRoom, TrustStore, TrustedIndex,
 };
 
 use crate::commands::trust::{USER_AGENT, find, open_store};
@@ -144,7 +144,8 @@ async fn run_verified(
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let entrance = Entrance::Secret(secret()?);
     let source = reader.index().urls().simple().to_string();
-    let proxy = Proxy::bind(any_port, entrance, reader, ledger.clone()).await?;
+    let homes = Arc::new(Homes::only(reader));
+    let proxy = Proxy::bind(any_port, entrance, homes, ledger.clone()).await?;
     let passing = proxy.index_url();
     let room = RunRoom::create(&context.home)?;
     let environment = environment(Settings {

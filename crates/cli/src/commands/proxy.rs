@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use wheelmark_client::{
-    Entrance, Freshness, Ledger, Proxy, ProxyError, Reader, ReaderOptions, Remote,
+    Entrance, Freshness, Homes, Ledger, Proxy, ProxyError, Reader, ReaderOptions, Remote,
 };
 
 use crate::commands::exec::choose;
@@ -46,9 +46,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             strict: args.strict,
         },
     ));
+    let homes = Arc::new(Homes::only(reader.clone()));
     let ledger = Arc::new(Ledger::default());
     let entrance = Entrance::of_index(reader.index().record());
-    let proxy = match Proxy::bind(args.listen, entrance, reader.clone(), ledger).await {
+    let proxy = match Proxy::bind(args.listen, entrance, homes, ledger).await {
         Ok(proxy) => proxy,
         Err(error) => {
             let hint = match &error {

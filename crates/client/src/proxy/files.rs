@@ -29,7 +29,11 @@ impl Desk {
         filename: &str,
         asked: &Asked<'_>,
     ) -> Response<Body> {
-        let file = match self.reader.signed_file(project, filename).await {
+        let home = match self.homes.home_of(project, None).await {
+            Ok(home) => home,
+            Err(refusal) => return self.refused(&refusal),
+        };
+        let file = match home.signed_file(project, filename).await {
             Ok(Some(file)) => file,
             Ok(None) => return answer::not_found(),
             Err(refusal) => return self.refused(&refusal),
@@ -59,7 +63,7 @@ impl Desk {
         let body = if asked.head {
             full("")
         } else {
-            match self.reader.content(&file, part).await {
+            match home.content(&file, part).await {
                 Ok(content) => self.recorded(&file, content, length),
                 Err(refusal) => return self.refused(&refusal),
             }
@@ -93,7 +97,11 @@ impl Desk {
         filename: &str,
         asked: &Asked<'_>,
     ) -> Response<Body> {
-        match self.reader.core_metadata(project, filename).await {
+        let found = match self.homes.home_of(project, None).await {
+            Ok(home) => home.core_metadata(project, filename).await,
+            Err(refusal) => Err(refusal),
+        };
+        match found {
             Ok(Some(bytes)) => {
                 let etag = format!("\"{}\"", Sha256::of(&bytes));
                 let mut answer = if asked.holds(&etag) {

@@ -18,13 +18,23 @@ impl Desk {
             .filter_map(|value| value.to_str().ok())
             .collect();
         let format = negotiate((!accept.is_empty()).then(|| accept.join(",")).as_deref());
-        match self.reader.page(project).await {
+        let (found, remembered) = match self.homes.home_of(project, None).await {
+            Ok(home) => {
+                let found = home.page(project).await;
+                let remembered = match &found {
+                    Err(_) => home.remembered_names(project),
+                    Ok(_) => Vec::new(),
+                };
+                (found, remembered)
+            }
+            Err(refusal) => (Err(refusal), Vec::new()),
+        };
+        match found {
             Ok(Some(page)) => verified(&page, format, asked),
             Ok(None) => answer::not_found(),
             Err(refusal) => {
                 self.ledger.refused(&refusal);
-                let names = self.reader.remembered_names(project);
-                let page = standin::page(project, &names);
+                let page = standin::page(project, &remembered);
                 with_vary(response(
                     StatusCode::OK,
                     format.content_type(),

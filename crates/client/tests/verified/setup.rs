@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wheelmark_client::{
-    Beginning, Entrance, Freshness, IndexUrls, Ledger, Proxy, Reader, ReaderOptions, Remote,
+    Beginning, Entrance, Freshness, Homes, IndexUrls, Ledger, Proxy, Reader, ReaderOptions, Remote,
     TrustStore, TrustedIndex, add_trust,
 };
 use wheelmark_tuf::Clock as _;
@@ -95,7 +95,7 @@ impl Front {
         let proxy = Proxy::bind(
             "127.0.0.1:0".parse().unwrap(),
             entrance,
-            reader,
+            Arc::new(Homes::only(reader)),
             ledger.clone(),
         )
         .await
