@@ -1,0 +1,381 @@
+//! A client with its own trust store, and the invariants that hold for it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use wheelmark_client::{
+    Beginning, Entrance, Freshness, Homes, IndexUrls, Ledger, Proxy, RUN_VIEW_LIFETIME, Reader,
+    ReaderOptions, Remote, TrustStore, TrustedIndex, add_trust,
+};
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::Clock as _;
+
+use crate::door::{Door, Route};
+use crate::index::{FakeClock, Index, Listing, core_metadata, expiry, folder, listing};
+
+/// An invariant that does not hold, by its letter in the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Broken(pub(crate) char, pub(crate) String);
+
+/// Ends the step with a broken invariant unless the condition holds.
+macro_rules! hold {
+    ($letter:literal, $condition:expr, $($said:tt)+) => {
+        if !$condition {
+            return Err(crate::client::Broken($letter, format!($($said)+)));
+        }
+    };
+}
+pub(crate) use hold;
+
+static REMOTE: LazyLock<Remote> = LazyLock::new(|| Remote::new("wheelmark-simulation").unwrap());
+static INSTALLER: LazyLock<reqwest::Client> =
+    LazyLock::new(|| reqwest::Client::builder().no_proxy().build().unwrap());
+
+pub(crate) struct Client {
+    pub(crate) name: usize,
+    home: tempfile::TempDir,
+    clock: Arc<FakeClock>,
+    pub(crate) door: Door,
+    run: Run,
+    /// What the trust store held after the last step.
+    kept: Kept,
+    /// The files that completed refreshes signed for.
+    seen: Listing,
+    /// The start of the last refresh that was completed in this run.
+    refreshed: Option<Timestamp>,
+}
+
+/// What lives as long as a process of the client.
+struct Run {
+    reader: Arc<Reader>,
+    base: String,
+    task: tokio::task::AbortHandle,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The trusted versions in a trust store.
+#[derive(Clone, Default)]
+struct Kept {
+    root: u64,
+    /// Key ids of timestamp and snapshot in root.
+    online: [Value; 2],
+    timestamp: Option<u64>,
+    snapshot: Option<u64>,
+    listed: BTreeMap<String, u64>,
+    below: BTreeMap<String, u64>,
+}
+
+impl Client {
+    pub(crate) async fn new(name: usize, index: &Index, route: Route) -> Self {
+        let home = folder();
+        let door = Door::open(route).await;
+        let store = TrustStore::open(home.path()).unwrap();
+        let urls = IndexUrls::new(&format!("{}/simple/", door.base), None, None).unwrap();
+        let beginning = Beginning::Fingerprint(index.fingerprint);
+        let trusted = add_trust(&store, &REMOTE, urls, beginning, index.clock.now())
+            .await
+            .unwrap();
+        let run = Run::begin(trusted.clone(), index.clock.clone(), PLAIN).await;
+        let mut client = Self {
+            name,
+            home,
+            clock: index.clock.clone(),
+            door,
+            run,
+            kept: Kept::default(),
+            seen: Listing::new(),
+            refreshed: None,
+        };
+        client.kept = client.read_store(&trusted);
+        client
+    }
+
+    /// Ends the run and begins another on the same trust store.
+    pub(crate) async fn restart(&mut self, options: ReaderOptions) {
+        let store = TrustStore::open(self.home.path()).unwrap();
+        let simple = format!("{}/simple/", self.door.base).parse().unwrap();
+        let trusted = store.find(&simple).unwrap().unwrap();
+        self.run = Run::begin(trusted, self.clock.clone(), options).await;
+        self.refreshed = None;
+    }
+
+    /// Brings the state up to date; whether that went well.
+    pub(crate) async fn refresh(&mut self, index: &Index) -> Result<Result<(), String>, Broken> {
+        let outcome = self.run.reader.refresh().await;
+        let before = self.kept.clone();
+        self.check_store()?;
+        match outcome {
+            Ok(version) => {
+                let now = self.clock.now();
+                let kept = &self.kept;
+                hold!(
+                    'a',
+                    kept.snapshot == Some(version),
+                    "{version} is not what is kept"
+                );
+                if before.online == kept.online {
+                    hold!(
+                        'e',
+                        before.snapshot <= Some(version),
+                        "went back to {version}"
+                    );
+                }
+                for file in ["root", "timestamp", "snapshot", "targets"] {
+                    let signed = self.stored(&format!("{file}.json")).unwrap();
+                    hold!('c', expiry(&signed) > now, "{file} was accepted, expired");
+                }
+                let snapshot = serde_json::json!({"signed": self.stored("snapshot.json")});
+                for (project, files) in listing(index.now(), &snapshot) {
+                    self.seen.entry(project).or_default().extend(files);
+                }
+                self.refreshed = Some(now);
+                Ok(Ok(()))
+            }
+            Err(failure) => Ok(Err(describe(&*failure))),
+        }
+    }
+
+    /// Does what pip does: takes the highest version of the project's page. Whether it was
+    /// installed, and otherwise why not.
+    pub(crate) async fn install(
+        &mut self,
+        index: &Index,
+        project: &str,
+    ) -> Result<Result<String, String>, Broken> {
+        let installed = self.try_install(index, project).await;
+        self.check_store()?;
+        installed
+    }
+
+    async fn try_install(
+        &mut self,
+        index: &Index,
+        project: &str,
+    ) -> Result<Result<String, String>, Broken> {
+        let Some(page) = self.get(&format!("simple/{project}/")).await else {
+            return Ok(Err("no page".to_owned()));
+        };
+        let page: Value = serde_json::from_slice(&page).unwrap();
+        let files = page["files"].as_array().unwrap();
+        let name = |file: &Value| file["filename"].as_str().unwrap().to_owned();
+        let Some(newest) = files.iter().max_by_key(|file| release(&name(file))) else {
+            return Ok(Err("empty page".to_owned()));
+        };
+        let newest = name(newest);
+        let path = format!("packages/{project}/{newest}");
+        if let Some(metadata) = self.get(&format!("{path}.metadata")).await {
+            hold!('b', metadata == core_metadata(&newest), "{newest}.metadata");
+        }
+        let Some(content) = self.get(&path).await else {
+            return Ok(Err(format!("{newest} was refused")));
+        };
+        hold!(
+            'b',
+            index.published.get(&newest) == Some(&content),
+            "{newest} was completed with other bytes"
+        );
+        let listed: Vec<String> = files.iter().map(name).collect();
+        for seen in self.seen.get(project).into_iter().flatten() {
+            hold!(
+                'e',
+                listed.contains(seen),
+                "{newest} was installed without {seen} in sight"
+            );
+        }
+        self.check_freshness(index, project).await?;
+        Ok(Ok(newest))
+    }
+
+    /// What vouched for an installed file had not expired when the state was refreshed.
+    async fn check_freshness(&self, index: &Index, project: &str) -> Result<(), Broken> {
+        let now = self.clock.now();
+        // Without a refresh of its own, the install used the last one, or began one now.
+        let since = match self.refreshed {
+            Some(then) if now.duration_since(then) < RUN_VIEW_LIFETIME => then,
+            _ => now,
+        };
+        let name: ProjectName = project.parse().unwrap();
+        let Ok(Some(page)) = self.run.reader.page(&name).await else {
+            return Ok(());
+        };
+        let bin = format!("metadata/{}.{}.json", page.role_version(), page.role());
+        let bin: Value = serde_json::from_slice(&index.now()[&bin]).unwrap();
+        hold!(
+            'c',
+            expiry(&bin["signed"]) > since,
+            "{} was used, expired",
+            page.role()
+        );
+        for role in [
+            "claimed",
+            "recently%2Dclaimed",
+            "recently-claimed",
+            "simple",
+        ] {
+            if let Some(signed) = self.stored(&format!("delegated/targets/{role}.json")) {
+                hold!('c', expiry(&signed) > since, "{role} was used, expired");
+            }
+        }
+        Ok(())
+    }
+
+    /// A body from the proxy, if it was completed.
+    async fn get(&self, path: &str) -> Option<Bytes> {
+        let request = INSTALLER
+            .get(format!("{}/{path}", self.run.base))
+            .header("Accept", "application/vnd.pypi.simple.v1+json");
+        let answer = request.send().await.ok()?;
+        if answer.status() != 200 {
+            return None;
+        }
+        answer.bytes().await.ok()
+    }
+
+    /// Compares what the trust store holds with what it held.
+    fn check_store(&mut self) -> Result<(), Broken> {
+        let new = self.read_store(self.run.reader.index());
+        let old = std::mem::replace(&mut self.kept, new.clone());
+        hold!(
+            'a',
+            new.root >= old.root,
+            "root {} -> {}",
+            old.root,
+            new.root
+        );
+        hold!(
+            'a',
+            new.root > old.root || new.online == old.online,
+            "root {} has two contents",
+            new.root
+        );
+        for (role, version) in &old.below {
+            let now = new.below.get(role);
+            hold!('a', now >= Some(version), "{role} {version} -> {now:?}");
+        }
+        // TUF §5.3.11: timestamp and snapshot may begin anew with other keys.
+        if new.online != old.online {
+            return Ok(());
+        }
+        let (was, is) = (old.timestamp, new.timestamp);
+        hold!('a', is >= was, "timestamp {was:?} -> {is:?}");
+        let (was, is) = (old.snapshot, new.snapshot);
+        hold!('a', is >= was, "snapshot {was:?} -> {is:?}");
+        for (role, version) in &old.listed {
+            let now = new.listed.get(role);
+            hold!(
+                'a',
+                now >= Some(version),
+                "listed {role} {version} -> {now:?}"
+            );
+        }
+        Ok(())
+    }
+
+    fn read_store(&self, index: &TrustedIndex) -> Kept {
+        let root = self.stored("root.json").unwrap();
+        let version = |signed: Value| signed["version"].as_u64().unwrap();
+        let snapshot = self.stored("snapshot.json");
+        let mut below = BTreeMap::new();
+        gather(
+            index.directory(),
+            &index.directory().join("delegated"),
+            &mut below,
+        );
+        if let Some(targets) = self.stored("targets.json") {
+            below.insert("targets".to_owned(), version(targets));
+        }
+        Kept {
+            online: ["timestamp", "snapshot"].map(|role| root["roles"][role]["keyids"].clone()),
+            root: version(root),
+            timestamp: self.stored("timestamp.json").map(version),
+            listed: snapshot
+                .as_ref()
+                .and_then(|snapshot| snapshot["meta"].as_object())
+                .into_iter()
+                .flatten()
+                .map(|(role, meta)| (role.clone(), meta["version"].as_u64().unwrap()))
+                .collect(),
+            snapshot: snapshot.map(version),
+            below,
+        }
+    }
+
+    /// The signed part of a file in the trust store.
+    fn stored(&self, name: &str) -> Option<Value> {
+        signed(&self.run.reader.index().directory().join(name))
+    }
+}
+
+impl Run {
+    async fn begin(index: TrustedIndex, clock: Arc<FakeClock>, options: ReaderOptions) -> Self {
+        let reader = Arc::new(Reader::new(index, REMOTE.clone(), clock, options));
+        let proxy = Proxy::bind(
+            "127.0.0.1:0".parse().unwrap(),
+            Entrance::Secret("secret".to_owned()),
+            Arc::new(Homes::only(reader.clone())),
+            Arc::new(Ledger::default()),
+        )
+        .await
+        .unwrap();
+        let base = proxy
+            .index_url()
+            .strip_suffix("/simple/")
+            .unwrap()
+            .to_owned();
+        let task = tokio::spawn(proxy.serve(std::future::pending())).abort_handle();
+        Self { reader, base, task }
+    }
+}
+
+pub(crate) const PLAIN: ReaderOptions = ReaderOptions {
+    freshness: Freshness::Once,
+    strict: false,
+};
+
+/// After this long, every reader asks for a newer state by itself.
+pub(crate) const BY_ITSELF: SignedDuration = SignedDuration::from_mins(61);
+
+fn signed(path: &Path) -> Option<Value> {
+    let file = std::fs::read(path).ok()?;
+    let mut file: Value = serde_json::from_slice(&file).unwrap();
+    Some(file["signed"].take())
+}
+
+fn gather(base: &Path, folder: &Path, found: &mut BTreeMap<String, u64>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            gather(base, &path, found);
+        } else {
+            let name = path.strip_prefix(base).unwrap().display().to_string();
+            found.insert(name, signed(&path).unwrap()["version"].as_u64().unwrap());
+        }
+    }
+}
+
+/// The release number in a file's name.
+fn release(filename: &str) -> u64 {
+    let version = filename.split('-').nth(1).unwrap_or_default();
+    let first = version.split(['.', '+']).next().unwrap_or_default();
+    first.parse().unwrap_or(u64::MAX)
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
