@@ -1,9 +1,10 @@
 //! What was verified and what was refused during a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use url::Url;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
@@ -103,6 +104,7 @@ pub struct Ledger {
 struct Entries {
     files: BTreeMap<(ProjectName, String), FileEntry>,
     refused: Vec<RefusedEntry>,
+    tunnelled: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -168,8 +170,8 @@ impl Ledger {
         });
     }
 
-    /// Records a request to a host that is not the index.
-    pub fn refused_host(&self, host: &str) {
+    /// Records a request to a host that is not the index's.
+    pub fn refused_host(&self, host: &str, index: &Url) {
         self.add(RefusedEntry {
             what: host.to_owned(),
             project: None,
@@ -181,11 +183,17 @@ impl Ledger {
             meaning: "the command, a requirements file, a project file or a build asks for \
                       something elsewhere, which nobody here could verify"
                 .to_owned(),
-            next: "find what names this host (--index-url, --extra-index-url, \
-                   [[tool.uv.index]], a direct URL, a build script), and take it out or get \
-                   it from the index"
-                .to_owned(),
+            next: next_elsewhere(host, index),
         });
+    }
+
+    /// Records that a host was reached that nobody verifies, because the configuration lets
+    /// it through.
+    pub fn tunnelled(&self, host: &str) {
+        let mut entries = self.entries();
+        if entries.tunnelled.len() < MAX_HOSTS {
+            entries.tunnelled.insert(cut(host.to_owned()));
+        }
     }
 
     fn add(&self, mut entry: RefusedEntry) {
@@ -222,6 +230,10 @@ impl Ledger {
             route.argument = cut(std::mem::take(&mut route.argument));
         }
         let entries = self.entries();
+        routes_not_closed.extend(entries.tunnelled.iter().map(|host| OpenRoute {
+            argument: host.clone(),
+            why: "this host was reached unverified, as `tunnel` in the configuration allows",
+        }));
         Report {
             files: entries.files.values().cloned().collect(),
             refused: entries.refused.clone(),
@@ -233,6 +245,22 @@ impl Ledger {
         // Every change is one insertion, so a panic elsewhere leaves them whole.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What to do about a request to a host that is not the index's.
+pub(crate) fn next_elsewhere(host: &str, index: &Url) -> String {
+    const PYPI: [&str; 3] = ["pypi.org", "files.pythonhosted.org", "upload.pypi.org"];
+    let name = host.split(':').next().unwrap_or(host);
+    if PYPI.iter().any(|pypi| name.eq_ignore_ascii_case(pypi)) {
+        return format!(
+            "name the index in the project, or PyPI is asked: for poetry, `poetry source add \
+             --priority=primary NAME {index}`, for uv, [[tool.uv.index]] with `default = true`; \
+             if a lock file names this host, lock anew"
+        );
+    }
+    "find what names this host (--index-url, --extra-index-url, [[tool.uv.index]], a lock file, \
+     a direct URL, a build script), and take it out or get it from the index"
+        .to_owned()
 }
 
 /// A text of others, not longer than anybody reads.
@@ -250,6 +278,10 @@ mod tests {
 
     use super::*;
 
+    fn index() -> Url {
+        "https://pkg.example/simple/".parse().unwrap()
+    }
+
     fn missing(file: String) -> Refusal {
         Refusal {
             subject: Subject::File("demo".parse().unwrap(), file),
@@ -262,7 +294,7 @@ mod tests {
     fn hosts_do_not_crowd_out_what_was_refused_of_the_index() {
         let ledger = Ledger::default();
         for i in 0..2 * MAX_REFUSED {
-            ledger.refused_host(&format!("h{i}.example:443"));
+            ledger.refused_host(&format!("h{i}.example:443"), &index());
         }
         assert_eq!(ledger.report(Vec::new()).refused.len(), MAX_HOSTS);
         for i in 0..2 * MAX_REFUSED {
@@ -278,7 +310,7 @@ mod tests {
         let ledger = Ledger::default();
         let long = "é".repeat(100_000);
         ledger.refused(&missing(long.clone()));
-        ledger.refused_host(&long);
+        ledger.refused_host(&long, &index());
         let report = ledger.report(vec![OpenRoute {
             argument: long,
             why: "so",

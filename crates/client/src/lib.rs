@@ -20,7 +20,8 @@
 //! - [`Remote`]: HTTP with limits on size, silence, speed and redirects.
 //! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
 //! - [`Homes`], [`Home`]: the indexes of a run, and which of them answers for a project.
-//! - [`Proxy`]: what an unmodified installer talks to.
+//! - [`Proxy`]: what an unmodified installer talks to; with [`Connect`], at the real URLs too.
+//! - [`Authority`]: the certificates that this takes, for one run and for those hosts alone.
 //! - [`installer`]: the settings that point pip and uv at the proxy, and the routes that no
 //!   setting closes.
 //! - [`GeneralClient`]: the same chain without an index, for any TUF repository.
@@ -30,6 +31,7 @@
 //! binary passes them in.
 
 mod adding;
+mod authority;
 mod chain;
 mod chunks;
 mod file;
@@ -51,6 +53,7 @@ mod trust;
 mod view;
 
 pub use adding::{AddError, Beginning, add_trust};
+pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, pem};
 pub use chain::Chain;
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
 pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
@@ -61,7 +64,7 @@ pub use homes::{Home, Homes};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
 pub use page::VerifiedPage;
-pub use proxy::{Entrance, Proxy, ProxyError};
+pub use proxy::{Connect, Entrance, Proxy, ProxyError, Tunnel, TunnelError};
 pub use range::{ByteRange, RangeRequest};
 pub use reader::{
     Freshness, REFRESH_INTERVAL, RETRY_AFTER, RUN_VIEW_LIFETIME, Reader, ReaderOptions,

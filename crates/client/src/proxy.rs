@@ -7,16 +7,21 @@
 //! CONNECT, http://elsewhere/                    403: only the index can be reached
 //! ```
 //!
+//! With [`Connect`] the real URLs of the trusted indexes are answered, too.
+//!
 //! The entrance is a secret of one run, or in a daemon the index's identity.
 //!
 //! The same address serves as the installer's HTTP proxy, so that an index named in a
 //! requirements file is refused and not silently used.
 
 mod answer;
+mod connect;
 mod files;
 mod pages;
+mod places;
 mod route;
 mod standin;
+mod tunnel;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -37,7 +42,12 @@ use crate::ledger::Ledger;
 use crate::trust::IndexRecord;
 
 use answer::Body;
+use connect::Onward;
+use places::Place;
 use route::Route;
+
+pub use connect::Connect;
+pub use tunnel::{Tunnel, TunnelError};
 
 /// How long a client may take to send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -141,8 +151,22 @@ impl Proxy {
             entrance,
             homes,
             ledger,
+            connect: None,
         });
         Ok(Self { listener, desk })
+    }
+
+    /// Answers for the real URLs of the indexes as well.
+    #[must_use]
+    pub fn with_connect(mut self, connect: Arc<Connect>) -> Self {
+        self.desk = Arc::new(Desk {
+            connect: Some(connect),
+            address: self.desk.address,
+            entrance: self.desk.entrance.clone(),
+            homes: self.desk.homes.clone(),
+            ledger: self.desk.ledger.clone(),
+        });
+        self
     }
 
     /// The URL that installers take as their index; it holds the entrance.
@@ -180,17 +204,23 @@ impl Proxy {
 }
 
 async fn serve_connection(stream: TcpStream, desk: Arc<Desk>) {
-    let service = service_fn(move |request| {
-        let desk = desk.clone();
-        async move { Ok::<_, Infallible>(desk.answer(request).await) }
-    });
+    let onward = Arc::new(Onward::default());
+    let service = {
+        let (desk, onward) = (desk.clone(), onward.clone());
+        service_fn(move |request| {
+            let (desk, onward) = (desk.clone(), onward.clone());
+            async move { Ok::<_, Infallible>(desk.answer(request, &onward).await) }
+        })
+    };
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
+    match served {
+        Ok(()) => onward.go(desk).await,
+        Err(error) => tracing::debug!(%error, "a connection ended early"),
     }
 }
 
@@ -201,28 +231,52 @@ struct Desk {
     entrance: Entrance,
     homes: Arc<Homes>,
     ledger: Arc<Ledger>,
+    connect: Option<Arc<Connect>>,
 }
 
 impl Desk {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, onward: &Onward) -> Response<Body> {
         tracing::debug!(method = %request.method(), uri = %request.uri(), "asked");
-        if let Some(elsewhere) = self.elsewhere(&request) {
-            self.ledger.refused_host(&elsewhere);
-            return answer::elsewhere(&elsewhere, self.homes.first().index().urls().simple());
+        if request.method() == Method::CONNECT {
+            return self.connect(request, onward).await;
+        }
+        if let Some(authority) = self.elsewhere(&request) {
+            return match request.uri().scheme_str() {
+                Some("http") => self.at("http", authority, &request).await,
+                _ => self.refused_host(authority),
+            };
         }
         if !self.names_us(&request) {
             return answer::wrong_host();
         }
+        let route = Route::of(request.uri().path(), &self.entrance);
+        self.routed(&request, route, None).await
+    }
+
+    /// Answers for a page or a file; at a real URL of an index, `place` says at which one's.
+    async fn routed(
+        &self,
+        request: &Request<Incoming>,
+        route: Route,
+        place: Option<&Place>,
+    ) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return answer::method_not_allowed();
         }
         let asked = Asked {
             head: request.method() == Method::HEAD,
             headers: request.headers(),
+            place,
         };
-        match Route::of(request.uri().path(), &self.entrance) {
+        match route {
             Route::Page(project) => self.page(&project, &asked).await,
-            Route::Spelling(project) => answer::spelling(&project, &self.entrance),
+            Route::Spelling(project) => {
+                let simple = match place {
+                    Some(place) => place.simple.path().to_owned(),
+                    None => format!("/{}/simple/", self.entrance.segment()),
+                };
+                answer::spelling(&project, &simple)
+            }
             Route::File(project, file) => self.file(&project, &file, &asked).await,
             Route::CoreMetadata(project, file) => self.core_metadata(&project, &file, &asked).await,
             Route::Nowhere => answer::not_found(),
@@ -236,6 +290,13 @@ impl Desk {
         }
     }
 
+    /// Refuses a host that is not the index's.
+    fn refused_host(&self, host: &Authority) -> Response<Body> {
+        let index = self.homes.first().index().urls().simple();
+        self.ledger.refused_host(host.as_str(), index);
+        answer::elsewhere(host.as_str(), index)
+    }
+
     fn index_url(&self) -> String {
         format!(
             "http://{}/{}/simple/",
@@ -245,12 +306,11 @@ impl Desk {
     }
 
     /// Where the request wants to go, if that is not here.
-    fn elsewhere(&self, request: &Request<Incoming>) -> Option<String> {
+    fn elsewhere<'a>(&self, request: &'a Request<Incoming>) -> Option<&'a Authority> {
         let uri = request.uri();
-        let authority = uri.authority()?;
         let plain = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP);
-        let here = request.method() != Method::CONNECT && plain && self.is_own(authority);
-        (!here).then(|| authority.to_string())
+        uri.authority()
+            .filter(|authority| !(plain && self.is_own(authority)))
     }
 
     /// Whether the request was meant for us: a web page that had its own host name point to
@@ -282,9 +342,16 @@ impl Desk {
 struct Asked<'a> {
     head: bool,
     headers: &'a HeaderMap,
+    /// The index whose real URL was asked for.
+    place: Option<&'a Place>,
 }
 
 impl Asked<'_> {
+    /// The index that was asked, where one was named.
+    fn index(&self) -> Option<usize> {
+        self.place.map(|place| place.index)
+    }
+
     fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

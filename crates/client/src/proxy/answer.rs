@@ -11,7 +11,8 @@ use url::Url;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::without_controls;
 
-use super::Entrance;
+use super::tunnel::OpenError;
+use crate::ledger::next_elsewhere;
 use crate::refusal::{Refusal, Subject};
 
 /// The body of every answer; an error ends the connection, so that the body looks cut off.
@@ -86,10 +87,35 @@ pub(super) fn elsewhere(host: &str, index: &Url) -> Response<Body> {
             "title": format!("wheelmark refused {host}"),
             "detail": format!(
                 "only the trusted index {index} can be reached here, and {host} is not it. \
-                 Next: find what names this host (--index-url, --extra-index-url, \
-                 [[tool.uv.index]], a direct URL), and take it out or get it from the index."
+                 Next: {}.",
+                next_elsewhere(host, index)
             ),
             "host": host,
+        }),
+    )
+}
+
+/// A host that the configuration lets through, and that could not be reached.
+pub(super) fn no_tunnel(host: &str, error: &OpenError) -> Response<Body> {
+    problem(
+        StatusCode::FAILED_DEPENDENCY,
+        &format!("wheelmark could not reach {host}"),
+        json!({
+            "title": format!("wheelmark could not reach {host}"),
+            "detail": error.to_string(),
+            "host": host,
+        }),
+    )
+}
+
+/// A request for one host inside a connection to another.
+pub(super) fn misdirected(host: &str) -> Response<Body> {
+    problem(
+        StatusCode::MISDIRECTED_REQUEST,
+        &format!("this connection is for {host}"),
+        json!({
+            "title": "another host",
+            "detail": format!("this connection was made to {host}, and the request is for another host"),
         }),
     )
 }
@@ -139,8 +165,8 @@ pub(super) fn outside(index: &Url, served_at: &str) -> Response<Body> {
 }
 
 /// A page under its one spelling (PEP 503).
-pub(super) fn spelling(project: &ProjectName, entrance: &Entrance) -> Response<Body> {
-    let location = format!("/{}/simple/{project}/", entrance.segment());
+pub(super) fn spelling(project: &ProjectName, simple: &str) -> Response<Body> {
+    let location = format!("{simple}{project}/");
     let mut response = response(StatusCode::MOVED_PERMANENTLY, "", full(""));
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(LOCATION, location);

@@ -29,7 +29,7 @@ impl Desk {
         filename: &str,
         asked: &Asked<'_>,
     ) -> Response<Body> {
-        let home = match self.homes.home_of(project, None).await {
+        let home = match self.homes.home_of(project, asked.index()).await {
             Ok(home) => home,
             Err(refusal) => return self.refused(&refusal),
         };
@@ -97,7 +97,7 @@ impl Desk {
         filename: &str,
         asked: &Asked<'_>,
     ) -> Response<Body> {
-        let found = match self.homes.home_of(project, None).await {
+        let found = match self.homes.home_of(project, asked.index()).await {
             Ok(home) => home.core_metadata(project, filename).await,
             Err(refusal) => Err(refusal),
         };

@@ -6,6 +6,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{Format, ProjectPage, file_url, negotiate};
 
 use super::answer::{self, Body, full, response};
+use super::places::Place;
 use super::{Asked, Desk, standin};
 use crate::page::VerifiedPage;
 
@@ -18,7 +19,7 @@ impl Desk {
             .filter_map(|value| value.to_str().ok())
             .collect();
         let format = negotiate((!accept.is_empty()).then(|| accept.join(",")).as_deref());
-        let (found, remembered) = match self.homes.home_of(project, None).await {
+        let (found, remembered) = match self.homes.home_of(project, asked.index()).await {
             Ok(home) => {
                 let found = home.page(project).await;
                 let remembered = match &found {
@@ -51,11 +52,16 @@ fn verified(page: &VerifiedPage, format: Format, asked: &Asked<'_>) -> Response<
         Format::Html | Format::LegacyHtml => "html",
     };
     // The rendering is ours, so its version is part of what the tag names.
-    let etag = format!("\"{}-{}-{kind}\"", page.sha256(), env!("CARGO_PKG_VERSION"));
+    let urls = match asked.place {
+        Some(_) => "real",
+        None => "ours",
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let etag = format!("\"{}-{version}-{kind}-{urls}\"", page.sha256());
     let mut answer = if asked.holds(&etag) {
         response(StatusCode::NOT_MODIFIED, "", full(""))
     } else {
-        let body = render(&with_our_urls(page.page()), format);
+        let body = render(&with_urls(page.page(), asked.place), format);
         response(StatusCode::OK, format.content_type(), body)
     };
     revalidated(&mut answer, &etag);
@@ -79,13 +85,17 @@ pub(super) fn set(answer: &mut Response<Body>, name: HeaderName, value: &str) {
     }
 }
 
-/// The page with every file at this proxy. Entries whose names mean nothing here are left
-/// out, since they could name any place.
-fn with_our_urls(page: &ProjectPage) -> ProjectPage {
+/// The page with every file at this proxy, or at the index whose real URL was asked for.
+/// Entries whose names mean nothing here are left out, since they could name any place.
+fn with_urls(page: &ProjectPage, place: Option<&Place>) -> ProjectPage {
     let mut page = page.clone();
     page.unrecognised.clear();
     for file in &mut page.files {
-        file.url = file_url(&page.name, file.filename.as_str());
+        let name = file.filename.as_str();
+        file.url = match place {
+            Some(place) => place.file_url(&page.name, name, &file.url),
+            None => file_url(&page.name, name),
+        };
     }
     page
 }

@@ -6,7 +6,7 @@ use wheelmark_packaging::ProjectName;
 
 use super::Entrance;
 
-const METADATA: &str = ".metadata";
+pub(super) const METADATA: &str = ".metadata";
 
 /// What a path asks for. Names are checked here, once: a project's is normalised, a file's is
 /// one plain segment.
@@ -64,7 +64,7 @@ fn inside<'a>(path: &'a str, entrance: &Entrance) -> Option<&'a str> {
 }
 
 /// One decoded segment; none that would be more than one, or another place.
-fn segment(encoded: &str) -> Option<String> {
+pub(super) fn segment(encoded: &str) -> Option<String> {
     let text = percent_decode_str(encoded).decode_utf8().ok()?;
     let plain = !text.contains(['/', '\\']) && !text.chars().any(char::is_control);
     (plain && text != "." && text != "..").then(|| text.into_owned())
