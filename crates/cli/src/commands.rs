@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub(crate) mod exec;
+pub(crate) mod explain;
 pub(crate) mod proxy;
 pub(crate) mod trust;
 pub(crate) mod tuf;
@@ -20,6 +21,7 @@ pub(crate) enum ClientCommand {
     Uv(exec::UvArgs),
     Proxy(proxy::Args),
     Trust(trust::Args),
+    Explain(explain::Args),
 }
 
 impl ClientCommand {
@@ -30,6 +32,7 @@ impl ClientCommand {
             Self::Uv(args) => exec::run_uv(args, context).await,
             Self::Proxy(args) => proxy::run(args, context).await,
             Self::Trust(args) => trust::run(args, context).await,
+            Self::Explain(args) => explain::run(args, context).await,
         }
     }
 }

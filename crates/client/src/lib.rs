@@ -19,6 +19,7 @@
 //! - [`add_trust`]: the three ways in which trust in an index begins.
 //! - [`Remote`]: HTTP with limits on size, silence, speed and redirects.
 //! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
+//! - [`Explanation`]: the chain behind a project's page, or how far it held.
 //! - [`Homes`], [`Home`]: the indexes of a run, and which of them answers for a project.
 //! - [`Proxy`]: what an unmodified installer talks to; with [`Connect`], at the real URLs too.
 //! - [`Authority`]: the certificates that this takes, for one run and for those hosts alone.
@@ -34,6 +35,7 @@ mod adding;
 mod authority;
 mod chain;
 mod chunks;
+mod explanation;
 mod file;
 mod general;
 mod homes;
@@ -56,6 +58,7 @@ pub use adding::{AddError, Beginning, add_trust};
 pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, pem};
 pub use chain::Chain;
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
+pub use explanation::{Answer, Break, Explanation, RoleShown};
 pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{
     GeneralClient, GeneralError, Kept, MetadataDir, MetadataDirError, TargetDirError,

@@ -280,6 +280,12 @@ impl Refusal {
         )
     }
 
+    /// Whether it was only not to be had: nothing was found to be false.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.failure.kind(), Kind::Unavailable | Kind::Kept)
+    }
+
     /// The status for an installer. Never 5xx: pip and uv would ask again and again, and
     /// lose the reason.
     #[must_use]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{Found, RoleName, Sha256, TargetPath, TrustedSet};
+use wheelmark_tuf::{Found, Lookup, RoleName, Sha256, TargetPath, TrustedSet};
 
 use crate::page::{PageContent, VerifiedPage};
 use crate::refusal::{Failure, Refusal, Subject};
@@ -119,6 +119,11 @@ impl View {
             held(&self.verdicts).insert(refusal.subject.clone(), refusal.clone());
         }
         refusal
+    }
+
+    /// The search for a target as far as it comes with the roles that were verified already.
+    pub(crate) fn search_so_far(&self, path: &TargetPath) -> Lookup {
+        self.set.lookup(path)
     }
 
     /// Searches the delegations for a target (TUF §5.6.7). Roles come from the cache where its

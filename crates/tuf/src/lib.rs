@@ -53,7 +53,7 @@ pub use fresh::{CacheName, Effect, Fetch, RoleError};
 pub use hashes::{HashError, Hashes};
 pub use key::{BadSignature, Key, KeyId};
 pub use limits::Limits;
-pub use lookup::{Found, Lookup, LookupError, RoleFetch};
+pub use lookup::{Found, Lookup, LookupError, RoleFetch, Visit};
 pub use model::{
     DelegatedRole, DelegatedRoles, Delegations, Extra, MetaFile, ModelError, OWN_MEMBER,
     ParseSuccinctRolesError, PathPattern, PathSet, Role, RoleKeys, Root, RootRoles, SPEC_VERSION,

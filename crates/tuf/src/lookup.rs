@@ -54,6 +54,17 @@ pub enum Found {
     },
 }
 
+/// A role that a search came to and found verified.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// Who delegates to it; none for the top-level targets.
+    pub delegator: Option<RoleName>,
+    /// The role.
+    pub role: RoleName,
+    /// Its metadata.
+    pub targets: Arc<Verified<Targets>>,
+}
+
 /// Why a search ended without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
@@ -98,7 +109,7 @@ pub struct Lookup {
     /// What is still to be visited; the next one last.
     pending: Vec<Pending>,
     /// What was visited, in order; `targets` first.
-    asked: Vec<RoleName>,
+    trail: Vec<Visit>,
     visited: HashSet<RoleName>,
     state: State,
 }
@@ -135,7 +146,7 @@ impl Lookup {
             set,
             path,
             pending: Vec::new(),
-            asked: Vec::new(),
+            trail: Vec::new(),
             visited: HashSet::new(),
             state: State::Absent,
         };
@@ -146,6 +157,12 @@ impl Lookup {
     /// What is searched for.
     pub fn path(&self) -> &TargetPath {
         &self.path
+    }
+
+    /// The roles that the search came to so far, in order: all verified, whether or not they
+    /// had an answer. The first is the top-level targets.
+    pub fn trail(&self) -> &[Visit] {
+        &self.trail
     }
 
     /// The role that is needed next; `None` when the search is over.
@@ -184,7 +201,9 @@ impl Lookup {
     pub fn finish(self) -> Result<Found, LookupError> {
         match self.state {
             State::Found(target) => Ok(Found::Target(target)),
-            State::Absent => Ok(Found::Absent { asked: self.asked }),
+            State::Absent => Ok(Found::Absent {
+                asked: self.trail.into_iter().map(|visit| visit.role).collect(),
+            }),
             State::Failed(error) => Err(error),
             State::Needs(..) => Err(LookupError::OutOfTurn),
         }
@@ -248,7 +267,11 @@ impl Lookup {
         targets: Arc<Verified<Targets>>,
         via: Vec<(RoleName, u64)>,
     ) {
-        self.asked.push(role.clone());
+        self.trail.push(Visit {
+            delegator: via.last().map(|(delegator, _)| delegator.clone()),
+            role: role.clone(),
+            targets: Arc::clone(&targets),
+        });
         if let Some(target) = targets.target(&self.path, &role, &via) {
             self.state = State::Found(target);
             return;

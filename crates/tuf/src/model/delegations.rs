@@ -101,8 +101,19 @@ impl Delegations {
         }
     }
 
-    /// Whose signatures a role of [`Delegations::candidates`] needs.
-    pub(crate) fn role_keys(&self, name: &RoleName) -> Option<&RoleKeys> {
+    /// Whether a match at this role ends the whole search. A bin never does (TAP 15).
+    pub fn is_terminating(&self, name: &RoleName) -> bool {
+        match &self.roles {
+            DelegatedRoles::Listed(roles) => {
+                let mut roles = roles.iter();
+                roles.any(|role| role.name == *name && role.terminating)
+            }
+            DelegatedRoles::Succinct(_) => false,
+        }
+    }
+
+    /// Whose signatures a role that is delegated to needs.
+    pub fn role_keys(&self, name: &RoleName) -> Option<&RoleKeys> {
         match &self.roles {
             DelegatedRoles::Listed(roles) => {
                 let role = roles.iter().find(|role| role.name == *name)?;

@@ -1,0 +1,214 @@
+//! `wheelmark explain`: who vouches for a project's files, role by role.
+
+mod dates;
+mod json;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use wheelmark_client::{
+    Answer, Began, Chain, Explanation, Freshness, IndexRecord, Reader, ReaderOptions, Remote,
+    VerifiedPage,
+};
+use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
+use wheelmark_packaging::{ProjectName, Version};
+
+use crate::commands::exec::choose;
+use crate::commands::trust::{USER_AGENT, open_store};
+use crate::context::Context;
+
+/// Show who vouches for a project's files, and since when
+///
+/// Brings the signed state up to date and follows it from the root to the project's page and
+/// the files of one version: every role with its version, its end and its keys. If something
+/// does not verify, the tree ends there, with the reason.
+///
+/// The bytes of the files are not fetched: they are verified when they are installed.
+///
+/// Exit code: 0 if it was shown; 1 if the index has no such project or version, or if it
+/// could not be verified.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The project, with the version if it is not the newest: NAME or NAME==VERSION
+    #[arg(value_name = "PROJECT[==VERSION]")]
+    project: Asked,
+
+    /// The trusted index to ask [default: the only one that is trusted]
+    #[arg(long, value_name = "URL")]
+    index: Option<String>,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+struct Asked {
+    project: ProjectName,
+    version: Option<Version>,
+}
+
+impl FromStr for Asked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, version) = match text.split_once("==") {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        let project = name.trim().parse().map_err(|error| format!("{error}"))?;
+        let version = version
+            .map(|version| version.trim().parse().map_err(|error| format!("{error}")))
+            .transpose()?;
+        Ok(Self { project, version })
+    }
+}
+
+/// An explanation with everything that is shown beside it.
+struct Shown<'a> {
+    record: &'a IndexRecord,
+    explanation: &'a Explanation,
+    version: Option<&'a Version>,
+    files: Vec<&'a PageFile>,
+    now: Timestamp,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let store = open_store(context)?;
+    let reader = Arc::new(Reader::new(
+        choose(&store, args.index.as_deref())?,
+        Remote::new(USER_AGENT)?,
+        context.clock.clone(),
+        ReaderOptions {
+            freshness: Freshness::Once,
+            strict: false,
+        },
+    ));
+    let explanation = reader.explain(&args.project.project).await;
+    let version = match (&args.project.version, &explanation.answer) {
+        (Some(asked), _) => Some(asked),
+        (None, Answer::Page { page, .. }) => newest(page),
+        (None, _) => None,
+    };
+    let shown = Shown {
+        record: reader.index().record(),
+        files: files_of(&explanation, version),
+        explanation: &explanation,
+        version,
+        now: context.clock.now(),
+    };
+    let text = if args.json {
+        format!("{:#}\n", json::render(&shown))
+    } else {
+        tree::render(&shown)
+    };
+    print(&text)?;
+    Ok(if shown.files.is_empty() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The version that an installer would take first: the highest final one that is not yanked;
+/// failing that, the highest.
+fn newest(page: &VerifiedPage) -> Option<&Version> {
+    let files = || page.page().files.iter();
+    let good = files()
+        .filter(|file| file.yanked == Yanked::No)
+        .map(|file| file.filename.version())
+        .filter(|version| !version.any_prerelease())
+        .max();
+    good.or_else(|| files().map(|file| file.filename.version()).max())
+}
+
+fn files_of<'a>(explanation: &'a Explanation, version: Option<&Version>) -> Vec<&'a PageFile> {
+    let Answer::Page { page, .. } = &explanation.answer else {
+        return Vec::new();
+    };
+    let files = page.page().files.iter();
+    files
+        .filter(|file| Some(file.filename.version()) == version)
+        .collect()
+}
+
+impl Shown<'_> {
+    /// Who signs for the page, where there is one.
+    fn chain(&self) -> Option<Chain> {
+        match &self.explanation.answer {
+            Answer::Page { page, .. } => Some(page.chain()),
+            Answer::Absent | Answer::Broken(_) => None,
+        }
+    }
+
+    /// The versions that the page lists, the lowest first.
+    fn versions(&self) -> BTreeSet<&Version> {
+        match &self.explanation.answer {
+            Answer::Page { page, .. } => page
+                .page()
+                .files
+                .iter()
+                .map(|file| file.filename.version())
+                .collect(),
+            Answer::Absent | Answer::Broken(_) => BTreeSet::new(),
+        }
+    }
+
+    /// What the chain does not prove, as far as it concerns this project and this index.
+    fn said_plainly(&self) -> Vec<&'static str> {
+        let mut said = Vec::new();
+        match self.chain() {
+            None => {}
+            Some(Chain::IndexSigned) => {
+                said.push(
+                    "Whoever steals the index's online keys can publish to this project until the keys are replaced in root: its own developers have not signed for it.",
+                );
+                said.push(
+                    "They can also choose the upload times and the marks that are shown here.",
+                );
+            }
+            Some(Chain::DeveloperSignedProvisional) => said.push(
+                "Which keys are the developers' is said by an online key so far: whoever steals it can name others.",
+            ),
+            Some(_) => said.push(
+                "Whoever steals the index's online keys can keep a client that begins fresh on a list of claims up to 90 days old.",
+            ),
+        }
+        if matches!(
+            self.record.began,
+            Began::FirstUse | Began::FirstUseOverLoopbackHttp
+        ) {
+            said.push("Trust in this index began by believing its first answer.");
+        }
+        let back = |file: &&PageFile| {
+            let marks = file.wheelmark.as_ref();
+            marks.is_some_and(|marks| marks.signed == Signed::Back)
+        };
+        if self.files.iter().any(back) {
+            said.push(
+                "A file marked `back` was there before the index was first signed: what happened to it until then, nobody signed.",
+            );
+        }
+        if !self.files.is_empty() {
+            said.push(
+                "A verified file can be malicious: what is proved is that the index published it and that nobody has changed it since.",
+            );
+        }
+        said
+    }
+}
+
+/// Whoever stopped reading has read enough.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,104 @@
+//! The explanation for scripts. Members are added in later versions, never renamed; a member
+//! without a value is `null`.
+
+use serde_json::{Value, json};
+use wheelmark_client::{Answer, Explanation, RoleShown};
+use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
+
+use super::Shown;
+
+pub(super) fn render(shown: &Shown<'_>) -> Value {
+    let Explanation {
+        project,
+        roles,
+        answer,
+    } = shown.explanation;
+    let (page, refused) = match answer {
+        Answer::Page { page, length } => {
+            let page = json!({
+                "target": format!("simple/{project}/index.json"),
+                "sha256": page.sha256().to_string(),
+                "size": length,
+                "role": page.role().as_str(),
+                "role_version": page.role_version(),
+            });
+            (page, Value::Null)
+        }
+        Answer::Absent => (Value::Null, Value::Null),
+        Answer::Broken(broken) => {
+            let refused = json!({
+                "at": broken.at,
+                "failed": broken.refusal.what(),
+                "meaning": broken.refusal.meaning(),
+                "next": broken.refusal.next(),
+            });
+            (Value::Null, refused)
+        }
+    };
+    let versions = shown.versions();
+    json!({
+        "project": project.as_str(),
+        "index": shown.record.urls.simple().as_str(),
+        "trust": {
+            "began": shown.record.began.to_string(),
+            "since": shown.record.trusted_since.to_string(),
+            "first_root_version": shown.record.first_root_version,
+            "first_root_fingerprint": shown.record.first_root_fingerprint.to_string(),
+        },
+        "at": shown.now.to_string(),
+        "verified": refused.is_null(),
+        "found": !shown.files.is_empty(),
+        "chain": roles.iter().map(|role| role_value(role, shown)).collect::<Value>(),
+        "page": page,
+        "versions": versions.iter().map(|v| v.to_string()).collect::<Value>(),
+        "version": shown.version.map(|v| v.to_string()),
+        "files": shown.files.iter().map(|file| file_value(file)).collect::<Value>(),
+        "answers": {
+            "chain": shown.chain().map(|chain| chain.to_string()),
+            "provenance": Value::Null,
+        },
+        "refused": refused,
+        "said_plainly": shown.said_plainly(),
+    })
+}
+
+fn role_value(role: &RoleShown, shown: &Shown<'_>) -> Value {
+    json!({
+        "role": role.role.as_str(),
+        "version": role.version,
+        "expires": role.expires.to_string(),
+        "expired": role.expires <= shown.now,
+        "delegator": role.delegator.as_str(),
+        "threshold": role.threshold,
+        "keyids": role.keyids.iter().map(|id| id.as_str()).collect::<Value>(),
+        "terminating": role.terminating,
+        "lists_page": role.lists_page,
+    })
+}
+
+fn file_value(file: &PageFile) -> Value {
+    let marks = file.wheelmark.as_ref();
+    let sha256 = file.hashes.sha256().map(|digest| digest.to_string());
+    json!({
+        "file": file.filename.as_str(),
+        "sha256": sha256,
+        "size": file.size,
+        "upload_time": file.upload_time.map(|time| time.to_string()),
+        "requires_python": file.requires_python,
+        "yanked": match &file.yanked {
+            Yanked::No => false.into(),
+            Yanked::Yes => true.into(),
+            Yanked::Because(reason) => Value::from(reason.as_str()),
+        },
+        "signed": marks.map(|marks| mark(marks.signed)),
+        "signed_at": marks.map(|marks| marks.signed_at.to_string()),
+    })
+}
+
+/// The mark as the page writes it.
+pub(super) fn mark(signed: Signed) -> &'static str {
+    match signed {
+        Signed::AtUpload => "at-upload",
+        Signed::Back => "back",
+    }
+}

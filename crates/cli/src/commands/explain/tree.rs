@@ -1,0 +1,255 @@
+//! The explanation as a tree for people.
+
+use owo_colors::{OwoColorize as _, Stream::Stdout};
+use wheelmark_client::{Answer, Break, RoleShown};
+use wheelmark_packaging::simple::{PageFile, Yanked};
+use wheelmark_tuf::{KeyId, Shown as ShownText, without_controls};
+
+use super::Shown;
+use super::dates::date;
+use super::json::mark;
+
+/// Characters of a key's id that are shown: enough to tell the keys of one index apart.
+const KEYID_SHOWN: usize = 8;
+
+/// Versions named when the one that was asked for is not there.
+const VERSIONS_SHOWN: usize = 10;
+
+pub(super) fn render(shown: &Shown<'_>) -> String {
+    let mut tree = Tree {
+        text: title(shown),
+        depth: 0,
+    };
+    for role in &shown.explanation.roles {
+        tree.role(role, shown);
+    }
+    match &shown.explanation.answer {
+        Answer::Page { page, length } => {
+            let project = &shown.explanation.project;
+            tree.branch(&format!("page simple/{project}/index.json"));
+            tree.detail(&format!("sha256 {}, {length} bytes", page.sha256()));
+            tree.files(shown);
+        }
+        Answer::Absent => {
+            let text = format!("no page: the index has no project {}", project(shown));
+            tree.branch(&red(&text));
+            tree.detail("every role that may answer for it was asked, and none lists it");
+        }
+        Answer::Broken(broken) => tree.broken(broken),
+    }
+    let mut text = tree.text;
+    text.push_str(&answers(shown));
+    let said = shown.said_plainly();
+    if !said.is_empty() {
+        text.push_str("\nSaid plainly\n");
+        for sentence in said {
+            text.push_str(&format!("  - {sentence}\n"));
+        }
+    }
+    text
+}
+
+fn project(shown: &Shown<'_>) -> String {
+    shown.explanation.project.to_string()
+}
+
+fn title(shown: &Shown<'_>) -> String {
+    let record = shown.record;
+    let name = match shown.version {
+        Some(version) => format!("{} {version}", project(shown)),
+        None => project(shown),
+    };
+    format!(
+        "{}, as {} signs for it\ntrusted since {}, by {} (root version {})\n\n",
+        name.if_supports_color(Stdout, |t| t.bold()),
+        record.urls.simple(),
+        date(record.trusted_since, shown.now),
+        record.began,
+        record.first_root_version,
+    )
+}
+
+/// A tree that is written from its root on, one branch below the other.
+struct Tree {
+    text: String,
+    depth: usize,
+}
+
+impl Tree {
+    /// A role that holds. One that delegated nothing further on is a side branch.
+    fn role(&mut self, role: &RoleShown, shown: &Shown<'_>) {
+        let roles = &shown.explanation.roles;
+        let at = roles.iter().position(|other| other.role == role.role);
+        let next = at.and_then(|at| roles.get(at + 1));
+        // A role that was asked in vain is followed by another one of the same delegator.
+        let in_vain =
+            role.terminating.is_some() && next.is_some_and(|next| next.delegator != role.role);
+        let terminating = match role.terminating {
+            Some(true) => ", the search ends behind it",
+            Some(false) | None => "",
+        };
+        let vain = if in_vain { ", does not list it" } else { "" };
+        let name = role.role.to_string();
+        self.branch_as(
+            &format!(
+                "{} version {}{vain}{terminating}",
+                name.if_supports_color(Stdout, |t| t.bold()),
+                role.version
+            ),
+            in_vain,
+        );
+        let ends = if role.expires <= shown.now {
+            red(&format!("expired {}", date(role.expires, shown.now)))
+        } else {
+            format!("until {}", date(role.expires, shown.now))
+        };
+        let bar = if in_vain { "│  " } else { "   " };
+        self.under(bar, &ends);
+        self.under(bar, &keys(role.threshold, &role.keyids));
+        if !in_vain {
+            self.depth += 1;
+        }
+    }
+
+    fn files(&mut self, shown: &Shown<'_>) {
+        if shown.files.is_empty() {
+            let text = match shown.version {
+                Some(version) => format!("no file of version {version}"),
+                None => "no files".to_owned(),
+            };
+            self.depth += 1;
+            self.branch(&red(&text));
+            let versions: Vec<String> = shown
+                .versions()
+                .into_iter()
+                .rev()
+                .take(VERSIONS_SHOWN)
+                .map(ToString::to_string)
+                .collect();
+            if !versions.is_empty() {
+                self.detail(&format!("the page lists {}", versions.join(", ")));
+            }
+            return;
+        }
+        self.depth += 1;
+        let last = shown.files.len() - 1;
+        for (i, file) in shown.files.iter().enumerate() {
+            self.branch_as(file.filename.as_str(), i != last);
+            let bar = if i == last { "   " } else { "│  " };
+            for line in about(file, shown) {
+                self.under(bar, &line);
+            }
+        }
+    }
+
+    fn broken(&mut self, broken: &Break) {
+        let at = without_controls(&broken.at);
+        let word = if broken.refusal.is_unavailable() {
+            "NOT TO BE HAD"
+        } else {
+            "REFUSED"
+        };
+        self.branch(&red(&format!("{at}: {word}")));
+        self.detail(&without_controls(&broken.refusal.what()));
+        self.detail(&format!("this can mean: {}", broken.refusal.meaning()));
+        let hint = "hint:".if_supports_color(Stdout, |t| t.cyan()).to_string();
+        self.detail(&format!("{hint} {}", broken.refusal.next()));
+    }
+
+    fn branch(&mut self, line: &str) {
+        self.branch_as(line, false);
+    }
+
+    fn branch_as(&mut self, line: &str, more: bool) {
+        if self.depth > 0 {
+            self.text.push_str(&"   ".repeat(self.depth - 1));
+            self.text.push_str(if more { "├─ " } else { "└─ " });
+        }
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn detail(&mut self, line: &str) {
+        self.under("   ", line);
+    }
+
+    /// A line below a branch; `bar` goes on to the next branch of the same parent.
+    fn under(&mut self, bar: &str, line: &str) {
+        if self.depth > 0 {
+            self.text.push_str(&"   ".repeat(self.depth - 1));
+            self.text.push_str(bar);
+        }
+        self.text.push_str("  ");
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+}
+
+fn keys(threshold: u32, keyids: &[KeyId]) -> String {
+    let ids: Vec<String> = keyids.iter().map(short).collect();
+    let noun = if keyids.len() == 1 { "key" } else { "keys" };
+    format!(
+        "{threshold} of {} {noun} must sign: {}",
+        keyids.len(),
+        ids.join(", ")
+    )
+}
+
+fn short(keyid: &KeyId) -> String {
+    let text = without_controls(keyid.as_str());
+    match text.char_indices().nth(KEYID_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn about(file: &PageFile, shown: &Shown<'_>) -> Vec<String> {
+    let sha256 = file.hashes.sha256().map(|digest| digest.to_string());
+    let size = match file.size {
+        Some(size) => format!("{size} bytes"),
+        None => "size not signed".to_owned(),
+    };
+    let mut lines = vec![format!(
+        "sha256 {}, {size}",
+        sha256
+            .as_deref()
+            .unwrap_or("not signed: it will be refused")
+    )];
+    if let Some(time) = file.upload_time {
+        lines.push(format!("uploaded {}", date(time, shown.now)));
+    }
+    if let Some(marks) = &file.wheelmark {
+        lines.push(format!(
+            "signed {}, first on {}",
+            mark(marks.signed),
+            date(marks.signed_at, shown.now)
+        ));
+    }
+    match &file.yanked {
+        Yanked::No => {}
+        Yanked::Yes => lines.push(red("yanked, without a reason")),
+        Yanked::Because(reason) => {
+            lines.push(red(&format!("yanked: {}", ShownText(reason))));
+        }
+    }
+    lines
+}
+
+/// The two answers to "how sure are we of a file?".
+fn answers(shown: &Shown<'_>) -> String {
+    let Some(chain) = shown.chain() else {
+        return String::new();
+    };
+    format!(
+        "
+Who vouches for it
+  chain       {}
+  provenance  none known: this version of wheelmark verifies no attestations
+",
+        chain.to_string().if_supports_color(Stdout, |t| t.green())
+    )
+}
+
+fn red(text: &str) -> String {
+    text.if_supports_color(Stdout, |t| t.red()).to_string()
+}
