@@ -86,6 +86,9 @@ pub struct OpenRoute {
 /// Everything about a run, for `--report`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// Whether everything that the command could install came through the proxy and was
+    /// verified: no route stayed open.
+    pub verified: bool,
     /// The files that were verified and handed on, each once.
     pub files: Vec<FileEntry>,
     /// What was refused, each once.
@@ -235,6 +238,7 @@ impl Ledger {
             why: "this host was reached unverified, as `tunnel` in the configuration allows",
         }));
         Report {
+            verified: routes_not_closed.is_empty(),
             files: entries.files.values().cloned().collect(),
             refused: entries.refused.clone(),
             routes_not_closed,

@@ -104,6 +104,7 @@ mod tests {
     fn a_terminal_obeys_nothing_in_the_summary() {
         let bad = "a\u{1b}[2J\u{9b}1m\r\nb";
         let report = Report {
+            verified: false,
             files: Vec::new(),
             refused: vec![RefusedEntry {
                 what: bad.to_owned(),
