@@ -43,22 +43,10 @@ const HANG: u32 = 10;
 const MEMORY: u32 = 2048;
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
-    let known = targets(workspace)?;
-    if let Some(unknown) = args.targets.iter().find(|name| !known.contains(name)) {
-        bail!(
-            "there is no target `{unknown}`, there are: {}",
-            known.join(", ")
-        );
-    }
-    let chosen = if args.targets.is_empty() {
-        &known
-    } else {
-        &args.targets
-    };
-    let programs = build(workspace, chosen)?;
+    let fuzzing = Fuzzing::build(workspace, &args.targets)?;
     let mut failed = Vec::new();
-    for name in chosen {
-        if let Err(finding) = fuzz(workspace, &programs, name, args.seconds)? {
+    for name in fuzzing.names() {
+        if let Err(finding) = fuzzing.run(name, args.seconds)? {
             println!("{name}: {finding}");
             failed.push(name.as_str());
         }
@@ -69,6 +57,45 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         failed.join(", ")
     );
     Ok(())
+}
+
+/// Targets that are built and can be run.
+pub(crate) struct Fuzzing<'a> {
+    workspace: &'a Workspace,
+    programs: PathBuf,
+    names: Vec<String>,
+}
+
+impl<'a> Fuzzing<'a> {
+    /// Builds the targets of these names, or all of them.
+    pub(crate) fn build(workspace: &'a Workspace, names: &[String]) -> anyhow::Result<Self> {
+        let known = targets(workspace)?;
+        if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+            bail!(
+                "there is no target `{unknown}`, there are: {}",
+                known.join(", ")
+            );
+        }
+        let names = if names.is_empty() {
+            known
+        } else {
+            names.to_vec()
+        };
+        Ok(Self {
+            workspace,
+            programs: build(workspace, &names)?,
+            names,
+        })
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Runs one target. The inner error is a finding, and what to do about it.
+    pub(crate) fn run(&self, name: &str, seconds: u32) -> anyhow::Result<Result<(), String>> {
+        fuzz(self.workspace, &self.programs, name, seconds)
+    }
 }
 
 fn targets(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
@@ -127,7 +154,6 @@ fn host(workspace: &Workspace) -> anyhow::Result<String> {
         .to_owned())
 }
 
-/// Runs one target. The inner error is a finding, and what to do about it.
 fn fuzz(
     workspace: &Workspace,
     programs: &Path,

@@ -12,8 +12,10 @@
 
 mod bench;
 mod checks;
+mod conformance;
 mod debian;
 mod fuzz;
+mod soak;
 mod test;
 mod tested;
 mod venv;
@@ -41,6 +43,10 @@ enum Chore {
     Bench(bench::Args),
     /// Feed arbitrary bytes to everything that reads what others wrote, guided by coverage
     Fuzz(fuzz::Args),
+    /// Run many random weeks of the simulation, and the fuzz targets, for as long as you like
+    Soak(soak::Args),
+    /// Run the public TUF conformance suite, from a checkout of yours, against `wheelmark tuf`
+    Conformance(conformance::Args),
     /// Check that the sources are formatted
     Fmt,
     /// Run clippy over everything; a warning is an error
@@ -69,6 +75,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Chore::Test(args) => test::run(&workspace, &args),
         Chore::Bench(args) => bench::run(&workspace, &args),
         Chore::Fuzz(args) => fuzz::run(&workspace, &args),
+        Chore::Soak(args) => soak::run(&workspace, &args),
+        Chore::Conformance(args) => conformance::run(&workspace, &args),
         Chore::Fmt => checks::fmt(&workspace),
         Chore::Lint => checks::lint(&workspace),
         Chore::Docs => checks::docs(&workspace),

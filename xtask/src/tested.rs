@@ -94,6 +94,18 @@ impl PytestTotals {
         }
     }
 
+    /// How many tests ended in each way, by pytest's own words, as in `3 passed, 1 xfailed`.
+    pub(crate) fn counts(&self) -> Vec<(u64, &str)> {
+        let (counts, _) = self.last.split_once(" in ").unwrap_or((&self.last, ""));
+        counts
+            .split(", ")
+            .filter_map(|count| {
+                let (number, word) = count.split_once(' ')?;
+                Some((number.parse().ok()?, word))
+            })
+            .collect()
+    }
+
     /// Its closing line, and a line for each reason to skip.
     pub(crate) fn closing(&self) -> Vec<String> {
         let mut lines = self.skipped.clone();
@@ -129,6 +141,7 @@ mod tests {
         totals.see("==== test session starts ====");
         totals.see("SKIPPED [2] conftest.py:9: skipped: needs faketime");
         totals.see("==== 30 passed, 2 skipped in 99.10s (0:01:39) ====");
+        assert_eq!(totals.counts(), [(30, "passed"), (2, "skipped")]);
         assert_eq!(
             totals.closing(),
             [

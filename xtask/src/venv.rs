@@ -1,6 +1,6 @@
-//! The Python environment that the end-to-end tests run in, made under the target directory.
+//! The Python environments that tests and suites run in, made under the target directory.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,20 +11,41 @@ use crate::workspace::{Workspace, must};
 /// The pinned tools, the real ones that the tests drive.
 const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
 
-/// A virtual environment that holds exactly what the requirements file names.
+/// A virtual environment that holds exactly what a file names.
 pub(crate) struct Venv {
     folder: PathBuf,
 }
 
 impl Venv {
+    /// The environment of the end-to-end tests.
+    pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<Self> {
+        let file = workspace.root().join(REQUIREMENTS);
+        let install = [OsStr::new("--requirement"), file.as_os_str()];
+        Self::made_from(workspace, "venv", &file, &install)
+    }
+
+    /// The environment of a Python project that is not ours: what its `pyproject.toml` asks for.
+    pub(crate) fn of_project(
+        workspace: &Workspace,
+        name: &str,
+        project: &Path,
+    ) -> anyhow::Result<Self> {
+        let file = project.join("pyproject.toml");
+        Self::made_from(workspace, name, &file, &[project.as_os_str()])
+    }
+
     /// Makes the environment, unless the one that is there was made from the same
     /// requirements by the same Python.
-    pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<Self> {
+    fn made_from(
+        workspace: &Workspace,
+        name: &str,
+        file: &Path,
+        install: &[&OsStr],
+    ) -> anyhow::Result<Self> {
         let venv = Self {
-            folder: workspace.target().join("venv"),
+            folder: workspace.target().join(name),
         };
-        let file = workspace.root().join(REQUIREMENTS);
-        let requirements = std::fs::read_to_string(&file)
+        let requirements = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read {}", file.display()))?;
         let system = SystemPython::find()?;
         let wanted = format!("# {}\n{requirements}", system.version);
@@ -35,7 +56,7 @@ impl Venv {
             return Ok(venv);
         }
         eprintln!("making a Python environment in {}", venv.folder.display());
-        venv.make(workspace, &system, &file)?;
+        venv.make(workspace, &system, install)?;
         // Last, so that an interrupted run leaves no stamp and the next one starts anew.
         std::fs::write(&stamp, wanted)
             .with_context(|| format!("cannot write {}", stamp.display()))?;
@@ -46,7 +67,7 @@ impl Venv {
         &self,
         workspace: &Workspace,
         system: &SystemPython,
-        requirements: &Path,
+        install: &[&OsStr],
     ) -> anyhow::Result<()> {
         must(
             workspace
@@ -64,9 +85,8 @@ impl Venv {
                     "install",
                     "--quiet",
                     "--disable-pip-version-check",
-                    "--requirement",
                 ])
-                .arg(requirements),
+                .args(install),
             "pip install of the pinned tools",
         )
     }

@@ -233,7 +233,7 @@ impl Attack {
     /// Puts signatures under metadata of the attacker's own.
     fn forge(&mut self, rng: &mut StdRng, index: &mut Index) {
         let unknown = index.unknown_key();
-        match rng.random_range(0..9) {
+        match rng.random_range(0..11) {
             0 => {
                 self.forge_online(index, &unknown, rng.random_range(1..1_000), |_| {});
                 self.name = "state signed by an unknown key".to_owned();
@@ -287,6 +287,19 @@ impl Attack {
                 self.name = "stolen key: far ahead".to_owned();
             }
             7 => {
+                let snapshot = index.snapshot();
+                self.forge_timestamp(index, &snapshot, rng.random_range(1..1 << 40));
+                self.name = "stolen key: the timestamp far ahead".to_owned();
+            }
+            8 => {
+                let back = rng.random_range(1..4);
+                let version = snapshot_version(&index.snapshot()).saturating_sub(back);
+                let path = format!("metadata/{}.snapshot.json", version.max(1));
+                let snapshot = serde_json::from_slice(&index.now()[&path]).unwrap();
+                self.forge_timestamp(index, &snapshot, 1);
+                self.name = "stolen key: back to an old snapshot".to_owned();
+            }
+            9 => {
                 let online = index.online.clone();
                 let bin = rng.random_range(0..2);
                 self.forge_online(index, &*online, 1, |meta| {
@@ -316,6 +329,17 @@ impl Attack {
         self.forged.insert(path, file.into());
     }
 
+    /// A timestamp alone, for a snapshot that was published once.
+    fn forge_timestamp(&mut self, index: &Index, snapshot: &Value, ahead: u64) {
+        let path = format!("metadata/{}.snapshot.json", snapshot_version(snapshot));
+        let mut timestamp = later(&index.timestamp()["signed"], ahead);
+        point(&mut timestamp, &snapshot["signed"], &index.now()[&path]);
+        let file = sign_role(&canonical::encode(&timestamp), &[&*index.online]).unwrap();
+        self.forged
+            .insert("metadata/timestamp.json".to_owned(), file.into());
+        self.theft = true;
+    }
+
     /// A timestamp and a snapshot that are so many versions ahead, valid for ten years.
     fn forge_online(
         &mut self,
@@ -324,16 +348,10 @@ impl Attack {
         ahead: u64,
         edit: impl FnOnce(&mut Value),
     ) {
-        let later = |signed: &Value| {
-            let mut signed = signed.clone();
-            signed["version"] = (signed["version"].as_u64().unwrap() + ahead).into();
-            signed["expires"] = json!("2046-01-01T00:00:00Z");
-            signed
-        };
-        let mut snapshot = later(&index.snapshot()["signed"]);
+        let mut snapshot = later(&index.snapshot()["signed"], ahead);
         edit(&mut snapshot["meta"]);
         let file = sign_role(&canonical::encode(&snapshot), &[key]).unwrap();
-        let mut timestamp = later(&index.timestamp()["signed"]);
+        let mut timestamp = later(&index.timestamp()["signed"], ahead);
         point(&mut timestamp, &snapshot, &file);
         let path = format!("metadata/{}.snapshot.json", snapshot["version"]);
         self.forged.insert(path, file.into());
@@ -341,6 +359,10 @@ impl Attack {
         self.forged
             .insert("metadata/timestamp.json".to_owned(), file.into());
     }
+}
+
+fn snapshot_version(snapshot: &Value) -> u64 {
+    snapshot["signed"]["version"].as_u64().unwrap()
 }
 
 const FAILURES: [StatusCode; 4] = [
@@ -353,6 +375,14 @@ const FAILURES: [StatusCode; 4] = [
 /// The version in the name of a metadata file.
 fn version(path: &str) -> Option<&str> {
     path.rsplit('/').next()?.split('.').next()
+}
+
+/// So many versions later, and valid for long.
+fn later(signed: &Value, ahead: u64) -> Value {
+    let mut signed = signed.clone();
+    signed["version"] = (signed["version"].as_u64().unwrap() + ahead).into();
+    signed["expires"] = json!("2046-01-01T00:00:00Z");
+    signed
 }
 
 /// The root that would come next.

@@ -69,6 +69,8 @@ struct Kept {
     /// Key ids of timestamp and snapshot in root.
     online: [Value; 2],
     timestamp: Option<u64>,
+    /// The version that the timestamp names of the snapshot.
+    announced: Option<u64>,
     snapshot: Option<u64>,
     listed: BTreeMap<String, u64>,
     below: BTreeMap<String, u64>,
@@ -267,6 +269,12 @@ impl Client {
         }
         let (was, is) = (old.timestamp, new.timestamp);
         hold!('a', is >= was, "timestamp {was:?} -> {is:?}");
+        let (was, is) = (old.announced, new.announced);
+        hold!(
+            'a',
+            is >= was,
+            "the snapshot that timestamp names {was:?} -> {is:?}"
+        );
         let (was, is) = (old.snapshot, new.snapshot);
         hold!('a', is >= was, "snapshot {was:?} -> {is:?}");
         for (role, version) in &old.listed {
@@ -284,6 +292,7 @@ impl Client {
         let root = self.stored("root.json").unwrap();
         let version = |signed: Value| signed["version"].as_u64().unwrap();
         let snapshot = self.stored("snapshot.json");
+        let timestamp = self.stored("timestamp.json");
         let mut below = BTreeMap::new();
         gather(
             index.directory(),
@@ -296,7 +305,10 @@ impl Client {
         Kept {
             online: ["timestamp", "snapshot"].map(|role| root["roles"][role]["keyids"].clone()),
             root: version(root),
-            timestamp: self.stored("timestamp.json").map(version),
+            announced: timestamp
+                .as_ref()
+                .and_then(|timestamp| timestamp["meta"]["snapshot.json"]["version"].as_u64()),
+            timestamp: timestamp.map(version),
             listed: snapshot
                 .as_ref()
                 .and_then(|snapshot| snapshot["meta"].as_object())

@@ -348,7 +348,8 @@ impl Index {
             snapshot["meta"][format!("{role}.json")]["version"] = signed["version"].clone();
         }
         let online: [&dyn Signer; 1] = [self.online.as_ref()];
-        raise(&mut snapshot, now, 1);
+        // Longer than the engine gives it, so that timestamp expires alone now and then.
+        raise(&mut snapshot, now, 3);
         let file = self.put(&snapshot, "snapshot", &online);
         let mut timestamp = self.timestamp()["signed"].clone();
         raise(&mut timestamp, now, 1);

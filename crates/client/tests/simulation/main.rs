@@ -19,11 +19,11 @@
 //! itself, not by the code that is tested.
 //!
 //! `WHEELMARK_SEEDS=N` runs N seeds, from `WHEELMARK_FIRST_SEED` on if that is set;
-//! `WHEELMARK_SEED=S` replays one and tells its story.
+//! `WHEELMARK_SEED=S` replays one and tells its story. `cargo xtask soak` runs thousands.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
-    clippy::print_stderr,
+    clippy::print_stdout,
     reason = "the seed of a failure, and the progress of a long run, are for the person who waits"
 )]
 
@@ -83,14 +83,14 @@ async fn run(seeds: std::ops::RangeInclusive<u64>) -> u64 {
         done += 1;
         if let Some(failure) = failure {
             failures += 1;
-            eprintln!(
+            println!(
                 "{failure}\nfailing seed: {seed}\nagain: WHEELMARK_SEED={seed} cargo test \
                  -p wheelmark-client --test simulation -- --nocapture\n"
             );
         }
         if told.elapsed() > PROGRESS {
             told = Instant::now();
-            eprintln!(
+            println!(
                 "simulation: {done} of {all} seeds, {failures} failed, {} s",
                 began.elapsed().as_secs()
             );
@@ -110,7 +110,7 @@ async fn run(seeds: std::ops::RangeInclusive<u64>) -> u64 {
     while let Some(outcome) = running.join_next().await {
         finished(outcome);
     }
-    eprintln!(
+    println!(
         "simulation: {done} seeds, {failures} failed, {:.1} s",
         began.elapsed().as_secs_f64()
     );

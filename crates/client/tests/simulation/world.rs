@@ -169,11 +169,11 @@ impl World {
     }
 
     fn attack(&mut self) {
-        // One thing after the other: what a stolen key did is mended before the next attack.
-        if self.attack.as_ref().is_some_and(|attack| attack.theft) {
-            return;
-        }
-        let attack = Attack::draw(&mut self.rng, &mut self.index, &self.live);
+        // What a stolen key did has to be mended before the next attack; it only moves on.
+        let attack = match self.attack.take() {
+            Some(theft) if theft.theft => theft,
+            _ => Attack::draw(&mut self.rng, &mut self.index, &self.live),
+        };
         self.victims = (0..CLIENTS)
             .filter(|_| self.rng.random_range(0..3) > 0)
             .collect();
@@ -274,9 +274,9 @@ fn honest(tree: &Shared) -> Route {
 }
 
 #[expect(
-    clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a replayed seed tells its story as it goes"
 )]
 fn print(line: &str) {
-    eprintln!("{line}");
+    println!("{line}");
 }
