@@ -242,9 +242,11 @@ impl Attack {
                 let mut root = next_root(index);
                 let old: Vec<_> = index.root_keys().iter().map(|k| k.key().clone()).collect();
                 replace_key(&mut root, index.online.key(), unknown.key());
+                let other = index.unknown_key();
                 replace_key(&mut root, &old[0], unknown.key());
-                self.forge_root(&root, &[&unknown]);
-                self.name = "root signed by an unknown key".to_owned();
+                replace_key(&mut root, &old[1], other.key());
+                self.forge_root(&root, &[&unknown, &other]);
+                self.name = "root signed by unknown keys".to_owned();
             }
             2 => {
                 let mut root = next_root(index);
