@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from harness.history import History
 from harness.index import Index
 from harness.sandbox import TOOLS, Sandbox, environment
 
@@ -94,6 +95,14 @@ def shared_index(_make) -> Iterator[Index]:
     """A running index that the tests of one file share."""
     started: list[Index] = []
     yield _make(started).start()
+    _stop_all(started)
+
+
+@pytest.fixture(scope="session")
+def history(_make) -> Iterator[History]:
+    """A running index that nobody changes any more, and copies of its tree, older and newer."""
+    started: list[Index] = []
+    yield History(_make(started))
     _stop_all(started)
 
 

@@ -5,6 +5,9 @@
     upload         the legacy upload form, spoken without any tool
     sandbox        pip, uv, twine and wheelmark in an environment of their own
     site           a small web server: a hostile index, or a static copy of a tree
+    mirror         a mirror that lies, made of parts; hostile and wire hold the parts
+    forge          a signed tree by the test's own keys, to sign what no index would
+    history        an index with a past, for mirrors that replay
     tuf_reader     python-tuf's client, unmodified
     registry       real projects from the package registry pip is configured with
 """
