@@ -93,8 +93,8 @@ fn refused(role: RoleName) -> impl FnOnce(RoleError) -> RefreshError {
     move |reason| RefreshError::Refused { role, reason }
 }
 
-/// A refresh under way.
-#[derive(Debug)]
+/// A refresh under way. A copy of it may be given another source's answer.
+#[derive(Debug, Clone)]
 pub struct Refresh {
     root: Verified<Root>,
     cached: Cached,
@@ -105,7 +105,7 @@ pub struct Refresh {
 }
 
 /// What is being fetched, and what has been accepted so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     Root {
         followed: u32,
@@ -158,6 +158,54 @@ impl Refresh {
     /// The file to fetch next; `None` when the refresh is complete.
     pub fn need(&self) -> Option<&Fetch> {
         self.need.as_ref()
+    }
+
+    /// Whose file [`Refresh::need`] asks for.
+    pub fn sought(&self) -> Option<RoleName> {
+        match self.stage {
+            Stage::Root { .. } => Some(RoleName::root()),
+            Stage::Timestamp { .. } => Some(RoleName::timestamp()),
+            Stage::Snapshot { .. } => Some(RoleName::snapshot()),
+            Stage::Targets { .. } => Some(RoleName::targets()),
+            Stage::Done(_) => None,
+        }
+    }
+
+    /// The timestamp that this refresh goes by, once one was accepted.
+    pub fn timestamp(&self) -> Option<&TimestampMetadata> {
+        match &self.stage {
+            Stage::Root { .. } | Stage::Timestamp { .. } => None,
+            Stage::Snapshot { timestamp, .. } | Stage::Targets { timestamp, .. } => Some(timestamp),
+            Stage::Done(set) => Some(set.timestamp()),
+        }
+    }
+
+    /// Goes on with the timestamp that is trusted already, as if a source had offered just
+    /// that version: for a client of several sources, all of which are behind it.
+    ///
+    /// # Errors
+    ///
+    /// When it has expired, when there is none, and when no timestamp is needed.
+    pub fn keep_timestamp(self) -> Result<Refresh, RefreshError> {
+        let Refresh {
+            root,
+            cached,
+            started_at,
+            limits,
+            stage,
+            ..
+        } = self;
+        let Stage::Timestamp { floor: Some(floor) } = stage else {
+            return Err(RefreshError::OutOfTurn);
+        };
+        check_expiry(&*floor, started_at).map_err(refused(RoleName::timestamp()))?;
+        let step = Step {
+            root,
+            cached,
+            started_at,
+            limits,
+        };
+        step.seek_snapshot(floor)
     }
 
     /// Takes in the answer to [`Refresh::need`]: the bytes, or `None` where the server has
