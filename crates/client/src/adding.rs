@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use url::Url;
-use wheelmark_tuf::{Cached, Limits, Refresh, Sha256, root_fingerprint};
+use wheelmark_tuf::{Cached, Limits, Refresh, RefreshError, RoleName, Sha256, root_fingerprint};
 
-use crate::index::IndexUrls;
-use crate::refresh::{RefreshFailure, drive};
+use crate::index::{IndexUrls, metadata_below};
+use crate::mirror::Mirror;
+use crate::refresh::{RefreshFailure, drive, drive_from};
 use crate::remote::{FetchError, Remote};
+use crate::sources::Sources;
 use crate::trust::{Began, IndexRecord, TrustError, TrustStore, TrustedIndex};
 
 /// What the user knows about an index before the first answer.
@@ -42,7 +44,7 @@ pub enum AddError {
         from: PathBuf,
         /// What the check says.
         #[source]
-        source: wheelmark_tuf::RefreshError,
+        source: RefreshError,
     },
     /// The index has no first root.
     #[error("{url} is not there")]
@@ -67,7 +69,7 @@ pub enum AddError {
         url: Url,
         /// What the check says.
         #[source]
-        source: wheelmark_tuf::RefreshError,
+        source: RefreshError,
     },
     /// A root could not be fetched.
     #[error(transparent)]
@@ -98,7 +100,7 @@ pub async fn add_trust(
     let (root, began, from) = match beginning {
         Beginning::Root { bytes, from } => (bytes, Began::RootFile, Origin::File(from)),
         Beginning::Fingerprint(fingerprint) => {
-            let (url, bytes) = walk(&urls, remote, &limits, fingerprint).await?;
+            let (url, bytes) = walk_anywhere(&urls, remote, &limits, fingerprint).await?;
             (bytes, Began::Fingerprint, Origin::Url(url))
         }
         Beginning::FirstUse => {
@@ -131,7 +133,8 @@ pub async fn add_trust(
     let (first_root_version, first_root_fingerprint) =
         identity(&root).expect("a root that was verified has a version and a signed part");
     let mut effects = Vec::new();
-    drive(machine, &urls, remote, |effect| {
+    let sources = Sources::new(&urls, remote.clone());
+    drive(machine, &sources, |effect| {
         effects.push(effect);
         Ok(())
     })
@@ -145,6 +148,82 @@ pub async fn add_trust(
     };
     Ok(store.begin(record, &root, &effects).await?)
 }
+
+/// What a mirror was found to have.
+#[derive(Debug)]
+pub enum MirrorState {
+    /// A chain that verifies and is as new as what is known here, or newer.
+    Current {
+        /// The version of its timestamp.
+        version: u64,
+    },
+    /// A genuine state that is older than the one known here.
+    Behind {
+        /// The version of its timestamp.
+        version: u64,
+        /// The version that is known here.
+        known: u64,
+    },
+    /// Nothing that can be told: it has no metadata, and pages and files are verified when they
+    /// are asked for.
+    TargetsAlone,
+    /// It could not be reached, or broke off.
+    Down(RefreshFailure),
+    /// What it has does not verify.
+    Bad(RefreshFailure),
+}
+
+/// Looks at what a mirror of a trusted index has, as of `now`. Nothing is kept of it.
+///
+/// # Errors
+///
+/// [`RefreshFailure`] when what is trusted here cannot be read.
+pub async fn check_mirror(
+    index: &TrustedIndex,
+    mirror: &Mirror,
+    remote: &Remote,
+    now: jiff::Timestamp,
+) -> Result<MirrorState, RefreshFailure> {
+    if let Some(targets) = mirror.targets() {
+        // Whether anybody is there: any answer will do.
+        if let Err(
+            error @ (FetchError::Connect { .. }
+            | FetchError::Silent { .. }
+            | FetchError::Broken { .. }
+            | FetchError::Client(_)),
+        ) = remote.get(targets, LISTING).await
+        {
+            return Ok(MirrorState::Down(error.into()));
+        }
+    }
+    if mirror.metadata().is_none() {
+        return Ok(MirrorState::TargetsAlone);
+    }
+    let sources = Sources::only_mirror(index.urls().simple(), mirror, remote.clone());
+    match drive_from(index, &sources, now, |_| Ok(())).await {
+        Ok(set) => Ok(MirrorState::Current {
+            version: set.timestamp().version,
+        }),
+        Err(RefreshFailure::Refused {
+            source:
+                RefreshError::Rollback {
+                    role,
+                    trusted,
+                    offered,
+                },
+            ..
+        }) if role == RoleName::timestamp().as_str() => Ok(MirrorState::Behind {
+            version: offered,
+            known: trusted,
+        }),
+        Err(failure @ RefreshFailure::Fetch(_)) => Ok(MirrorState::Down(failure)),
+        Err(failure @ (RefreshFailure::Stored { .. } | RefreshFailure::Trust(_))) => Err(failure),
+        Err(failure) => Ok(MirrorState::Bad(failure)),
+    }
+}
+
+/// What is read of an answer that only shows that somebody is there.
+const LISTING: u64 = 64 * 1024;
 
 /// What a person reads needs no more.
 fn whole_seconds(now: jiff::Timestamp) -> jiff::Timestamp {
@@ -163,17 +242,38 @@ enum Origin {
     Url(Url),
 }
 
+/// Walks the roots of one source after the other until one has the fingerprint. If none has,
+/// what the first one did is the reason.
+async fn walk_anywhere(
+    urls: &IndexUrls,
+    remote: &Remote,
+    limits: &Limits,
+    fingerprint: Sha256,
+) -> Result<(Url, Vec<u8>), AddError> {
+    let first = match walk(urls.metadata(), remote, limits, fingerprint).await {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    for mirror in urls.mirrors().iter().filter_map(Mirror::metadata) {
+        match walk(mirror, remote, limits, fingerprint).await {
+            Ok(found) => return Ok(found),
+            Err(error) => tracing::warn!(%mirror, %error, "the root was not found there"),
+        }
+    }
+    Err(first)
+}
+
 /// Walks the roots from version 1 until one has the fingerprint. Those before it are not
 /// believed in any way: trust starts at the one that was asked for.
 async fn walk(
-    urls: &IndexUrls,
+    metadata: &Url,
     remote: &Remote,
     limits: &Limits,
     fingerprint: Sha256,
 ) -> Result<(Url, Vec<u8>), AddError> {
     let mut walked = 0;
     for version in 1..=u64::from(limits.root_rotations) {
-        let url = urls.metadata_url(&format!("{version}.root.json"));
+        let url = metadata_below(metadata, &format!("{version}.root.json"));
         let Some(bytes) = remote.get(&url, limits.root_length).await? else {
             if version == 1 {
                 return Err(AddError::NoRoot { url });
@@ -187,7 +287,7 @@ async fn walk(
     }
     Err(AddError::NoSuchRoot {
         fingerprint,
-        metadata: urls.metadata().clone(),
+        metadata: metadata.clone(),
         walked,
     })
 }

@@ -178,6 +178,7 @@ const UNKNOWN: &str = "the index's metadata";
 fn failed_file(failure: &RefreshFailure) -> String {
     match failure {
         RefreshFailure::Refused { path, .. } => path.clone(),
+        RefreshFailure::EverySource { what, .. } => what.clone(),
         RefreshFailure::Fetch(_) => UNKNOWN.to_owned(),
         RefreshFailure::Stored { .. } | RefreshFailure::Trust(_) => {
             "what this machine keeps about the index".to_owned()
@@ -186,7 +187,7 @@ fn failed_file(failure: &RefreshFailure) -> String {
 }
 
 fn broken_at(refusal: &Refusal, needed: Option<String>) -> String {
-    match &refusal.failure {
+    match refusal.failure.deciding() {
         Failure::Role(
             LookupError::Refused { role, .. } | LookupError::NotInSnapshot { role, .. },
         )

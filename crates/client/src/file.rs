@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use url::Url;
 use wheelmark_objects::{ObjectPath, PathError, file_target};
 use wheelmark_packaging::simple::{PageFile, Sha256Hex};
 use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
 use wheelmark_tuf::{Found, RoleName, Sha256};
 
 use crate::chunks::{ChunkList, list_length};
-use crate::page::{VerifiedPage, fetch_exact};
+use crate::index::Location;
+use crate::page::{VerifiedPage, demand};
 use crate::range::ByteRange;
-use crate::reader::{Reader, is_gone};
+use crate::reader::Reader;
 use crate::refusal::{Failure, Refusal, Subject};
-use crate::stream::{Passage, whole_chunks};
+use crate::sources::Wanted;
+use crate::stream::Passage;
 use crate::view::View;
 
 /// Files up to this length are verified whole, in memory, before the first byte leaves.
@@ -225,7 +226,7 @@ impl Reader {
         filename: &str,
     ) -> Result<Option<OwnTarget>, Failure> {
         let path = file_target(project, filename)?;
-        Ok(match view.find(&path, &self.index, &self.remote).await? {
+        Ok(match view.find(&path, &self.index, &self.sources).await? {
             Found::Absent { .. } => None,
             Found::Target(target) => Some(OwnTarget {
                 sha256: target.hashes.sha256(),
@@ -250,7 +251,7 @@ impl Reader {
     ) -> Result<Content, Arc<Refusal>> {
         let first = self.content_of(file, part).await;
         let Err(refusal) = &first else { return first };
-        if !is_gone(refusal) {
+        if !refusal.failure.is_gone() {
             return first;
         }
         let Some(newer) = self.newer_than(&file.0.view).await else {
@@ -274,28 +275,21 @@ impl Reader {
         part: Option<ByteRange>,
     ) -> Result<Content, Arc<Refusal>> {
         let refuse = |failure| file.refuse(failure);
-        let url = self.url_of(file).map_err(|e| refuse(e.into()))?;
+        let location = location(file).map_err(|e| refuse(e.into()))?;
         let Some(all) = ByteRange::new(0, file.size()) else {
             // An empty file: its digest is all there is to check.
-            return self.whole(file, &url, None).await.map_err(refuse);
+            return self.whole(file, &location, None).await.map_err(refuse);
         };
         if file.manner() == Manner::Whole {
-            return self.whole(file, &url, part).await.map_err(refuse);
+            return self.whole(file, &location, part).await.map_err(refuse);
         }
         let chunks = match file.0.chunks {
             Some(digest) => Some(self.chunk_list(file, &digest).await.map_err(refuse)?),
             None => None,
         };
         let wanted = part.filter(|_| chunks.is_some()).unwrap_or(all);
-        let fetched = whole_chunks(wanted, file.size());
-        let range = (fetched != all).then_some(fetched);
-        tracing::debug!(%url, "asking for a file");
-        let download = match self.remote.open(&url, range).await {
-            Ok(Some(download)) => download,
-            Ok(None) => return Err(refuse(Failure::Missing)),
-            Err(e) => return Err(refuse(e.into())),
-        };
-        let mut passage = Passage::new(file.clone(), download, chunks, wanted);
+        let sources = self.sources.clone();
+        let mut passage = Passage::new(file.clone(), location, sources, chunks, wanted);
         // The first piece before the answer begins: most bad files then get a proper refusal.
         let first = passage.next().await?;
         let rest = stream::try_unfold(passage, |mut passage| async move {
@@ -309,10 +303,18 @@ impl Reader {
     async fn whole(
         &self,
         file: &SignedFile,
-        url: &Url,
+        location: &Location,
         part: Option<ByteRange>,
     ) -> Result<Content, Failure> {
-        let bytes = fetch_exact(self.remote.open(url, None), file.size(), file.sha256()).await?;
+        let length = file.size();
+        let what = file.filename().to_owned();
+        let bytes = self
+            .sources
+            .object(what, location, Wanted::File { length }, |bytes| {
+                demand(&bytes, file.sha256())?;
+                Ok(bytes)
+            })
+            .await?;
         Ok(Content::Whole(match part {
             Some(part) => bytes.slice(part.start() as usize..part.end() as usize),
             None => bytes,
@@ -321,12 +323,16 @@ impl Reader {
 
     async fn chunk_list(&self, file: &SignedFile, digest: &Sha256) -> Result<ChunkList, Failure> {
         let path = ObjectPath::chunks(file.project(), digest, file.filename())?;
-        let url = self.index.urls().object_url(&path);
         let limit = list_length(file.size());
-        let Some(bytes) = self.remote.get(&url, limit).await? else {
-            return Err(Failure::ChunkListMissing);
-        };
-        Ok(ChunkList::verify(&bytes, digest, file.size())?)
+        let what = format!("the chunk list of {}", file.filename());
+        self.sources
+            .object(
+                what,
+                &Location::Object(path),
+                Wanted::ChunkList { limit },
+                |bytes| Ok(ChunkList::verify(&bytes, digest, file.size())?),
+            )
+            .await
     }
 
     /// The core metadata of a file (PEP 658), verified by the digest in the page; `None` when
@@ -357,34 +363,33 @@ impl Reader {
                 return Err(Failure::Unspecified { lacking: "sha256" });
             };
             let path = ObjectPath::file_metadata(project, &sha256, filename)?;
-            let url = self.index.urls().object_url(&path);
-            let Some(bytes) = self.remote.get(&url, MAX_METADATA_LEN).await? else {
-                return Err(Failure::Missing);
-            };
-            let found = Sha256::of(&bytes);
-            if found != sha256 {
-                return Err(Failure::Altered {
-                    expected: sha256,
-                    found,
-                });
-            }
-            Ok(bytes)
+            let limit = MAX_METADATA_LEN;
+            self.sources
+                .object(
+                    subject().to_string(),
+                    &Location::Object(path),
+                    Wanted::CoreMetadata { limit },
+                    |bytes| {
+                        demand(&bytes, &sha256)?;
+                        Ok(bytes)
+                    },
+                )
+                .await
         };
         match fetched.await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(failure) => Err(view.refuse(subject(), failure, page.signed_by())),
         }
     }
+}
 
-    fn url_of(&self, file: &SignedFile) -> Result<Url, PathError> {
-        let (project, filename) = (file.project(), file.filename());
-        let urls = self.index.urls();
-        Ok(if file.0.view.set().root().consistent_snapshot {
-            urls.object_url(&ObjectPath::file(project, file.sha256(), filename)?)
-        } else {
-            urls.target_url(&file_target(project, filename)?)
-        })
-    }
+fn location(file: &SignedFile) -> Result<Location, PathError> {
+    let (project, filename) = (file.project(), file.filename());
+    Ok(if file.0.view.set().root().consistent_snapshot {
+        Location::Object(ObjectPath::file(project, file.sha256(), filename)?)
+    } else {
+        Location::Target(file_target(project, filename)?)
+    })
 }
 
 struct OwnTarget {

@@ -22,7 +22,7 @@ use wheelmark_tuf::{
 };
 
 use crate::index::{UrlError, base_url};
-use crate::remote::{FetchError, Remote};
+use crate::remote::{FetchError, Haste, Remote};
 
 pub use metadata_dir::{MetadataDir, MetadataDirError};
 pub use target_dir::TargetDirError;
@@ -240,7 +240,7 @@ impl GeneralClient {
         };
         let mut hasher = target.hasher().map_err(refused)?;
         tracing::debug!(%url, "asking for a target");
-        let Some(mut body) = self.remote.open(&url, None).await? else {
+        let Some(mut body) = self.remote.open(&url, None, Haste::NoOtherSource).await? else {
             return Err(GeneralError::TargetMissing { url });
         };
         let mut draft = directory.draft()?;

@@ -14,6 +14,7 @@ use crate::page::VerifiedPage;
 use crate::range::ByteRange;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
+use crate::sources::SourceWarning;
 
 /// All indexes of a run, and which of them answers for which project.
 #[derive(Debug)]
@@ -41,6 +42,13 @@ impl Homes {
     pub fn first(&self) -> &Arc<Reader> {
         // `only` is the one way to make this, and it takes a reader.
         &self.readers[0]
+    }
+
+    /// What the sources of every index did wrong while others had what was asked for.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<SourceWarning> {
+        let readers = self.readers.iter();
+        readers.flat_map(|reader| reader.warnings()).collect()
     }
 
     /// The home of a project. `asked` is the index that the installer named, by its place

@@ -4,6 +4,7 @@ use url::Url;
 use wheelmark_objects::ObjectPath;
 use wheelmark_tuf::{Sha256, TargetPath};
 
+use crate::mirror::Mirror;
 use crate::remote::is_loopback;
 
 /// Why a URL cannot be an index's.
@@ -38,12 +39,13 @@ pub enum UrlError {
     },
 }
 
-/// The three URLs of an index; each ends with `/`.
+/// The three URLs of an index, each ending with `/`, and its mirrors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexUrls {
     simple: Url,
     metadata: Url,
     targets: Url,
+    mirrors: Vec<Mirror>,
 }
 
 impl IndexUrls {
@@ -72,7 +74,21 @@ impl IndexUrls {
             simple,
             metadata,
             targets,
+            mirrors: Vec::new(),
         })
+    }
+
+    /// The same index with these mirrors, which are asked in this order. Those that are not
+    /// marked to come before the index itself are asked after it.
+    #[must_use]
+    pub fn with_mirrors(self, mirrors: Vec<Mirror>) -> Self {
+        Self { mirrors, ..self }
+    }
+
+    /// The index's mirrors, in the order in which they were added.
+    #[must_use]
+    pub fn mirrors(&self) -> &[Mirror] {
+        &self.mirrors
     }
 
     /// What installers are given: the simple API's URL. It names the index in the trust store.
@@ -115,28 +131,35 @@ impl IndexUrls {
     /// are percent-encoded already.
     #[must_use]
     pub fn metadata_url(&self, path: &str) -> Url {
-        below(&self.metadata, path)
+        metadata_below(&self.metadata, path)
     }
+}
 
-    /// The URL of an object below `targets/` in the published tree.
-    #[must_use]
-    pub(crate) fn object_url(&self, object: &ObjectPath) -> Url {
-        let path = object.as_str();
-        let below_targets = path.strip_prefix("targets/").unwrap_or(path);
-        self.with_segments(below_targets.split('/'))
-    }
+/// Where an object is below any targets URL.
+#[derive(Clone, Debug)]
+pub(crate) enum Location {
+    /// An object of the published tree, below its `targets/`.
+    Object(ObjectPath),
+    /// A target under its plain name.
+    Target(TargetPath),
+}
 
-    /// The URL of a target under its plain name.
-    #[must_use]
-    pub(crate) fn target_url(&self, path: &TargetPath) -> Url {
-        self.with_segments(path.segments())
-    }
-
-    /// The targets URL and segments that are not encoded yet, none of them `.` or `..`.
-    fn with_segments<'a>(&self, more: impl Iterator<Item = &'a str>) -> Url {
-        let mut url = self.targets.clone();
+impl Location {
+    /// Its URL below a targets URL.
+    pub(crate) fn below(&self, targets: &Url) -> Url {
+        let mut url = targets.clone();
+        // Segments that are not encoded yet, none of them `.` or `..`.
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(more);
+            segments.pop_if_empty();
+            match self {
+                Self::Object(path) => {
+                    let path = path.as_str();
+                    segments.extend(path.strip_prefix("targets/").unwrap_or(path).split('/'));
+                }
+                Self::Target(path) => {
+                    segments.extend(path.segments());
+                }
+            }
         }
         url
     }
@@ -194,7 +217,8 @@ pub(crate) fn directory_name(simple: &Url) -> String {
     format!("{readable}-{}", &hash[..HASHED])
 }
 
-fn below(base: &Url, encoded_path: &str) -> Url {
+/// The URL of a metadata file below a metadata URL; its name is percent-encoded already.
+pub(crate) fn metadata_below(base: &Url, encoded_path: &str) -> Url {
     let mut url = base.clone();
     let path = format!("{}{encoded_path}", base.path());
     url.set_path(&path);
@@ -271,7 +295,8 @@ mod tests {
             "https://a.example/metadata/3.project%2Fx.json"
         );
         assert_eq!(
-            urls.target_url(&"packages/a/ab%2F..?#.whl".parse().unwrap())
+            Location::Target("packages/a/ab%2F..?#.whl".parse().unwrap())
+                .below(urls.targets())
                 .as_str(),
             "https://a.example/targets/packages/a/ab%252F..%3F%23.whl"
         );
@@ -282,9 +307,9 @@ mod tests {
         fn a_target_url_stays_below_the_targets_url(path in "[ -~]{0,40}") {
             let urls = IndexUrls::new("https://a.example/x/simple/", None, None).unwrap();
             if let Ok(path) = path.parse::<TargetPath>() {
-                let url = urls.target_url(&path);
-                prop_assert!(url.as_str().starts_with("https://a.example/x/targets/"), "{url}");
                 let segments = path.segments().count() + 2;
+                let url = Location::Target(path).below(urls.targets());
+                prop_assert!(url.as_str().starts_with("https://a.example/x/targets/"), "{url}");
                 prop_assert_eq!(url.path_segments().unwrap().count(), segments);
             }
         }

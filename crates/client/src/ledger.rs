@@ -12,6 +12,7 @@ use crate::chain::Chain;
 use crate::file::{Manner, SignedFile};
 use crate::refresh::RefreshFailure;
 use crate::refusal::{Failure, Refusal, Subject};
+use crate::sources::SourceWarning;
 
 /// Refusals kept; a daemon runs for months, and whoever asks it for ever new things should
 /// not fill its memory.
@@ -93,6 +94,9 @@ pub struct Report {
     pub files: Vec<FileEntry>,
     /// What was refused, each once.
     pub refused: Vec<RefusedEntry>,
+    /// What mirrors did wrong while another source had what was asked for: it cost time, and
+    /// nothing else. Filled in by whoever knows the readers.
+    pub warnings: Vec<SourceWarning>,
     /// Ways around the proxy that stayed open; nothing that came by them was verified.
     pub routes_not_closed: Vec<OpenRoute>,
 }
@@ -241,6 +245,7 @@ impl Ledger {
             verified: routes_not_closed.is_empty(),
             files: entries.files.values().cloned().collect(),
             refused: entries.refused.clone(),
+            warnings: Vec::new(),
             routes_not_closed,
         }
     }

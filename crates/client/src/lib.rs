@@ -14,10 +14,11 @@
 //!                                 └──▶ report, summary, exit code
 //! ```
 //!
-//! - [`IndexUrls`]: where an index and its metadata and targets are.
+//! - [`IndexUrls`], [`Mirror`]: where an index and its metadata and targets are, and copies
+//!   of them. What one source does not have as it was signed comes from the next.
 //! - [`TrustStore`], [`TrustedIndex`]: one directory per index, kept by its owner alone.
 //! - [`add_trust`]: the three ways in which trust in an index begins.
-//! - [`Remote`]: HTTP with limits on size, silence, speed and redirects.
+//! - [`Remote`]: HTTP with limits on size, silence and redirects, and its [`Patience`].
 //! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
 //! - [`Explanation`]: the chain behind a project's page, or how far it held.
 //! - [`Homes`], [`Home`]: the indexes of a run, and which of them answers for a project.
@@ -42,6 +43,7 @@ mod homes;
 mod index;
 pub mod installer;
 mod ledger;
+mod mirror;
 mod page;
 mod proxy;
 mod range;
@@ -50,11 +52,12 @@ mod refresh;
 mod refusal;
 mod remote;
 mod rooms;
+mod sources;
 mod stream;
 mod trust;
 mod view;
 
-pub use adding::{AddError, Beginning, add_trust};
+pub use adding::{AddError, Beginning, MirrorState, add_trust, check_mirror};
 pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, pem};
 pub use chain::Chain;
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
@@ -66,6 +69,7 @@ pub use general::{
 pub use homes::{Home, Homes};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
+pub use mirror::{Mirror, MirrorError, Turn};
 pub use page::VerifiedPage;
 pub use proxy::{Connect, Entrance, Proxy, ProxyError, Tunnel, TunnelError};
 pub use range::{ByteRange, RangeRequest};
@@ -75,7 +79,9 @@ pub use reader::{
 pub use refresh::RefreshFailure;
 pub use refusal::{Failure, Refusal, Subject};
 pub use remote::{
-    CONNECT_TIMEOUT, FetchError, IDLE_TIMEOUT, Remote, SLOWEST_RATE, START_ALLOWANCE,
+    CONNECT_TIMEOUT, FetchError, GRACE, Patience, Remote, SILENCE, SILENCE_WINDOW, SLOWEST_RATE,
+    START_ALLOWANCE,
 };
 pub use rooms::{RoomError, RunRoom};
+pub use sources::{ASKED_LAST_FOR, SourceWarning};
 pub use trust::{Began, ChainState, IndexRecord, RoleState, TrustError, TrustStore, TrustedIndex};

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wheelmark_objects::{ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
 use wheelmark_tuf::{Found, RoleName, Sha256, Target};
 
 use crate::chain::Chain;
+use crate::index::Location;
 use crate::refusal::{Failure, Refusal, Subject};
-use crate::remote::{Download, FetchError, Remote};
+use crate::sources::{Sources, Wanted};
 use crate::trust::TrustedIndex;
 use crate::view::View;
 
@@ -77,7 +77,7 @@ impl View {
         &self,
         project: &ProjectName,
         index: &TrustedIndex,
-        remote: &Remote,
+        sources: &Arc<Sources>,
     ) -> Result<Option<VerifiedPage>, Refusal> {
         let refuse = |failure, signed_by| Refusal {
             subject: Subject::Page(project.clone()),
@@ -85,7 +85,7 @@ impl View {
             signed_by,
         };
         let found = self
-            .find(&page_target(project), index, remote)
+            .find(&page_target(project), index, sources)
             .await
             .map_err(|failure| refuse(failure, None))?;
         let target = match found {
@@ -95,7 +95,7 @@ impl View {
         let signed_by = Some((target.role.clone(), target.role_version));
         let refuse = |failure| refuse(failure, signed_by.clone());
         let content = self
-            .content_of(&target, project, index, remote)
+            .content_of(&target, project, sources)
             .await
             .map_err(refuse)?;
         Ok(Some(VerifiedPage {
@@ -116,8 +116,7 @@ impl View {
         &self,
         target: &Target,
         project: &ProjectName,
-        index: &TrustedIndex,
-        remote: &Remote,
+        sources: &Arc<Sources>,
     ) -> Result<Arc<PageContent>, Failure> {
         let limit = MAX_PAGE_LEN as u64;
         if target.length > limit {
@@ -132,14 +131,19 @@ impl View {
         if let Some(content) = self.read_before(project, &sha256) {
             return Ok(content);
         }
-        let url = if self.set().root().consistent_snapshot {
-            index.urls().object_url(&ObjectPath::page(project, &sha256))
+        let location = if self.set().root().consistent_snapshot {
+            Location::Object(ObjectPath::page(project, &sha256))
         } else {
-            index.urls().target_url(&target.path)
+            Location::Target(target.path.clone())
         };
-        tracing::debug!(%url, "asking for a page");
-        let opening = remote.open_decoded(&url);
-        let bytes = fetch_exact(opening, target.length, &sha256).await?;
+        let what = Subject::Page(project.clone()).to_string();
+        let length = target.length;
+        let bytes = sources
+            .object(what, &location, Wanted::Page { length }, |bytes| {
+                demand(&bytes, &sha256)?;
+                Ok(bytes)
+            })
+            .await?;
         let page = ProjectPage::parse(&bytes)?;
         if page.name != *project {
             return Err(Failure::PageOfOther { said: page.name });
@@ -148,30 +152,14 @@ impl View {
     }
 }
 
-/// Reads an object whose length and digest are known, and hands it on only if it is that.
-pub(crate) async fn fetch_exact(
-    opening: impl Future<Output = Result<Option<Download>, FetchError>>,
-    length: u64,
-    sha256: &Sha256,
-) -> Result<Bytes, Failure> {
-    let Some(mut download) = opening.await? else {
-        return Err(Failure::Missing);
-    };
-    // One byte more than signed is enough to know that it is not the signed object.
-    let wanted = usize::try_from(length.saturating_add(1)).unwrap_or(usize::MAX);
-    let bytes = download.take(wanted).await?;
-    if bytes.len() as u64 != length {
-        return Err(Failure::Length {
-            expected: length,
-            found: bytes.len() as u64,
-        });
-    }
-    let found = Sha256::of(&bytes);
-    if found != *sha256 {
+/// Demands that bytes are the signed ones.
+pub(crate) fn demand(bytes: &[u8], expected: &Sha256) -> Result<(), Failure> {
+    let found = Sha256::of(bytes);
+    if found != *expected {
         return Err(Failure::Altered {
-            expected: *sha256,
+            expected: *expected,
             found,
         });
     }
-    Ok(bytes)
+    Ok(())
 }

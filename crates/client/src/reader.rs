@@ -11,6 +11,7 @@ use crate::page::VerifiedPage;
 use crate::refresh::{RefreshFailure, refresh};
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::remote::Remote;
+use crate::sources::{SourceWarning, Sources};
 use crate::trust::TrustedIndex;
 use crate::view::View;
 
@@ -48,7 +49,7 @@ pub struct ReaderOptions {
 /// Reads one trusted index. Shared by all requests of a run.
 pub struct Reader {
     pub(crate) index: TrustedIndex,
-    pub(crate) remote: Remote,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) options: ReaderOptions,
     clock: Arc<dyn Clock>,
     /// Held during a refresh, so that those who come meanwhile wait for it and share it.
@@ -82,8 +83,8 @@ impl Reader {
         options: ReaderOptions,
     ) -> Self {
         Self {
+            sources: Sources::new(index.urls(), remote),
             index,
-            remote,
             options,
             clock,
             current: Mutex::default(),
@@ -94,6 +95,13 @@ impl Reader {
     #[must_use]
     pub fn index(&self) -> &TrustedIndex {
         &self.index
+    }
+
+    /// What the index's mirrors, or its own URLs, did wrong while others had what was asked
+    /// for; each kind of thing once for each source.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<SourceWarning> {
+        self.sources.warnings()
     }
 
     /// Brings the state up to date now, and returns its snapshot's version.
@@ -128,7 +136,7 @@ impl Reader {
     ) -> Result<Option<Arc<VerifiedPage>>, Arc<Refusal>> {
         let first = self.page_under(view, project).await;
         match first {
-            Err(refusal) if is_gone(&refusal) => match self.newer_than(view).await {
+            Err(refusal) if refusal.failure.is_gone() => match self.newer_than(view).await {
                 Some(newer) => self.page_under(&newer, project).await,
                 None => Err(refusal),
             },
@@ -144,7 +152,7 @@ impl Reader {
         let cell = view.page_cell(project);
         let outcome = cell
             .get_or_try_init(|| async {
-                match view.fetch_page(project, &self.index, &self.remote).await {
+                match view.fetch_page(project, &self.index, &self.sources).await {
                     Ok(page) => {
                         if let Some(page) = &page {
                             self.remember(page);
@@ -228,7 +236,7 @@ impl Reader {
             return Err(failure.clone());
         }
         let now = self.clock.now();
-        match refresh(&self.index, &self.remote, now).await {
+        match refresh(&self.index, &self.sources, now).await {
             Ok(set) => {
                 let view = Arc::new(match &current.view {
                     Some(old) => old.renewed(set),
@@ -253,12 +261,4 @@ impl Reader {
         let passed = self.clock.now().duration_since(then);
         passed >= SignedDuration::ZERO && passed < span
     }
-}
-
-/// Whether something that is signed for is no longer there, as after the index moved on.
-pub(crate) fn is_gone(refusal: &Refusal) -> bool {
-    matches!(
-        refusal.failure,
-        Failure::Missing | Failure::ChunkListMissing | Failure::RoleMissing { .. }
-    )
 }

@@ -1,14 +1,31 @@
-//! Feeds the state machines of `wheelmark_tuf` from the network and from the trust store.
+//! Feeds the state machine of a refresh from the sources of an index and from the trust store.
+//!
+//! ```text
+//!  root         asked of all sources; the first valid next one counts, until none has one
+//!  timestamp    asked of all sources; the newest valid one counts, then the next newest
+//!  snapshot,    by version, from one source after the other
+//!  targets
+//! ```
+//!
+//! Every answer goes into a copy of the machine, which is dropped if the machine refuses it.
+//! So a source can cost time, and nothing else.
 
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use url::Url;
-use wheelmark_tuf::{Effect, Limits, Refresh, RefreshError, TrustedSet};
+use wheelmark_tuf::{Effect, Limits, Refresh, RefreshError, RoleName, TrustedSet};
 
-use crate::index::IndexUrls;
-use crate::remote::{FetchError, Remote};
+use crate::index::metadata_below;
+use crate::refusal::with_causes;
+use crate::remote::FetchError;
+use crate::sources::{Answer, Blame, Fault, Part, Sources, Tried};
 use crate::trust::{TrustError, TrustedIndex};
 
-/// Why the chain of an index could not be brought up to date. Whatever was verified before
-/// the failure has been kept, so that a later refresh goes on from there.
+/// Why the chain of an index could not be brought up to date. What was verified before the
+/// failure has been kept where only one timestamp could be gone by, so that a later refresh
+/// goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshFailure {
     /// A metadata file could not be fetched.
@@ -25,6 +42,14 @@ pub enum RefreshFailure {
         #[source]
         source: RefreshError,
     },
+    /// Of several sources none had what was needed.
+    #[error("no source has {what} as it must be: {}", Listed(.tried))]
+    EverySource {
+        /// What was needed.
+        what: String,
+        /// Each source that was asked, and what it did.
+        tried: Vec<(String, RefreshFailure)>,
+    },
     /// The trusted root in the trust store is unusable, or the answers never end.
     #[error("what is stored about {index} is unusable")]
     Stored {
@@ -39,56 +64,365 @@ pub enum RefreshFailure {
     Trust(#[from] TrustError),
 }
 
+impl RefreshFailure {
+    fn of_all(what: &str, mut tried: Tried<Self>) -> Self {
+        match tried.len() {
+            1 => tried.remove(0).1,
+            _ => Self::EverySource {
+                what: what.to_owned(),
+                tried,
+            },
+        }
+    }
+
+    /// Whether something that was answered was refused, and not only nothing answered.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::EverySource { tried, .. } => tried.iter().any(|(_, e)| e.is_refusal()),
+            Self::Fetch(_) | Self::Stored { .. } | Self::Trust(_) => false,
+        }
+    }
+}
+
+impl Blame for RefreshFailure {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Fetch(_) => Fault::Unavailable,
+            Self::Refused { source, .. } => match source {
+                RefreshError::Absent { .. } => Fault::Lacking,
+                RefreshError::Rollback { role, .. } if is_timestamp(role) => Fault::Behind,
+                _ => Fault::Bad,
+            },
+            Self::EverySource { .. } | Self::Stored { .. } | Self::Trust(_) => Fault::NotItsOwn,
+        }
+    }
+}
+
+fn is_timestamp(role: &str) -> bool {
+    role == RoleName::timestamp().as_str()
+}
+
+/// Every source, and what it did.
+pub(crate) struct Listed<'a, E>(pub(crate) &'a [(String, E)]);
+
+impl<E: std::error::Error + 'static> fmt::Display for Listed<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (source, error)) in self.0.iter().enumerate() {
+            let sign = if place == 0 { "" } else { "; " };
+            write!(f, "{sign}{source}: {}", with_causes(error))?;
+        }
+        Ok(())
+    }
+}
+
 /// Brings the chain of a trusted index up to date (TUF §5.3–5.6), from `now` on which every
 /// expiry is judged. Other processes that do the same wait.
 ///
 /// # Errors
 ///
-/// [`RefreshFailure`] names the file that failed.
+/// [`RefreshFailure`] names the file that failed, and every source that was asked for it.
 pub(crate) async fn refresh(
     index: &TrustedIndex,
-    remote: &Remote,
-    now: jiff::Timestamp,
+    sources: &Arc<Sources>,
+    now: Timestamp,
 ) -> Result<TrustedSet, RefreshFailure> {
     let lock = index.lock().await?;
-    let root = index.root()?;
-    let machine = Refresh::new(&root, index.cached()?, now, Limits::default())
-        .map_err(|source| stored(index.urls(), source))?;
-    let set = drive(machine, index.urls(), remote, |effect| index.apply(&effect)).await?;
+    sources.begin(now);
+    let set = drive_from(index, sources, now, |effect| index.apply(&effect)).await?;
     drop(lock);
     Ok(set)
 }
 
-/// Runs a refresh to its end; every effect is handed out before the next request.
+/// Runs a refresh of what is trusted and kept of an index.
+pub(crate) async fn drive_from(
+    index: &TrustedIndex,
+    sources: &Arc<Sources>,
+    now: Timestamp,
+    apply: impl FnMut(Effect) -> Result<(), TrustError>,
+) -> Result<TrustedSet, RefreshFailure> {
+    let root = index.root()?;
+    let machine = Refresh::new(&root, index.cached()?, now, Limits::default())
+        .map_err(|source| stored(index.urls().simple(), source))?;
+    drive(machine, sources, apply).await
+}
+
+/// Runs a refresh to its end; every effect is handed out in order.
 pub(crate) async fn drive(
-    mut machine: Refresh,
-    urls: &IndexUrls,
-    remote: &Remote,
+    machine: Refresh,
+    sources: &Arc<Sources>,
     mut apply: impl FnMut(Effect) -> Result<(), TrustError>,
 ) -> Result<TrustedSet, RefreshFailure> {
-    while let Some(need) = machine.need().cloned() {
-        let url = urls.metadata_url(&need.path);
-        tracing::debug!(%url, "asking for metadata");
-        let answer = remote.get(&url, need.max_len).await?;
-        let (next, effects) =
-            machine
-                .supply(answer.map(Vec::from))
-                .map_err(|source| RefreshFailure::Refused {
-                    path: need.path,
-                    url,
-                    source,
-                })?;
+    let machine = follow_roots(machine, sources, &mut apply).await?;
+    let offers = offered_timestamps(machine, sources).await?;
+    let newest = offers.first().map_or(0, |offer| offer.version);
+    let only = offers.len() == 1;
+    let mut failed = None;
+    for offer in offers {
+        // A timestamp becomes the floor for all that come. So where there is another one to
+        // fall back on, it does so only when its snapshot is to be had as well: otherwise
+        // whoever shows us a new timestamp alone could keep us from every install.
+        let mut held = Vec::new();
+        let keep = |effect| {
+            if only {
+                return apply(effect);
+            }
+            held.push(effect);
+            Ok(())
+        };
+        match complete(offer.machine, offer.effects, sources, keep).await {
+            Ok(set) => {
+                if offer.version < newest {
+                    sources.warn(format!(
+                        "version {newest} of the index's state is known, but nobody has all of it; \
+                         version {} is used",
+                        offer.version
+                    ));
+                }
+                held.into_iter().try_for_each(apply)?;
+                return Ok(set);
+            }
+            Err(failure @ (RefreshFailure::Trust(_) | RefreshFailure::Stored { .. })) => {
+                return Err(failure);
+            }
+            Err(failure) => {
+                failed.get_or_insert(failure);
+            }
+        }
+    }
+    let none = || stored(sources.index(), RefreshError::OutOfTurn);
+    Err(failed.unwrap_or_else(none))
+}
+
+/// TUF §5.3, until no source has a valid next root. One that says there is none may be wrong,
+/// and one that offers a bad one stands in nobody's way.
+async fn follow_roots(
+    mut machine: Refresh,
+    sources: &Sources,
+    apply: &mut impl FnMut(Effect) -> Result<(), TrustError>,
+) -> Result<Refresh, RefreshFailure> {
+    while machine.sought() == Some(RoleName::root()) {
+        let effects;
+        (machine, effects) = next_root(machine, sources).await?;
         for effect in effects {
             apply(effect)?;
         }
-        machine = next;
     }
-    machine.finish().map_err(|source| stored(urls, source))
+    Ok(machine)
 }
 
-fn stored(urls: &IndexUrls, source: RefreshError) -> RefreshFailure {
+async fn next_root(
+    machine: Refresh,
+    sources: &Sources,
+) -> Result<(Refresh, Vec<Effect>), RefreshFailure> {
+    let Some(need) = machine.need() else {
+        return Err(stored(sources.index(), RefreshError::OutOfTurn));
+    };
+    let path = need.path.clone();
+    let mut answers = sources.ask_all(&path, need.max_len);
+    let mut tried = Tracked::new(sources, &path);
+    let mut absent = None;
+    while let Some(Answer { source, url, sent }) = answers.next(absent.is_some()).await {
+        match sent {
+            Ok(None) => absent = Some(url),
+            Ok(Some(bytes)) => match machine.clone().supply(Some(bytes.into())) {
+                Ok(step) => return Ok(step),
+                Err(source_said) => tried.failed(source, refused(&path, url, source_said)),
+            },
+            Err(error) => tried.failed(source, error.into()),
+        }
+    }
+    match absent {
+        Some(url) => machine
+            .supply(None)
+            .map_err(|source| refused(&path, url, source)),
+        None => Err(tried.into_failure()),
+    }
+}
+
+/// A timestamp that verified, and the refresh that goes by it.
+struct Offer {
+    version: u64,
+    expires: Timestamp,
+    source: Option<usize>,
+    machine: Refresh,
+    effects: Vec<Effect>,
+}
+
+impl Offer {
+    fn new(source: Option<usize>, machine: Refresh, effects: Vec<Effect>) -> Option<Self> {
+        let timestamp = machine.timestamp()?;
+        Some(Self {
+            version: timestamp.version,
+            expires: timestamp.expires,
+            source,
+            machine,
+            effects,
+        })
+    }
+}
+
+/// TUF §5.4 for several sources: what can be gone by, the newest first. The timestamp that is
+/// trusted already is the last resort where the sources are behind it; an index without
+/// mirrors has no reason to be, and is refused.
+async fn offered_timestamps(
+    machine: Refresh,
+    sources: &Sources,
+) -> Result<Vec<Offer>, RefreshFailure> {
+    let Some(need) = machine.need() else {
+        return Err(stored(sources.index(), RefreshError::OutOfTurn));
+    };
+    let path = need.path.clone();
+    let mut answers = sources.ask_all(&path, need.max_len);
+    let mut tried = Tracked::new(sources, &path);
+    let mut offers: Vec<Offer> = Vec::new();
+    let mut older = Vec::new();
+    while let Some(Answer { source, url, sent }) = answers.next(!offers.is_empty()).await {
+        let answer = match sent {
+            Ok(answer) => answer.map(Vec::from),
+            Err(error) => {
+                tried.failed(source, error.into());
+                continue;
+            }
+        };
+        match machine.clone().supply(answer.clone()) {
+            Ok((next, effects)) => offers.extend(Offer::new(Some(source), next, effects)),
+            Err(error) => {
+                if let RefreshError::Rollback {
+                    role,
+                    trusted,
+                    offered,
+                } = &error
+                    && is_timestamp(role)
+                {
+                    let until = answer.as_deref().and_then(expiry);
+                    older.push((source, *offered, *trusted, until));
+                }
+                tried.failed(source, refused(&path, url, error));
+            }
+        }
+    }
+    for late in answers.late() {
+        let what = format!("{path}: no answer yet when another source had answered");
+        sources.note(*late, Fault::Unavailable, &what);
+    }
+    let newest = offers.iter().map(|offer| offer.version).max();
+    let newest = newest.unwrap_or(0);
+    for (source, offered, trusted, until) in &older {
+        note_behind(sources, *source, *offered, newest.max(*trusted), *until);
+    }
+    for offer in &offers {
+        let Some(source) = offer.source else { continue };
+        if offer.version < newest {
+            note_behind(sources, source, offer.version, newest, Some(offer.expires));
+        } else {
+            sources.caught_up(source);
+        }
+    }
+    let heard = !offers.is_empty() || !older.is_empty();
+    if heard
+        && sources.count(Part::Metadata) > 1
+        && let Ok(kept) = machine.keep_timestamp()
+    {
+        offers.extend(Offer::new(None, kept, Vec::new()));
+    }
+    if offers.is_empty() {
+        return Err(tried.into_failure());
+    }
+    // Of one version, the first that came; a stable sort keeps it first.
+    offers.sort_by_key(|offer| std::cmp::Reverse(offer.version));
+    offers.dedup_by_key(|offer| offer.version);
+    Ok(offers)
+}
+
+fn note_behind(sources: &Sources, source: usize, has: u64, known: u64, until: Option<Timestamp>) {
+    let until = until.map_or(String::new(), |until| format!(", valid until {until}"));
+    let what = format!("is behind: its state is version {has}{until}; version {known} is known");
+    sources.note(source, Fault::Behind, &what);
+}
+
+/// Until when a timestamp says it is valid; for a warning.
+fn expiry(bytes: &[u8]) -> Option<Timestamp> {
+    let parsed: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    parsed["signed"]["expires"].as_str()?.parse().ok()
+}
+
+/// TUF §5.5–5.6: what the timestamp and the snapshot name, by version.
+async fn complete(
+    mut machine: Refresh,
+    mut effects: Vec<Effect>,
+    sources: &Arc<Sources>,
+    mut keep: impl FnMut(Effect) -> Result<(), TrustError>,
+) -> Result<TrustedSet, RefreshFailure> {
+    loop {
+        for effect in effects {
+            keep(effect)?;
+        }
+        let Some(need) = machine.need().cloned() else {
+            let finished = machine.finish();
+            return finished.map_err(|source| stored(sources.index(), source));
+        };
+        let mut asking = sources.ask(Part::Metadata, need.path.clone());
+        (machine, effects) = loop {
+            let Some((metadata, haste)) = asking.next() else {
+                return Err(RefreshFailure::of_all(&need.path, asking.tried()));
+            };
+            let url = metadata_below(&metadata, &need.path);
+            tracing::debug!(%url, "asking for metadata");
+            match sources.remote().fetch(&url, need.max_len, haste).await {
+                Err(error) => asking.failed(error.into()),
+                Ok(answer) => match machine.clone().supply(answer.map(Vec::from)) {
+                    Ok(step) => break step,
+                    Err(source) => asking.failed(refused(&need.path, url, source)),
+                },
+            }
+        };
+    }
+}
+
+/// What sources that were asked at once did.
+struct Tracked<'a> {
+    sources: &'a Sources,
+    path: &'a str,
+    tried: Tried<RefreshFailure>,
+}
+
+impl<'a> Tracked<'a> {
+    fn new(sources: &'a Sources, path: &'a str) -> Self {
+        Self {
+            sources,
+            path,
+            tried: Vec::new(),
+        }
+    }
+
+    fn failed(&mut self, source: usize, failure: RefreshFailure) {
+        // That a source is behind is told with what is known instead.
+        if failure.fault() != Fault::Behind {
+            let what = format!("{}: {}", self.path, with_causes(&failure));
+            self.sources.note(source, failure.fault(), &what);
+        }
+        let name = self.sources.name(source).to_owned();
+        self.tried.push((name, failure));
+    }
+
+    fn into_failure(self) -> RefreshFailure {
+        RefreshFailure::of_all(self.path, self.tried)
+    }
+}
+
+fn refused(path: &str, url: Url, source: RefreshError) -> RefreshFailure {
+    RefreshFailure::Refused {
+        path: path.to_owned(),
+        url,
+        source,
+    }
+}
+
+fn stored(index: &Url, source: RefreshError) -> RefreshFailure {
     RefreshFailure::Stored {
-        index: urls.simple().clone(),
+        index: index.clone(),
         source,
     }
 }

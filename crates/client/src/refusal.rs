@@ -1,7 +1,6 @@
 //! Why something was not handed on, in words for each reader: an installer's error output
 //! (one short ASCII phrase, one JSON body), the summary, the report.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,8 +11,9 @@ use wheelmark_packaging::simple::PageError;
 use wheelmark_tuf::{LookupError, RoleName, Sha256, without_controls};
 
 use crate::chunks::ChunkListError;
-use crate::refresh::RefreshFailure;
+use crate::refresh::{Listed, RefreshFailure};
 use crate::remote::FetchError;
+use crate::sources::{Blame, Fault, Tried};
 
 /// The longest reason phrase; installers print it within a line of their own.
 const MAX_PHRASE: usize = 200;
@@ -150,6 +150,23 @@ pub enum Failure {
         /// Its version.
         version: u64,
     },
+    /// Of several sources none had it as it was signed.
+    #[error("no source has it as it was signed: {}", Listed(.tried))]
+    EverySource {
+        /// Each source that was asked, and what it did.
+        tried: Vec<(String, Failure)>,
+    },
+    /// A file without a chunk list was found to be altered when most of it had left already,
+    /// and another source may have the right one.
+    #[error(
+        "its sha256 is not the signed one: it is {found}, signed is {expected}; another source is asked when it is asked for again"
+    )]
+    AlteredSoFar {
+        /// The signed digest.
+        expected: Sha256,
+        /// The digest of what was received.
+        found: Sha256,
+    },
 }
 
 fn role_file(error: &LookupError) -> String {
@@ -164,13 +181,14 @@ fn role_file(error: &LookupError) -> String {
 }
 
 /// The larger kinds of failure: they differ in what they can mean and in what to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where several sources failed in several ways, the first of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Attack,
+    Index,
     Stale,
     Unavailable,
     Kept,
-    Index,
 }
 
 impl Failure {
@@ -178,13 +196,19 @@ impl Failure {
         match self {
             Self::Refresh(failure) => match **failure {
                 RefreshFailure::Refused { .. } => Kind::Stale,
-                RefreshFailure::Fetch(_) => Kind::Unavailable,
+                RefreshFailure::EverySource { .. } if failure.is_refusal() => Kind::Stale,
+                RefreshFailure::EverySource { .. } | RefreshFailure::Fetch(_) => Kind::Unavailable,
                 RefreshFailure::Trust(_) | RefreshFailure::Stored { .. } => Kind::Kept,
             },
             Self::RoleMissing { .. } | Self::Missing | Self::ChunkListMissing => Kind::Stale,
             Self::Unreachable(_) => Kind::Unavailable,
+            Self::EverySource { tried } => {
+                let kinds = tried.iter().map(|(_, failure)| failure.kind());
+                kinds.min().unwrap_or(Kind::Unavailable)
+            }
             Self::Role(_)
             | Self::Altered { .. }
+            | Self::AlteredSoFar { .. }
             | Self::Length { .. }
             | Self::Chunk { .. }
             | Self::ChunkList(ChunkListError::Altered { .. }) => Kind::Attack,
@@ -200,19 +224,38 @@ impl Failure {
         }
     }
 
+    /// What all sources did, as one failure.
+    pub(crate) fn of_all(mut tried: Tried<Self>) -> Self {
+        match tried.len() {
+            1 => tried.remove(0).1,
+            _ => {
+                // The one that decides comes first, where even a short message has it.
+                tried.sort_by_key(|(_, failure)| failure.kind());
+                Self::EverySource { tried }
+            }
+        }
+    }
+
+    /// Of what several sources did, what decides; otherwise the failure itself.
+    pub(crate) fn deciding(&self) -> &Self {
+        match self {
+            Self::EverySource { tried } => tried.first().map_or(self, |(_, failure)| failure),
+            failure => failure,
+        }
+    }
+
+    /// Whether something that is signed for is no longer there, as after the index moved on.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Missing | Self::ChunkListMissing | Self::RoleMissing { .. } => true,
+            Self::EverySource { tried } => tried.iter().any(|(_, failure)| failure.is_gone()),
+            _ => false,
+        }
+    }
+
     /// What failed, with every cause, fit for a terminal.
     pub(crate) fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(next) = cause {
-            let said = next.to_string();
-            if !text.contains(&said) {
-                text.push_str(": ");
-                text.push_str(&said);
-            }
-            cause = next.source();
-        }
-        without_controls(&text)
+        with_causes(self)
     }
 
     /// What the failure can mean.
@@ -258,6 +301,32 @@ impl Failure {
     }
 }
 
+/// An error with every cause, fit for a terminal.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = next.source();
+    }
+    without_controls(&text)
+}
+
+impl Blame for Failure {
+    fn fault(&self) -> Fault {
+        match self.kind() {
+            Kind::Attack => Fault::Bad,
+            Kind::Stale => Fault::Lacking,
+            Kind::Unavailable => Fault::Unavailable,
+            Kind::Index | Kind::Kept => Fault::NotItsOwn,
+        }
+    }
+}
+
 /// Something that was asked for, and why it was not handed on.
 #[derive(Debug)]
 pub struct Refusal {
@@ -274,10 +343,13 @@ impl Refusal {
     /// Whether asking again can only end the same way while the snapshot is the same.
     #[must_use]
     pub fn is_verdict(&self) -> bool {
-        !matches!(
-            self.failure.kind(),
-            Kind::Unavailable | Kind::Kept | Kind::Stale
-        )
+        let kind = self.failure.kind();
+        !matches!(kind, Kind::Unavailable | Kind::Kept | Kind::Stale) && !self.may_still_come()
+    }
+
+    /// Whether whoever asks again is given it from another source.
+    pub(crate) fn may_still_come(&self) -> bool {
+        matches!(self.failure, Failure::AlteredSoFar { .. })
     }
 
     /// Whether it was only not to be had: nothing was found to be false.
@@ -318,17 +390,7 @@ impl Refusal {
     }
 
     fn short(&self) -> String {
-        match &self.failure {
-            Failure::Altered { .. } => "its sha256 is not the signed one".to_owned(),
-            Failure::Length { .. } => "its length is not the signed one".to_owned(),
-            Failure::Refresh(failure) => match &**failure {
-                RefreshFailure::Refused { path, .. } => format!("{path} failed verification"),
-                RefreshFailure::Fetch(e) => e.brief(),
-                failure => failure.to_string(),
-            },
-            Failure::Unreachable(e) => e.brief(),
-            failure => failure.to_string(),
-        }
+        short(&self.failure)
     }
 
     /// What the failure can mean.
@@ -341,6 +403,31 @@ impl Refusal {
     #[must_use]
     pub fn next(&self) -> &'static str {
         self.failure.next()
+    }
+}
+
+/// The failure in a few words.
+fn short(failure: &Failure) -> String {
+    match failure {
+        Failure::Altered { .. } => "its sha256 is not the signed one".to_owned(),
+        Failure::Length { .. } => "its length is not the signed one".to_owned(),
+        Failure::Refresh(failure) => match &**failure {
+            RefreshFailure::Refused { path, .. } => format!("{path} failed verification"),
+            RefreshFailure::EverySource { what, .. } => {
+                format!("no source has {what} as it must be")
+            }
+            RefreshFailure::Fetch(e) => e.brief(),
+            failure => failure.to_string(),
+        },
+        Failure::Unreachable(e) => e.brief(),
+        Failure::EverySource { tried } => {
+            let each: Vec<_> = tried
+                .iter()
+                .map(|(source, failure)| format!("{source}: {}", short(failure)))
+                .collect();
+            each.join("; ")
+        }
+        failure => failure.to_string(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! HTTP towards an index or a mirror that nobody has to trust.
 //!
-//! Whatever the other side does, a request ends: too many bytes, silence, a trickle, and a
-//! redirect to another host are errors of their own. Sizes count decoded bytes, so that a
-//! small compressed answer cannot become a large one.
+//! Whatever the other side does, a request ends: too many bytes, silence, and a redirect to
+//! another host are errors of their own. A slow line is none: slowness is an error only where
+//! another source is left to be asked. Sizes count decoded bytes, so that a small compressed
+//! answer cannot become a large one.
+
+mod patience;
 
 use std::time::Duration;
 
@@ -15,18 +18,10 @@ use wheelmark_tuf::Shown;
 
 use crate::range::ByteRange;
 
-/// How long a connection may take to be made.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the other side may be silent, before its answer and within it.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The slowest average rate we put up with, in bytes a second (PEP 458, Appendix A, *slow
-/// retrieval*): a modem's speed, and far above a byte now and then.
-pub const SLOWEST_RATE: u64 = 16 * 1024;
-
-/// What every answer is allowed on top of the time that [`SLOWEST_RATE`] gives it.
-pub const START_ALLOWANCE: Duration = Duration::from_secs(60);
+pub use patience::{
+    CONNECT_TIMEOUT, GRACE, Patience, SILENCE, SILENCE_WINDOW, SLOWEST_RATE, START_ALLOWANCE,
+};
+pub(crate) use patience::{Haste, Watch};
 
 /// Redirects followed within one host.
 const MAX_REDIRECTS: usize = 5;
@@ -46,14 +41,14 @@ pub enum FetchError {
         #[source]
         source: reqwest::Error,
     },
-    /// Silence for longer than [`IDLE_TIMEOUT`], or no connection within [`CONNECT_TIMEOUT`].
-    #[error("{url} did not answer in time")]
+    /// Fewer than [`SILENCE`] bytes within [`SILENCE_WINDOW`], or no connection within
+    /// [`CONNECT_TIMEOUT`].
+    #[error("{url} was silent for {} s", .waited.as_secs_f64())]
     Silent {
         /// What was asked for.
         url: Url,
-        /// What the HTTP client says.
-        #[source]
-        source: reqwest::Error,
+        /// For how long nothing, or next to nothing, came.
+        waited: Duration,
     },
     /// The connection broke or the answer was not HTTP.
     #[error("the answer of {url} broke off")]
@@ -64,13 +59,17 @@ pub enum FetchError {
         #[source]
         source: reqwest::Error,
     },
-    /// Slower than [`SLOWEST_RATE`].
-    #[error("{url} took longer than {} s, slower than this client puts up with", allowed.as_secs())]
+    /// Slower than [`SLOWEST_RATE`], while another source is left to be asked.
+    #[error("{url} is slower than {slowest} bytes a second: {received} bytes in {} s", .within.as_secs_f64())]
     TooSlow {
         /// What was asked for.
         url: Url,
-        /// The time it had.
-        allowed: Duration,
+        /// The rate below which another source is asked.
+        slowest: u64,
+        /// What came.
+        received: u64,
+        /// Within this time.
+        within: Duration,
     },
     /// More bytes than the limit.
     #[error("{url} is longer than the {limit} bytes allowed for it")]
@@ -111,7 +110,7 @@ impl FetchError {
         match self {
             Self::Client(_) => self.to_string(),
             Self::Connect { url, .. } => format!("could not connect to {}", host(url)),
-            Self::Silent { url, .. } => format!("{} did not answer in time", host(url)),
+            Self::Silent { url, .. } => format!("{} was silent", host(url)),
             Self::Broken { url, .. } => format!("the answer of {} broke off", host(url)),
             Self::TooSlow { url, .. } => format!("{} is too slow", host(url)),
             Self::TooLarge { limit, .. } => format!("longer than the {limit} bytes allowed"),
@@ -127,6 +126,7 @@ impl FetchError {
 pub struct Remote {
     direct: Pair,
     proxied: Pair,
+    patience: Patience,
 }
 
 /// A client that decodes `Content-Encoding`, and one that passes bytes as they are.
@@ -144,44 +144,60 @@ impl Remote {
     ///
     /// [`FetchError::Client`] when the TLS set-up fails.
     pub fn new(user_agent: &str) -> Result<Self, FetchError> {
+        Self::with_patience(user_agent, Patience::default())
+    }
+
+    /// The same with other times than the usual ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Remote::new`].
+    pub fn with_patience(user_agent: &str, patience: Patience) -> Result<Self, FetchError> {
         Ok(Self {
-            direct: Pair::new(user_agent, true)?,
-            proxied: Pair::new(user_agent, false)?,
+            direct: Pair::new(user_agent, &patience, true)?,
+            proxied: Pair::new(user_agent, &patience, false)?,
+            patience,
         })
     }
 
-    /// Fetches a whole object of at most `limit` decoded bytes; `None` when it is not there
-    /// (404, 403 and 410: object stores answer 403 for what does not exist).
+    /// How long is waited for what.
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// Fetches a whole object of at most `limit` decoded bytes from the only place that has
+    /// it, however slow that is; `None` when it is not there (404, 403 and 410: object stores
+    /// answer 403 for what does not exist).
     ///
     /// # Errors
     ///
     /// Every other end is a [`FetchError`].
     pub async fn get(&self, url: &Url, limit: u64) -> Result<Option<Bytes>, FetchError> {
-        let allowed = time_allowed(limit);
-        let fetch = async {
-            let request = self.pair(url).decoding.get(url.clone());
-            let Some(mut response) = answer(url, request.send().await)? else {
-                return Ok(None);
-            };
-            let mut body = BytesMut::new();
-            while let Some(part) = response.chunk().await.map_err(|e| failed(url, e))? {
-                if (body.len() + part.len()) as u64 > limit {
-                    return Err(FetchError::TooLarge {
-                        url: url.clone(),
-                        limit,
-                    });
-                }
-                body.extend_from_slice(&part);
-            }
-            Ok(Some(body.freeze()))
+        self.fetch(url, limit, Haste::NoOtherSource).await
+    }
+
+    /// The same, where there may be another source.
+    pub(crate) async fn fetch(
+        &self,
+        url: &Url,
+        limit: u64,
+        haste: Haste,
+    ) -> Result<Option<Bytes>, FetchError> {
+        let request = self.pair(url).decoding.get(url.clone());
+        let Some(response) = self.send(url, request, haste).await? else {
+            return Ok(None);
         };
-        match tokio::time::timeout(allowed, fetch).await {
-            Ok(done) => done,
-            Err(_) => Err(FetchError::TooSlow {
+        let mut download = Download::new(url, response, self.watch(haste));
+        // One byte more than allowed is enough to know that it is too much.
+        let wanted = usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX);
+        let body = download.take(wanted).await?;
+        if body.len() as u64 > limit {
+            return Err(FetchError::TooLarge {
                 url: url.clone(),
-                allowed,
-            }),
+                limit,
+            });
         }
+        Ok(Some(body))
     }
 
     /// Begins a download without content coding; `None` when the object is not there. With a
@@ -190,6 +206,7 @@ impl Remote {
         &self,
         url: &Url,
         range: Option<ByteRange>,
+        haste: Haste,
     ) -> Result<Option<Download>, FetchError> {
         let mut request = self
             .pair(url)
@@ -199,7 +216,7 @@ impl Remote {
         if let Some(range) = range {
             request = request.header(RANGE, range.request_header());
         }
-        let Some(response) = answer(url, request.send().await)? else {
+        let Some(response) = self.send(url, request, haste).await? else {
             return Ok(None);
         };
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
@@ -207,7 +224,7 @@ impl Remote {
         if partial && content_range_start(&response) != Some(start) {
             return Err(FetchError::OtherRange { url: url.clone() });
         }
-        let mut download = Download::new(url, response);
+        let mut download = Download::new(url, response, self.watch(haste));
         if !partial && start > 0 {
             download.skip(start).await?;
         }
@@ -215,10 +232,32 @@ impl Remote {
     }
 
     /// Begins a download of text; what it yields is decoded. `None` when it is not there.
-    pub(crate) async fn open_decoded(&self, url: &Url) -> Result<Option<Download>, FetchError> {
+    pub(crate) async fn open_decoded(
+        &self,
+        url: &Url,
+        haste: Haste,
+    ) -> Result<Option<Download>, FetchError> {
         let request = self.pair(url).decoding.get(url.clone());
-        let response = answer(url, request.send().await)?;
-        Ok(response.map(|response| Download::new(url, response)))
+        let response = self.send(url, request, haste).await?;
+        Ok(response.map(|response| Download::new(url, response, self.watch(haste))))
+    }
+
+    /// Sends a request and waits for the answer's head.
+    async fn send(
+        &self,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+        haste: Haste,
+    ) -> Result<Option<reqwest::Response>, FetchError> {
+        let watch = self.watch(haste);
+        match tokio::time::timeout_at(watch.deadline(), request.send()).await {
+            Ok(sent) => answer(url, sent, &self.patience),
+            Err(_) => Err(watch.verdict(url)),
+        }
+    }
+
+    fn watch(&self, haste: Haste) -> Watch {
+        Watch::begin(self.patience, haste)
     }
 
     fn pair(&self, url: &Url) -> &Pair {
@@ -231,12 +270,11 @@ impl Remote {
 }
 
 impl Pair {
-    fn new(user_agent: &str, without_proxy: bool) -> Result<Self, FetchError> {
+    fn new(user_agent: &str, patience: &Patience, without_proxy: bool) -> Result<Self, FetchError> {
         let builder = || {
             let builder = Client::builder()
                 .user_agent(user_agent)
-                .connect_timeout(CONNECT_TIMEOUT)
-                .read_timeout(IDLE_TIMEOUT)
+                .connect_timeout(patience.connect)
                 .redirect(Policy::custom(|attempt| {
                     let inside = attempt
                         .previous()
@@ -271,47 +309,44 @@ pub(crate) struct Download {
     url: Url,
     response: reqwest::Response,
     ahead: Bytes,
+    watch: Watch,
 }
 
 impl Download {
-    fn new(url: &Url, response: reqwest::Response) -> Self {
+    fn new(url: &Url, response: reqwest::Response, watch: Watch) -> Self {
         Self {
             url: url.clone(),
             response,
             ahead: Bytes::new(),
+            watch,
         }
     }
 
     /// The next `len` bytes; fewer only where the body ends.
     pub(crate) async fn take(&mut self, len: usize) -> Result<Bytes, FetchError> {
-        let allowed = time_allowed(len as u64);
-        let url = self.url.clone();
-        let read = async {
-            if self.ahead.len() >= len {
-                return Ok(self.ahead.split_to(len));
-            }
-            let mut taken = BytesMut::new();
-            while taken.len() < len {
-                if self.ahead.is_empty() {
-                    match self
-                        .response
-                        .chunk()
-                        .await
-                        .map_err(|e| failed(&self.url, e))?
-                    {
-                        Some(part) => self.ahead = part,
-                        None => break,
+        if self.ahead.len() >= len {
+            return Ok(self.ahead.split_to(len));
+        }
+        // Only while we wait does the other side's time run.
+        self.watch = self.watch.again();
+        let mut taken = BytesMut::new();
+        while taken.len() < len {
+            if self.ahead.is_empty() {
+                let waiting = tokio::time::timeout_at(self.watch.deadline(), self.response.chunk());
+                match waiting.await {
+                    Err(_) => return Err(self.watch.verdict(&self.url)),
+                    Ok(Err(e)) => return Err(failed(&self.url, e, self.watch.patience())),
+                    Ok(Ok(None)) => break,
+                    Ok(Ok(Some(part))) => {
+                        self.watch.heard(part.len() as u64);
+                        self.ahead = part;
                     }
                 }
-                let wanted = self.ahead.len().min(len - taken.len());
-                taken.extend_from_slice(&self.ahead.split_to(wanted));
             }
-            Ok(taken.freeze())
-        };
-        match tokio::time::timeout(allowed, read).await {
-            Ok(done) => done,
-            Err(_) => Err(FetchError::TooSlow { url, allowed }),
+            let wanted = self.ahead.len().min(len - taken.len());
+            taken.extend_from_slice(&self.ahead.split_to(wanted));
         }
+        Ok(taken.freeze())
     }
 
     async fn skip(&mut self, mut len: u64) -> Result<(), FetchError> {
@@ -328,15 +363,12 @@ impl Download {
     }
 }
 
-fn time_allowed(bytes: u64) -> Duration {
-    START_ALLOWANCE + Duration::from_secs(bytes / SLOWEST_RATE)
-}
-
 fn answer(
     url: &Url,
     sent: Result<reqwest::Response, reqwest::Error>,
+    patience: &Patience,
 ) -> Result<Option<reqwest::Response>, FetchError> {
-    let response = sent.map_err(|e| failed(url, e))?;
+    let response = sent.map_err(|e| failed(url, e, patience))?;
     let status = response.status();
     match status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Some(response)),
@@ -359,11 +391,12 @@ fn answer(
     }
 }
 
-fn failed(url: &Url, error: reqwest::Error) -> FetchError {
+fn failed(url: &Url, error: reqwest::Error, patience: &Patience) -> FetchError {
     let url = url.clone();
     let source = error.without_url();
     if source.is_timeout() {
-        FetchError::Silent { url, source }
+        let waited = patience.connect;
+        FetchError::Silent { url, waited }
     } else if source.is_connect() {
         FetchError::Connect { url, source }
     } else {
@@ -447,14 +480,5 @@ mod tests {
         ] {
             assert!(!is_loopback(&url.parse().unwrap()), "{url}");
         }
-    }
-
-    #[test]
-    fn time_grows_with_size() {
-        assert_eq!(time_allowed(0), START_ALLOWANCE);
-        assert_eq!(
-            time_allowed(SLOWEST_RATE * 10),
-            START_ALLOWANCE + Duration::from_secs(10)
-        );
     }
 }

@@ -3,6 +3,9 @@
 //! With a chunk list nothing leaves before its chunk's digest holds. Without one, everything
 //! but the last chunk leaves unverified, and the last one only when the whole file's digest
 //! holds: whoever receives it can never complete a bad file.
+//!
+//! Where a source breaks off or sends a chunk that is not the signed one, the next source
+//! goes on from that chunk.
 
 use std::sync::Arc;
 
@@ -11,17 +14,27 @@ use wheelmark_tuf::Sha256Hasher;
 
 use crate::chunks::{CHUNK_LEN, ChunkList, chunk_count};
 use crate::file::SignedFile;
+use crate::index::Location;
 use crate::range::ByteRange;
 use crate::refusal::{Failure, Refusal};
 use crate::remote::Download;
+use crate::sources::{Asking, Part, Sources};
 
 /// The passage of one file, or of a part of it.
 pub(crate) struct Passage {
     file: SignedFile,
-    download: Download,
+    location: Location,
+    sources: Arc<Sources>,
+    asking: Asking<Failure>,
+    /// From the source that is asked now, standing at the start of the next chunk.
+    download: Option<Download>,
+    /// Whether that source has sent a chunk already.
+    delivered: bool,
     chunks: Option<ChunkList>,
     /// Present when the whole file passes, so that its digest is checked as well.
     hasher: Option<Sha256Hasher>,
+    /// The sources of all chunks that went by without a digest of their own.
+    unverified_from: Vec<usize>,
     wanted: ByteRange,
     next: u64,
 }
@@ -38,10 +51,11 @@ pub(crate) fn whole_chunks(wanted: ByteRange, size: u64) -> ByteRange {
 }
 
 impl Passage {
-    /// `download` stands at the start of the first chunk of `wanted`.
+    /// Nothing is asked for yet.
     pub(crate) fn new(
         file: SignedFile,
-        download: Download,
+        location: Location,
+        sources: Arc<Sources>,
         chunks: Option<ChunkList>,
         wanted: ByteRange,
     ) -> Self {
@@ -49,8 +63,13 @@ impl Passage {
         Self {
             hasher: whole.then(Sha256Hasher::new),
             next: wanted.start() / CHUNK_LEN,
+            asking: sources.ask(Part::Targets, file.filename().to_owned()),
+            unverified_from: Vec::new(),
+            download: None,
+            delivered: false,
+            location,
+            sources,
             file,
-            download,
             chunks,
             wanted,
         }
@@ -62,7 +81,7 @@ impl Passage {
         if start >= self.wanted.end() {
             return Ok(None);
         }
-        match self.verified_chunk(start).await {
+        match self.chunk_of_any_source(start).await {
             Ok(chunk) => {
                 self.next += 1;
                 let from = self.wanted.start().saturating_sub(start) as usize;
@@ -73,37 +92,98 @@ impl Passage {
         }
     }
 
-    async fn verified_chunk(&mut self, start: u64) -> Result<Bytes, Failure> {
+    /// The chunk at `start`, which may leave, from this source or the next ones.
+    async fn chunk_of_any_source(&mut self, start: u64) -> Result<Bytes, Failure> {
+        loop {
+            let chunk = match self.download.take() {
+                Some(download) => self.chunk_of(download, start).await,
+                None => match self.open_next(start).await {
+                    None => return Err(Failure::of_all(self.asking.tried())),
+                    Some(Ok(download)) => self.chunk_of(download, start).await,
+                    Some(Err(failure)) => Err(failure),
+                },
+            };
+            match chunk {
+                Ok(chunk) => {
+                    self.delivered = true;
+                    return self.checked_whole(start, chunk);
+                }
+                Err(failure) => {
+                    // Whoever failed at an earlier chunk may well have this one.
+                    if std::mem::take(&mut self.delivered) {
+                        self.asking = self.asking.renewed();
+                    }
+                    self.asking.failed(failure);
+                }
+            }
+        }
+    }
+
+    /// Asks the next source for everything from `start` on; `None` when all were asked.
+    async fn open_next(&mut self, start: u64) -> Option<Result<Download, Failure>> {
+        let (targets, haste) = self.asking.next()?;
+        let url = self.location.below(&targets);
+        let size = self.file.size();
+        let rest = ByteRange::new(start, whole_chunks(self.wanted, size).end());
+        let range = rest.filter(|rest| rest.length() < size);
+        tracing::debug!(%url, start, "asking for a file");
+        Some(match self.sources.remote().open(&url, range, haste).await {
+            Ok(Some(download)) => Ok(download),
+            Ok(None) => Err(Failure::Missing),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Takes the chunk at `start` out of a download, and keeps the download if the chunk is
+    /// as it was signed, as far as can be told from it alone.
+    async fn chunk_of(&mut self, mut download: Download, start: u64) -> Result<Bytes, Failure> {
         let size = self.file.size();
         let length = CHUNK_LEN.min(size - start);
-        let chunk = self.download.take(length as usize).await?;
+        let chunk = download.take(length as usize).await?;
         if (chunk.len() as u64) < length {
             return Err(Failure::Length {
                 expected: size,
                 found: start + chunk.len() as u64,
             });
         }
-        if let Some(chunks) = &self.chunks
-            && !chunks.matches(self.next, &chunk)
-        {
-            return Err(Failure::Chunk {
-                number: self.next + 1,
-                count: chunk_count(size),
-            });
-        }
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&chunk);
-            if start + length == size {
-                let found = hasher.clone().finish();
-                if found != *self.file.sha256() {
-                    return Err(Failure::Altered {
-                        expected: *self.file.sha256(),
-                        found,
-                    });
-                }
+        match &self.chunks {
+            Some(chunks) if !chunks.matches(self.next, &chunk) => {
+                return Err(Failure::Chunk {
+                    number: self.next + 1,
+                    count: chunk_count(size),
+                });
+            }
+            Some(_) => {}
+            None => {
+                let source = self.asking.asked();
+                let from = &mut self.unverified_from;
+                from.extend(source.filter(|source| !from.contains(source)));
             }
         }
+        self.download = Some(download);
         Ok(chunk)
+    }
+
+    /// Lets the file's last chunk go only if the whole is what was signed. There is no other
+    /// source to go on with: what is wrong may have left already.
+    fn checked_whole(&mut self, start: u64, chunk: Bytes) -> Result<Bytes, Failure> {
+        let Some(hasher) = &mut self.hasher else {
+            return Ok(chunk);
+        };
+        hasher.update(&chunk);
+        if self.file.size() - start > chunk.len() as u64 {
+            return Ok(chunk);
+        }
+        let (expected, found) = (*self.file.sha256(), hasher.clone().finish());
+        if found == expected {
+            return Ok(chunk);
+        }
+        let altered = Failure::Altered { expected, found };
+        let blamed = &self.unverified_from;
+        if self.asking.blame_together(blamed, &altered) && !blamed.is_empty() {
+            return Err(Failure::AlteredSoFar { expected, found });
+        }
+        Err(altered)
     }
 }
 

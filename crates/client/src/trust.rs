@@ -31,6 +31,7 @@ use url::Url;
 use wheelmark_tuf::Effect;
 
 use crate::index::{IndexUrls, directory_name};
+use crate::mirror::Mirror;
 
 pub use record::{Began, IndexRecord};
 pub use state::{ChainState, RoleState};
@@ -240,6 +241,53 @@ impl TrustedIndex {
         &self.record
     }
 
+    /// Adds a mirror behind those that are there; `false` when it is there already.
+    ///
+    /// # Errors
+    ///
+    /// When the record cannot be locked, read or written, or trust has ended meanwhile.
+    pub async fn add_mirror(&mut self, mirror: Mirror) -> Result<bool, TrustError> {
+        self.change_mirrors(|mirrors| {
+            let new = !mirrors.iter().any(|known| known.is_at(&mirror));
+            if new {
+                mirrors.push(mirror);
+            }
+            new
+        })
+        .await
+    }
+
+    /// Removes a mirror; `false` when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrustedIndex::add_mirror`].
+    pub async fn remove_mirror(&mut self, mirror: &Mirror) -> Result<bool, TrustError> {
+        self.change_mirrors(|mirrors| {
+            let before = mirrors.len();
+            mirrors.retain(|known| !known.is_at(mirror));
+            mirrors.len() < before
+        })
+        .await
+    }
+
+    /// Changes the mirrors on record, as they stand on disk, and says whether anything changed.
+    async fn change_mirrors(
+        &mut self,
+        change: impl FnOnce(&mut Vec<Mirror>) -> bool,
+    ) -> Result<bool, TrustError> {
+        let _lock = self.lock().await?;
+        let mut record = Self::load(self.directory.clone())?.record;
+        let mut mirrors = record.urls.mirrors().to_vec();
+        let changed = change(&mut mirrors);
+        record.urls = record.urls.with_mirrors(mirrors);
+        if changed {
+            self.write(RECORD, record.to_toml().as_bytes(), Durability::Synced)?;
+        }
+        self.record = record;
+        Ok(changed)
+    }
+
     /// Where the index is.
     #[must_use]
     pub fn urls(&self) -> &IndexUrls {
@@ -277,7 +325,9 @@ impl TrustedIndex {
     /// Refuses to go on when the index on disk is not the one that was looked up.
     fn demand_current(&self) -> Result<(), TrustError> {
         let current = self.directory.join(RECORD).exists()
-            && Self::load(self.directory.clone())?.record == self.record;
+            && Self::load(self.directory.clone())?
+                .record
+                .same_trust(&self.record);
         if current {
             return Ok(());
         }

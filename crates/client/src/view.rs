@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{Found, Lookup, RoleName, Sha256, TargetPath, TrustedSet};
+use wheelmark_tuf::{Effect, Found, Lookup, RoleFetch, RoleName, Sha256, TargetPath, TrustedSet};
 
+use crate::index::metadata_below;
 use crate::page::{PageContent, VerifiedPage};
 use crate::refusal::{Failure, Refusal, Subject};
-use crate::remote::Remote;
+use crate::sources::{Part, Sources};
 use crate::trust::TrustedIndex;
 
 /// Pages kept in memory; beyond it the memory starts anew.
@@ -127,12 +128,12 @@ impl View {
     }
 
     /// Searches the delegations for a target (TUF §5.6.7). Roles come from the cache where its
-    /// copy verifies, otherwise from the index; one request fetches a role for all that wait.
+    /// copy verifies, otherwise from a source; one request fetches a role for all that wait.
     pub(crate) async fn find(
         &self,
         path: &TargetPath,
         index: &TrustedIndex,
-        remote: &Remote,
+        sources: &Arc<Sources>,
     ) -> Result<Found, Failure> {
         let mut lookup = self.set.lookup(path);
         loop {
@@ -154,15 +155,7 @@ impl View {
             {
                 continue;
             }
-            let url = index.urls().metadata_url(&need.fetch.path);
-            tracing::debug!(%url, "asking for metadata");
-            let Some(bytes) = remote.get(&url, need.fetch.max_len).await? else {
-                return Err(Failure::RoleMissing {
-                    role: need.role,
-                    version: need.version,
-                });
-            };
-            for effect in lookup.supply(Vec::from(bytes)).map_err(Failure::Role)? {
+            for effect in fetch_role(&mut lookup, &need, sources).await? {
                 // The role is verified whether or not its copy can be kept.
                 if let Err(error) = index.apply(&effect) {
                     tracing::warn!(%error, "the role could not be cached");
@@ -170,6 +163,33 @@ impl View {
             }
         }
     }
+}
+
+/// Has a delegated role from the first source whose copy the search takes in.
+async fn fetch_role(
+    lookup: &mut Lookup,
+    need: &RoleFetch,
+    sources: &Arc<Sources>,
+) -> Result<Vec<Effect>, Failure> {
+    let path = &need.fetch.path;
+    let mut asking = sources.ask(Part::Metadata, path.clone());
+    while let Some((metadata, haste)) = asking.next() {
+        let url = metadata_below(&metadata, path);
+        tracing::debug!(%url, "asking for metadata");
+        let fetched = sources.remote().fetch(&url, need.fetch.max_len, haste);
+        match fetched.await {
+            Ok(Some(bytes)) => match lookup.supply(Vec::from(bytes)) {
+                Ok(effects) => return Ok(effects),
+                Err(error) => asking.failed(Failure::Role(error)),
+            },
+            Ok(None) => asking.failed(Failure::RoleMissing {
+                role: need.role.clone(),
+                version: need.version,
+            }),
+            Err(error) => asking.failed(error.into()),
+        }
+    }
+    Err(Failure::of_all(asking.tried()))
 }
 
 fn cached(index: &TrustedIndex, delegator: &RoleName, role: &RoleName) -> Option<Vec<u8>> {

@@ -163,7 +163,9 @@ impl Record {
             }
             Err(refusal) => {
                 tracing::info!(%refusal, "refused");
-                self.ledger.refused(&refusal);
+                if !refusal.may_still_come() {
+                    self.ledger.refused(&refusal);
+                }
                 Err(std::io::Error::other(refusal.to_string()))
             }
         };

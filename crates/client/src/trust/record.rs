@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wheelmark_tuf::Sha256;
 
 use crate::index::IndexUrls;
+use crate::mirror::{Mirror, Turn};
 
 /// The version of the record that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -40,7 +41,7 @@ impl fmt::Display for Began {
 /// What is recorded about an index when trust in it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexRecord {
-    /// Where it is.
+    /// Where it is, and where its mirrors are.
     pub urls: IndexUrls,
     /// How trust began.
     pub began: Began,
@@ -63,9 +64,49 @@ struct Written {
     trusted_since: String,
     first_root_version: u64,
     first_root_fingerprint: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mirrors: Vec<WrittenMirror>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenMirror {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    targets_url: Option<String>,
+    #[serde(default)]
+    asked: Turn,
+}
+
+impl From<&Mirror> for WrittenMirror {
+    fn from(mirror: &Mirror) -> Self {
+        Self {
+            metadata_url: mirror.metadata().map(ToString::to_string),
+            targets_url: mirror.targets().map(ToString::to_string),
+            asked: mirror.turn(),
+        }
+    }
+}
+
+impl WrittenMirror {
+    fn read(&self) -> Result<Mirror, String> {
+        let (metadata, targets) = (self.metadata_url.as_deref(), self.targets_url.as_deref());
+        Mirror::new(None, metadata, targets, self.asked).map_err(|e| e.to_string())
+    }
 }
 
 impl IndexRecord {
+    /// Whether both are of the same trust. Mirrors come and go without trust beginning anew.
+    pub(crate) fn same_trust(&self, other: &Self) -> bool {
+        let without_mirrors = |record: &Self| {
+            let mut record = record.clone();
+            record.urls = record.urls.with_mirrors(Vec::new());
+            record
+        };
+        without_mirrors(self) == without_mirrors(other)
+    }
+
     pub(crate) fn to_toml(&self) -> String {
         let written = Written {
             format: FORMAT,
@@ -76,6 +117,7 @@ impl IndexRecord {
             trusted_since: self.trusted_since.to_string(),
             first_root_version: self.first_root_version,
             first_root_fingerprint: self.first_root_fingerprint.to_string(),
+            mirrors: self.urls.mirrors().iter().map(Into::into).collect(),
         };
         toml::to_string(&written).expect("strings and numbers always make a TOML table")
     }
@@ -94,13 +136,15 @@ impl IndexRecord {
         let written: Written = table
             .try_into()
             .map_err(|e: toml::de::Error| e.to_string())?;
+        let mirrors: Result<_, String> = written.mirrors.iter().map(WrittenMirror::read).collect();
         Ok(Self {
             urls: IndexUrls::new(
                 &written.index_url,
                 Some(&written.metadata_url),
                 Some(&written.targets_url),
             )
-            .map_err(|e| e.to_string())?,
+            .map_err(|e| e.to_string())?
+            .with_mirrors(mirrors?),
             began: written.began,
             trusted_since: written
                 .trusted_since

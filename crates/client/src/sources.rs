@@ -1,0 +1,425 @@
+//! The sources of one index: its own URLs and its mirrors, asked in order.
+//!
+//! ```text
+//!   Sources::ask ─▶ Asking::next ─▶ fetch, verify ──good──▶ done
+//!                       ▲                │
+//!                       └─Asking::failed─┘ noted once, asked last from then on
+//! ```
+//!
+//! No source is believed, so any of them will do; which one answered says nothing about what
+//! it answered. Verification is the caller's: here is only the order, and who did what.
+
+mod answers;
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use url::Url;
+use wheelmark_tuf::without_controls;
+
+use crate::index::{IndexUrls, Location};
+use crate::mirror::{Mirror, Turn};
+use crate::refusal::{Failure, with_causes};
+use crate::remote::{Haste, Remote};
+
+pub(crate) use answers::{Answer, Answers};
+
+/// How long a source that failed is asked last: a run, or an hour of a daemon.
+pub const ASKED_LAST_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// The two parts of an index that a source may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Metadata,
+    Targets,
+}
+
+/// What a source did wrong, in kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// What it sent is not what was signed.
+    Bad,
+    /// It does not have what is signed for.
+    Lacking,
+    /// It is down, broken, silent or slow.
+    Unavailable,
+    /// Its signed state is older than another's.
+    Behind,
+    /// The fault is not the source's.
+    NotItsOwn,
+}
+
+/// An error that a source may be blamed for.
+pub(crate) trait Blame: Error + 'static {
+    fn fault(&self) -> Fault;
+}
+
+/// Something that a source did wrong, and that cost a retry at the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceWarning {
+    /// The index.
+    pub index: String,
+    /// Which of its sources: a mirror, or the index's own URLs.
+    pub source: String,
+    /// What it did.
+    pub what: String,
+}
+
+struct Source {
+    name: String,
+    metadata: Option<Url>,
+    targets: Option<Url>,
+}
+
+impl Source {
+    fn mirror(mirror: &Mirror) -> Self {
+        Self {
+            name: format!("mirror {mirror}"),
+            metadata: mirror.metadata().cloned(),
+            targets: mirror.targets().cloned(),
+        }
+    }
+
+    fn base(&self, part: Part) -> Option<&Url> {
+        match part {
+            Part::Metadata => self.metadata.as_ref(),
+            Part::Targets => self.targets.as_ref(),
+        }
+    }
+}
+
+/// In which order sources are asked; within one standing, as the user listed them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    #[default]
+    Good,
+    Behind,
+    Failed,
+}
+
+#[derive(Default)]
+struct Known {
+    standings: Vec<Standing>,
+    /// Each kind of fault of each source, once.
+    noted: Vec<(usize, Fault)>,
+    warnings: Vec<SourceWarning>,
+    since: Option<Timestamp>,
+}
+
+/// All sources of one index, and what they did so far.
+pub(crate) struct Sources {
+    index: Url,
+    remote: Remote,
+    sources: Vec<Source>,
+    known: Mutex<Known>,
+}
+
+impl Sources {
+    pub(crate) fn new(urls: &IndexUrls, remote: Remote) -> Arc<Self> {
+        let of_turn = |turn| {
+            let mirrors = urls.mirrors().iter().filter(move |m| m.turn() == turn);
+            mirrors.map(Source::mirror)
+        };
+        let own = Source {
+            name: format!("the index itself, {}", urls.simple()),
+            metadata: Some(urls.metadata().clone()),
+            targets: Some(urls.targets().clone()),
+        };
+        let sources = of_turn(Turn::Before)
+            .chain([own])
+            .chain(of_turn(Turn::After))
+            .collect();
+        Self::of(urls.simple().clone(), remote, sources)
+    }
+
+    /// A mirror as the only source, to see what it has.
+    pub(crate) fn only_mirror(index: &Url, mirror: &Mirror, remote: Remote) -> Arc<Self> {
+        Self::of(index.clone(), remote, vec![Source::mirror(mirror)])
+    }
+
+    fn of(index: Url, remote: Remote, sources: Vec<Source>) -> Arc<Self> {
+        let standings = vec![Standing::default(); sources.len()];
+        let known = Known {
+            standings,
+            ..Known::default()
+        };
+        Arc::new(Self {
+            index,
+            remote,
+            sources,
+            known: Mutex::new(known),
+        })
+    }
+
+    pub(crate) fn index(&self) -> &Url {
+        &self.index
+    }
+
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// What sources did wrong so far, each kind of thing once.
+    pub(crate) fn warnings(&self) -> Vec<SourceWarning> {
+        self.known().warnings.clone()
+    }
+
+    /// A refresh begins: after [`ASKED_LAST_FOR`], whoever failed gets another chance.
+    pub(crate) fn begin(&self, now: Timestamp) {
+        let mut known = self.known();
+        let since = *known.since.get_or_insert(now);
+        if now.duration_since(since) >= ASKED_LAST_FOR {
+            known.since = Some(now);
+            known.standings.fill(Standing::Good);
+            known.noted.clear();
+            known.warnings.clear();
+        }
+    }
+
+    /// Asks for something of a part: one source after the other. `what` is for warnings.
+    pub(crate) fn ask<E: Blame>(self: &Arc<Self>, part: Part, what: String) -> Asking<E> {
+        Asking {
+            order: self.order(part),
+            sources: self.clone(),
+            part,
+            what,
+            asked: None,
+            tried: Vec::new(),
+        }
+    }
+
+    /// Asks all sources of metadata at once.
+    pub(crate) fn ask_all(&self, path: &str, limit: u64) -> Answers {
+        let asked = self.order(Part::Metadata);
+        let known = self.known();
+        let asked = asked.into_iter().filter_map(|source| {
+            let base = self.sources[source].metadata.clone()?;
+            Some((source, base, known.standings[source] != Standing::Failed))
+        });
+        Answers::begin(&self.remote, asked, path, limit)
+    }
+
+    /// How many sources a part has.
+    pub(crate) fn count(&self, part: Part) -> usize {
+        let have = self.sources.iter().filter(|s| s.base(part).is_some());
+        have.count()
+    }
+
+    pub(crate) fn name(&self, source: usize) -> &str {
+        &self.sources[source].name
+    }
+
+    /// Those that have the part, whoever failed last.
+    fn order(&self, part: Part) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.sources.len())
+            .filter(|source| self.sources[*source].base(part).is_some())
+            .collect();
+        let known = self.known();
+        order.sort_by_key(|source| known.standings[*source]);
+        order
+    }
+
+    /// Writes down what a source did, if that is new, and asks it last from now on. Where
+    /// there is no other source, what it did is the outcome, and not a warning.
+    pub(crate) fn note(&self, source: usize, fault: Fault, what: &str) {
+        if fault == Fault::NotItsOwn || self.sources.len() < 2 {
+            return;
+        }
+        let mut known = self.known();
+        let standing = match fault {
+            Fault::Behind => Standing::Behind,
+            _ => Standing::Failed,
+        };
+        // That what is behind lacks something new is no news.
+        let expected = fault == Fault::Lacking && known.noted.contains(&(source, Fault::Behind));
+        known.standings[source] = known.standings[source].max(standing);
+        if expected || known.noted.contains(&(source, fault)) {
+            return;
+        }
+        known.noted.push((source, fault));
+        let warning = SourceWarning {
+            index: self.index.to_string(),
+            source: self.sources[source].name.clone(),
+            what: without_controls(what),
+        };
+        tracing::info!(source = warning.source, "{}", warning.what);
+        known.warnings.push(warning);
+    }
+
+    /// A source that was behind is not any more.
+    pub(crate) fn caught_up(&self, source: usize) {
+        let mut known = self.known();
+        if known.standings[source] == Standing::Behind {
+            known.standings[source] = Standing::Good;
+        }
+    }
+
+    /// Something about the index that no single source is to blame for.
+    pub(crate) fn warn(&self, what: String) {
+        let warning = SourceWarning {
+            index: self.index.to_string(),
+            source: "all sources".to_owned(),
+            what,
+        };
+        let mut known = self.known();
+        if !known.warnings.contains(&warning) {
+            tracing::info!("{}", warning.what);
+            known.warnings.push(warning);
+        }
+    }
+
+    /// Whether a source of targets is left that has not sent anything bad yet.
+    fn has_unblamed_but(&self, blamed: &[usize]) -> bool {
+        let known = self.known();
+        (0..self.sources.len()).any(|source| {
+            self.sources[source].targets.is_some()
+                && !blamed.contains(&source)
+                && !known.noted.contains(&(source, Fault::Bad))
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Every change is complete in itself.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An object of the tree from whichever source has it as `check` wants it.
+    pub(crate) async fn object<T>(
+        self: &Arc<Self>,
+        what: String,
+        location: &Location,
+        wanted: Wanted,
+        check: impl Fn(Bytes) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut asking = self.ask(Part::Targets, what);
+        while let Some((targets, haste)) = asking.next() {
+            let url = location.below(&targets);
+            tracing::debug!(%url, "asking for an object");
+            match wanted.fetch(&self.remote, &url, haste).await {
+                Ok(bytes) => match check(bytes) {
+                    Err(failure) if failure.fault() != Fault::NotItsOwn => asking.failed(failure),
+                    checked => return checked,
+                },
+                Err(failure) => asking.failed(failure),
+            }
+        }
+        Err(Failure::of_all(asking.tried()))
+    }
+}
+
+/// What kind of object is wanted, and how long it can be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    /// A page of just this length, in any content coding.
+    Page { length: u64 },
+    /// A file of just this length, as it is.
+    File { length: u64 },
+    /// A chunk list.
+    ChunkList { limit: u64 },
+    /// The core metadata of a file.
+    CoreMetadata { limit: u64 },
+}
+
+impl Wanted {
+    async fn fetch(self, remote: &Remote, url: &Url, haste: Haste) -> Result<Bytes, Failure> {
+        let (opened, length) = match self {
+            Self::Page { length } => (remote.open_decoded(url, haste).await?, length),
+            Self::File { length } => (remote.open(url, None, haste).await?, length),
+            Self::ChunkList { limit } => {
+                let list = remote.fetch(url, limit, haste).await?;
+                return list.ok_or(Failure::ChunkListMissing);
+            }
+            Self::CoreMetadata { limit } => {
+                let metadata = remote.fetch(url, limit, haste).await?;
+                return metadata.ok_or(Failure::Missing);
+            }
+        };
+        let mut download = opened.ok_or(Failure::Missing)?;
+        // One byte more than signed is enough to know that it is not the signed object.
+        let wanted = usize::try_from(length.saturating_add(1)).unwrap_or(usize::MAX);
+        let bytes = download.take(wanted).await?;
+        if bytes.len() as u64 != length {
+            return Err(Failure::Length {
+                expected: length,
+                found: bytes.len() as u64,
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+/// What every source that was asked did, by its name.
+pub(crate) type Tried<E> = Vec<(String, E)>;
+
+/// One thing being asked for, at one source after the other.
+pub(crate) struct Asking<E> {
+    sources: Arc<Sources>,
+    part: Part,
+    what: String,
+    /// Those that are left, in order.
+    order: Vec<usize>,
+    asked: Option<usize>,
+    tried: Vec<(usize, E)>,
+}
+
+impl<E: Blame> Asking<E> {
+    /// The next source's URL of the part, and whether there is another one behind it.
+    pub(crate) fn next(&mut self) -> Option<(Url, Haste)> {
+        if self.order.is_empty() {
+            return None;
+        }
+        let source = self.order.remove(0);
+        self.asked = Some(source);
+        let haste = if self.order.is_empty() {
+            Haste::NoOtherSource
+        } else {
+            Haste::AnotherSource
+        };
+        let url = self.sources.sources[source].base(self.part)?.clone();
+        Some((url, haste))
+    }
+
+    /// The source that was asked last did not deliver.
+    pub(crate) fn failed(&mut self, error: E) {
+        if let Some(source) = self.asked.take() {
+            let what = format!("{}: {}", self.what, with_causes(&error));
+            self.sources.note(source, error.fault(), &what);
+            self.tried.push((source, error));
+        }
+    }
+
+    /// The source that is asked now.
+    pub(crate) fn asked(&self) -> Option<usize> {
+        self.asked
+    }
+
+    /// The same thing asked for anew, of everybody but the source that is asked now.
+    pub(crate) fn renewed(&self) -> Self {
+        let mut anew = self.sources.ask(self.part, self.what.clone());
+        anew.asked = self.asked;
+        anew.order.retain(|source| Some(*source) != self.asked);
+        anew
+    }
+
+    /// Blames sources for what they sent together, and says whether another one is left that
+    /// could do better.
+    pub(crate) fn blame_together(&self, sources: &[usize], error: &E) -> bool {
+        let what = format!("{}: {}", self.what, with_causes(error));
+        for source in sources {
+            self.sources.note(*source, Fault::Bad, &what);
+        }
+        self.sources.has_unblamed_but(sources)
+    }
+
+    /// What every source did.
+    pub(crate) fn tried(&mut self) -> Tried<E> {
+        let tried = std::mem::take(&mut self.tried);
+        let named = tried.into_iter();
+        named
+            .map(|(source, error)| (self.sources.name(source).to_owned(), error))
+            .collect()
+    }
+}
