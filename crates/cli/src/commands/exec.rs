@@ -146,14 +146,16 @@ async fn run_verified(
     ));
     let ledger = Arc::new(Ledger::default());
     if let Err(error) = refresh(&reader, &ledger).await {
-        write_report(report_to, &ledger.report(Vec::new()))?;
+        let mut report = ledger.report(Vec::new());
+        report.warnings = reader.warnings();
+        write_report(report_to, &report)?;
         return Err(error);
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let entrance = Entrance::Secret(secret()?);
     let source = reader.index().urls().simple().to_string();
     let homes = Arc::new(Homes::only(reader));
-    let proxy = Proxy::bind(any_port, entrance, homes, ledger.clone()).await?;
+    let proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
     let passing = proxy.index_url();
     let room = RunRoom::create(&context.home)?;
     let environment = environment(Settings {
@@ -174,7 +176,8 @@ async fn run_verified(
     serving.await?;
     drop(room);
 
-    let report = ledger.report(routes);
+    let mut report = ledger.report(routes);
+    report.warnings = homes.warnings();
     write_report(report_to, &report)?;
     summary::print(&report);
     for file in lock_files_that_name(&passing) {
@@ -262,14 +265,20 @@ async fn refresh(reader: &Reader, ledger: &Ledger) -> anyhow::Result<()> {
     };
     ledger.refused_chain(failure.clone());
     let hint = match &*failure {
-        RefreshFailure::Fetch(_) => "check that the index can be reached; nothing was run",
-        RefreshFailure::Refused { .. } => {
+        RefreshFailure::Refused { .. } | RefreshFailure::EverySource { .. }
+            if failure.is_refusal() =>
+        {
             "the index's signed state was changed, replayed or withheld, or an update is not finished; nothing was run. Try again in a few minutes, then tell whoever runs the index"
         }
         RefreshFailure::Stored { .. } => {
             "if the stored root is damaged, begin anew: wheelmark trust remove URL, then trust add"
         }
         RefreshFailure::Trust(_) => "nothing was run",
+        RefreshFailure::Fetch(_)
+        | RefreshFailure::Refused { .. }
+        | RefreshFailure::EverySource { .. } => {
+            "check that the index can be reached; nothing was run"
+        }
     };
     Err(anyhow::Error::from(failure).context(format!(
         "{} could not be verified",

@@ -1,13 +1,15 @@
 //! `wheelmark trust`: which indexes are believed, and since when.
 
+mod mirror;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use wheelmark_client::{
-    AddError, Began, Beginning, IndexRecord, IndexUrls, RefreshFailure, Remote, RoleState,
-    TrustStore, TrustedIndex, add_trust,
+    AddError, Began, Beginning, IndexRecord, IndexUrls, Remote, RoleState, TrustStore,
+    TrustedIndex, add_trust,
 };
 use wheelmark_tuf::Sha256;
 
@@ -45,6 +47,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Mirror(mirror::Args),
     /// Stop trusting an index, and forget what was kept about it
     Remove {
         /// The index's simple URL
@@ -72,6 +75,11 @@ struct AddArgs {
     /// Where pages and files are [default: ../targets/ beside the simple URL]
     #[arg(long, value_name = "URL")]
     targets_url: Option<String>,
+
+    /// A mirror: the base of a copy of the index's tree; may be repeated. Metadata and files
+    /// come from it where the index itself does not have them as they were signed
+    #[arg(long, value_name = "BASE")]
+    mirror: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,6 +104,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Add(args) => add(*args, &store, context).await,
         Command::List { json } => list(&store, json),
         Command::Show { url, json } => show(&find(&store, &url)?, json),
+        Command::Mirror(args) => mirror::run(args, &store, context).await,
         Command::Remove { url } => remove(&store, &url).await,
     }
 }
@@ -129,7 +138,8 @@ async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Re
         &args.url,
         args.metadata_url.as_deref(),
         args.targets_url.as_deref(),
-    )?;
+    )?
+    .with_mirrors(mirror::of_bases(&args.mirror)?);
     let simple = urls.simple().clone();
     let beginning = match args.beginning {
         BeginningArgs {
@@ -172,6 +182,9 @@ async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Re
         text.push_str("It came over plain http from this machine: good for trying out.\n");
     }
     print(&text)?;
+    for listed in index.urls().mirrors() {
+        mirror::tell_state(&index, listed, &remote, context).await?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -192,7 +205,8 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
         AddError::BadRoot { .. } => {
             "tell whoever runs the index, with this message".to_owned()
         }
-        AddError::Fetch(_) | AddError::Refresh(RefreshFailure::Fetch(_)) => "check the URL, and that the index can be reached".to_owned(),
+        AddError::Fetch(_) => "check the URL, and that the index can be reached".to_owned(),
+        AddError::Refresh(failure) if !failure.is_refusal() => "check the URL, and that the index or a mirror can be reached".to_owned(),
         AddError::Refresh(_) => {
             "nothing was stored; if the index is up to date, tell whoever runs it, with this message".to_owned()
         }
@@ -218,6 +232,7 @@ fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
             record.began,
             record.trusted_since.strftime("%Y-%m-%d")
         ));
+        text.push_str(&mirror::lines(record.urls.mirrors(), "  mirror "));
     }
     if indexes.is_empty() {
         text.push_str("No index is trusted yet: see `wheelmark trust add --help`.\n");
@@ -236,6 +251,7 @@ fn record_json(record: &IndexRecord) -> serde_json::Value {
         "trusted_since": record.trusted_since.to_string(),
         "first_root_version": record.first_root_version,
         "first_root_fingerprint": record.first_root_fingerprint.to_string(),
+        "mirrors": mirror::to_json(record.urls.mirrors()),
     })
 }
 
@@ -268,7 +284,7 @@ fn show(index: &TrustedIndex, json: bool) -> anyhow::Result<ExitCode> {
         "index        {}
 metadata     {}
 targets      {}
-trust began  {}, {}
+{}trust began  {}, {}
   with root  version {}, fingerprint {}
 root now     version {}, until {}
   fingerprint {}
@@ -279,6 +295,7 @@ kept in      {}
         record.urls.simple(),
         record.urls.metadata(),
         record.urls.targets(),
+        mirror::lines(record.urls.mirrors(), "mirror       "),
         record.trusted_since.strftime("%Y-%m-%d %H:%M UTC"),
         record.began,
         record.first_root_version,

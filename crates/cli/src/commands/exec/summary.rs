@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
-use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report};
+use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report, SourceWarning};
 use wheelmark_tuf::without_controls;
 
 /// Prints the summary; nothing, if nothing was asked for. Standard error that is gone is no
@@ -43,10 +43,24 @@ fn render(report: &Report) -> String {
             route.why
         ));
     }
+    for warning in &report.warnings {
+        text.push_str(&warned(warning));
+    }
     for entry in &report.refused {
         text.push_str(&refused(entry));
     }
     text
+}
+
+fn warned(warning: &SourceWarning) -> String {
+    let word = "warning:"
+        .if_supports_color(Stderr, |t| t.yellow())
+        .to_string();
+    format!(
+        "wheelmark: {word} {}: {}\n",
+        without_controls(&warning.source),
+        without_controls(&warning.what)
+    )
 }
 
 fn verified(files: &[FileEntry]) -> String {
@@ -117,6 +131,11 @@ mod tests {
                 meaning: "m".to_owned(),
                 next: "n".to_owned(),
             }],
+            warnings: vec![SourceWarning {
+                index: bad.to_owned(),
+                source: bad.to_owned(),
+                what: bad.to_owned(),
+            }],
             routes_not_closed: vec![wheelmark_client::OpenRoute {
                 argument: bad.to_owned(),
                 why: "w",
@@ -125,6 +144,6 @@ mod tests {
         let text = render(&report);
         let obeyed = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(obeyed), "{text:?}");
-        assert_eq!(text.lines().count(), 4, "{text}");
+        assert_eq!(text.lines().count(), 5, "{text}");
     }
 }

@@ -23,6 +23,7 @@ pub(super) async fn run(command: &[OsString], report_to: Option<File>) -> anyhow
         verified: false,
         files: Vec::new(),
         refused: Vec::new(),
+        warnings: Vec::new(),
         routes_not_closed: vec![OpenRoute {
             argument: FLAG.to_owned(),
             why: "the whole command runs without the proxy, and nothing is verified",
