@@ -5,7 +5,9 @@
 //! a proxy is sure to see: those are found on the command's line, in the requirements files
 //! that it names, in the environment and in uv's configuration, and are reported.
 
+mod mode;
 mod places;
+mod poetry;
 mod program;
 mod requirements;
 mod routes;
@@ -15,6 +17,8 @@ mod words;
 use std::ffi::OsString;
 use std::path::Path;
 
+pub use mode::{Mode, ModeChoice, mode_of};
+pub use poetry::virtualenvs as poetry_virtualenvs;
 pub use routes::{Surroundings, open_routes};
 
 const BLANK: &str = " ";
@@ -35,8 +39,9 @@ pub struct Environment {
 /// What the environment is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
-    /// The proxy's index URL.
-    pub index_url: &'a str,
+    /// The URLs of the indexes that installers are pointed at, the default one first: the
+    /// proxy's own, or the real ones where it answers for those.
+    pub indexes: &'a [String],
     /// The proxy's address as an HTTP proxy.
     pub proxy_url: &'a str,
     /// An empty directory for uv's cache during this run: a warm cache installs without a
@@ -44,19 +49,39 @@ pub struct Settings<'a> {
     pub uv_cache: &'a Path,
     /// How many of git's settings the environment holds already: its `GIT_CONFIG_COUNT`.
     pub git_settings: u32,
+    /// What connect mode takes besides; nothing in index mode.
+    pub connect: Option<ConnectSettings<'a>>,
 }
 
-/// The environment in which pip and uv see only the proxy.
+/// What a command needs that goes to the real URLs of an index.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectSettings<'a> {
+    /// A file with the certificates to trust, that of the run's authority among them.
+    pub bundle: &'a Path,
+    /// A directory for the caches of the run. What came from the real URLs earlier would be
+    /// found in the usual ones under the very same names.
+    pub caches: &'a Path,
+    /// Where poetry keeps the environments that it makes, which is in its cache unless it is
+    /// told: see [`poetry_virtualenvs`].
+    pub poetry_virtualenvs: Option<&'a Path>,
+}
+
+/// The environment in which installers see only the proxy.
 ///
 /// An empty value does not override pip's configuration files, but a blank one does: pip
 /// takes it for a list without entries.
 #[must_use]
 pub fn environment(settings: Settings<'_>) -> Environment {
-    let index = || OsString::from(settings.index_url);
+    let (index, others) = match settings.indexes.split_first() {
+        Some((first, others)) => (first.as_str(), others.join(" ")),
+        None => (BLANK, String::new()),
+    };
+    let index = || OsString::from(index);
+    let extra = if others.is_empty() { BLANK } else { &others };
     let proxy = || OsString::from(settings.proxy_url);
     let mut set = [
         ("PIP_INDEX_URL", index()),
-        ("PIP_EXTRA_INDEX_URL", BLANK.into()),
+        ("PIP_EXTRA_INDEX_URL", extra.into()),
         ("PIP_FIND_LINKS", BLANK.into()),
         ("PIP_NO_INDEX", "0".into()),
         ("PIP_PROXY", proxy()),
@@ -78,10 +103,9 @@ pub fn environment(settings: Settings<'_>) -> Environment {
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec();
     set.extend(git_proxy(settings));
-    let remove = vec![
+    let mut remove = vec![
         "NO_PROXY",
         "no_proxy",
-        "UV_INDEX",
         "UV_INDEX_URL",
         "UV_EXTRA_INDEX_URL",
         "UV_FIND_LINKS",
@@ -89,7 +113,43 @@ pub fn environment(settings: Settings<'_>) -> Environment {
         "UV_OFFLINE",
         "UV_NO_CACHE",
     ];
+    if others.is_empty() {
+        remove.push("UV_INDEX");
+    } else {
+        set.push(("UV_INDEX".to_owned(), others.into()));
+    }
+    if let Some(connect) = settings.connect {
+        set.extend(for_connect(connect, index()));
+    }
     Environment { set, remove }
+}
+
+/// What makes installers believe the run's authority, keeps them from what earlier runs left,
+/// and points poetry and pdm to the index as far as variables can.
+fn for_connect(connect: ConnectSettings<'_>, index: OsString) -> Vec<(String, OsString)> {
+    let bundle = || connect.bundle.as_os_str().to_owned();
+    let cache = |name: &str| connect.caches.join(name).into_os_string();
+    let mut set = vec![
+        ("SSL_CERT_FILE", bundle()),
+        ("REQUESTS_CA_BUNDLE", bundle()),
+        ("CURL_CA_BUNDLE", bundle()),
+        ("PIP_CERT", bundle()),
+        ("PIP_CACHE_DIR", cache("pip")),
+        ("POETRY_CACHE_DIR", cache("poetry")),
+        // What it would ask a keyring for are passwords of the index, which the proxy
+        // does not pass on; and a keyring may wait for a person.
+        ("POETRY_KEYRING_ENABLED", "false".into()),
+        ("PDM_CACHE_DIR", cache("pdm")),
+        ("PDM_PYPI_URL", index),
+        // Its search for a newer pdm would be refused, and look like a refused package.
+        ("PDM_CHECK_UPDATE", "false".into()),
+    ];
+    if let Some(path) = connect.poetry_virtualenvs {
+        set.push(("POETRY_VIRTUALENVS_PATH", path.as_os_str().to_owned()));
+    }
+    set.into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// The proxy as one more of git's settings: there it outweighs what git's configuration files
@@ -110,29 +170,88 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn nothing_but_the_proxy_is_left() {
-        let settings = Settings {
-            index_url: "http://127.0.0.1:1/s/simple/",
-            proxy_url: "http://127.0.0.1:1",
+    const PROXY: &str = "http://127.0.0.1:1";
+
+    fn made(indexes: &[&str], connect: Option<ConnectSettings<'_>>) -> Environment {
+        let indexes: Vec<String> = indexes.iter().map(|&url| url.to_owned()).collect();
+        environment(Settings {
+            indexes: &indexes,
+            proxy_url: PROXY,
             uv_cache: Path::new("/run/uv"),
             git_settings: 2,
-        };
-        let made = environment(settings);
+            connect,
+        })
+    }
+
+    fn value<'a>(made: &'a Environment, wanted: &str) -> &'a OsString {
+        &made.set.iter().find(|(name, _)| *name == wanted).unwrap().1
+    }
+
+    fn check(made: &Environment) {
+        let mut names: Vec<&str> = made.set.iter().map(|(name, _)| name.as_str()).collect();
+        names.extend(&made.remove);
+        names.sort_unstable();
+        assert!(names.windows(2).all(|two| two[0] != two[1]), "{names:?}");
         for (name, value) in &made.set {
             assert!(
                 !value.is_empty(),
                 "an empty {name} would not override anything"
             );
-            assert!(!made.remove.contains(&name.as_str()));
         }
-        let value = |wanted: &str| &made.set.iter().find(|(name, _)| *name == wanted).unwrap().1;
-        assert_eq!(value("PIP_EXTRA_INDEX_URL"), BLANK);
-        assert_eq!(value("PIP_FIND_LINKS"), BLANK);
+    }
+
+    #[test]
+    fn nothing_but_the_proxy_is_left() {
+        let made = made(&["http://127.0.0.1:1/s/simple/"], None);
+        check(&made);
+        assert_eq!(value(&made, "PIP_EXTRA_INDEX_URL"), BLANK);
+        assert_eq!(value(&made, "PIP_FIND_LINKS"), BLANK);
+        assert!(made.remove.contains(&"UV_INDEX"));
+        assert!(made.set.iter().all(|(name, _)| name != "SSL_CERT_FILE"));
         // git's settings come after those that are there.
-        assert_eq!(value("GIT_ALLOW_PROTOCOL"), "http:https");
-        assert_eq!(value("GIT_CONFIG_COUNT"), "3");
-        assert_eq!(value("GIT_CONFIG_KEY_2"), "http.proxy");
-        assert_eq!(value("GIT_CONFIG_VALUE_2"), settings.proxy_url);
+        assert_eq!(value(&made, "GIT_ALLOW_PROTOCOL"), "http:https");
+        assert_eq!(value(&made, "GIT_CONFIG_COUNT"), "3");
+        assert_eq!(value(&made, "GIT_CONFIG_KEY_2"), "http.proxy");
+        assert_eq!(value(&made, "GIT_CONFIG_VALUE_2"), PROXY);
+    }
+
+    #[test]
+    fn real_indexes_are_believed_by_the_certificate_of_the_run() {
+        let connect = ConnectSettings {
+            bundle: Path::new("/run/bundle.pem"),
+            caches: Path::new("/run/caches"),
+            poetry_virtualenvs: Some(Path::new("/home/envs")),
+        };
+        let urls = [
+            "https://a.example/simple/",
+            "https://b.example/simple/",
+            "https://c.example/",
+        ];
+        let made = made(&urls, Some(connect));
+        check(&made);
+        for name in ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PDM_PYPI_URL"] {
+            assert_eq!(value(&made, name), urls[0], "{name}");
+        }
+        for name in ["PIP_EXTRA_INDEX_URL", "UV_INDEX"] {
+            assert_eq!(
+                value(&made, name),
+                "https://b.example/simple/ https://c.example/",
+                "{name}"
+            );
+        }
+        for name in [
+            "SSL_CERT_FILE",
+            "REQUESTS_CA_BUNDLE",
+            "PIP_CERT",
+            "CURL_CA_BUNDLE",
+        ] {
+            assert_eq!(value(&made, name), "/run/bundle.pem", "{name}");
+        }
+        for name in ["PIP_CACHE_DIR", "POETRY_CACHE_DIR", "PDM_CACHE_DIR"] {
+            let cache = Path::new(value(&made, name));
+            assert!(cache.starts_with("/run/caches"), "{name}");
+        }
+        assert_eq!(value(&made, "HTTPS_PROXY"), PROXY);
+        assert_eq!(value(&made, "POETRY_VIRTUALENVS_PATH"), "/home/envs");
     }
 }

@@ -8,7 +8,7 @@ use crate::trust::private_temporary;
 
 /// Why a run got no directory of its own.
 #[derive(Debug, thiserror::Error)]
-#[error("could not make a directory for this run in {}", path.display())]
+#[error("could not write what this run needs to {}", path.display())]
 pub struct RoomError {
     /// Where it was tried.
     path: PathBuf,
@@ -17,7 +17,8 @@ pub struct RoomError {
     source: io::Error,
 }
 
-/// A private directory that lives as long as the run: uv's cache. What a killed run
+/// A private directory that lives as long as the run: the caches of installers, and the
+/// certificates that they are to trust. What a killed run
 /// left behind is removed by the next one.
 #[derive(Debug)]
 pub struct RunRoom {
@@ -60,6 +61,25 @@ impl RunRoom {
     #[must_use]
     pub fn uv_cache(&self) -> PathBuf {
         self.directory.path().join("uv-cache")
+    }
+
+    /// Where other installers keep theirs.
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        self.directory.path().join("caches")
+    }
+
+    /// Writes the certificates that installers are to trust during the run.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError`] when they cannot be written.
+    pub fn write_bundle(&self, bundle: &str) -> Result<PathBuf, RoomError> {
+        let path = self.directory.path().join("certificates.pem");
+        match fs::write(&path, bundle) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(RoomError { path, source }),
+        }
     }
 }
 

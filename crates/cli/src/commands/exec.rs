@@ -1,6 +1,7 @@
 //! `wheelmark exec`, `wheelmark pip`, `wheelmark uv`: a command whose downloads are verified.
 
 mod child;
+mod roots;
 mod summary;
 mod unverified;
 
@@ -16,9 +17,12 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wheelmark_client::installer::{Settings, Surroundings, environment, open_routes};
+use wheelmark_client::installer::{
+    ConnectSettings, Mode, ModeChoice, Settings, Surroundings, environment, mode_of, open_routes,
+    poetry_virtualenvs,
+};
 use wheelmark_client::{
-    Entrance, Freshness, Homes, Ledger, OpenRoute, Proxy, Reader, ReaderOptions, RefreshFailure,
+    Connect, Entrance, Freshness, Homes, Ledger, Proxy, Reader, ReaderOptions, RefreshFailure,
     Remote, Report, RunRoom, TrustStore, TrustedIndex,
 };
 
@@ -91,6 +95,10 @@ struct Options {
     #[arg(long)]
     strict: bool,
 
+    /// How the command is led to the proxy [default: connect for what uses a lock file, else index]
+    #[arg(long, value_enum, value_name = "MODE")]
+    mode: Option<ModeName>,
+
     /// Write what was verified and what was refused, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -98,6 +106,24 @@ struct Options {
     /// Run the command without any verification, its own settings untouched
     #[arg(long, conflicts_with_all = ["index", "strict"])]
     unsafely_disable_package_verification: bool,
+}
+
+/// How a command is led to the proxy
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ModeName {
+    /// The proxy answers for the real URLs of the index, as lock files hold them
+    Connect,
+    /// The installer is given the proxy's URL as its index
+    Index,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Connect => Self::Connect,
+            ModeName::Index => Self::Index,
+        }
+    }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -155,16 +181,41 @@ async fn run_verified(
     let entrance = Entrance::Secret(secret()?);
     let source = reader.index().urls().simple().to_string();
     let homes = Arc::new(Homes::only(reader));
-    let proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
+    let mut proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
     let passing = proxy.index_url();
     let room = RunRoom::create(&context.home)?;
+    let choice = match options.mode {
+        None => mode_of(&command),
+        Some(named) => ModeChoice {
+            mode: named.into(),
+            why: "as --mode says".to_owned(),
+        },
+    };
+    let mut bundle = None;
+    let mut indexes = vec![passing.clone()];
+    if choice.mode == Mode::Connect {
+        let connect = Arc::new(Connect::new(&homes, Vec::new(), context.clock.now())?);
+        let certificates = connect.authority().bundle(&roots::trusted());
+        bundle = Some(room.write_bundle(&certificates)?);
+        indexes = real_urls(&homes);
+        proxy = proxy.with_connect(connect);
+    }
+    let caches = room.caches();
+    let virtualenvs = around_here(poetry_virtualenvs)?;
+    let connect = bundle.as_deref().map(|bundle| ConnectSettings {
+        bundle,
+        caches: &caches,
+        poetry_virtualenvs: virtualenvs.as_deref(),
+    });
     let environment = environment(Settings {
-        index_url: &passing,
+        indexes: &indexes,
         proxy_url: &proxy.proxy_url(),
         uv_cache: &room.uv_cache(),
         git_settings: git_settings(),
+        connect,
     });
-    let routes = routes(&command)?;
+    let routes = around_here(|around| open_routes(&command, around))?;
+    summary::mode(&choice);
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(proxy.serve(async {
@@ -190,11 +241,19 @@ async fn run_verified(
     Ok(ExitCode::from(code))
 }
 
-/// The ways around the proxy that nothing closes.
-fn routes(command: &[OsString]) -> anyhow::Result<Vec<OpenRoute>> {
+/// The real URLs of the indexes, as installers are given them.
+fn real_urls(homes: &Homes) -> Vec<String> {
+    let readers = homes.readers().iter();
+    readers
+        .map(|reader| reader.index().urls().simple().to_string())
+        .collect()
+}
+
+/// What follows from where the command will run.
+fn around_here<T>(of: impl FnOnce(&Surroundings<'_>) -> T) -> anyhow::Result<T> {
     let directory = std::env::current_dir()?;
     let user = etcetera::choose_base_strategy().map(|dirs| dirs.config_dir());
-    let around = Surroundings {
+    Ok(of(&Surroundings {
         directory: &directory,
         user_configuration: user.as_deref().ok(),
         variable: &|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()),
@@ -204,8 +263,7 @@ fn routes(command: &[OsString]) -> anyhow::Result<Vec<OpenRoute>> {
             let file = path.metadata().ok()?.is_file();
             file.then(|| std::fs::read_to_string(path).ok()).flatten()
         },
-    };
-    Ok(open_routes(command, &around))
+    }))
 }
 
 /// How many of git's settings the environment holds. A count that git itself refuses is none.

@@ -6,6 +6,8 @@ use std::path::Path;
 pub(super) enum Installer {
     Pip(Vec<String>),
     Uv(Vec<String>),
+    Poetry,
+    Pdm,
     Unknown,
 }
 
@@ -24,11 +26,15 @@ impl Installer {
             return match module(arguments) {
                 Some(("pip", arguments)) => Self::Pip(arguments.to_vec()),
                 Some(("uv", arguments)) => Self::Uv(arguments.to_vec()),
+                Some(("poetry", _)) => Self::Poetry,
+                Some(("pdm", _)) => Self::Pdm,
                 _ => Self::Unknown,
             };
         }
         match name {
             "uv" => Self::Uv(arguments.to_vec()),
+            "poetry" => Self::Poetry,
+            "pdm" => Self::Pdm,
             // Short for `uv tool run`.
             "uvx" => {
                 let subcommand = ["tool", "run"].map(str::to_owned);

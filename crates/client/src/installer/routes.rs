@@ -56,8 +56,10 @@ pub fn open_routes(command: &[OsString], around: &Surroundings<'_>) -> Vec<OpenR
             routes.extend(runs.then(|| pip(&[], around)).into_iter().flatten());
             routes
         }
-        // What a script runs in the end is not known.
-        Installer::Unknown => [pip(&[], around), uv(&[], around)].concat(),
+        // What a script runs in the end is not known; poetry and pdm may run pip.
+        Installer::Poetry | Installer::Pdm | Installer::Unknown => {
+            [pip(&[], around), uv(&[], around)].concat()
+        }
     };
     routes.sort();
     routes.dedup();

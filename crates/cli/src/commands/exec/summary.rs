@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
+use wheelmark_client::installer::{Mode, ModeChoice};
 use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report, SourceWarning};
 use wheelmark_tuf::without_controls;
 
@@ -12,6 +13,17 @@ use wheelmark_tuf::without_controls;
 /// reason to fail.
 pub(super) fn print(report: &Report) {
     let text = render(report);
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+/// Says which mode the command runs in, and why.
+pub(super) fn mode(choice: &ModeChoice) {
+    let name = match choice.mode {
+        Mode::Connect => "connect",
+        Mode::Index => "index",
+    };
+    let why = without_controls(&choice.why);
+    let text = format!("wheelmark: {name} mode ({why})\n");
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
