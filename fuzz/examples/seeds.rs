@@ -65,6 +65,30 @@ fn metadata(write: Write<'_>) -> io::Result<()> {
     )?;
     write("roles", "hash-prefixes", &hash_prefixes(&repository)?)?;
 
+    write("signatures", "two-of-three", &[2, 7, 7, 0, 0, 0, 1, 1])?;
+    write(
+        "signatures",
+        "again-under-another-id",
+        &[2, 0x11, 0x11, 0, 0, 0, 4, 0],
+    )?;
+    write("signatures", "twice", &[1, 3, 3, 0, 0, 0, 0, 0])?;
+    write(
+        "signatures",
+        "of-something-else",
+        &[1, 3, 3, 0x81, 0, 0x10, 1, 0x20, 5],
+    )?;
+    // The path, the limit, what targets delegates to, and one role after the other.
+    let list = [0, 8, 2, 3, 0, 0, 1, 8, 2, 0];
+    write("search", "list", &[&list[..], &[0, 0x0c]].concat())?;
+    write(
+        "search",
+        "cycle",
+        &[0, 8, 2, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0],
+    )?;
+    let bins = [1, 8, 1, 2, 0, 0, 0, 0, 0, 0, 0x0c, 0x0c, 0x0c, 0x0c];
+    write("search", "bins", &bins)?;
+    write("search", "refused", &[&list[..], &[0x10, 0x2c]].concat())?;
+
     // Rounds, the time, the generation, and then one answer after the other.
     let honest = [1_u8; 24];
     write("client", "honest", &[&[0, 0, 3], &honest[..]].concat())?;

@@ -24,11 +24,16 @@ impl Signer {
         }
     }
 
+    /// The signature over a message.
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.pair.sign(message).as_ref().to_vec()
+    }
+
     /// A metadata file with this signed part, signed by `signers`.
     pub fn file(signed: &[u8], signers: &[&Signer]) -> Vec<u8> {
         let sign = |signer: &&Signer| Signature {
             keyid: signer.key.keyid().clone(),
-            sig: signer.pair.sign(signed).as_ref().to_vec(),
+            sig: signer.sign(signed),
         };
         assemble(signed, &signers.iter().map(sign).collect::<Vec<_>>())
     }

@@ -2,26 +2,57 @@
 
 use clap::ValueEnum;
 
-use crate::workspace::Workspace;
+use crate::venv::Venv;
+use crate::workspace::{Workspace, must};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Which benchmark to run
     what: Bench,
+    /// Options of the benchmark itself, behind `--`
+    #[arg(last = true, value_name = "OPTION")]
+    options: Vec<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
     /// Publishing one file into 16,384 + 16,384 bins, beside the cost of its hashes and signatures
     Publish,
+    /// 200 packages installed by uv through `wheelmark exec`, beside uv alone; and the memory
+    /// that a wheel of 1 GiB takes on its way
+    Install,
 }
 
 /// Runs one benchmark. Its last line is JSON with its figures.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
-    let (package, bench) = match args.what {
-        Bench::Publish => ("wheelmark-repository", "publish"),
-    };
+    match args.what {
+        Bench::Publish => publish(workspace, &args.options),
+        Bench::Install => install(workspace, &args.options),
+    }
+}
+
+fn publish(workspace: &Workspace, options: &[String]) -> anyhow::Result<()> {
     let mut cargo = workspace.cargo();
-    cargo.args(["bench", "--quiet", "--package", package, "--bench", bench]);
-    crate::workspace::must(&mut cargo, "the benchmark")
+    cargo
+        .args(["bench", "--quiet", "--package", "wheelmark-repository"])
+        .args(["--bench", "publish", "--"])
+        .args(options);
+    must(&mut cargo, "the benchmark")
+}
+
+/// The release build, driven by the program that says in its first lines what is measured.
+fn install(workspace: &Workspace, options: &[String]) -> anyhow::Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--locked", "--package", "wheelmark"]);
+    must(&mut cargo, "cargo build --release")?;
+    let venv = Venv::ensure(workspace)?;
+    let binary = format!("release/wheelmark{}", std::env::consts::EXE_SUFFIX);
+    let mut python = workspace.command(venv.python());
+    python
+        .arg("tests/e2e/bench_install.py")
+        .args(options)
+        .env("PATH", venv.search_path()?)
+        .env("PYTHONPYCACHEPREFIX", workspace.target().join("pycache"))
+        .env("WHEELMARK_BIN", workspace.target().join(binary));
+    must(&mut python, "the benchmark")
 }

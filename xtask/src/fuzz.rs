@@ -7,6 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use anyhow::{Context, bail, ensure};
 
@@ -44,19 +46,17 @@ const MEMORY: u32 = 2048;
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let fuzzing = Fuzzing::build(workspace, &args.targets)?;
-    let mut failed = Vec::new();
-    for name in fuzzing.names() {
-        if let Err(finding) = fuzzing.run(name, args.seconds)? {
-            println!("{name}: {finding}");
-            failed.push(name.as_str());
-        }
-    }
+    let failed = fuzzing.run_all(args.seconds)?;
     ensure!(
         failed.is_empty(),
         "fuzzing found something in: {}",
         failed.join(", ")
     );
     Ok(())
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Targets that are built and can be run.
@@ -90,6 +90,34 @@ impl<'a> Fuzzing<'a> {
 
     pub(crate) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Runs all targets, as many at a time as there are processors; each uses one. The names of
+    /// those with a finding, which is printed.
+    fn run_all(&self, seconds: u32) -> anyhow::Result<Vec<&str>> {
+        let left = Mutex::new(self.names.iter());
+        let next = || held(&left).next();
+        let failed = Mutex::new(Vec::new());
+        let work = || {
+            while let Some(name) = next() {
+                if let Err(finding) = self.run(name, seconds)? {
+                    println!("{name}: {finding}");
+                    held(&failed).push(name.as_str());
+                }
+            }
+            anyhow::Ok(())
+        };
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+            for worker in workers {
+                worker
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            anyhow::Ok(())
+        })?;
+        Ok(std::mem::take(&mut *held(&failed)))
     }
 
     /// Runs one target. The inner error is a finding, and what to do about it.
