@@ -3,6 +3,7 @@
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod proxy;
+pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod tuf;
 pub(crate) mod up;
@@ -22,6 +23,7 @@ pub(crate) enum ClientCommand {
     Proxy(proxy::Args),
     Trust(trust::Args),
     Explain(explain::Args),
+    Setup(setup::Args),
 }
 
 impl ClientCommand {
@@ -33,6 +35,7 @@ impl ClientCommand {
             Self::Proxy(args) => proxy::run(args, context).await,
             Self::Trust(args) => trust::run(args, context).await,
             Self::Explain(args) => explain::run(args, context).await,
+            Self::Setup(args) => setup::run(args, context).await,
         }
     }
 }

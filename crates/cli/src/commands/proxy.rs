@@ -1,19 +1,24 @@
 //! `wheelmark proxy`: the verifying proxy as a service.
 
+mod certificates;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use wheelmark_client::{
-    Entrance, Freshness, Homes, Ledger, Proxy, ProxyError, Reader, ReaderOptions, Remote,
+    Connect, Entrance, Freshness, Homes, Ledger, Proxy, ProxyError, Reader, ReaderOptions, Remote,
 };
 
 use crate::commands::exec::choose;
 use crate::commands::trust::{USER_AGENT, open_store};
 use crate::context::Context;
 use crate::logging::WithHint as _;
+
+use certificates::Certificates;
 
 /// Serve a trusted index on this machine, every byte verified
 ///
@@ -33,6 +38,15 @@ pub(crate) struct Args {
     /// Check every file's own signed entry as well as its page
     #[arg(long)]
     strict: bool,
+
+    /// Answer for the index's real URLs, too, as an HTTP proxy, and keep in FILE the
+    /// certificates that installers are to believe
+    #[arg(long, value_name = "FILE")]
+    certificates: Option<PathBuf>,
+
+    /// The certificates to add to those in FILE [default: the system's]
+    #[arg(long, value_name = "FILE", requires = "certificates")]
+    roots: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -48,6 +62,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     ));
     let homes = Arc::new(Homes::only(reader.clone()));
     let ledger = Arc::new(Ledger::default());
+    let connect = match &args.certificates {
+        Some(file) => {
+            let now = context.clock.now();
+            let connect = Arc::new(Connect::new(&homes, Vec::new(), now)?);
+            let roots = certificates::roots(args.roots.as_deref())?;
+            Some((connect, Certificates::new(file.clone(), roots)))
+        }
+        None => None,
+    };
     let entrance = Entrance::of_index(reader.index().record());
     let proxy = match Proxy::bind(args.listen, entrance, homes, ledger).await {
         Ok(proxy) => proxy,
@@ -62,6 +85,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             };
             return Err(error).hint(hint);
         }
+    };
+    let proxy = match &connect {
+        // The address first: a second proxy must not take the first one's certificates away.
+        Some((connect, certificates)) => {
+            certificates.write(&connect.authority(), None)?;
+            proxy.with_connect(connect.clone())
+        }
+        None => proxy,
     };
     // An index that is down now may be up when somebody asks.
     if let Err(error) = reader.refresh().await {
@@ -81,11 +112,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     out.flush()?;
     drop(out);
     let mut terminate = signal(SignalKind::terminate())?;
+    let renewing = async {
+        match connect {
+            Some((connect, certificates)) => certificates.renew(&connect, context).await,
+            None => std::future::pending().await,
+        }
+    };
     proxy
         .serve(async {
             tokio::select! {
                 result = tokio::signal::ctrl_c() => drop(result),
                 _ = terminate.recv() => {}
+                () = renewing => {}
             }
         })
         .await;

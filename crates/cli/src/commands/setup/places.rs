@@ -1,0 +1,107 @@
+//! Where everything is that setup touches: for one user, or for the whole machine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use etcetera::BaseStrategy as _;
+
+use super::service::{Scope, unit_path};
+use crate::context::Context;
+
+/// The paths of one setup.
+pub(super) struct Places {
+    pub(super) scope: Scope,
+    /// The proxy's `WHEELMARK_HOME`.
+    pub(super) home: PathBuf,
+    configuration: PathBuf,
+    user: PathBuf,
+}
+
+impl Places {
+    pub(super) fn new(scope: Scope, context: &Context) -> anyhow::Result<Self> {
+        let base = etcetera::choose_base_strategy().context("no home directory")?;
+        let home = match scope {
+            Scope::User => context.home.clone(),
+            Scope::System => PathBuf::from("/var/lib/wheelmark"),
+        };
+        Ok(Self {
+            scope,
+            home,
+            configuration: base.config_dir(),
+            user: base.home_dir().to_owned(),
+        })
+    }
+
+    pub(super) fn record(&self) -> PathBuf {
+        match self.scope {
+            Scope::User => self.home.join("setup.json"),
+            Scope::System => PathBuf::from("/etc/wheelmark/setup.json"),
+        }
+    }
+
+    /// A directory of setup's own, that goes with it.
+    pub(super) fn room(&self) -> PathBuf {
+        match self.scope {
+            Scope::User => self.home.join("setup"),
+            Scope::System => PathBuf::from("/run/wheelmark"),
+        }
+    }
+
+    /// What installers are to believe, where an index is reached by https.
+    pub(super) fn bundle(&self) -> PathBuf {
+        self.room().join("certificates.pem")
+    }
+
+    pub(super) fn pip(&self) -> PathBuf {
+        match self.scope {
+            Scope::User => self.configuration.join("pip/pip.conf"),
+            Scope::System => PathBuf::from("/etc/pip.conf"),
+        }
+    }
+
+    pub(super) fn uv(&self) -> PathBuf {
+        match self.scope {
+            Scope::User => self.configuration.join("uv/uv.toml"),
+            Scope::System => PathBuf::from("/etc/uv/uv.toml"),
+        }
+    }
+
+    pub(super) fn unit(&self) -> PathBuf {
+        unit_path(self.scope, &self.configuration)
+    }
+
+    /// Where installers keep what they downloaded: a cache from before could hold what nobody
+    /// verified. `identity` is that of the index and of the trust in it.
+    pub(super) fn cache(&self, tool: &str, identity: &str) -> PathBuf {
+        match self.scope {
+            Scope::User => self.room().join("caches").join(identity).join(tool),
+            // Every user's own: pip knows what `~` is.
+            Scope::System => Path::new("~/.cache/wheelmark").join(identity).join(tool),
+        }
+    }
+
+    /// The files that new shells read, as many of them as there are. Of the three that bash
+    /// looks for at login it reads the first; there has to be one.
+    pub(super) fn shells(&self) -> Vec<PathBuf> {
+        match self.scope {
+            Scope::System => vec![PathBuf::from("/etc/profile.d/wheelmark.sh")],
+            Scope::User => {
+                let at_login = [".bash_profile", ".bash_login", ".profile"];
+                let others = [".bashrc", ".zshrc", ".zprofile"];
+                let there = |name: &&str| self.user.join(name).exists();
+                let mut names: Vec<&str> = at_login.into_iter().filter(there).collect();
+                if names.is_empty() {
+                    names.push(".profile");
+                }
+                names.extend(others.into_iter().filter(there));
+                names.into_iter().map(|name| self.user.join(name)).collect()
+            }
+        }
+    }
+
+    /// What the session itself is told.
+    pub(super) fn environment_d(&self) -> Option<PathBuf> {
+        (self.scope == Scope::User)
+            .then(|| self.configuration.join("environment.d/60-wheelmark.conf"))
+    }
+}

@@ -1,0 +1,359 @@
+//! What a setup writes where, worked out before anything is touched.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use wheelmark_client::{Entrance, IndexRecord};
+
+use super::places::Places;
+use super::record::{self, Conflict, Fate, Record, Wanted};
+use super::service::{Scope, Service};
+use super::{conflicts_text, pip, shell, uv};
+use crate::logging::WithHint as _;
+
+/// Everything that is to be done.
+pub(super) struct Plan {
+    index: String,
+    listen: SocketAddr,
+    wanted: Vec<Wanted>,
+    conflicts: Vec<Conflict>,
+    own: Vec<PathBuf>,
+    /// The proxy's command line.
+    command: Vec<String>,
+    service: bool,
+    scope: Scope,
+    /// Whether installers need our certificates.
+    certificates: bool,
+}
+
+impl Plan {
+    pub(super) fn make(
+        places: &Places,
+        index: &IndexRecord,
+        listen: SocketAddr,
+        service: bool,
+        earlier: Option<&Record>,
+    ) -> anyhow::Result<Self> {
+        let simple = index.urls.simple();
+        let certificates = simple.scheme() == "https";
+        let roots = own_roots(&places.bundle());
+        let mut command = vec![
+            own_path()?,
+            "proxy".to_owned(),
+            "--listen".to_owned(),
+            listen.to_string(),
+            "--index".to_owned(),
+            simple.to_string(),
+            "--certificates".to_owned(),
+            text_of(&places.bundle())?,
+        ];
+        if let Some(roots) = &roots {
+            command.extend(["--roots".to_owned(), text_of(roots)?]);
+        }
+        let mut plan = Self {
+            index: simple.to_string(),
+            listen,
+            wanted: Vec::new(),
+            conflicts: Vec::new(),
+            own: Vec::new(),
+            command,
+            service,
+            scope: places.scope,
+            certificates,
+        };
+        if places.scope == Scope::User {
+            plan.own.push(places.room());
+        }
+        let (Entrance::Secret(identity) | Entrance::Identity(identity)) = Entrance::of_index(index);
+        plan.pip(places, &identity, earlier)?;
+        plan.uv(places, &identity, earlier)?;
+        plan.shells(places, &identity, earlier)?;
+        if service {
+            let unit = Service {
+                scope: places.scope,
+                command: &plan.command,
+                home: &places.home,
+                roots: roots.as_deref(),
+            };
+            let text = unit.unit();
+            plan.want(places.unit(), earlier, |_| Ok((text, Vec::new())))?;
+        }
+        Ok(plan)
+    }
+
+    fn pip(
+        &mut self,
+        places: &Places,
+        identity: &str,
+        earlier: Option<&Record>,
+    ) -> anyhow::Result<()> {
+        let mut settings = vec![
+            ("index-url", self.index.clone()),
+            ("proxy", self.proxy_url()),
+            ("cache-dir", text_of(&places.cache("pip", identity))?),
+        ];
+        if self.certificates {
+            settings.push(("cert", text_of(&places.bundle())?));
+        }
+        self.want(places.pip(), earlier, |text| Ok(pip::edit(text, &settings)))
+    }
+
+    fn uv(
+        &mut self,
+        places: &Places,
+        identity: &str,
+        earlier: Option<&Record>,
+    ) -> anyhow::Result<()> {
+        let mut settings = vec![
+            format!(
+                "index = [{{ url = {}, default = true }}]",
+                quoted(&self.index)
+            ),
+            format!("http-proxy = {}", quoted(&self.proxy_url())),
+            format!("https-proxy = {}", quoted(&self.proxy_url())),
+            "no-proxy = []".to_owned(),
+        ];
+        // uv takes no `~`: for all users the variable in their shells does it.
+        if places.scope == Scope::User {
+            let cache = text_of(&places.cache("uv", identity))?;
+            settings.push(format!("cache-dir = {}", quoted(&cache)));
+        }
+        self.want(places.uv(), earlier, |text| Ok(uv::edit(text, &settings)?))
+    }
+
+    fn shells(
+        &mut self,
+        places: &Places,
+        identity: &str,
+        earlier: Option<&Record>,
+    ) -> anyhow::Result<()> {
+        let bundle = self.certificates.then(|| places.bundle());
+        let cache = (places.scope == Scope::System).then(|| {
+            let cache = places.cache("uv", identity);
+            cache.to_string_lossy().replacen('~', "$HOME", 1)
+        });
+        if bundle.is_none() && cache.is_none() {
+            return Ok(());
+        }
+        for file in places.shells() {
+            self.want(file, earlier, |text| {
+                let edited = shell::edit(text, bundle.as_deref(), cache.as_deref());
+                Ok((edited, Vec::new()))
+            })?;
+        }
+        if let (Some(file), Some(bundle)) = (places.environment_d(), &bundle) {
+            let text = shell::environment_d(bundle);
+            self.want(file, earlier, |_| Ok((text, Vec::new())))?;
+        }
+        Ok(())
+    }
+
+    /// Plans a file; `edit` gets what was there before any setup.
+    fn want(
+        &mut self,
+        path: PathBuf,
+        earlier: Option<&Record>,
+        edit: impl FnOnce(&str) -> anyhow::Result<(String, Vec<String>)>,
+    ) -> anyhow::Result<()> {
+        let current = record::read(&path)?;
+        let original = match earlier {
+            Some(earlier) => earlier.original(&path, current.as_deref()),
+            None => current.clone(),
+        };
+        let (text, lines) = edit(original.as_deref().unwrap_or_default())
+            .with_context(|| format!("{} cannot be edited", path.display()))
+            .hint("make the file plainer, or move what it says about indexes elsewhere, and run setup again; nothing was changed")?;
+        if !lines.is_empty() {
+            self.conflicts.push(Conflict {
+                file: path.clone(),
+                lines: lines.iter().map(|line| masked(line)).collect(),
+            });
+        }
+        self.wanted.push(Wanted {
+            path,
+            current,
+            original,
+            text,
+        });
+        Ok(())
+    }
+
+    fn proxy_url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Whether any file would change.
+    pub(super) fn changes(&self) -> bool {
+        self.wanted
+            .iter()
+            .any(|wanted| wanted.fate() != Fate::Unchanged)
+    }
+
+    /// Writes the record, then the files.
+    pub(super) fn carry_out(
+        &self,
+        places: &Places,
+        earlier: Option<&Record>,
+    ) -> anyhow::Result<()> {
+        let mut record = Record::new(self.index.clone(), self.listen.to_string(), &self.wanted);
+        record.own = self.own.clone();
+        record.service = self.service;
+        record.conflicts = self.conflicts.clone();
+        if let Some(earlier) = earlier {
+            record.inherit(earlier);
+        }
+        record.write(&places.record())?;
+        for wanted in &self.wanted {
+            if wanted.fate() != Fate::Unchanged {
+                record::write_readable(&wanted.path, &wanted.text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shell_command(&self) -> String {
+        let words: Vec<String> = self
+            .command
+            .iter()
+            .map(|word| shell::quoted(Path::new(word)))
+            .collect();
+        words.join(" ")
+    }
+
+    /// For scripts; with the files' texts where nothing is done.
+    pub(super) fn json(&self, dry_run: bool) -> Value {
+        let files: Vec<Value> = self
+            .wanted
+            .iter()
+            .map(|wanted| {
+                let text = dry_run.then_some(&wanted.text);
+                json!({ "path": wanted.path, "fate": wanted.fate(), "text": text })
+            })
+            .collect();
+        json!({
+            "index": self.index,
+            "proxy": self.proxy_url(),
+            "command": self.command,
+            "service": self.service,
+            "files": files,
+            "conflicts": self.conflicts,
+        })
+    }
+
+    pub(super) fn text(&self, changed: bool, dry_run: bool) -> String {
+        let mut text = String::new();
+        for wanted in &self.wanted {
+            text.push_str(&line(&wanted.path, wanted.fate()));
+        }
+        text.push_str(&conflicts_text(&self.conflicts));
+        if dry_run {
+            text.push_str("That is what would be done. Nothing was changed.\n");
+            return text;
+        }
+        if !changed {
+            text.push_str("It was set up like this already.\n");
+        }
+        if !self.service {
+            text.push_str(&format!(
+                "
+No service was installed. pip and uv fail until this runs:
+  {}
+",
+                self.shell_command()
+            ));
+        } else if self.scope == Scope::User {
+            text.push_str(
+                "
+The service runs while you are logged in. To have it run without you, too:
+  loginctl enable-linger
+",
+            );
+        }
+        text.push_str(&format!(
+            "
+pip and uv install from {}, verified{}.
+To take everything back: wheelmark setup --undo{}
+",
+            self.index,
+            if self.certificates {
+                ", in every new shell"
+            } else {
+                ""
+            },
+            if self.scope == Scope::System {
+                " --system"
+            } else {
+                ""
+            }
+        ));
+        text
+    }
+}
+
+/// A line of the list of what was done.
+pub(super) fn line(path: &Path, fate: Fate) -> String {
+    let word = match fate {
+        Fate::Made => "made",
+        Fate::Edited => "edited",
+        Fate::Unchanged => "unchanged",
+        Fate::Restored => "restored",
+        Fate::Cleaned => "cleaned",
+        Fate::Removed => "removed",
+    };
+    format!("{word:<10} {}\n", path.display())
+}
+
+/// The line without the password of a URL in it.
+fn masked(line: &str) -> String {
+    let hidden = line.split_once("://").and_then(|(before, rest)| {
+        let end = rest.find(['/', '"', ' ']).unwrap_or(rest.len());
+        let at = rest[..end].rfind('@')?;
+        Some(format!("{before}://***{}", &rest[at..]))
+    });
+    hidden.unwrap_or_else(|| line.to_owned())
+}
+
+/// A text as a TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    let text = path
+        .to_str()
+        .with_context(|| format!("{} is not text", path.display()))?;
+    Ok(text.to_owned())
+}
+
+/// This program, where it will be found again.
+fn own_path() -> anyhow::Result<String> {
+    let own = std::env::current_exe().context("this program cannot be found")?;
+    text_of(&own)
+}
+
+/// The user's own certificates, where they name some that are not ours.
+fn own_roots(bundle: &Path) -> Option<PathBuf> {
+    let named = PathBuf::from(std::env::var_os("SSL_CERT_FILE")?);
+    (named != bundle && named.is_file()).then_some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let check = |line: &str, shown: &str| assert_eq!(masked(line), shown);
+        check(
+            "index-url = https://me:s3cret@pkg.example/simple/",
+            "index-url = https://***@pkg.example/simple/",
+        );
+        check(
+            "url = \"https://a.example/x@y\"",
+            "url = \"https://a.example/x@y\"",
+        );
+        check("user = true", "user = true");
+    }
+}

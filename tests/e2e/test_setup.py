@@ -1,0 +1,358 @@
+"""`wheelmark setup`: from then on, a new shell's plain pip and uv are verified; and back again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.distributions import wheel
+from harness.front import Certificate, Front
+from harness.index import Index, free_port
+from harness.sandbox import TOOLS, Outcome, Sandbox
+
+BOTH = pytest.mark.parametrize("tool", ["pip", "uv"])
+SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
+
+GOOD, EVIL = wheel("demo", says="good"), wheel("demo", says="evil")
+
+PIP_CONF = "# mine\n[global]\ntimeout = 31\nindex-url = https://me:s3cret@old.example/simple/\n\n[install]\nno-compile = true\n"
+UV_TOML = '# mine\ncompile-bytecode = false\n\n[[index]]\nname = "old"\nurl = "https://old.example/simple/"\ndefault = true\n'
+PROFILE = "# my profile\nexport MINE=1\n"
+BASHRC = "# my bashrc\ncase $- in *i*) ;; *) return;; esac\n"
+
+
+class Home:
+    """A home with login shells, in which nothing points pip and uv anywhere but their own files."""
+
+    def __init__(self, folder: Path, binary: Path, front: Front, index: Index, scheme: str) -> None:
+        self.front, self.index, self.port = front, index, free_port()
+        self.sandbox = Sandbox(folder, binary)
+        self.home = folder / "home"
+        for name in list(self.sandbox.env):
+            if name.startswith(("PIP_CONFIG", "PIP_CACHE", "UV_CACHE", "XDG_", "WHEELMARK_HOME")):
+                del self.sandbox.env[name]
+        self.roots = front.certificate.root if scheme == "https" else None
+        if self.roots:
+            self.sandbox.env["SSL_CERT_FILE"] = str(self.roots)
+        near = ["--metadata-url", index.metadata_url, "--targets-url", index.targets_url]
+        self.sandbox.wheelmark("trust", "add", front.index_url, "--root", index.root_file, *near).ok()
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def setup(self, *options: object) -> Outcome:
+        return self.sandbox.wheelmark("setup", *options)
+
+    def set_up(self, *options: object) -> dict:
+        return json.loads(self.setup("--no-service", "--port", self.port, "--json", *options).ok().out)
+
+    def undo(self) -> Outcome:
+        return self.setup("--undo").ok()
+
+    def run_daemon(self, said: dict) -> subprocess.Popen[bytes]:
+        env = {k: v for k, v in self.sandbox.env.items() if k != "SSL_CERT_FILE"}
+        log = (self.sandbox.folder / "daemon.log").open("ab")
+        process = subprocess.Popen(said["command"], env=env, stdout=subprocess.DEVNULL, stderr=log)
+        self.processes.append(process)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                return process
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, "the proxy did not begin to listen"
+                time.sleep(0.05)
+
+    def login(self, command: str) -> Outcome:
+        """What a person types into a new login shell, which knows nothing of ours."""
+        env = {k: v for k, v in self.sandbox.env.items() if k != "SSL_CERT_FILE"}
+        words = ["bash", "-lc", f"export PATH={TOOLS}:$PATH; {command}"]
+        done = subprocess.run(
+            words, env=env, cwd=self.sandbox.work, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150
+        )
+        return Outcome(words, done.returncode, done.stdout, done.stderr)
+
+    def install(self, tool: str, venv, *more: str) -> Outcome:
+        how = f"pip --python {venv.python} install" if tool == "pip" else f"uv pip install --python {venv.python}"
+        return self.login(f"{how} {' '.join(more) or 'demo'}")
+
+    def plain(self, tool: str, venv) -> Outcome:
+        """The same without any setup."""
+        index = f"PIP_INDEX_URL={self.front.index_url} UV_DEFAULT_INDEX={self.front.index_url}"
+        believe = f"PIP_CERT={self.roots} SSL_CERT_FILE={self.roots}" if self.roots else ""
+        how = f"pip --python {venv.python} install" if tool == "pip" else f"uv pip install --python {venv.python}"
+        return self.login(f"env {index} {believe} {how} --no-cache-dir demo")
+
+    def listing(self) -> dict[str, tuple[str, int]]:
+        """Everything below the home: files by content and mode, links, directories."""
+        found = {}
+        for path in sorted(self.home.rglob("*")):
+            if ".cache" in path.parts or ("share" in path.parts and "uv" in path.parts):
+                continue
+            kind = "directory" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+            found[str(path.relative_to(self.home))] = (kind, path.stat().st_mode)
+        return found
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def make_home(tmp_path: Path, binary: Path, index: Index) -> Iterator:
+    made: list[Home] = []
+    fronts: list[Front] = []
+
+    def make(scheme: str) -> Home:
+        certificate = Certificate(tmp_path / "tls") if scheme == "https" else None
+        front = Front(index, certificate)
+        front.certificate = certificate
+        front.__enter__()
+        fronts.append(front)
+        index.publish(GOOD)
+        home = Home(tmp_path / "person", binary, front, index, scheme)
+        made.append(home)
+        return home
+
+    yield make
+    for home in made:
+        home.end()
+    for front in fronts:
+        front.close()
+
+
+def personal_files(home: Path, pip: str = PIP_CONF, uv: str = UV_TOML) -> None:
+    for name, text in {
+        ".config/pip/pip.conf": pip,
+        ".config/uv/uv.toml": uv,
+        ".profile": PROFILE,
+        ".bashrc": BASHRC,
+    }.items():
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o640)
+
+
+@SCHEMES
+@BOTH
+def test_a_new_shells_plain_install_is_verified(tool: str, scheme: str, make_home) -> None:
+    home = make_home(scheme)
+    home.front.evil = EVIL
+    fooled = home.sandbox.venv()
+    home.plain(tool, fooled).ok()
+    assert fooled.says("demo") == "evil", "without setup the lie succeeds"
+
+    home.run_daemon(home.set_up())
+    venv, asked = home.sandbox.venv(), len(home.front.asked)
+    home.install(tool, venv).ok()
+    assert venv.says("demo") == "good", "what the front says is not what is signed"
+    assert len(home.front.asked) == asked, "the installer did not go there itself"
+
+    home.front.evil = None
+    stored = home.index.tree / "targets/packages/demo" / f"{GOOD.sha256}.{GOOD.filename}"
+    os.chmod(stored, 0o600)
+    stored.write_bytes(EVIL.content)
+    shutil.rmtree(home.home / ".local/share/wheelmark/setup/caches", ignore_errors=True)
+    refused = home.sandbox.venv()
+    done = home.install(tool, refused).failed()
+    assert refused.installed() == {}
+    assert f"wheelmark refused {GOOD.filename}" in done.text, done
+
+
+@SCHEMES
+def test_lock_files_hold_real_urls_and_install_verified(scheme: str, make_home) -> None:
+    home = make_home(scheme)
+    home.run_daemon(home.set_up())
+    project = home.sandbox.work / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "mine"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["demo"]\n'
+    )
+    home.login("cd project && uv lock").ok()
+    lock = (project / "uv.lock").read_text()
+    assert home.front.index_url.rstrip("/") in lock
+    assert f"{home.front.url}packages/demo/{GOOD.filename}" in lock
+    assert str(home.port) not in lock
+    home.login("cd project && uv sync --frozen --no-install-project").ok()
+
+
+@SCHEMES
+def test_undo_leaves_the_home_as_it_was(scheme: str, make_home) -> None:
+    home = make_home(scheme)
+    personal_files(home.home)
+    before = home.listing()
+    said = home.set_up()
+    home.run_daemon(said)
+    home.install("pip", home.sandbox.venv()).ok()
+    home.install("uv", home.sandbox.venv()).ok()
+    assert home.listing() != before
+    conflicts = json.dumps(said["conflicts"])
+    assert "old.example" in conflicts and "s3cret" not in conflicts
+    home.end()
+    home.undo()
+    after = home.listing()
+    trust = {name for name in after.keys() ^ before.keys() if name.startswith(".local/share/wheelmark/indexes")}
+    assert {k: v for k, v in after.items() if k not in trust and "wheelmark/indexes" not in k} == {
+        k: v for k, v in before.items() if "wheelmark/indexes" not in k
+    }
+
+
+def test_files_that_setup_made_are_gone_and_a_missing_home_too(make_home) -> None:
+    home = make_home("https")
+    before = home.listing()
+    home.set_up()
+    made = home.listing().keys() - before.keys()
+    assert {".config/pip/pip.conf", ".config/uv/uv.toml", ".profile", ".config/environment.d/60-wheelmark.conf"} <= made
+    home.undo()
+    assert home.listing() == before
+
+
+def test_what_the_user_edited_meanwhile_stays(make_home) -> None:
+    home = make_home("https")
+    personal_files(home.home)
+    home.set_up()
+    edited = {".config/pip/pip.conf": "\n[list]\nformat = json\n", ".bashrc": "alias ll='ls -l'\n"}
+    originals = {".config/pip/pip.conf": PIP_CONF, ".bashrc": BASHRC}
+    for name, more in edited.items():
+        with (home.home / name).open("a") as file:
+            file.write(more)
+    done = home.undo()
+    assert "cleaned" in done.out and "restored" in done.out
+    for name, more in edited.items():
+        assert (home.home / name).read_text() == originals[name] + more
+    assert (home.home / ".config/uv/uv.toml").read_text() == UV_TOML
+
+
+def test_twice_is_once(make_home) -> None:
+    home = make_home("https")
+    personal_files(home.home)
+    assert home.set_up()["changed"] is True
+    once = home.listing()
+    again = home.set_up()
+    assert again["changed"] is False
+    assert {file["fate"] for file in again["files"]} == {"unchanged"}
+    assert home.listing() == once
+
+
+def test_another_port_is_a_change_and_still_undone(make_home) -> None:
+    home = make_home("http")
+    personal_files(home.home)
+    before = home.listing()
+    home.set_up()
+    home.port = free_port()
+    assert home.set_up()["changed"] is True
+    assert str(home.port) in (home.home / ".config/pip/pip.conf").read_text()
+    home.undo()
+    assert home.listing() == before
+
+
+def test_a_dry_run_changes_nothing(make_home) -> None:
+    home = make_home("https")
+    personal_files(home.home)
+    before = home.listing()
+    said = json.loads(home.setup("--dry-run", "--json").ok().out)
+    assert home.listing() == before
+    assert {file["fate"] for file in said["files"]} == {"edited", "made"}
+
+
+def test_undo_without_setup_says_so(sandbox: Sandbox) -> None:
+    done = sandbox.wheelmark("setup", "--undo").ok()
+    assert "nothing to undo" in done.out
+
+
+def test_a_file_that_cannot_be_edited_line_by_line_is_left_alone(make_home) -> None:
+    home = make_home("http")
+    personal_files(home.home, uv='pip = { index-url = "https://old.example/simple/" }\n')
+    before = home.listing()
+    done = home.setup("--no-service", "--port", home.port)
+    assert done.code == 1
+    assert "uv.toml" in done.err and "hint:" in done.err
+    assert home.listing() == before
+
+
+def test_where_no_service_manager_answers_nothing_is_changed(make_home) -> None:
+    home = make_home("http")
+    before = home.listing()
+    # No systemctl on this PATH, and no bus anywhere.
+    done = home.sandbox.wheelmark("setup", "--port", home.port, env={"PATH": str(TOOLS), "XDG_RUNTIME_DIR": "/nonexistent"})
+    assert done.code == 1
+    assert "--no-service" in done.err
+    assert home.listing() == before
+
+
+def test_variables_that_outweigh_the_files_are_named(make_home) -> None:
+    home = make_home("http")
+    done = home.sandbox.wheelmark(
+        "setup", "--no-service", "--port", home.port, env={"PIP_INDEX_URL": "https://old.example/simple/"}
+    ).ok()
+    assert "PIP_INDEX_URL is set in this shell" in done.out
+
+
+@SCHEMES
+@BOTH
+def test_when_the_proxy_is_down_nothing_goes_around_it(tool: str, scheme: str, make_home) -> None:
+    home = make_home(scheme)
+    process = home.run_daemon(home.set_up())
+    home.install(tool, home.sandbox.venv()).ok()
+    process.kill()
+    process.wait()
+    asked = len(home.front.asked)
+    venv = home.sandbox.venv()
+    home.install(tool, venv).failed()
+    assert venv.installed() == {}
+    assert len(home.front.asked) == asked, "nobody went to the index"
+
+
+@SCHEMES
+@BOTH
+def test_when_the_index_is_down_that_is_said_and_it_comes_back_by_itself(tool: str, scheme: str, make_home) -> None:
+    home = make_home(scheme)
+    home.run_daemon(home.set_up())
+    home.index.stop()
+    venv = home.sandbox.venv()
+    begun = time.monotonic()
+    done = home.install(tool, venv).failed()
+    assert time.monotonic() - begun < 60, "it says so at once; this bound is for a busy machine"
+    assert venv.installed() == {}
+    assert "424" in done.text and "wheelmark refused the page" in done.text, done
+    # The connections that the proxy held are gone; it makes new ones.
+    home.index.start()
+    deadline = time.monotonic() + 60
+    while home.install(tool, venv).code != 0:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert venv.says("demo") == "good"
+
+
+@BOTH
+def test_an_index_named_elsewhere_is_refused(tool: str, make_home) -> None:
+    home = make_home("http")
+    home.run_daemon(home.set_up())
+    with Front(home.index) as other:
+        other.evil = wheel("hidden", says="evil")
+        venv = home.sandbox.venv()
+        name = "--extra-index-url" if tool == "pip" else "--index"
+        home.install(tool, venv, name, other.index_url, "hidden").failed()
+        assert other.asked == []
+
+
+def test_the_units_are_what_systemd_takes(make_home, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("skipped: needs systemd-analyze")
+    home = make_home("https")
+    said = json.loads(home.setup("--dry-run", "--json").ok().out)
+    unit = next(file["text"] for file in said["files"] if file["path"].endswith("wheelmark.service"))
+    path = tmp_path / "wheelmark.service"
+    path.write_text(unit)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True)
+    assert done.returncode == 0 and str(path) not in done.stderr, done.stderr
+    assert "NoNewPrivileges=yes" in unit and f"SSL_CERT_FILE={home.roots}" in unit
