@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, RngExt as _};
 use serde_json::{Value, json};
-use wheelmark_signing::{Signer, sign_role};
-use wheelmark_tuf::{Sha256, assemble, canonical};
+use wheelmark_signing::{FileKey, SignError, Signer, sign_role};
+use wheelmark_tuf::{Key, Sha256, Signature, assemble, canonical};
 
 use crate::door::{Answer, Route};
 use crate::index::{Index, Tree, point, replace_key};
@@ -233,7 +233,7 @@ impl Attack {
     /// Puts signatures under metadata of the attacker's own.
     fn forge(&mut self, rng: &mut StdRng, index: &mut Index) {
         let unknown = index.unknown_key();
-        match rng.random_range(0..11) {
+        match rng.random_range(0..12) {
             0 => {
                 self.forge_online(index, &unknown, rng.random_range(1..1_000), |_| {});
                 self.name = "state signed by an unknown key".to_owned();
@@ -302,6 +302,14 @@ impl Attack {
                 self.name = "stolen key: back to an old snapshot".to_owned();
             }
             9 => {
+                let pretender = Pretender {
+                    key: index.online.key().clone(),
+                    hand: unknown,
+                };
+                self.forge_online(index, &pretender, rng.random_range(1..1_000), |_| {});
+                self.name = "state under the name of the online key".to_owned();
+            }
+            10 => {
                 let online = index.online.clone();
                 let bin = rng.random_range(0..2);
                 self.forge_online(index, &*online, 1, |meta| {
@@ -360,6 +368,24 @@ impl Attack {
         let file = sign_role(&canonical::encode(&timestamp), &[key]).unwrap();
         self.forged
             .insert("metadata/timestamp.json".to_owned(), file.into());
+    }
+}
+
+/// Signs with one key, and says that it was another.
+struct Pretender {
+    key: Key,
+    hand: FileKey,
+}
+
+impl Signer for Pretender {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
+        let Signature { sig, .. } = self.hand.sign(message)?;
+        let keyid = self.key.keyid().clone();
+        Ok(Signature { keyid, sig })
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use wheelmark_client::{
@@ -163,8 +164,18 @@ impl Client {
         index: &Index,
         project: &str,
     ) -> Result<Result<String, String>, Broken> {
-        let Some(page) = self.get(&format!("simple/{project}/")).await else {
-            return Ok(Err("no page".to_owned()));
+        let page = match self.get(&format!("simple/{project}/")).await {
+            Ok(page) => page,
+            Err(status) => {
+                let hidden =
+                    status == Some(StatusCode::NOT_FOUND) && self.seen.contains_key(project);
+                hold!(
+                    'e',
+                    !hidden,
+                    "{project}, which was seen, is said not to be there"
+                );
+                return Ok(Err(format!("no page: {status:?}")));
+            }
         };
         let page: Value = serde_json::from_slice(&page).unwrap();
         let files = page["files"].as_array().unwrap();
@@ -174,10 +185,10 @@ impl Client {
         };
         let newest = name(newest);
         let path = format!("packages/{project}/{newest}");
-        if let Some(metadata) = self.get(&format!("{path}.metadata")).await {
+        if let Ok(metadata) = self.get(&format!("{path}.metadata")).await {
             hold!('b', metadata == core_metadata(&newest), "{newest}.metadata");
         }
-        let Some(content) = self.get(&path).await else {
+        let Ok(content) = self.get(&path).await else {
             return Ok(Err(format!("{newest} was refused")));
         };
         hold!(
@@ -230,16 +241,16 @@ impl Client {
         Ok(())
     }
 
-    /// A body from the proxy, if it was completed.
-    async fn get(&self, path: &str) -> Option<Bytes> {
+    /// A body from the proxy, if it was completed; otherwise the status, if there was one.
+    async fn get(&self, path: &str) -> Result<Bytes, Option<StatusCode>> {
         let request = INSTALLER
             .get(format!("{}/{path}", self.run.base))
             .header("Accept", "application/vnd.pypi.simple.v1+json");
-        let answer = request.send().await.ok()?;
-        if answer.status() != 200 {
-            return None;
+        let answer = request.send().await.map_err(|_| None)?;
+        match answer.status() {
+            StatusCode::OK => answer.bytes().await.map_err(|_| None),
+            status => Err(Some(status)),
         }
-        answer.bytes().await.ok()
     }
 
     /// Compares what the trust store holds with what it held.

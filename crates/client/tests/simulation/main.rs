@@ -12,7 +12,8 @@
 //! - **(d)** When an attack has ended, and after the operator has replaced a key if one was
 //!   stolen, every client refreshes and installs the newest file: the same process, without
 //!   anybody's help.
-//! - **(e)** A client that has seen a state never installs from an older one.
+//! - **(e)** A client that has seen a state never installs from an older one, and is never told
+//!   that a project of it does not exist.
 //!
 //! The index is the real engine; the ceremonies are the test's. Clients are real trust stores,
 //! readers and proxies over loopback sockets. What a snapshot signs for is read by the test
