@@ -38,7 +38,7 @@ def binary() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
     """The real tools, from the environment that runs the tests."""
-    missing = [name for name in ("pip", "uv", "twine") if not (TOOLS / name).is_file()]
+    missing = [name for name in ("pip", "uv", "twine", "poetry", "pdm") if not (TOOLS / name).is_file()]
     if missing:
         pytest.fail(f"{sys.executable} lacks {', '.join(missing)}: pip install -r tests/e2e/requirements.txt")
 

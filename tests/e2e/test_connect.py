@@ -7,7 +7,7 @@ without wheelmark.
 
 from __future__ import annotations
 
-import hashlib
+import datetime
 import json
 import re
 import subprocess
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.distributions import Distribution, sdist, wheel
+from harness.distributions import sdist, wheel
 from harness.index import Index
-from harness.sandbox import TOOLS, Outcome, Sandbox
+from harness.sandbox import Outcome, Sandbox
 from harness.site import Site, index_of
 from harness.tls import Certificates, Front, make_certificates
 
@@ -86,6 +86,144 @@ def world(request, stored: Index, certificates: Certificates, tmp_path: Path, bi
         yield World(front, sandbox)
 
 
+def test_a_warm_cache_is_not_trusted(world: World) -> None:
+    """What an earlier, unverified run left under the same URLs is not used."""
+    world.front.lie = evil_twin
+    fooled = world.project("locked-wheel")
+    cache = {"UV_CACHE_DIR": str(world.sandbox.folder / "uv-cache"), "UV_NO_CACHE": "0"}
+    world.plain("uv", "lock", cwd=fooled, **cache).ok()
+    world.plain("uv", "sync", cwd=fooled, **cache).ok()
+    world.front.lie = lambda _path, body: body
+    offline = world.project("locked-wheel")
+    (offline / "uv.lock").write_bytes((fooled / "uv.lock").read_bytes())
+    world.plain("uv", "sync", "--frozen", "--offline", cwd=offline, **cache).ok()
+    assert says(offline) == "evil", "the cache alone is enough for the plain tool"
+
+    ours = world.project("locked-wheel")
+    (ours / "uv.lock").write_bytes((fooled / "uv.lock").read_bytes())
+    world.verified("uv", "sync", "--frozen", cwd=ours).failed()
+    assert "locked_wheel" in says(ours)
+
+
+@pytest.fixture
+def secure(stored: Index, certificates: Certificates, tmp_path: Path, binary: Path) -> Iterator[World]:
+    with Front(stored.port, certificates) as front:
+        sandbox = Sandbox(tmp_path / "sandbox", binary, certificates.env)
+        sandbox.wheelmark("trust", "add", front.index_url, "--root", stored.root_file).ok()
+        yield World(front, sandbox)
+
+
+# Run in the place of an installer: shows what it was given.
+SHOW = """
+import os, sys
+open("certificates.pem", "w").write(open(os.environ["SSL_CERT_FILE"]).read())
+names = "SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE PIP_CERT UV_CACHE_DIR PIP_CACHE_DIR HTTPS_PROXY".split()
+for name in names + ["UV_DEFAULT_INDEX", "PIP_INDEX_URL"]:
+    print(name, os.environ[name])
+print("mode", oct(os.stat(os.path.dirname(os.environ["SSL_CERT_FILE"])).st_mode & 0o777))
+"""
+
+
+def test_the_authority_of_a_run(secure: World, certificates: Certificates) -> None:
+    """What the command is given: constrained, short-lived, private, gone afterwards."""
+    folder = secure.project()
+    (folder / "show.py").write_text(SHOW)
+    done = secure.verified("python3", "show.py", cwd=folder, options=("--mode", "connect")).ok()
+    given = dict(line.split(" ", 1) for line in done.out.splitlines())
+    assert given["UV_DEFAULT_INDEX"] == given["PIP_INDEX_URL"] == secure.front.index_url
+    bundle = Path(given["SSL_CERT_FILE"])
+    assert given["REQUESTS_CA_BUNDLE"] == given["PIP_CERT"] == str(bundle)
+    assert given["mode"] == "0o700" and not bundle.exists(), "private, and gone with the run"
+
+    text = (folder / "certificates.pem").read_text()
+    blocks = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", text, re.S)
+    mine = certificates.authority.read_text().split("-----BEGIN CERTIFICATE-----")[1].split("-----END")[0]
+    assert re.sub(r"\s", "", mine) in re.sub(r"\s", "", text), "what the person trusts stays trusted"
+    authority = folder / "authority.pem"
+    authority.write_text(blocks[-1])
+    shown = secure.sandbox.run("openssl", "x509", "-in", authority, "-noout", "-text").ok().out
+    assert "CA:TRUE, pathlen:0" in shown
+    constraints = shown.split("X509v3 Name Constraints: critical")[1]
+    permitted, excluded = constraints.split("Excluded:")
+    assert re.findall(r"DNS:\S+|IP:\S+", permitted) == ["DNS:localhost"]
+    assert "IP:0.0.0.0/0.0.0.0" in excluded
+    begins, ends = re.search(r"Not Before: (.*)\n\s*Not After : (.*)\n", shown).groups()
+    lifetime = _moment(ends) - _moment(begins)
+    assert lifetime <= 25 * 3600
+    assert "PRIVATE KEY" not in text
+
+
+def _moment(text: str) -> float:
+    return datetime.datetime.strptime(text, "%b %d %H:%M:%S %Y GMT").timestamp()
+
+
+def test_python_tools_believe_only_the_hosts_of_the_index(secure: World) -> None:
+    """OpenSSL, by Python's ssl with its strictest flags, through the proxy of a run."""
+    folder = secure.project()
+    (folder / "probe.py").write_text(
+        """
+import os, socket, ssl, sys
+from urllib.parse import urlsplit
+
+proxy = urlsplit(os.environ["HTTPS_PROXY"])
+context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+def ask(to, name):
+    stream = socket.create_connection((proxy.hostname, proxy.port))
+    stream.sendall(f"CONNECT {to} HTTP/1.1\\r\\nHost: {to}\\r\\n\\r\\n".encode())
+    said = stream.recv(4096).decode().splitlines()[0]
+    if " 200 " not in said:
+        return said
+    try:
+        inside = context.wrap_socket(stream, server_hostname=name)
+    except ssl.SSLError as error:
+        return f"{type(error).__name__} {error.reason}"
+    inside.sendall(b"GET /simple/needed-wheel/ HTTP/1.1\\r\\nHost: elsewhere\\r\\nConnection: close\\r\\n\\r\\n")
+    return inside.recv(4096).decode().splitlines()[0]
+
+
+host = sys.argv[1]
+print(ask(host, "localhost"))
+print(ask(host, "elsewhere.example"))
+print(ask("elsewhere.example:443", "elsewhere.example"))
+"""
+    )
+    done = secure.verified("python3", "probe.py", secure.front.host, cwd=folder, options=("--mode", "connect"))
+    host_mismatch, sni_mismatch, elsewhere = done.out.splitlines()
+    assert host_mismatch.startswith("HTTP/1.1 421 ")
+    assert sni_mismatch.startswith("SSL"), sni_mismatch
+    assert elsewhere.startswith("HTTP/1.1 403 wheelmark refused elsewhere.example:443")
+    assert done.code == REFUSED
+
+
+def test_one_connection_carries_many_requests(secure: World) -> None:
+    folder = secure.project()
+    (folder / "probe.py").write_text(
+        """
+import http.client, os, ssl, sys
+from urllib.parse import urlsplit
+
+proxy = urlsplit(os.environ["HTTPS_PROXY"])
+host, port = sys.argv[1].split(":")
+context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+connection = http.client.HTTPSConnection(proxy.hostname, proxy.port, context=context)
+connection.set_tunnel(host, int(port))
+connection.connect()
+first = connection.sock
+for _ in range(20):
+    connection.request("GET", "/simple/needed-wheel/")
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 200 and connection.sock is first
+print("same")
+"""
+    )
+    done = secure.verified("python3", "probe.py", secure.front.host, cwd=folder, options=("--mode", "connect")).ok()
+    assert done.out == "same\n"
+
+
 def says(folder: Path) -> str:
     python = folder / ".venv" / "bin" / "python"
     done = subprocess.run([python, "-c", "import locked_wheel; print(locked_wheel.SAYS)"], capture_output=True, text=True)
@@ -142,6 +280,81 @@ def test_a_byte_that_was_changed_at_the_index_is_refused(world: World) -> None:
     assert "its sha256 is not the signed one" in done.text
     assert not list((folder / ".venv").glob("lib/*/site-packages/locked_wheel.py"))
     assert [entry["file"] for entry in world.report(folder)["refused"]] == [GOOD.filename]
+
+
+# Poetry and pdm. Both keep digests in their locks and look for the files on the index's pages.
+
+POETRY = """
+[tool.poetry]
+package-mode = false
+[[tool.poetry.source]]
+name = "ours"
+url = "{url}"
+priority = "primary"
+"""
+PDM = "[tool.pdm]\ndistribution = false\n"
+
+
+def tool_project(world: World, tool: str) -> Path:
+    text = POETRY.format(url=world.front.index_url) if tool == "poetry" else PDM
+    folder = world.project("locked-wheel", tool=text)
+    if tool == "poetry":
+        (folder / "poetry.toml").write_text("[virtualenvs]\nin-project = true\n")
+    return folder
+
+
+def plain_tool(world: World, tool: str, *words: str, cwd: Path) -> Outcome:
+    """Without wheelmark, and with caches of its own each time."""
+    caches = cwd / "caches"
+    env = {"PDM_PYPI_URL": world.front.index_url, "PDM_CACHE_DIR": str(caches), "POETRY_CACHE_DIR": str(caches)}
+    return world.sandbox.run(tool, *words, cwd=cwd, env=env)
+
+
+@pytest.mark.parametrize("tool", ["poetry", "pdm"])
+def test_poetry_and_pdm(world: World, tool: str) -> None:
+    plain = tool_project(world, tool)
+    plain_tool(world, tool, "lock", cwd=plain).ok()
+    ours = tool_project(world, tool)
+    done = world.verified(tool, "lock", cwd=ours).ok()
+    assert f"wheelmark: connect mode ({tool} uses {tool}.lock)" in done.err
+    name = f"{tool}.lock"
+    assert (ours / name).read_bytes() == (plain / name).read_bytes()
+    done = world.verified(tool, "install", cwd=ours).ok()
+    assert says(ours) == "good"
+    assert world.files(ours) == {GOOD.filename, NEEDED.filename}
+    assert world.report(ours)["refused"] == []
+
+
+@pytest.mark.parametrize("tool", ["poetry", "pdm"])
+def test_poetry_and_pdm_are_not_fooled_by_an_evil_twin(world: World, tool: str) -> None:
+    world.front.lie = evil_twin
+    fooled = tool_project(world, tool)
+    plain_tool(world, tool, "lock", cwd=fooled).ok()
+    plain_tool(world, tool, "install", cwd=fooled).ok()
+    assert says(fooled) == "evil", "the plain tool installs it without a word"
+
+    ours = tool_project(world, tool)
+    world.verified(tool, "lock", cwd=ours).failed()
+    # Nor does a lock file help that was made from the twin.
+    (ours / f"{tool}.lock").write_bytes((fooled / f"{tool}.lock").read_bytes())
+    world.verified(tool, "install", cwd=ours).failed()
+    assert "locked_wheel" in says(ours), "it is not there"
+
+
+def test_poetry_without_a_source_is_told_how_to_name_one(world: World) -> None:
+    folder = world.project("locked-wheel", tool="[tool.poetry]\npackage-mode = false\n")
+    done = world.verified("poetry", "lock", cwd=folder).failed()
+    assert "REFUSED pypi.org:443" in done.err
+    assert f"poetry source add --priority=primary NAME {world.front.index_url}" in done.err
+
+
+def test_poetry_keeps_its_environments_where_they_were(world: World) -> None:
+    folder = tool_project(world, "poetry")
+    (folder / "poetry.toml").unlink()
+    world.verified("poetry", "lock", cwd=folder).ok()
+    world.verified("poetry", "install", cwd=folder).ok()
+    usual = Path(world.sandbox.env["XDG_CACHE_HOME"]) / "pypoetry" / "virtualenvs"
+    assert list(usual.glob("*/lib/*/site-packages/locked_wheel.py"))
 
 
 def evil_twin(path: str, body: bytes) -> bytes:

@@ -168,6 +168,8 @@ def environment(folder: Path) -> dict[str, str]:
         "UV_CACHE_DIR": str(folder / "uv-cache"),
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_LINK_MODE": "copy",
+        "POETRY_NO_INTERACTION": "1",
+        "PDM_CHECK_UPDATE": "0",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",
