@@ -27,6 +27,11 @@ const BLANK: &str = " ";
 /// on this machine, and what it refused once it refuses again.
 const RETRIES: &str = "1";
 
+/// How long an installer waits for the proxy, in seconds. The proxy knows when waiting for the
+/// index is over, and says why; pip's own 15 s and uv's 30 s would end a download over a slow
+/// line, of which nothing leaves before it is verified, and would lose the reason otherwise.
+const PATIENCE: &str = "3600";
+
 /// Variables to set and to remove for a command that installs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
@@ -86,11 +91,15 @@ pub fn environment(settings: Settings<'_>) -> Environment {
         ("PIP_NO_INDEX", "0".into()),
         ("PIP_PROXY", proxy()),
         ("PIP_RETRIES", RETRIES.into()),
+        ("PIP_DEFAULT_TIMEOUT", PATIENCE.into()),
         ("UV_DEFAULT_INDEX", index()),
         ("UV_CACHE_DIR", settings.uv_cache.as_os_str().to_owned()),
         // The cache goes when the run ends: what is installed must not be links into it.
         ("UV_LINK_MODE", "copy".into()),
         ("UV_HTTP_RETRIES", RETRIES.into()),
+        ("UV_HTTP_TIMEOUT", PATIENCE.into()),
+        ("POETRY_REQUESTS_TIMEOUT", PATIENCE.into()),
+        ("PDM_REQUEST_TIMEOUT", PATIENCE.into()),
         ("HTTP_PROXY", proxy()),
         ("http_proxy", proxy()),
         ("HTTPS_PROXY", proxy()),
