@@ -5,6 +5,7 @@
 //! another source is left to be asked. Sizes count decoded bytes, so that a small compressed
 //! answer cannot become a large one.
 
+mod in_vain;
 mod patience;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use wheelmark_tuf::Shown;
 
 use crate::range::ByteRange;
 
+use in_vain::InVain;
 pub use patience::{
     CONNECT_TIMEOUT, GRACE, Patience, SILENCE, SILENCE_WINDOW, SLOWEST_RATE, START_ALLOWANCE,
 };
@@ -104,6 +106,14 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether the other side is there and does not answer as an index does.
+    pub(crate) fn is_odd(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. } | Self::Redirected { .. } | Self::OtherRange { .. }
+        )
+    }
+
     /// A few words with the host instead of the URL, for a status line.
     pub(crate) fn brief(&self) -> String {
         let host = |url: &Url| url.host_str().unwrap_or("the index").to_owned();
@@ -127,6 +137,7 @@ pub struct Remote {
     direct: Pair,
     proxied: Pair,
     patience: Patience,
+    in_vain: InVain,
 }
 
 /// A client that decodes `Content-Encoding`, and one that passes bytes as they are.
@@ -157,6 +168,7 @@ impl Remote {
             direct: Pair::new(user_agent, &patience, true)?,
             proxied: Pair::new(user_agent, &patience, false)?,
             patience,
+            in_vain: InVain::default(),
         })
     }
 
@@ -187,7 +199,7 @@ impl Remote {
         let Some(response) = self.send(url, request, haste).await? else {
             return Ok(None);
         };
-        let mut download = Download::new(url, response, self.watch(haste));
+        let mut download = self.download(url, response, haste);
         // One byte more than allowed is enough to know that it is too much.
         let wanted = usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX);
         let body = download.take(wanted).await?;
@@ -224,7 +236,7 @@ impl Remote {
         if partial && content_range_start(&response) != Some(start) {
             return Err(FetchError::OtherRange { url: url.clone() });
         }
-        let mut download = Download::new(url, response, self.watch(haste));
+        let mut download = self.download(url, response, haste);
         if !partial && start > 0 {
             download.skip(start).await?;
         }
@@ -239,7 +251,7 @@ impl Remote {
     ) -> Result<Option<Download>, FetchError> {
         let request = self.pair(url).decoding.get(url.clone());
         let response = self.send(url, request, haste).await?;
-        Ok(response.map(|response| Download::new(url, response, self.watch(haste))))
+        Ok(response.map(|response| self.download(url, response, haste)))
     }
 
     /// Sends a request and waits for the answer's head.
@@ -249,10 +261,22 @@ impl Remote {
         request: reqwest::RequestBuilder,
         haste: Haste,
     ) -> Result<Option<reqwest::Response>, FetchError> {
+        self.in_vain.recall(url)?;
         let watch = self.watch(haste);
-        match tokio::time::timeout_at(watch.deadline(), request.send()).await {
+        let sent = match tokio::time::timeout_at(watch.deadline(), request.send()).await {
             Ok(sent) => answer(url, sent, &self.patience),
             Err(_) => Err(watch.verdict(url)),
+        };
+        sent.inspect_err(|error| self.in_vain.note(error))
+    }
+
+    fn download(&self, url: &Url, response: reqwest::Response, haste: Haste) -> Download {
+        Download {
+            url: url.clone(),
+            response,
+            ahead: Bytes::new(),
+            watch: self.watch(haste),
+            in_vain: self.in_vain.clone(),
         }
     }
 
@@ -310,18 +334,10 @@ pub(crate) struct Download {
     response: reqwest::Response,
     ahead: Bytes,
     watch: Watch,
+    in_vain: InVain,
 }
 
 impl Download {
-    fn new(url: &Url, response: reqwest::Response, watch: Watch) -> Self {
-        Self {
-            url: url.clone(),
-            response,
-            ahead: Bytes::new(),
-            watch,
-        }
-    }
-
     /// The next `len` bytes; fewer only where the body ends.
     pub(crate) async fn take(&mut self, len: usize) -> Result<Bytes, FetchError> {
         if self.ahead.len() >= len {
@@ -334,7 +350,11 @@ impl Download {
             if self.ahead.is_empty() {
                 let waiting = tokio::time::timeout_at(self.watch.deadline(), self.response.chunk());
                 match waiting.await {
-                    Err(_) => return Err(self.watch.verdict(&self.url)),
+                    Err(_) => {
+                        let error = self.watch.verdict(&self.url);
+                        self.in_vain.note(&error);
+                        return Err(error);
+                    }
                     Ok(Err(e)) => return Err(failed(&self.url, e, self.watch.patience())),
                     Ok(Ok(None)) => break,
                     Ok(Ok(Some(part))) => {
