@@ -187,6 +187,7 @@ enum Kind {
     Attack,
     Index,
     Stale,
+    Odd,
     Unavailable,
     Kept,
 }
@@ -197,10 +198,12 @@ impl Failure {
             Self::Refresh(failure) => match **failure {
                 RefreshFailure::Refused { .. } => Kind::Stale,
                 RefreshFailure::EverySource { .. } if failure.is_refusal() => Kind::Stale,
+                RefreshFailure::Fetch(ref error) if error.is_odd() => Kind::Odd,
                 RefreshFailure::EverySource { .. } | RefreshFailure::Fetch(_) => Kind::Unavailable,
                 RefreshFailure::Trust(_) | RefreshFailure::Stored { .. } => Kind::Kept,
             },
             Self::RoleMissing { .. } | Self::Missing | Self::ChunkListMissing => Kind::Stale,
+            Self::Unreachable(error) if error.is_odd() => Kind::Odd,
             Self::Unreachable(_) => Kind::Unavailable,
             Self::EverySource { tried } => {
                 let kinds = tried.iter().map(|(_, failure)| failure.kind());
@@ -269,6 +272,11 @@ impl Failure {
                 "someone withholds or replays the index's signed state, or the index or \
                  mirror did not finish an update"
             }
+            Kind::Odd => {
+                "what answered is no index, or means no good: the network's own login page, a \
+                 broken proxy or mirror, or someone who wants to keep this machine busy; \
+                 nothing of it was taken"
+            }
             Kind::Unavailable => {
                 "the index, the mirror or the network is down; nothing was found to be false"
             }
@@ -293,6 +301,10 @@ impl Failure {
             Kind::Stale => {
                 "try again in a few minutes; if it stays so, tell whoever runs the index, \
                  with this message"
+            }
+            Kind::Odd => {
+                "try again, over another network if you can; if it stays so, tell whoever runs \
+                 the index, with this message"
             }
             Kind::Unavailable => "check that the index can be reached, and try again",
             Kind::Kept => "look at `wheelmark trust list`, and start again",
@@ -321,7 +333,7 @@ impl Blame for Failure {
         match self.kind() {
             Kind::Attack => Fault::Bad,
             Kind::Stale => Fault::Lacking,
-            Kind::Unavailable => Fault::Unavailable,
+            Kind::Odd | Kind::Unavailable => Fault::Unavailable,
             Kind::Index | Kind::Kept => Fault::NotItsOwn,
         }
     }
@@ -344,7 +356,7 @@ impl Refusal {
     #[must_use]
     pub fn is_verdict(&self) -> bool {
         let kind = self.failure.kind();
-        !matches!(kind, Kind::Unavailable | Kind::Kept | Kind::Stale) && !self.may_still_come()
+        matches!(kind, Kind::Attack | Kind::Index) && !self.may_still_come()
     }
 
     /// Whether whoever asks again is given it from another source.
@@ -355,7 +367,8 @@ impl Refusal {
     /// Whether it was only not to be had: nothing was found to be false.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self.failure.kind(), Kind::Unavailable | Kind::Kept)
+        let kind = self.failure.kind();
+        matches!(kind, Kind::Odd | Kind::Unavailable | Kind::Kept)
     }
 
     /// The status for an installer. Never 5xx: pip and uv would ask again and again, and
@@ -363,7 +376,7 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.failure.kind() {
-            Kind::Unavailable | Kind::Kept => StatusCode::FAILED_DEPENDENCY,
+            Kind::Odd | Kind::Unavailable | Kind::Kept => StatusCode::FAILED_DEPENDENCY,
             Kind::Attack | Kind::Stale | Kind::Index => StatusCode::CONFLICT,
         }
     }
