@@ -9,7 +9,9 @@ the message names what failed, and when the attack is over the same client insta
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,14 +26,15 @@ from harness.hostile import (
     Freeze,
     Mixed,
     Replay,
+    Says,
     Substitute,
     bin_of,
     page_target,
 )
-from harness.mirror import FILES, PAGES, TIMESTAMP, Mirror, Part
+from harness.mirror import EVERYTHING, FILES, METADATA, PAGES, TIMESTAMP, Mirror, Part
 from harness.person import Person
 from harness.sandbox import Sandbox
-from harness.wire import Endless, EndlessWheel
+from harness.wire import Endless, EndlessWheel, Garbage, Slow
 
 MIB = 1 << 20
 FakeClock = Callable[[str], dict[str, str]]
@@ -180,6 +183,72 @@ def test_a4_endless_everything_else(history: History, person: Person, where: tup
         person.installs("victim", "2.0")
 
 
+# A5: slow retrieval.
+
+SILENCE = 30  # seconds, as `crates/client/src/remote/patience.rs` has it
+FAIR_RATE = 50_000  # bytes a second: slow, and no attack
+TRICKLED = {
+    "timestamp": (TIMESTAMP, "timestamp.json"),
+    "bin": (("metadata/*.simple-*.json",), "simple-"),
+    "page": (("*simple/victim/*",), "simple/victim/index.json"),
+    "wheel": (("*packages/victim/*.whl",), h.NEW.filename),
+}
+
+
+def test_a5_slow_retrieval(history: History, binary: Path, tmp_path: Path) -> None:
+    """A byte a second keeps a plain tool waiting for ever. A slow line is waited for.
+
+    All of it at once, since waiting is what it consists of.
+    """
+
+    def someone(tool: str, name: str) -> Person:
+        return Person(Sandbox(tmp_path / f"{tool}-{name}", binary), tool)
+
+    def trickled(tool: str, what: str) -> float:
+        where, tells = TRICKLED[what]
+        person = someone(tool, what)
+        with Mirror(history.today, Replay(history.yesterday)) as mirror:
+            person.trust(mirror, history.root).ok()
+            mirror.mount(Slow(1, where))
+            begun = time.monotonic()
+            person.is_refused("victim", tells, "was silent")
+            took = time.monotonic() - begun
+            mirror.end()
+            time.sleep(6)
+            person.installs("victim", "2.0")
+        return took
+
+    def slow_but_fair(tool: str) -> float:
+        person = someone(tool, "fair")
+        with Mirror(history.today) as mirror:
+            person.trust(mirror, history.root).ok()
+            mirror.mount(Slow(FAIR_RATE, ("*packages/bulky/*.whl",)))
+            begun = time.monotonic()
+            person.installs("bulky", "1.0")
+            return time.monotonic() - begun
+
+    def plain(tool: str) -> int:
+        """Bytes that it took until we stopped it; it had not given up."""
+        person = someone(tool, "plain")
+        with Mirror(history.today, Slow(1, TRICKLED["wheel"][0])) as mirror:
+            with person.start_plain(mirror, "victim") as running:
+                running.wait_until(lambda: False, seconds=SILENCE + 10)
+                assert running.is_at_it, f"plain: it gave up: {running.said}"
+            return max(asked.taken for asked in mirror.asked if asked.path.endswith(".whl"))
+
+    tools = ("pip", "uv")
+    with ThreadPoolExecutor(12) as at_once:
+        silent = {(t, what): at_once.submit(trickled, t, what) for t in tools for what in TRICKLED}
+        fair = {t: at_once.submit(slow_but_fair, t) for t in tools}
+        waiting = {t: at_once.submit(plain, t) for t in tools}
+    for taken in waiting.values():
+        assert taken.result() < len(h.NEW.content) / 2, "it would have gone on for many minutes"
+    for case, took in silent.items():
+        assert took.result() < 2.5 * SILENCE, f"{case}: silence ends it, and is sat out once"
+    for took in fair.values():
+        assert took.result() > 15, "longer than pip waits by itself, and yet it installed"
+
+
 # A6: extraneous dependencies.
 
 
@@ -255,6 +324,52 @@ def test_a8_wrong_software(history: History, person: Person) -> None:
         mirror.end()
         done, venv = person.verified("tuned")
         assert done.ok() and venv.says("tuned") == "tuned"
+
+
+# A9: a malicious mirror that prevents updates.
+
+
+KEEPING_BACK: dict[str, Callable[[History], Part]] = {
+    "yesterday's state": lambda history: Replay(history.yesterday),
+    "nothing": lambda _history: Says((*METADATA, *PAGES), 404),
+    "errors": lambda _history: Says(EVERYTHING, 500),
+    "closed connections": lambda _history: Garbage(EVERYTHING, b""),
+    "altered pages and files": lambda _history: Substitute(h.NEW, h.EVIL),
+    "files without end": lambda _history: Endless(FILES),
+}
+
+
+# Elsewhere a plain tool asks again and again, or never ends.
+PLAIN_ENDS_SOON = ("yesterday's state", "nothing", "altered pages and files")
+
+
+@pytest.mark.parametrize("how", KEEPING_BACK)
+def test_a9_a_malicious_mirror_that_prevents_updates(history: History, person: Person, how: str) -> None:
+    """The first mirror keeps the update back. The second one has it, and one is enough."""
+    with Mirror(history.today, Replay(history.yesterday)) as bad, Mirror(history.today) as good:
+        person.trust(bad, history.root, more=("--mirror", good.url())).ok()
+        bad.mount(KEEPING_BACK[how](history))
+
+        if how in PLAIN_ENDS_SOON:
+            done, venv = person.plain(bad, "victim")
+            updated = venv.installed() == {"victim": "2.0"} and venv.says("victim") == "new"
+            assert not updated, "plain: the update does not arrive"
+
+        done = person.installs("victim", "2.0", timeout=60)
+        assert bad.url().rstrip("/") in done.err, f"the person is told which mirror it was: {done}"
+        assert "REFUSED" not in done.err
+
+
+def test_a9_when_all_of_them_keep_back(history: History, person: Person) -> None:
+    """Nobody has the update; that is noticed and said of each."""
+    with Mirror(history.today) as one, Mirror(history.today) as other:
+        person.trust(one, history.root, more=("--mirror", other.url())).ok()
+        for mirror in (one, other):
+            mirror.mount(Replay(history.yesterday))
+        done = person.is_refused("victim", "simple/victim/index.json", "is behind", "is not there")
+        assert one.url() in done.err and other.url() in done.err, f"{done}"
+        other.end()
+        person.installs("victim", "2.0")
 
 
 # A10: fewer keys than the threshold.

@@ -8,6 +8,8 @@
     mirror         a mirror that lies, made of parts; hostile and wire hold the parts
     forge          a signed tree by the test's own keys, to sign what no index would
     history        an index with a past, for mirrors that replay
+    person         one person with pip or uv, without wheelmark and with it
+    service        `wheelmark proxy` as a process
     tls            an index behind TLS, with an authority of the test's own
     tuf_reader     python-tuf's client, unmodified
     registry       real projects from the package registry pip is configured with

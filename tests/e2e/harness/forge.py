@@ -65,6 +65,7 @@ class Forge:
             self.signers[name] = list(shared)
         # Targets roles that the snapshot does not list although it should.
         self.unlisted: set[str] = set()
+        self._instead: dict[str, TargetFile] = {}
         self._tree: dict[str, bytes] = {}
         self._roles: dict[str, Signed] = {
             "root": Root(expires=later),
@@ -107,6 +108,10 @@ class Forge:
         for name in ("timestamp", "snapshot", *ONLINE):
             self._roles[name].version += 1
         return self.publish()
+
+    def list_instead(self, project: str, entry: TargetFile) -> None:
+        """From the next `publish` on, the page of a project is what another's entry describes."""
+        self._instead[f"simple/{project}/index.json"] = entry
 
     def copy(self) -> "Forge":
         """The same index with the same keys, going its own way from here."""
@@ -154,6 +159,8 @@ class Forge:
                 self._tree[f"targets/{folder}/{digest}.{dist.filename}.metadata"] = dist.metadata
                 self._tree[f"{folder}/{dist.filename}.metadata"] = dist.metadata
                 self._list("packages", f"{folder}/{dist.filename}", dist.content)
+        for path, entry in self._instead.items():
+            self._roles[self.bin_of(path)].targets[path] = entry
 
     def _place_page(self, project: str, files: list[Distribution]) -> None:
         page = json.dumps(

@@ -15,7 +15,7 @@ APP = wheel("app", "2.0", extra=("Requires-Dist: lib",))
 OLD_APP, OLD_LIB, NEW_LIB = wheel("app", "1.0"), wheel("lib", "1.0"), wheel("lib", "2.0")
 TUNED = wheel("tuned", "1.0", says="tuned")
 FOREIGN = wheel("tuned", "1.0", says="for another Python", tag="py2-none-any")
-BULKY = wheel("bulky", "1.0", payload=200_000)
+BULKY = wheel("bulky", "1.0", payload=1_000_000)
 LARGE = wheel("large", "1.0", payload=6 * 1024 * 1024)
 SOURCE = sdist("source-only", "1.0")
 

@@ -23,9 +23,9 @@ class Person:
     sandbox: Sandbox
     tool: str
 
-    def trust(self, mirror: Mirror, root: Path, **how) -> Outcome:
+    def trust(self, mirror: Mirror, root: Path, more: tuple[object, ...] = ()) -> Outcome:
         """`wheelmark trust add` with a root file that came by another way."""
-        return self.sandbox.wheelmark("trust", "add", mirror.index_url, "--root", root, **how)
+        return self.sandbox.wheelmark("trust", "add", mirror.index_url, "--root", root, *more)
 
     def plain(self, mirror: Mirror, *projects: str, **how) -> tuple[Outcome, Venv]:
         """Installs without wheelmark."""
