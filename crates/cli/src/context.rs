@@ -12,26 +12,46 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     /// Where trust and caches live: `WHEELMARK_HOME`, or the user's data directory.
     pub(crate) home: PathBuf,
+    /// Where the user's `wheelmark.toml` is: `WHEELMARK_HOME`, or the user's configuration
+    /// directory.
+    pub(crate) configuration: PathBuf,
+    /// What the system's administrator says: `WHEELMARK_SYSTEM_DIR`, or `/etc/wheelmark`.
+    pub(crate) system: PathBuf,
 }
+
+/// Where the system's settings are, unless `WHEELMARK_SYSTEM_DIR` moves them.
+const SYSTEM: &str = "/etc/wheelmark";
 
 impl Context {
     /// Reads the environment.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
-        let home = match std::env::var_os("WHEELMARK_HOME") {
-            Some(home) if !home.is_empty() => std::path::absolute(PathBuf::from(home))?,
-            _ => {
+        let (home, configuration) = match directory("WHEELMARK_HOME")? {
+            Some(home) => (home.clone(), home),
+            None => {
                 use etcetera::BaseStrategy;
-                etcetera::choose_base_strategy()
-                    .context("no home directory: set WHEELMARK_HOME to a directory of your own")?
-                    .data_dir()
-                    .join("wheelmark")
+                let directories = etcetera::choose_base_strategy()
+                    .context("no home directory: set WHEELMARK_HOME to a directory of your own")?;
+                (
+                    directories.data_dir().join("wheelmark"),
+                    directories.config_dir().join("wheelmark"),
+                )
             }
         };
+        let system = directory("WHEELMARK_SYSTEM_DIR")?;
         Ok(Self {
             clock: Arc::new(SystemClock),
             home,
+            configuration,
+            system: system.unwrap_or_else(|| PathBuf::from(SYSTEM)),
         })
     }
+}
+
+/// A directory that a variable names, if it is set to anything.
+fn directory(variable: &str) -> anyhow::Result<Option<PathBuf>> {
+    let named = std::env::var_os(variable).filter(|named| !named.is_empty());
+    let path = named.map(|named| std::path::absolute(PathBuf::from(named)));
+    Ok(path.transpose()?)
 }
 
 /// The machine's clock, read through the C library.

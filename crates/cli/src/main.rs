@@ -8,8 +8,10 @@
 //! only crate that names a concrete clock, random source or environment variable.
 
 mod commands;
+mod configuration;
 mod context;
 mod data;
+mod homes;
 mod logging;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use url::Url;
 use wheelmark_objects::{ObjectPath, PathError, file_target};
 use wheelmark_packaging::simple::{PageFile, Sha256Hex};
 use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
@@ -78,6 +79,12 @@ impl SignedFile {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.size
+    }
+
+    /// The index that signs for it, by its simple URL.
+    #[must_use]
+    pub fn index(&self) -> &Url {
+        self.0.view.index()
     }
 
     /// The page that lists it.

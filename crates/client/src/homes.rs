@@ -2,24 +2,43 @@
 //!
 //! ```text
 //! request for a project ─▶ Homes::home_of ─▶ Home ─▶ page, signed_file, content, core_metadata
+//!                              │
+//!                              ▼ the rules for the project, in order
+//!              an index that has it, verified ─▶ home
+//!              it is verified not to be there ─▶ the next index, the next rule
+//!              the answer fails               ─▶ refused: nothing else may answer for it
 //! ```
+//!
+//! An index that no project of a run leads to is never contacted.
+
+mod agreement;
+mod map;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
+use url::Url;
 use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::Sha256;
 
 use crate::file::{Content, SignedFile};
 use crate::page::VerifiedPage;
 use crate::range::ByteRange;
 use crate::reader::Reader;
-use crate::refusal::Refusal;
+use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::SourceWarning;
+
+use agreement::{Agreement, PageAt};
+use map::Rule;
+pub use map::{MapError, MapRule, ProjectMap, RuleOrigin};
 
 /// All indexes of a run, and which of them answers for which project.
 #[derive(Debug)]
 pub struct Homes {
     readers: Vec<Arc<Reader>>,
+    /// None: there is one index, and it answers for everything.
+    map: Option<ProjectMap>,
 }
 
 impl Homes {
@@ -28,19 +47,41 @@ impl Homes {
     pub fn only(reader: Arc<Reader>) -> Self {
         Self {
             readers: vec![reader],
+            map: None,
         }
     }
 
-    /// Every index of the run, the first of them being the one that installers are pointed at.
+    /// Several indexes, and rules that say which of them is a project's home.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`] when a rule cannot hold.
+    pub fn mapped(
+        first: Arc<Reader>,
+        others: Vec<Arc<Reader>>,
+        rules: Vec<MapRule>,
+    ) -> Result<Self, MapError> {
+        let readers: Vec<_> = std::iter::once(first).chain(others).collect();
+        let urls: Vec<Url> = readers
+            .iter()
+            .map(|reader| simple(reader).clone())
+            .collect();
+        Ok(Self {
+            map: Some(ProjectMap::new(rules, &urls)?),
+            readers,
+        })
+    }
+
+    /// Every index of the run.
     #[must_use]
     pub fn readers(&self) -> &[Arc<Reader>] {
         &self.readers
     }
 
-    /// The index that installers are pointed at.
+    /// The first index of the run.
     #[must_use]
     pub fn first(&self) -> &Arc<Reader> {
-        // `only` is the one way to make this, and it takes a reader.
+        // Both ways to make this take at least one reader.
         &self.readers[0]
     }
 
@@ -51,38 +92,261 @@ impl Homes {
         readers.flat_map(|reader| reader.warnings()).collect()
     }
 
-    /// The home of a project. `asked` is the index that the installer named, by its place
-    /// among [`Homes::readers`], where it named one.
+    /// Whether more than one index is in play, so that messages have to say which.
+    #[must_use]
+    pub fn are_several(&self) -> bool {
+        self.readers.len() > 1
+    }
+
+    /// The indexes, for a sentence.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.readers.iter().map(|r| simple(r).as_str()).collect();
+        names.join(" and ")
+    }
+
+    /// The index that a URL belongs to, by its place among [`Homes::readers`], and the path
+    /// there relative to the index's tree, percent-encoded as it was.
+    ///
+    /// An index's tree is what holds its `simple/`: the parent of its simple URL. Where its
+    /// targets or its metadata are elsewhere, they belong to it as well, as `targets/…` and
+    /// `metadata/…`.
+    #[must_use]
+    pub fn at(&self, url: &Url) -> Option<(usize, String)> {
+        let found = self.readers.iter().enumerate().flat_map(|(place, reader)| {
+            let trees = reader.index().urls().trees();
+            trees.into_iter().filter_map(move |(base, name)| {
+                let rest = path_below(&base, url)?;
+                Some((base.path().len(), place, format!("{name}{rest}")))
+            })
+        });
+        // Of trees within trees, the inner one; of equal ones, that of the first index.
+        let inner = found.max_by_key(|(depth, place, _)| (*depth, std::cmp::Reverse(*place)));
+        inner.map(|(_, place, rest)| (place, rest))
+    }
+
+    /// The home of a project; `None` when no index is, as far as is verified.
+    ///
+    /// `asked` is the index that the installer named itself, by its place among
+    /// [`Homes::readers`]. If that is not the home, it answers for nothing: `None` when it has
+    /// no such project, and otherwise a refusal.
     ///
     /// # Errors
     ///
-    /// [`Refusal`] when the project's home cannot be told, or is not the index that was asked.
+    /// [`Refusal`] when the home cannot be told because an index that comes first could not be
+    /// verified, and when the index that was asked has a project of that name which is not its
+    /// home ([`Failure::NotItsHome`]).
     pub async fn home_of(
         &self,
-        _project: &ProjectName,
+        project: &ProjectName,
         asked: Option<usize>,
-    ) -> Result<Home, Arc<Refusal>> {
-        let reader = asked.and_then(|place| self.readers.get(place));
-        Ok(Home {
-            reader: reader.unwrap_or_else(|| self.first()).clone(),
-        })
+    ) -> Result<Option<Home>, Arc<Refusal>> {
+        let home = self.home(project).await?;
+        let asked = asked.and_then(|place| self.readers.get(place));
+        let Some(asked) = asked else { return Ok(home) };
+        if home.as_ref().is_some_and(|home| home.is(asked)) {
+            return Ok(home);
+        }
+        if asked.page(project).await?.is_none() {
+            return Ok(None);
+        }
+        Err(Arc::new(Refusal {
+            subject: Subject::Page(project.clone()),
+            failure: Failure::NotItsHome {
+                asked: Box::new(simple(asked).clone()),
+                home: home.map(|home| Box::new(simple(&home.reader).clone())),
+            },
+            signed_by: None,
+            index: Some(simple(asked).clone()),
+        }))
     }
+
+    async fn home(&self, project: &ProjectName) -> Result<Option<Home>, Arc<Refusal>> {
+        let Some(map) = &self.map else {
+            return Ok(Some(Home::at(self.first().clone())));
+        };
+        for rule in map.rules_for(project) {
+            let home = if rule.threshold == 1 {
+                self.first_that_has(project, rule).await?
+            } else {
+                self.agreed_on(project, rule).await?
+            };
+            if home.is_some() {
+                return Ok(home);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of a rule's indexes that has the project.
+    async fn first_that_has(
+        &self,
+        project: &ProjectName,
+        rule: &Rule,
+    ) -> Result<Option<Home>, Arc<Refusal>> {
+        for &place in &rule.indexes {
+            let reader = &self.readers[place];
+            if reader.page(project).await?.is_some() {
+                return Ok(Some(Home::at(reader.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What enough of a rule's indexes agree on. All of them are asked, and each has to
+    /// answer: with one kept silent, nobody would see that it lists other bytes.
+    async fn agreed_on(
+        &self,
+        project: &ProjectName,
+        rule: &Rule,
+    ) -> Result<Option<Home>, Arc<Refusal>> {
+        let asked = rule.indexes.iter().map(|&place| async move {
+            let reader = &self.readers[place];
+            Ok::<_, Arc<Refusal>>((reader, reader.page(project).await?))
+        });
+        let answers: Vec<(&Arc<Reader>, Option<Arc<VerifiedPage>>)> = join_all(asked)
+            .await
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        let pages: Vec<PageAt<'_>> = answers
+            .iter()
+            .filter_map(|(reader, page)| {
+                let index = simple(reader);
+                page.as_ref().map(|page| PageAt { index, page })
+            })
+            .collect();
+        let Some((reader, _)) = answers.iter().find(|(_, page)| page.is_some()) else {
+            return Ok(None);
+        };
+        if pages.len() < rule.threshold {
+            return Err(Arc::new(Refusal {
+                subject: Subject::Page(project.clone()),
+                failure: Failure::TooFewIndexes {
+                    threshold: rule.threshold,
+                    listed: pages.len(),
+                },
+                signed_by: None,
+                index: Some(simple(reader).clone()),
+            }));
+        }
+        Ok(Some(Home {
+            reader: Arc::clone(reader),
+            agreed: Some(Agreed {
+                threshold: rule.threshold,
+                what: Arc::new(Agreement::of(&pages, rule.threshold)),
+            }),
+        }))
+    }
+
+    /// The names of the files that the last verified pages of a project listed, wherever: for
+    /// the page that stands in where the home cannot be told.
+    #[must_use]
+    pub fn remembered_names(&self, project: &ProjectName) -> Vec<String> {
+        let readers = self.readers.iter();
+        readers
+            .flat_map(|reader| reader.remembered_names(project))
+            .collect()
+    }
+
+    /// Why a project has no home, in words.
+    #[must_use]
+    pub fn absence(&self, project: &ProjectName) -> String {
+        let Some(map) = &self.map else {
+            return format!("{project} is not on {}", simple(self.first()));
+        };
+        let mut asked: Vec<&str> = Vec::new();
+        for place in map.rules_for(project).flat_map(|rule| &rule.indexes) {
+            let index = simple(&self.readers[*place]).as_str();
+            if !asked.contains(&index) {
+                asked.push(index);
+            }
+        }
+        let files: Vec<String> = map
+            .files()
+            .iter()
+            .map(|f| f.display().to_string())
+            .collect();
+        let files = files.join(" and ");
+        if asked.is_empty() {
+            return format!(
+                "no index is the home of {project}: no rule of the map in {files} is for it"
+            );
+        }
+        format!(
+            "{project} is not on {}, where the map in {files} looks for it",
+            asked.join(" or ")
+        )
+    }
+
+    /// All that decides which index answers with what: the indexes, the roots that trust in
+    /// them began with, and the map. No URL holds a line feed.
+    pub(crate) fn identity(&self) -> String {
+        let indexes: Vec<String> = self
+            .readers
+            .iter()
+            .map(|reader| {
+                let record = reader.index().record();
+                format!(
+                    "{}\n{}",
+                    record.urls.simple(),
+                    record.first_root_fingerprint
+                )
+            })
+            .collect();
+        let map = self
+            .map
+            .as_ref()
+            .map(|map| format!("\n\n{}", map.identity()));
+        format!("{}{}", indexes.join("\n"), map.unwrap_or_default())
+    }
+}
+
+fn simple(reader: &Reader) -> &Url {
+    reader.index().urls().simple()
+}
+
+/// What follows the path of `base` in a URL on the same host and port.
+fn path_below<'a>(base: &Url, url: &'a Url) -> Option<&'a str> {
+    let same = base.scheme() == url.scheme()
+        && base.host() == url.host()
+        && base.port_or_known_default() == url.port_or_known_default();
+    url.path().strip_prefix(base.path()).filter(|_| same)
 }
 
 /// The index that answers for a project.
 #[derive(Clone, Debug)]
 pub struct Home {
     reader: Arc<Reader>,
+    agreed: Option<Agreed>,
+}
+
+/// What more than one index has to say the same of.
+#[derive(Clone, Debug)]
+struct Agreed {
+    threshold: usize,
+    what: Arc<Agreement>,
 }
 
 impl Home {
+    fn at(reader: Arc<Reader>) -> Self {
+        Self {
+            reader,
+            agreed: None,
+        }
+    }
+
+    fn is(&self, reader: &Arc<Reader>) -> bool {
+        Arc::ptr_eq(&self.reader, reader)
+    }
+
     /// The index.
     #[must_use]
     pub fn reader(&self) -> &Arc<Reader> {
         &self.reader
     }
 
-    /// The project's page there; see [`Reader::page`].
+    /// The project's page there; see [`Reader::page`]. Where several indexes have to agree, it
+    /// lists what they agree on, and what two of them contradict each other about.
     ///
     /// # Errors
     ///
@@ -91,20 +355,41 @@ impl Home {
         &self,
         project: &ProjectName,
     ) -> Result<Option<Arc<VerifiedPage>>, Arc<Refusal>> {
-        self.reader.page(project).await
+        match &self.agreed {
+            Some(agreed) => Ok(Some(agreed.what.page().clone())),
+            None => self.reader.page(project).await,
+        }
     }
 
     /// What is signed there for a file; see [`Reader::signed_file`].
     ///
     /// # Errors
     ///
-    /// As [`Reader::signed_file`].
+    /// As [`Reader::signed_file`]; also when several indexes have to agree on the file and do
+    /// not.
     pub async fn signed_file(
         &self,
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<SignedFile>, Arc<Refusal>> {
-        self.reader.signed_file(project, filename).await
+        let Some(agreed) = &self.agreed else {
+            return self.reader.signed_file(project, filename).await;
+        };
+        let subject = || Subject::File(project.clone(), filename.to_owned());
+        let found = agreed.what.sha256(filename, agreed.threshold);
+        let Some(sha256) = found.map_err(|failure| self.refuse(subject(), failure, agreed))? else {
+            return Ok(None);
+        };
+        let file = self.reader.signed_file(project, filename).await?;
+        // The index may have moved on since its page was weighed.
+        if file.as_ref().is_some_and(|file| *file.sha256() != sha256) {
+            let failure = Failure::TooFewIndexes {
+                threshold: agreed.threshold,
+                listed: 1,
+            };
+            return Err(self.refuse(subject(), failure, agreed));
+        }
+        Ok(file)
     }
 
     /// A file's bytes; see [`Reader::content`].
@@ -120,7 +405,8 @@ impl Home {
         self.reader.content(file, part).await
     }
 
-    /// A file's core metadata; see [`Reader::core_metadata`].
+    /// A file's core metadata; see [`Reader::core_metadata`]. Where several indexes have to
+    /// agree, none if they do not agree on it.
     ///
     /// # Errors
     ///
@@ -130,7 +416,26 @@ impl Home {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<Bytes>, Arc<Refusal>> {
-        self.reader.core_metadata(project, filename).await
+        let Some(agreed) = &self.agreed else {
+            return self.reader.core_metadata(project, filename).await;
+        };
+        let subject = || Subject::CoreMetadata(project.clone(), filename.to_owned());
+        let found = agreed.what.sha256(filename, agreed.threshold);
+        found.map_err(|failure| self.refuse(subject(), failure, agreed))?;
+        let Some(sha256) = agreed.what.core_metadata(filename) else {
+            return Ok(None);
+        };
+        let bytes = self.reader.core_metadata(project, filename).await?;
+        Ok(bytes.filter(|bytes| Sha256::of(bytes) == sha256))
+    }
+
+    fn refuse(&self, subject: Subject, failure: Failure, agreed: &Agreed) -> Arc<Refusal> {
+        Arc::new(Refusal {
+            subject,
+            failure,
+            signed_by: agreed.what.page().signed_by(),
+            index: Some(simple(&self.reader).clone()),
+        })
     }
 
     /// The names of the files that the project's last verified page listed.
@@ -139,3 +444,6 @@ impl Home {
         self.reader.remembered_names(project)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,8 @@ pub struct FileEntry {
     pub project: ProjectName,
     /// The file's name.
     pub file: String,
+    /// The index that it came from, by its simple URL.
+    pub index: String,
     /// Its digest.
     pub sha256: Sha256,
     /// Who signed for it.
@@ -59,6 +61,8 @@ pub struct RefusedEntry {
     pub what: String,
     /// The project, unless a host or the index's own chain was refused.
     pub project: Option<ProjectName>,
+    /// The index that it was asked of, by its simple URL, unless a host was refused.
+    pub index: Option<String>,
     /// The file's name; none for a page.
     pub file: Option<String>,
     /// The host and port, where a request to elsewhere was refused.
@@ -109,7 +113,7 @@ pub struct Ledger {
 
 #[derive(Debug, Default)]
 struct Entries {
-    files: BTreeMap<(ProjectName, String), FileEntry>,
+    files: BTreeMap<(ProjectName, String, String), FileEntry>,
     refused: Vec<RefusedEntry>,
     tunnelled: BTreeSet<String>,
 }
@@ -122,6 +126,7 @@ impl Ledger {
         let entry = FileEntry {
             project: file.project().clone(),
             file: file.filename().to_owned(),
+            index: file.index().to_string(),
             sha256: *file.sha256(),
             chain: page.chain(),
             provenance: "none",
@@ -131,7 +136,11 @@ impl Ledger {
             file_role: own.map(|(role, _)| role.to_string()),
             file_role_version: own.map(|(_, version)| *version),
         };
-        let key = (entry.project.clone(), entry.file.clone());
+        let key = (
+            entry.project.clone(),
+            entry.file.clone(),
+            entry.index.clone(),
+        );
         self.entries().files.insert(key, entry);
     }
 
@@ -146,6 +155,7 @@ impl Ledger {
         self.add(RefusedEntry {
             what: refusal.subject.to_string(),
             project: Some(refusal.subject.project().clone()),
+            index: refusal.index.as_ref().map(ToString::to_string),
             file,
             host: None,
             failed: refusal.what(),
@@ -158,7 +168,7 @@ impl Ledger {
 
     /// Records that the chain of the index could not be brought up to date: nothing could be
     /// asked for.
-    pub fn refused_chain(&self, failure: Arc<RefreshFailure>) {
+    pub fn refused_chain(&self, index: &Url, failure: Arc<RefreshFailure>) {
         let what = match &*failure {
             RefreshFailure::Refused { path, .. } => path.clone(),
             _ => "the index's metadata".to_owned(),
@@ -167,6 +177,7 @@ impl Ledger {
         self.add(RefusedEntry {
             what,
             project: None,
+            index: Some(index.to_string()),
             file: None,
             host: None,
             failed: failure.with_causes(),
@@ -182,6 +193,7 @@ impl Ledger {
         self.add(RefusedEntry {
             what: host.to_owned(),
             project: None,
+            index: None,
             file: None,
             host: Some(host.to_owned()),
             failed: "a host that is not the trusted index".to_owned(),
@@ -296,6 +308,7 @@ mod tests {
             subject: Subject::File("demo".parse().unwrap(), file),
             failure: Failure::Missing,
             signed_by: None,
+            index: None,
         }
     }
 

@@ -66,7 +66,7 @@ pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{
     GeneralClient, GeneralError, Kept, MetadataDir, MetadataDirError, TargetDirError,
 };
-pub use homes::{Home, Homes};
+pub use homes::{Home, Homes, MapError, MapRule, ProjectMap, RuleOrigin};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
 pub use mirror::{Mirror, MirrorError, Turn};

@@ -38,7 +38,8 @@ impl VerifiedPage {
         &self.content.page
     }
 
-    /// The digest of the page's bytes.
+    /// The digest of the page's bytes; for a page that several indexes agree on, one that
+    /// changes with the page of any of them.
     #[must_use]
     pub fn sha256(&self) -> &Sha256 {
         &self.content.sha256
@@ -62,6 +63,16 @@ impl VerifiedPage {
         self.chain
     }
 
+    /// The same page with less on it, under a digest of the caller's own.
+    pub(crate) fn derived(&self, sha256: Sha256, page: ProjectPage) -> Self {
+        Self {
+            content: Arc::new(PageContent { sha256, page }),
+            role: self.role.clone(),
+            role_version: self.role_version,
+            chain: self.chain,
+        }
+    }
+
     pub(crate) fn content(&self) -> Arc<PageContent> {
         self.content.clone()
     }
@@ -83,6 +94,7 @@ impl View {
             subject: Subject::Page(project.clone()),
             failure,
             signed_by,
+            index: Some(self.index().clone()),
         };
         let found = self
             .find(&page_target(project), index, sources)

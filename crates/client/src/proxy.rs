@@ -9,7 +9,7 @@
 //!
 //! With [`Connect`] the real URLs of the trusted indexes are answered, too.
 //!
-//! The entrance is a secret of one run, or in a daemon the index's identity.
+//! The entrance is a secret of one run, or in a daemon the identity of its indexes and map.
 //!
 //! The same address serves as the installer's HTTP proxy, so that an index named in a
 //! requirements file is refused and not silently used.
@@ -39,7 +39,6 @@ use wheelmark_tuf::Sha256;
 
 use crate::homes::Homes;
 use crate::ledger::Ledger;
-use crate::trust::IndexRecord;
 
 use answer::Body;
 use connect::Onward;
@@ -81,25 +80,19 @@ pub enum Entrance {
     /// A secret of this run, so that no other user of this machine and no web page can use
     /// the proxy.
     Secret(String),
-    /// Who the index is, for a daemon whose URL stands in configuration files: installers
+    /// Who the indexes are, for a daemon whose URL stands in configuration files: installers
     /// keep what they got under the URL it came from, so that another index, or the same one
     /// after trust in it began anew, must not be served at the same URL.
     Identity(String),
 }
 
 impl Entrance {
-    /// The entrance to an index at an address of its own: it depends on the index's simple
-    /// URL and on the root that trust began with.
+    /// The entrance to indexes at an address of their own: it depends on the simple URL of
+    /// each, on the root that trust in each began with, and on the map.
     #[must_use]
-    pub fn of_index(record: &IndexRecord) -> Self {
+    pub fn of_homes(homes: &Homes) -> Self {
         const DIGITS: usize = 16;
-        // No URL holds a line feed.
-        let identity = format!(
-            "{}\n{}",
-            record.urls.simple(),
-            record.first_root_fingerprint
-        );
-        let mut digest = Sha256::of(identity.as_bytes()).to_string();
+        let mut digest = Sha256::of(homes.identity().as_bytes()).to_string();
         digest.truncate(DIGITS);
         Self::Identity(digest)
     }
@@ -282,10 +275,7 @@ impl Desk {
             Route::Nowhere => answer::not_found(),
             Route::Outside => match self.entrance {
                 Entrance::Secret(_) => answer::not_found(),
-                Entrance::Identity(_) => answer::outside(
-                    self.homes.first().index().urls().simple(),
-                    &self.index_url(),
-                ),
+                Entrance::Identity(_) => answer::outside(&self.homes.names(), &self.index_url()),
             },
         }
     }
@@ -294,7 +284,7 @@ impl Desk {
     fn refused_host(&self, host: &Authority) -> Response<Body> {
         let index = self.homes.first().index().urls().simple();
         self.ledger.refused_host(host.as_str(), index);
-        answer::elsewhere(host.as_str(), index)
+        answer::elsewhere(host.as_str(), &self.homes.names(), index)
     }
 
     fn index_url(&self) -> String {

@@ -210,6 +210,7 @@ impl Reader {
                 subject: subject(),
                 failure: Failure::Refresh(failure),
                 signed_by: None,
+                index: Some(self.index.urls().simple().clone()),
             })
         })
     }
@@ -240,7 +241,7 @@ impl Reader {
             Ok(set) => {
                 let view = Arc::new(match &current.view {
                     Some(old) => old.renewed(set),
-                    None => View::new(set),
+                    None => View::new(set, self.index.urls().simple().clone()),
                 });
                 current.view = Some(view.clone());
                 current.refreshed = Some(now);

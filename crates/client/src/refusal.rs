@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::StatusCode;
+use url::Url;
 use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageError;
@@ -139,6 +140,30 @@ pub enum Failure {
         /// Of how many.
         count: u64,
     },
+    /// The index that was asked has a project of this name, and is not its home.
+    #[error("{asked} has a project of this name, {}", its_home(.home.as_deref()))]
+    NotItsHome {
+        /// The index that was asked.
+        asked: Box<Url>,
+        /// The project's home, if it has one.
+        home: Option<Box<Url>>,
+    },
+    /// Two indexes that have to agree list different bytes under one name.
+    #[error("{first} and {second} list it with different contents")]
+    IndexesDiffer {
+        /// One of them.
+        first: Box<Url>,
+        /// The other.
+        second: Box<Url>,
+    },
+    /// Fewer indexes than have to agree list it.
+    #[error("{threshold} indexes have to list the same, and {listed} did")]
+    TooFewIndexes {
+        /// How many have to.
+        threshold: usize,
+        /// How many do.
+        listed: usize,
+    },
     /// `--strict`: the page lists the file, but no role signs for the file itself.
     #[error("the page lists it, but no role signs for the file itself")]
     NoTarget,
@@ -169,6 +194,13 @@ pub enum Failure {
     },
 }
 
+fn its_home(home: Option<&Url>) -> String {
+    match home {
+        Some(home) => format!("but the project's home is {home}"),
+        None => "but the map gives it no home there".to_owned(),
+    }
+}
+
 fn role_file(error: &LookupError) -> String {
     match error {
         LookupError::Refused { role, .. } | LookupError::NotInSnapshot { role, .. } => {
@@ -185,6 +217,8 @@ fn role_file(error: &LookupError) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Attack,
+    Confusion,
+    Contradiction,
     Index,
     Stale,
     Odd,
@@ -202,7 +236,12 @@ impl Failure {
                 RefreshFailure::EverySource { .. } | RefreshFailure::Fetch(_) => Kind::Unavailable,
                 RefreshFailure::Trust(_) | RefreshFailure::Stored { .. } => Kind::Kept,
             },
-            Self::RoleMissing { .. } | Self::Missing | Self::ChunkListMissing => Kind::Stale,
+            Self::RoleMissing { .. }
+            | Self::Missing
+            | Self::ChunkListMissing
+            | Self::TooFewIndexes { .. } => Kind::Stale,
+            Self::NotItsHome { .. } => Kind::Confusion,
+            Self::IndexesDiffer { .. } => Kind::Contradiction,
             Self::Unreachable(error) if error.is_odd() => Kind::Odd,
             Self::Unreachable(_) => Kind::Unavailable,
             Self::EverySource { tried } => {
@@ -284,6 +323,14 @@ impl Failure {
                 "what this machine keeps about the index cannot be used, or trust in it was \
                  ended or begun anew meanwhile; nothing was found to be false"
             }
+            Kind::Confusion => {
+                "someone put a project under the name of another one, so that installers take \
+                 theirs (dependency confusion); or two projects came to the same name by chance"
+            }
+            Kind::Contradiction => {
+                "one of the indexes serves something else than the file that was published: it \
+                 was broken into or is not kept up, or both were given different files of one name"
+            }
             Kind::Index => {
                 "what the index signed contradicts itself: a fault of the index, or someone \
                  who can sign for it"
@@ -308,6 +355,13 @@ impl Failure {
             }
             Kind::Unavailable => "check that the index can be reached, and try again",
             Kind::Kept => "look at `wheelmark trust list`, and start again",
+            Kind::Confusion => {
+                "find out which of the two is meant; then rename the other, or change the map in \
+                 wheelmark.toml so that the right index is the project's home"
+            }
+            Kind::Contradiction => {
+                "do not install it; tell whoever runs the indexes, with this message"
+            }
             Kind::Index => "tell whoever runs the index, with this message",
         }
     }
@@ -334,7 +388,7 @@ impl Blame for Failure {
             Kind::Attack => Fault::Bad,
             Kind::Stale => Fault::Lacking,
             Kind::Odd | Kind::Unavailable => Fault::Unavailable,
-            Kind::Index | Kind::Kept => Fault::NotItsOwn,
+            Kind::Index | Kind::Kept | Kind::Confusion | Kind::Contradiction => Fault::NotItsOwn,
         }
     }
 }
@@ -349,6 +403,8 @@ pub struct Refusal {
     /// The role, and its version, that signs for what was asked for, as far as the search
     /// for it came.
     pub signed_by: Option<(RoleName, u64)>,
+    /// The index that it was asked of, by its simple URL.
+    pub index: Option<Url>,
 }
 
 impl Refusal {
@@ -377,7 +433,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self.failure.kind() {
             Kind::Odd | Kind::Unavailable | Kind::Kept => StatusCode::FAILED_DEPENDENCY,
-            Kind::Attack | Kind::Stale | Kind::Index => StatusCode::CONFLICT,
+            Kind::Attack | Kind::Stale | Kind::Index | Kind::Confusion | Kind::Contradiction => {
+                StatusCode::CONFLICT
+            }
         }
     }
 
@@ -433,6 +491,10 @@ fn short(failure: &Failure) -> String {
             failure => failure.to_string(),
         },
         Failure::Unreachable(e) => e.brief(),
+        Failure::NotItsHome { asked, home } => match home {
+            Some(home) => format!("its home is {home}, not {asked}"),
+            None => format!("{asked} is not its home"),
+        },
         Failure::EverySource { tried } => {
             let each: Vec<_> = tried
                 .iter()

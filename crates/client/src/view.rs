@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
+use url::Url;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Effect, Found, Lookup, RoleFetch, RoleName, Sha256, TargetPath, TrustedSet};
 
@@ -28,6 +29,8 @@ pub(crate) type PageCell = Arc<OnceCell<PageOutcome>>;
 #[derive(Debug)]
 pub(crate) struct View {
     set: TrustedSet,
+    /// The index's simple URL.
+    index: Url,
     read_before: HashMap<ProjectName, Arc<PageContent>>,
     pages: Mutex<HashMap<ProjectName, PageCell>>,
     verdicts: Mutex<HashMap<Subject, Arc<Refusal>>>,
@@ -38,9 +41,10 @@ pub(crate) struct View {
 type Gate = Arc<tokio::sync::Mutex<()>>;
 
 impl View {
-    pub(crate) fn new(set: TrustedSet) -> Self {
+    pub(crate) fn new(set: TrustedSet, index: Url) -> Self {
         Self {
             set,
+            index,
             read_before: HashMap::new(),
             pages: Mutex::default(),
             verdicts: Mutex::default(),
@@ -63,7 +67,7 @@ impl View {
         }
         Self {
             read_before: read,
-            ..Self::new(set)
+            ..Self::new(set, self.index.clone())
         }
     }
 
@@ -75,6 +79,10 @@ impl View {
     ) -> Option<Arc<PageContent>> {
         let content = self.read_before.get(project)?;
         (content.sha256 == *sha256).then(|| content.clone())
+    }
+
+    pub(crate) fn index(&self) -> &Url {
+        &self.index
     }
 
     pub(crate) fn set(&self) -> &TrustedSet {
@@ -115,6 +123,7 @@ impl View {
             subject,
             failure,
             signed_by,
+            index: Some(self.index.clone()),
         });
         if refusal.is_verdict() {
             held(&self.verdicts).insert(refusal.subject.clone(), refusal.clone());

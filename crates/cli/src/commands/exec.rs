@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wheelmark_client::installer::{
@@ -22,12 +22,11 @@ use wheelmark_client::installer::{
     poetry_virtualenvs,
 };
 use wheelmark_client::{
-    Connect, Entrance, Freshness, Homes, Ledger, Proxy, Reader, ReaderOptions, RefreshFailure,
-    Remote, Report, RunRoom, TrustStore, TrustedIndex,
+    Connect, Entrance, Freshness, Homes, Ledger, Proxy, Reader, RefreshFailure, Report, RunRoom,
 };
 
-use crate::commands::trust::{USER_AGENT, find, open_store};
 use crate::context::{Context, fill_random};
+use crate::homes::{HomesOptions, open_homes};
 use crate::logging::WithHint as _;
 
 /// The exit code of a run in which something was refused although the command ended well.
@@ -87,7 +86,7 @@ pub(crate) struct UvArgs {
 
 #[derive(Debug, clap::Args)]
 struct Options {
-    /// The trusted index to install from [default: the only one that is trusted]
+    /// The trusted index to install from [default: what the map says, or the only one]
     #[arg(long, value_name = "URL")]
     index: Option<String>,
 
@@ -159,28 +158,26 @@ async fn run_verified(
     if options.unsafely_disable_package_verification {
         return unverified::run(&command, report_to).await;
     }
-    let store = open_store(context)?;
-    let index = choose(&store, options.index.as_deref())?;
-    let reader = Arc::new(Reader::new(
-        index,
-        Remote::new(USER_AGENT)?,
-        context.clock.clone(),
-        ReaderOptions {
+    let homes = Arc::new(open_homes(
+        context,
+        HomesOptions {
+            index: options.index.as_deref(),
             freshness: Freshness::Once,
             strict: options.strict,
         },
-    ));
+    )?);
     let ledger = Arc::new(Ledger::default());
-    if let Err(error) = refresh(&reader, &ledger).await {
+    // Of several indexes, those are asked that a project of this run leads to.
+    if !homes.are_several()
+        && let Err(error) = refresh(homes.first(), &ledger).await
+    {
         let mut report = ledger.report(Vec::new());
-        report.warnings = reader.warnings();
+        report.warnings = homes.warnings();
         write_report(report_to, &report)?;
         return Err(error);
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let entrance = Entrance::Secret(secret()?);
-    let source = reader.index().urls().simple().to_string();
-    let homes = Arc::new(Homes::only(reader));
     let mut proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
     let passing = proxy.index_url();
     let room = RunRoom::create(&context.home)?;
@@ -230,9 +227,9 @@ async fn run_verified(
     let mut report = ledger.report(routes);
     report.warnings = homes.warnings();
     write_report(report_to, &report)?;
-    summary::print(&report);
+    summary::print(&report, homes.are_several());
     for file in lock_files_that_name(&passing) {
-        summary::lock_file(&file, &passing, &source);
+        summary::lock_file(&file, &passing, &homes);
     }
     let code = ended?;
     if code == 0 && ledger.any_refused() {
@@ -288,21 +285,6 @@ fn lock_files_that_name(url: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The index to install from: the one named, or the only one that is trusted.
-pub(crate) fn choose(store: &TrustStore, named: Option<&str>) -> anyhow::Result<TrustedIndex> {
-    if let Some(url) = named {
-        return find(store, url);
-    }
-    let mut trusted = store.list()?;
-    match (trusted.pop(), trusted.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (None, _) => Err(anyhow!("no index is trusted yet"))
-            .hint("get an index's fingerprint by a way you trust, then: wheelmark trust add URL --fingerprint SHA256"),
-        (Some(_), false) => Err(anyhow!("more than one index is trusted"))
-            .hint("name one with --index URL; `wheelmark trust list` shows them"),
-    }
-}
-
 fn write_report(to: Option<File>, report: &Report) -> anyhow::Result<()> {
     if let Some(mut file) = to {
         serde_json::to_writer_pretty(&mut file, report)?;
@@ -321,7 +303,7 @@ async fn refresh(reader: &Reader, ledger: &Ledger) -> anyhow::Result<()> {
     let Err(failure) = refreshed else {
         return Ok(());
     };
-    ledger.refused_chain(failure.clone());
+    ledger.refused_chain(reader.index().urls().simple(), failure.clone());
     let hint = match &*failure {
         RefreshFailure::Refused { .. } | RefreshFailure::EverySource { .. }
             if failure.is_refusal() =>

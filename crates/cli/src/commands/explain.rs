@@ -10,17 +10,16 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use anyhow::bail;
 use jiff::Timestamp;
 use wheelmark_client::{
-    Answer, Began, Chain, Explanation, Freshness, IndexRecord, Reader, ReaderOptions, Remote,
-    VerifiedPage,
+    Answer, Began, Chain, Explanation, Freshness, IndexRecord, Reader, VerifiedPage,
 };
 use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
 
-use crate::commands::exec::choose;
-use crate::commands::trust::{USER_AGENT, open_store};
 use crate::context::Context;
+use crate::homes::{HomesOptions, open_homes};
 
 /// Show who vouches for a project's files, and since when
 ///
@@ -38,7 +37,7 @@ pub(crate) struct Args {
     #[arg(value_name = "PROJECT[==VERSION]")]
     project: Asked,
 
-    /// The trusted index to ask [default: the only one that is trusted]
+    /// The trusted index to ask [default: what the map says, or the only one]
     #[arg(long, value_name = "URL")]
     index: Option<String>,
 
@@ -80,16 +79,26 @@ struct Shown<'a> {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let store = open_store(context)?;
-    let reader = Arc::new(Reader::new(
-        choose(&store, args.index.as_deref())?,
-        Remote::new(USER_AGENT)?,
-        context.clock.clone(),
-        ReaderOptions {
+    let homes = open_homes(
+        context,
+        HomesOptions {
+            index: args.index.as_deref(),
             freshness: Freshness::Once,
             strict: false,
         },
-    ));
+    )?;
+    let reader = match homes.home_of(&args.project.project, None).await {
+        Ok(Some(home)) => home.reader().clone(),
+        Ok(None) => bail!(homes.absence(&args.project.project)),
+        // What was refused is explained where it was asked for.
+        Err(refusal) => {
+            let asked = |reader: &&Arc<Reader>| {
+                Some(reader.index().urls().simple()) == refusal.index.as_ref()
+            };
+            let reader = homes.readers().iter().find(asked);
+            reader.unwrap_or(homes.first()).clone()
+        }
+    };
     let explanation = reader.explain(&args.project.project).await;
     let version = match (&args.project.version, &explanation.answer) {
         (Some(asked), _) => Some(asked),

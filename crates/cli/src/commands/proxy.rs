@@ -9,21 +9,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use wheelmark_client::{
-    Connect, Entrance, Freshness, Homes, Ledger, Proxy, ProxyError, Reader, ReaderOptions, Remote,
-};
+use wheelmark_client::{Connect, Entrance, Freshness, Ledger, Proxy, ProxyError};
 
-use crate::commands::exec::choose;
-use crate::commands::trust::{USER_AGENT, open_store};
 use crate::context::Context;
+use crate::homes::{HomesOptions, open_homes};
 use crate::logging::WithHint as _;
 
 use certificates::Certificates;
 
-/// Serve a trusted index on this machine, every byte verified
+/// Serve the trusted indexes on this machine, every byte verified
 ///
-/// Point pip and uv at the printed URL, which stays the same as long as the index and the
-/// trust in it do. The signed state is refreshed once a minute while it
+/// Point pip and uv at the printed URL, which stays the same as long as the indexes, the
+/// trust in them and the map do. The signed state is refreshed once a minute while it
 /// is used. Stop with Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -31,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8459")]
     listen: SocketAddr,
 
-    /// The trusted index to serve [default: the only one that is trusted]
+    /// The trusted index to serve [default: what the map says, or the only one]
     #[arg(long, value_name = "URL")]
     index: Option<String>,
 
@@ -50,17 +47,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let store = open_store(context)?;
-    let reader = Arc::new(Reader::new(
-        choose(&store, args.index.as_deref())?,
-        Remote::new(USER_AGENT)?,
-        context.clock.clone(),
-        ReaderOptions {
+    let homes = Arc::new(open_homes(
+        context,
+        HomesOptions {
+            index: args.index.as_deref(),
             freshness: Freshness::Periodic,
             strict: args.strict,
         },
-    ));
-    let homes = Arc::new(Homes::only(reader.clone()));
+    )?);
     let ledger = Arc::new(Ledger::default());
     let connect = match &args.certificates {
         Some(file) => {
@@ -71,8 +65,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
         None => None,
     };
-    let entrance = Entrance::of_index(reader.index().record());
-    let proxy = match Proxy::bind(args.listen, entrance, homes, ledger).await {
+    let entrance = Entrance::of_homes(&homes);
+    let proxy = match Proxy::bind(args.listen, entrance, homes.clone(), ledger).await {
         Ok(proxy) => proxy,
         Err(error) => {
             let hint = match &error {
@@ -94,8 +88,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
         None => proxy,
     };
-    // An index that is down now may be up when somebody asks.
-    if let Err(error) = reader.refresh().await {
+    // An index that is down now may be up when somebody asks; of several, those are asked that
+    // a project leads to.
+    if !homes.are_several()
+        && let Err(error) = homes.first().refresh().await
+    {
         tracing::warn!(%error, "the index cannot be verified at the moment");
     }
     let index = proxy.index_url();
@@ -107,7 +104,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
   pip install --index-url {index} NAME
   uv pip install --default-index {index} NAME
 ",
-        reader.index().urls().simple()
+        homes.names()
     )?;
     out.flush()?;
     drop(out);

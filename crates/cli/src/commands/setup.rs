@@ -20,11 +20,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
+use wheelmark_client::{Entrance, Freshness};
 use wheelmark_tuf::without_controls;
 
-use crate::commands::exec::choose;
 use crate::commands::trust::open_store;
 use crate::context::Context;
+use crate::homes::{HomesOptions, choose, open_homes};
 use crate::logging::WithHint as _;
 
 use places::Places;
@@ -87,6 +88,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     let store = open_store(context)?;
     let index = choose(&store, args.index.as_deref())?;
+    let homes = open_homes(
+        context,
+        HomesOptions {
+            index: Some(index.urls().simple().as_str()),
+            freshness: Freshness::Periodic,
+            strict: false,
+        },
+    )?;
     if !args.no_service && !args.dry_run {
         service::reachable(scope).hint(
             "--no-service configures pip and uv and leaves it to you to keep the proxy running",
@@ -96,6 +105,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let plan = Plan::make(
         &places,
         index.record(),
+        &Entrance::of_homes(&homes),
         listen,
         !args.no_service,
         earlier.as_ref(),

@@ -42,7 +42,7 @@ pub(super) fn response(
 
 /// A refusal: the phrase for pip, which shows nothing else, and a problem for uv, which shows
 /// the body (RFC 9457).
-pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
+pub(super) fn refused(refusal: &Refusal, names_index: bool) -> Response<Body> {
     let phrase = refusal.phrase();
     let file = match &refusal.subject {
         Subject::Page(_) => None,
@@ -55,8 +55,14 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
         .as_ref()
         .map(|(role, version)| format!(" Signed for by role {role}, version {version}."))
         .unwrap_or_default();
+    let index = refusal.index.as_ref().map(ToString::to_string);
+    let asked = index
+        .as_ref()
+        .filter(|_| names_index)
+        .map(|index| format!(" Asked of {index}."))
+        .unwrap_or_default();
     let detail = format!(
-        "{}.{signed} This can mean: {}. Next: {}.",
+        "{}.{signed}{asked} This can mean: {}. Next: {}.",
         refusal.what(),
         refusal.meaning(),
         refusal.next()
@@ -68,6 +74,7 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
             "title": format!("wheelmark refused {}", refusal.subject),
             "detail": detail,
             "project": refusal.subject.project(),
+            "index": index,
             "file": file,
             "failed": refusal.what(),
             "role": role.map(|role| role.to_string()),
@@ -79,14 +86,14 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
 }
 
 /// A request to anywhere but here.
-pub(super) fn elsewhere(host: &str, index: &Url) -> Response<Body> {
+pub(super) fn elsewhere(host: &str, indexes: &str, index: &Url) -> Response<Body> {
     problem(
         StatusCode::FORBIDDEN,
         &format!("wheelmark refused {host}: not the trusted index"),
         json!({
             "title": format!("wheelmark refused {host}"),
             "detail": format!(
-                "only the trusted index {index} can be reached here, and {host} is not it. \
+                "only what is trusted ({indexes}) can be reached here, and {host} is not it. \
                  Next: {}.",
                 next_elsewhere(host, index)
             ),
@@ -151,14 +158,23 @@ pub(super) fn not_found() -> Response<Body> {
     )
 }
 
+/// A project that no index is the home of. An ordinary answer, too.
+pub(super) fn no_home(why: &str) -> Response<Body> {
+    problem(
+        StatusCode::NOT_FOUND,
+        "not on this index",
+        json!({ "title": "not on this index", "detail": why }),
+    )
+}
+
 /// A path that does not begin with the identity of the index that is served here.
-pub(super) fn outside(index: &Url, served_at: &str) -> Response<Body> {
+pub(super) fn outside(indexes: &str, served_at: &str) -> Response<Body> {
     problem(
         StatusCode::NOT_FOUND,
         &format!("not here: the index is at {served_at}"),
         json!({
             "title": "not here",
-            "detail": format!("{index} is served at {served_at}"),
+            "detail": format!("{indexes} is served at {served_at}"),
             "index_url": served_at,
         }),
     )

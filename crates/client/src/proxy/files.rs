@@ -30,7 +30,8 @@ impl Desk {
         asked: &Asked<'_>,
     ) -> Response<Body> {
         let home = match self.homes.home_of(project, asked.index()).await {
-            Ok(home) => home,
+            Ok(Some(home)) => home,
+            Ok(None) => return answer::no_home(&self.homes.absence(project)),
             Err(refusal) => return self.refused(&refusal),
         };
         let file = match home.signed_file(project, filename).await {
@@ -98,7 +99,8 @@ impl Desk {
         asked: &Asked<'_>,
     ) -> Response<Body> {
         let found = match self.homes.home_of(project, asked.index()).await {
-            Ok(home) => home.core_metadata(project, filename).await,
+            Ok(Some(home)) => home.core_metadata(project, filename).await,
+            Ok(None) => Ok(None),
             Err(refusal) => Err(refusal),
         };
         match found {
@@ -119,7 +121,7 @@ impl Desk {
 
     fn refused(&self, refusal: &Refusal) -> Response<Body> {
         self.ledger.refused(refusal);
-        answer::refused(refusal)
+        answer::refused(refusal, self.homes.are_several())
     }
 
     /// The body, which enters the file into the ledger with its last byte, or the refusal.

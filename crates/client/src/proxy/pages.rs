@@ -20,7 +20,7 @@ impl Desk {
             .collect();
         let format = negotiate((!accept.is_empty()).then(|| accept.join(",")).as_deref());
         let (found, remembered) = match self.homes.home_of(project, asked.index()).await {
-            Ok(home) => {
+            Ok(Some(home)) => {
                 let found = home.page(project).await;
                 let remembered = match &found {
                     Err(_) => home.remembered_names(project),
@@ -28,11 +28,12 @@ impl Desk {
                 };
                 (found, remembered)
             }
-            Err(refusal) => (Err(refusal), Vec::new()),
+            Ok(None) => return answer::no_home(&self.homes.absence(project)),
+            Err(refusal) => (Err(refusal), self.homes.remembered_names(project)),
         };
         match found {
             Ok(Some(page)) => verified(&page, format, asked),
-            Ok(None) => answer::not_found(),
+            Ok(None) => answer::no_home(&self.homes.absence(project)),
             Err(refusal) => {
                 self.ledger.refused(&refusal);
                 let page = standin::page(project, &remembered);

@@ -117,6 +117,26 @@ impl TestIndex {
 
     /// The same for a file that has this size, with nothing behind the content.
     pub(crate) async fn add_as(&self, filename: &str, content: &[u8], size: u64, chunks: Chunks) {
+        let metadata = metadata(filename);
+        self.admit(filename, content, size, chunks, Some(metadata))
+            .await;
+    }
+
+    /// The same for a small file of whose core metadata the index says nothing.
+    pub(crate) async fn add_without_metadata(&self, filename: &str, content: &[u8]) {
+        let size = content.len() as u64;
+        self.admit(filename, content, size, Chunks::Listed, None)
+            .await;
+    }
+
+    async fn admit(
+        &self,
+        filename: &str,
+        content: &[u8],
+        size: u64,
+        chunks: Chunks,
+        metadata: Option<Vec<u8>>,
+    ) {
         let parsed = DistributionFilename::parse(filename).unwrap();
         let project = parsed.project().clone();
         let sha256 = Sha256::of(content);
@@ -125,13 +145,16 @@ impl TestIndex {
         temp.write_all(content).unwrap();
         temp.as_file().set_len(size).unwrap();
         self.tree.place(&path, temp).await.unwrap();
-        let metadata = metadata(filename);
-        let core_metadata = Sha256::of(&metadata);
-        let path = ObjectPath::file_metadata(&project, &core_metadata, filename).unwrap();
-        self.tree
-            .create(&path, Bytes::from(metadata))
-            .await
-            .unwrap();
+        let mut core_metadata_sha256 = None;
+        if let Some(metadata) = metadata {
+            let digest = Sha256::of(&metadata);
+            let path = ObjectPath::file_metadata(&project, &digest, filename).unwrap();
+            self.tree
+                .create(&path, Bytes::from(metadata))
+                .await
+                .unwrap();
+            core_metadata_sha256 = Some(digest);
+        }
         let list: Vec<u8> = content
             .chunks(CHUNK_LEN as usize)
             .flat_map(|chunk| Sha256::of(chunk).0)
@@ -152,7 +175,7 @@ impl TestIndex {
                 size,
                 uploaded_at: self.clock.now(),
                 requires_python: Some(">=3.8".to_owned()),
-                core_metadata_sha256: Some(core_metadata),
+                core_metadata_sha256,
                 chunks_sha256,
                 uploaded_by: "test".to_owned(),
             })

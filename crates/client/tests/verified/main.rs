@@ -5,6 +5,7 @@
 
 mod connect;
 mod general;
+mod homes;
 mod index;
 mod proxy;
 mod refresh;

@@ -91,11 +91,15 @@ impl Front {
     }
 
     pub(crate) async fn with_entrance(entrance: Entrance, reader: Arc<Reader>) -> Self {
+        Self::with_homes(entrance, Arc::new(Homes::only(reader))).await
+    }
+
+    pub(crate) async fn with_homes(entrance: Entrance, homes: Arc<Homes>) -> Self {
         let ledger = Arc::new(Ledger::default());
         let proxy = Proxy::bind(
             "127.0.0.1:0".parse().unwrap(),
             entrance,
-            Arc::new(Homes::only(reader)),
+            homes,
             ledger.clone(),
         )
         .await

@@ -6,13 +6,15 @@ use std::path::Path;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::installer::{Mode, ModeChoice};
-use wheelmark_client::{FileEntry, Manner, RefusedEntry, Report, SourceWarning};
+use wheelmark_client::{FileEntry, Homes, Manner, RefusedEntry, Report, SourceWarning};
 use wheelmark_tuf::without_controls;
 
 /// Prints the summary; nothing, if nothing was asked for. Standard error that is gone is no
 /// reason to fail.
-pub(super) fn print(report: &Report) {
-    let text = render(report);
+///
+/// `names_indexes`: whether more than one is in play, so that each line says which.
+pub(super) fn print(report: &Report, names_indexes: bool) {
+    let text = render(report, names_indexes);
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
@@ -28,22 +30,27 @@ pub(super) fn mode(choice: &ModeChoice) {
 }
 
 /// Says that a lock file names the proxy of a run that is over.
-pub(super) fn lock_file(file: &Path, passing: &str, source: &str) {
+pub(super) fn lock_file(file: &Path, passing: &str, homes: &Homes) {
     let hint = "hint:".if_supports_color(Stderr, |t| t.cyan()).to_string();
     let base = |url: &str| url.strip_suffix("simple/").unwrap_or(url).to_owned();
+    let source = if homes.are_several() {
+        "the same of each project's own index".to_owned()
+    } else {
+        base(homes.first().index().urls().simple().as_str())
+    };
     let text = format!(
         "wheelmark: {} names the proxy of this run, which is gone now\n  {hint} in that file, replace {} by {}\n",
         without_controls(&file.display().to_string()),
         base(passing),
-        base(source),
+        source,
     );
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
-fn render(report: &Report) -> String {
+fn render(report: &Report, names_indexes: bool) -> String {
     let mut text = String::new();
     if !report.files.is_empty() {
-        text.push_str(&verified(&report.files));
+        text.push_str(&verified(&report.files, names_indexes));
     }
     for route in &report.routes_not_closed {
         let word = "not verified:"
@@ -59,7 +66,7 @@ fn render(report: &Report) -> String {
         text.push_str(&warned(warning));
     }
     for entry in &report.refused {
-        text.push_str(&refused(entry));
+        text.push_str(&refused(entry, names_indexes));
     }
     text
 }
@@ -75,7 +82,7 @@ fn warned(warning: &SourceWarning) -> String {
     )
 }
 
-fn verified(files: &[FileEntry]) -> String {
+fn verified(files: &[FileEntry], names_indexes: bool) -> String {
     let mut chains: BTreeMap<_, usize> = BTreeMap::new();
     for file in files {
         *chains.entry(file.chain).or_default() += 1;
@@ -93,6 +100,15 @@ fn verified(files: &[FileEntry]) -> String {
         files.len(),
         chains.join(", ")
     );
+    if names_indexes {
+        let mut indexes: BTreeMap<_, usize> = BTreeMap::new();
+        for file in files {
+            *indexes.entry(&file.index).or_default() += 1;
+        }
+        for (index, count) in indexes {
+            text.push_str(&format!("wheelmark: {count} of them from {index}\n"));
+        }
+    }
     let withheld = |file: &&FileEntry| file.verified == Manner::LastChunkWithheld;
     let late = files.iter().filter(withheld).count();
     if late > 0 {
@@ -103,7 +119,7 @@ fn verified(files: &[FileEntry]) -> String {
     text
 }
 
-fn refused(entry: &RefusedEntry) -> String {
+fn refused(entry: &RefusedEntry, names_indexes: bool) -> String {
     let word = "REFUSED".if_supports_color(Stderr, |t| t.red()).to_string();
     let role = match (&entry.role, entry.role_version) {
         (Some(role), Some(version)) => {
@@ -112,9 +128,13 @@ fn refused(entry: &RefusedEntry) -> String {
         }
         _ => String::new(),
     };
+    let asked = match entry.index.as_ref().filter(|_| names_indexes) {
+        Some(index) => format!(" (asked of {})", without_controls(index)),
+        None => String::new(),
+    };
     let hint = "hint:".if_supports_color(Stderr, |t| t.cyan()).to_string();
     format!(
-        "wheelmark: {word} {}: {}{role}\n  this can mean: {}\n  {hint} {}\n",
+        "wheelmark: {word} {}: {}{role}{asked}\n  this can mean: {}\n  {hint} {}\n",
         without_controls(&entry.what),
         without_controls(&entry.failed),
         entry.meaning,
@@ -135,6 +155,7 @@ mod tests {
             refused: vec![RefusedEntry {
                 what: bad.to_owned(),
                 project: None,
+                index: None,
                 file: None,
                 host: None,
                 failed: bad.to_owned(),
@@ -153,7 +174,7 @@ mod tests {
                 why: "w",
             }],
         };
-        let text = render(&report);
+        let text = render(&report, true);
         let obeyed = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(obeyed), "{text:?}");
         assert_eq!(text.lines().count(), 5, "{text}");

@@ -32,6 +32,7 @@ impl Plan {
     pub(super) fn make(
         places: &Places,
         index: &IndexRecord,
+        entrance: &Entrance,
         listen: SocketAddr,
         service: bool,
         earlier: Option<&Record>,
@@ -66,10 +67,10 @@ impl Plan {
         if places.scope == Scope::User {
             plan.own.push(places.room());
         }
-        let (Entrance::Secret(identity) | Entrance::Identity(identity)) = Entrance::of_index(index);
-        plan.pip(places, &identity, earlier)?;
-        plan.uv(places, &identity, earlier)?;
-        plan.shells(places, &identity, earlier)?;
+        let (Entrance::Secret(identity) | Entrance::Identity(identity)) = entrance;
+        plan.pip(places, identity, earlier)?;
+        plan.uv(places, identity, earlier)?;
+        plan.shells(places, identity, earlier)?;
         if service {
             let unit = Service {
                 scope: places.scope,

@@ -1,0 +1,144 @@
+//! `wheelmark.toml`: the system's, and the user's beside it.
+//!
+//! The system's file is a floor. Its rules come first, its `strict = true` stays, and where it
+//! lists the hosts of `tunnel`, the user's list can only leave some of them out.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use wheelmark_client::{IndexUrls, MapRule, RuleOrigin};
+
+use crate::context::Context;
+use crate::logging::WithHint as _;
+
+/// The file's name, in the system's directory and in the user's.
+pub(crate) const FILE: &str = "wheelmark.toml";
+
+/// What the two files say together.
+#[derive(Debug, Default)]
+pub(crate) struct Configuration {
+    /// Whether every file's own signed entry is checked as well as its page.
+    pub(crate) strict: bool,
+    /// Hosts that are let through unverified where requests are tunnelled.
+    pub(crate) tunnel: BTreeSet<String>,
+    system_rules: Vec<MapRule>,
+    user_rules: Vec<MapRule>,
+}
+
+impl Configuration {
+    /// Reads the files that are there.
+    pub(crate) fn load(context: &Context) -> anyhow::Result<Self> {
+        let system = read(&context.system.join(FILE))?;
+        let user = read(&context.configuration.join(FILE))?;
+        Ok(Self::joined(system, user))
+    }
+
+    fn joined(system: Written, user: Written) -> Self {
+        let tunnel = match (system.tunnel, user.tunnel) {
+            (Some(allowed), Some(wanted)) => {
+                for host in wanted.difference(&allowed) {
+                    tracing::warn!(%host, "the system's configuration allows no tunnel to this host");
+                }
+                wanted.intersection(&allowed).cloned().collect()
+            }
+            (allowed, wanted) => allowed.or(wanted).unwrap_or_default(),
+        };
+        Self {
+            strict: system.strict.unwrap_or(false) || user.strict.unwrap_or(false),
+            tunnel,
+            system_rules: system.rules,
+            user_rules: user.rules,
+        }
+    }
+
+    /// The map: the system's rules, then the user's.
+    pub(crate) fn rules(&self) -> Vec<MapRule> {
+        [&self.system_rules[..], &self.user_rules[..]].concat()
+    }
+
+    /// The system's rules alone, which no option of a command undoes.
+    pub(crate) fn system_rules(&self) -> &[MapRule] {
+        &self.system_rules
+    }
+}
+
+/// What one file says.
+#[derive(Debug, Default)]
+struct Written {
+    strict: Option<bool>,
+    tunnel: Option<BTreeSet<String>>,
+    rules: Vec<MapRule>,
+}
+
+/// The file's form. A key that is not known is an error: it may be a misspelt safeguard.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    strict: Option<bool>,
+    tunnel: Option<BTreeSet<String>>,
+    #[serde(default)]
+    map: Vec<RuleForm>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleForm {
+    projects: Vec<String>,
+    indexes: Vec<String>,
+    #[serde(default = "one")]
+    threshold: usize,
+    #[serde(default = "yes")]
+    terminating: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// A project that its home does not have is looked for elsewhere only where that is written.
+fn yes() -> bool {
+    true
+}
+
+/// Reads a file; one that is not there says nothing.
+fn read(path: &Path) -> anyhow::Result<Written> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, path),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Written::default()),
+        Err(e) => Err(e).with_context(|| format!("could not read {}", path.display())),
+    }
+}
+
+fn parse(text: &str, path: &Path) -> anyhow::Result<Written> {
+    let form: Form = toml::from_str(text)
+        .with_context(|| format!("{} cannot be understood", path.display()))
+        .hint("`[[map]]` begins a rule; docs/several-indexes.md shows a whole file")?;
+    let rules = form.map.into_iter().enumerate().map(|(i, rule)| {
+        let origin = RuleOrigin {
+            file: PathBuf::from(path),
+            number: i + 1,
+        };
+        let indexes = rule.indexes.iter().map(|url| {
+            let urls = IndexUrls::new(url, None, None);
+            let urls = urls.with_context(|| format!("{origin}: an index cannot be used"))?;
+            Ok(urls.simple().clone())
+        });
+        Ok(MapRule {
+            projects: rule.projects,
+            indexes: indexes.collect::<anyhow::Result<_>>()?,
+            threshold: rule.threshold,
+            terminating: rule.terminating,
+            origin,
+        })
+    });
+    Ok(Written {
+        strict: form.strict,
+        tunnel: form.tunnel,
+        rules: rules.collect::<anyhow::Result<_>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests;
