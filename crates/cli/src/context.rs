@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 use wheelmark_tuf::Clock;
 
 /// The world outside, named once.
@@ -65,6 +67,9 @@ impl Clock for SystemClock {
 
 /// Fills `bytes` from the operating system's random source.
 pub(crate) fn fill_random(bytes: &mut [u8]) -> anyhow::Result<()> {
-    aws_lc_rs::rand::fill(bytes)
-        .map_err(|_| anyhow::anyhow!("the operating system gave no random bytes"))
+    // Directly: the generator of the cryptographic library gathers entropy of its own before
+    // its first byte, which takes as long as the rest of a start.
+    SysRng
+        .try_fill_bytes(bytes)
+        .context("the operating system gave no random bytes")
 }

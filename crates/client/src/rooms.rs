@@ -83,6 +83,38 @@ impl RunRoom {
     }
 }
 
+impl Drop for RunRoom {
+    /// Empties the cache with several hands: its thousands of small files would otherwise keep
+    /// the person waiting after the command has ended. The directory itself goes with its owner.
+    fn drop(&mut self) {
+        let left: Vec<PathBuf> = directories(&self.uv_cache())
+            .flat_map(|bucket| directories(&bucket))
+            .collect();
+        let share = left.len().div_ceil(REMOVERS).max(1);
+        std::thread::scope(|scope| {
+            for part in left.chunks(share) {
+                scope.spawn(move || {
+                    for path in part {
+                        // What cannot be removed here is left to the removal of the whole.
+                        drop(fs::remove_dir_all(path));
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// How many threads empty a cache: they mostly wait for the disk.
+const REMOVERS: usize = 4;
+
+/// The directories in a directory; links to others are none.
+fn directories(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+}
+
 /// Keeps other runs from looking for dead rooms and from beginning their own.
 fn begin_alone(runs: &Path) -> io::Result<File> {
     let lock = File::options()
@@ -144,6 +176,26 @@ mod tests {
         assert!(begun.uv_cache().is_dir());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_a_cache_links_to_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let elsewhere = home.path().join("elsewhere/inside");
+        fs::create_dir_all(&elsewhere).unwrap();
+        let room = RunRoom::create(home.path()).unwrap();
+        let link = |name: &str, to: &Path| {
+            let at = room.uv_cache().join(name);
+            fs::create_dir_all(at.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(to, at).unwrap();
+        };
+        link("bucket", home.path().join("elsewhere").as_path());
+        link("other/entry", &elsewhere);
+        fs::create_dir_all(room.uv_cache().join("other/archive/a")).unwrap();
+        drop(room);
+        assert!(elsewhere.is_dir());
+        assert_eq!(rooms(home.path()), 0);
+    }
+
     #[test]
     fn a_room_goes_with_its_run_and_the_dead_are_removed() {
         let home = tempfile::tempdir().unwrap();
@@ -155,10 +207,10 @@ mod tests {
         drop(second);
         assert_eq!(count(), 1);
         // A run that was killed: its room stays, its lock does not.
-        let RunRoom { directory, _lock } = first;
-        let left = directory.keep();
-        drop(_lock);
-        assert!(left.exists());
+        let left = home.path().join("runs/run-killed");
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join(LOCK), "").unwrap();
+        drop(first);
         let third = RunRoom::create(home.path()).unwrap();
         assert!(!left.exists());
         drop(third);

@@ -133,9 +133,14 @@ impl Attack {
                 attack.name = "mix".to_owned();
             }
             4..=6 => attack.forge(rng, index),
+            7 => {
+                // One file of the same key for another hides a project.
+                attack.twist = Some((Twist::Swap, Kind::Bin));
+                attack.name = "bins swapped".to_owned();
+            }
             _ => {}
         }
-        if attack.name.is_empty() || rng.random_range(0..4) == 0 {
+        if attack.name.is_empty() || attack.twist.is_none() && rng.random_range(0..4) == 0 {
             let kind = *Kind::ALL.choose(rng).unwrap();
             let twist = match rng.random_range(0..8) {
                 0 => Twist::Withhold,
