@@ -98,6 +98,10 @@ impl Blame for RefreshFailure {
             Self::EverySource { .. } | Self::Stored { .. } | Self::Trust(_) => Fault::NotItsOwn,
         }
     }
+
+    fn is_slowness(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.is_slowness())
+    }
 }
 
 fn is_timestamp(role: &str) -> bool {

@@ -391,6 +391,10 @@ impl Blame for Failure {
             Kind::Index | Kind::Kept | Kind::Confusion | Kind::Contradiction => Fault::NotItsOwn,
         }
     }
+
+    fn is_slowness(&self) -> bool {
+        matches!(self, Self::Unreachable(error) if error.is_slowness())
+    }
 }
 
 /// Something that was asked for, and why it was not handed on.

@@ -114,6 +114,11 @@ impl FetchError {
         )
     }
 
+    /// Whether it was slowness alone: with more time it might have come.
+    pub(crate) fn is_slowness(&self) -> bool {
+        matches!(self, Self::TooSlow { .. } | Self::Silent { .. })
+    }
+
     /// A few words with the host instead of the URL, for a status line.
     pub(crate) fn brief(&self) -> String {
         let host = |url: &Url| url.host_str().unwrap_or("the index").to_owned();

@@ -55,6 +55,9 @@ pub(crate) enum Fault {
 /// An error that a source may be blamed for.
 pub(crate) trait Blame: Error + 'static {
     fn fault(&self) -> Fault;
+
+    /// Whether it was slowness alone.
+    fn is_slowness(&self) -> bool;
 }
 
 /// Something that a source did wrong, and that cost a retry at the next one.
@@ -186,7 +189,9 @@ impl Sources {
             sources: self.clone(),
             part,
             what,
+            slow: Vec::new(),
             asked: None,
+            haste: Haste::AnotherSource,
             tried: Vec::new(),
         }
     }
@@ -361,25 +366,35 @@ pub(crate) struct Asking<E> {
     what: String,
     /// Those that are left, in order.
     order: Vec<usize>,
+    /// Those that were too slow as long as there was another one.
+    slow: Vec<usize>,
     asked: Option<usize>,
+    haste: Haste,
     tried: Vec<(usize, E)>,
 }
 
 impl<E: Blame> Asking<E> {
-    /// The next source's URL of the part, and whether there is another one behind it.
+    /// The next source's URL of the part, and whether slowness is a reason to leave it. Where
+    /// nobody else had it, those that were only slow are asked again, and may take their time.
     pub(crate) fn next(&mut self) -> Option<(Url, Haste)> {
-        if self.order.is_empty() {
+        let from = if self.order.is_empty() {
+            &mut self.slow
+        } else {
+            &mut self.order
+        };
+        if from.is_empty() {
             return None;
         }
-        let source = self.order.remove(0);
+        let source = from.remove(0);
+        self.tried.retain(|(tried, _)| *tried != source);
         self.asked = Some(source);
-        let haste = if self.order.is_empty() {
+        self.haste = if self.order.is_empty() {
             Haste::NoOtherSource
         } else {
             Haste::AnotherSource
         };
         let url = self.sources.sources[source].base(self.part)?.clone();
-        Some((url, haste))
+        Some((url, self.haste))
     }
 
     /// The source that was asked last did not deliver.
@@ -387,6 +402,9 @@ impl<E: Blame> Asking<E> {
         if let Some(source) = self.asked.take() {
             let what = format!("{}: {}", self.what, with_causes(&error));
             self.sources.note(source, error.fault(), &what);
+            if self.haste == Haste::AnotherSource && error.is_slowness() {
+                self.slow.push(source);
+            }
             self.tried.push((source, error));
         }
     }
@@ -399,7 +417,7 @@ impl<E: Blame> Asking<E> {
     /// The same thing asked for anew, of everybody but the source that is asked now.
     pub(crate) fn renewed(&self) -> Self {
         let mut anew = self.sources.ask(self.part, self.what.clone());
-        anew.asked = self.asked;
+        (anew.asked, anew.haste) = (self.asked, self.haste);
         anew.order.retain(|source| Some(*source) != self.asked);
         anew
     }

@@ -7,6 +7,7 @@ mod connect;
 mod general;
 mod homes;
 mod index;
+mod mirrors;
 mod proxy;
 mod refresh;
 mod refusals;

@@ -3,17 +3,20 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use http::{Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-/// What the server does wrong.
+/// What the server does wrong. A word that ends with `$` is one that the path ends with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fault {
     #[default]
@@ -26,6 +29,23 @@ pub(crate) enum Fault {
     Redirects(&'static str, String),
     /// Answers paths that contain the word with far too much.
     Floods(&'static str),
+    /// Changes one byte of what it has under paths that contain the word.
+    Alters(&'static str, At),
+    /// Answers paths that contain the word with another file.
+    Says(&'static str, Bytes),
+    /// Sends so many bytes of paths that contain the word, and breaks the connection.
+    Breaks(&'static str, usize),
+    /// Sends so many bytes of paths that contain the word, and then nothing more.
+    Silent(&'static str, usize),
+    /// Sends paths that contain the word at so many bytes a second.
+    Slow(&'static str, usize),
+}
+
+/// Which byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Middle,
+    Byte(usize),
 }
 
 pub(crate) struct Web {
@@ -37,7 +57,7 @@ pub(crate) struct Web {
 struct State {
     directory: PathBuf,
     asked: Mutex<Vec<String>>,
-    fault: Mutex<Fault>,
+    faults: Mutex<Vec<Fault>>,
 }
 
 impl Web {
@@ -47,7 +67,7 @@ impl Web {
         let state = Arc::new(State {
             directory: directory.to_owned(),
             asked: Mutex::default(),
-            fault: Mutex::default(),
+            faults: Mutex::default(),
         });
         let task = tokio::spawn(accept(listener, state.clone())).abort_handle();
         Self { base, state, task }
@@ -58,7 +78,12 @@ impl Web {
     }
 
     pub(crate) fn set_fault(&self, fault: Fault) {
-        *self.state.fault.lock().unwrap() = fault;
+        self.set_faults([fault]);
+    }
+
+    /// Of several, the first that concerns a path counts.
+    pub(crate) fn set_faults(&self, faults: impl Into<Vec<Fault>>) {
+        *self.state.faults.lock().unwrap() = faults.into();
     }
 
     /// The paths asked for since the last call.
@@ -95,8 +120,69 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     }
 }
 
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+fn pieces(of: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static) -> Body {
+    StreamBody::new(of.map_ok(Frame::data)).boxed_unsync()
+}
+
+impl Fault {
+    fn concerns(&self, path: &str) -> bool {
+        match self {
+            Self::None | Self::IgnoresRanges => false,
+            Self::Answers(word, _)
+            | Self::Redirects(word, _)
+            | Self::Floods(word)
+            | Self::Alters(word, _)
+            | Self::Says(word, _)
+            | Self::Breaks(word, _)
+            | Self::Silent(word, _)
+            | Self::Slow(word, _) => match word.strip_suffix('$') {
+                Some(end) => path.ends_with(end),
+                None => path.contains(word),
+            },
+        }
+    }
+
+    /// The answer's body, sent as this fault has it.
+    fn send(&self, bytes: Bytes) -> Body {
+        match *self {
+            Self::Breaks(_, after) => {
+                let sent = bytes.slice(..after.min(bytes.len()));
+                let end = Err(std::io::Error::other("the line is cut"));
+                // What is sent is to arrive before the connection ends.
+                let cut = stream::once(async {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    end
+                });
+                pieces(stream::iter([Ok(sent)]).chain(cut))
+            }
+            Self::Silent(_, after) => {
+                let sent = bytes.slice(..after.min(bytes.len()));
+                pieces(stream::iter([Ok(sent)]).chain(stream::pending()))
+            }
+            Self::Slow(_, rate) => {
+                const STEP: Duration = Duration::from_millis(50);
+                let step = (rate / 20).max(1);
+                let parts: Vec<Bytes> = bytes.chunks(step).map(Bytes::copy_from_slice).collect();
+                pieces(stream::iter(parts).then(|part| async {
+                    tokio::time::sleep(STEP).await;
+                    Ok(part)
+                }))
+            }
+            _ => whole(bytes),
+        }
+    }
+}
+
 impl State {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let range = request.headers().get(header::RANGE);
         let range = range.map(|value| value.to_str().unwrap().to_owned());
@@ -105,35 +191,44 @@ impl State {
             None => path.clone(),
         };
         self.asked.lock().unwrap().push(noted);
-        let fault = self.fault.lock().unwrap().clone();
+        let faults = self.faults.lock().unwrap().clone();
+        let ignores_ranges = faults.contains(&Fault::IgnoresRanges);
+        let mut concerns = faults.into_iter().filter(|fault| fault.concerns(&path));
+        let fault = concerns.next().unwrap_or_default();
         let status = |status| {
-            let mut response = Response::new(Full::default());
+            let mut response = Response::new(whole(""));
             *response.status_mut() = status;
             response
         };
         match &fault {
-            Fault::Answers(word, code) if path.contains(word) => return status(*code),
-            Fault::Redirects(word, to) if path.contains(word) => {
+            Fault::Answers(_, code) => return status(*code),
+            Fault::Redirects(_, to) => {
                 let mut response = status(StatusCode::FOUND);
                 let to = format!("{to}{path}").parse().unwrap();
                 response.headers_mut().insert(header::LOCATION, to);
                 return response;
             }
-            Fault::Floods(word) if path.contains(word) => {
-                return Response::new(Full::from(vec![b' '; 20 << 20]));
-            }
+            Fault::Floods(_) => return Response::new(whole(vec![b' '; 20 << 20])),
+            Fault::Says(_, bytes) => return Response::new(whole(bytes.clone())),
             _ => {}
         }
         let decoded = percent_encoding::percent_decode_str(&path)
             .decode_utf8()
             .unwrap();
         let file = self.directory.join(decoded.trim_start_matches('/'));
-        let Ok(bytes) = std::fs::read(file) else {
+        let Ok(mut bytes) = std::fs::read(file) else {
             return status(StatusCode::NOT_FOUND);
         };
+        if let Fault::Alters(_, at) = fault {
+            let at = match at {
+                At::Middle => bytes.len() / 2,
+                At::Byte(at) => at,
+            };
+            bytes[at] ^= 1;
+        }
         let bytes = Bytes::from(bytes);
-        let Some(range) = range.filter(|_| fault != Fault::IgnoresRanges) else {
-            return Response::new(Full::from(bytes));
+        let Some(range) = range.filter(|_| !ignores_ranges) else {
+            return Response::new(fault.send(bytes));
         };
         let (start, end) = range
             .strip_prefix("bytes=")
@@ -145,7 +240,7 @@ impl State {
             .parse()
             .map_or(bytes.len(), |last: usize| last + 1)
             .min(bytes.len());
-        let mut response = Response::new(Full::from(bytes.slice(start..end)));
+        let mut response = Response::new(fault.send(bytes.slice(start..end)));
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let value = format!("bytes {start}-{}/{}", end - 1, bytes.len());
         let value = value.parse().unwrap();
