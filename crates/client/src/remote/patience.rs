@@ -24,8 +24,9 @@ pub const SILENCE_WINDOW: Duration = Duration::from_secs(30);
 /// for a living. The last source may be slower.
 pub const SLOWEST_RATE: u64 = 16 * 1024;
 
-/// What a source gets before [`SLOWEST_RATE`] counts, and so how long one that says nothing
-/// is waited for while another one is left. Below the 15 s after which pip gives up on us.
+/// What a source gets before [`SLOWEST_RATE`] counts, and how long it may be silent, as long
+/// as another one is left. Below the 15 s after which pip gives up on us, unless it is told
+/// to wait.
 pub const START_ALLOWANCE: Duration = Duration::from_secs(10);
 
 /// How long the other sources are waited for when all were asked at once and one has answered
@@ -102,11 +103,20 @@ impl Watch {
 
     /// When waiting ends, if nothing more comes.
     pub(crate) fn deadline(&self) -> Instant {
-        let silent = self.window.0 + self.patience.silence;
         match self.haste {
-            Haste::NoOtherSource => silent,
-            Haste::AnotherSource => silent.min(self.too_slow()),
+            Haste::NoOtherSource => self.silent(),
+            Haste::AnotherSource => self.silent().min(self.too_slow()),
         }
+    }
+
+    /// When it will have been silent for too long.
+    fn silent(&self) -> Instant {
+        let patience = &self.patience;
+        self.window.0
+            + match self.haste {
+                Haste::NoOtherSource => patience.silence,
+                Haste::AnotherSource => patience.silence.min(patience.start),
+            }
     }
 
     /// When what has come so far will have been too slow.
@@ -128,9 +138,7 @@ impl Watch {
     /// Why waiting ended at [`Watch::deadline`].
     pub(crate) fn verdict(&self, url: &Url) -> FetchError {
         let url = url.clone();
-        let slow = self.haste == Haste::AnotherSource && self.deadline() == self.too_slow();
-        // What says nothing at all is silent, even where it got less time for it.
-        if slow && self.received > 0 {
+        if self.haste == Haste::AnotherSource && self.too_slow() < self.silent() {
             FetchError::TooSlow {
                 url,
                 slowest: self.patience.slowest_rate,
@@ -189,6 +197,7 @@ mod tests {
         // A byte now and then is silence.
         check(last, &vec![1; hour], Some((30, "silent")));
         check(last, &vec![30; hour], Some((30, "silent")));
+        check(next, &vec![30; hour], Some((10, "silent")));
         // A line of a modem's speed is slow, and no more than that.
         check(last, &vec![3_000; hour], None);
         check(next, &vec![3_000; hour], Some((12, "slow")));
@@ -198,5 +207,6 @@ mod tests {
         let mut stops = vec![50_000; 100];
         stops.extend(vec![0; hour]);
         check(last, &stops, Some((129, "silent")));
+        check(next, &stops, Some((109, "silent")));
     }
 }
