@@ -272,7 +272,7 @@ impl Remote {
             Ok(sent) => answer(url, sent, &self.patience),
             Err(_) => Err(watch.verdict(url)),
         };
-        sent.inspect_err(|error| self.in_vain.note(error))
+        sent.inspect_err(|error| self.in_vain.note(error, haste))
     }
 
     fn download(&self, url: &Url, response: reqwest::Response, haste: Haste) -> Download {
@@ -357,7 +357,7 @@ impl Download {
                 match waiting.await {
                     Err(_) => {
                         let error = self.watch.verdict(&self.url);
-                        self.in_vain.note(&error);
+                        self.in_vain.note(&error, self.watch.haste());
                         return Err(error);
                     }
                     Ok(Err(e)) => return Err(failed(&self.url, e, self.watch.patience())),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-use super::FetchError;
+use super::{FetchError, Haste};
 
 /// For how long a silence answers for those that ask in the meantime. An installer that got
 /// the refusal asks on within a moment; a person who tries again takes longer.
@@ -21,9 +21,12 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 pub(crate) struct InVain(Arc<Mutex<HashMap<Url, (Instant, Duration)>>>);
 
 impl InVain {
-    /// Writes down what was silent; other errors came soon enough to be found out again.
-    pub(super) fn note(&self, error: &FetchError) {
-        if let FetchError::Silent { url, waited } = error {
+    /// Writes down what was silent; other errors came soon enough to be found out again. What
+    /// got less time because there was another source may get more when there is none.
+    pub(super) fn note(&self, error: &FetchError, haste: Haste) {
+        if let FetchError::Silent { url, waited } = error
+            && haste == Haste::NoOtherSource
+        {
             let now = Instant::now();
             let mut silent = self.silent();
             silent.retain(|_, (since, _)| now.duration_since(*since) < REMEMBERED);
@@ -60,9 +63,13 @@ mod tests {
         let [silent, large]: [Url; 2] = urls.map(|url| url.parse().unwrap());
         let in_vain = InVain::default();
         let (url, waited) = (silent.clone(), Duration::from_secs(30));
-        in_vain.note(&FetchError::Silent { url, waited });
+        let error = FetchError::Silent { url, waited };
+        in_vain.note(&error, Haste::AnotherSource);
+        assert!(in_vain.recall(&silent).is_ok());
+        in_vain.note(&error, Haste::NoOtherSource);
         let (url, limit) = (large.clone(), 1);
-        in_vain.note(&FetchError::TooLarge { url, limit });
+        let error = FetchError::TooLarge { url, limit };
+        in_vain.note(&error, Haste::NoOtherSource);
         assert!(in_vain.recall(&silent).is_err());
         assert!(in_vain.recall(&large).is_ok());
 

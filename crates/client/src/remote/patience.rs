@@ -101,6 +101,10 @@ impl Watch {
         &self.patience
     }
 
+    pub(crate) fn haste(&self) -> Haste {
+        self.haste
+    }
+
     /// When waiting ends, if nothing more comes.
     pub(crate) fn deadline(&self) -> Instant {
         match self.haste {
