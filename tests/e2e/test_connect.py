@@ -21,7 +21,7 @@ from harness.distributions import sdist, wheel
 from harness.index import Index
 from harness.sandbox import Outcome, Sandbox
 from harness.site import Site, index_of
-from harness.tls import Certificates, Front, make_certificates
+from harness.tls import FAR, Certificates, Front, Upstream, make_certificates
 
 GOOD = wheel("locked-wheel", "1.0", says="good", extra=("Requires-Dist: needed-wheel>=1",))
 NEEDED = wheel("needed-wheel", "1.2", says="good")
@@ -422,3 +422,22 @@ def test_pip_with_a_pylock(world: World) -> None:
     done = world.verified(*install, cwd=folder).failed()
     assert f"wheelmark refused {GOOD.filename}" in done.text
     assert other.installed() == {}
+
+
+def test_an_index_behind_a_proxy_and_a_private_authority(
+    stored: Index, certificates: Certificates, tmp_path: Path, binary: Path
+) -> None:
+    """wheelmark goes by the variables of its own environment, the command by those it is given."""
+    with Front(stored.port, certificates) as front, Upstream({f"{FAR}:443": front.host}) as upstream:
+        sandbox = Sandbox(tmp_path / "sandbox", binary, {**certificates.env, **upstream.env})
+        url = f"https://{FAR}/simple/"
+        sandbox.wheelmark("trust", "add", url, "--root", stored.root_file).ok()
+        world = World(front, sandbox)
+        plain, ours = world.project("locked-wheel"), world.project("locked-wheel")
+        world.plain("uv", "lock", cwd=plain, UV_DEFAULT_INDEX=url).ok()
+        world.verified("uv", "lock", cwd=ours).ok()
+        assert (ours / "uv.lock").read_bytes() == (plain / "uv.lock").read_bytes()
+        assert f"https://{FAR}/packages/locked-wheel/" in (ours / "uv.lock").read_text()
+        world.verified("uv", "sync", "--frozen", cwd=ours).ok()
+        assert says(ours) == "good"
+        assert set(upstream.asked) == {f"{FAR}:443"}

@@ -7,6 +7,9 @@ on this machine, and can lie about what it gets back.
 from __future__ import annotations
 
 import http.client
+import select
+import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -15,13 +18,16 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+# A host that no resolver knows: it is reached through a proxy or not at all.
+FAR = "pkg.test"
+
 # Path and body to the body that is sent.
 Lie = Callable[[str, bytes], bytes]
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """An authority and, signed by it, a certificate for `localhost`."""
+    """An authority and, signed by it, a certificate for `localhost` and `FAR`."""
 
     authority: Path
     certificate: Path
@@ -49,7 +55,7 @@ def make_certificates(folder: Path) -> Certificates:
     openssl("req", *key, "-keyout", folder / "server.key", "-out", folder / "server.csr", "-subj", "/CN=an index")
     extensions = folder / "server.ext"
     extensions.write_text(
-        "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\n"
+        f"subjectAltName=DNS:localhost,DNS:{FAR}\nbasicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\n"
         "extendedKeyUsage=serverAuth\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
     )
     openssl(
@@ -132,3 +138,60 @@ class Front:
     @property
     def index_url(self) -> str:
         return f"{self.base}/simple/"
+
+
+class Upstream:
+    """The proxy of a network from which nothing is reached without it: CONNECT alone."""
+
+    def __init__(self, hosts: Mapping[str, str]) -> None:
+        """`hosts` leads from `host:port` as it is asked for to the `host:port` where that is."""
+        self.asked: list[str] = []
+        asked = self.asked
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                method, to, _ = self.rfile.readline().decode().split(" ", 2)
+                while self.rfile.readline().strip():
+                    pass
+                asked.append(to)
+                if method != "CONNECT" or to not in hosts:
+                    self.wfile.write(b"HTTP/1.1 502 unknown\r\nContent-Length: 0\r\n\r\n")
+                    return
+                host, port = hosts[to].rsplit(":", 1)
+                with socket.create_connection((host, int(port))) as there:
+                    self.wfile.write(b"HTTP/1.1 200 go on\r\n\r\n")
+                    _relay(self.connection, there)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A client that hangs up in the middle is none of the tests' business."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> "Upstream":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        return {"HTTP_PROXY": url, "HTTPS_PROXY": url, "http_proxy": url, "https_proxy": url}
+
+
+def _relay(one: socket.socket, other: socket.socket) -> None:
+    ends = {one: other, other: one}
+    while ends:
+        for readable in select.select(list(ends), [], [], 60)[0]:
+            data = readable.recv(65536)
+            if data:
+                (other if readable is one else one).sendall(data)
+            else:
+                (other if readable is one else one).shutdown(socket.SHUT_WR)
+                del ends[readable]
