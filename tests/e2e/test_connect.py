@@ -441,3 +441,70 @@ def test_an_index_behind_a_proxy_and_a_private_authority(
         world.verified("uv", "sync", "--frozen", cwd=ours).ok()
         assert says(ours) == "good"
         assert set(upstream.asked) == {f"{FAR}:443"}
+
+def configure(sandbox: Sandbox, text: str) -> None:
+    home = Path(sandbox.env["WHEELMARK_HOME"])
+    home.mkdir(exist_ok=True)
+    (home / "wheelmark.toml").write_text(text)
+
+
+def test_a_tunnel_is_reported_and_goes_through_the_proxy_of_the_network(
+    stored: Index, certificates: Certificates, tmp_path: Path, binary: Path
+) -> None:
+    """A file at a host that the configuration lets through: not verified, and said to be so."""
+    with Front(stored.port, certificates) as front, Upstream({f"{FAR}:443": front.host}) as upstream:
+        sandbox = Sandbox(tmp_path / "sandbox", binary, {**certificates.env, **upstream.env})
+        sandbox.wheelmark("trust", "add", front.index_url, "--root", stored.root_file).ok()
+        world = World(front, sandbox)
+        folder = world.project(f"needed-wheel @ https://{FAR}/packages/needed-wheel/{NEEDED.filename}")
+        world.plain("uv", "lock", cwd=folder).ok()
+        done = world.verified("uv", "sync", "--frozen", cwd=folder).failed()
+        assert f"REFUSED {FAR}:443" in done.err
+        asked = len(upstream.asked)
+
+        configure(sandbox, f'tunnel = ["{FAR}"]\n')
+        done = world.verified("uv", "sync", "--frozen", cwd=folder).ok()
+        assert len(upstream.asked) > asked
+        assert f"not verified: `{FAR}`" in done.err
+        assert FAR in {route["argument"] for route in world.report(folder)["routes_not_closed"]}
+        assert world.files(folder) == set()
+
+        configure(sandbox, 'tunnel = ["*.test"]\n')
+        done = world.verified("uv", "sync", "--frozen", cwd=folder).failed()
+        assert "`*.test` is not a host" in done.err
+
+
+def test_several_indexes_each_at_its_own_urls(
+    stored: Index, make_index, certificates: Certificates, tmp_path: Path, binary: Path
+) -> None:
+    """One project of a private index, named in the project file; its namesake elsewhere is no way in."""
+    own = wheel("acme-own", "1.0", says="good", extra=("Requires-Dist: needed-wheel",))
+    private = make_index().start()
+    private.publish(own)
+    stored.publish(wheel("acme-own", "9.0", says="confused"))
+    with Front(private.port, certificates) as ours, Front(stored.port, certificates) as theirs:
+        sandbox = Sandbox(tmp_path / "sandbox", binary, certificates.env)
+        for front, index in ((ours, private), (theirs, stored)):
+            sandbox.wheelmark("trust", "add", front.index_url, "--root", index.root_file).ok()
+        rule = '[[map]]\nprojects = ["{}"]\nindexes = ["{}"]\n'
+        configure(sandbox, rule.format("acme-*", ours.index_url) + rule.format("*", theirs.index_url))
+        world = World(theirs, sandbox)
+        named = (
+            f'[[tool.uv.index]]\nname = "own"\nurl = "{ours.index_url}"\nexplicit = true\n'
+            '[tool.uv.sources]\nacme-own = { index = "own" }\n'
+        )
+        folder = world.project("acme-own", "locked-wheel", tool=named)
+        world.verified("uv", "lock", cwd=folder).ok()
+        lock = (folder / "uv.lock").read_text()
+        assert f"{ours.base}/packages/acme-own/" in lock and f"{theirs.base}/packages/locked-wheel/" in lock
+        world.verified("uv", "sync", "--frozen", cwd=folder).ok()
+        assert {"acme_own-1.0-py3-none-any.whl", GOOD.filename} <= world.files(folder)
+
+        # Without the source, uv asks the other index for it.
+        careless = world.project("acme-own")
+        world.plain("uv", "lock", cwd=careless).ok()
+        assert "acme_own-9.0" in (careless / "uv.lock").read_text(), "the plain tool takes the namesake"
+        world.verified("uv", "sync", "--frozen", cwd=careless).failed()
+        (careless / "uv.lock").unlink()
+        done = world.verified("uv", "lock", cwd=careless).failed()
+        assert ours.index_url in done.err and theirs.index_url in done.err, "both homes are named"

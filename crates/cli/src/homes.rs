@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use wheelmark_client::{
     Freshness, Homes, MapError, MapRule, Reader, ReaderOptions, Remote, RuleOrigin, TrustStore,
-    TrustedIndex,
+    TrustedIndex, Tunnel,
 };
 
 use crate::commands::trust::{USER_AGENT, find, open_store};
@@ -81,6 +81,16 @@ pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow
         };
         Err(error).hint(hint)
     })
+}
+
+/// The hosts that may be reached unverified where the proxy answers for real URLs.
+pub(crate) fn tunnels(context: &Context) -> anyhow::Result<Vec<Tunnel>> {
+    let listed = Configuration::load(context)?.tunnel;
+    listed
+        .iter()
+        .map(|host| host.parse())
+        .collect::<Result<_, _>>()
+        .hint("`tunnel` lists hosts as `host` or `host:port`, without patterns")
 }
 
 /// One index alone: the one named, or the only one that is trusted.

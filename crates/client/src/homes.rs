@@ -92,6 +92,16 @@ impl Homes {
         readers.flat_map(|reader| reader.warnings()).collect()
     }
 
+    /// The index that installers are pointed at where they are given a real URL: the first one
+    /// of the map's last rule, which as a rule is for everything that no other rule names.
+    #[must_use]
+    pub fn usual(&self) -> &Arc<Reader> {
+        let place = self.map.as_ref().and_then(ProjectMap::last_index);
+        place
+            .and_then(|place| self.readers.get(place))
+            .unwrap_or_else(|| self.first())
+    }
+
     /// Whether more than one index is in play, so that messages have to say which.
     #[must_use]
     pub fn are_several(&self) -> bool {

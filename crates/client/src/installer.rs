@@ -44,9 +44,9 @@ pub struct Environment {
 /// What the environment is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
-    /// The URLs of the indexes that installers are pointed at, the default one first: the
-    /// proxy's own, or the real ones where it answers for those.
-    pub indexes: &'a [String],
+    /// The URL of the index that installers are pointed at: the proxy's own, or the real one
+    /// where it answers for that.
+    pub index_url: &'a str,
     /// The proxy's address as an HTTP proxy.
     pub proxy_url: &'a str,
     /// An empty directory for uv's cache during this run: a warm cache installs without a
@@ -77,16 +77,11 @@ pub struct ConnectSettings<'a> {
 /// takes it for a list without entries.
 #[must_use]
 pub fn environment(settings: Settings<'_>) -> Environment {
-    let (index, others) = match settings.indexes.split_first() {
-        Some((first, others)) => (first.as_str(), others.join(" ")),
-        None => (BLANK, String::new()),
-    };
-    let index = || OsString::from(index);
-    let extra = if others.is_empty() { BLANK } else { &others };
+    let index = || OsString::from(settings.index_url);
     let proxy = || OsString::from(settings.proxy_url);
     let mut set = [
         ("PIP_INDEX_URL", index()),
-        ("PIP_EXTRA_INDEX_URL", extra.into()),
+        ("PIP_EXTRA_INDEX_URL", BLANK.into()),
         ("PIP_FIND_LINKS", BLANK.into()),
         ("PIP_NO_INDEX", "0".into()),
         ("PIP_PROXY", proxy()),
@@ -112,9 +107,10 @@ pub fn environment(settings: Settings<'_>) -> Environment {
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec();
     set.extend(git_proxy(settings));
-    let mut remove = vec![
+    let remove = vec![
         "NO_PROXY",
         "no_proxy",
+        "UV_INDEX",
         "UV_INDEX_URL",
         "UV_EXTRA_INDEX_URL",
         "UV_FIND_LINKS",
@@ -122,11 +118,6 @@ pub fn environment(settings: Settings<'_>) -> Environment {
         "UV_OFFLINE",
         "UV_NO_CACHE",
     ];
-    if others.is_empty() {
-        remove.push("UV_INDEX");
-    } else {
-        set.push(("UV_INDEX".to_owned(), others.into()));
-    }
     if let Some(connect) = settings.connect {
         set.extend(for_connect(connect, index()));
     }
@@ -181,10 +172,9 @@ mod tests {
 
     const PROXY: &str = "http://127.0.0.1:1";
 
-    fn made(indexes: &[&str], connect: Option<ConnectSettings<'_>>) -> Environment {
-        let indexes: Vec<String> = indexes.iter().map(|&url| url.to_owned()).collect();
+    fn made(index_url: &str, connect: Option<ConnectSettings<'_>>) -> Environment {
         environment(Settings {
-            indexes: &indexes,
+            index_url,
             proxy_url: PROXY,
             uv_cache: Path::new("/run/uv"),
             git_settings: 2,
@@ -211,7 +201,7 @@ mod tests {
 
     #[test]
     fn nothing_but_the_proxy_is_left() {
-        let made = made(&["http://127.0.0.1:1/s/simple/"], None);
+        let made = made("http://127.0.0.1:1/s/simple/", None);
         check(&made);
         assert_eq!(value(&made, "PIP_EXTRA_INDEX_URL"), BLANK);
         assert_eq!(value(&made, "PIP_FIND_LINKS"), BLANK);
@@ -231,22 +221,11 @@ mod tests {
             caches: Path::new("/run/caches"),
             poetry_virtualenvs: Some(Path::new("/home/envs")),
         };
-        let urls = [
-            "https://a.example/simple/",
-            "https://b.example/simple/",
-            "https://c.example/",
-        ];
-        let made = made(&urls, Some(connect));
+        let real = "https://a.example/simple/";
+        let made = made(real, Some(connect));
         check(&made);
         for name in ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PDM_PYPI_URL"] {
-            assert_eq!(value(&made, name), urls[0], "{name}");
-        }
-        for name in ["PIP_EXTRA_INDEX_URL", "UV_INDEX"] {
-            assert_eq!(
-                value(&made, name),
-                "https://b.example/simple/ https://c.example/",
-                "{name}"
-            );
+            assert_eq!(value(&made, name), real, "{name}");
         }
         for name in [
             "SSL_CERT_FILE",

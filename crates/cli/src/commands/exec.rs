@@ -1,6 +1,7 @@
 //! `wheelmark exec`, `wheelmark pip`, `wheelmark uv`: a command whose downloads are verified.
 
 mod child;
+mod lead;
 mod roots;
 mod summary;
 mod unverified;
@@ -17,17 +18,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wheelmark_client::installer::{
-    ConnectSettings, Mode, ModeChoice, Settings, Surroundings, environment, mode_of, open_routes,
-    poetry_virtualenvs,
-};
+use wheelmark_client::installer::{Mode, ModeChoice, Surroundings, mode_of, open_routes};
 use wheelmark_client::{
-    Connect, Entrance, Freshness, Homes, Ledger, Proxy, Reader, RefreshFailure, Report, RunRoom,
+    Entrance, Freshness, Ledger, Proxy, Reader, RefreshFailure, Report, RunRoom,
 };
 
 use crate::context::{Context, fill_random};
 use crate::homes::{HomesOptions, open_homes};
 use crate::logging::WithHint as _;
+
+use lead::Lead;
 
 /// The exit code of a run in which something was refused although the command ended well.
 pub(crate) const REFUSED: u8 = 86;
@@ -178,7 +178,7 @@ async fn run_verified(
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let entrance = Entrance::Secret(secret()?);
-    let mut proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
+    let proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
     let passing = proxy.index_url();
     let room = RunRoom::create(&context.home)?;
     let choice = match options.mode {
@@ -188,29 +188,8 @@ async fn run_verified(
             why: "as --mode says".to_owned(),
         },
     };
-    let mut bundle = None;
-    let mut indexes = vec![passing.clone()];
-    if choice.mode == Mode::Connect {
-        let connect = Arc::new(Connect::new(&homes, Vec::new(), context.clock.now())?);
-        let certificates = connect.authority().bundle(&roots::trusted());
-        bundle = Some(room.write_bundle(&certificates)?);
-        indexes = real_urls(&homes);
-        proxy = proxy.with_connect(connect);
-    }
-    let caches = room.caches();
-    let virtualenvs = around_here(poetry_virtualenvs)?;
-    let connect = bundle.as_deref().map(|bundle| ConnectSettings {
-        bundle,
-        caches: &caches,
-        poetry_virtualenvs: virtualenvs.as_deref(),
-    });
-    let environment = environment(Settings {
-        indexes: &indexes,
-        proxy_url: &proxy.proxy_url(),
-        uv_cache: &room.uv_cache(),
-        git_settings: git_settings(),
-        connect,
-    });
+    let (lead, proxy) = Lead::new(&choice, proxy, &homes, &room, context)?;
+    let environment = lead.environment(&room)?;
     let routes = around_here(|around| open_routes(&command, around))?;
     summary::mode(&choice);
 
@@ -238,14 +217,6 @@ async fn run_verified(
     Ok(ExitCode::from(code))
 }
 
-/// The real URLs of the indexes, as installers are given them.
-fn real_urls(homes: &Homes) -> Vec<String> {
-    let readers = homes.readers().iter();
-    readers
-        .map(|reader| reader.index().urls().simple().to_string())
-        .collect()
-}
-
 /// What follows from where the command will run.
 fn around_here<T>(of: impl FnOnce(&Surroundings<'_>) -> T) -> anyhow::Result<T> {
     let directory = std::env::current_dir()?;
@@ -261,12 +232,6 @@ fn around_here<T>(of: impl FnOnce(&Surroundings<'_>) -> T) -> anyhow::Result<T> 
             file.then(|| std::fs::read_to_string(path).ok()).flatten()
         },
     }))
-}
-
-/// How many of git's settings the environment holds. A count that git itself refuses is none.
-fn git_settings() -> u32 {
-    let count = std::env::var("GIT_CONFIG_COUNT").ok();
-    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// Lock files of the project that were written during this run and so name its proxy: a URL

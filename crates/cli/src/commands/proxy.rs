@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wheelmark_client::{Connect, Entrance, Freshness, Ledger, Proxy, ProxyError};
 
 use crate::context::Context;
-use crate::homes::{HomesOptions, open_homes};
+use crate::homes::{HomesOptions, open_homes, tunnels};
 use crate::logging::WithHint as _;
 
 use certificates::Certificates;
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let connect = match &args.certificates {
         Some(file) => {
             let now = context.clock.now();
-            let connect = Arc::new(Connect::new(&homes, Vec::new(), now)?);
+            let connect = Arc::new(Connect::new(&homes, tunnels(context)?, now)?);
             let roots = certificates::roots(args.roots.as_deref())?;
             Some((connect, Certificates::new(file.clone(), roots)))
         }

@@ -128,6 +128,11 @@ impl ProjectMap {
         })
     }
 
+    /// The first index of the last rule.
+    pub(crate) fn last_index(&self) -> Option<usize> {
+        self.rules.last()?.indexes.first().copied()
+    }
+
     /// The rules to ask for a project, in order: those for it, up to the first that ends the
     /// search.
     pub(crate) fn rules_for<'a>(
