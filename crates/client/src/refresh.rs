@@ -92,6 +92,7 @@ impl Blame for RefreshFailure {
             Self::Fetch(_) => Fault::Unavailable,
             Self::Refused { source, .. } => match source {
                 RefreshError::Absent { .. } => Fault::Lacking,
+                RefreshError::TooManyRoots { .. } => Fault::NotItsOwn,
                 RefreshError::Rollback { role, .. } if is_timestamp(role) => Fault::Behind,
                 _ => Fault::Bad,
             },
