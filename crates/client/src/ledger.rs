@@ -10,6 +10,7 @@ use wheelmark_tuf::Sha256;
 
 use crate::chain::Chain;
 use crate::file::{Manner, SignedFile};
+use crate::passing::{Counter, Passing, Watch};
 use crate::refresh::RefreshFailure;
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::SourceWarning;
@@ -96,6 +97,8 @@ pub struct Report {
     pub verified: bool,
     /// The files that were verified and handed on, each once.
     pub files: Vec<FileEntry>,
+    /// How many bytes of files were verified and handed on.
+    pub bytes: u64,
     /// What was refused, each once.
     pub refused: Vec<RefusedEntry>,
     /// What mirrors did wrong while another source had what was asked for: it cost time, and
@@ -109,6 +112,7 @@ pub struct Report {
 #[derive(Debug, Default)]
 pub struct Ledger {
     entries: Mutex<Entries>,
+    counter: Arc<Counter>,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +123,20 @@ struct Entries {
 }
 
 impl Ledger {
+    /// A ledger whose files are watched while they pass.
+    #[must_use]
+    pub fn watched_by(watch: Arc<dyn Watch>) -> Self {
+        Self {
+            counter: Arc::new(Counter::watched_by(watch)),
+            ..Self::default()
+        }
+    }
+
+    /// Begins to count the bytes of a file that is about to be fetched.
+    pub(crate) fn begin(&self, file: &SignedFile, length: u64) -> Passing {
+        self.counter.clone().begin(file.filename(), length)
+    }
+
     /// Records a file that was verified.
     pub fn verified(&self, file: &SignedFile) {
         let own = file.own_role();
@@ -256,6 +274,7 @@ impl Ledger {
         Report {
             verified: routes_not_closed.is_empty(),
             files: entries.files.values().cloned().collect(),
+            bytes: self.counter.bytes(),
             refused: entries.refused.clone(),
             warnings: Vec::new(),
             routes_not_closed,

@@ -45,6 +45,7 @@ pub mod installer;
 mod ledger;
 mod mirror;
 mod page;
+mod passing;
 mod proxy;
 mod range;
 mod reader;
@@ -71,6 +72,7 @@ pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
 pub use mirror::{Mirror, MirrorError, Turn};
 pub use page::VerifiedPage;
+pub use passing::Watch;
 pub use proxy::{Connect, Entrance, Proxy, ProxyError, Tunnel, TunnelError};
 pub use range::{ByteRange, RangeRequest};
 pub use reader::{

@@ -2,6 +2,7 @@
 
 mod child;
 mod lead;
+mod progress;
 mod roots;
 mod summary;
 mod unverified;
@@ -13,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
@@ -98,6 +99,14 @@ struct Options {
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeName>,
 
+    /// Show what passes the proxy on standard error, in place of the installers' own bars
+    ///
+    /// Without it pip and uv show their own progress: what they receive comes as it is
+    /// verified. Their bars are turned off here; their other lines can appear beside ours.
+    /// Shows nothing where standard error is no terminal.
+    #[arg(long)]
+    progress: bool,
+
     /// Write what was verified and what was refused, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -166,7 +175,11 @@ async fn run_verified(
             strict: options.strict,
         },
     )?);
-    let ledger = Arc::new(Ledger::default());
+    let shown = options.progress.then(progress::Shown::start);
+    let ledger = Arc::new(match &shown {
+        Some(shown) => Ledger::watched_by(shown.watch()),
+        None => Ledger::default(),
+    });
     // Of several indexes, those are asked that a project of this run leads to.
     if !homes.are_several()
         && let Err(error) = refresh(homes.first(), &ledger).await
@@ -189,7 +202,10 @@ async fn run_verified(
         },
     };
     let (lead, proxy) = Lead::new(&choice, proxy, &homes, &room, context)?;
-    let environment = lead.environment(&room)?;
+    let mut environment = lead.environment(&room)?;
+    if options.progress {
+        environment.set.extend(progress::no_other());
+    }
     let routes = around_here(|around| open_routes(&command, around))?;
     summary::mode(&choice);
 
@@ -198,7 +214,10 @@ async fn run_verified(
         // A sender that is gone means the end as well.
         drop(stopped.await);
     }));
+    let begun = Instant::now();
     let ended = child::run(&command, &environment).await;
+    let took = begun.elapsed();
+    drop(shown);
     drop(stop);
     serving.await?;
     drop(room);
@@ -206,7 +225,7 @@ async fn run_verified(
     let mut report = ledger.report(routes);
     report.warnings = homes.warnings();
     write_report(report_to, &report)?;
-    summary::print(&report, homes.are_several());
+    summary::print(&report, took, homes.are_several());
     for file in lock_files_that_name(&passing) {
         summary::lock_file(&file, &passing, &homes);
     }
@@ -259,12 +278,12 @@ fn write_report(to: Option<File>, report: &Report) -> anyhow::Result<()> {
 }
 
 async fn refresh(reader: &Reader, ledger: &Ledger) -> anyhow::Result<()> {
-    let progress = progress(format!(
+    let turning = turning(format!(
         "checking the signatures of {}",
         reader.index().urls().simple()
     ));
     let refreshed = reader.refresh().await;
-    progress.finish_and_clear();
+    turning.finish_and_clear();
     let Err(failure) = refreshed else {
         return Ok(());
     };
@@ -293,7 +312,7 @@ async fn refresh(reader: &Reader, ledger: &Ledger) -> anyhow::Result<()> {
 }
 
 /// Something that turns, on a terminal; nothing elsewhere.
-fn progress(message: String) -> ProgressBar {
+fn turning(message: String) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -17,6 +17,7 @@ use super::pages::{revalidated, set};
 use super::{Asked, Desk};
 use crate::file::{Content, SignedFile};
 use crate::ledger::Ledger;
+use crate::passing::Passing;
 use crate::range::RangeRequest;
 use crate::refusal::Refusal;
 
@@ -64,8 +65,9 @@ impl Desk {
         let body = if asked.head {
             full("")
         } else {
+            let passing = self.ledger.begin(&file, length);
             match home.content(&file, part).await {
-                Ok(content) => self.recorded(&file, content, length),
+                Ok(content) => self.recorded(&file, content, length, passing),
                 Err(refusal) => return self.refused(&refusal),
             }
         };
@@ -125,9 +127,10 @@ impl Desk {
     }
 
     /// The body, which enters the file into the ledger with its last byte, or the refusal.
-    fn recorded(&self, file: &SignedFile, content: Content, length: u64) -> Body {
+    fn recorded(&self, file: &SignedFile, content: Content, length: u64, passing: Passing) -> Body {
         match content {
             Content::Whole(bytes) => {
+                passing.passed(bytes.len() as u64);
                 self.ledger.verified(file);
                 full(bytes)
             }
@@ -137,6 +140,7 @@ impl Desk {
                     file: file.clone(),
                     ledger: self.ledger.clone(),
                     left: length,
+                    passing,
                 };
                 UnsyncBoxBody::new(StreamBody::new(stream::unfold(record, Record::next)))
             }
@@ -149,6 +153,7 @@ struct Record {
     file: SignedFile,
     ledger: Arc<Ledger>,
     left: u64,
+    passing: Passing,
 }
 
 impl Record {
@@ -156,6 +161,7 @@ impl Record {
         let piece = match self.pieces.next().await? {
             Ok(bytes) => {
                 self.left = self.left.saturating_sub(bytes.len() as u64);
+                self.passing.passed(bytes.len() as u64);
                 // The last piece comes only after all of it was verified; whoever knows the
                 // length does not ask for more, so this is the place to write it down.
                 if self.left == 0 {

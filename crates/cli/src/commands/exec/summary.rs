@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
+use indicatif::DecimalBytes;
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::installer::{Mode, ModeChoice};
 use wheelmark_client::{FileEntry, Homes, Manner, RefusedEntry, Report, SourceWarning};
@@ -13,8 +15,8 @@ use wheelmark_tuf::without_controls;
 /// reason to fail.
 ///
 /// `names_indexes`: whether more than one is in play, so that each line says which.
-pub(super) fn print(report: &Report, names_indexes: bool) {
-    let text = render(report, names_indexes);
+pub(super) fn print(report: &Report, took: Duration, names_indexes: bool) {
+    let text = render(report, took, names_indexes);
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
@@ -47,10 +49,10 @@ pub(super) fn lock_file(file: &Path, passing: &str, homes: &Homes) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
-fn render(report: &Report, names_indexes: bool) -> String {
+fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
     let mut text = String::new();
     if !report.files.is_empty() {
-        text.push_str(&verified(&report.files, names_indexes));
+        text.push_str(&verified(&report.files, report.bytes, took, names_indexes));
     }
     for route in &report.routes_not_closed {
         let word = "not verified:"
@@ -82,7 +84,7 @@ fn warned(warning: &SourceWarning) -> String {
     )
 }
 
-fn verified(files: &[FileEntry], names_indexes: bool) -> String {
+fn verified(files: &[FileEntry], bytes: u64, took: Duration, names_indexes: bool) -> String {
     let mut chains: BTreeMap<_, usize> = BTreeMap::new();
     for file in files {
         *chains.entry(file.chain).or_default() += 1;
@@ -96,9 +98,11 @@ fn verified(files: &[FileEntry], names_indexes: bool) -> String {
         .if_supports_color(Stderr, |t| t.green())
         .to_string();
     let mut text = format!(
-        "wheelmark: {} {noun} {word} ({})\n",
+        "wheelmark: {} {noun} {word} ({}), {} in {:.1} s\n",
         files.len(),
-        chains.join(", ")
+        chains.join(", "),
+        DecimalBytes(bytes),
+        took.as_secs_f64()
     );
     if names_indexes {
         let mut indexes: BTreeMap<_, usize> = BTreeMap::new();
@@ -152,6 +156,7 @@ mod tests {
         let report = Report {
             verified: false,
             files: Vec::new(),
+            bytes: 0,
             refused: vec![RefusedEntry {
                 what: bad.to_owned(),
                 project: None,
@@ -174,7 +179,7 @@ mod tests {
                 why: "w",
             }],
         };
-        let text = render(&report, true);
+        let text = render(&report, Duration::ZERO, true);
         let obeyed = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(obeyed), "{text:?}");
         assert_eq!(text.lines().count(), 5, "{text}");

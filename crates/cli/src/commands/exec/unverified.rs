@@ -22,6 +22,7 @@ pub(super) async fn run(command: &[OsString], report_to: Option<File>) -> anyhow
     let report = Report {
         verified: false,
         files: Vec::new(),
+        bytes: 0,
         refused: Vec::new(),
         warnings: Vec::new(),
         routes_not_closed: vec![OpenRoute {
