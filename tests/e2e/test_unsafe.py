@@ -82,3 +82,25 @@ def test_no_variable_turns_verification_off(sandbox: Sandbox) -> None:
     names = ["UNSAFELY_DISABLE_PACKAGE_VERIFICATION", "WHEELMARK_UNSAFELY_DISABLE_PACKAGE_VERIFICATION"]
     done = sandbox.wheelmark("exec", "--", "true", env={name: "1" for name in names}).failed()
     assert "no index is trusted" in done.err
+
+
+@pytest.mark.parametrize("where", ["system", "user"])
+def test_a_configuration_can_forbid_it_and_none_can_turn_it_on(where: str, sandbox: Sandbox) -> None:
+    system, user = sandbox.folder / "system", sandbox.folder / "wheelmark"
+    for folder in (system, user):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    env = {"WHEELMARK_SYSTEM_DIR": str(system)}
+    ran = sandbox.work / "ran"
+    sandbox.wheelmark("exec", FLAG, "--", "touch", ran, env=env).ok()
+    ran.unlink()
+    (system / "wheelmark.toml").write_text("allow-unsafe = true\n")
+    (user / "wheelmark.toml").write_text("allow-unsafe = true\n")
+    done = sandbox.wheelmark("exec", "--", "touch", ran, env=env).failed()
+    assert "no index is trusted" in done.err, "verification is on all the same"
+    ({"system": system, "user": user}[where] / "wheelmark.toml").write_text("allow-unsafe = false\n")
+    done = sandbox.wheelmark("exec", FLAG, "--", "touch", ran, env=env)
+    assert done.code == 1 and "is not allowed here" in done.err
+    assert not ran.exists()
+    (system / "wheelmark.toml").write_text("allow-unsafe = \n")
+    sandbox.wheelmark("exec", FLAG, "--", "touch", ran, env=env).failed()
+    assert not ran.exists(), "a configuration that cannot be read is no permission"

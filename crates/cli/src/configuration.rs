@@ -17,12 +17,15 @@ use crate::logging::WithHint as _;
 pub(crate) const FILE: &str = "wheelmark.toml";
 
 /// What the two files say together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Configuration {
     /// Whether every file's own signed entry is checked as well as its page.
     pub(crate) strict: bool,
     /// Hosts that are let through unverified where requests are tunnelled.
     pub(crate) tunnel: BTreeSet<String>,
+    /// Whether `--unsafely-disable-package-verification` is there at all. Either file can take
+    /// it away, and none can turn it on: that takes the flag itself.
+    pub(crate) allow_unsafe: bool,
     system_rules: Vec<MapRule>,
     user_rules: Vec<MapRule>,
 }
@@ -48,6 +51,7 @@ impl Configuration {
         Self {
             strict: system.strict.unwrap_or(false) || user.strict.unwrap_or(false),
             tunnel,
+            allow_unsafe: system.allow_unsafe.unwrap_or(true) && user.allow_unsafe.unwrap_or(true),
             system_rules: system.rules,
             user_rules: user.rules,
         }
@@ -69,15 +73,17 @@ impl Configuration {
 struct Written {
     strict: Option<bool>,
     tunnel: Option<BTreeSet<String>>,
+    allow_unsafe: Option<bool>,
     rules: Vec<MapRule>,
 }
 
 /// The file's form. A key that is not known is an error: it may be a misspelt safeguard.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Form {
     strict: Option<bool>,
     tunnel: Option<BTreeSet<String>>,
+    allow_unsafe: Option<bool>,
     #[serde(default)]
     map: Vec<RuleForm>,
 }
@@ -136,6 +142,7 @@ fn parse(text: &str, path: &Path) -> anyhow::Result<Written> {
     Ok(Written {
         strict: form.strict,
         tunnel: form.tunnel,
+        allow_unsafe: form.allow_unsafe,
         rules: rules.collect::<anyhow::Result<_>>()?,
     })
 }

@@ -165,6 +165,7 @@ async fn run_verified(
         None => None,
     };
     if options.unsafely_disable_package_verification {
+        unverified::allowed(context)?;
         return unverified::run(&command, report_to).await;
     }
     let homes = Arc::new(open_homes(

@@ -83,6 +83,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     };
     let places = Places::new(scope, context)?;
     let earlier = Record::read(&places.record())?;
+    if args.system && !args.dry_run && !rustix::process::geteuid().is_root() {
+        return Err(anyhow::anyhow!(
+            "--system changes files of the whole machine"
+        ))
+        .hint("run it as root, or without --system for yourself alone");
+    }
     if args.undo {
         return undo(&args, &places, earlier);
     }
@@ -104,7 +110,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let plan = Plan::make(
         &places,
-        index.record(),
+        &index,
         &Entrance::of_homes(&homes),
         listen,
         !args.no_service,

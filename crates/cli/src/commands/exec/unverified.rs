@@ -8,14 +8,30 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::installer::Environment;
 use wheelmark_client::{OpenRoute, Report};
 use wheelmark_tuf::without_controls;
 
 use super::{child, write_report};
+use crate::configuration::{Configuration, FILE};
+use crate::context::Context;
+use crate::logging::WithHint as _;
 
 const FLAG: &str = "--unsafely-disable-package-verification";
+
+/// Refuses where the configuration forbids the flag. One that cannot be read is no permission.
+pub(super) fn allowed(context: &Context) -> anyhow::Result<()> {
+    if Configuration::load(context)?.allow_unsafe {
+        return Ok(());
+    }
+    Err(anyhow!("{FLAG} is not allowed here")).hint(format!(
+        "`allow-unsafe = false` says so, in {} or in {}",
+        context.system.join(FILE).display(),
+        context.configuration.join(FILE).display()
+    ))
+}
 
 /// Runs the command without the proxy, and says so before and after.
 pub(super) async fn run(command: &[OsString], report_to: Option<File>) -> anyhow::Result<ExitCode> {

@@ -15,6 +15,7 @@ pub(super) struct Places {
     pub(super) home: PathBuf,
     configuration: PathBuf,
     user: PathBuf,
+    system: PathBuf,
 }
 
 impl Places {
@@ -29,13 +30,36 @@ impl Places {
             home,
             configuration: base.config_dir(),
             user: base.home_dir().to_owned(),
+            system: context.system.clone(),
         })
     }
 
     pub(super) fn record(&self) -> PathBuf {
         match self.scope {
             Scope::User => self.home.join("setup.json"),
-            Scope::System => PathBuf::from("/etc/wheelmark/setup.json"),
+            Scope::System => self.system.join("setup.json"),
+        }
+    }
+
+    /// The root that a service of the system begins to trust the index with.
+    pub(super) fn root(&self) -> Option<PathBuf> {
+        (self.scope == Scope::System).then(|| self.system.join("setup-root.json"))
+    }
+
+    /// The variables that lead the service to the same trust and configuration.
+    pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
+        const NAMES: [&str; 4] = [
+            "WHEELMARK_HOME",
+            "WHEELMARK_SYSTEM_DIR",
+            "XDG_DATA_HOME",
+            "XDG_CONFIG_HOME",
+        ];
+        match self.scope {
+            Scope::System => vec![("WHEELMARK_HOME", self.home.display().to_string())],
+            Scope::User => {
+                let set = |name| Some((name, std::env::var(name).ok()?));
+                NAMES.into_iter().filter_map(set).collect()
+            }
         }
     }
 
@@ -44,6 +68,19 @@ impl Places {
         match self.scope {
             Scope::User => self.home.join("setup"),
             Scope::System => PathBuf::from("/run/wheelmark"),
+        }
+    }
+
+    /// Everything that is setup's own, and goes with it.
+    pub(super) fn own(&self) -> Vec<PathBuf> {
+        match self.scope {
+            Scope::User => vec![self.room()],
+            // Where the service manager puts the state of a user that exists for a while only.
+            Scope::System => vec![
+                self.room(),
+                self.home.clone(),
+                PathBuf::from("/var/lib/private/wheelmark"),
+            ],
         }
     }
 

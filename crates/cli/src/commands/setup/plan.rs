@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use wheelmark_client::{Entrance, IndexRecord};
+use wheelmark_client::{Entrance, TrustedIndex};
 
 use super::places::Places;
 use super::record::{self, Conflict, Fate, Record, Wanted};
@@ -31,13 +31,13 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn make(
         places: &Places,
-        index: &IndexRecord,
+        trusted: &TrustedIndex,
         entrance: &Entrance,
         listen: SocketAddr,
         service: bool,
         earlier: Option<&Record>,
     ) -> anyhow::Result<Self> {
-        let simple = index.urls.simple();
+        let simple = trusted.urls().simple();
         let certificates = simple.scheme() == "https";
         let roots = own_roots(&places.bundle());
         let mut command = vec![
@@ -64,24 +64,56 @@ impl Plan {
             scope: places.scope,
             certificates,
         };
-        if places.scope == Scope::User {
-            plan.own.push(places.room());
-        }
+        plan.own = places.own();
         let (Entrance::Secret(identity) | Entrance::Identity(identity)) = entrance;
         plan.pip(places, identity, earlier)?;
         plan.uv(places, identity, earlier)?;
         plan.shells(places, identity, earlier)?;
         if service {
+            let before = plan.trust_of_the_system(places, trusted, earlier)?;
             let unit = Service {
                 scope: places.scope,
                 command: &plan.command,
-                home: &places.home,
+                before: before.as_deref(),
+                environment: &places.environment(),
                 roots: roots.as_deref(),
             };
             let text = unit.unit();
             plan.want(places.unit(), earlier, |_| Ok((text, Vec::new())))?;
         }
         Ok(plan)
+    }
+
+    /// A service of the system has a trust store of its own. It begins with the root that is
+    /// trusted here, which stands in a file that only root can write.
+    fn trust_of_the_system(
+        &mut self,
+        places: &Places,
+        trusted: &TrustedIndex,
+        earlier: Option<&Record>,
+    ) -> anyhow::Result<Option<Vec<String>>> {
+        let Some(file) = places.root() else {
+            return Ok(None);
+        };
+        let stored = trusted.directory().join("root.json");
+        let root =
+            record::read(&stored)?.with_context(|| format!("{} is missing", stored.display()))?;
+        let urls = trusted.urls();
+        let command = [
+            &own_path()?,
+            "trust",
+            "add",
+            urls.simple().as_str(),
+            "--metadata-url",
+            urls.metadata().as_str(),
+            "--targets-url",
+            urls.targets().as_str(),
+            "--root",
+            &text_of(&file)?,
+        ];
+        let command = command.map(str::to_owned).to_vec();
+        self.want(file, earlier, |_| Ok((root, Vec::new())))?;
+        Ok(Some(command))
     }
 
     fn pip(

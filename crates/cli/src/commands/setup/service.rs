@@ -18,7 +18,10 @@ pub(super) enum Scope {
 pub(super) struct Service<'a> {
     pub(super) scope: Scope,
     pub(super) command: &'a [String],
-    pub(super) home: &'a Path,
+    /// What has to have run before, once; that it did already is no failure.
+    pub(super) before: Option<&'a [String]>,
+    /// Variables that say where trust and configuration are.
+    pub(super) environment: &'a [(&'static str, String)],
     /// The user's own certificates, where they are not the system's.
     pub(super) roots: Option<&'a Path>,
 }
@@ -61,11 +64,13 @@ ProtectSystem=strict
 impl Service<'_> {
     /// The unit file.
     pub(super) fn unit(&self) -> String {
-        // In a command a dollar begins a variable.
-        let command: Vec<String> = self
-            .command
+        let before = self.before.map_or_else(String::new, |words| {
+            format!("ExecStartPre=-{}\n", command_line(words))
+        });
+        let environment: String = self
+            .environment
             .iter()
-            .map(|word| escaped(&word.replace('$', "$$")))
+            .map(|(name, value)| format!("Environment={}\n", escaped(&format!("{name}={value}"))))
             .collect();
         let certificates = match self.roots {
             Some(roots) => format!(
@@ -87,19 +92,26 @@ After=network.target
 
 [Service]
 Type=exec
-ExecStart={}
-Environment={}
-{certificates}Restart=always
+{before}ExecStart={}
+{environment}{certificates}Restart=always
 RestartSec=2
 UMask={umask}
 {HARDENED}{hardened}
 [Install]
 WantedBy={wanted_by}
 ",
-            command.join(" "),
-            escaped(&format!("WHEELMARK_HOME={}", self.home.display())),
+            command_line(self.command),
         )
     }
+}
+
+fn command_line(words: &[String]) -> String {
+    // In a command a dollar begins a variable.
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| escaped(&word.replace('$', "$$")))
+        .collect();
+    words.join(" ")
 }
 
 /// One word as unit files take it.
