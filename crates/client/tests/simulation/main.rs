@@ -20,14 +20,17 @@
 //! itself, not by the code that is tested.
 //!
 //! It can fail. Each of these checks, taken out of the client alone, was noticed within 150
-//! seeds, by the invariant behind it: the rollback of timestamp, of the snapshot that it names,
-//! of a role in the snapshot (a); a role that vanishes from the snapshot (a); an expired
-//! timestamp as the floor (a); root kept at every version (a); root's version (a, d); the
-//! forgetting of timestamp and snapshot at a rotation (a, d); expiry of the timestamp, of
-//! delegated roles (c); the threshold of the old root, of the new root, of two keys, the
-//! signature itself (d); the announced version of a role (d, e); the digest of a file, of its
-//! core metadata (b). So were a client whose failed refresh is final (d), one that keeps its
-//! verdicts under a new state (c, d, e), and one that falls back to its last state (c).
+//! seeds, by the invariant behind it:
+//!
+//! - (a): rollback of the timestamp, of the snapshot that it names, of a role in the snapshot; a
+//!   role that vanishes from the snapshot; an expired timestamp as the floor; every root kept;
+//!   root's version (also d); timestamp and snapshot forgotten at a rotation.
+//! - (b): the digest of a file, and of its core metadata.
+//! - (c): expiry of the timestamp, and of delegated roles; no answer from the last state where a
+//!   refresh failed.
+//! - (d): the threshold of the old root, and of the new one; two keys where two are needed; the
+//!   signature itself; a failed refresh that is tried again; verdicts that end with their state.
+//! - (e): the announced version of a role (also d); the name that a bin states of itself.
 //!
 //! `WHEELMARK_SEEDS=N` runs N seeds, from `WHEELMARK_FIRST_SEED` on if that is set;
 //! `WHEELMARK_SEED=S` replays one and tells its story. `cargo xtask soak` runs thousands.
