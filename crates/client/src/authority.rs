@@ -92,11 +92,7 @@ impl Authority {
     /// [`AuthorityError`].
     pub fn new(hosts: &[Host], now: Timestamp) -> Result<Self, AuthorityError> {
         let mut issuing_key = KeyPair::generate()?;
-        let mut params = params("Wheelmark, for one run", now);
-        // It may sign for servers, but make no other authority.
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.name_constraints = Some(only(hosts));
+        let params = authority(hosts, now);
         let certificate = params.self_signed(&issuing_key)?.der().clone();
         let issuer = Issuer::from_params(&params, &issuing_key);
         let servers = hosts
@@ -162,6 +158,15 @@ pub fn pem(certificate: &[u8]) -> String {
         rest = after;
     }
     text + "-----END CERTIFICATE-----\n"
+}
+
+/// An authority that may sign for these servers, but make no other authority.
+fn authority(hosts: &[Host], now: Timestamp) -> CertificateParams {
+    let mut params = params("Wheelmark, for one run", now);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.name_constraints = Some(only(hosts));
+    params
 }
 
 fn params(name: &str, now: Timestamp) -> CertificateParams {

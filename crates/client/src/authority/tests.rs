@@ -23,10 +23,7 @@ fn now() -> Timestamp {
 /// made with a stolen key.
 fn forged(permitted: &[Host], name: &Host) -> (CertificateDer<'static>, CertificateDer<'static>) {
     let key = KeyPair::generate().unwrap();
-    let mut authority = params("authority", now());
-    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    authority.name_constraints = Some(only(permitted));
+    let authority = authority(permitted, now());
     let certificate = authority.self_signed(&key).unwrap().der().clone();
     let issuer = Issuer::from_params(&authority, &key);
     let own = KeyPair::generate().unwrap();
@@ -122,10 +119,7 @@ fn no_other_host_is_believed_whoever_signs_for_it() {
 #[test]
 fn an_authority_between_does_not_help() {
     let key = KeyPair::generate().unwrap();
-    let mut authority = params("authority", now());
-    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    authority.name_constraints = Some(only(&[host("pkg.example")]));
+    let authority = authority(&[host("pkg.example")], now());
     let root = authority.self_signed(&key).unwrap().der().clone();
     let issuer = Issuer::from_params(&authority, &key);
     let between_key = KeyPair::generate().unwrap();
