@@ -255,6 +255,22 @@ def test_another_port_is_a_change_and_still_undone(make_home) -> None:
     assert home.listing() == before
 
 
+def test_what_another_setup_has_no_use_for_is_put_back_at_once(make_home) -> None:
+    home = make_home("https")
+    personal_files(home.home)
+    before = home.listing()
+    home.set_up()
+    assert (home.home / ".bashrc").read_text() != BASHRC
+    plain = ["--metadata-url", home.index.metadata_url, "--targets-url", home.index.targets_url]
+    home.sandbox.wheelmark("trust", "add", home.index.index_url, "--root", home.index.root_file, *plain).ok()
+    home.set_up("--index", home.index.index_url)
+    assert (home.home / ".bashrc").read_text() == BASHRC, "over plain http no shell needs certificates"
+    assert home.index.index_url in (home.home / ".config/pip/pip.conf").read_text()
+    home.undo()
+    untrusted = {k: v for k, v in home.listing().items() if "wheelmark/indexes" not in k}
+    assert untrusted == {k: v for k, v in before.items() if "wheelmark/indexes" not in k}
+
+
 def test_a_dry_run_changes_nothing(make_home) -> None:
     home = make_home("https")
     personal_files(home.home)
@@ -333,6 +349,22 @@ def test_when_the_index_is_down_that_is_said_and_it_comes_back_by_itself(tool: s
         assert time.monotonic() < deadline
         time.sleep(1)
     assert venv.says("demo") == "good"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "scheme, name",
+    [("http", "NO_PROXY"), ("https", "no_proxy"), ("http", "HTTP_PROXY"), ("https", "HTTPS_PROXY"), ("https", "ALL_PROXY")],
+)
+def test_proxy_variables_lead_nobody_around(tool: str, scheme: str, name: str, make_home) -> None:
+    home = make_home(scheme)
+    home.run_daemon(home.set_up())
+    with Front(home.index) as other:
+        home.sandbox.env[name] = "127.0.0.1,localhost" if name.lower() == "no_proxy" else other.url
+        asked, venv = len(home.front.asked), home.sandbox.venv()
+        home.install(tool, venv).ok()
+        assert venv.says("demo") == "good"
+        assert other.asked == [] and len(home.front.asked) == asked
 
 
 @BOTH

@@ -116,8 +116,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         !args.no_service,
         earlier.as_ref(),
     )?;
-    let changed = plan.changes() || earlier.is_none();
+    let changed = plan.changes(earlier.as_ref());
     if !args.dry_run && changed {
+        // A service that is wanted no more must not go on without its unit.
+        if args.no_service && earlier.as_ref().is_some_and(|earlier| earlier.service) {
+            service::stop(scope)?;
+        }
         plan.carry_out(&places, earlier.as_ref())?;
     }
     if !args.dry_run && !args.no_service && (changed || !answers(listen)) {
@@ -219,7 +223,7 @@ fn undo(args: &Args, places: &Places, earlier: Option<Record>) -> anyhow::Result
 
 /// Variables of this shell that outweigh the configuration files.
 fn overruled() -> Vec<&'static str> {
-    const NAMES: [&str; 19] = [
+    const NAMES: [&str; 17] = [
         "PIP_CONFIG_FILE",
         "PIP_INDEX_URL",
         "PIP_EXTRA_INDEX_URL",
@@ -237,8 +241,6 @@ fn overruled() -> Vec<&'static str> {
         "UV_FIND_LINKS",
         "UV_CACHE_DIR",
         "UV_OFFLINE",
-        "NO_PROXY",
-        "no_proxy",
     ];
     let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     NAMES.into_iter().filter(set).collect()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wheelmark_client::{Entrance, TrustedIndex};
 
 use super::places::Places;
-use super::record::{self, Conflict, Fate, Record, Wanted};
+use super::record::{self, Conflict, Fate, FileRecord, Record, Wanted};
 use super::service::{Scope, Service};
 use super::{conflicts_text, pip, shell, uv};
 use crate::logging::WithHint as _;
@@ -217,11 +217,17 @@ impl Plan {
         format!("http://{}", self.listen)
     }
 
-    /// Whether any file would change.
-    pub(super) fn changes(&self) -> bool {
-        self.wanted
-            .iter()
-            .any(|wanted| wanted.fate() != Fate::Unchanged)
+    /// Whether anything would change.
+    pub(super) fn changes(&self, earlier: Option<&Record>) -> bool {
+        let mut wanted = self.wanted.iter();
+        earlier.is_none_or(|earlier| !self.given_up(earlier).is_empty())
+            || wanted.any(|wanted| wanted.fate() != Fate::Unchanged)
+    }
+
+    /// The files of an earlier setup that this one has no use for.
+    fn given_up<'a>(&self, earlier: &'a Record) -> Vec<&'a FileRecord> {
+        let wanted = |file: &&FileRecord| self.wanted.iter().any(|w| w.path == file.path);
+        earlier.files.iter().filter(|file| !wanted(file)).collect()
     }
 
     /// Writes the record, then the files.
@@ -236,6 +242,10 @@ impl Plan {
         record.conflicts = self.conflicts.clone();
         if let Some(earlier) = earlier {
             record.inherit(earlier);
+        }
+        // While the earlier record still names them.
+        for file in earlier.map_or_else(Vec::new, |earlier| self.given_up(earlier)) {
+            file.undo()?;
         }
         record.write(&places.record())?;
         for wanted in &self.wanted {

@@ -181,12 +181,6 @@ impl Record {
                 self.own.push(own.clone());
             }
         }
-        for file in &earlier.files {
-            if self.files.iter().all(|known| known.path != file.path) {
-                self.files.push(file.clone());
-            }
-        }
-        self.service |= earlier.service;
     }
 }
 
