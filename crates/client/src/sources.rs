@@ -11,6 +11,7 @@
 
 mod answers;
 
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -109,6 +110,8 @@ struct Known {
     /// Each kind of fault of each source, once.
     noted: Vec<(usize, Fault)>,
     warnings: Vec<SourceWarning>,
+    /// Who sent, alone or together, what turned out at its end not to be what it is named.
+    torn: HashMap<String, BTreeSet<usize>>,
     since: Option<Timestamp>,
 }
 
@@ -179,13 +182,14 @@ impl Sources {
             known.standings.fill(Standing::Good);
             known.noted.clear();
             known.warnings.clear();
+            known.torn.clear();
         }
     }
 
     /// Asks for something of a part: one source after the other. `what` is for warnings.
     pub(crate) fn ask<E: Blame>(self: &Arc<Self>, part: Part, what: String) -> Asking<E> {
         Asking {
-            order: self.order(part),
+            order: self.order(part, &what),
             sources: self.clone(),
             part,
             what,
@@ -198,7 +202,7 @@ impl Sources {
 
     /// Asks all sources of metadata at once.
     pub(crate) fn ask_all(&self, path: &str, limit: u64) -> Answers {
-        let asked = self.order(Part::Metadata);
+        let asked = self.order(Part::Metadata, path);
         let known = self.known();
         let asked = asked.into_iter().filter_map(|source| {
             let base = self.sources[source].metadata.clone()?;
@@ -218,12 +222,16 @@ impl Sources {
     }
 
     /// Those that have the part, whoever failed last.
-    fn order(&self, part: Part) -> Vec<usize> {
+    fn order(&self, part: Part, what: &str) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.sources.len())
             .filter(|source| self.sources[*source].base(part).is_some())
             .collect();
         let known = self.known();
-        order.sort_by_key(|source| known.standings[*source]);
+        let torn = known.torn.get(what);
+        order.sort_by_key(|source| {
+            let sent_another = torn.is_some_and(|sources| sources.contains(source));
+            (sent_another, known.standings[*source])
+        });
         order
     }
 
@@ -276,14 +284,14 @@ impl Sources {
         }
     }
 
-    /// Whether a source of targets is left that has not sent anything bad yet.
-    fn has_unblamed_but(&self, blamed: &[usize]) -> bool {
-        let known = self.known();
-        (0..self.sources.len()).any(|source| {
-            self.sources[source].targets.is_some()
-                && !blamed.contains(&source)
-                && !known.noted.contains(&(source, Fault::Bad))
-        })
+    /// Remembers who sent what was not the thing at its end, and says whether a source of
+    /// targets is left that has not.
+    fn torn(&self, what: &str, by: &[usize]) -> bool {
+        let mut known = self.known();
+        let torn = known.torn.entry(what.to_owned()).or_default();
+        torn.extend(by);
+        let mut all = self.sources.iter().enumerate();
+        all.any(|(source, has)| has.targets.is_some() && !torn.contains(&source))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -429,7 +437,7 @@ impl<E: Blame> Asking<E> {
         for source in sources {
             self.sources.note(*source, Fault::Bad, &what);
         }
-        self.sources.has_unblamed_but(sources)
+        self.sources.torn(&self.what, sources)
     }
 
     /// What every source did.

@@ -360,6 +360,18 @@ async fn without_a_chunk_list_whoever_asks_again_gets_it_from_the_next() {
     let answer = front.get_file(UNLISTED).await;
     assert!(answer.bytes().await.unwrap() == large());
 
+    // Whatever else the next one did before.
+    pair.mirror.set_fault(Fault::Alters(SMALL_FILE, At::Middle));
+    pair.own.set_faults([
+        Fault::Answers(SMALL_FILE, StatusCode::BAD_GATEWAY),
+        Fault::Alters(UNLISTED_FILE, At::Middle),
+    ]);
+    let front = Front::new(pair.reader()).await;
+    assert_eq!(front.get_file(SMALL).await.status(), 409);
+    assert!(front.get_file(UNLISTED).await.bytes().await.is_err());
+    let answer = front.get_file(UNLISTED).await;
+    assert!(answer.bytes().await.unwrap() == large());
+
     // Where the next one is no better, that is a verdict.
     pair.mirror
         .set_fault(Fault::Alters(UNLISTED_FILE, At::Middle));
