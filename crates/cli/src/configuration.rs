@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use wheelmark_client::{IndexUrls, MapRule, RuleOrigin};
+use wheelmark_client::{IndexUrls, MapRule, RuleOrigin, demand_guarded};
 
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -33,7 +33,14 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// Reads the files that are there.
     pub(crate) fn load(context: &Context) -> anyhow::Result<Self> {
-        let system = read(&context.system.join(FILE))?;
+        let system = context.system.join(FILE);
+        if system.exists() {
+            for path in [&context.system, &system] {
+                demand_guarded(path, &context.system_owners)
+                    .hint("it must be root's, and writable by root alone")?;
+            }
+        }
+        let system = read(&system)?;
         let user = read(&context.configuration.join(FILE))?;
         Ok(Self::joined(system, user))
     }

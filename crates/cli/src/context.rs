@@ -19,10 +19,15 @@ pub(crate) struct Context {
     pub(crate) configuration: PathBuf,
     /// What the system's administrator says: `WHEELMARK_SYSTEM_DIR`, or `/etc/wheelmark`.
     pub(crate) system: PathBuf,
+    /// The users whose files count there: root; and in a directory that was moved, this one.
+    pub(crate) system_owners: Vec<u32>,
 }
 
 /// Where the system's settings are, unless `WHEELMARK_SYSTEM_DIR` moves them.
 const SYSTEM: &str = "/etc/wheelmark";
+
+/// The user id of root.
+const ROOT: u32 = 0;
 
 impl Context {
     /// Reads the environment.
@@ -40,11 +45,16 @@ impl Context {
             }
         };
         let system = directory("WHEELMARK_SYSTEM_DIR")?;
+        let mut system_owners = vec![ROOT];
+        if system.is_some() {
+            system_owners.push(rustix::process::geteuid().as_raw());
+        }
         Ok(Self {
             clock: Arc::new(SystemClock),
             home,
             configuration,
             system: system.unwrap_or_else(|| PathBuf::from(SYSTEM)),
+            system_owners,
         })
     }
 }

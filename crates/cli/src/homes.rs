@@ -9,7 +9,7 @@ use wheelmark_client::{
     TrustedIndex, Tunnel,
 };
 
-use crate::commands::trust::{USER_AGENT, find, open_store};
+use crate::commands::trust::{USER_AGENT, find, open_store, trusted};
 use crate::configuration::{Configuration, FILE};
 use crate::context::Context;
 use crate::logging::{Hinted, WithHint as _};
@@ -52,7 +52,7 @@ pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow
         }
         None => configuration.rules(),
     };
-    let mut trusted = store.list()?.into_iter();
+    let mut trusted = trusted(&store)?.into_iter();
     let Some(first) = trusted.next() else {
         return Err(none_trusted());
     };
@@ -98,7 +98,7 @@ pub(crate) fn choose(store: &TrustStore, named: Option<&str>) -> anyhow::Result<
     if let Some(url) = named {
         return find(store, url);
     }
-    let mut trusted = store.list()?;
+    let mut trusted = trusted(store)?;
     match (trusted.pop(), trusted.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(none_trusted()),

@@ -10,7 +10,7 @@ use crate::mirror::Mirror;
 use crate::refresh::{RefreshFailure, drive, drive_from};
 use crate::remote::{FetchError, Remote};
 use crate::sources::Sources;
-use crate::trust::{Began, IndexRecord, TrustError, TrustStore, TrustedIndex};
+use crate::trust::{Began, HandedOver, IndexRecord, TrustError, TrustStore, TrustedIndex};
 
 /// What the user knows about an index before the first answer.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub enum Beginning {
     Fingerprint(Sha256),
     /// Nothing: the first answer is believed. Over https only, or from this very machine.
     FirstUse,
+    /// What somebody else who trusts the index handed over.
+    HandedOver(Box<HandedOver>),
 }
 
 /// Why trust could not begin. Nothing is stored then.
@@ -97,7 +99,15 @@ pub async fn add_trust(
 ) -> Result<TrustedIndex, AddError> {
     store.refuse_known(urls.simple())?;
     let limits = Limits::default();
+    let mut cached = Cached::default();
+    let mut handed = None;
     let (root, began, from) = match beginning {
+        Beginning::HandedOver(given) => {
+            let (root, url) = (given.root().to_vec(), urls.metadata().clone());
+            cached.floors.push(given.floor());
+            handed = Some(given);
+            (root, Began::HandedOver, Origin::Url(url))
+        }
         Beginning::Root { bytes, from } => (bytes, Began::RootFile, Origin::File(from)),
         Beginning::Fingerprint(fingerprint) => {
             let (url, bytes) = walk_anywhere(&urls, remote, &limits, fingerprint).await?;
@@ -121,7 +131,7 @@ pub async fn add_trust(
             (Vec::from(bytes), began, Origin::Url(url))
         }
     };
-    let machine = match Refresh::new(&root, Cached::default(), now, limits) {
+    let machine = match Refresh::new(&root, cached, now, limits) {
         Ok(machine) => machine,
         Err(source) => {
             return Err(match from {
@@ -146,7 +156,9 @@ pub async fn add_trust(
         first_root_version,
         first_root_fingerprint,
     };
-    Ok(store.begin(record, &root, &effects).await?)
+    Ok(store
+        .begin(record, &root, &effects, handed.as_deref())
+        .await?)
 }
 
 /// What a mirror was found to have.

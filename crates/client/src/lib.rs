@@ -86,4 +86,7 @@ pub use remote::{
 };
 pub use rooms::{RoomError, RunRoom};
 pub use sources::{ASKED_LAST_FOR, SourceWarning};
-pub use trust::{Began, ChainState, IndexRecord, RoleState, TrustError, TrustStore, TrustedIndex};
+pub use trust::{
+    Began, ChainState, HandedOver, HandedOverError, IndexRecord, RoleState, SystemIndex,
+    TrustError, TrustStore, TrustedIndex, demand_guarded, system_indexes,
+};

@@ -4,6 +4,8 @@
 //! HOME/indexes/<host-and-path>-<hash of the URL>/
 //!   index.toml              the index's URLs and how trust began
 //!   root.json               the newest root, byte for byte as received
+//!   roots/<version>.json    every root that was followed
+//!   handed-over.json        what trust began with, where it was handed over
 //!   timestamp.json snapshot.json targets.json
 //!   delegated/<delegator>/<role>.json
 //!   names/<project>.json    the file names of the last verified page
@@ -19,22 +21,27 @@
 //! here.
 
 mod cache;
+mod handed_over;
 mod lock;
 mod record;
 mod state;
+mod system;
 
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use url::Url;
-use wheelmark_tuf::Effect;
+use wheelmark_tuf::{Effect, Sha256};
 
 use crate::index::{IndexUrls, directory_name};
 use crate::mirror::Mirror;
 
+pub use handed_over::{HandedOver, HandedOverError, SystemIndex};
 pub use record::{Began, IndexRecord};
 pub use state::{ChainState, RoleState};
+pub use system::{demand_guarded, system_indexes};
 
 const RECORD: &str = "index.toml";
 
@@ -57,6 +64,31 @@ pub enum TrustError {
     Exposed {
         /// The directory.
         path: PathBuf,
+    },
+    /// A file of the system's that others than its administrator could have written.
+    #[error("{} cannot be relied on: {problem}", path.display())]
+    Unguarded {
+        /// The file or directory.
+        path: PathBuf,
+        /// Who could have written it.
+        problem: String,
+    },
+    /// A user's own trust in an index has nothing to do with the system's.
+    #[error(
+        "{} says that {index} has the root {system} in version {version}, and {known}",
+        file.display()
+    )]
+    Conflict {
+        /// The index's simple URL.
+        index: Box<Url>,
+        /// The system's file.
+        file: PathBuf,
+        /// The version of its root.
+        version: u64,
+        /// That root's fingerprint.
+        system: Sha256,
+        /// What the user's store knows of that version.
+        known: String,
     },
     /// An index's record is damaged or of a later version of this program.
     #[error("{} cannot be understood: {problem}", path.display())]
@@ -94,6 +126,7 @@ pub enum TrustError {
 #[derive(Clone, Debug)]
 pub struct TrustStore {
     indexes: PathBuf,
+    system: Vec<Arc<SystemIndex>>,
 }
 
 impl TrustStore {
@@ -106,7 +139,10 @@ impl TrustStore {
         let indexes = home.join("indexes");
         create_private(&indexes)?;
         demand_private(&indexes)?;
-        Ok(Self { indexes })
+        Ok(Self {
+            indexes,
+            system: Vec::new(),
+        })
     }
 
     /// The index of this simple URL, if it is trusted.
@@ -119,7 +155,20 @@ impl TrustStore {
         if !directory.join(RECORD).exists() {
             return Ok(None);
         }
-        TrustedIndex::load(directory).map(Some)
+        self.load(directory)
+    }
+
+    /// What is kept of an index. Trust that came from the system ends when the system takes it
+    /// back, and what is kept of it stays for the case that it comes again.
+    fn load(&self, directory: PathBuf) -> Result<Option<TrustedIndex>, TrustError> {
+        let mut index = TrustedIndex::load(directory)?;
+        index.system = self.system_of(index.urls().simple());
+        match &index.system {
+            Some(system) => index.agree_with(system)?,
+            None if index.record.began == Began::System => return Ok(None),
+            None => {}
+        }
+        Ok(Some(index))
     }
 
     /// Every trusted index, ordered by URL.
@@ -134,7 +183,7 @@ impl TrustStore {
             let entry = entry.map_err(|e| io("read", &self.indexes, e))?;
             let hidden = entry.file_name().to_string_lossy().starts_with('.');
             if !hidden && entry.path().join(RECORD).exists() {
-                found.push(TrustedIndex::load(entry.path())?);
+                found.extend(self.load(entry.path())?);
             }
         }
         found.sort_by(|a, b| a.urls().simple().cmp(b.urls().simple()));
@@ -151,6 +200,7 @@ impl TrustStore {
         record: IndexRecord,
         root: &[u8],
         chain: &[Effect],
+        handed: Option<&HandedOver>,
     ) -> Result<TrustedIndex, TrustError> {
         let directory = self.indexes.join(directory_name(record.urls.simple()));
         let _lock = lock::of(&directory).await?;
@@ -159,8 +209,13 @@ impl TrustStore {
         let trusted = TrustedIndex {
             directory: draft.path().to_owned(),
             record,
+            system: None,
         };
         trusted.write("root.json", root, Durability::Synced)?;
+        if let Some(handed) = handed {
+            let text = handed.to_json();
+            trusted.write(handed_over::FILE, text.as_bytes(), Durability::Synced)?;
+        }
         for effect in chain {
             trusted.put(effect)?;
         }
@@ -178,6 +233,7 @@ impl TrustStore {
         Ok(TrustedIndex {
             directory,
             record: trusted.record,
+            system: None,
         })
     }
 
@@ -223,6 +279,8 @@ impl TrustStore {
 pub struct TrustedIndex {
     directory: PathBuf,
     record: IndexRecord,
+    /// What the system says of the same index.
+    system: Option<Arc<SystemIndex>>,
 }
 
 impl TrustedIndex {
@@ -232,7 +290,11 @@ impl TrustedIndex {
         let text = fs::read_to_string(&path).map_err(|e| io("read", &path, e))?;
         let record =
             IndexRecord::parse(&text).map_err(|problem| TrustError::Record { path, problem })?;
-        Ok(Self { directory, record })
+        Ok(Self {
+            directory,
+            record,
+            system: None,
+        })
     }
 
     /// How trust began, and where the index is.
@@ -286,6 +348,12 @@ impl TrustedIndex {
         }
         self.record = record;
         Ok(changed)
+    }
+
+    /// The system's file that makes everybody trust this index, if there is one.
+    #[must_use]
+    pub fn system_file(&self) -> Option<&Path> {
+        Some(&self.system.as_ref()?.file)
     }
 
     /// Where the index is.

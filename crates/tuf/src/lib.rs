@@ -34,6 +34,7 @@ pub mod limits;
 
 mod clock;
 mod envelope;
+mod floor;
 mod fresh;
 mod hashes;
 mod key;
@@ -49,6 +50,7 @@ mod verify;
 
 pub use clock::Clock;
 pub use envelope::{EnvelopeError, Signature, assemble, root_fingerprint};
+pub use floor::Floor;
 pub use fresh::{CacheName, Effect, Fetch, RoleError};
 pub use hashes::{HashError, Hashes};
 pub use key::{BadSignature, Key, KeyId};

@@ -13,12 +13,14 @@
 
 use jiff::Timestamp;
 
+use crate::floor::{Floor, Standing};
 use crate::fresh::{
     CacheName, Effect, Expected, Fetch, RoleError, check_expiry, check_len, max_len,
 };
 use crate::limits::Limits;
 use crate::model::{RoleKeys, Root, Snapshot, Targets, TimestampMetadata};
 use crate::name::RoleName;
+use crate::sha256::Sha256;
 use crate::shown::Shown;
 use crate::trusted::TrustedSet;
 use crate::verify::{Verified, verify, verify_next_root, verify_trusted_root};
@@ -32,6 +34,8 @@ pub struct Cached {
     pub snapshot: Option<Vec<u8>>,
     /// The file kept as [`CacheName::Targets`].
     pub targets: Option<Vec<u8>>,
+    /// What was handed over with the trust: states older than these are rollbacks.
+    pub floors: Vec<Floor>,
 }
 
 /// Why a refresh ended without a trusted set.
@@ -55,6 +59,16 @@ pub enum RefreshError {
         trusted: u64,
         /// The version that is offered.
         offered: u64,
+    },
+    /// The chain does not pass through a root that was handed over.
+    #[error("root version {version} is another one than was handed over: {found}, not {expected}")]
+    OtherRoot {
+        /// The version of both.
+        version: u64,
+        /// The fingerprint of the root that was handed over.
+        expected: Sha256,
+        /// The fingerprint of the root of the chain.
+        found: Sha256,
     },
     /// A role that the trusted snapshot lists is gone from the new one (TUF §5.5.5).
     #[error("{} has vanished from the snapshot", Shown(.role))]
@@ -89,7 +103,7 @@ pub enum RefreshError {
     OutOfTurn,
 }
 
-fn refused(role: RoleName) -> impl FnOnce(RoleError) -> RefreshError {
+pub(crate) fn refused(role: RoleName) -> impl FnOnce(RoleError) -> RefreshError {
     move |reason| RefreshError::Refused { role, reason }
 }
 
@@ -98,6 +112,7 @@ fn refused(role: RoleName) -> impl FnOnce(RoleError) -> RefreshError {
 pub struct Refresh {
     root: Verified<Root>,
     cached: Cached,
+    floors: Vec<Standing>,
     started_at: Timestamp,
     limits: Limits,
     stage: Stage,
@@ -137,17 +152,24 @@ impl Refresh {
     /// When `root` is malformed or not signed by its own threshold.
     pub fn new(
         root: &[u8],
-        cached: Cached,
+        mut cached: Cached,
         started_at: Timestamp,
         limits: Limits,
     ) -> Result<Refresh, RefreshError> {
-        let root = verify_trusted_root(root)
+        let bytes = root;
+        let root = verify_trusted_root(bytes)
             .map_err(RoleError::from)
             .map_err(refused(RoleName::root()))?;
+        let floors = std::mem::take(&mut cached.floors).into_iter();
+        let floors: Vec<Standing> = floors.map(Standing::new).collect::<Result<_, _>>()?;
+        for floor in &floors {
+            floor.check_root(root.version, bytes)?;
+        }
         let need = Some(next_root(&root, limits));
         Ok(Refresh {
             root,
             cached,
+            floors,
             started_at,
             limits,
             stage: Stage::Root { followed: 0 },
@@ -190,6 +212,7 @@ impl Refresh {
         let Refresh {
             root,
             cached,
+            floors,
             started_at,
             limits,
             stage,
@@ -202,6 +225,7 @@ impl Refresh {
         let step = Step {
             root,
             cached,
+            floors,
             started_at,
             limits,
         };
@@ -220,6 +244,7 @@ impl Refresh {
         let Refresh {
             root,
             cached,
+            floors,
             started_at,
             limits,
             stage,
@@ -231,6 +256,7 @@ impl Refresh {
         let step = Step {
             root,
             cached,
+            floors,
             started_at,
             limits,
         };
@@ -292,7 +318,7 @@ fn next_root(root: &Root, limits: Limits) -> Fetch {
 }
 
 /// Whether other keys speak for a role now (TUF §5.3.11).
-fn rotated(old: &RoleKeys, new: &RoleKeys) -> bool {
+pub(crate) fn rotated(old: &RoleKeys, new: &RoleKeys) -> bool {
     old.keyids.len() != new.keyids.len() || old.keyids.iter().any(|id| !new.keyids.contains(id))
 }
 
@@ -300,6 +326,7 @@ fn rotated(old: &RoleKeys, new: &RoleKeys) -> bool {
 struct Step {
     root: Verified<Root>,
     cached: Cached,
+    floors: Vec<Standing>,
     started_at: Timestamp,
     limits: Limits,
 }
@@ -309,12 +336,14 @@ impl Step {
         let Step {
             root,
             cached,
+            floors,
             started_at,
             limits,
         } = self;
         Refresh {
             root,
             cached,
+            floors,
             started_at,
             limits,
             stage,
@@ -370,6 +399,9 @@ impl Step {
             Ok(next)
         };
         let next = accept().map_err(refused(RoleName::root()))?;
+        for floor in &self.floors {
+            floor.check_root(next.version, &bytes)?;
+        }
 
         // TUF §5.3.11 forgets after the last root. We do it together with the root that
         // rotated the keys: were a later step to fail, nobody could tell any more that the
@@ -407,11 +439,17 @@ impl Step {
     /// TUF §5.3.9–5.3.11: there is no newer root; this one must not have expired.
     fn settle_root(mut self) -> Result<Refresh, RefreshError> {
         check_expiry(&*self.root, self.started_at).map_err(refused(RoleName::root()))?;
+        for floor in &self.floors {
+            floor.check_last_root(&self.root)?;
+        }
+        self.floors.retain(|floor| floor.counts_under(&self.root));
         let floor = self
             .cached
             .timestamp
             .take()
-            .and_then(|bytes| verify(&bytes, &self.root.keys, &self.root.roles.timestamp).ok());
+            .and_then(|bytes| verify(&bytes, &self.root.keys, &self.root.roles.timestamp).ok())
+            // What was seen before the floor was handed over.
+            .filter(|cached| self.check_floors(cached).is_ok());
         let need = Fetch {
             path: "timestamp.json".to_owned(),
             max_len: self.limits.timestamp_length,
@@ -431,6 +469,7 @@ impl Step {
         };
         let offered: Verified<TimestampMetadata> =
             accept().map_err(refused(RoleName::timestamp()))?;
+        self.check_floors(&offered)?;
 
         let (timestamp, effects) = match floor {
             // Equal is "nothing new": the one we have stays, whatever this one says.
@@ -446,6 +485,12 @@ impl Step {
         };
         check_expiry(&*timestamp, self.started_at).map_err(refused(RoleName::timestamp()))?;
         Ok((self.seek_snapshot(timestamp)?, effects))
+    }
+
+    fn check_floors(&self, timestamp: &TimestampMetadata) -> Result<(), RefreshError> {
+        let (version, snapshot) = (timestamp.version, timestamp.snapshot.version);
+        let mut floors = self.floors.iter();
+        floors.try_for_each(|floor| floor.check_timestamp(version, snapshot))
     }
 
     /// What the timestamp and root say of the snapshot.
@@ -469,6 +514,10 @@ impl Step {
             let snapshot: Verified<Snapshot> =
                 self.expected_snapshot(&timestamp).open(bytes).ok()?;
             check_expiry(&*snapshot, self.started_at).ok()?;
+            let mut floors = self.floors.iter();
+            floors
+                .try_for_each(|floor| floor.check_snapshot(&snapshot))
+                .ok()?;
             Some(snapshot)
         });
         if let Some(snapshot) = wanted {
@@ -495,6 +544,9 @@ impl Step {
             .expected_snapshot(&timestamp)
             .open(&bytes)
             .map_err(refused(RoleName::snapshot()))?;
+        for floor in &self.floors {
+            floor.check_snapshot(&snapshot)?;
+        }
         if let Some(floor) = floor {
             check_no_rollback("snapshot", floor.version, snapshot.version)?;
             for (role, trusted) in &floor.meta {

@@ -1,5 +1,6 @@
 //! `wheelmark trust`: which indexes are believed, and since when.
 
+mod handing_over;
 mod mirror;
 
 use std::io::Write as _;
@@ -8,13 +9,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use wheelmark_client::{
-    AddError, Began, Beginning, IndexRecord, IndexUrls, Remote, RoleState, TrustStore,
-    TrustedIndex, add_trust,
+    AddError, Began, Beginning, IndexRecord, IndexUrls, Remote, RoleState, TrustError, TrustStore,
+    TrustedIndex, add_trust, system_indexes,
 };
 use wheelmark_tuf::Sha256;
 
 use crate::context::Context;
-use crate::logging::WithHint as _;
+use crate::logging::{Hinted, WithHint as _};
 
 /// The name under which requests are made.
 pub(crate) const USER_AGENT: &str = concat!("wheelmark/", env!("CARGO_PKG_VERSION"));
@@ -48,6 +49,8 @@ enum Command {
         json: bool,
     },
     Mirror(mirror::Args),
+    Export(handing_over::ExportArgs),
+    Import(handing_over::ImportArgs),
     /// Stop trusting an index, and forget what was kept about it
     Remove {
         /// The index's simple URL
@@ -104,6 +107,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Add(args) => add(*args, &store, context).await,
         Command::List { json } => list(&store, json),
         Command::Show { url, json } => show(&find(&store, &url)?, json),
+        Command::Export(args) => handing_over::export(&args, &store, context),
+        Command::Import(args) => handing_over::import(&args, &store, context).await,
         Command::Mirror(args) => mirror::run(args, &store, context).await,
         Command::Remove { url } => remove(&store, &url).await,
     }
@@ -113,18 +118,47 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 pub(crate) fn open_store(context: &Context) -> anyhow::Result<TrustStore> {
     let store = TrustStore::open(&context.home);
     match store {
-        Err(error @ wheelmark_client::TrustError::Exposed { .. }) => {
+        Err(error @ TrustError::Exposed { .. }) => {
             let hint = "whoever can write there decides what you trust: look at what is in it, then chmod 700 it";
             Err(error).hint(hint)
         }
-        other => Ok(other?),
+        other => with_system(other?, context),
     }
+}
+
+/// The store with what the system's administrator says.
+fn with_system(store: TrustStore, context: &Context) -> anyhow::Result<TrustStore> {
+    let directory = context.system.join("indexes");
+    system_indexes(&directory, &context.system_owners)
+        .and_then(|system| store.with_system(system, whole_seconds(context.clock.now())))
+        .hint("what stands there decides what every user trusts: it must be root's, and writable by root alone")
+}
+
+/// Without the fraction of a second.
+fn whole_seconds(time: jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Every trusted index, ordered by URL.
+pub(crate) fn trusted(store: &TrustStore) -> anyhow::Result<Vec<TrustedIndex>> {
+    store.list().map_err(against_the_system)
+}
+
+/// An error of the store, with what to do where the user's trust is not the system's.
+fn against_the_system(error: TrustError) -> anyhow::Error {
+    let hint = match &error {
+        TrustError::Conflict { index, .. } => format!(
+            "find out which of the two is right; to go by the system's: wheelmark trust remove {index}"
+        ),
+        _ => return error.into(),
+    };
+    anyhow::Error::from(error).context(Hinted { hint })
 }
 
 /// The trusted index of this URL, or how to make it one.
 pub(crate) fn find(store: &TrustStore, url: &str) -> anyhow::Result<TrustedIndex> {
     let urls = IndexUrls::new(url, None, None)?;
-    match store.find(urls.simple())? {
+    match store.find(urls.simple()).map_err(against_the_system)? {
         Some(index) => Ok(index),
         None => Err(anyhow::anyhow!("{} is not a trusted index", urls.simple())).hint(format!(
             "get its fingerprint by a way you trust, then: wheelmark trust add {} --fingerprint SHA256 (`wheelmark trust list` shows what is trusted)",
@@ -210,7 +244,7 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
         AddError::Refresh(_) => {
             "nothing was stored; if the index is up to date, tell whoever runs it, with this message".to_owned()
         }
-        AddError::Trust(wheelmark_client::TrustError::AlreadyTrusted { .. }) => format!(
+        AddError::Trust(TrustError::AlreadyTrusted { .. }) => format!(
             "to begin anew: wheelmark trust remove {simple}"
         ),
         AddError::Trust(_) => "WHEELMARK_HOME moves the trust store".to_owned(),
@@ -218,7 +252,7 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
 }
 
 fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
-    let indexes = store.list()?;
+    let indexes = trusted(store)?;
     if json {
         let records: Vec<_> = indexes.iter().map(|i| record_json(i.record())).collect();
         return print_json(&records.into());
@@ -291,7 +325,7 @@ root now     version {}, until {}
 timestamp    {}
 snapshot     {}
 kept in      {}
-",
+{}",
         record.urls.simple(),
         record.urls.metadata(),
         record.urls.targets(),
@@ -306,12 +340,28 @@ kept in      {}
         role(&state.timestamp),
         role(&state.snapshot),
         index.directory().display(),
+        index.system_file().map_or(String::new(), |file| format!(
+            "system file  {}\n",
+            file.display()
+        )),
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn remove(store: &TrustStore, url: &str) -> anyhow::Result<ExitCode> {
     let urls = IndexUrls::new(url, None, None)?;
+    if let Ok(Some(index)) = store.find(urls.simple())
+        && let (Began::System, Some(file)) = (index.record().began, index.system_file())
+    {
+        return Err(anyhow::anyhow!(
+            "{} is trusted by every user of this machine",
+            urls.simple()
+        ))
+        .hint(format!(
+            "it comes from {}: the system's administrator can take that away",
+            file.display()
+        ));
+    }
     if !store.remove(urls.simple()).await? {
         bail!("{} is not a trusted index", urls.simple());
     }

@@ -97,6 +97,7 @@ impl MetadataDir {
 
     pub(super) fn cached(&self) -> Result<Cached, MetadataDirError> {
         Ok(Cached {
+            floors: Vec::new(),
             timestamp: self.read(&CacheName::Timestamp)?,
             snapshot: self.read(&CacheName::Snapshot)?,
             targets: self.read(&CacheName::Targets)?,

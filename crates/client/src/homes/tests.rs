@@ -52,7 +52,7 @@ impl Trusted {
             first_root_version: 1,
             first_root_fingerprint: Sha256::of(self.root),
         };
-        let index = self.store.begin(record, b"root", &[]).await.unwrap();
+        let index = self.store.begin(record, b"root", &[], None).await.unwrap();
         let options = ReaderOptions {
             freshness: Freshness::Once,
             strict: false,

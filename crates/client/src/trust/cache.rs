@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{CacheName, Cached, Effect, RoleName};
 
+use super::state::{role, root_file};
 use super::{Durability, TrustError, TrustedIndex, io};
 
 /// What stays as it is in the file name of a role; everything else, `/` and `.` included, is
@@ -22,6 +23,7 @@ impl TrustedIndex {
     /// What a refresh starts from.
     pub(crate) fn cached(&self) -> Result<Cached, TrustError> {
         Ok(Cached {
+            floors: self.floors()?,
             timestamp: self.read("timestamp.json")?,
             snapshot: self.read("snapshot.json")?,
             targets: self.read("targets.json")?,
@@ -46,6 +48,9 @@ impl TrustedIndex {
     pub(super) fn put(&self, effect: &Effect) -> Result<(), TrustError> {
         match effect {
             Effect::Persist { file, bytes } => {
+                if let (CacheName::Root, Some(root)) = (file, role(bytes)) {
+                    self.write(&root_file(root.version), bytes, Durability::Cached)?;
+                }
                 self.write(&file_name(file), bytes, durability(file))
             }
             Effect::Forget { file } => {

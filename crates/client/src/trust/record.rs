@@ -25,6 +25,10 @@ pub enum Began {
     /// By believing the first answer of a server on this machine over plain http: for trying
     /// out.
     FirstUseOverLoopbackHttp,
+    /// By what somebody else who trusts the index handed over.
+    HandedOver,
+    /// By a file that the system's administrator provides.
+    System,
 }
 
 impl fmt::Display for Began {
@@ -32,6 +36,8 @@ impl fmt::Display for Began {
         f.write_str(match self {
             Self::RootFile => "root file",
             Self::Fingerprint => "fingerprint",
+            Self::HandedOver => "handed over",
+            Self::System => "the system's administrator",
             Self::FirstUse => "first use",
             Self::FirstUseOverLoopbackHttp => "first use over loopback http (for trying out)",
         })
@@ -70,7 +76,7 @@ struct Written {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct WrittenMirror {
+pub(super) struct WrittenMirror {
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +96,7 @@ impl From<&Mirror> for WrittenMirror {
 }
 
 impl WrittenMirror {
-    fn read(&self) -> Result<Mirror, String> {
+    pub(super) fn read(&self) -> Result<Mirror, String> {
         let (metadata, targets) = (self.metadata_url.as_deref(), self.targets_url.as_deref());
         Mirror::new(None, metadata, targets, self.asked).map_err(|e| e.to_string())
     }

@@ -29,6 +29,12 @@ pub struct ChainState {
 }
 
 impl TrustedIndex {
+    /// The fingerprint of a root of an earlier version that the chain went through.
+    pub(super) fn passed_root(&self, version: u64) -> Result<Option<Sha256>, TrustError> {
+        let root = self.read(&root_file(version))?;
+        Ok(root.and_then(|root| root_fingerprint(&root).ok()))
+    }
+
     /// Reads what is stored of the chain.
     ///
     /// # Errors
@@ -50,7 +56,12 @@ impl TrustedIndex {
     }
 }
 
-fn role(bytes: &[u8]) -> Option<RoleState> {
+/// Where a root stays that was followed.
+pub(super) fn root_file(version: u64) -> String {
+    format!("roots/{version}.json")
+}
+
+pub(super) fn role(bytes: &[u8]) -> Option<RoleState> {
     let parsed: Value = serde_json::from_slice(bytes).ok()?;
     let signed = parsed.get("signed")?;
     Some(RoleState {

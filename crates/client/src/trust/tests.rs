@@ -36,13 +36,16 @@ async fn an_index_is_kept_found_listed_and_removed() {
     let record = record("https://a.example/simple/");
     let simple = record.urls.simple().clone();
     assert!(store.find(&simple).unwrap().is_none());
-    let added = store.begin(record.clone(), b"root", &[]).await.unwrap();
+    let added = store
+        .begin(record.clone(), b"root", &[], None)
+        .await
+        .unwrap();
     assert_eq!(added.root().unwrap(), b"root");
     let found = store.find(&simple).unwrap().unwrap();
     assert_eq!(found.record(), &record);
     assert_eq!(store.list().unwrap().len(), 1);
     assert!(matches!(
-        store.begin(record, b"other", &[]).await,
+        store.begin(record, b"other", &[], None).await,
         Err(TrustError::AlreadyTrusted { .. })
     ));
     assert_eq!(found.root().unwrap(), b"root");
@@ -58,7 +61,7 @@ async fn only_the_owner_may_enter() {
     use std::os::unix::fs::PermissionsExt as _;
     let (home, store) = store();
     let added = store
-        .begin(record("https://a.example/simple/"), b"root", &[])
+        .begin(record("https://a.example/simple/"), b"root", &[], None)
         .await
         .unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -76,7 +79,7 @@ async fn only_the_owner_may_enter() {
 async fn effects_are_done_and_names_stay_inside() {
     let (home, store) = store();
     let index = store
-        .begin(record("https://a.example/simple/"), b"root", &[])
+        .begin(record("https://a.example/simple/"), b"root", &[], None)
         .await
         .unwrap();
     let role = |name: &str| name.parse::<RoleName>().unwrap();
@@ -110,7 +113,7 @@ async fn effects_are_done_and_names_stay_inside() {
 async fn names_are_remembered_and_damage_is_forgotten() {
     let (_home, store) = store();
     let index = store
-        .begin(record("https://a.example/simple/"), b"root", &[])
+        .begin(record("https://a.example/simple/"), b"root", &[], None)
         .await
         .unwrap();
     let project: ProjectName = "flask".parse().unwrap();
@@ -125,7 +128,7 @@ async fn names_are_remembered_and_damage_is_forgotten() {
 async fn records_of_another_time_are_said_to_be_so() {
     let (_home, store) = store();
     let index = store
-        .begin(record("https://a.example/simple/"), b"root", &[])
+        .begin(record("https://a.example/simple/"), b"root", &[], None)
         .await
         .unwrap();
     let path = index.directory().join(RECORD);
@@ -146,7 +149,7 @@ async fn records_of_another_time_are_said_to_be_so() {
 async fn one_holds_the_lock_and_others_wait() {
     let (_home, store) = store();
     let index = store
-        .begin(record("https://a.example/simple/"), b"root", &[])
+        .begin(record("https://a.example/simple/"), b"root", &[], None)
         .await
         .unwrap();
     let held = index.lock().await.unwrap();
@@ -172,7 +175,7 @@ async fn what_is_still_under_way_does_not_bring_a_removed_index_back() {
     let (_home, store) = store();
     let record = record("https://a.example/simple/");
     let simple = record.urls.simple().clone();
-    let old = store.begin(record, b"root", &[]).await.unwrap();
+    let old = store.begin(record, b"root", &[], None).await.unwrap();
     assert!(store.remove(&simple).await.unwrap());
     let project: ProjectName = "flask".parse().unwrap();
     for ended in [
@@ -202,9 +205,12 @@ async fn an_earlier_trust_writes_nothing_into_a_later_one() {
         first_root_fingerprint: Sha256::of(b"another root"),
         ..first.clone()
     };
-    let old = store.begin(first, b"root", &[]).await.unwrap();
+    let old = store.begin(first, b"root", &[], None).await.unwrap();
     assert!(store.remove(&simple).await.unwrap());
-    let new = store.begin(second, b"another root", &[]).await.unwrap();
+    let new = store
+        .begin(second, b"another root", &[], None)
+        .await
+        .unwrap();
     let root = Effect::Persist {
         file: CacheName::Root,
         bytes: b"root 2".to_vec(),
@@ -230,13 +236,19 @@ async fn trust_ends_and_begins_only_when_nobody_is_at_it() {
     let (_home, store) = store();
     let record = record("https://a.example/simple/");
     let simple = record.urls.simple().clone();
-    let index = store.begin(record.clone(), b"root", &[]).await.unwrap();
+    let index = store
+        .begin(record.clone(), b"root", &[], None)
+        .await
+        .unwrap();
     let held = index.lock().await.unwrap();
     let anew = tokio::spawn({
         let store = store.clone();
         async move {
             store.remove(&simple).await.unwrap();
-            store.begin(record, b"another root", &[]).await.unwrap()
+            store
+                .begin(record, b"another root", &[], None)
+                .await
+                .unwrap()
         }
     });
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -6,13 +6,14 @@ use std::error::Error;
 use jiff::Timestamp;
 use serde_json::Value;
 use wheelmark_tuf::{
-    CacheName, Cached, Effect, Found, Limits, LookupError, Refresh, RefreshError, TrustedSet,
+    CacheName, Cached, Effect, Floor, Found, Limits, LookupError, Refresh, RefreshError, TrustedSet,
 };
 
 use crate::repo::{NOW, Repo, time};
 
 /// A client with its cache.
 pub(crate) struct Client {
+    pub(crate) floors: Vec<Floor>,
     pub(crate) cache: BTreeMap<CacheName, Vec<u8>>,
     pub(crate) now: Timestamp,
     pub(crate) limits: Limits,
@@ -23,8 +24,12 @@ pub(crate) struct Client {
 impl Client {
     /// A client that trusts the repository's first root.
     pub(crate) fn new(repo: &Repo) -> Self {
-        let root = repo.files["1.root.json"].clone();
+        Self::with_root(repo.files["1.root.json"].clone())
+    }
+
+    pub(crate) fn with_root(root: Vec<u8>) -> Self {
         Client {
+            floors: Vec::new(),
             cache: BTreeMap::from([(CacheName::Root, root)]),
             now: time(NOW),
             limits: Limits::default(),
@@ -35,6 +40,7 @@ impl Client {
     pub(crate) fn refresh(&mut self, repo: &Repo) -> Result<TrustedSet, RefreshError> {
         let cached = |name| self.cache.get(&name).cloned();
         let restored = Cached {
+            floors: self.floors.clone(),
             timestamp: cached(CacheName::Timestamp),
             snapshot: cached(CacheName::Snapshot),
             targets: cached(CacheName::Targets),
