@@ -115,10 +115,35 @@ pub struct Ledger {
     counter: Arc<Counter>,
 }
 
+/// A refusal, and whether it is one only as long as nobody gets the thing after all: what was
+/// not to be had, and not found to be false, may come at the next attempt.
+#[derive(Debug)]
+struct Refused {
+    entry: RefusedEntry,
+    may_pass: bool,
+}
+
+impl Refused {
+    /// Whether the file shows that what was refused was to be had after all: the file itself,
+    /// what its metadata says, or the page that lists it.
+    fn passed_with(&self, file: &SignedFile) -> bool {
+        let (entry, name) = (&self.entry, file.filename());
+        let of_file = match entry.file.as_deref() {
+            Some(refused) => refused.strip_suffix(".metadata").unwrap_or(refused) == name,
+            None => true,
+        };
+        let index = entry.index.as_deref();
+        self.may_pass
+            && entry.project.as_ref() == Some(file.project())
+            && index.is_none_or(|index| index == file.index().as_str())
+            && of_file
+    }
+}
+
 #[derive(Debug, Default)]
 struct Entries {
     files: BTreeMap<(ProjectName, String, String), FileEntry>,
-    refused: Vec<RefusedEntry>,
+    refused: Vec<Refused>,
     tunnelled: BTreeSet<String>,
 }
 
@@ -137,7 +162,8 @@ impl Ledger {
         self.counter.clone().begin(file.filename(), length)
     }
 
-    /// Records a file that was verified.
+    /// Records a file that was verified. What could not be had of it at first is no longer
+    /// refused: an installer that asked again has it.
     pub fn verified(&self, file: &SignedFile) {
         let own = file.own_role();
         let page = file.page();
@@ -159,7 +185,9 @@ impl Ledger {
             entry.file.clone(),
             entry.index.clone(),
         );
-        self.entries().files.insert(key, entry);
+        let mut entries = self.entries();
+        entries.refused.retain(|refused| !refused.passed_with(file));
+        entries.files.insert(key, entry);
     }
 
     /// Records a refusal; the same one again counts once.
@@ -170,7 +198,8 @@ impl Ledger {
             Subject::CoreMetadata(_, file) => Some(format!("{file}.metadata")),
         };
         let (role, role_version) = refusal.signed_by.clone().unzip();
-        self.add(RefusedEntry {
+        let may_pass = refusal.is_unavailable();
+        let entry = RefusedEntry {
             what: refusal.subject.to_string(),
             project: Some(refusal.subject.project().clone()),
             index: refusal.index.as_ref().map(ToString::to_string),
@@ -181,7 +210,8 @@ impl Ledger {
             role_version,
             meaning: refusal.meaning().to_owned(),
             next: refusal.next().to_owned(),
-        });
+        };
+        self.add(entry, may_pass);
     }
 
     /// Records that the chain of the index could not be brought up to date: nothing could be
@@ -192,7 +222,7 @@ impl Ledger {
             _ => "the index's metadata".to_owned(),
         };
         let failure = Failure::Refresh(failure);
-        self.add(RefusedEntry {
+        let entry = RefusedEntry {
             what,
             project: None,
             index: Some(index.to_string()),
@@ -203,12 +233,13 @@ impl Ledger {
             role_version: None,
             meaning: failure.meaning().to_owned(),
             next: failure.next().to_owned(),
-        });
+        };
+        self.add(entry, false);
     }
 
     /// Records a request to a host that is not the index's.
     pub fn refused_host(&self, host: &str, index: &Url) {
-        self.add(RefusedEntry {
+        let entry = RefusedEntry {
             what: host.to_owned(),
             project: None,
             index: None,
@@ -221,7 +252,8 @@ impl Ledger {
                       something elsewhere, which nobody here could verify"
                 .to_owned(),
             next: next_elsewhere(host, index),
-        });
+        };
+        self.add(entry, false);
     }
 
     /// Records that a host was reached that nobody verifies, because the configuration lets
@@ -233,7 +265,7 @@ impl Ledger {
         }
     }
 
-    fn add(&self, mut entry: RefusedEntry) {
+    fn add(&self, mut entry: RefusedEntry, may_pass: bool) {
         entry.what = cut(entry.what);
         entry.failed = cut(entry.failed);
         entry.file = entry.file.map(cut);
@@ -248,9 +280,10 @@ impl Ledger {
         let alike = entries
             .refused
             .iter()
-            .filter(|known| known.host.is_some() == of_host);
-        if alike.count() < room && !entries.refused.contains(&entry) {
-            entries.refused.push(entry);
+            .filter(|known| known.entry.host.is_some() == of_host);
+        let known = entries.refused.iter().any(|known| known.entry == entry);
+        if alike.count() < room && !known {
+            entries.refused.push(Refused { entry, may_pass });
         }
     }
 
@@ -275,7 +308,7 @@ impl Ledger {
             verified: routes_not_closed.is_empty(),
             files: entries.files.values().cloned().collect(),
             bytes: self.counter.bytes(),
-            refused: entries.refused.clone(),
+            refused: entries.refused.iter().map(|r| r.entry.clone()).collect(),
             warnings: Vec::new(),
             routes_not_closed,
         }
