@@ -34,7 +34,8 @@ from harness.hostile import (
 from harness.mirror import EVERYTHING, FILES, METADATA, PAGES, TIMESTAMP, Mirror, Part
 from harness.person import Person
 from harness.sandbox import Sandbox
-from harness.wire import Endless, EndlessWheel, Garbage, Slow
+from harness.service import Service
+from harness.wire import Endless, EndlessWheel, Garbage, InterimWithoutEnd, Slow
 
 MIB = 1 << 20
 FakeClock = Callable[[str], dict[str, str]]
@@ -227,6 +228,18 @@ def test_a5_slow_retrieval(history: History, binary: Path, tmp_path: Path) -> No
             person.installs("bulky", "1.0")
             return time.monotonic() - begun
 
+    def many_at_once() -> float:
+        """A dozen projects, all waiting for the same role."""
+        person = someone("uv", "many")
+        with Mirror(history.today) as mirror:
+            person.trust(mirror, history.root).ok()
+            mirror.mount(InterimWithoutEnd(("metadata/*.simple.json",), pause=1))
+            begun = time.monotonic()
+            with Service(person.sandbox) as service, ThreadPoolExecutor(12) as asking:
+                pages = asking.map(lambda n: service.get(f"simple/p{n}/").body, range(12))
+                assert all(b"refused.by.wheelmark" in page for page in pages)
+            return time.monotonic() - begun
+
     def plain(tool: str) -> int:
         """Bytes that it took until we stopped it; it had not given up."""
         person = someone(tool, "plain")
@@ -237,7 +250,8 @@ def test_a5_slow_retrieval(history: History, binary: Path, tmp_path: Path) -> No
             return max(asked.taken for asked in mirror.asked if asked.path.endswith(".whl"))
 
     tools = ("pip", "uv")
-    with ThreadPoolExecutor(12) as at_once:
+    with ThreadPoolExecutor(16) as at_once:
+        many = at_once.submit(many_at_once)
         silent = {(t, what): at_once.submit(trickled, t, what) for t in tools for what in TRICKLED}
         fair = {t: at_once.submit(slow_but_fair, t) for t in tools}
         waiting = {t: at_once.submit(plain, t) for t in tools}
@@ -245,6 +259,7 @@ def test_a5_slow_retrieval(history: History, binary: Path, tmp_path: Path) -> No
         assert taken.result() < len(h.NEW.content) / 2, "it would have gone on for many minutes"
     for case, took in silent.items():
         assert took.result() < 2.5 * SILENCE, f"{case}: silence ends it, and is sat out once"
+    assert many.result() < 2.5 * SILENCE, "one of them sits it out for all"
     for took in fair.values():
         assert took.result() > 15, "longer than pip waits by itself, and yet it installed"
 

@@ -41,10 +41,10 @@ from harness.sandbox import Sandbox
 from harness.service import Service
 from harness.wire import (
     Bomb,
+    Endless,
     Garbage,
     HeadWithoutEnd,
     Header,
-    InterimWithoutEnd,
     Length,
     Redirect,
     Reset,
@@ -365,6 +365,71 @@ def test_a_part_of_a_large_file_that_was_not_asked_for(history: History, sandbox
                 mirror.end()
                 said = service.get(f"packages/large/{h.LARGE.filename}", range="bytes=3000000-3000099")
                 assert said.status == 206 and said.body == h.LARGE.content[3_000_000:3_000_100], f"{said}"
+
+
+A_LARGE_WHEEL = ("*packages/large/*.whl",)
+ITS_CHUNK_LIST = ("*packages/large/*.chunks",)
+LARGE_LIES: dict[str, Part] = {
+    "a byte in the fifth chunk": Edit(A_LARGE_WHEEL, lambda content: content[:5_000_000] + b"lie" + content[5_000_003:]),
+    "the last byte": Edit(A_LARGE_WHEEL, lambda content: content[:-1] + b"\x01"),
+    "cut short": Truncate(0.6, A_LARGE_WHEEL),
+    "cut short, with an honest length": Truncate(0.6, A_LARGE_WHEEL, honest=True),
+    "another chunk list": Edit(ITS_CHUNK_LIST, flip),
+    "a chunk list without end": Endless(ITS_CHUNK_LIST),
+    "no chunk list": Says(ITS_CHUNK_LIST, 404),
+}
+
+
+@pytest.mark.parametrize("lie", LARGE_LIES)
+def test_a_large_file(history: History, uv: Person, lie: str) -> None:
+    """It passes chunk by chunk; whatever is wrong with it, it is never completed."""
+    with Mirror(history.today) as mirror:
+        uv.trust(mirror, history.root).ok()
+        mirror.mount(LARGE_LIES[lie])
+        uv.is_refused("large", h.LARGE.filename)
+        calm(mirror)
+        mirror.end()
+        uv.installs("large", "1.0")
+
+
+def test_a_large_file_that_goes_on_after_its_end(history: History, person: Person) -> None:
+    """Its length is signed; what comes after it is not read."""
+    with Mirror(history.today) as mirror:
+        person.trust(mirror, history.root).ok()
+        mirror.mount(Endless(A_LARGE_WHEEL))
+        person.installs("large", "1.0")
+        assert mirror.taken < 32 * MIB
+
+
+def test_what_came_at_the_second_attempt_was_not_refused(history: History, person: Person) -> None:
+    """The connection breaks once in the middle; the installer asks again, and all is well."""
+    with Mirror(history.today) as mirror:
+        person.trust(mirror, history.root).ok()
+        mirror.mount(Reset(3_000_000, A_LARGE_WHEEL, times=1))
+        done = person.installs("large", "1.0")
+        assert mirror.count(*A_LARGE_WHEEL) == 2, "it did break"
+        assert "REFUSED" not in done.err, f"{done}"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        Says(("metadata/2.root.json",), 200, b"{}"),
+        Says(("metadata/2.root.json",), 200, b"\0" * 100),
+        Says(("metadata/2.root.json",), 500),
+        Endless(("metadata/2.root.json",)),
+    ],
+    ids=["no metadata", "not JSON", "an error", "without end"],
+)
+def test_a_next_root_that_is_none(history: History, moved_on: Mirror, uv: Person, lie: Part) -> None:
+    uv.trust(moved_on, history.root).ok()
+    first = Says(("metadata/2.root.json",), 200, history.today["metadata/1.root.json"])
+    moved_on.mount(lie, first)
+    uv.is_refused("victim", "2.root.json")
+    moved_on.mount(first)
+    uv.is_refused("victim", "2.root.json", "it has version 1, not 2")
+    moved_on.end()
+    uv.installs("victim", "2.0")
 
 
 # Bombs.
