@@ -82,6 +82,8 @@ impl<'a> Soak<'a> {
     /// One fuzz target, some seeds, the next target, and so on, until the time is over.
     fn in_turns(&mut self, time: Duration) -> anyhow::Result<()> {
         let fuzzing = Fuzzing::build(self.workspace, &[])?;
+        // What is built once is no part of the hours.
+        self.began = Instant::now();
         let mut targets = fuzzing.names().iter().cycle();
         loop {
             let left = time.saturating_sub(self.began.elapsed());
