@@ -163,10 +163,10 @@ def test_what_it_prints_can_be_pasted(make_index, sandbox: Sandbox) -> None:
         )
     try:
         deadline = time.monotonic() + 60
-        while not PHRASE.search(said.read_text()):
-            assert process.poll() is None and time.monotonic() < deadline, said.read_text()
+        # The keys are told of as soon as they are there, the commands when it serves.
+        while not (PHRASE.search(text := said.read_text()) and "wheelmark uv pip install" in text):
+            assert process.poll() is None and time.monotonic() < deadline, text
             time.sleep(0.1)
-        text = said.read_text()
         assert "offline keys on this machine" in text.lower()
         commands = [line.strip() for line in text.splitlines() if line.startswith("  ")]
         pasted = 0
