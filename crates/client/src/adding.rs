@@ -1,5 +1,6 @@
 //! How trust in an index begins: by a root file, by a fingerprint, or by first use.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use url::Url;
@@ -8,8 +9,8 @@ use wheelmark_tuf::{Cached, Limits, Refresh, RefreshError, RoleName, Sha256, roo
 use crate::index::{IndexUrls, metadata_below};
 use crate::mirror::Mirror;
 use crate::refresh::{RefreshFailure, drive, drive_from};
-use crate::remote::{FetchError, Remote};
-use crate::sources::Sources;
+use crate::remote::{FetchError, Haste, Remote};
+use crate::sources::{Sources, Warnings};
 use crate::trust::{Began, HandedOver, IndexRecord, TrustError, TrustStore, TrustedIndex};
 
 /// What the user knows about an index before the first answer.
@@ -143,7 +144,7 @@ pub async fn add_trust(
     let (first_root_version, first_root_fingerprint) =
         identity(&root).expect("a root that was verified has a version and a signed part");
     let mut effects = Vec::new();
-    let sources = Sources::new(&urls, remote.clone());
+    let sources = Sources::new(&urls, remote.clone(), Warnings::All);
     drive(machine, &sources, |effect| {
         effects.push(effect);
         Ok(())
@@ -255,24 +256,41 @@ enum Origin {
 }
 
 /// Walks the roots of one source after the other until one has the fingerprint. If none has,
-/// what the first one did is the reason.
+/// what the first one did is the reason. Those that were only slow while another one was left
+/// are asked again, and may take their time.
 async fn walk_anywhere(
     urls: &IndexUrls,
     remote: &Remote,
     limits: &Limits,
     fingerprint: Sha256,
 ) -> Result<(Url, Vec<u8>), AddError> {
-    let first = match walk(urls.metadata(), remote, limits, fingerprint).await {
-        Ok(found) => return Ok(found),
-        Err(error) => error,
-    };
-    for mirror in urls.mirrors().iter().filter_map(Mirror::metadata) {
-        match walk(mirror, remote, limits, fingerprint).await {
+    let mirrors = urls.mirrors().iter().filter_map(Mirror::metadata);
+    let mut left: VecDeque<&Url> = std::iter::once(urls.metadata()).chain(mirrors).collect();
+    let mut slow = VecDeque::new();
+    let mut first = None;
+    loop {
+        let (source, haste) = match left.pop_front() {
+            Some(source) if !left.is_empty() => (source, Haste::AnotherSource),
+            Some(source) => (source, Haste::NoOtherSource),
+            None => match slow.pop_front() {
+                Some(source) => (source, Haste::NoOtherSource),
+                None => break,
+            },
+        };
+        let error = match walk(source, remote, limits, fingerprint, haste).await {
             Ok(found) => return Ok(found),
-            Err(error) => tracing::warn!(%mirror, %error, "the root was not found there"),
+            Err(error) => error,
+        };
+        tracing::info!(%source, %error, "the root was not found there");
+        let impatient = matches!(&error, AddError::Fetch(error) if error.is_impatience());
+        if impatient && haste == Haste::AnotherSource {
+            slow.push_back(source);
         }
+        first.get_or_insert(error);
     }
-    Err(first)
+    Err(first.unwrap_or_else(|| AddError::NoRoot {
+        url: urls.metadata_url("1.root.json"),
+    }))
 }
 
 /// Walks the roots from version 1 until one has the fingerprint. Those before it are not
@@ -282,11 +300,12 @@ async fn walk(
     remote: &Remote,
     limits: &Limits,
     fingerprint: Sha256,
+    haste: Haste,
 ) -> Result<(Url, Vec<u8>), AddError> {
     let mut walked = 0;
     for version in 1..=u64::from(limits.root_rotations) {
         let url = metadata_below(metadata, &format!("{version}.root.json"));
-        let Some(bytes) = remote.get(&url, limits.root_length).await? else {
+        let Some(bytes) = remote.fetch(&url, limits.root_length, haste).await? else {
             if version == 1 {
                 return Err(AddError::NoRoot { url });
             }

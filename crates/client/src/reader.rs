@@ -11,7 +11,7 @@ use crate::page::VerifiedPage;
 use crate::refresh::{RefreshFailure, refresh};
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::remote::Remote;
-use crate::sources::{SourceWarning, Sources};
+use crate::sources::{SourceWarning, Sources, Warnings};
 use crate::trust::TrustedIndex;
 use crate::view::View;
 
@@ -82,8 +82,13 @@ impl Reader {
         clock: Arc<dyn Clock>,
         options: ReaderOptions,
     ) -> Self {
+        // A run tells of them at its end, a daemon at any time.
+        let warnings = match options.freshness {
+            Freshness::Once => Warnings::All,
+            Freshness::Periodic => Warnings::Recent,
+        };
         Self {
-            sources: Sources::new(index.urls(), remote),
+            sources: Sources::new(index.urls(), remote, warnings),
             index,
             options,
             clock,

@@ -10,6 +10,7 @@
 //! Every answer goes into a copy of the machine, which is dropped if the machine refuses it.
 //! So a source can cost time, and nothing else.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,12 +21,12 @@ use wheelmark_tuf::{Effect, Limits, Refresh, RefreshError, RoleName, TrustedSet}
 use crate::index::metadata_below;
 use crate::refusal::with_causes;
 use crate::remote::FetchError;
-use crate::sources::{Answer, Blame, Fault, Part, Sources, Tried};
+use crate::sources::{Answer, Answers, Blame, Fault, Part, Sources, Tried};
 use crate::trust::{TrustError, TrustedIndex};
 
 /// Why the chain of an index could not be brought up to date. What was verified before the
-/// failure has been kept where only one timestamp could be gone by, so that a later refresh
-/// goes on from there.
+/// failure has been kept where the index has no other source, so that a later refresh goes on
+/// from there.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshFailure {
     /// A metadata file could not be fetched.
@@ -100,8 +101,8 @@ impl Blame for RefreshFailure {
         }
     }
 
-    fn is_slowness(&self) -> bool {
-        matches!(self, Self::Fetch(error) if error.is_slowness())
+    fn is_impatience(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.is_impatience())
     }
 }
 
@@ -160,41 +161,50 @@ pub(crate) async fn drive(
     mut apply: impl FnMut(Effect) -> Result<(), TrustError>,
 ) -> Result<TrustedSet, RefreshFailure> {
     let machine = follow_roots(machine, sources, &mut apply).await?;
-    let offers = offered_timestamps(machine, sources).await?;
-    let newest = offers.first().map_or(0, |offer| offer.version);
-    let only = offers.len() == 1;
+    let Some(mut timestamps) = Timestamps::ask(machine, sources) else {
+        return Err(stored(sources.index(), RefreshError::OutOfTurn));
+    };
+    // A timestamp becomes the floor for all that come. So where there is another source to
+    // fall back on, now or the next time, it does so only when its snapshot is to be had as
+    // well: otherwise whoever shows us a new timestamp alone could keep us from every install.
+    let only = sources.count(Part::Metadata) == 1;
+    let mut offers = timestamps.offered().await?;
     let mut failed = None;
-    for offer in offers {
-        // A timestamp becomes the floor for all that come. So where there is another one to
-        // fall back on, it does so only when its snapshot is to be had as well: otherwise
-        // whoever shows us a new timestamp alone could keep us from every install.
-        let mut held = Vec::new();
-        let keep = |effect| {
-            if only {
-                return apply(effect);
-            }
-            held.push(effect);
-            Ok(())
-        };
-        match complete(offer.machine, offer.effects, sources, keep).await {
-            Ok(set) => {
-                if offer.version < newest {
-                    sources.warn(format!(
-                        "version {newest} of the index's state is known, but nobody has all of it; \
-                         version {} is used",
-                        offer.version
-                    ));
+    loop {
+        for offer in offers {
+            let mut held = Vec::new();
+            let keep = |effect| {
+                if only {
+                    return apply(effect);
                 }
-                held.into_iter().try_for_each(apply)?;
-                return Ok(set);
-            }
-            Err(failure @ (RefreshFailure::Trust(_) | RefreshFailure::Stored { .. })) => {
-                return Err(failure);
-            }
-            Err(failure) => {
-                failed.get_or_insert(failure);
+                held.push(effect);
+                Ok(())
+            };
+            match complete(offer.machine, offer.effects, sources, keep).await {
+                Ok(set) => {
+                    let newest = timestamps.newest;
+                    if offer.version < newest {
+                        sources.warn(format!(
+                            "version {newest} of the index's state is known, but nobody has all \
+                             of it; version {} is used",
+                            offer.version
+                        ));
+                    }
+                    held.into_iter().try_for_each(apply)?;
+                    return Ok(set);
+                }
+                Err(failure @ (RefreshFailure::Trust(_) | RefreshFailure::Stored { .. })) => {
+                    return Err(failure);
+                }
+                Err(failure) => {
+                    failed.get_or_insert(failure);
+                }
             }
         }
+        if !timestamps.may_come() {
+            break;
+        }
+        offers = timestamps.late().await;
     }
     let none = || stored(sources.index(), RefreshError::OutOfTurn);
     Err(failed.unwrap_or_else(none))
@@ -242,7 +252,7 @@ async fn next_root(
         Some(url) => machine
             .supply(None)
             .map_err(|source| refused(&path, url, source)),
-        None => Err(tried.into_failure()),
+        None => Err(tried.take_failure()),
     }
 }
 
@@ -271,80 +281,134 @@ impl Offer {
 /// TUF §5.4 for several sources: what can be gone by, the newest first. The timestamp that is
 /// trusted already is the last resort where the sources are behind it; an index without
 /// mirrors has no reason to be, and is refused.
-async fn offered_timestamps(
+struct Timestamps<'a> {
     machine: Refresh,
-    sources: &Sources,
-) -> Result<Vec<Offer>, RefreshFailure> {
-    let Some(need) = machine.need() else {
-        return Err(stored(sources.index(), RefreshError::OutOfTurn));
-    };
-    let path = need.path.clone();
-    let mut answers = sources.ask_all(&path, need.max_len);
-    let mut tried = Tracked::new(sources, &path);
-    let mut offers: Vec<Offer> = Vec::new();
-    let mut older = Vec::new();
-    while let Some(Answer { source, url, sent }) = answers.next(!offers.is_empty()).await {
-        let answer = match sent {
-            Ok(answer) => answer.map(Vec::from),
-            Err(error) => {
-                tried.failed(source, error.into());
-                continue;
-            }
-        };
-        match machine.clone().supply(answer.clone()) {
-            Ok((next, effects)) => offers.extend(Offer::new(Some(source), next, effects)),
-            Err(error) => {
-                if let RefreshError::Rollback {
-                    role,
-                    trusted,
-                    offered,
-                } = &error
-                    && is_timestamp(role)
-                {
-                    let until = answer.as_deref().and_then(expiry);
-                    older.push((source, *offered, *trusted, until));
+    sources: &'a Sources,
+    path: String,
+    answers: Answers,
+    tried: Tracked<'a>,
+    /// The newest version that is known, and every one that was offered.
+    newest: u64,
+    versions: BTreeSet<u64>,
+}
+
+impl<'a> Timestamps<'a> {
+    /// `None` when it is not the timestamp's turn.
+    fn ask(machine: Refresh, sources: &'a Sources) -> Option<Self> {
+        let need = machine.need()?;
+        let (path, limit) = (need.path.clone(), need.max_len);
+        Some(Self {
+            answers: sources.ask_all(&path, limit),
+            tried: Tracked::new(sources, &path),
+            newest: 0,
+            versions: BTreeSet::new(),
+            machine,
+            sources,
+            path,
+        })
+    }
+
+    /// What is offered until the grace is over.
+    async fn offered(&mut self) -> Result<Vec<Offer>, RefreshFailure> {
+        let (mut offers, heard) = self.hear(false).await;
+        for late in self.answers.late() {
+            let path = &self.path;
+            let what = format!("{path}: no answer yet when another source had answered");
+            // Next time it is waited for again: what is quick may be what is old.
+            self.sources.note(*late, Part::Metadata, Fault::Late, &what);
+        }
+        if heard
+            && self.sources.count(Part::Metadata) > 1
+            && let Ok(kept) = self.machine.clone().keep_timestamp()
+        {
+            offers.extend(Offer::new(None, kept, Vec::new()));
+        }
+        if offers.is_empty() {
+            return Err(self.tried.take_failure());
+        }
+        Ok(self.ordered(offers))
+    }
+
+    /// Whether a source has not answered yet.
+    fn may_come(&self) -> bool {
+        self.answers.are_pending()
+    }
+
+    /// What else is offered, by those that were too late for the others.
+    async fn late(&mut self) -> Vec<Offer> {
+        let (offers, _) = self.hear(true).await;
+        self.ordered(offers)
+    }
+
+    /// Of one version, the first that came; a stable sort keeps it first.
+    fn ordered(&mut self, mut offers: Vec<Offer>) -> Vec<Offer> {
+        offers.sort_by_key(|offer| std::cmp::Reverse(offer.version));
+        offers.retain(|offer| self.versions.insert(offer.version));
+        offers
+    }
+
+    /// What can be gone by of the answers, and whether any was a timestamp at all.
+    async fn hear(&mut self, to_the_end: bool) -> (Vec<Offer>, bool) {
+        let sources = self.sources;
+        let mut offers: Vec<Offer> = Vec::new();
+        let mut older = Vec::new();
+        while let Some(Answer { source, url, sent }) = {
+            let enough = !to_the_end && !offers.is_empty();
+            self.answers.next(enough).await
+        } {
+            let answer = match sent {
+                Ok(answer) => answer.map(Vec::from),
+                Err(error) => {
+                    self.tried.failed(source, error.into());
+                    continue;
                 }
-                tried.failed(source, refused(&path, url, error));
+            };
+            match self.machine.clone().supply(answer.clone()) {
+                Ok((next, effects)) => offers.extend(Offer::new(Some(source), next, effects)),
+                Err(error) => {
+                    if let RefreshError::Rollback {
+                        role,
+                        trusted,
+                        offered,
+                    } = &error
+                        && is_timestamp(role)
+                    {
+                        let until = answer.as_deref().and_then(expiry);
+                        older.push((source, *offered, until));
+                        self.newest = self.newest.max(*trusted);
+                    }
+                    self.tried.failed(source, refused(&self.path, url, error));
+                }
             }
         }
-    }
-    for late in answers.late() {
-        let what = format!("{path}: no answer yet when another source had answered");
-        sources.note(*late, Fault::Unavailable, &what);
-    }
-    let newest = offers.iter().map(|offer| offer.version).max();
-    let newest = newest.unwrap_or(0);
-    for (source, offered, trusted, until) in &older {
-        note_behind(sources, *source, *offered, newest.max(*trusted), *until);
-    }
-    for offer in &offers {
-        let Some(source) = offer.source else { continue };
-        if offer.version < newest {
-            note_behind(sources, source, offer.version, newest, Some(offer.expires));
-        } else {
-            sources.caught_up(source);
+        let newest = offers.iter().map(|offer| offer.version).max();
+        self.newest = self.newest.max(newest.unwrap_or(0));
+        for (source, offered, until) in &older {
+            note_behind(sources, *source, *offered, self.newest, *until);
         }
+        for offer in &offers {
+            let Some(source) = offer.source else { continue };
+            if offer.version < self.newest {
+                note_behind(
+                    sources,
+                    source,
+                    offer.version,
+                    self.newest,
+                    Some(offer.expires),
+                );
+            } else {
+                sources.caught_up(source);
+            }
+        }
+        let heard = !offers.is_empty() || !older.is_empty();
+        (offers, heard)
     }
-    let heard = !offers.is_empty() || !older.is_empty();
-    if heard
-        && sources.count(Part::Metadata) > 1
-        && let Ok(kept) = machine.keep_timestamp()
-    {
-        offers.extend(Offer::new(None, kept, Vec::new()));
-    }
-    if offers.is_empty() {
-        return Err(tried.into_failure());
-    }
-    // Of one version, the first that came; a stable sort keeps it first.
-    offers.sort_by_key(|offer| std::cmp::Reverse(offer.version));
-    offers.dedup_by_key(|offer| offer.version);
-    Ok(offers)
 }
 
 fn note_behind(sources: &Sources, source: usize, has: u64, known: u64, until: Option<Timestamp>) {
     let until = until.map_or(String::new(), |until| format!(", valid until {until}"));
     let what = format!("is behind: its state is version {has}{until}; version {known} is known");
-    sources.note(source, Fault::Behind, &what);
+    sources.note(source, Part::Metadata, Fault::Behind, &what);
 }
 
 /// Until when a timestamp says it is valid; for a warning.
@@ -375,7 +439,8 @@ async fn complete(
             };
             let url = metadata_below(&metadata, &need.path);
             tracing::debug!(%url, "asking for metadata");
-            match sources.remote().fetch(&url, need.max_len, haste).await {
+            let fetched = sources.remote().fetch(&url, need.max_len, haste);
+            match asking.waiting(fetched).await {
                 Err(error) => asking.failed(error.into()),
                 Ok(answer) => match machine.clone().supply(answer.map(Vec::from)) {
                     Ok(step) => break step,
@@ -389,15 +454,15 @@ async fn complete(
 /// What sources that were asked at once did.
 struct Tracked<'a> {
     sources: &'a Sources,
-    path: &'a str,
+    path: String,
     tried: Tried<RefreshFailure>,
 }
 
 impl<'a> Tracked<'a> {
-    fn new(sources: &'a Sources, path: &'a str) -> Self {
+    fn new(sources: &'a Sources, path: &str) -> Self {
         Self {
             sources,
-            path,
+            path: path.to_owned(),
             tried: Vec::new(),
         }
     }
@@ -406,14 +471,15 @@ impl<'a> Tracked<'a> {
         // That a source is behind is told with what is known instead.
         if failure.fault() != Fault::Behind {
             let what = format!("{}: {}", self.path, with_causes(&failure));
-            self.sources.note(source, failure.fault(), &what);
+            let fault = failure.fault();
+            self.sources.note(source, Part::Metadata, fault, &what);
         }
         let name = self.sources.name(source).to_owned();
         self.tried.push((name, failure));
     }
 
-    fn into_failure(self) -> RefreshFailure {
-        RefreshFailure::of_all(self.path, self.tried)
+    fn take_failure(&mut self) -> RefreshFailure {
+        RefreshFailure::of_all(&self.path, std::mem::take(&mut self.tried))
     }
 }
 

@@ -278,6 +278,16 @@ impl Failure {
         }
     }
 
+    fn is_final(&self) -> bool {
+        match self {
+            Self::AlteredSoFar { .. } => false,
+            Self::EverySource { tried } if !tried.is_empty() => {
+                tried.iter().all(|(_, failure)| failure.is_final())
+            }
+            failure => matches!(failure.kind(), Kind::Attack | Kind::Index),
+        }
+    }
+
     /// Of what several sources did, what decides; otherwise the failure itself.
     pub(crate) fn deciding(&self) -> &Self {
         match self {
@@ -392,8 +402,8 @@ impl Blame for Failure {
         }
     }
 
-    fn is_slowness(&self) -> bool {
-        matches!(self, Self::Unreachable(error) if error.is_slowness())
+    fn is_impatience(&self) -> bool {
+        matches!(self, Self::Unreachable(error) if error.is_impatience())
     }
 }
 
@@ -412,11 +422,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether asking again can only end the same way while the snapshot is the same.
+    /// Whether asking again can only end the same way while the snapshot is the same. A source
+    /// that was down, or did not have it, may have it the next time.
     #[must_use]
     pub fn is_verdict(&self) -> bool {
-        let kind = self.failure.kind();
-        matches!(kind, Kind::Attack | Kind::Index) && !self.may_still_come()
+        self.failure.is_final()
     }
 
     /// Whether whoever asks again is given it from another source.

@@ -97,7 +97,7 @@ pub enum FetchError {
         /// Where the answer points.
         location: String,
     },
-    /// A partial answer that does not begin where it was asked to.
+    /// An answer that does not begin where it was asked to.
     #[error("{url} answered another range than the one asked for")]
     OtherRange {
         /// What was asked for.
@@ -114,9 +114,13 @@ impl FetchError {
         )
     }
 
-    /// Whether it was slowness alone: with more time it might have come.
-    pub(crate) fn is_slowness(&self) -> bool {
-        matches!(self, Self::TooSlow { .. } | Self::Silent { .. })
+    /// Whether it was given up only because another source was left: with more time it might
+    /// have come.
+    pub(crate) fn is_impatience(&self) -> bool {
+        matches!(
+            self,
+            Self::TooSlow { .. } | Self::Silent { .. } | Self::OtherRange { .. }
+        )
     }
 
     /// A few words with the host instead of the URL, for a status line.
@@ -201,10 +205,9 @@ impl Remote {
         haste: Haste,
     ) -> Result<Option<Bytes>, FetchError> {
         let request = self.pair(url).decoding.get(url.clone());
-        let Some(response) = self.send(url, request, haste).await? else {
+        let Some(mut download) = self.send(url, request, haste).await? else {
             return Ok(None);
         };
-        let mut download = self.download(url, response, haste);
         // One byte more than allowed is enough to know that it is too much.
         let wanted = usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX);
         let body = download.take(wanted).await?;
@@ -233,15 +236,21 @@ impl Remote {
         if let Some(range) = range {
             request = request.header(RANGE, range.request_header());
         }
-        let Some(response) = self.send(url, request, haste).await? else {
+        let Some(mut download) = self.send(url, request, haste).await? else {
             return Ok(None);
         };
+        let response = &download.response;
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
         let start = range.map_or(0, |range| range.start());
-        if partial && content_range_start(&response) != Some(start) {
+        let other = if partial {
+            content_range_start(response) != Some(start)
+        } else {
+            // Another source may have it without all that comes before.
+            start > 0 && haste == Haste::AnotherSource
+        };
+        if other {
             return Err(FetchError::OtherRange { url: url.clone() });
         }
-        let mut download = self.download(url, response, haste);
         if !partial && start > 0 {
             download.skip(start).await?;
         }
@@ -255,8 +264,7 @@ impl Remote {
         haste: Haste,
     ) -> Result<Option<Download>, FetchError> {
         let request = self.pair(url).decoding.get(url.clone());
-        let response = self.send(url, request, haste).await?;
-        Ok(response.map(|response| self.download(url, response, haste)))
+        self.send(url, request, haste).await
     }
 
     /// Sends a request and waits for the answer's head.
@@ -265,24 +273,22 @@ impl Remote {
         url: &Url,
         request: reqwest::RequestBuilder,
         haste: Haste,
-    ) -> Result<Option<reqwest::Response>, FetchError> {
+    ) -> Result<Option<Download>, FetchError> {
         self.in_vain.recall(url)?;
         let watch = self.watch(haste);
         let sent = match tokio::time::timeout_at(watch.deadline(), request.send()).await {
             Ok(sent) => answer(url, sent, &self.patience),
             Err(_) => Err(watch.verdict(url)),
         };
-        sent.inspect_err(|error| self.in_vain.note(error, haste))
-    }
-
-    fn download(&self, url: &Url, response: reqwest::Response, haste: Haste) -> Download {
-        Download {
+        let response = sent.inspect_err(|error| self.in_vain.note(error, haste))?;
+        Ok(response.map(|response| Download {
             url: url.clone(),
             response,
             ahead: Bytes::new(),
-            watch: self.watch(haste),
+            watch,
+            watching: true,
             in_vain: self.in_vain.clone(),
-        }
+        }))
     }
 
     fn watch(&self, haste: Haste) -> Watch {
@@ -339,6 +345,8 @@ pub(crate) struct Download {
     response: reqwest::Response,
     ahead: Bytes,
     watch: Watch,
+    /// Whether the watch runs since the question: the first bytes have no time of their own.
+    watching: bool,
     in_vain: InVain,
 }
 
@@ -349,7 +357,9 @@ impl Download {
             return Ok(self.ahead.split_to(len));
         }
         // Only while we wait does the other side's time run.
-        self.watch = self.watch.again();
+        if !std::mem::take(&mut self.watching) {
+            self.watch = self.watch.again();
+        }
         let mut taken = BytesMut::new();
         while taken.len() < len {
             if self.ahead.is_empty() {

@@ -14,12 +14,13 @@ mod answers;
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use url::Url;
-use wheelmark_tuf::without_controls;
+use wheelmark_tuf::{Sha256, without_controls};
 
 use crate::index::{IndexUrls, Location};
 use crate::mirror::{Mirror, Turn};
@@ -32,7 +33,7 @@ pub(crate) use answers::{Answer, Answers};
 pub const ASKED_LAST_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The two parts of an index that a source may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     Metadata,
     Targets,
@@ -49,6 +50,8 @@ pub(crate) enum Fault {
     Unavailable,
     /// Its signed state is older than another's.
     Behind,
+    /// It answered later than another one.
+    Late,
     /// The fault is not the source's.
     NotItsOwn,
 }
@@ -57,8 +60,8 @@ pub(crate) enum Fault {
 pub(crate) trait Blame: Error + 'static {
     fn fault(&self) -> Fault;
 
-    /// Whether it was slowness alone.
-    fn is_slowness(&self) -> bool;
+    /// Whether it was given up only because another source was left.
+    fn is_impatience(&self) -> bool;
 }
 
 /// Something that a source did wrong, and that cost a retry at the next one.
@@ -95,24 +98,31 @@ impl Source {
     }
 }
 
-/// In which order sources are asked; within one standing, as the user listed them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    #[default]
-    Good,
-    Behind,
-    Failed,
-}
-
+/// What is known about the sources. Of one standing, they are asked as the user listed them.
 #[derive(Default)]
 struct Known {
-    standings: Vec<Standing>,
+    /// The last failure of a source in a part, and the how manieth failure of all it was.
+    failed: HashMap<(usize, Part), (u64, Fault)>,
+    failures: u64,
+    /// Whose state was found to be older than another's.
+    behind: BTreeSet<usize>,
     /// Each kind of fault of each source, once.
     noted: Vec<(usize, Fault)>,
     warnings: Vec<SourceWarning>,
-    /// Who sent, alone or together, what turned out at its end not to be what it is named.
-    torn: HashMap<String, BTreeSet<usize>>,
+    /// Who sent, all by itself, what turned out at its end not to have this digest.
+    altered: HashMap<Sha256, BTreeSet<usize>>,
     since: Option<Timestamp>,
+}
+
+impl Known {
+    /// In which order sources are asked, the smallest first: whoever failed last is asked last.
+    fn standing(&self, source: usize, part: Part) -> (u64, bool) {
+        let failed = self.failed.get(&(source, part));
+        (
+            failed.map_or(0, |(number, _)| *number),
+            self.behind.contains(&source),
+        )
+    }
 }
 
 /// All sources of one index, and what they did so far.
@@ -120,11 +130,21 @@ pub(crate) struct Sources {
     index: Url,
     remote: Remote,
     sources: Vec<Source>,
+    warnings: Warnings,
     known: Mutex<Known>,
 }
 
+/// For how long warnings are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Warnings {
+    /// Until the end, where they are told.
+    All,
+    /// As long as those that they are about are asked last.
+    Recent,
+}
+
 impl Sources {
-    pub(crate) fn new(urls: &IndexUrls, remote: Remote) -> Arc<Self> {
+    pub(crate) fn new(urls: &IndexUrls, remote: Remote, warnings: Warnings) -> Arc<Self> {
         let of_turn = |turn| {
             let mirrors = urls.mirrors().iter().filter(move |m| m.turn() == turn);
             mirrors.map(Source::mirror)
@@ -138,25 +158,22 @@ impl Sources {
             .chain([own])
             .chain(of_turn(Turn::After))
             .collect();
-        Self::of(urls.simple().clone(), remote, sources)
+        Self::of(urls.simple().clone(), remote, sources, warnings)
     }
 
     /// A mirror as the only source, to see what it has.
     pub(crate) fn only_mirror(index: &Url, mirror: &Mirror, remote: Remote) -> Arc<Self> {
-        Self::of(index.clone(), remote, vec![Source::mirror(mirror)])
+        let only = vec![Source::mirror(mirror)];
+        Self::of(index.clone(), remote, only, Warnings::All)
     }
 
-    fn of(index: Url, remote: Remote, sources: Vec<Source>) -> Arc<Self> {
-        let standings = vec![Standing::default(); sources.len()];
-        let known = Known {
-            standings,
-            ..Known::default()
-        };
+    fn of(index: Url, remote: Remote, sources: Vec<Source>, warnings: Warnings) -> Arc<Self> {
         Arc::new(Self {
             index,
             remote,
             sources,
-            known: Mutex::new(known),
+            warnings,
+            known: Mutex::default(),
         })
     }
 
@@ -178,21 +195,36 @@ impl Sources {
         let mut known = self.known();
         let since = *known.since.get_or_insert(now);
         if now.duration_since(since) >= ASKED_LAST_FOR {
+            *known = match self.warnings {
+                Warnings::Recent => Known::default(),
+                Warnings::All => Known {
+                    noted: std::mem::take(&mut known.noted),
+                    warnings: std::mem::take(&mut known.warnings),
+                    ..Known::default()
+                },
+            };
             known.since = Some(now);
-            known.standings.fill(Standing::Good);
-            known.noted.clear();
-            known.warnings.clear();
-            known.torn.clear();
         }
     }
 
     /// Asks for something of a part: one source after the other. `what` is for warnings.
     pub(crate) fn ask<E: Blame>(self: &Arc<Self>, part: Part, what: String) -> Asking<E> {
+        self.ask_for(part, what, None)
+    }
+
+    /// The same for the file of a digest: last of those that altered it before.
+    pub(crate) fn ask_for<E: Blame>(
+        self: &Arc<Self>,
+        part: Part,
+        what: String,
+        file: Option<Sha256>,
+    ) -> Asking<E> {
         Asking {
-            order: self.order(part, &what),
+            order: self.order(part, file.as_ref()),
             sources: self.clone(),
             part,
             what,
+            file,
             slow: Vec::new(),
             asked: None,
             haste: Haste::AnotherSource,
@@ -202,11 +234,13 @@ impl Sources {
 
     /// Asks all sources of metadata at once.
     pub(crate) fn ask_all(&self, path: &str, limit: u64) -> Answers {
-        let asked = self.order(Part::Metadata, path);
+        let asked = self.order(Part::Metadata, None);
         let known = self.known();
         let asked = asked.into_iter().filter_map(|source| {
             let base = self.sources[source].metadata.clone()?;
-            Some((source, base, known.standings[source] != Standing::Failed))
+            let failed = known.failed.get(&(source, Part::Metadata));
+            let is_down = failed.is_some_and(|(_, fault)| *fault == Fault::Unavailable);
+            Some((source, base, !is_down))
         });
         Answers::begin(&self.remote, asked, path, limit)
     }
@@ -222,34 +256,38 @@ impl Sources {
     }
 
     /// Those that have the part, whoever failed last.
-    fn order(&self, part: Part, what: &str) -> Vec<usize> {
+    fn order(&self, part: Part, file: Option<&Sha256>) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.sources.len())
             .filter(|source| self.sources[*source].base(part).is_some())
             .collect();
         let known = self.known();
-        let torn = known.torn.get(what);
+        let altered = file.and_then(|file| known.altered.get(file));
         order.sort_by_key(|source| {
-            let sent_another = torn.is_some_and(|sources| sources.contains(source));
-            (sent_another, known.standings[*source])
+            let sent_another = altered.is_some_and(|sources| sources.contains(source));
+            (sent_another, known.standing(*source, part))
         });
         order
     }
 
-    /// Writes down what a source did, if that is new, and asks it last from now on. Where
-    /// there is no other source, what it did is the outcome, and not a warning.
-    pub(crate) fn note(&self, source: usize, fault: Fault, what: &str) {
+    /// Writes down what a source did, if that is new, and asks it for the part last from now
+    /// on. Where there is no other source, what it did is the outcome, and not a warning.
+    pub(crate) fn note(&self, source: usize, part: Part, fault: Fault, what: &str) {
         if fault == Fault::NotItsOwn || self.sources.len() < 2 {
             return;
         }
         let mut known = self.known();
-        let standing = match fault {
-            Fault::Behind => Standing::Behind,
-            _ => Standing::Failed,
-        };
         // That what is behind lacks something new is no news.
-        let expected = fault == Fault::Lacking && known.noted.contains(&(source, Fault::Behind));
-        known.standings[source] = known.standings[source].max(standing);
-        if expected || known.noted.contains(&(source, fault)) {
+        if fault == Fault::Lacking && known.behind.contains(&source) {
+            return;
+        }
+        if fault == Fault::Behind {
+            known.behind.insert(source);
+        } else {
+            known.failures += 1;
+            let last = (known.failures, fault);
+            known.failed.insert((source, part), last);
+        }
+        if known.noted.contains(&(source, fault)) {
             return;
         }
         known.noted.push((source, fault));
@@ -264,10 +302,7 @@ impl Sources {
 
     /// A source that was behind is not any more.
     pub(crate) fn caught_up(&self, source: usize) {
-        let mut known = self.known();
-        if known.standings[source] == Standing::Behind {
-            known.standings[source] = Standing::Good;
-        }
+        self.known().behind.remove(&source);
     }
 
     /// Something about the index that no single source is to blame for.
@@ -284,14 +319,14 @@ impl Sources {
         }
     }
 
-    /// Remembers who sent what was not the thing at its end, and says whether a source of
-    /// targets is left that has not.
-    fn torn(&self, what: &str, by: &[usize]) -> bool {
+    /// Remembers who altered a file all by itself, and says whether a source of targets is
+    /// left that has not.
+    fn altered(&self, file: Sha256, by: usize) -> bool {
         let mut known = self.known();
-        let torn = known.torn.entry(what.to_owned()).or_default();
-        torn.extend(by);
+        let altered = known.altered.entry(file).or_default();
+        altered.insert(by);
         let mut all = self.sources.iter().enumerate();
-        all.any(|(source, has)| has.targets.is_some() && !torn.contains(&source))
+        all.any(|(source, has)| has.targets.is_some() && !altered.contains(&source))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -311,7 +346,8 @@ impl Sources {
         while let Some((targets, haste)) = asking.next() {
             let url = location.below(&targets);
             tracing::debug!(%url, "asking for an object");
-            match wanted.fetch(&self.remote, &url, haste).await {
+            let fetched = wanted.fetch(&self.remote, &url, haste);
+            match asking.waiting(fetched).await {
                 Ok(bytes) => match check(bytes) {
                     Err(failure) if failure.fault() != Fault::NotItsOwn => asking.failed(failure),
                     checked => return checked,
@@ -372,6 +408,8 @@ pub(crate) struct Asking<E> {
     sources: Arc<Sources>,
     part: Part,
     what: String,
+    /// The digest of a file of which any part is asked for.
+    file: Option<Sha256>,
     /// Those that are left, in order.
     order: Vec<usize>,
     /// Those that were too slow as long as there was another one.
@@ -409,8 +447,9 @@ impl<E: Blame> Asking<E> {
     pub(crate) fn failed(&mut self, error: E) {
         if let Some(source) = self.asked.take() {
             let what = format!("{}: {}", self.what, with_causes(&error));
-            self.sources.note(source, error.fault(), &what);
-            if self.haste == Haste::AnotherSource && error.is_slowness() {
+            let fault = error.fault();
+            self.sources.note(source, self.part, fault, &what);
+            if self.haste == Haste::AnotherSource && error.is_impatience() {
                 self.slow.push(source);
             }
             self.tried.push((source, error));
@@ -424,20 +463,39 @@ impl<E: Blame> Asking<E> {
 
     /// The same thing asked for anew, of everybody but the source that is asked now.
     pub(crate) fn renewed(&self) -> Self {
-        let mut anew = self.sources.ask(self.part, self.what.clone());
+        let (part, what) = (self.part, self.what.clone());
+        let mut anew = self.sources.ask_for(part, what, self.file);
         (anew.asked, anew.haste) = (self.asked, self.haste);
         anew.order.retain(|source| Some(*source) != self.asked);
         anew
     }
 
-    /// Blames sources for what they sent together, and says whether another one is left that
-    /// could do better.
-    pub(crate) fn blame_together(&self, sources: &[usize], error: &E) -> bool {
+    /// Blames a source for a file that it altered all by itself, and says whether another one
+    /// is left that has not.
+    pub(crate) fn blame(&self, source: usize, error: &E) -> bool {
         let what = format!("{}: {}", self.what, with_causes(error));
-        for source in sources {
-            self.sources.note(*source, Fault::Bad, &what);
+        self.sources.note(source, self.part, Fault::Bad, &what);
+        self.file
+            .is_some_and(|file| self.sources.altered(file, source))
+    }
+
+    /// Waits for the source that is asked now. An installer has a patience of its own, and
+    /// asks again after it: where it leaves, the source is asked last the next time.
+    pub(crate) async fn waiting<T>(&self, answer: impl Future<Output = T>) -> T {
+        let source = self.asked.filter(|_| self.haste == Haste::AnotherSource);
+        let waiting = source.map(|source| Waiting {
+            sources: &self.sources,
+            source,
+            part: self.part,
+            what: &self.what,
+            since: Instant::now(),
+            came: false,
+        });
+        let answer = answer.await;
+        if let Some(mut waiting) = waiting {
+            waiting.came = true;
         }
-        self.sources.torn(&self.what, sources)
+        answer
     }
 
     /// What every source did.
@@ -447,5 +505,31 @@ impl<E: Blame> Asking<E> {
         named
             .map(|(source, error)| (self.sources.name(source).to_owned(), error))
             .collect()
+    }
+}
+
+/// A wait for a source that has another one behind it.
+struct Waiting<'a> {
+    sources: &'a Sources,
+    source: usize,
+    part: Part,
+    what: &'a str,
+    since: Instant,
+    came: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let waited = self.since.elapsed();
+        // Whoever leaves sooner than that may have reasons that are not the source's.
+        if !self.came && waited >= self.sources.remote.patience().start / 2 {
+            let what = format!(
+                "{}: whoever asked waited no longer than {} s",
+                self.what,
+                waited.as_secs()
+            );
+            self.sources
+                .note(self.source, self.part, Fault::Unavailable, &what);
+        }
     }
 }

@@ -63,7 +63,11 @@ impl Passage {
         Self {
             hasher: whole.then(Sha256Hasher::new),
             next: wanted.start() / CHUNK_LEN,
-            asking: sources.ask(Part::Targets, file.filename().to_owned()),
+            asking: sources.ask_for(
+                Part::Targets,
+                file.filename().to_owned(),
+                Some(*file.sha256()),
+            ),
             unverified_from: Vec::new(),
             download: None,
             delivered: false,
@@ -127,7 +131,8 @@ impl Passage {
         let rest = ByteRange::new(start, whole_chunks(self.wanted, size).end());
         let range = rest.filter(|rest| rest.length() < size);
         tracing::debug!(%url, start, "asking for a file");
-        Some(match self.sources.remote().open(&url, range, haste).await {
+        let opened = self.sources.remote().open(&url, range, haste);
+        Some(match self.asking.waiting(opened).await {
             Ok(Some(download)) => Ok(download),
             Ok(None) => Err(Failure::Missing),
             Err(error) => Err(error.into()),
@@ -139,7 +144,8 @@ impl Passage {
     async fn chunk_of(&mut self, mut download: Download, start: u64) -> Result<Bytes, Failure> {
         let size = self.file.size();
         let length = CHUNK_LEN.min(size - start);
-        let chunk = download.take(length as usize).await?;
+        let taken = download.take(length as usize);
+        let chunk = self.asking.waiting(taken).await?;
         if (chunk.len() as u64) < length {
             return Err(Failure::Length {
                 expected: size,
@@ -179,8 +185,15 @@ impl Passage {
             return Ok(chunk);
         }
         let altered = Failure::Altered { expected, found };
-        let blamed = &self.unverified_from;
-        if self.asking.blame_together(blamed, &altered) && !blamed.is_empty() {
+        let may_still_come = match self.unverified_from[..] {
+            // The chunks are the listed ones, and the whole is not the signed one.
+            [] => false,
+            [source] => self.asking.blame(source, &altered),
+            // Which of them it was cannot be told. One broke off and is asked later from now
+            // on, so that another one sends all of it the next time.
+            _ => true,
+        };
+        if may_still_come {
             return Err(Failure::AlteredSoFar { expected, found });
         }
         Err(altered)

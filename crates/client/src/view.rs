@@ -186,7 +186,7 @@ async fn fetch_role(
         let url = metadata_below(&metadata, path);
         tracing::debug!(%url, "asking for metadata");
         let fetched = sources.remote().fetch(&url, need.fetch.max_len, haste);
-        match fetched.await {
+        match asking.waiting(fetched).await {
             Ok(Some(bytes)) => match lookup.supply(Vec::from(bytes)) {
                 Ok(effects) => return Ok(effects),
                 Err(error) => asking.failed(Failure::Role(error)),

@@ -64,7 +64,7 @@ impl Answers {
     }
 
     /// The next answer. Once there is a usable one, the others are waited for no longer than
-    /// the grace, and those that failed before not at all.
+    /// the grace, and those that were down before not at all.
     pub(crate) async fn next(&mut self, usable: bool) -> Option<Answer> {
         let answer = if usable && self.awaited.is_empty() {
             return None;
@@ -78,6 +78,11 @@ impl Answers {
         }?;
         self.awaited.retain(|source| *source != answer.source);
         Some(answer)
+    }
+
+    /// Whether a source has not answered yet.
+    pub(crate) fn are_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Those that were worth a wait and did not answer within it.

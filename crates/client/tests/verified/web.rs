@@ -35,6 +35,10 @@ pub(crate) enum Fault {
     Says(&'static str, Bytes),
     /// Sends so many bytes of paths that contain the word, and breaks the connection.
     Breaks(&'static str, usize),
+    /// The same, and the first byte is another one.
+    AltersAndBreaks(&'static str, usize),
+    /// Answers paths that contain the word after this time, and sends nothing then.
+    WaitsInVain(&'static str, Duration),
     /// Sends so many bytes of paths that contain the word, and then nothing more.
     Silent(&'static str, usize),
     /// Sends paths that contain the word at so many bytes a second.
@@ -109,8 +113,11 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let state = state.clone();
         connections.spawn(async move {
             let service = service_fn(|request| {
-                let answer = state.answer(&request);
-                async { Ok::<_, Infallible>(answer) }
+                let (answer, wait) = (state.answer(&request), state.wait(request.uri().path()));
+                async move {
+                    tokio::time::sleep(wait).await;
+                    Ok::<_, Infallible>(answer)
+                }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
@@ -142,6 +149,8 @@ impl Fault {
             | Self::Alters(word, _)
             | Self::Says(word, _)
             | Self::Breaks(word, _)
+            | Self::AltersAndBreaks(word, _)
+            | Self::WaitsInVain(word, _)
             | Self::Silent(word, _)
             | Self::Slow(word, _) => match word.strip_suffix('$') {
                 Some(end) => path.ends_with(end),
@@ -153,7 +162,7 @@ impl Fault {
     /// The answer's body, sent as this fault has it.
     fn send(&self, bytes: Bytes) -> Body {
         match *self {
-            Self::Breaks(_, after) => {
+            Self::Breaks(_, after) | Self::AltersAndBreaks(_, after) => {
                 let sent = bytes.slice(..after.min(bytes.len()));
                 let end = Err(std::io::Error::other("the line is cut"));
                 // What is sent is to arrive before the connection ends.
@@ -163,6 +172,7 @@ impl Fault {
                 });
                 pieces(stream::iter([Ok(sent)]).chain(cut))
             }
+            Self::WaitsInVain(..) => pieces(stream::pending()),
             Self::Silent(_, after) => {
                 let sent = bytes.slice(..after.min(bytes.len()));
                 pieces(stream::iter([Ok(sent)]).chain(stream::pending()))
@@ -182,6 +192,15 @@ impl Fault {
 }
 
 impl State {
+    /// How long a request waits for its answer.
+    fn wait(&self, path: &str) -> Duration {
+        let faults = self.faults.lock().unwrap();
+        match faults.iter().find(|fault| fault.concerns(path)) {
+            Some(Fault::WaitsInVain(_, wait)) => *wait,
+            _ => Duration::ZERO,
+        }
+    }
+
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let range = request.headers().get(header::RANGE);
@@ -225,6 +244,9 @@ impl State {
                 At::Byte(at) => at,
             };
             bytes[at] ^= 1;
+        }
+        if let Fault::AltersAndBreaks(..) = fault {
+            bytes[0] ^= 1;
         }
         let bytes = Bytes::from(bytes);
         let Some(range) = range.filter(|_| !ignores_ranges) else {

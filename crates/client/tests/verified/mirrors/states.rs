@@ -1,14 +1,17 @@
 //! Root, timestamp and what they name, from sources that are not of one mind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::SignedDuration;
-use wheelmark_client::{Beginning, Reader, RefreshFailure, TrustStore, Turn, add_trust};
+use wheelmark_client::{
+    Beginning, Patience, Reader, RefreshFailure, Remote, TrustStore, Turn, add_trust,
+};
 use wheelmark_tuf::Clock as _;
 
-use super::{Pair, only};
+use super::{Pair, SMALL_FILE, only};
 use crate::index::SMALL;
 use crate::setup::{Front, PLAIN, remote};
 use crate::web::{At, Fault};
@@ -172,4 +175,45 @@ async fn an_error_names_every_source() {
         .set_fault(Fault::Answers("timestamp", StatusCode::BAD_GATEWAY));
     let failure = pair.reader().refresh().await.unwrap_err();
     assert!(!failure.is_refusal(), "{failure}");
+}
+
+#[tokio::test]
+async fn one_fault_of_the_index_does_not_make_a_mirror_behind_it_the_newest() {
+    for lie in [SMALL_FILE, ".simple-"] {
+        let mut pair = Pair::new().await;
+        let reader = pair.reader();
+        pair.own.set_fault(Fault::Alters(lie, At::Middle));
+        for file in ["timestamp.json", "snapshot.json", "targets.json"] {
+            std::fs::remove_file(pair.trusted.directory().join(file)).unwrap();
+        }
+        let front = Front::new(reader.clone()).await;
+        assert_eq!(front.get_file(SMALL).await.status(), 200);
+        assert_eq!(only(reader.warnings()).source, pair.own_name());
+        pair.publish("demo-4.0.tar.gz").await;
+        // It answers somewhat later than the mirror that has not heard of the new state.
+        pair.own.set_fault(Fault::Slow("timestamp", 2000));
+        pair.index.clock.forward(SignedDuration::from_secs(60));
+        assert_eq!(reader.refresh().await.unwrap(), 3, "{lie}");
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_client_waits_for_the_slow_where_the_quick_one_withholds() {
+    let mut pair = Pair::new().await;
+    pair.publish("demo-4.0.tar.gz").await;
+    pair.own
+        .set_fault(Fault::Answers("3.snapshot", StatusCode::NOT_FOUND));
+    let patience = Patience {
+        grace: Duration::from_millis(100),
+        ..Patience::default()
+    };
+    let remote = Remote::with_patience("wheelmark-test", patience).unwrap();
+    pair.mirror.set_fault(Fault::Slow("timestamp", 1000));
+    for file in ["timestamp.json", "snapshot.json", "targets.json"] {
+        std::fs::remove_file(pair.trusted.directory().join(file)).unwrap();
+    }
+    assert_eq!(pair.reader_by(remote).refresh().await.unwrap(), 2);
+    // What nobody has all of is no floor.
+    let floor = pair.trusted.state().unwrap().timestamp.unwrap();
+    assert_eq!(floor.version, 2);
 }
