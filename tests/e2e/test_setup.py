@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from harness.distributions import wheel
 from harness.front import Certificate, Front
 from harness.index import Index, free_port
+from harness.passing import Passing
 from harness.sandbox import TOOLS, Outcome, Sandbox
 
 BOTH = pytest.mark.parametrize("tool", ["pip", "uv"])
@@ -24,7 +26,7 @@ SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
 
 GOOD, EVIL = wheel("demo", says="good"), wheel("demo", says="evil")
 
-PIP_CONF = "# mine\n[global]\ntimeout = 31\nindex-url = https://me:s3cret@old.example/simple/\n\n[install]\nno-compile = true\n"
+PIP_CONF = "# mine\n[global]\nno-input = true\nindex-url = https://me:s3cret@old.example/simple/\n\n[install]\nno-compile = true\n"
 UV_TOML = '# mine\ncompile-bytecode = false\n\n[[index]]\nname = "old"\nurl = "https://old.example/simple/"\ndefault = true\n'
 PROFILE = "# my profile\nexport MINE=1\n"
 BASHRC = "# my bashrc\ncase $- in *i*) ;; *) return;; esac\n"
@@ -313,6 +315,18 @@ def test_variables_that_outweigh_the_files_are_named(make_home) -> None:
     assert "PIP_INDEX_URL is set in this shell" in done.out
 
 
+def test_what_other_files_of_pip_say_against_it_is_told(make_home) -> None:
+    home = make_home("http")
+    old = home.home / ".pip/pip.conf"
+    old.parent.mkdir()
+    old.write_text("[global]\nindex-url = https://old.example/simple/\n[install]\nproxy = http://me:s3cret@old.example:1\n")
+    said = home.set_up()
+    told = {"file": str(old), "lines": ["proxy = http://****@old.example:1"]}
+    assert told in said["not_verified"], "of this machine's own files there may be more"
+    done = home.setup("--no-service", "--port", home.port).ok()
+    assert f"not verified: {old} outweighs" in done.out and "s3cret" not in done.out
+
+
 @SCHEMES
 @BOTH
 def test_when_the_proxy_is_down_nothing_goes_around_it(tool: str, scheme: str, make_home) -> None:
@@ -365,6 +379,57 @@ def test_proxy_variables_lead_nobody_around(tool: str, scheme: str, name: str, m
         home.install(tool, venv).ok()
         assert venv.says("demo") == "good"
         assert other.asked == [] and len(home.front.asked) == asked
+
+
+@pytest.fixture(scope="session")
+def old_pip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The last pip that lets the shell's proxy variables outweigh its own setting."""
+    folder = tmp_path_factory.mktemp("old-pip")
+    env = {name: value for name, value in os.environ.items() if name not in ("PIP_NO_INDEX", "PIP_CONFIG_FILE")}
+    wanted = [TOOLS / "pip", "install", "--quiet", "--no-deps", "--target", folder, "pip==22.0.4"]
+    if subprocess.run(wanted, env=env, capture_output=True).returncode:
+        pytest.skip("skipped: needs pip 22.0.4")
+    return f"env PYTHONPATH={folder} {sys.executable} -m pip"
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "NO_PROXY"])
+def test_an_old_pip_that_is_led_past_the_proxy_installs_nothing(name: str, make_home, old_pip: str) -> None:
+    home = make_home("https")
+    home.front.evil = EVIL
+    home.run_daemon(home.set_up())
+
+    def install(*more: str) -> tuple[Outcome, Path]:
+        folder = home.sandbox.folder / f"installed{len(list(home.sandbox.folder.glob('installed*')))}"
+        return home.login(f"{old_pip} install --target {folder} {' '.join(more)} demo"), folder
+
+    done, folder = install()
+    assert "SAYS = 'good'" in content(folder), done
+    with Passing() as passing:
+        home.sandbox.env[name] = "127.0.0.1" if name == "NO_PROXY" else passing.url
+        leads = name.upper() == "HTTPS_PROXY"  # the others do not go before its own setting
+        done, folder = install("--no-cache-dir", "--cert", str(home.roots))
+        if leads:
+            assert "SAYS = 'evil'" in content(folder), "it leaves, and believes the index's own certificate"
+            assert passing.asked
+        else:
+            assert content(folder) == ""
+        asked, passed = len(home.front.asked), len(passing.asked)
+        done, folder = install("--no-cache-dir")
+        assert len(home.front.asked) == asked, "it asked for nothing there"
+        if leads:
+            done.failed()
+            assert content(folder) == ""
+            assert "CERTIFICATE_VERIFY_FAILED" in done.text, done
+            assert len(passing.asked) > passed
+        else:
+            assert "SAYS = 'good'" in content(folder)
+        said = home.setup("--no-service", "--port", home.port).ok().out
+        assert (f"{name} is set in this shell" in said) == leads
+
+
+def content(folder: Path) -> str:
+    installed = folder / "demo.py"
+    return installed.read_text() if installed.exists() else ""
 
 
 @BOTH

@@ -130,6 +130,12 @@ impl Authority {
         after(self.begins, AUTHORITY_LIFETIME)
     }
 
+    /// Since when it is believed.
+    #[must_use]
+    pub fn starts(&self) -> Timestamp {
+        after(self.begins, -BACKDATED)
+    }
+
     /// Whether a process that lives on should make the next one. A clock that went back is a
     /// reason as well.
     #[must_use]

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 pub use mode::{Mode, ModeChoice, mode_of};
+pub use places::without_secrets;
 pub use poetry::virtualenvs as poetry_virtualenvs;
 pub use routes::{Surroundings, open_routes};
 
@@ -25,12 +26,12 @@ const BLANK: &str = " ";
 
 /// One more request tells why the first one was cut off. More would only wait: the proxy is
 /// on this machine, and what it refused once it refuses again.
-const RETRIES: &str = "1";
+pub const RETRIES: &str = "1";
 
 /// How long an installer waits for the proxy, in seconds. The proxy knows when waiting for the
 /// index is over, and says why; pip's own 15 s and uv's 30 s would end a download over a slow
 /// line, of which nothing leaves before it is verified, and would lose the reason otherwise.
-const PATIENCE: &str = "3600";
+pub const PATIENCE: &str = "3600";
 
 /// Variables to set and to remove for a command that installs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wheelmark_client::{Connect, Entrance, Freshness, Ledger, Proxy, ProxyError};
 
 use crate::context::Context;
-use crate::homes::{HomesOptions, open_homes, tunnels};
+use crate::homes::{HomesOptions, open_homes};
 use crate::logging::WithHint as _;
 
 use certificates::Certificates;
@@ -41,7 +41,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     certificates: Option<PathBuf>,
 
-    /// The certificates to add to those in FILE [default: the system's]
+    /// Keep in FILE the proxy's own certificates alone: an installer that believes nothing else
+    /// cannot be led past the proxy
+    #[arg(long, value_name = "FILE", requires = "certificates")]
+    authority: Option<PathBuf>,
+
+    /// The certificates to add to those of --certificates [default: the system's]
     #[arg(long, value_name = "FILE", requires = "certificates")]
     roots: Option<PathBuf>,
 }
@@ -59,9 +64,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let connect = match &args.certificates {
         Some(file) => {
             let now = context.clock.now();
-            let connect = Arc::new(Connect::new(&homes, tunnels(context)?, now)?);
-            let roots = certificates::roots(args.roots.as_deref())?;
-            Some((connect, Certificates::new(file.clone(), roots)))
+            // No tunnels: a service has nobody to report to what went through unverified.
+            let connect = Arc::new(Connect::new(&homes, Vec::new(), now)?);
+            let certificates =
+                Certificates::new(file.clone(), args.authority.clone(), args.roots.clone())?;
+            Some((connect, certificates))
         }
         None => None,
     };
@@ -111,7 +118,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let mut terminate = signal(SignalKind::terminate())?;
     let renewing = async {
         match connect {
-            Some((connect, certificates)) => certificates.renew(&connect, context).await,
+            Some((connect, mut certificates)) => certificates.renew(&connect, context).await,
             None => std::future::pending().await,
         }
     };

@@ -222,8 +222,8 @@ fn undo(args: &Args, places: &Places, earlier: Option<Record>) -> anyhow::Result
 }
 
 /// Variables of this shell that outweigh the configuration files.
-fn overruled() -> Vec<&'static str> {
-    const NAMES: [&str; 17] = [
+fn overruled() -> Vec<String> {
+    const NAMES: [&str; 20] = [
         "PIP_CONFIG_FILE",
         "PIP_INDEX_URL",
         "PIP_EXTRA_INDEX_URL",
@@ -231,7 +231,10 @@ fn overruled() -> Vec<&'static str> {
         "PIP_NO_INDEX",
         "PIP_PROXY",
         "PIP_CERT",
+        "PIP_TRUSTED_HOST",
         "PIP_CACHE_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
         "UV_CONFIG_FILE",
         "UV_NO_CONFIG",
         "UV_INDEX",
@@ -242,8 +245,19 @@ fn overruled() -> Vec<&'static str> {
         "UV_CACHE_DIR",
         "UV_OFFLINE",
     ];
-    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    NAMES.into_iter().filter(set).collect()
+    // In any case. Before pip 22.1 they outweigh pip's own setting.
+    const PROXIES: [&str; 2] = ["HTTP_PROXY", "HTTPS_PROXY"];
+    let outweighs = |name: &str| {
+        let same = |proxy: &str| name.eq_ignore_ascii_case(proxy);
+        NAMES.contains(&name) || PROXIES.into_iter().any(same)
+    };
+    let mut names: Vec<String> = std::env::vars_os()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| outweighs(name))
+        .collect();
+    names.sort();
+    names
 }
 
 fn answers(listen: SocketAddr) -> bool {
@@ -264,6 +278,22 @@ fn wait_for(listen: SocketAddr) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(())
+}
+
+/// What is shown of lines that go on to count beside ours.
+fn outweighing_text(outweighing: &[Conflict]) -> String {
+    let mut text = String::new();
+    for conflict in outweighing {
+        let word = "not verified:".if_supports_color(Stdout, |t| t.yellow());
+        text.push_str(&format!(
+            "{word} {} outweighs what was set up, or adds to it:\n",
+            conflict.file.display()
+        ));
+        for line in &conflict.lines {
+            text.push_str(&format!("    {}\n", without_controls(line)));
+        }
+    }
+    text
 }
 
 /// What is shown of lines that ours take the place of.

@@ -83,7 +83,8 @@ fn is_fetched(place: &str) -> bool {
 
 /// A text without the names and passwords inside its URLs: they can be secrets. A name alone
 /// for ssh is none.
-pub(super) fn without_secrets(text: &str) -> String {
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {

@@ -84,9 +84,15 @@ impl Places {
         }
     }
 
-    /// What installers are to believe, where an index is reached by https.
+    /// What installers are to believe, where an index is reached by https, and other programs
+    /// of the same shell beside them.
     pub(super) fn bundle(&self) -> PathBuf {
         self.room().join("certificates.pem")
+    }
+
+    /// What installers are to believe that can be told so alone.
+    pub(super) fn authority(&self) -> PathBuf {
+        self.room().join("authority.pem")
     }
 
     pub(super) fn pip(&self) -> PathBuf {
@@ -94,6 +100,27 @@ impl Places {
             Scope::User => self.configuration.join("pip/pip.conf"),
             Scope::System => PathBuf::from("/etc/pip.conf"),
         }
+    }
+
+    /// The other files that pip reads, as far as they can be known: every Python has one more.
+    pub(super) fn other_pip_files(&self) -> Vec<PathBuf> {
+        let xdg = std::env::var("XDG_CONFIG_DIRS").unwrap_or_default();
+        let xdg = if xdg.is_empty() { "/etc/xdg" } else { &xdg };
+        let mut files: Vec<PathBuf> = xdg
+            .split(':')
+            .filter(|directory| !directory.is_empty())
+            .map(|directory| Path::new(directory).join("pip/pip.conf"))
+            .collect();
+        files.extend(["/etc/pip.conf", "/usr/pip.conf", "/usr/local/pip.conf"].map(PathBuf::from));
+        for name in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
+            let prefix = std::env::var_os(name).filter(|prefix| !prefix.is_empty());
+            files.extend(prefix.map(|prefix| Path::new(&prefix).join("pip.conf")));
+        }
+        files.push(self.user.join(".pip/pip.conf"));
+        files.push(self.configuration.join("pip/pip.conf"));
+        let own = self.pip();
+        files.retain(|file| *file != own);
+        files
     }
 
     pub(super) fn uv(&self) -> PathBuf {

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use wheelmark_client::installer::{PATIENCE, RETRIES};
 use wheelmark_client::{Entrance, TrustedIndex};
 
 use super::places::Places;
 use super::record::{self, Conflict, Fate, FileRecord, Record, Wanted};
 use super::service::{Scope, Service};
-use super::{conflicts_text, pip, shell, uv};
+use super::{conflicts_text, outweighing_text, pip, shell, uv};
 use crate::logging::WithHint as _;
 
 /// Everything that is to be done.
@@ -19,6 +20,8 @@ pub(super) struct Plan {
     listen: SocketAddr,
     wanted: Vec<Wanted>,
     conflicts: Vec<Conflict>,
+    /// Lines of files that setup leaves alone.
+    outweighing: Vec<Conflict>,
     own: Vec<PathBuf>,
     /// The proxy's command line.
     command: Vec<String>,
@@ -49,6 +52,8 @@ impl Plan {
             simple.to_string(),
             "--certificates".to_owned(),
             text_of(&places.bundle())?,
+            "--authority".to_owned(),
+            text_of(&places.authority())?,
         ];
         if let Some(roots) = &roots {
             command.extend(["--roots".to_owned(), text_of(roots)?]);
@@ -58,6 +63,7 @@ impl Plan {
             listen,
             wanted: Vec::new(),
             conflicts: Vec::new(),
+            outweighing: Vec::new(),
             own: Vec::new(),
             command,
             service,
@@ -126,9 +132,25 @@ impl Plan {
             ("index-url", self.index.clone()),
             ("proxy", self.proxy_url()),
             ("cache-dir", text_of(&places.cache("pip", identity))?),
+            ("timeout", PATIENCE.to_owned()),
+            ("retries", RETRIES.to_owned()),
         ];
         if self.certificates {
-            settings.push(("cert", text_of(&places.bundle())?));
+            // Not the bundle: past the proxy nothing is to be believed.
+            settings.push(("cert", text_of(&places.authority())?));
+        }
+        // The user's file outweighs what others say of the same; the system's does not.
+        let outweighed = match places.scope {
+            Scope::User => &settings[..],
+            Scope::System => &[],
+        };
+        for file in places.other_pip_files() {
+            // One that cannot be read is none that pip of the same person could read.
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let lines = pip::outweighing(&text, outweighed);
+            if !lines.is_empty() {
+                self.outweighing.push(Conflict::new(file, &lines));
+            }
         }
         self.want(places.pip(), earlier, |text| Ok(pip::edit(text, &settings)))
     }
@@ -199,10 +221,7 @@ impl Plan {
             .with_context(|| format!("{} cannot be edited", path.display()))
             .hint("make the file plainer, or move what it says about indexes elsewhere, and run setup again; nothing was changed")?;
         if !lines.is_empty() {
-            self.conflicts.push(Conflict {
-                file: path.clone(),
-                lines: lines.iter().map(|line| masked(line)).collect(),
-            });
+            self.conflicts.push(Conflict::new(path.clone(), &lines));
         }
         self.wanted.push(Wanted {
             path,
@@ -282,6 +301,7 @@ impl Plan {
             "service": self.service,
             "files": files,
             "conflicts": self.conflicts,
+            "not_verified": self.outweighing,
         })
     }
 
@@ -291,6 +311,7 @@ impl Plan {
             text.push_str(&line(&wanted.path, wanted.fate()));
         }
         text.push_str(&conflicts_text(&self.conflicts));
+        text.push_str(&outweighing_text(&self.outweighing));
         if dry_run {
             text.push_str("That is what would be done. Nothing was changed.\n");
             return text;
@@ -348,16 +369,6 @@ pub(super) fn line(path: &Path, fate: Fate) -> String {
     format!("{word:<10} {}\n", path.display())
 }
 
-/// The line without the password of a URL in it.
-fn masked(line: &str) -> String {
-    let hidden = line.split_once("://").and_then(|(before, rest)| {
-        let end = rest.find(['/', '"', ' ']).unwrap_or(rest.len());
-        let at = rest[..end].rfind('@')?;
-        Some(format!("{before}://***{}", &rest[at..]))
-    });
-    hidden.unwrap_or_else(|| line.to_owned())
-}
-
 /// A text as a TOML string.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
@@ -380,23 +391,4 @@ fn own_path() -> anyhow::Result<String> {
 fn own_roots(bundle: &Path) -> Option<PathBuf> {
     let named = PathBuf::from(std::env::var_os("SSL_CERT_FILE")?);
     (named != bundle && named.is_file()).then_some(named)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_not_shown() {
-        let check = |line: &str, shown: &str| assert_eq!(masked(line), shown);
-        check(
-            "index-url = https://me:s3cret@pkg.example/simple/",
-            "index-url = https://***@pkg.example/simple/",
-        );
-        check(
-            "url = \"https://a.example/x@y\"",
-            "url = \"https://a.example/x@y\"",
-        );
-        check("user = true", "user = true");
-    }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
+use wheelmark_client::installer::without_secrets;
 use wheelmark_tuf::Sha256;
 
 use super::marks;
@@ -61,6 +62,14 @@ pub(super) struct FileRecord {
 pub(super) struct Conflict {
     pub(super) file: PathBuf,
     pub(super) lines: Vec<String>,
+}
+
+impl Conflict {
+    /// The lines without the passwords of URLs in them.
+    pub(super) fn new(file: PathBuf, lines: &[String]) -> Self {
+        let lines = lines.iter().map(|line| without_secrets(line)).collect();
+        Self { file, lines }
+    }
 }
 
 /// What became of a file.
