@@ -154,6 +154,13 @@ impl Client {
         index: &Index,
         project: &str,
     ) -> Result<Result<String, String>, Broken> {
+        // A state that has grown too old is refreshed by the install itself, and its age counts
+        // from then on.
+        let now = self.clock.now();
+        let fresh = |then: Timestamp| now.duration_since(then) < RUN_VIEW_LIFETIME;
+        if !self.refreshed.is_some_and(fresh) {
+            self.refreshed = Some(now);
+        }
         let installed = self.try_install(index, project).await;
         self.check_store()?;
         installed
@@ -210,12 +217,7 @@ impl Client {
 
     /// What vouched for an installed file had not expired when the state was refreshed.
     async fn check_freshness(&self, index: &Index, project: &str) -> Result<(), Broken> {
-        let now = self.clock.now();
-        // Without a refresh of its own, the install used the last one, or began one now.
-        let since = match self.refreshed {
-            Some(then) if now.duration_since(then) < RUN_VIEW_LIFETIME => then,
-            _ => now,
-        };
+        let since = self.refreshed.unwrap_or_else(|| self.clock.now());
         let name: ProjectName = project.parse().unwrap();
         let Ok(Some(page)) = self.run.reader.page(&name).await else {
             return Ok(());
