@@ -273,6 +273,71 @@ def test_what_another_setup_has_no_use_for_is_put_back_at_once(make_home) -> Non
     assert untrusted == {k: v for k, v in before.items() if "wheelmark/indexes" not in k}
 
 
+def test_a_directory_that_setup_did_not_make_is_not_its_own(make_home) -> None:
+    home = make_home("https")
+    theirs = home.home / ".local/share/wheelmark/setup/keys"
+    theirs.mkdir(parents=True)
+    before = home.listing()
+    done = home.setup("--no-service", "--port", home.port).failed()
+    assert "no setup made it" in done.err and "hint:" in done.err
+    assert home.listing() == before
+
+
+def test_a_block_without_its_end_is_not_guessed_at(make_home) -> None:
+    home = make_home("https")
+    personal_files(home.home)
+    home.set_up()
+    path = home.home / ".bashrc"
+    path.write_text(path.read_text().replace("# <<< wheelmark setup <<<\n", ""))
+    before = home.listing()
+    for options in (["--undo"], ["--no-service", "--port", home.port]):
+        done = home.setup(*options).failed()
+        assert ".bashrc" in done.err and "hint:" in done.err
+        assert home.listing() == before
+
+
+def test_the_users_own_certificates_outlast_a_shell_that_knows_ours(make_home) -> None:
+    home = make_home("https")
+    said = home.set_up()
+    command = said["command"]
+    home.run_daemon(said)
+    assert command[command.index("--roots") + 1] == str(home.roots)
+    bundle = command[command.index("--certificates") + 1]
+    for env in ({"SSL_CERT_FILE": bundle}, {"SSL_CERT_FILE": ""}):
+        done = home.sandbox.wheelmark("setup", "--no-service", "--port", home.port, "--json", env=env)
+        again = json.loads(done.ok().out)
+        assert again["command"] == command and again["changed"] is False
+
+
+def test_certificates_that_cannot_be_read_are_seen_before_anything_is_changed(make_home) -> None:
+    home = make_home("https")
+    roots = home.sandbox.folder / "damaged.pem"
+    roots.write_bytes(home.roots.read_bytes() + b"# \xff\n")
+    before = home.listing()
+    done = home.sandbox.wheelmark("setup", "--no-service", env={"SSL_CERT_FILE": str(roots)}).failed()
+    assert "damaged.pem" in done.err and "hint:" in done.err
+    assert home.listing() == before
+
+
+def test_a_later_export_of_certificates_is_told(make_home) -> None:
+    home = make_home("https")
+    personal_files(home.home)
+    with (home.home / ".bashrc").open("a") as file:
+        file.write("export SSL_CERT_FILE=/corporate.pem\n")
+    assert home.set_up()["certificates_overruled"] == [str(home.home / ".bashrc")]
+
+
+def test_plain_http_is_for_this_machine_alone(make_home) -> None:
+    home = make_home("http")
+    far = "http://pkg.example/simple/"
+    near = ["--metadata-url", home.index.metadata_url, "--targets-url", home.index.targets_url]
+    home.sandbox.wheelmark("trust", "add", far, "--root", home.index.root_file, *near).ok()
+    before = home.listing()
+    done = home.setup("--no-service", "--index", far).failed()
+    assert "plain http" in done.err and "hint:" in done.err
+    assert home.listing() == before
+
+
 def test_a_dry_run_changes_nothing(make_home) -> None:
     home = make_home("https")
     personal_files(home.home)
@@ -465,11 +530,11 @@ def test_the_units_are_what_systemd_takes(scope: str, make_home, tmp_path: Path)
     assert verify(unit) == ""
     assert "NoNewPrivileges=yes" in unit and f"SSL_CERT_FILE={home.roots}" in unit
     if scope == "system":
-        assert "DynamicUser=yes" in unit and "StateDirectory=wheelmark" in unit
+        assert "DynamicUser=yes" in unit and "StateDirectory=wheelmark-proxy\n" in unit
         assert {"/etc/pip.conf", "/etc/uv/uv.toml", "/etc/profile.d/wheelmark.sh"} <= files.keys()
         root = next(text for path, text in files.items() if path.endswith("setup-root.json"))
         assert root.encode() == home.index.root_file.read_bytes()
-        assert "ExecStartPre=-" in unit and "WHEELMARK_HOME=/var/lib/wheelmark" in unit
+        assert "ExecStartPre=-" in unit and "WHEELMARK_HOME=/var/lib/wheelmark-proxy\n" in unit
 
 
 def test_the_service_reads_the_same_trust_and_configuration(make_home) -> None:

@@ -102,6 +102,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             strict: false,
         },
     )?;
+    if let Some(open) = homes.readers().iter().find_map(|reader| {
+        let simple = reader.index().urls().simple();
+        (simple.scheme() == "http" && !on_this_machine(simple.host_str())).then_some(simple)
+    }) {
+        return Err(anyhow::anyhow!("{open} is reached by plain http"))
+            .hint("whoever took the proxy's port while it is down could answer for it with anything: have the index served by https, or use `wheelmark exec`");
+    }
     if !args.no_service && !args.dry_run {
         service::reachable(scope).hint(
             "--no-service configures pip and uv and leaves it to you to keep the proxy running",
@@ -162,11 +169,12 @@ fn undo(args: &Args, places: &Places, earlier: Option<Record>) -> anyhow::Result
         return Ok(ExitCode::SUCCESS);
     };
     let mut fates = Vec::new();
-    if args.dry_run {
-        for file in &record.files {
-            fates.push((file.path.clone(), file.undone()?.0));
-        }
-    } else {
+    // Before anything is touched: a file may be one that nobody can undo.
+    for file in &record.files {
+        fates.push((file.path.clone(), file.undone()?.0));
+    }
+    if !args.dry_run {
+        fates.clear();
         if record.service
             && let Err(error) = service::stop(places.scope)
         {
@@ -258,6 +266,15 @@ fn overruled() -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+fn on_this_machine(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 fn answers(listen: SocketAddr) -> bool {

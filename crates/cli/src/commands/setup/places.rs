@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 
-use super::service::{Scope, unit_path};
+use super::service::{STATE, Scope, unit_path};
 use crate::context::Context;
 
 /// The paths of one setup.
@@ -23,7 +23,7 @@ impl Places {
         let base = etcetera::choose_base_strategy().context("no home directory")?;
         let home = match scope {
             Scope::User => context.home.clone(),
-            Scope::System => PathBuf::from("/var/lib/wheelmark"),
+            Scope::System => PathBuf::from("/var/lib").join(STATE),
         };
         Ok(Self {
             scope,
@@ -67,7 +67,7 @@ impl Places {
     pub(super) fn room(&self) -> PathBuf {
         match self.scope {
             Scope::User => self.home.join("setup"),
-            Scope::System => PathBuf::from("/run/wheelmark"),
+            Scope::System => PathBuf::from("/run").join(STATE),
         }
     }
 
@@ -79,7 +79,7 @@ impl Places {
             Scope::System => vec![
                 self.room(),
                 self.home.clone(),
-                PathBuf::from("/var/lib/private/wheelmark"),
+                PathBuf::from("/var/lib/private").join(STATE),
             ],
         }
     }

@@ -29,6 +29,9 @@ pub(super) struct Plan {
     scope: Scope,
     /// Whether installers need our certificates.
     certificates: bool,
+    roots: Option<PathBuf>,
+    /// Files of shells that set our variable again.
+    overruled: Vec<PathBuf>,
 }
 
 impl Plan {
@@ -42,7 +45,7 @@ impl Plan {
     ) -> anyhow::Result<Self> {
         let simple = trusted.urls().simple();
         let certificates = simple.scheme() == "https";
-        let roots = own_roots(&places.bundle());
+        let roots = own_roots(places, earlier)?;
         let mut command = vec![
             own_path()?,
             "proxy".to_owned(),
@@ -69,8 +72,10 @@ impl Plan {
             service,
             scope: places.scope,
             certificates,
+            roots: roots.clone(),
+            overruled: Vec::new(),
         };
-        plan.own = places.own();
+        plan.own = record::claim(places.own(), earlier)?;
         let (Entrance::Secret(identity) | Entrance::Identity(identity)) = entrance;
         plan.pip(places, identity, earlier)?;
         plan.uv(places, identity, earlier)?;
@@ -193,10 +198,16 @@ impl Plan {
             return Ok(());
         }
         for file in places.shells() {
+            let mut again = false;
+            let path = file.clone();
             self.want(file, earlier, |text| {
+                again = bundle.is_some() && shell::sets_certificates(text);
                 let edited = shell::edit(text, bundle.as_deref(), cache.as_deref());
                 Ok((edited, Vec::new()))
             })?;
+            if again {
+                self.overruled.push(path);
+            }
         }
         if let (Some(file), Some(bundle)) = (places.environment_d(), &bundle) {
             let text = shell::environment_d(bundle);
@@ -214,7 +225,7 @@ impl Plan {
     ) -> anyhow::Result<()> {
         let current = record::read(&path)?;
         let original = match earlier {
-            Some(earlier) => earlier.original(&path, current.as_deref()),
+            Some(earlier) => earlier.original(&path, current.as_deref())?,
             None => current.clone(),
         };
         let (text, lines) = edit(original.as_deref().unwrap_or_default())
@@ -258,6 +269,7 @@ impl Plan {
         let mut record = Record::new(self.index.clone(), self.listen.to_string(), &self.wanted);
         record.own = self.own.clone();
         record.service = self.service;
+        record.roots = self.roots.clone();
         record.conflicts = self.conflicts.clone();
         if let Some(earlier) = earlier {
             record.inherit(earlier);
@@ -302,6 +314,7 @@ impl Plan {
             "files": files,
             "conflicts": self.conflicts,
             "not_verified": self.outweighing,
+            "certificates_overruled": self.overruled,
         })
     }
 
@@ -312,6 +325,12 @@ impl Plan {
         }
         text.push_str(&conflicts_text(&self.conflicts));
         text.push_str(&outweighing_text(&self.outweighing));
+        for file in &self.overruled {
+            text.push_str(&format!(
+                "{} sets SSL_CERT_FILE again after ours: uv fails in such shells until it does not\n",
+                file.display()
+            ));
+        }
         if dry_run {
             text.push_str("That is what would be done. Nothing was changed.\n");
             return text;
@@ -387,8 +406,22 @@ fn own_path() -> anyhow::Result<String> {
     text_of(&own)
 }
 
-/// The user's own certificates, where they name some that are not ours.
-fn own_roots(bundle: &Path) -> Option<PathBuf> {
-    let named = PathBuf::from(std::env::var_os("SSL_CERT_FILE")?);
-    (named != bundle && named.is_file()).then_some(named)
+/// The user's own certificates, where they name some that are not ours; else those that they
+/// named before they were told of ours.
+fn own_roots(places: &Places, earlier: Option<&Record>) -> anyhow::Result<Option<PathBuf>> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let own = named.filter(|named| *named != places.bundle() && named.is_file());
+    let Some(roots) = own.or_else(|| earlier?.roots.clone()) else {
+        return Ok(None);
+    };
+    // Now, and not when the service cannot start for it.
+    std::fs::read_to_string(&roots)
+        .with_context(|| {
+            format!(
+                "{}, which SSL_CERT_FILE names, could not be read",
+                roots.display()
+            )
+        })
+        .hint("the proxy needs those certificates to reach the index; nothing was changed")?;
+    Ok(Some(roots))
 }

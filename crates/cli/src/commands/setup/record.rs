@@ -42,6 +42,9 @@ pub(super) struct Record {
     pub(super) own: Vec<PathBuf>,
     /// Whether a service was installed.
     pub(super) service: bool,
+    /// The user's own certificates, which a shell that names ours does not name any more.
+    #[serde(default)]
+    pub(super) roots: Option<PathBuf>,
     /// What stood in the way and was taken out, for people.
     pub(super) conflicts: Vec<Conflict>,
 }
@@ -129,6 +132,7 @@ impl Record {
             directories,
             own: Vec::new(),
             service: false,
+            roots: None,
             conflicts: Vec::new(),
         }
     }
@@ -158,18 +162,23 @@ impl Record {
     }
 
     /// What a file held before any setup, given what it holds now.
-    pub(super) fn original(&self, path: &Path, current: Option<&str>) -> Option<String> {
+    pub(super) fn original(
+        &self,
+        path: &Path,
+        current: Option<&str>,
+    ) -> anyhow::Result<Option<String>> {
         let file = self.files.iter().find(|file| file.path == path);
-        match (file, current) {
+        Ok(match (file, current) {
             (Some(file), Some(current)) if digest(current) == file.written => file.original.clone(),
             // Whoever removed it meanwhile has no file to get back.
             (Some(_), None) => None,
             (Some(file), Some(current)) => {
-                let stripped = marks::strip(current);
+                let stripped = stripped(path, current)?;
                 (file.original.is_some() || !stripped.trim().is_empty()).then_some(stripped)
             }
-            (None, current) => current.map(marks::strip),
-        }
+            (None, Some(current)) => Some(stripped(path, current)?),
+            (None, None) => None,
+        })
     }
 
     /// Whether shells were told of certificates.
@@ -205,7 +214,7 @@ impl FileRecord {
                 None => (Fate::Removed, None),
             });
         }
-        let stripped = marks::strip(&current);
+        let stripped = stripped(&self.path, &current)?;
         Ok(if stripped == current {
             (Fate::Unchanged, Some(current))
         } else if self.original.is_none() && stripped.trim().is_empty() {
@@ -224,6 +233,13 @@ impl FileRecord {
         }
         Ok(fate)
     }
+}
+
+/// A file's text without what is ours in it.
+fn stripped(path: &Path, text: &str) -> anyhow::Result<String> {
+    marks::strip(text)
+        .with_context(|| format!("it cannot be told what in {} is ours", path.display()))
+        .hint("take out our lines and that mark yourself, and run this again; nothing was changed")
 }
 
 /// The directories that have to be made for these files, the outermost first.
@@ -276,6 +292,22 @@ fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     written.with_context(|| format!("{} could not be written", path.display()))
 }
 
+/// The directories that a setup may take for its own, and remove with everything in them:
+/// those that are not there yet, or that an earlier setup made.
+pub(super) fn claim(own: Vec<PathBuf>, earlier: Option<&Record>) -> anyhow::Result<Vec<PathBuf>> {
+    let ours = |path: &PathBuf| earlier.is_some_and(|earlier| earlier.own.contains(path));
+    // A link that leads nowhere is somebody's as well.
+    let there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
+    match own.iter().find(|path| !ours(path) && there(path)) {
+        Some(path) => Err(anyhow!(
+            "{} is there already, and no setup made it",
+            path.display()
+        ))
+        .hint("--undo would remove it with all that is in it: look at what it holds, and move it away"),
+        None => Ok(own),
+    }
+}
+
 /// Removes a file, if it is there.
 pub(super) fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
@@ -301,5 +333,29 @@ pub(super) fn remove_own(directory: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("{} could not be removed", directory.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_directory_of_somebody_is_not_claimed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let own = || vec![path.clone()];
+        assert_eq!(claim(own(), None).unwrap(), own());
+        let mut earlier = Record::new(String::new(), String::new(), &[]);
+        fs::create_dir(&path).unwrap();
+        claim(own(), None).unwrap_err();
+        claim(own(), Some(&earlier)).unwrap_err();
+        earlier.own = own();
+        assert_eq!(claim(own(), Some(&earlier)).unwrap(), own());
+        fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        claim(own(), None).unwrap_err();
     }
 }

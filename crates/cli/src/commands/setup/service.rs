@@ -7,6 +7,10 @@ use anyhow::{Context as _, bail};
 
 pub(super) const UNIT: &str = "wheelmark.service";
 
+/// The name of the directories of a system's service, which an index that is served on the same
+/// machine must not have as well.
+pub(super) const STATE: &str = "wheelmark-proxy";
+
 /// Whose service it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -42,8 +46,8 @@ SystemCallErrorNumber=EPERM
 
 /// What a service of the system's own manager can have besides.
 const HARDENED_SYSTEM: &str = "DynamicUser=yes
-StateDirectory=wheelmark
-RuntimeDirectory=wheelmark
+StateDirectory=wheelmark-proxy
+RuntimeDirectory=wheelmark-proxy
 RuntimeDirectoryPreserve=yes
 CapabilityBoundingSet=
 DevicePolicy=closed

@@ -19,6 +19,13 @@ pub(super) fn edit(text: &str, bundle: Option<&Path>, uv_cache: Option<&str>) ->
     marks::block(&lines) + text
 }
 
+/// Whether a shell's file names certificates itself. It comes after our lines, and counts.
+pub(super) fn sets_certificates(text: &str) -> bool {
+    text.lines()
+        .map(str::trim)
+        .any(|line| !line.starts_with('#') && line.contains("SSL_CERT_FILE="))
+}
+
 /// For environment.d, which reads `NAME=value` lines.
 pub(super) fn environment_d(bundle: &Path) -> String {
     let line = format!("SSL_CERT_FILE=\"{}\"", bundle.display());
