@@ -129,6 +129,28 @@ def test_two_indexes_have_to_agree(tool: str, internal: Index, public: Index, sa
     assert internal.index_url in done.err and public.index_url in done.err
 
 
+def test_an_explanation_shows_what_indexes_agree_on(internal: Index, public: Index, sandbox: Sandbox) -> None:
+    same, here = wheel("agreed", "1.0", says="same"), wheel("agreed", "2.0", says="here")
+    internal.publish(same, here, wheel("alone", "1.0", says="here"), wheel("differs", "1.0", says="one"))
+    public.publish(same, wheel("differs", "1.0", says="two"))
+    sandbox.trust(internal)
+    sandbox.trust(public)
+    configure(home(sandbox), rule("*", internal, public, threshold=2))
+
+    shown = json.loads(sandbox.wheelmark("explain", "agreed", "--json").ok().out)
+    assert shown["versions"] == ["1.0"], "what one lists alone is not what an installation sees"
+    sandbox.wheelmark("explain", "agreed==2.0").failed()
+
+    shown = json.loads(sandbox.wheelmark("explain", "differs", "--json").failed().out)
+    [file] = shown["files"]
+    assert not shown["verified"]
+    assert internal.index_url in file["refused"] and public.index_url in file["refused"]
+    assert "REFUSED" in sandbox.wheelmark("explain", "differs").failed().out
+
+    alone = sandbox.wheelmark("explain", "alone").failed()
+    assert "REFUSED" in alone.out and "2 indexes have to list the same" in alone.out
+
+
 def test_trust_is_handed_over(internal: Index, make_index, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.trust(internal)
     file = tmp_path / "internal.json"

@@ -14,6 +14,7 @@
 mod agreement;
 mod map;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -242,6 +243,11 @@ impl Homes {
         Ok(Some(Home {
             reader: Arc::clone(reader),
             agreed: Some(Agreed {
+                readers: answers
+                    .iter()
+                    .filter(|(_, page)| page.is_some())
+                    .map(|(reader, _)| Arc::clone(reader))
+                    .collect(),
                 threshold: rule.threshold,
                 what: Arc::new(Agreement::of(&pages, rule.threshold)),
             }),
@@ -333,6 +339,8 @@ pub struct Home {
 /// What more than one index has to say the same of.
 #[derive(Clone, Debug)]
 struct Agreed {
+    /// The indexes that have the project, in the order of the pages that were weighed.
+    readers: Vec<Arc<Reader>>,
     threshold: usize,
     what: Arc<Agreement>,
 }
@@ -345,8 +353,21 @@ impl Home {
         }
     }
 
+    /// Whether an index answers for the project: alone, or as one of those that were weighed.
     fn is(&self, reader: &Arc<Reader>) -> bool {
-        Arc::ptr_eq(&self.reader, reader)
+        self.weighed().any(|weighed| Arc::ptr_eq(weighed, reader))
+    }
+
+    fn weighed(&self) -> impl Iterator<Item = &Arc<Reader>> {
+        let agreed = self.agreed.iter().flat_map(|agreed| &agreed.readers);
+        let alone = self.agreed.is_none().then_some(&self.reader);
+        alone.into_iter().chain(agreed)
+    }
+
+    /// Whether several indexes have to agree on what it has.
+    #[must_use]
+    pub fn is_weighed(&self) -> bool {
+        self.agreed.is_some()
     }
 
     /// The index.
@@ -387,10 +408,11 @@ impl Home {
         };
         let subject = || Subject::File(project.clone(), filename.to_owned());
         let found = agreed.what.sha256(filename, agreed.threshold);
-        let Some(sha256) = found.map_err(|failure| self.refuse(subject(), failure, agreed))? else {
+        let found = found.map_err(|failure| self.refuse(subject(), failure, agreed))?;
+        let Some((sha256, at)) = found else {
             return Ok(None);
         };
-        let file = self.reader.signed_file(project, filename).await?;
+        let file = agreed.readers[at].signed_file(project, filename).await?;
         // The index may have moved on since its page was weighed.
         if file.as_ref().is_some_and(|file| *file.sha256() != sha256) {
             let failure = Failure::TooFewIndexes {
@@ -412,7 +434,9 @@ impl Home {
         file: &SignedFile,
         part: Option<ByteRange>,
     ) -> Result<Content, Arc<Refusal>> {
-        self.reader.content(file, part).await
+        let mut weighed = self.weighed();
+        let lists = weighed.find(|reader| simple(reader) == file.index());
+        lists.unwrap_or(&self.reader).content(file, part).await
     }
 
     /// A file's core metadata; see [`Reader::core_metadata`]. Where several indexes have to
@@ -432,10 +456,10 @@ impl Home {
         let subject = || Subject::CoreMetadata(project.clone(), filename.to_owned());
         let found = agreed.what.sha256(filename, agreed.threshold);
         found.map_err(|failure| self.refuse(subject(), failure, agreed))?;
-        let Some(sha256) = agreed.what.core_metadata(filename) else {
+        let Some((sha256, at)) = agreed.what.core_metadata(filename) else {
             return Ok(None);
         };
-        let bytes = self.reader.core_metadata(project, filename).await?;
+        let bytes = agreed.readers[at].core_metadata(project, filename).await?;
         Ok(bytes.filter(|bytes| Sha256::of(bytes) == sha256))
     }
 
@@ -448,10 +472,13 @@ impl Home {
         })
     }
 
-    /// The names of the files that the project's last verified page listed.
+    /// The names of the files that the project's last verified pages listed.
     #[must_use]
     pub fn remembered_names(&self, project: &ProjectName) -> Vec<String> {
-        self.reader.remembered_names(project)
+        let names = self
+            .weighed()
+            .flat_map(|reader| reader.remembered_names(project));
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 

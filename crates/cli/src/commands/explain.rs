@@ -4,7 +4,7 @@ mod dates;
 mod json;
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use anyhow::bail;
 use jiff::Timestamp;
 use wheelmark_client::{
-    Answer, Began, Chain, Explanation, Freshness, IndexRecord, Reader, VerifiedPage,
+    Answer, Began, Break, Chain, Explanation, Freshness, Home, IndexRecord, Reader, Refusal,
+    VerifiedPage,
 };
 use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
@@ -29,8 +30,8 @@ use crate::homes::{HomesOptions, open_homes};
 ///
 /// The bytes of the files are not fetched: they are verified when they are installed.
 ///
-/// Exit code: 0 if it was shown; 1 if the index has no such project or version, or if it
-/// could not be verified.
+/// Exit code: 0 if it was shown; 1 if the index has no such project or version, if it could not
+/// be verified, or if one of the files would be refused.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The project, with the version if it is not the newest: NAME or NAME==VERSION
@@ -75,6 +76,10 @@ struct Shown<'a> {
     explanation: &'a Explanation,
     version: Option<&'a Version>,
     files: Vec<&'a PageFile>,
+    /// What would be refused of them, by name: several indexes have to agree on each.
+    refused: BTreeMap<String, Arc<Refusal>>,
+    /// What installers get: the page, or what several indexes agree on.
+    page: Option<&'a VerifiedPage>,
     now: Timestamp,
 }
 
@@ -87,30 +92,54 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             strict: false,
         },
     )?;
-    let reader = match homes.home_of(&args.project.project, None).await {
-        Ok(Some(home)) => home.reader().clone(),
-        Ok(None) => bail!(homes.absence(&args.project.project)),
+    let project = &args.project.project;
+    let (reader, home, refusal) = match homes.home_of(project, None).await {
+        Ok(Some(home)) => (home.reader().clone(), Some(home), None),
+        Ok(None) => bail!(homes.absence(project)),
         // What was refused is explained where it was asked for.
         Err(refusal) => {
             let asked = |reader: &&Arc<Reader>| {
                 Some(reader.index().urls().simple()) == refusal.index.as_ref()
             };
             let reader = homes.readers().iter().find(asked);
-            reader.unwrap_or(homes.first()).clone()
+            (reader.unwrap_or(homes.first()).clone(), None, Some(refusal))
         }
     };
-    let explanation = reader.explain(&args.project.project).await;
-    let version = match (&args.project.version, &explanation.answer) {
-        (Some(asked), _) => Some(asked),
-        (None, Answer::Page { page, .. }) => newest(page),
-        (None, _) => None,
+    let mut explanation = reader.explain(project).await;
+    if let Some(refusal) = refusal
+        && !matches!(explanation.answer, Answer::Broken(_))
+    {
+        // This index's own chain holds, and it is not enough.
+        let at = refusal.subject.to_string();
+        explanation.answer = Answer::Broken(Break { at, refusal });
+    }
+    let weighed = match home.as_ref().filter(|home| home.is_weighed()) {
+        Some(home) => home.page(project).await.ok().flatten(),
+        None => None,
     };
+    let page = weighed.as_deref().or(match &explanation.answer {
+        Answer::Page { page, .. } => Some(&**page),
+        Answer::Absent | Answer::Broken(_) => None,
+    });
+    let version = args.project.version.as_ref().or(page.and_then(newest));
+    let files = files_of(page, version);
+    let mut refused = BTreeMap::new();
+    if let Some(home) = home.filter(Home::is_weighed) {
+        for file in &files {
+            let name = file.filename.as_str();
+            if let Err(refusal) = home.signed_file(project, name).await {
+                refused.insert(name.to_owned(), refusal);
+            }
+        }
+    }
     let shown = Shown {
         record: reader.index().record(),
-        files: files_of(&explanation, version),
         explanation: &explanation,
-        version,
         now: context.clock.now(),
+        page,
+        files,
+        refused,
+        version,
     };
     let text = if args.json {
         format!("{:#}\n", json::render(&shown))
@@ -118,7 +147,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         tree::render(&shown)
     };
     print(&text)?;
-    Ok(if shown.files.is_empty() {
+    Ok(if shown.files.is_empty() || !shown.refused.is_empty() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -137,11 +166,8 @@ fn newest(page: &VerifiedPage) -> Option<&Version> {
     good.or_else(|| files().map(|file| file.filename.version()).max())
 }
 
-fn files_of<'a>(explanation: &'a Explanation, version: Option<&Version>) -> Vec<&'a PageFile> {
-    let Answer::Page { page, .. } = &explanation.answer else {
-        return Vec::new();
-    };
-    let files = page.page().files.iter();
+fn files_of<'a>(page: Option<&'a VerifiedPage>, version: Option<&Version>) -> Vec<&'a PageFile> {
+    let files = page.into_iter().flat_map(|page| &page.page().files);
     files
         .filter(|file| Some(file.filename.version()) == version)
         .collect()
@@ -158,15 +184,8 @@ impl Shown<'_> {
 
     /// The versions that the page lists, the lowest first.
     fn versions(&self) -> BTreeSet<&Version> {
-        match &self.explanation.answer {
-            Answer::Page { page, .. } => page
-                .page()
-                .files
-                .iter()
-                .map(|file| file.filename.version())
-                .collect(),
-            Answer::Absent | Answer::Broken(_) => BTreeSet::new(),
-        }
+        let files = self.page.into_iter().flat_map(|page| &page.page().files);
+        files.map(|file| file.filename.version()).collect()
     }
 
     /// What the chain does not prove, as far as it concerns this project and this index.

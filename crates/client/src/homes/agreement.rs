@@ -4,15 +4,16 @@
 //! the pages of all indexes of the rule ─▶ one verdict for each file ─▶ the page of the home
 //! ```
 //!
-//! The home's page is that of the first index that has the project, less the files that too
-//! few list. A file that two list with different digests stays on the page and is refused:
-//! were it left out, an installer would be content with an older one.
+//! The home's page lists every file that enough of them list, whichever they are: one alone can
+//! neither add a file nor hide one. A file that two list with different digests stays on the
+//! page and is refused: were it left out, an installer would be content with an older one. Of
+//! what steers an installer past a file, that counts which enough of them say.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use url::Url;
-use wheelmark_packaging::simple::{PageFile, Sha256Hex};
+use wheelmark_packaging::simple::{Hashes, PageFile, Sha256Hex, Yanked};
 use wheelmark_tuf::Sha256;
 
 use crate::page::VerifiedPage;
@@ -37,8 +38,11 @@ enum Verdict {
     /// As many as are asked for list these bytes.
     Agreed {
         sha256: Sha256Hex,
-        /// The core metadata's digest, where as many list the same one.
-        core_metadata: Option<Sha256Hex>,
+        /// The first page that lists them.
+        at: usize,
+        /// The core metadata's digest, where as many list the same one, and the first page
+        /// that does.
+        core_metadata: Option<(Sha256Hex, usize)>,
     },
     /// These two list different bytes under its name.
     Differs { first: Box<Url>, second: Box<Url> },
@@ -51,35 +55,22 @@ impl Agreement {
     pub(super) fn of(pages: &[PageAt<'_>], threshold: usize) -> Self {
         let first = pages[0].page;
         let mut listings: BTreeMap<&str, Vec<Listing<'_>>> = BTreeMap::new();
-        for PageAt { index, page } in pages {
+        for (at, PageAt { index, page }) in pages.iter().enumerate() {
             for file in &page.page().files {
                 let listed = listings.entry(file.filename.as_str()).or_default();
-                listed.push(Listing { index, file });
+                listed.push(Listing { at, index, file });
             }
         }
-        let verdicts: BTreeMap<String, Verdict> = listings
-            .into_iter()
-            .map(|(name, listed)| (name.to_owned(), weigh(&listed, threshold)))
-            .collect();
         let mut page = first.page().clone();
         page.versions.clear();
-        page.files.retain_mut(|file| {
-            match verdicts.get(file.filename.as_str()) {
-                Some(Verdict::Agreed { core_metadata, .. }) => {
-                    // Installers take the dependencies from there.
-                    let listed = file
-                        .core_metadata
-                        .as_ref()
-                        .and_then(|hashes| hashes.sha256());
-                    if listed.is_none() || listed != *core_metadata {
-                        file.core_metadata = None;
-                    }
-                    true
-                }
-                Some(Verdict::Differs { .. }) => true,
-                Some(Verdict::TooFew { .. }) | None => false,
-            }
-        });
+        page.files.clear();
+        page.project_status = said_by(threshold, pages, |at| at.page.page().project_status.clone());
+        let mut verdicts = BTreeMap::new();
+        for (name, listed) in listings {
+            let verdict = weigh(&listed, threshold);
+            page.files.extend(entry(&listed, &verdict, threshold));
+            verdicts.insert(name.to_owned(), verdict);
+        }
         let digests: String = pages
             .iter()
             .map(|at| format!("{} {}\n", at.index, at.page.sha256()))
@@ -96,15 +87,16 @@ impl Agreement {
         &self.page
     }
 
-    /// The digest that is agreed on for a file; `None` when no index lists it.
+    /// The digest that is agreed on for a file, and the place of the first page that lists it;
+    /// `None` when no index lists it.
     pub(super) fn sha256(
         &self,
         filename: &str,
         threshold: usize,
-    ) -> Result<Option<Sha256>, Failure> {
+    ) -> Result<Option<(Sha256, usize)>, Failure> {
         match self.verdicts.get(filename) {
             None => Ok(None),
-            Some(Verdict::Agreed { sha256, .. }) => Ok(Some(Sha256((*sha256).into()))),
+            Some(Verdict::Agreed { sha256, at, .. }) => Ok(Some((Sha256((*sha256).into()), *at))),
             Some(Verdict::Differs { first, second }) => Err(Failure::IndexesDiffer {
                 first: first.clone(),
                 second: second.clone(),
@@ -116,11 +108,12 @@ impl Agreement {
         }
     }
 
-    /// The digest that is agreed on for a file's core metadata.
-    pub(super) fn core_metadata(&self, filename: &str) -> Option<Sha256> {
+    /// The digest that is agreed on for a file's core metadata, and the place of the first page
+    /// that lists it.
+    pub(super) fn core_metadata(&self, filename: &str) -> Option<(Sha256, usize)> {
         match self.verdicts.get(filename)? {
             Verdict::Agreed { core_metadata, .. } => {
-                core_metadata.map(|digest| Sha256(digest.into()))
+                core_metadata.map(|(digest, at)| (Sha256(digest.into()), at))
             }
             _ => None,
         }
@@ -129,8 +122,45 @@ impl Agreement {
 
 /// A file on the page of one index.
 struct Listing<'a> {
+    at: usize,
     index: &'a Url,
     file: &'a PageFile,
+}
+
+/// What as many say as are asked for, if that is anything.
+fn said_by<A, T: PartialEq>(
+    threshold: usize,
+    all: &[A],
+    says: impl Fn(&A) -> Option<T>,
+) -> Option<T> {
+    let said: Vec<T> = all.iter().filter_map(says).collect();
+    let place = said
+        .iter()
+        .position(|one| said.iter().filter(|other| *other == one).count() >= threshold)?;
+    said.into_iter().nth(place)
+}
+
+/// The file as the page of the home lists it, if it does.
+fn entry(listed: &[Listing<'_>], verdict: &Verdict, threshold: usize) -> Option<PageFile> {
+    let (at, agreed_metadata) = match verdict {
+        Verdict::Agreed {
+            at, core_metadata, ..
+        } => (*at, *core_metadata),
+        Verdict::Differs { .. } => (listed.first()?.at, None),
+        Verdict::TooFew { .. } => return None,
+    };
+    let mut file = listed.iter().find(|listing| listing.at == at)?.file.clone();
+    // Installers take the dependencies from there.
+    file.core_metadata = agreed_metadata.map(|(digest, _)| Hashes::of_sha256(digest));
+    // Each of these can make them pass over a file, and be content with an older one.
+    file.requires_python = said_by(threshold, listed, |at| at.file.requires_python.clone());
+    let yanked = listed.iter().map(|listing| &listing.file.yanked);
+    let yanked: Vec<&Yanked> = yanked.filter(|yanked| yanked.is_yanked()).collect();
+    file.yanked = match yanked.first() {
+        Some(first) if yanked.len() >= threshold => (*first).clone(),
+        _ => Yanked::No,
+    };
+    Some(file)
 }
 
 fn weigh(listed: &[Listing<'_>], threshold: usize) -> Verdict {
@@ -157,14 +187,80 @@ fn weigh(listed: &[Listing<'_>], threshold: usize) -> Verdict {
             listed: with_digest.len(),
         };
     }
-    let metadata = |at: &&Listing<'_>| at.file.core_metadata.as_ref()?.sha256();
-    let said: Vec<Sha256Hex> = listed.iter().filter_map(|at| metadata(&at)).collect();
-    let core_metadata = said
-        .iter()
-        .find(|digest| said.iter().filter(|other| other == digest).count() >= threshold)
-        .copied();
+    let metadata = |at: &Listing<'_>| at.file.core_metadata.as_ref()?.sha256();
+    let core_metadata = said_by(threshold, listed, metadata).and_then(|digest| {
+        let first = listed.iter().find(|at| metadata(at) == Some(digest))?;
+        Some((digest, first.at))
+    });
     Verdict::Agreed {
         sha256: *sha256,
+        at: one.at,
         core_metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn what_steers_past_a_file_counts_where_enough_say_it() {
+        let project = "demo".parse().unwrap();
+        let name: wheelmark_packaging::DistributionFilename = "demo-1.0.tar.gz".parse().unwrap();
+        let urls: Vec<Url> = ["a", "b", "c"]
+            .iter()
+            .map(|host| format!("https://{host}.example/simple/").parse().unwrap())
+            .collect();
+        let because = |why: &str| Yanked::Because(why.to_owned());
+        type Said<'a> = [(Yanked, Option<&'a str>); 3];
+        let check = |said: Said<'_>, contents: [u8; 3], expected: (Yanked, Option<&str>)| {
+            let files: Vec<PageFile> = said
+                .iter()
+                .zip(contents)
+                .map(|((yanked, requires), content)| {
+                    let hashes = Hashes::of_sha256(Sha256::of(&[content]).0);
+                    let mut file = PageFile::new(&project, name.clone(), hashes);
+                    file.yanked = yanked.clone();
+                    file.requires_python = requires.map(str::to_owned);
+                    file
+                })
+                .collect();
+            let listed: Vec<Listing<'_>> = files
+                .iter()
+                .enumerate()
+                .map(|(at, file)| Listing {
+                    at,
+                    index: &urls[at],
+                    file,
+                })
+                .collect();
+            let entry = entry(&listed, &weigh(&listed, 2), 2).unwrap();
+            let found = (entry.yanked, entry.requires_python.as_deref());
+            assert_eq!(found, expected, "{said:?}");
+        };
+        let new = Some(">=4");
+        let same = [1, 1, 1];
+        check(
+            [(Yanked::Yes, new), (Yanked::No, None), (Yanked::No, None)],
+            same,
+            (Yanked::No, None),
+        );
+        check(
+            [
+                (Yanked::No, new),
+                (because("x"), Some(">=3")),
+                (Yanked::Yes, Some(">=3")),
+            ],
+            same,
+            (because("x"), Some(">=3")),
+        );
+        // Nor is one of them listened to where they contradict each other about the bytes.
+        check(
+            [(Yanked::Yes, new), (Yanked::No, None), (Yanked::No, None)],
+            [1, 2, 2],
+            (Yanked::No, None),
+        );
     }
 }

@@ -371,3 +371,43 @@ async fn where_the_home_cannot_be_told_no_older_version_is_enough() {
     let refused = Subject::Page("acme".parse().unwrap()).to_string();
     assert_eq!(front.ledger.report(Vec::new()).refused[0].what, refused);
 }
+
+#[tokio::test]
+async fn one_of_several_indexes_hides_nothing_that_the_others_agree_on() {
+    let behind = index(&[(WHEEL, b"the same")]).await;
+    let b = index(&[(WHEEL, b"the same"), (NEWER, b"newer")]).await;
+    let c = index(&[(WHEEL, b"the same"), (NEWER, b"newer")]).await;
+    let indexes = [&behind, &b, &c];
+    let homes = homes(&indexes, vec![rule(1, "*", &indexes, 2)]);
+    let demo = "demo".parse().unwrap();
+    let home = home(&homes, "demo").await.unwrap().unwrap();
+    let page = home.page(&demo).await.unwrap().unwrap();
+    assert!(page.page().file(NEWER).is_some());
+    let file = home.signed_file(&demo, NEWER).await.unwrap().unwrap();
+    assert_eq!(*file.index(), simple(&b), "the first that lists it");
+    assert!(home.core_metadata(&demo, NEWER).await.unwrap().is_some());
+
+    let homes = Arc::new(homes);
+    let front = Front::with_homes(Entrance::Secret(SECRET.to_owned()), homes).await;
+    let answer = front.get_file(NEWER).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.bytes().await.unwrap(), b"newer".as_slice());
+}
+
+#[tokio::test]
+async fn every_index_that_was_counted_may_be_asked() {
+    let a = index(&[(WHEEL, b"the same")]).await;
+    let b = index(&[(WHEEL, b"the same")]).await;
+    let other = index(&[(WHEEL, b"the same")]).await;
+    let rules = vec![rule(1, "demo", &[&a, &b], 2), rule(2, "*", &[&other], 1)];
+    let homes = homes(&[&a, &b, &other], rules);
+    let asked = async |place| homes.home_of(&"demo".parse().unwrap(), Some(place)).await;
+    for place in [0, 1] {
+        assert!(is_at(asked(place).await, &a), "{place}");
+    }
+    let refusal = asked(2).await.unwrap_err();
+    assert!(
+        matches!(refusal.failure, Failure::NotItsHome { .. }),
+        "{refusal}"
+    );
+}

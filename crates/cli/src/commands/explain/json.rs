@@ -46,13 +46,13 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
             "first_root_fingerprint": shown.record.first_root_fingerprint.to_string(),
         },
         "at": shown.now.to_string(),
-        "verified": refused.is_null(),
+        "verified": refused.is_null() && shown.refused.is_empty(),
         "found": !shown.files.is_empty(),
         "chain": roles.iter().map(|role| role_value(role, shown)).collect::<Value>(),
         "page": page,
         "versions": versions.iter().map(|v| v.to_string()).collect::<Value>(),
         "version": shown.version.map(|v| v.to_string()),
-        "files": shown.files.iter().map(|file| file_value(file)).collect::<Value>(),
+        "files": shown.files.iter().map(|file| file_value(file, shown)).collect::<Value>(),
         "answers": {
             "chain": shown.chain().map(|chain| chain.to_string()),
             "provenance": Value::Null,
@@ -76,7 +76,8 @@ fn role_value(role: &RoleShown, shown: &Shown<'_>) -> Value {
     })
 }
 
-fn file_value(file: &PageFile) -> Value {
+fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
+    let refused = shown.refused.get(file.filename.as_str());
     let marks = file.wheelmark.as_ref();
     let sha256 = file.hashes.sha256().map(|digest| digest.to_string());
     json!({
@@ -92,6 +93,7 @@ fn file_value(file: &PageFile) -> Value {
         },
         "signed": marks.map(|marks| mark(marks.signed)),
         "signed_at": marks.map(|marks| marks.signed_at.to_string()),
+        "refused": refused.map(|refusal| refusal.what()),
     })
 }
 

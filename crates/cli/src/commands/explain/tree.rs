@@ -215,6 +215,13 @@ fn about(file: &PageFile, shown: &Shown<'_>) -> Vec<String> {
             .as_deref()
             .unwrap_or("not signed: it will be refused")
     )];
+    if let Some(refusal) = shown.refused.get(file.filename.as_str()) {
+        lines.push(red(&format!(
+            "REFUSED: {}",
+            without_controls(&refusal.what())
+        )));
+        lines.push(format!("this can mean: {}", refusal.meaning()));
+    }
     if let Some(time) = file.upload_time {
         lines.push(format!("uploaded {}", date(time, shown.now)));
     }
