@@ -23,7 +23,7 @@ use owo_colors::{OwoColorize as _, Stream::Stdout};
 use wheelmark_client::{Entrance, Freshness};
 use wheelmark_tuf::without_controls;
 
-use crate::commands::trust::open_store;
+use crate::commands::trust::{open_store, trusted};
 use crate::context::Context;
 use crate::homes::{HomesOptions, choose, open_homes};
 use crate::logging::WithHint as _;
@@ -93,6 +93,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         return undo(&args, &places, earlier);
     }
     let store = open_store(context)?;
+    // An installer is pointed at one real URL, where only that index's own projects are.
+    if args.index.is_none() && trusted(&store)?.len() > 1 {
+        return Err(anyhow::anyhow!(
+            "setup points pip and uv at one index, and several are trusted"
+        ))
+        .hint("name one with --index URL; for several by a map, use `wheelmark exec`");
+    }
     let index = choose(&store, args.index.as_deref())?;
     let homes = open_homes(
         context,
