@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use wheelmark_client::{IndexUrls, MapRule, RuleOrigin, demand_guarded};
+use wheelmark_client::{IndexUrls, MapRule, RuleOrigin, demand_guarded, read_guarded};
 
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -34,13 +34,14 @@ impl Configuration {
     /// Reads the files that are there.
     pub(crate) fn load(context: &Context) -> anyhow::Result<Self> {
         let system = context.system.join(FILE);
-        if system.exists() {
-            for path in [&context.system, &system] {
-                demand_guarded(path, &context.system_owners)
-                    .hint("it must be root's, and writable by root alone")?;
-            }
-        }
-        let system = read(&system)?;
+        let system = if system.exists() {
+            demand_guarded(&context.system, &context.system_owners)
+                .and_then(|()| read_guarded(&system, &context.system_owners))
+                .hint("it must be root's, and writable by root alone")
+                .and_then(|text| parse(&text, &system))?
+        } else {
+            Written::default()
+        };
         let user = read(&context.configuration.join(FILE))?;
         Ok(Self::joined(system, user))
     }

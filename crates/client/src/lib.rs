@@ -88,5 +88,5 @@ pub use rooms::{RoomError, RunRoom};
 pub use sources::{ASKED_LAST_FOR, SourceWarning};
 pub use trust::{
     Began, ChainState, HandedOver, HandedOverError, IndexRecord, RoleState, SystemIndex,
-    TrustError, TrustStore, TrustedIndex, demand_guarded, system_indexes,
+    TrustError, TrustStore, TrustedIndex, demand_guarded, read_guarded, system_indexes,
 };

@@ -41,7 +41,7 @@ use crate::mirror::Mirror;
 pub use handed_over::{HandedOver, HandedOverError, SystemIndex};
 pub use record::{Began, IndexRecord};
 pub use state::{ChainState, RoleState};
-pub use system::{demand_guarded, system_indexes};
+pub use system::{demand_guarded, read_guarded, system_indexes};
 
 const RECORD: &str = "index.toml";
 
@@ -155,7 +155,11 @@ impl TrustStore {
         if !directory.join(RECORD).exists() {
             return Ok(None);
         }
-        self.load(directory)
+        let found = self.load(directory)?;
+        if let Some(index) = &found {
+            index.demand_agreement()?;
+        }
+        Ok(found)
     }
 
     /// What is kept of an index. Trust that came from the system ends when the system takes it
@@ -163,15 +167,13 @@ impl TrustStore {
     fn load(&self, directory: PathBuf) -> Result<Option<TrustedIndex>, TrustError> {
         let mut index = TrustedIndex::load(directory)?;
         index.system = self.system_of(index.urls().simple());
-        match &index.system {
-            Some(system) => index.agree_with(system)?,
-            None if index.record.began == Began::System => return Ok(None),
-            None => {}
-        }
-        Ok(Some(index))
+        let ended = index.system.is_none() && index.record.began == Began::System;
+        Ok((!ended).then_some(index))
     }
 
-    /// Every trusted index, ordered by URL.
+    /// Every trusted index, ordered by URL. One about which the user's trust and the system's
+    /// contradict each other is among them, and nothing is read by it: see
+    /// [`TrustedIndex::demand_agreement`].
     ///
     /// # Errors
     ///
@@ -205,6 +207,8 @@ impl TrustStore {
         let directory = self.indexes.join(directory_name(record.urls.simple()));
         let _lock = lock::of(&directory).await?;
         self.refuse_known(record.urls.simple())?;
+        // What is left of trust that came from the system, and that the system took back.
+        self.bury(&directory)?;
         let draft = self.draft(".new-")?;
         let trusted = TrustedIndex {
             directory: draft.path().to_owned(),
@@ -261,15 +265,20 @@ impl TrustStore {
     pub async fn remove(&self, simple: &Url) -> Result<bool, TrustError> {
         let directory = self.indexes.join(directory_name(simple));
         let _lock = lock::of(&directory).await?;
+        self.bury(&directory)
+    }
+
+    /// Removes what is kept of an index; `false` when there is nothing.
+    fn bury(&self, directory: &Path) -> Result<bool, TrustError> {
         if !directory.exists() {
             return Ok(false);
         }
         // Out of sight at once, so that a crash leaves no half of it behind.
         let grave = self.draft(".old-")?;
-        fs::rename(&directory, grave.path().join("index"))
-            .map_err(|e| io("remove", &directory, e))?;
+        fs::rename(directory, grave.path().join("index"))
+            .map_err(|e| io("remove", directory, e))?;
         sync_directory(&self.indexes)?;
-        grave.close().map_err(|e| io("remove", &directory, e))?;
+        grave.close().map_err(|e| io("remove", directory, e))?;
         Ok(true)
     }
 }

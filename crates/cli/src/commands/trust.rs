@@ -267,6 +267,9 @@ fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
             record.trusted_since.strftime("%Y-%m-%d")
         ));
         text.push_str(&mirror::lines(record.urls.mirrors(), "  mirror "));
+        if let Err(error) = index.demand_agreement() {
+            text.push_str(&format!("  cannot be used: {error}\n"));
+        }
     }
     if indexes.is_empty() {
         text.push_str("No index is trusted yet: see `wheelmark trust add --help`.\n");

@@ -14,6 +14,12 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 impl TrustedIndex {
     /// The trusted root, byte for byte.
     pub(crate) fn root(&self) -> Result<Vec<u8>, TrustError> {
+        self.demand_agreement()?;
+        self.stored_root()
+    }
+
+    /// The same, whatever the system says.
+    pub(super) fn stored_root(&self) -> Result<Vec<u8>, TrustError> {
         self.read("root.json")?.ok_or_else(|| TrustError::Record {
             path: self.directory().join("root.json"),
             problem: "it is missing".to_owned(),
@@ -49,7 +55,7 @@ impl TrustedIndex {
         match effect {
             Effect::Persist { file, bytes } => {
                 if let (CacheName::Root, Some(root)) = (file, role(bytes)) {
-                    self.write(&root_file(root.version), bytes, Durability::Cached)?;
+                    self.write(&root_file(root.version), bytes, Durability::Synced)?;
                 }
                 self.write(&file_name(file), bytes, durability(file))
             }

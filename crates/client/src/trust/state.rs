@@ -41,7 +41,7 @@ impl TrustedIndex {
     ///
     /// When the root is missing or damaged.
     pub fn state(&self) -> Result<ChainState, TrustError> {
-        let root = self.root()?;
+        let root = self.stored_root()?;
         let damaged = || TrustError::Record {
             path: self.directory().join("root.json"),
             problem: "it is not a root".to_owned(),

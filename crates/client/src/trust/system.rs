@@ -9,6 +9,7 @@
 //! so they and their directories are used only if nobody else can.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +31,10 @@ pub fn system_indexes(directory: &Path, owners: &[u32]) -> Result<Vec<SystemInde
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(io("read", directory, e)),
     };
-    demand_guarded(directory, owners)?;
+    // Whoever can write above it can put another one in its place.
+    for directory in directory.parent().into_iter().chain([directory]) {
+        demand_guarded(directory, owners)?;
+    }
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|e| io("read", directory, e))?.path();
@@ -43,8 +47,7 @@ pub fn system_indexes(directory: &Path, owners: &[u32]) -> Result<Vec<SystemInde
     }
     files.sort();
     let read = files.into_iter().map(|file| {
-        demand_guarded(&file, owners)?;
-        let text = fs::read_to_string(&file).map_err(|e| io("read", &file, e))?;
+        let text = read_guarded(&file, owners)?;
         let handed = HandedOver::parse(&text).map_err(|error| TrustError::Record {
             path: file.clone(),
             problem: error.to_string(),
@@ -54,15 +57,34 @@ pub fn system_indexes(directory: &Path, owners: &[u32]) -> Result<Vec<SystemInde
     read.collect()
 }
 
+/// Reads a file that nobody but `owners` could have written. What is looked at and what is read
+/// are one and the same, whatever happens to the name meanwhile.
+///
+/// # Errors
+///
+/// [`TrustError::Unguarded`], and when it cannot be read.
+pub fn read_guarded(path: &Path, owners: &[u32]) -> Result<String, TrustError> {
+    let read = |e| io("read", path, e);
+    let mut file = fs::File::open(path).map_err(read)?;
+    demand_owned(path, &file.metadata().map_err(read)?, owners)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(read)?;
+    Ok(text)
+}
+
 /// Refuses a file or directory that another user than `owners` has, or that others can write.
 ///
 /// # Errors
 ///
 /// [`TrustError::Unguarded`], and when it cannot be looked at.
-#[cfg(unix)]
 pub fn demand_guarded(path: &Path, owners: &[u32]) -> Result<(), TrustError> {
-    use std::os::unix::fs::MetadataExt as _;
     let metadata = fs::metadata(path).map_err(|e| io("read", path, e))?;
+    demand_owned(path, &metadata, owners)
+}
+
+#[cfg(unix)]
+fn demand_owned(path: &Path, metadata: &fs::Metadata, owners: &[u32]) -> Result<(), TrustError> {
+    use std::os::unix::fs::MetadataExt as _;
     let problem = if !owners.contains(&metadata.uid()) {
         format!("user {} owns it", metadata.uid())
     } else if metadata.mode() & 0o022 != 0 {
@@ -76,13 +98,9 @@ pub fn demand_guarded(path: &Path, owners: &[u32]) -> Result<(), TrustError> {
     })
 }
 
-/// The same where there are no such owners.
-///
-/// # Errors
-///
-/// None.
+/// There are no such owners here.
 #[cfg(not(unix))]
-pub fn demand_guarded(_: &Path, _: &[u32]) -> Result<(), TrustError> {
+fn demand_owned(_: &Path, _: &fs::Metadata, _: &[u32]) -> Result<(), TrustError> {
     Ok(())
 }
 
@@ -148,9 +166,21 @@ impl TrustStore {
 }
 
 impl TrustedIndex {
+    /// Refuses an index about which the user's trust and the system's contradict each other.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::Conflict`], and when what is stored cannot be read.
+    pub fn demand_agreement(&self) -> Result<(), TrustError> {
+        match &self.system {
+            Some(system) => self.agree_with(system),
+            None => Ok(()),
+        }
+    }
+
     /// Holds the own trust in an index against what the system says: one root has to lead to
     /// the other. Where the system's is the newer one, the next refresh tells.
-    pub(super) fn agree_with(&self, system: &SystemIndex) -> Result<(), TrustError> {
+    fn agree_with(&self, system: &SystemIndex) -> Result<(), TrustError> {
         let handed = &system.handed;
         let version = handed.root_version();
         let conflict = |known: Option<Sha256>| TrustError::Conflict {

@@ -257,3 +257,89 @@ async fn trust_ends_and_begins_only_when_nobody_is_at_it() {
     drop(held);
     assert_eq!(anew.await.unwrap().root().unwrap(), b"another root");
 }
+
+fn root_of(version: u64, says: &str) -> Vec<u8> {
+    let expires = "2030-01-01T00:00:00Z";
+    let signed = serde_json::json!({
+        "_type": "root", "version": version, "expires": expires, "says": says,
+    });
+    let root = serde_json::json!({ "signed": signed, "signatures": [] });
+    root.to_string().into_bytes()
+}
+
+/// What the system says of an index, with this root.
+async fn by_the_system(simple: &str, root: &[u8]) -> SystemIndex {
+    let (_home, store) = store();
+    let index = store.begin(record(simple), root, &[], None).await.unwrap();
+    SystemIndex {
+        file: "/etc/wheelmark/indexes/a.json".into(),
+        handed: index.hand_over(record(simple).trusted_since).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_about_one_index_concerns_that_index_alone() {
+    let (_home, store) = store();
+    let (a, b) = ("https://a.example/simple/", "https://b.example/simple/");
+    for simple in [a, b] {
+        let root = root_of(1, "mine");
+        store.begin(record(simple), &root, &[], None).await.unwrap();
+    }
+    let system = by_the_system(a, &root_of(1, "the system's")).await;
+    let store = store
+        .with_system(vec![system], record(a).trusted_since)
+        .unwrap();
+    let listed = store.list().unwrap();
+    let is_usable: Vec<bool> = listed.iter().map(|index| index.root().is_ok()).collect();
+    assert_eq!(is_usable, [false, true]);
+    let conflict = store.find(&a.parse().unwrap()).unwrap_err();
+    assert!(
+        matches!(conflict, TrustError::Conflict { .. }),
+        "{conflict}"
+    );
+    assert!(store.find(&b.parse().unwrap()).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn trust_begins_anew_where_the_system_took_its_own_back() {
+    let (_home, store) = store();
+    let simple = "https://a.example/simple/";
+    let system = by_the_system(simple, &root_of(1, "the system's")).await;
+    let now = record(simple).trusted_since;
+    let with_system = store.clone().with_system(vec![system], now).unwrap();
+    assert_eq!(with_system.list().unwrap().len(), 1);
+    assert!(store.list().unwrap().is_empty());
+    let root = root_of(1, "mine");
+    let index = store.begin(record(simple), &root, &[], None).await;
+    assert_eq!(index.unwrap().root().unwrap(), root);
+    assert_eq!(visible(&store.indexes), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_others_could_have_put_there_is_not_read() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let above = tempfile::tempdir().unwrap();
+    let directory = above.path().join("indexes");
+    fs::create_dir(&directory).unwrap();
+    let file = directory.join("a.json");
+    fs::write(&file, "{}").unwrap();
+    let owners = [fs::metadata(&file).unwrap().uid()];
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    for path in [above.path(), &directory, &file] {
+        set(above.path(), 0o755).unwrap();
+        set(&directory, 0o755).unwrap();
+        set(&file, 0o644).unwrap();
+        assert!(matches!(
+            system_indexes(&directory, &owners),
+            Err(TrustError::Record { .. })
+        ));
+        let open = if path.is_dir() { 0o777 } else { 0o666 };
+        set(path, open).unwrap();
+        let error = system_indexes(&directory, &owners).unwrap_err();
+        let TrustError::Unguarded { path: told, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(told, path);
+    }
+}
