@@ -10,12 +10,15 @@
 //! With [`Connect`] the real URLs of the trusted indexes are answered, too.
 //!
 //! The entrance is a secret of one run, or in a daemon the identity of its indexes and map.
+//! What has no entrance in its path, CONNECT and other hosts' URLs, needs the secret of a run as
+//! the proxy's password; a daemon answers there to everybody on this machine.
 //!
 //! The same address serves as the installer's HTTP proxy, so that an index named in a
 //! requirements file is refused and not silently used.
 
 mod answer;
 mod connect;
+mod entrance;
 mod files;
 mod pages;
 mod places;
@@ -35,7 +38,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use wheelmark_tuf::Sha256;
 
 use crate::homes::Homes;
 use crate::ledger::Ledger;
@@ -46,6 +48,7 @@ use places::Place;
 use route::Route;
 
 pub use connect::Connect;
+pub use entrance::Entrance;
 pub use tunnel::{Tunnel, TunnelError};
 
 /// How long a client may take to send the head of its request.
@@ -72,46 +75,6 @@ pub enum ProxyError {
         #[source]
         source: std::io::Error,
     },
-}
-
-/// What a request's path must begin with.
-#[derive(Clone)]
-pub enum Entrance {
-    /// A secret of this run, so that no other user of this machine and no web page can use
-    /// the proxy.
-    Secret(String),
-    /// Who the indexes are, for a daemon whose URL stands in configuration files: installers
-    /// keep what they got under the URL it came from, so that another index, or the same one
-    /// after trust in it began anew, must not be served at the same URL.
-    Identity(String),
-}
-
-impl Entrance {
-    /// The entrance to indexes at an address of their own: it depends on the simple URL of
-    /// each, on the root that trust in each began with, and on the map.
-    #[must_use]
-    pub fn of_homes(homes: &Homes) -> Self {
-        const DIGITS: usize = 16;
-        let mut digest = Sha256::of(homes.identity().as_bytes()).to_string();
-        digest.truncate(DIGITS);
-        Self::Identity(digest)
-    }
-
-    /// The first segment of every path.
-    fn segment(&self) -> &str {
-        match self {
-            Self::Secret(segment) | Self::Identity(segment) => segment,
-        }
-    }
-}
-
-impl std::fmt::Debug for Entrance {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Secret(_) => f.write_str("Secret"),
-            Self::Identity(identity) => write!(f, "Identity({identity})"),
-        }
-    }
 }
 
 /// A proxy that has its address and waits to serve.
@@ -168,10 +131,11 @@ impl Proxy {
         self.desk.index_url()
     }
 
-    /// The URL that installers take as their HTTP proxy.
+    /// The URL that installers take as their HTTP proxy; where the entrance is a secret, it
+    /// stands there as a password.
     #[must_use]
     pub fn proxy_url(&self) -> String {
-        format!("http://{}", self.desk.address)
+        self.desk.entrance.proxy_url(self.desk.address)
     }
 
     /// Serves until `stop` is ready; connections that are open then are closed.
@@ -229,11 +193,18 @@ struct Desk {
 
 impl Desk {
     async fn answer(&self, request: Request<Incoming>, onward: &Onward) -> Response<Body> {
-        tracing::debug!(method = %request.method(), uri = %request.uri(), "asked");
-        if request.method() == Method::CONNECT {
+        let uri = self.entrance.hidden_in(&request.uri().to_string());
+        tracing::debug!(method = %request.method(), uri, "asked");
+        let elsewhere = self.elsewhere(&request);
+        let is_connect = request.method() == Method::CONNECT;
+        // What another user of this machine asks for is no part of the run, nor of its report.
+        if (is_connect || elsewhere.is_some()) && !self.entrance.admits(request.headers()) {
+            return answer::password_wanted();
+        }
+        if is_connect {
             return self.connect(request, onward).await;
         }
-        if let Some(authority) = self.elsewhere(&request) {
+        if let Some(authority) = elsewhere {
             return match request.uri().scheme_str() {
                 Some("http") => self.at("http", authority, &request).await,
                 _ => self.refused_host(authority),
@@ -282,7 +253,7 @@ impl Desk {
 
     /// Refuses a host that is not the index's.
     fn refused_host(&self, host: &Authority) -> Response<Body> {
-        let index = self.homes.first().index().urls().simple();
+        let index = self.homes.usual().index().urls().simple();
         self.ledger.refused_host(host.as_str(), index);
         answer::elsewhere(host.as_str(), &self.homes.names(), index)
     }

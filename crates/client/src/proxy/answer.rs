@@ -1,7 +1,7 @@
 //! Answers that are not a page or a file: refusals, redirects, and what is not here.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE};
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -113,6 +113,23 @@ pub(super) fn no_tunnel(host: &str, error: &OpenError) -> Response<Body> {
             "host": host,
         }),
     )
+}
+
+/// A request that does not have this run's password: from another user of this machine, or
+/// from a client that waits to be asked for it.
+pub(super) fn password_wanted() -> Response<Body> {
+    let mut response = problem(
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        "this proxy is for one run",
+        json!({
+            "title": "this proxy is for one run",
+            "detail": "the command of the run is given the proxy's password in its environment",
+        }),
+    );
+    let headers = response.headers_mut();
+    let wanted = HeaderValue::from_static("Basic realm=\"wheelmark\"");
+    headers.insert(PROXY_AUTHENTICATE, wanted);
+    response
 }
 
 /// A request for one host inside a connection to another.

@@ -12,7 +12,7 @@ use wheelmark_client::{
 use wheelmark_tuf::{Clock as _, Sha256};
 
 use crate::index::{LARGE, SMALL, TestIndex, large, metadata, small};
-use crate::setup::{PLAIN, SECRET, remote, status_line};
+use crate::setup::{PLAIN, SECRET, address_of, password, remote, status_line};
 use crate::web::{Fault, Web};
 
 const REAL: &str = "https://pkg.example/team";
@@ -23,6 +23,7 @@ struct Far {
     web: Web,
     _home: tempfile::TempDir,
     address: String,
+    proxy_url: String,
     ledger: Arc<Ledger>,
     connect: Arc<Connect>,
     task: tokio::task::AbortHandle,
@@ -66,17 +67,15 @@ impl Far {
             .await
             .unwrap()
             .with_connect(connect.clone());
-        let address = proxy
-            .proxy_url()
-            .strip_prefix("http://")
-            .unwrap()
-            .to_owned();
+        let address = address_of(&proxy);
+        let proxy_url = proxy.proxy_url();
         let task = tokio::spawn(proxy.serve(std::future::pending())).abort_handle();
         Self {
             _index: index,
             web,
             _home: home,
             address,
+            proxy_url,
             ledger,
             connect,
             task,
@@ -88,7 +87,7 @@ impl Far {
         let bundle = self.connect.authority().bundle("");
         let root = reqwest::Certificate::from_pem(bundle.as_bytes()).unwrap();
         reqwest::Client::builder()
-            .proxy(reqwest::Proxy::all(format!("http://{}", self.address)).unwrap())
+            .proxy(reqwest::Proxy::all(&self.proxy_url).unwrap())
             .tls_certs_only([root])
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -101,8 +100,14 @@ impl Far {
 
     /// Sends a CONNECT and returns what is said, and the connection.
     async fn connect(&self, to: &str) -> (String, TcpStream) {
+        self.connect_with(to, &password()).await
+    }
+
+    async fn connect_with(&self, to: &str, password: &str) -> (String, TcpStream) {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n");
+        let request = format!(
+            "CONNECT {to} HTTP/1.1\r\nHost: {to}\r\nProxy-Authorization: {password}\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut said = Vec::new();
         while !said.ends_with(b"\r\n\r\n") {
@@ -228,6 +233,31 @@ async fn hosts_of_no_index_are_refused() {
 }
 
 #[tokio::test]
+async fn without_the_secret_of_the_run_nothing_happens_and_nothing_is_reported() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = listener.local_addr().unwrap().to_string();
+    let far = Far::new(&[&there]).await;
+    drop(far.web.asked());
+    for host in ["pkg.example:443", "evil.example:443", &there] {
+        for given in ["", "Basic d2hlZWxtYXJrOng=", SECRET] {
+            let (said, _) = far.connect_with(host, given).await;
+            assert!(said.starts_with("HTTP/1.1 407 "), "{host}: {said}");
+            let asks = said.contains("proxy-authenticate: Basic realm=\"wheelmark\"\r\n");
+            assert!(asks && !said.contains(SECRET), "{said}");
+        }
+    }
+    let unaware = reqwest::Client::builder()
+        .proxy(reqwest::Proxy::all(format!("http://{}", far.address)).unwrap())
+        .build()
+        .unwrap();
+    let answer = unaware.get("http://evil.example/").send().await.unwrap();
+    assert_eq!(answer.status(), 407);
+    let report = far.ledger.report(Vec::new());
+    assert!(report.refused.is_empty() && report.routes_not_closed.is_empty());
+    assert!(far.web.asked().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_said_inside_is_for_the_host_outside() {
     let far = Far::new(&[]).await;
     let client = far.client();
@@ -256,7 +286,7 @@ async fn what_is_said_inside_is_for_the_host_outside() {
     let (_, stream) = far.connect("pkg.example:443").await;
     handshake(&far, stream, "pkg.example").await.unwrap();
     let unaware = reqwest::Client::builder()
-        .proxy(reqwest::Proxy::all(format!("http://{}", far.address)).unwrap())
+        .proxy(reqwest::Proxy::all(&far.proxy_url).unwrap())
         .build()
         .unwrap();
     let error = unaware

@@ -92,6 +92,25 @@ async fn an_index_that_no_project_leads_to_is_not_contacted() {
 }
 
 #[tokio::test]
+async fn a_refused_host_leads_to_the_index_for_everything_else() {
+    let internal = index(&[]).await;
+    let public = index(&[]).await;
+    let homes = homes(
+        &[&internal, &public],
+        vec![
+            rule(1, "acme*", &[&internal], 1),
+            rule(2, "*", &[&public], 1),
+        ],
+    );
+    let entrance = Entrance::Identity("i".to_owned());
+    let front = Front::with_homes(entrance, Arc::new(homes)).await;
+    let asked = "CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org:443\r\nConnection: close\r\n\r\n";
+    assert!(front.raw(asked).await.starts_with("HTTP/1.1 403 "));
+    let next = &front.ledger.report(Vec::new()).refused[0].next;
+    assert!(next.contains(simple(&public).as_str()), "{next}");
+}
+
+#[tokio::test]
 async fn what_a_terminating_rule_does_not_find_is_nowhere() {
     let internal = index(&[]).await;
     let public = index(&[("acme-9.0.tar.gz", b"theirs")]).await;

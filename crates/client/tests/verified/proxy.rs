@@ -1,7 +1,7 @@
 //! What an installer sees of the proxy while everything verifies.
 
 use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, small};
-use crate::setup::{Front, PLAIN, SECRET, Setup, status_line};
+use crate::setup::{Front, PLAIN, SECRET, Setup, password, status_line};
 use crate::web::Fault;
 use wheelmark_client::{
     Chain, Entrance, Freshness, Homes, MAX_FILE_LEN, Manner, RUN_VIEW_LIFETIME, ReaderOptions,
@@ -197,7 +197,10 @@ async fn only_this_index_under_this_address_and_secret() {
     let address = front.address.clone();
     let page = format!("/{SECRET}/simple/demo/");
     let request = |line: &str, host: &str| {
-        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        let password = password();
+        format!(
+            "{line} HTTP/1.1\r\nHost: {host}\r\nProxy-Authorization: {password}\r\nConnection: close\r\n\r\n"
+        )
     };
 
     let own = request(&format!("GET {page}"), &address);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use wheelmark_client::{
     Beginning, Entrance, Freshness, Homes, IndexUrls, Ledger, Proxy, Reader, ReaderOptions, Remote,
     TrustStore, TrustedIndex, add_trust,
@@ -76,6 +78,21 @@ pub(crate) fn remote() -> Remote {
     Remote::new("wheelmark-test").unwrap()
 }
 
+/// What a client sends that was given the proxy's URL.
+pub(crate) fn password() -> String {
+    format!(
+        "Basic {}",
+        BASE64_STANDARD.encode(format!("wheelmark:{SECRET}"))
+    )
+}
+
+/// Where a proxy listens.
+pub(crate) fn address_of(proxy: &Proxy) -> String {
+    let url = proxy.proxy_url();
+    let (_, address) = url.rsplit_once(['@', '/']).unwrap();
+    address.to_owned()
+}
+
 /// A proxy and a client that talks to it.
 pub(crate) struct Front {
     pub(crate) base: String,
@@ -109,11 +126,7 @@ impl Front {
             .strip_suffix("/simple/")
             .unwrap()
             .to_owned();
-        let address = proxy
-            .proxy_url()
-            .strip_prefix("http://")
-            .unwrap()
-            .to_owned();
+        let address = address_of(&proxy);
         let task = tokio::spawn(proxy.serve(std::future::pending())).abort_handle();
         let client = reqwest::Client::builder()
             .no_proxy()
