@@ -1,6 +1,6 @@
 //! The command itself: started, sent the signals that were meant for it, and waited for.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -27,7 +27,8 @@ pub(super) async fn run(command: &[OsString], environment: &Environment) -> anyh
         .context("there is no command to run")?;
     let mut child = Command::new(program);
     child.args(arguments);
-    for name in &environment.remove {
+    let inherited = std::env::vars_os().map(|(name, _)| name);
+    for name in inherited.filter(|name| is_taken(name, environment)) {
         child.env_remove(name);
     }
     child.envs(environment.set.iter().map(|(name, value)| (name, value)));
@@ -54,6 +55,24 @@ pub(super) async fn run(command: &[OsString], environment: &Environment) -> anyh
             status = child.wait() => return Ok(exit_code(status?)),
             number = signals.next() => forward(&child, number),
         }
+    }
+}
+
+/// Whether an inherited variable says what the environment says, in whatever spelling: Python
+/// takes `No_Proxy` for `no_proxy`, and pip `PIP_proxy` or `PIP___proxy` for `PIP_PROXY`.
+fn is_taken(name: &OsStr, environment: &Environment) -> bool {
+    let set = environment.set.iter().map(|(name, _)| name.as_str());
+    let name = one_spelling(&name.to_string_lossy());
+    set.chain(environment.remove.iter().copied())
+        .any(|ours| one_spelling(ours) == name)
+}
+
+/// The name of a variable in the one spelling that its readers make of all.
+fn one_spelling(name: &str) -> String {
+    let name = name.to_lowercase().replace('-', "_");
+    match name.strip_prefix("pip_") {
+        Some(option) => format!("pip_{}", option.trim_start_matches("__")),
+        None => name,
     }
 }
 
@@ -101,5 +120,35 @@ fn forward(child: &Child, number: Signal) {
         && let Err(error) = kill_process(pid, number)
     {
         tracing::warn!(%error, "a signal could not be sent on");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_taken_in_every_spelling() {
+        let environment = Environment {
+            set: vec![("PIP_PROXY".to_owned(), "p".into())],
+            remove: vec!["NO_PROXY", "PIP_FIND_LINKS", "UV_INDEX"],
+        };
+        let check = |names: &[&str], taken: bool| {
+            for name in names {
+                let is = is_taken(OsStr::new(name), &environment);
+                assert_eq!(is, taken, "{name}");
+            }
+        };
+        check(
+            &["PIP_PROXY", "PIP_proxy", "PIP_--proxy", "PIP___Proxy"],
+            true,
+        );
+        check(&["No_Proxy", "no_proxy", "NO_PROXY", "uv_index"], true);
+        // A sign for kelvin is a `k` in small letters.
+        check(&["PIP_find-links", "PIP_FIND_LIN\u{212a}S"], true);
+        check(
+            &["PIP_PROXY2", "PROXY", "PATH", "UV__INDEX", "PIP_NO_PROXY"],
+            false,
+        );
     }
 }
