@@ -116,26 +116,6 @@ impl Homes {
         names.join(" and ")
     }
 
-    /// The index that a URL belongs to, by its place among [`Homes::readers`], and the path
-    /// there relative to the index's tree, percent-encoded as it was.
-    ///
-    /// An index's tree is what holds its `simple/`: the parent of its simple URL. Where its
-    /// targets or its metadata are elsewhere, they belong to it as well, as `targets/…` and
-    /// `metadata/…`.
-    #[must_use]
-    pub fn at(&self, url: &Url) -> Option<(usize, String)> {
-        let found = self.readers.iter().enumerate().flat_map(|(place, reader)| {
-            let trees = reader.index().urls().trees();
-            trees.into_iter().filter_map(move |(base, name)| {
-                let rest = path_below(&base, url)?;
-                Some((base.path().len(), place, format!("{name}{rest}")))
-            })
-        });
-        // Of trees within trees, the inner one; of equal ones, that of the first index.
-        let inner = found.max_by_key(|(depth, place, _)| (*depth, std::cmp::Reverse(*place)));
-        inner.map(|(_, place, rest)| (place, rest))
-    }
-
     /// The home of a project; `None` when no index is, as far as is verified.
     ///
     /// `asked` is the index that the installer named itself, by its place among
@@ -319,14 +299,6 @@ impl Homes {
 
 fn simple(reader: &Reader) -> &Url {
     reader.index().urls().simple()
-}
-
-/// What follows the path of `base` in a URL on the same host and port.
-fn path_below<'a>(base: &Url, url: &'a Url) -> Option<&'a str> {
-    let same = base.scheme() == url.scheme()
-        && base.host() == url.host()
-        && base.port_or_known_default() == url.port_or_known_default();
-    url.path().strip_prefix(base.path()).filter(|_| same)
 }
 
 /// The index that answers for a project.

@@ -127,21 +127,6 @@ impl IndexUrls {
         [&self.simple, &self.metadata, &self.targets]
     }
 
-    /// What belongs to the index, and under which name: its tree, and its targets and metadata
-    /// where these are elsewhere.
-    pub(crate) fn trees(&self) -> [(Url, &'static str); 3] {
-        let mut tree = self.simple.clone();
-        if let Ok(mut segments) = tree.path_segments_mut() {
-            // Twice: the empty segment after the final `/`, and the last name.
-            segments.pop_if_empty().pop().push("");
-        }
-        [
-            (tree, ""),
-            (self.targets.clone(), "targets/"),
-            (self.metadata.clone(), "metadata/"),
-        ]
-    }
-
     /// The URL of a metadata file, given its path below the metadata URL; the path's segments
     /// are percent-encoded already.
     #[must_use]

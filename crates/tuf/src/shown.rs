@@ -22,11 +22,20 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The text with every control character replaced, so that a terminal shows it and obeys
-/// nothing in it.
+/// The text with every control character replaced, and every one that changes the direction in
+/// which text runs, so that a terminal shows it as it is and obeys nothing in it.
 #[must_use]
 pub fn without_controls(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    text.replace(|c: char| c.is_control() || turns(c), "\u{fffd}")
+}
+
+/// The characters with the property `Bidi_Control` (UAX #9): with them a text looks like
+/// another one.
+const fn turns(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]
@@ -35,10 +44,11 @@ mod tests {
 
     #[test]
     fn no_control_character_stays() {
-        for c in (0..=0x9f)
+        let controls = (0..=0x9f)
             .filter_map(char::from_u32)
-            .filter(|c| c.is_control())
-        {
+            .filter(|c| c.is_control());
+        let turning = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        for c in controls.chain(turning.chars()) {
             assert_eq!(without_controls(&format!("a{c}é")), "a\u{fffd}é");
         }
     }

@@ -79,53 +79,6 @@ const A: &str = "https://a.example/simple/";
 const B: &str = "https://b.example:8443/team/simple/";
 
 #[tokio::test]
-async fn a_url_belongs_to_the_index_whose_tree_holds_it() {
-    let trusted = Trusted::new();
-    let a = trusted.reader(A, None, None).await;
-    let b = trusted
-        .reader(B, None, Some("https://cdn.example/b/"))
-        .await;
-    let inner = trusted
-        .reader("https://a.example/inner/simple/", None, None)
-        .await;
-    let homes = Homes::mapped(a, vec![b, inner], vec![]).unwrap();
-    let check = |url: &str, expected: Option<(usize, &str)>| {
-        let found = homes.at(&url.parse().unwrap());
-        let found = found.as_ref().map(|(place, path)| (*place, path.as_str()));
-        assert_eq!(found, expected, "{url}");
-    };
-    check(
-        "https://a.example/simple/flask/",
-        Some((0, "simple/flask/")),
-    );
-    check(
-        "https://A.example:443/packages/f/f%20.whl?x#y",
-        Some((0, "packages/f/f%20.whl")),
-    );
-    check("https://a.example/", Some((0, "")));
-    check("https://a.example/inner/simple/x/", Some((2, "simple/x/")));
-    check(
-        "https://a.example/inner/../simple/x/",
-        Some((0, "simple/x/")),
-    );
-    check(
-        "https://b.example:8443/team/packages/x/y",
-        Some((1, "packages/x/y")),
-    );
-    check(
-        "https://cdn.example/b/packages/x/y",
-        Some((1, "targets/packages/x/y")),
-    );
-    check("http://a.example/simple/flask/", None);
-    check("https://a.example:8443/simple/flask/", None);
-    check("https://b.example/team/simple/flask/", None);
-    check("https://b.example:8443/other/simple/flask/", None);
-    check("https://b.example:8443/teamsimple/flask/", None);
-    check("https://a.example.evil.example/simple/flask/", None);
-    check("https://cdn.example/c/x", None);
-}
-
-#[tokio::test]
 async fn why_a_project_has_no_home_is_told() {
     let trusted = Trusted::new();
     let a = trusted.reader(A, None, None).await;

@@ -139,6 +139,7 @@ impl Place {
             url.origin() == self.simple.origin()
                 && url.username().is_empty()
                 && url.password().is_none()
+                && url.query().is_none()
                 && file(url.path()) == Route::File(project.clone(), filename.to_owned())
         });
         let mut url = said.unwrap_or_else(|| {

@@ -145,6 +145,8 @@ fn file_urls_stay_at_the_index() {
         "https://pkg.example:8443/demo-1.0+x.tar.gz",
         "https://me@pkg.example/demo-1.0+x.tar.gz",
         "//files.example/demo-1.0+x.tar.gz",
+        "https://pkg.example/demo-1.0+x.tar.gz?x=demo-2.0.tar.gz",
+        "../../packages/demo/demo-1.0+x.tar.gz?",
         "../../packages/other/demo-1.0+x.tar.gz",
         "../../packages/demo/demo-2.0.tar.gz",
         "data:,x",
