@@ -29,6 +29,8 @@ SOURCE = sdist("locked-source", "1.0", says="good")
 EVIL = wheel("locked-wheel", "1.0", says="evil", extra=("Requires-Dist: needed-wheel>=1",))
 LARGE = wheel("large-locked", "1.0", says="good", payload=6 * 1024 * 1024)
 
+TOOL = wheel("a-tool", "1.0", script="works")
+
 REFUSED = 86
 
 
@@ -39,7 +41,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def stored(shared_index: Index) -> Index:
-    shared_index.publish(GOOD, NEEDED, SOURCE, LARGE)
+    shared_index.publish(GOOD, NEEDED, SOURCE, LARGE, TOOL)
     return shared_index
 
 
@@ -132,7 +134,7 @@ def test_the_authority_of_a_run(secure: World, certificates: Certificates) -> No
     given = dict(line.split(" ", 1) for line in done.out.splitlines())
     assert given["UV_DEFAULT_INDEX"] == given["PIP_INDEX_URL"] == secure.front.index_url
     bundle = Path(given["SSL_CERT_FILE"])
-    assert given["REQUESTS_CA_BUNDLE"] == given["PIP_CERT"] == str(bundle)
+    assert {Path(given[name]).parent for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")} == {bundle.parent}
     assert given["mode"] == "0o700" and not bundle.exists(), "private, and gone with the run"
 
     text = (folder / "certificates.pem").read_text()
@@ -162,17 +164,19 @@ def test_python_tools_believe_only_the_hosts_of_the_index(secure: World) -> None
     folder = secure.project()
     (folder / "probe.py").write_text(
         """
-import os, socket, ssl, sys
+import base64, os, socket, ssl, sys
 from urllib.parse import urlsplit
 
 proxy = urlsplit(os.environ["HTTPS_PROXY"])
+password = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
 context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
 context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
-def ask(to, name):
+def ask(to, name, given=True):
     stream = socket.create_connection((proxy.hostname, proxy.port))
-    stream.sendall(f"CONNECT {to} HTTP/1.1\\r\\nHost: {to}\\r\\n\\r\\n".encode())
+    known = f"Proxy-Authorization: Basic {password}\\r\\n" if given else ""
+    stream.sendall(f"CONNECT {to} HTTP/1.1\\r\\nHost: {to}\\r\\n{known}\\r\\n".encode())
     said = stream.recv(4096).decode().splitlines()[0]
     if " 200 " not in said:
         return said
@@ -188,28 +192,33 @@ host = sys.argv[1]
 print(ask(host, "localhost"))
 print(ask(host, "elsewhere.example"))
 print(ask("elsewhere.example:443", "elsewhere.example"))
+print(ask("unasked.example:443", "unasked.example", given=False))
 """
     )
     done = secure.verified("python3", "probe.py", secure.front.host, cwd=folder, options=("--mode", "connect"))
-    host_mismatch, sni_mismatch, elsewhere = done.out.splitlines()
+    host_mismatch, sni_mismatch, elsewhere, without_password = done.out.splitlines()
     assert host_mismatch.startswith("HTTP/1.1 421 ")
     assert sni_mismatch.startswith("SSL"), sni_mismatch
     assert elsewhere.startswith("HTTP/1.1 403 wheelmark refused elsewhere.example:443")
     assert done.code == REFUSED
+    # Another user of the machine knows no password: refused, and no part of the report.
+    assert without_password.startswith("HTTP/1.1 407 ")
+    assert [entry["host"] for entry in secure.report(folder)["refused"]] == ["elsewhere.example:443"]
 
 
 def test_one_connection_carries_many_requests(secure: World) -> None:
     folder = secure.project()
     (folder / "probe.py").write_text(
         """
-import http.client, os, ssl, sys
+import base64, http.client, os, ssl, sys
 from urllib.parse import urlsplit
 
 proxy = urlsplit(os.environ["HTTPS_PROXY"])
 host, port = sys.argv[1].split(":")
 context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
 connection = http.client.HTTPSConnection(proxy.hostname, proxy.port, context=context)
-connection.set_tunnel(host, int(port))
+password = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+connection.set_tunnel(host, int(port), {"Proxy-Authorization": f"Basic {password}"})
 connection.connect()
 first = connection.sock
 for _ in range(20):
@@ -323,6 +332,7 @@ def test_poetry_and_pdm(world: World, tool: str) -> None:
     assert says(ours) == "good"
     assert world.files(ours) == {GOOD.filename, NEEDED.filename}
     assert world.report(ours)["refused"] == []
+    assert [route["argument"] for route in world.report(ours)["routes_not_closed"]] == [tool]
 
 
 @pytest.mark.parametrize("tool", ["poetry", "pdm"])
@@ -341,6 +351,20 @@ def test_poetry_and_pdm_are_not_fooled_by_an_evil_twin(world: World, tool: str) 
     assert "locked_wheel" in says(ours), "it is not there"
 
 
+def test_a_tool_of_uvs_remembers_the_real_url(world: World) -> None:
+    """The receipt says where an upgrade comes from: it must not be the proxy of a run that is over."""
+    folder = world.sandbox.work
+    tools = {"UV_TOOL_DIR": str(world.sandbox.folder / "tools"), "UV_TOOL_BIN_DIR": str(world.sandbox.folder / "bin")}
+    done = world.verified("uv", "tool", "install", "a-tool", cwd=folder, **tools).ok()
+    assert "wheelmark: connect mode (uv tool install" in done.err
+    assert world.files(folder) == {TOOL.filename}
+    receipt = (Path(tools["UV_TOOL_DIR"]) / "a-tool" / "uv-receipt.toml").read_text()
+    assert "127.0.0.1" not in receipt and "runs/run-" not in receipt, receipt
+    world.verified("uv", "tool", "upgrade", "a-tool", cwd=folder, **tools).ok()
+    done = world.verified("uvx", "a-tool", cwd=folder, **tools).ok()
+    assert done.out == "works\n"
+
+
 def test_poetry_without_a_source_is_told_how_to_name_one(world: World) -> None:
     folder = world.project("locked-wheel", tool="[tool.poetry]\npackage-mode = false\n")
     done = world.verified("poetry", "lock", cwd=folder).failed()
@@ -353,8 +377,10 @@ def test_poetry_keeps_its_environments_where_they_were(world: World) -> None:
     (folder / "poetry.toml").unlink()
     world.verified("poetry", "lock", cwd=folder).ok()
     world.verified("poetry", "install", cwd=folder).ok()
-    usual = Path(world.sandbox.env["XDG_CACHE_HOME"]) / "pypoetry" / "virtualenvs"
-    assert list(usual.glob("*/lib/*/site-packages/locked_wheel.py"))
+    usual = Path(world.sandbox.env["XDG_CACHE_HOME"]) / "pypoetry"
+    assert list(usual.glob("virtualenvs/*/lib/*/site-packages/locked_wheel.py"))
+    world.verified("poetry", "install", cwd=folder, POETRY_VIRTUALENVS_PATH="{cache-dir}/envs").ok()
+    assert list(usual.glob("envs/*/lib/*/site-packages/locked_wheel.py"))
 
 
 def evil_twin(path: str, body: bytes) -> bytes:

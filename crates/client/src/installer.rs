@@ -15,7 +15,7 @@ mod uv_settings;
 mod words;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use mode::{Mode, ModeChoice, mode_of};
 pub use places::without_secrets;
@@ -53,6 +53,11 @@ pub struct Settings<'a> {
     /// An empty directory for uv's cache during this run: a warm cache installs without a
     /// single connection, and so without being verified.
     pub uv_cache: &'a Path,
+    /// A directory for the caches of the others, for the same reason.
+    pub caches: &'a Path,
+    /// Where poetry keeps the environments that it makes, which is in its cache unless it is
+    /// told: see [`poetry_virtualenvs`].
+    pub poetry_virtualenvs: Option<&'a Path>,
     /// How many of git's settings the environment holds already: its `GIT_CONFIG_COUNT`.
     pub git_settings: u32,
     /// What connect mode takes besides; nothing in index mode.
@@ -62,14 +67,9 @@ pub struct Settings<'a> {
 /// What a command needs that goes to the real URLs of an index.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectSettings<'a> {
-    /// A file with the certificates to trust, that of the run's authority among them.
-    pub bundle: &'a Path,
-    /// A directory for the caches of the run. What came from the real URLs earlier would be
-    /// found in the usual ones under the very same names.
-    pub caches: &'a Path,
-    /// Where poetry keeps the environments that it makes, which is in its cache unless it is
-    /// told: see [`poetry_virtualenvs`].
-    pub poetry_virtualenvs: Option<&'a Path>,
+    /// Variables, and for each the file with the certificates that who reads it is to trust,
+    /// that of the run's authority among them.
+    pub bundles: &'a [(&'static str, PathBuf)],
 }
 
 /// The environment in which installers see only the proxy.
@@ -80,12 +80,14 @@ pub struct ConnectSettings<'a> {
 pub fn environment(settings: Settings<'_>) -> Environment {
     let index = || OsString::from(settings.index_url);
     let proxy = || OsString::from(settings.proxy_url);
+    let cache = |name: &str| settings.caches.join(name).into_os_string();
     let mut set = [
         ("PIP_INDEX_URL", index()),
         ("PIP_EXTRA_INDEX_URL", BLANK.into()),
         ("PIP_FIND_LINKS", BLANK.into()),
         ("PIP_NO_INDEX", "0".into()),
         ("PIP_PROXY", proxy()),
+        ("PIP_CACHE_DIR", cache("pip")),
         ("PIP_RETRIES", RETRIES.into()),
         ("PIP_DEFAULT_TIMEOUT", PATIENCE.into()),
         ("UV_DEFAULT_INDEX", index()),
@@ -94,7 +96,11 @@ pub fn environment(settings: Settings<'_>) -> Environment {
         ("UV_LINK_MODE", "copy".into()),
         ("UV_HTTP_RETRIES", RETRIES.into()),
         ("UV_HTTP_TIMEOUT", PATIENCE.into()),
+        ("POETRY_CACHE_DIR", cache("poetry")),
         ("POETRY_REQUESTS_TIMEOUT", PATIENCE.into()),
+        // Its own git knows nothing of git's variables below.
+        ("POETRY_SYSTEM_GIT_CLIENT", "true".into()),
+        ("PDM_CACHE_DIR", cache("pdm")),
         ("PDM_REQUEST_TIMEOUT", PATIENCE.into()),
         ("HTTP_PROXY", proxy()),
         ("http_proxy", proxy()),
@@ -108,9 +114,14 @@ pub fn environment(settings: Settings<'_>) -> Environment {
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec();
     set.extend(git_proxy(settings));
+    if let Some(path) = settings.poetry_virtualenvs {
+        set.push(("POETRY_VIRTUALENVS_PATH".to_owned(), path.into()));
+    }
     let remove = vec![
         "NO_PROXY",
         "no_proxy",
+        // To pip another name of its index, which may be a directory.
+        "PIP_PYPI_URL",
         "UV_INDEX",
         "UV_INDEX_URL",
         "UV_EXTRA_INDEX_URL",
@@ -125,30 +136,21 @@ pub fn environment(settings: Settings<'_>) -> Environment {
     Environment { set, remove }
 }
 
-/// What makes installers believe the run's authority, keeps them from what earlier runs left,
-/// and points poetry and pdm to the index as far as variables can.
+/// What makes installers believe the run's authority, and points poetry and pdm to the index
+/// as far as variables can.
 fn for_connect(connect: ConnectSettings<'_>, index: OsString) -> Vec<(String, OsString)> {
-    let bundle = || connect.bundle.as_os_str().to_owned();
-    let cache = |name: &str| connect.caches.join(name).into_os_string();
-    let mut set = vec![
-        ("SSL_CERT_FILE", bundle()),
-        ("REQUESTS_CA_BUNDLE", bundle()),
-        ("CURL_CA_BUNDLE", bundle()),
-        ("PIP_CERT", bundle()),
-        ("PIP_CACHE_DIR", cache("pip")),
-        ("POETRY_CACHE_DIR", cache("poetry")),
+    let set = [
         // What it would ask a keyring for are passwords of the index, which the proxy
         // does not pass on; and a keyring may wait for a person.
         ("POETRY_KEYRING_ENABLED", "false".into()),
-        ("PDM_CACHE_DIR", cache("pdm")),
         ("PDM_PYPI_URL", index),
         // Its search for a newer pdm would be refused, and look like a refused package.
         ("PDM_CHECK_UPDATE", "false".into()),
     ];
-    if let Some(path) = connect.poetry_virtualenvs {
-        set.push(("POETRY_VIRTUALENVS_PATH", path.as_os_str().to_owned()));
-    }
-    set.into_iter()
+    let bundles = connect.bundles.iter();
+    bundles
+        .map(|(name, file)| (*name, file.as_os_str().to_owned()))
+        .chain(set)
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
@@ -178,6 +180,8 @@ mod tests {
             index_url,
             proxy_url: PROXY,
             uv_cache: Path::new("/run/uv"),
+            caches: Path::new("/run/caches"),
+            poetry_virtualenvs: Some(Path::new("/home/envs")),
             git_settings: 2,
             connect,
         })
@@ -198,6 +202,12 @@ mod tests {
                 "an empty {name} would not override anything"
             );
         }
+        for name in ["PIP_CACHE_DIR", "POETRY_CACHE_DIR", "PDM_CACHE_DIR"] {
+            let cache = Path::new(value(made, name));
+            assert!(cache.starts_with("/run/caches"), "{name}");
+        }
+        assert_eq!(value(made, "POETRY_VIRTUALENVS_PATH"), "/home/envs");
+        assert_eq!(value(made, "POETRY_SYSTEM_GIT_CLIENT"), "true");
     }
 
     #[test]
@@ -218,9 +228,7 @@ mod tests {
     #[test]
     fn real_indexes_are_believed_by_the_certificate_of_the_run() {
         let connect = ConnectSettings {
-            bundle: Path::new("/run/bundle.pem"),
-            caches: Path::new("/run/caches"),
-            poetry_virtualenvs: Some(Path::new("/home/envs")),
+            bundles: &[("PIP_CERT", PathBuf::from("/run/bundle.pem"))],
         };
         let real = "https://a.example/simple/";
         let made = made(real, Some(connect));
@@ -228,19 +236,7 @@ mod tests {
         for name in ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PDM_PYPI_URL"] {
             assert_eq!(value(&made, name), real, "{name}");
         }
-        for name in [
-            "SSL_CERT_FILE",
-            "REQUESTS_CA_BUNDLE",
-            "PIP_CERT",
-            "CURL_CA_BUNDLE",
-        ] {
-            assert_eq!(value(&made, name), "/run/bundle.pem", "{name}");
-        }
-        for name in ["PIP_CACHE_DIR", "POETRY_CACHE_DIR", "PDM_CACHE_DIR"] {
-            let cache = Path::new(value(&made, name));
-            assert!(cache.starts_with("/run/caches"), "{name}");
-        }
+        assert_eq!(value(&made, "PIP_CERT"), "/run/bundle.pem");
         assert_eq!(value(&made, "HTTPS_PROXY"), PROXY);
-        assert_eq!(value(&made, "POETRY_VIRTUALENVS_PATH"), "/home/envs");
     }
 }

@@ -69,13 +69,20 @@ impl RunRoom {
         self.directory.path().join("caches")
     }
 
-    /// Writes the certificates that installers are to trust during the run.
+    /// Where a run keeps configuration files of its own, if it needs any.
+    #[must_use]
+    pub fn configuration(&self) -> PathBuf {
+        self.directory.path().join("configuration")
+    }
+
+    /// Writes the certificates that installers are to trust during the run, for those who are
+    /// told of them by the variable `name`.
     ///
     /// # Errors
     ///
     /// [`RoomError`] when they cannot be written.
-    pub fn write_bundle(&self, bundle: &str) -> Result<PathBuf, RoomError> {
-        let path = self.directory.path().join("certificates.pem");
+    pub fn write_bundle(&self, name: &str, bundle: &str) -> Result<PathBuf, RoomError> {
+        let path = self.directory.path().join(format!("{name}.pem"));
         match fs::write(&path, bundle) {
             Ok(()) => Ok(path),
             Err(source) => Err(RoomError { path, source }),

@@ -71,8 +71,12 @@ def wheel(
     payload: int = 0,
     tag: str = "py3-none-any",
     filename: str | None = None,
+    script: str | None = None,
 ) -> Distribution:
-    """A wheel with one module that says `says`, and `payload` bytes that do not compress."""
+    """A wheel with one module that says `says`, and `payload` bytes that do not compress.
+
+    With `script`, a program of the project's name that prints it.
+    """
     stem = normalised(name).replace("-", "_")
     info = f"{stem}-{version}.dist-info"
     metadata = metadata or core_metadata(name, version, *extra)
@@ -83,6 +87,9 @@ def wheel(
             f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n"
         ).encode(),
     }
+    if script is not None:
+        members[f"{stem}.py"] += f"def main():\n    print({script!r})\n".encode()
+        members[f"{info}/entry_points.txt"] = f"[console_scripts]\n{name} = {stem}:main\n".encode()
     if payload:
         # The sayings share their seed's length only: another saying is another payload.
         members[f"{stem}_payload.bin"] = Random(f"{name} {version}").randbytes(payload)

@@ -24,7 +24,8 @@ class _Server(ThreadingHTTPServer):
 class Site:
     """Serves what `pages` answers and keeps the path of every request."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, *, cacheable: bool = False) -> None:
+        """`cacheable`: who has an answer is told not to ask again for it today."""
         self.asked: list[str] = []
         asked = self.asked
 
@@ -39,6 +40,8 @@ class Site:
                 self.send_response(200 if found else 404)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
+                if cacheable:
+                    self.send_header("Cache-Control", "max-age=86400")
                 self.end_headers()
                 if self.command == "GET":
                     self.wfile.write(body)

@@ -26,7 +26,7 @@ pub struct ModeChoice {
 }
 
 /// The mode for a command: [`Mode::Connect`] where its words say that it reads or writes a
-/// lock file that holds URLs.
+/// lock file that holds URLs, or keeps such URLs elsewhere.
 #[must_use]
 pub fn mode_of(command: &[OsString]) -> ModeChoice {
     let words: Vec<String> = command
@@ -74,6 +74,11 @@ fn uv(arguments: &[String]) -> Option<String> {
         }
         command @ ("lock" | "add" | "remove" | "version") => {
             Some(format!("uv {command} writes uv.lock"))
+        }
+        "tool" => {
+            let command = plain.next()?;
+            matches!(command, "install" | "upgrade" | "run")
+                .then(|| format!("uv tool {command} keeps the URLs that it installed from"))
         }
         "pip" => {
             let command = plain.next()?;
@@ -141,6 +146,15 @@ mod tests {
         check("uv add flask", Some("uv add writes uv.lock"));
         check("uv remove flask", Some("uv remove writes uv.lock"));
         check("uv version --bump minor", Some("uv version writes uv.lock"));
+        for (line, command) in [
+            ("uv tool install ruff", "install"),
+            ("uv -q tool upgrade --all", "upgrade"),
+            ("uv tool run black", "run"),
+            ("uvx black", "run"),
+        ] {
+            let why = format!("uv tool {command} keeps the URLs that it installed from");
+            check(line, Some(&why));
+        }
         check("uv tree", Some("uv tree reads uv.lock"));
         check(
             "uv export --format pylock.toml",
@@ -191,9 +205,7 @@ mod tests {
             "uv pip sync requirements.txt",
             "uv pip install -r requirements.txt",
             "uv pip compile requirements.in",
-            "uv tool install ruff",
-            "uv tool run black",
-            "uvx black",
+            "uv tool list",
             "uv venv",
             "uv",
             "pip",

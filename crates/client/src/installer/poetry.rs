@@ -11,13 +11,9 @@ use super::routes::Surroundings;
 /// Stands in poetry's settings for its cache.
 const CACHE: &str = "{cache-dir}";
 
-/// The directory that poetry would use without us. `None` where it cannot be told, or is said
-/// by a variable that stays as it is.
+/// The directory that poetry would use without us. `None` where it cannot be told.
 #[must_use]
 pub fn virtualenvs(around: &Surroundings<'_>) -> Option<PathBuf> {
-    if around.set("POETRY_VIRTUALENVS_PATH").is_some() {
-        return None;
-    }
     let own = settings(&around.directory.join("poetry.toml"), around);
     let above = || around.directory.ancestors().skip(1);
     let project = own
@@ -35,6 +31,7 @@ pub fn virtualenvs(around: &Surroundings<'_>) -> Option<PathBuf> {
     });
     let cache = around.set("POETRY_CACHE_DIR").or(cache).map(PathBuf::from);
     let cache = cache.or_else(|| usual_cache(around));
+    let path = around.set("POETRY_VIRTUALENVS_PATH").or(path);
     let path = path.unwrap_or_else(|| format!("{CACHE}/virtualenvs"));
     if !path.contains(CACHE) {
         return Some(path.into());
@@ -108,7 +105,12 @@ mod tests {
             &[home, ("POETRY_CACHE_DIR", "/p")],
             Some("/p/virtualenvs"),
         );
-        check(&[], &[home, ("POETRY_VIRTUALENVS_PATH", "/v")], None);
+        check(&[], &[home, ("POETRY_VIRTUALENVS_PATH", "/v")], Some("/v"));
+        check(
+            &[(user, "cache-dir = \"/k\"\n[virtualenvs]\npath = \"/envs\"")],
+            &[home, ("POETRY_VIRTUALENVS_PATH", "{cache-dir}/envs")],
+            Some("/k/envs"),
+        );
         check(&[], &[], None);
         check(
             &[(user, "cache-dir = \"/k\"")],

@@ -56,14 +56,20 @@ pub fn open_routes(command: &[OsString], around: &Surroundings<'_>) -> Vec<OpenR
             routes.extend(runs.then(|| pip(&[], around)).into_iter().flatten());
             routes
         }
-        // What a script runs in the end is not known; poetry and pdm may run pip.
-        Installer::Poetry | Installer::Pdm | Installer::Unknown => {
-            [pip(&[], around), uv(&[], around)].concat()
-        }
+        Installer::Poetry => project_tool("poetry", around),
+        Installer::Pdm => project_tool("pdm", around),
+        // What a script runs in the end is not known.
+        Installer::Unknown => [pip(&[], around), uv(&[], around)].concat(),
     };
     routes.sort();
     routes.dedup();
     routes
+}
+
+/// poetry or pdm, which may run pip. What their projects and lock files name is not read.
+fn project_tool(name: &str, around: &Surroundings<'_>) -> Vec<OpenRoute> {
+    let why = "local, path and git dependencies of poetry and pdm projects are not looked for";
+    [vec![route(name, why)], pip(&[], around), uv(&[], around)].concat()
 }
 
 fn pip(arguments: &[String], around: &Surroundings<'_>) -> Vec<OpenRoute> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wheelmark_client::installer::{
     ConnectSettings, Environment, Mode, ModeChoice, Settings, environment, poetry_virtualenvs,
 };
-use wheelmark_client::{Connect, Homes, Proxy, RunRoom};
+use wheelmark_client::{Connect, Homes, Proxy, RoomError, RunRoom};
 
 use super::{around_here, roots};
 use crate::context::Context;
@@ -16,8 +16,8 @@ use crate::homes::tunnels;
 pub(super) struct Lead {
     index_url: String,
     proxy_url: String,
-    /// The certificates to trust, in connect mode.
-    bundle: Option<PathBuf>,
+    /// The certificates to trust, by variable, in connect mode.
+    bundles: Option<Vec<(&'static str, PathBuf)>>,
 }
 
 impl Lead {
@@ -34,16 +34,20 @@ impl Lead {
             let lead = Self {
                 index_url: proxy.index_url(),
                 proxy_url,
-                bundle: None,
+                bundles: None,
             };
             return Ok((lead, proxy));
         }
         let connect = Connect::new(homes, tunnels(context)?, context.clock.now())?;
-        let certificates = connect.authority().bundle(&roots::trusted());
+        let authority = connect.authority();
+        let bundles = roots::trusted().into_iter().map(|(name, trusted)| {
+            let file = room.write_bundle(name, &authority.bundle(&trusted))?;
+            Ok((name, file))
+        });
         let lead = Self {
             index_url: homes.usual().index().urls().simple().to_string(),
             proxy_url,
-            bundle: Some(room.write_bundle(&certificates)?),
+            bundles: Some(bundles.collect::<Result<_, RoomError>>()?),
         };
         Ok((lead, proxy.with_connect(Arc::new(connect))))
     }
@@ -56,12 +60,13 @@ impl Lead {
             index_url: &self.index_url,
             proxy_url: &self.proxy_url,
             uv_cache: &room.uv_cache(),
+            caches: &caches,
+            poetry_virtualenvs: virtualenvs.as_deref(),
             git_settings: git_settings(),
-            connect: self.bundle.as_deref().map(|bundle| ConnectSettings {
-                bundle,
-                caches: &caches,
-                poetry_virtualenvs: virtualenvs.as_deref(),
-            }),
+            connect: self
+                .bundles
+                .as_deref()
+                .map(|bundles| ConnectSettings { bundles }),
         }))
     }
 }
