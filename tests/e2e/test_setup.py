@@ -447,6 +447,64 @@ def test_when_the_index_is_down_that_is_said_and_it_comes_back_by_itself(tool: s
     assert venv.says("demo") == "good"
 
 
+@SCHEMES
+@BOTH
+def test_exec_verifies_by_itself_after_a_setup(tool: str, scheme: str, make_home) -> None:
+    """Not by the proxy of the setup, which is not even there."""
+    home = make_home(scheme)
+    personal_files(home.home)
+    (home.home / ".config/other").mkdir()
+    process = home.run_daemon(home.set_up())
+    home.install(tool, home.sandbox.venv()).ok()
+    process.kill()
+    process.wait()
+    home.install(tool, home.sandbox.venv()).failed()
+    report = home.sandbox.work / "report.json"
+    verified = f"{home.sandbox.binary} exec --report {report}"
+
+    def is_verified() -> None:
+        said = json.loads(report.read_text())
+        assert [file["file"] for file in said["files"]] == [GOOD.filename]
+        assert said["routes_not_closed"] == []
+
+    venv = home.sandbox.venv()
+    how = f"pip --python {venv.python} install" if tool == "pip" else f"uv pip install --python {venv.python}"
+    home.login(f"{verified} -- {how} demo").ok()
+    assert venv.says("demo") == "good"
+    is_verified()
+    if tool == "pip":
+        return
+    project = home.sandbox.work / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "mine"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["demo"]\n'
+        "[tool.uv]\npackage = false\n"
+    )
+    home.login(f"cd project && {verified} -- uv sync").ok()
+    assert home.front.index_url.rstrip("/") in (project / "uv.lock").read_text()
+    is_verified()
+    # Nothing else of the configuration is hidden, and nothing is changed for good.
+    shown = home.login(f"{verified} -- sh -c 'ls $XDG_CONFIG_HOME; cat $XDG_CONFIG_HOME/uv/uv.toml'").ok().out
+    assert "other\npip\n" in shown and shown.endswith(UV_TOML)
+    assert "wheelmark setup" in (home.home / ".config/uv/uv.toml").read_text()
+
+
+def test_exec_verifies_by_itself_after_a_setup_of_the_machine(make_home) -> None:
+    home = make_home("http")
+    said = json.loads(home.setup("--dry-run", "--json", "--system").ok().out)
+    text = next(file["text"] for file in said["files"] if file["path"] == "/etc/uv/uv.toml")
+    # Where uv looks for it first; the proxy that it names is not there.
+    machine = home.sandbox.folder / "machine"
+    (machine / "uv").mkdir(parents=True)
+    (machine / "uv/uv.toml").write_text(text)
+    home.sandbox.env["XDG_CONFIG_DIRS"] = f"{machine}:/etc/xdg"
+    home.install("uv", home.sandbox.venv()).failed()
+    venv, report = home.sandbox.venv(), home.sandbox.work / "report.json"
+    home.login(f"{home.sandbox.binary} exec --report {report} -- uv pip install --python {venv.python} demo").ok()
+    assert venv.says("demo") == "good"
+    assert json.loads(report.read_text())["routes_not_closed"] == []
+
+
 @BOTH
 @pytest.mark.parametrize(
     "scheme, name",

@@ -6,12 +6,13 @@ mod progress;
 mod roots;
 mod summary;
 mod unverified;
+mod uv_files;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use crate::homes::{HomesOptions, open_homes};
 use crate::logging::WithHint as _;
 
 use lead::Lead;
+use uv_files::UvFiles;
 
 /// The exit code of a run in which something was refused although the command ended well.
 pub(crate) const REFUSED: u8 = 86;
@@ -207,7 +209,16 @@ async fn run_verified(
     if options.progress {
         environment.set.extend(progress::no_other());
     }
-    let routes = around_here(|around| open_routes(&command, around))?;
+    let uv_files = UvFiles::without_setup(&room)?;
+    let routes = around_here(|around| {
+        let read = |path: &Path| uv_files.text(path).or_else(|| (around.read)(path));
+        let around = Surroundings {
+            read: &read,
+            ..*around
+        };
+        open_routes(&command, &around)
+    })?;
+    environment.set.extend(uv_files.set);
     summary::mode(&choice);
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -5,7 +5,7 @@
 //!                                                   └──▶ undo: the same, backwards
 //! ```
 
-mod marks;
+pub(in crate::commands) mod marks;
 mod pip;
 mod places;
 mod plan;

@@ -38,10 +38,10 @@ pub(super) fn without(text: &str, lines: &[usize]) -> String {
 /// A mark without the other one. What stands below it may be anybody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{BEGINS}` stands there without a `{ENDS}` after it")]
-pub(super) struct Unended;
+pub(in crate::commands) struct Unended;
 
 /// The text without our blocks, and with what was taken out put back.
-pub(super) fn strip(text: &str) -> Result<String, Unended> {
+pub(in crate::commands) fn strip(text: &str) -> Result<String, Unended> {
     let mut ours = false;
     let mut stripped = String::new();
     for line in text.split_inclusive('\n') {
