@@ -16,7 +16,7 @@ use crate::workspace::{EVERYTHING, Workspace, must};
 /// Options of `cargo xtask conformance`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A checkout of https://github.com/theupdateframework/tuf-conformance
+    /// A checkout of theupdateframework/tuf-conformance, as it is on GitHub
     #[arg(long, value_name = "DIR")]
     suite: PathBuf,
     /// Run the tests whose name contains this
