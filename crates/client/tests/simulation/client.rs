@@ -46,8 +46,9 @@ pub(crate) struct Client {
     kept: Kept,
     /// The files that completed refreshes signed for.
     seen: Listing,
-    /// The start of the last refresh that was completed in this run.
-    refreshed: Option<Timestamp>,
+    /// When refreshes began in this run whose state may be in use: those of installs, whose
+    /// outcome is not seen here, among them.
+    refreshes: Vec<Timestamp>,
 }
 
 /// What lives as long as a process of the client.
@@ -96,7 +97,7 @@ impl Client {
             run,
             kept: Kept::default(),
             seen: Listing::new(),
-            refreshed: None,
+            refreshes: Vec::new(),
         };
         client.kept = client.read_store(&trusted);
         client
@@ -108,12 +109,13 @@ impl Client {
         let simple = format!("{}/simple/", self.door.base).parse().unwrap();
         let trusted = store.find(&simple).unwrap().unwrap();
         self.run = Run::begin(trusted, self.clock.clone(), options).await;
-        self.refreshed = None;
+        self.refreshes.clear();
     }
 
     /// Brings the state up to date; whether that went well.
     pub(crate) async fn refresh(&mut self, index: &Index) -> Result<Result<(), String>, Broken> {
         let outcome = self.run.reader.refresh().await;
+        self.door.refresh_began();
         let before = self.kept.clone();
         self.check_store()?;
         match outcome {
@@ -140,7 +142,7 @@ impl Client {
                 for (project, files) in listing(index.now(), &snapshot) {
                     self.seen.entry(project).or_default().extend(files);
                 }
-                self.refreshed = Some(now);
+                self.refreshes.push(now);
                 Ok(Ok(()))
             }
             Err(failure) => Ok(Err(describe(&*failure))),
@@ -154,14 +156,8 @@ impl Client {
         index: &Index,
         project: &str,
     ) -> Result<Result<String, String>, Broken> {
-        // A state that has grown too old is refreshed by the install itself, and its age counts
-        // from then on.
-        let now = self.clock.now();
-        let fresh = |then: Timestamp| now.duration_since(then) < RUN_VIEW_LIFETIME;
-        if !self.refreshed.is_some_and(fresh) {
-            self.refreshed = Some(now);
-        }
         let installed = self.try_install(index, project).await;
+        self.note_refresh();
         self.check_store()?;
         installed
     }
@@ -211,13 +207,24 @@ impl Client {
                 "{newest} was installed without {seen} in sight"
             );
         }
+        self.note_refresh();
         self.check_freshness(index, project).await?;
         Ok(Ok(newest))
     }
 
+    /// Notes a refresh that an install began by itself.
+    fn note_refresh(&mut self) {
+        if self.door.refresh_began() {
+            self.refreshes.push(self.clock.now());
+        }
+    }
+
     /// What vouched for an installed file had not expired when the state was refreshed.
     async fn check_freshness(&self, index: &Index, project: &str) -> Result<(), Broken> {
-        let since = self.refreshed.unwrap_or_else(|| self.clock.now());
+        // Of the states that may be in use, the oldest.
+        let now = self.clock.now();
+        let young = |then: &Timestamp| now.duration_since(*then) < RUN_VIEW_LIFETIME;
+        let since = self.refreshes.iter().copied().find(young).unwrap_or(now);
         let name: ProjectName = project.parse().unwrap();
         let Ok(Some(page)) = self.run.reader.page(&name).await else {
             return Ok(());

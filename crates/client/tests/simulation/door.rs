@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub(crate) type Route = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
 pub(crate) struct Door {
     pub(crate) base: String,
     route: Arc<Mutex<Route>>,
+    /// Whether a root was asked for: a refresh begins with that.
+    refresh_began: Arc<AtomicBool>,
     task: AbortHandle,
 }
 
@@ -41,8 +44,20 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let route = Arc::new(Mutex::new(route));
-        let task = tokio::spawn(accept(listener, route.clone())).abort_handle();
-        Self { base, route, task }
+        let refresh_began = Arc::new(AtomicBool::new(false));
+        let serving = accept(listener, route.clone(), refresh_began.clone());
+        let task = tokio::spawn(serving).abort_handle();
+        Self {
+            base,
+            route,
+            refresh_began,
+            task,
+        }
+    }
+
+    /// Whether a refresh began since the last call.
+    pub(crate) fn refresh_began(&self) -> bool {
+        self.refresh_began.swap(false, Ordering::SeqCst)
     }
 
     pub(crate) fn lead_to(&self, route: Route) {
@@ -56,15 +71,19 @@ impl Drop for Door {
     }
 }
 
-async fn accept(listener: TcpListener, route: Arc<Mutex<Route>>) {
+async fn accept(listener: TcpListener, route: Arc<Mutex<Route>>, refresh_began: Arc<AtomicBool>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         // Answers are written in pieces, and the other side waits for each.
         stream.set_nodelay(true).unwrap();
         let route = route.clone();
+        let refresh_began = refresh_began.clone();
         connections.spawn(async move {
-            let service = service_fn(|request| {
+            let service = service_fn(|request: Request<Incoming>| {
+                if request.uri().path().ends_with(".root.json") {
+                    refresh_began.store(true, Ordering::SeqCst);
+                }
                 let response = respond(&route, &request);
                 async { Ok::<_, Infallible>(response) }
             });
