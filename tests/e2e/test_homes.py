@@ -210,10 +210,13 @@ def test_the_system_says_and_the_user_tightens(internal: Index, public: Index, s
     theirs = json.loads((tmp_path / "p.json").read_text())
     forged |= {key: theirs[key] for key in ("root", "root-version", "root-fingerprint")}
     (system / "indexes" / "internal.json").write_text(json.dumps(forged))
-    told = stranger.run(
-        stranger.binary, "trust", "list", env={"WHEELMARK_SYSTEM_DIR": str(system)}
-    ).failed()
+    in_conflict = {"WHEELMARK_SYSTEM_DIR": str(system)}
+    told = stranger.run(stranger.binary, "trust", "list", env=in_conflict).ok()
+    assert "internal.json" in told.out and "trust remove" in told.out
+    told = stranger.run(stranger.binary, "trust", "show", internal.index_url, env=in_conflict).failed()
     assert "internal.json" in told.err and "trust remove" in told.err
+    unused = stranger.run(stranger.binary, "explain", "acme-core", env=in_conflict).failed()
+    assert "internal.json" in unused.out, "nothing is read by it"
 
     (system / "indexes" / "internal.json").chmod(0o666)
     open_to_all = user.wheelmark("trust", "list").failed()

@@ -286,6 +286,10 @@ impl Sources {
             known.failures += 1;
             let last = (known.failures, fault);
             known.failed.insert((source, part), last);
+            // What is slow for a small file is slow for a large one.
+            if (part, fault) == (Part::Metadata, Fault::Late) {
+                known.failed.insert((source, Part::Targets), last);
+            }
         }
         if known.noted.contains(&(source, fault)) {
             return;

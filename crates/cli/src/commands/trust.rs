@@ -146,13 +146,19 @@ pub(crate) fn trusted(store: &TrustStore) -> anyhow::Result<Vec<TrustedIndex>> {
 
 /// An error of the store, with what to do where the user's trust is not the system's.
 fn against_the_system(error: TrustError) -> anyhow::Error {
-    let hint = match &error {
-        TrustError::Conflict { index, .. } => format!(
-            "find out which of the two is right; to go by the system's: wheelmark trust remove {index}"
-        ),
-        _ => return error.into(),
+    match hint_on(&error) {
+        Some(hint) => anyhow::Error::from(error).context(Hinted { hint }),
+        None => error.into(),
+    }
+}
+
+fn hint_on(error: &TrustError) -> Option<String> {
+    let TrustError::Conflict { index, .. } = error else {
+        return None;
     };
-    anyhow::Error::from(error).context(Hinted { hint })
+    Some(format!(
+        "find out which of the two is right; to go by the system's: wheelmark trust remove {index}"
+    ))
 }
 
 /// The trusted index of this URL, or how to make it one.
@@ -254,7 +260,15 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
 fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
     let indexes = trusted(store)?;
     if json {
-        let records: Vec<_> = indexes.iter().map(|i| record_json(i.record())).collect();
+        let records: Vec<_> = indexes
+            .iter()
+            .map(|index| {
+                let mut record = record_json(index.record());
+                let unusable = index.demand_agreement().err();
+                record["cannot_be_used"] = unusable.map(|error| error.to_string()).into();
+                record
+            })
+            .collect();
         return print_json(&records.into());
     }
     let mut text = String::new();
@@ -269,6 +283,9 @@ fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
         text.push_str(&mirror::lines(record.urls.mirrors(), "  mirror "));
         if let Err(error) = index.demand_agreement() {
             text.push_str(&format!("  cannot be used: {error}\n"));
+            if let Some(hint) = hint_on(&error) {
+                text.push_str(&format!("  hint: {hint}\n"));
+            }
         }
     }
     if indexes.is_empty() {
