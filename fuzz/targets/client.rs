@@ -123,6 +123,7 @@ fn refresh(
         timestamp: cache.get(&CacheName::Timestamp).cloned(),
         snapshot: cache.get(&CacheName::Snapshot).cloned(),
         targets: cache.get(&CacheName::Targets).cloned(),
+        floors: Vec::new(),
     };
     let limits = Limits::default();
     let mut refresh = Refresh::new(&cache[&CacheName::Root], cached, now, limits)?;
