@@ -1,6 +1,7 @@
 //! The snapshot process: one engine for one tree, under its lock and its fence.
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ use crate::record;
 use crate::recover::{Recovered, recover};
 use crate::state::State;
 
-/// The most changes that one snapshot takes in. More wait for the next.
-const CHANGES_PER_SNAPSHOT: u32 = 1_000;
+/// The most changes that one snapshot takes in, unless the engine is told otherwise. More wait
+/// for the next.
+const CHANGES_PER_SNAPSHOT: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
 /// How often a version may be found occupied before the engine gives up: each find means that
 /// somebody else writes into the tree.
@@ -98,6 +100,7 @@ pub struct Engine {
     /// What an intent signs that is recorded (or may be) and not completed.
     unsettled: Option<Vec<(RoleName, u64)>>,
     observer: Option<Box<dyn FnMut(Phase) + Send + Sync>>,
+    changes_per_snapshot: NonZeroU32,
 }
 
 impl Engine {
@@ -137,12 +140,20 @@ impl Engine {
             skipped: skipped.into_iter().collect(),
             unsettled: None,
             observer: None,
+            changes_per_snapshot: CHANGES_PER_SNAPSHOT,
         })
     }
 
     /// Calls `observer` at the beginning of each phase of every turn from now on.
     pub fn observe(&mut self, observer: impl FnMut(Phase) + Send + Sync + 'static) {
         self.observer = Some(Box::new(observer));
+    }
+
+    /// Takes at most this many changes into one snapshot, from the next turn on; 1,000 where
+    /// nothing is said. More at a time make a big import cheaper, for every bin is written once
+    /// and not many times over, and make its uploads wait longer.
+    pub fn set_changes_per_snapshot(&mut self, changes: NonZeroU32) {
+        self.changes_per_snapshot = changes;
     }
 
     /// The version of the published snapshot.
@@ -228,7 +239,7 @@ impl Engine {
         let now = self.clock.now();
         let rows = self
             .store
-            .journal_after(self.state.journal, CHANGES_PER_SNAPSHOT)
+            .journal_after(self.state.journal, self.changes_per_snapshot.get())
             .await?;
         let mut due = self.due(now);
         let top_due = self.lifetimes.top_is_due(self.state.timestamp_expires, now)

@@ -82,6 +82,9 @@ pub(crate) fn plan(
     for row in rows {
         through = through.max(row.seq);
         let decision = match row.change {
+            Change::FileRemoved { filename, .. } | Change::FileYanked { filename, .. } => {
+                Decision::Refused(format!("{filename} cannot be changed by this version"))
+            }
             Change::Unreadable(why) => Decision::Refused(format!("unreadable change: {why}")),
             Change::FileAdded(file) => {
                 let page = pages.get(&file.project).map(|(page, _)| page);

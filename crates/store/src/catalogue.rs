@@ -1,13 +1,15 @@
-//! The catalogue: which files exist, and how a new one is admitted.
+//! The catalogue: which files there are, as far as the write side knows.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
-use crate::{Change, Seq, Store, StoreError, text};
+use crate::{Seq, Store, StoreError, text};
 
-/// A file that was uploaded and checked, ready to be published.
+/// A file that was received and checked, ready to be published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewFile {
     /// The project it belongs to, normalised.
@@ -33,20 +35,12 @@ pub struct NewFile {
     pub chunks_sha256: Option<Sha256>,
     /// The id of the token that uploaded it.
     pub uploaded_by: String,
-}
-
-/// What became of a file that asked to be admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It is new; its journal row is durable.
-    Recorded(Seq),
-    /// The same bytes are there under this name; the journal row that brought them.
-    Same(Seq),
-    /// Other bytes are there under this name; nothing was changed.
-    Different {
-        /// The SHA-256 of what is there.
-        existing: Sha256,
-    },
+    /// Whether it was there before the index was first signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub back_signed: bool,
+    /// Whether it is yanked from the start (PEP 592), with the reason; an empty one is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yanked: Option<String>,
 }
 
 /// A file in the catalogue.
@@ -64,81 +58,61 @@ pub struct FileRow {
     pub uploaded_at: Timestamp,
     /// The id of the token that uploaded it.
     pub uploaded_by: String,
-    /// The journal row that brought it.
+    /// The journal row that brought it, or brought it back.
     pub seq: Seq,
-    /// Whether a snapshot has listed it.
-    pub published: bool,
+    /// How far it has come.
+    pub state: FileState,
+    /// Whether it is yanked (PEP 592), with the reason; an empty one is none.
+    pub yanked: Option<String>,
+    /// Whether it was there before the index was first signed.
+    pub back_signed: bool,
+}
+
+/// How far a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileState {
+    /// Its journal row waits for a snapshot.
+    Pending,
+    /// A snapshot has listed it, and none has taken it away since.
+    Published,
+    /// A snapshot has taken it away. The same bytes may come back under its name, others not.
+    Removed,
+}
+
+/// A query for [`FileRow`]s, whose columns [`read`] names.
+macro_rules! file_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT project, filename, sha256, size, uploaded_at, uploaded_by, seq, \
+             EXISTS (SELECT 1 FROM outcome WHERE outcome.seq = file.seq) AS settled, \
+             removed, yanked, back_signed FROM file ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &SqliteRow) -> Result<FileRow, StoreError> {
+    let text_of = |column| row.try_get::<&str, _>(column);
+    Ok(FileRow {
+        project: text::parse("project name", text_of("project")?)?,
+        filename: row.try_get("filename")?,
+        sha256: text::parse("sha256", text_of("sha256")?)?,
+        size: text::unsigned("size", row.try_get("size")?)?,
+        uploaded_at: text::parse("upload time", text_of("uploaded_at")?)?,
+        uploaded_by: row.try_get("uploaded_by")?,
+        seq: Seq(text::unsigned("journal position", row.try_get("seq")?)?),
+        state: match (row.try_get("settled")?, row.try_get("removed")?) {
+            (false, _) => FileState::Pending,
+            (true, false) => FileState::Published,
+            (true, true) => FileState::Removed,
+        },
+        yanked: row.try_get("yanked")?,
+        back_signed: row.try_get("back_signed")?,
+    })
 }
 
 impl Store {
-    /// Records an uploaded file: its project's row, its own row and its journal row, in one
-    /// transaction that is on the disk when this returns. Among several that ask for one name
-    /// at the same time, one is recorded.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails or its disk is full. Nothing is recorded then, unless the disk
-    /// failed while it confirmed the commit: [`Store::file`] tells.
-    pub async fn admit(&self, file: NewFile) -> Result<Admission, StoreError> {
-        let project = file.project.to_string();
-        let mut transaction = self.write().await?;
-        let existing: Option<(String, i64)> =
-            sqlx::query_as("SELECT sha256, seq FROM file WHERE project = ? AND filename = ?")
-                .bind(&project)
-                .bind(&file.filename)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        if let Some((sha256, seq)) = existing {
-            let existing: Sha256 = text::parse("sha256", &sha256)?;
-            return Ok(if existing == file.sha256 {
-                Admission::Same(Seq(text::unsigned("journal position", seq)?))
-            } else {
-                Admission::Different { existing }
-            });
-        }
-
-        let uploaded_at = file.uploaded_at.to_string();
-        let sha256 = file.sha256.to_string();
-        let (filename, size) = (file.filename.clone(), text::number(file.size));
-        let uploaded_by = file.uploaded_by.clone();
-        let change = serde_json::to_string(&Change::FileAdded(file)).map_err(|source| {
-            StoreError::Encode {
-                what: "journal row",
-                source,
-            }
-        })?;
-        sqlx::query("INSERT INTO project (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(&project)
-            .bind(&uploaded_at)
-            .execute(&mut *transaction)
-            .await?;
-        let seq = sqlx::query("INSERT INTO journal (change) VALUES (?)")
-            .bind(change)
-            .execute(&mut *transaction)
-            .await?
-            .last_insert_rowid();
-        sqlx::query(
-            "INSERT INTO file (project, filename, sha256, size, uploaded_at, uploaded_by, seq) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(project)
-        .bind(filename)
-        .bind(sha256)
-        .bind(size)
-        .bind(uploaded_at)
-        .bind(uploaded_by)
-        .bind(seq)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        self.signals().admitted.notify_one();
-        Ok(Admission::Recorded(Seq(text::unsigned(
-            "journal position",
-            seq,
-        )?)))
-    }
-
-    /// The catalogue's row for a file, published or not.
+    /// The catalogue's row for a file, published or not, removed or not.
     ///
     /// # Errors
     ///
@@ -148,28 +122,40 @@ impl Store {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<FileRow>, StoreError> {
-        type Row = (String, i64, String, String, i64, bool);
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT sha256, size, uploaded_at, uploaded_by, seq, published FROM file \
-             WHERE project = ? AND filename = ?",
-        )
-        .bind(project.to_string())
+        sqlx::query(file_rows!("WHERE project = ? AND filename = ?"))
+            .bind(project.as_str())
+            .bind(filename)
+            .fetch_optional(self.readers())
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
+    }
+
+    /// The rows of the catalogue by project and name, at most `limit` of them: the first ones,
+    /// or those behind `after`. Rows that come or change meanwhile are seen or not, as their
+    /// names lie.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn files(
+        &self,
+        after: Option<(&ProjectName, &str)>,
+        limit: u32,
+    ) -> Result<Vec<FileRow>, StoreError> {
+        // No project has the empty name.
+        let (project, filename) =
+            after.map_or(("", ""), |(project, name)| (project.as_str(), name));
+        let rows = sqlx::query(file_rows!(
+            "WHERE (project, filename) > (?, ?) ORDER BY project, filename LIMIT ?"
+        ))
+        .bind(project)
         .bind(filename)
-        .fetch_optional(self.readers())
+        .bind(limit)
+        .fetch_all(self.readers())
         .await?;
-        let Some((sha256, size, uploaded_at, uploaded_by, seq, published)) = row else {
-            return Ok(None);
-        };
-        Ok(Some(FileRow {
-            project: project.clone(),
-            filename: filename.to_owned(),
-            sha256: text::parse("sha256", &sha256)?,
-            size: text::unsigned("size", size)?,
-            uploaded_at: text::parse("upload time", &uploaded_at)?,
-            uploaded_by,
-            seq: Seq(text::unsigned("journal position", seq)?),
-            published,
-        }))
+        rows.iter().map(read).collect()
     }
 
     /// The projects that have a published file, by name.

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sqlx::{Sqlite, Transaction};
+use wheelmark_packaging::ProjectName;
 
 use crate::signals::JOURNAL_POLL;
 use crate::{NewFile, Store, StoreError, text};
@@ -25,8 +27,27 @@ impl fmt::Display for Seq {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Change {
-    /// A file was uploaded.
+    /// A file was received.
     FileAdded(NewFile),
+    /// A file is to go. Its name never takes other bytes.
+    FileRemoved {
+        /// Its project.
+        #[serde(with = "text")]
+        project: ProjectName,
+        /// Its name.
+        filename: String,
+    },
+    /// A file is to be passed over by installers (PEP 592), or no longer.
+    FileYanked {
+        /// Its project.
+        #[serde(with = "text")]
+        project: ProjectName,
+        /// Its name.
+        filename: String,
+        /// The reason, empty where there is none; `None` where it is to be an ordinary file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        yanked: Option<String>,
+    },
     /// A row that this version cannot read, with its text. It never stops the rows behind it.
     #[serde(skip)]
     Unreadable(String),
@@ -39,6 +60,31 @@ pub struct JournalRow {
     pub seq: Seq,
     /// What is to change.
     pub change: Change,
+}
+
+impl Change {
+    /// Reads a stored row.
+    pub(crate) fn read(stored: &[u8]) -> Self {
+        serde_json::from_slice(stored)
+            .unwrap_or_else(|_| Self::Unreadable(String::from_utf8_lossy(stored).into_owned()))
+    }
+}
+
+/// Appends a row inside `transaction`.
+pub(crate) async fn append(
+    transaction: &mut Transaction<'static, Sqlite>,
+    change: &Change,
+) -> Result<Seq, StoreError> {
+    let change = serde_json::to_string(change).map_err(|source| StoreError::Encode {
+        what: "journal row",
+        source,
+    })?;
+    let seq = sqlx::query("INSERT INTO journal (change) VALUES (?)")
+        .bind(change)
+        .execute(&mut **transaction)
+        .await?
+        .last_insert_rowid();
+    Ok(Seq(text::unsigned("journal position", seq)?))
 }
 
 impl Store {
@@ -64,9 +110,7 @@ impl Store {
             .map(|(seq, change)| {
                 Ok(JournalRow {
                     seq: Seq(text::unsigned("journal position", seq)?),
-                    change: serde_json::from_slice(&change).unwrap_or_else(|_| {
-                        Change::Unreadable(String::from_utf8_lossy(&change).into_owned())
-                    }),
+                    change: Change::read(&change),
                 })
             })
             .collect()

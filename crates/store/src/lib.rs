@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The web process only appends: [`Store::admit`] writes a file's row and its journal row in
-//! one transaction, and once it has returned, the upload survives a kill and a power loss. The
-//! snapshot process reads the journal in order, records what it is about to publish
+//! one transaction, and once it has returned, the upload survives a kill and a power loss;
+//! [`Store::remove`] and [`Store::set_yanked`] append that a file is to go or to be yanked, and
+//! the catalogue follows when that is published. The snapshot process reads the journal in order, records what it is about to publish
 //! ([`Store::record_intent`]) before it writes a single object, and afterwards records what
 //! became of each journal row ([`Store::complete_intent`]). A snapshot process that was
 //! paused and replaced holds a dead [`Fence`] and can record nothing more.
@@ -20,6 +21,7 @@
 //! (for a journal row, for an outcome) is woken inside one process and falls back to slow
 //! polling between processes.
 
+mod admission;
 mod catalogue;
 mod error;
 mod intent;
@@ -30,8 +32,10 @@ mod signals;
 mod sqlite;
 mod text;
 mod token;
+mod withdrawal;
 
-pub use catalogue::{Admission, FileRow, NewFile};
+pub use admission::Admission;
+pub use catalogue::{FileRow, FileState, NewFile};
 pub use error::{OpenError, StoreError};
 pub use intent::{Intent, IntentError};
 pub use journal::{Change, JournalRow, Seq};

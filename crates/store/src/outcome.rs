@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, Transaction};
 
 use crate::signals::OUTCOME_POLL;
-use crate::{Seq, Store, StoreError, text};
+use crate::{Change, Seq, Store, StoreError, text};
 
 /// What became of a journal row. It is said once and does not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +81,9 @@ impl Store {
 
 /// Writes outcomes, and what follows from them for the catalogue, inside `transaction`.
 ///
-/// A row that already has an outcome keeps it. A published file's row is marked; a refused
-/// file's row goes, so that its name is free for a better upload, unless it is published.
+/// A row that already has an outcome keeps it. A published change is made in the catalogue; a
+/// refused file's row goes, so that its name is free for a better upload, unless it is published
+/// or was so before it was removed.
 pub(crate) async fn settle(
     transaction: &mut Transaction<'static, Sqlite>,
     outcomes: &[(Seq, Outcome)],
@@ -108,14 +109,49 @@ pub(crate) async fn settle(
         if written == 0 {
             continue;
         }
-        let catalogue = match outcome {
-            Outcome::Published { .. } => "UPDATE file SET published = 1 WHERE seq = ?",
-            Outcome::Refused { .. } => "DELETE FROM file WHERE seq = ? AND NOT published",
-        };
-        sqlx::query(catalogue)
-            .bind(seq)
-            .execute(&mut **transaction)
-            .await?;
+        match outcome {
+            Outcome::Published { .. } => catalogue(transaction, seq).await?,
+            Outcome::Refused { .. } => {
+                sqlx::query("DELETE FROM file WHERE seq = ? AND NOT published AND NOT removed")
+                    .bind(seq)
+                    .execute(&mut **transaction)
+                    .await?;
+            }
+        }
     }
+    Ok(())
+}
+
+/// Makes a published change in the catalogue.
+async fn catalogue(
+    transaction: &mut Transaction<'static, Sqlite>,
+    seq: i64,
+) -> Result<(), StoreError> {
+    let stored: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT CAST(change AS BLOB) FROM journal WHERE seq = ?")
+            .bind(seq)
+            .fetch_optional(&mut **transaction)
+            .await?;
+    let query = match stored.as_deref().map(Change::read) {
+        // By position: a row that somebody else appended to the journal brings no file.
+        Some(Change::FileAdded(_)) => {
+            sqlx::query("UPDATE file SET published = 1, removed = 0 WHERE seq = ?").bind(seq)
+        }
+        Some(Change::FileRemoved { project, filename }) => sqlx::query(
+            "UPDATE file SET published = 0, removed = 1 WHERE project = ? AND filename = ?",
+        )
+        .bind(project.to_string())
+        .bind(filename),
+        Some(Change::FileYanked {
+            project,
+            filename,
+            yanked,
+        }) => sqlx::query("UPDATE file SET yanked = ? WHERE project = ? AND filename = ?")
+            .bind(yanked)
+            .bind(project.to_string())
+            .bind(filename),
+        Some(Change::Unreadable(_)) | None => return Ok(()),
+    };
+    query.execute(&mut **transaction).await?;
     Ok(())
 }

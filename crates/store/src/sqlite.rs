@@ -13,7 +13,10 @@ use crate::signals::Signals;
 use crate::{OpenError, StoreError};
 
 /// The migrations, in order; the schema number is how many have been applied.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_catalogue.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_catalogue.sql"),
+    include_str!("migrations/0002_changes.sql"),
+];
 
 /// Marks the database as ours in the file's header ("WMRK").
 const APPLICATION_ID: i64 = 0x574d_524b;

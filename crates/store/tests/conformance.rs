@@ -11,10 +11,11 @@ mod conformance {
     pub(crate) mod lease;
     pub(crate) mod outcome;
     pub(crate) mod token;
+    pub(crate) mod withdrawal;
 }
 
 use conformance::backend::{Backend, Sqlite};
-use conformance::{admit, intent, journal, lease, outcome, token};
+use conformance::{admit, intent, journal, lease, outcome, token, withdrawal};
 
 macro_rules! suite {
     ($backend:ident: $($module:ident::$case:ident),+ $(,)?) => {
@@ -34,6 +35,9 @@ suite! { Sqlite:
     admit::the_same_name_in_another_project_is_another_file,
     admit::of_many_racing_for_a_name_one_is_recorded,
     admit::many_names_at_once_get_positions_without_gaps,
+    admit::many_are_recorded_in_their_order,
+    admit::many_become_visible_together,
+    admit::the_catalogue_comes_by_name_and_in_pages,
     admit::what_was_admitted_is_there_after_reopening,
     journal::rows_come_in_order_and_in_pages,
     journal::a_row_keeps_every_field,
@@ -61,4 +65,12 @@ suite! { Sqlite:
     token::a_token_is_known_by_its_text_alone,
     token::near_misses_are_unknown,
     token::a_name_is_given_once,
+    withdrawal::a_removal_counts_once_it_is_published,
+    withdrawal::a_refused_removal_changes_nothing,
+    withdrawal::what_is_not_there_is_not_removed,
+    withdrawal::a_removed_name_takes_the_same_bytes_alone,
+    withdrawal::a_refused_return_leaves_the_name_to_its_bytes,
+    withdrawal::a_file_can_go_before_it_was_published,
+    withdrawal::a_yank_counts_once_it_is_published,
+    withdrawal::every_change_wakes_the_one_who_waits,
 }

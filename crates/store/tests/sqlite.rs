@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sqlx::{Connection, SqliteConnection};
-use wheelmark_store::{Change, NewFile, OpenError, Seq, Store};
+use wheelmark_store::{Change, FileState, NewFile, OpenError, Seq, Store};
 use wheelmark_tuf::Sha256;
 
 async fn raw(path: &Path) -> SqliteConnection {
@@ -32,6 +32,8 @@ fn file(n: u64) -> NewFile {
         core_metadata_sha256: None,
         chunks_sha256: None,
         uploaded_by: "test".to_owned(),
+        back_signed: false,
+        yanked: None,
     }
 }
 
@@ -50,6 +52,44 @@ async fn a_newer_database_is_left_alone() {
         }) => assert!(found == 4242 && supported < found),
         other => panic!("opened: {other:?}"),
     }
+}
+
+/// As the first released schema left it: one published file, one that is pending.
+#[tokio::test]
+async fn an_older_database_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    execute(&path, include_str!("../src/migrations/0001_catalogue.sql")).await;
+    execute(
+        &path,
+        r#"PRAGMA application_id = 0x574d524b; PRAGMA user_version = 1;
+           INSERT INTO project VALUES ('a', '2026-11-20T10:00:00Z');
+           INSERT INTO journal (change) VALUES
+             ('{"kind":"file-added","project":"a","filename":"a-1.tar.gz","sha256":"cd2662154e6d76b2b2b92e70c0cac3ccf534f9b74eb5b89819ec509083d00a50","size":1,"uploaded_at":"2026-11-20T10:00:00Z","uploaded_by":"test"}'),
+             ('{"kind":"file-added","project":"a","filename":"a-2.tar.gz","sha256":"cd04a4754498e06db5a13c5f371f1f04ff6d2470f24aa9bd886540e5dce77f70","size":2,"uploaded_at":"2026-11-20T10:00:00Z","uploaded_by":"test"}');
+           INSERT INTO file VALUES
+             ('a', 'a-1.tar.gz', 'cd2662154e6d76b2b2b92e70c0cac3ccf534f9b74eb5b89819ec509083d00a50', 1, '2026-11-20T10:00:00Z', 'test', 1, 1),
+             ('a', 'a-2.tar.gz', 'cd04a4754498e06db5a13c5f371f1f04ff6d2470f24aa9bd886540e5dce77f70', 2, '2026-11-20T10:00:00Z', 'test', 2, 0);
+           INSERT INTO outcome VALUES (1, 2, NULL);"#,
+    )
+    .await;
+
+    let store = Store::open(&path).await.unwrap();
+
+    let files = store.files(None, 10).await.unwrap();
+    let states = files.iter().map(|file| file.state).collect::<Vec<_>>();
+    assert_eq!(states, [FileState::Published, FileState::Pending]);
+    for file in &files {
+        assert_eq!((file.yanked.as_deref(), file.back_signed), (None, false));
+    }
+    let rows = store.journal_after(Seq(0), 10).await.unwrap();
+    assert_eq!(rows[0].change, Change::FileAdded(file(1)));
+    assert_eq!(rows[1].change, Change::FileAdded(file(2)));
+    let removal = store.remove(&files[0].project, &files[0].filename).await;
+    assert_eq!(removal.unwrap(), Some(Seq(3)));
+    store.close().await;
+    // And it is brought up to date once.
+    Store::open(&path).await.unwrap().close().await;
 }
 
 #[tokio::test]

@@ -200,6 +200,8 @@ impl Index {
             core_metadata_sha256: Some(metadata_sha256),
             chunks_sha256,
             uploaded_by: "simulation".to_owned(),
+            back_signed: false,
+            yanked: None,
         });
         assert!(matches!(admitted.await.unwrap(), Admission::Recorded(_)));
         self.pending.insert(filename.clone(), content.into());

@@ -122,6 +122,8 @@ impl TestIndex {
             core_metadata_sha256: None,
             chunks_sha256: None,
             uploaded_by: "test".into(),
+            back_signed: false,
+            yanked: None,
         };
         self.place_as(&file, content).await;
         file

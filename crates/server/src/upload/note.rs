@@ -155,6 +155,8 @@ mod tests {
                         core_metadata_sha256: None,
                         chunks_sha256: None,
                         uploaded_by: "first".to_owned(),
+                        back_signed: false,
+                        yanked: None,
                     };
                     store.admit(file).await.unwrap();
                 }

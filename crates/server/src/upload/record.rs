@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use wheelmark_objects::{Creation, Directory, ObjectPath};
 use wheelmark_packaging::{DistributionFilename, Inspected, inspect};
-use wheelmark_store::{Admission, NewFile, Seq, TokenId};
+use wheelmark_store::{Admission, FileState, NewFile, Seq, TokenId};
 use wheelmark_tuf::Sha256;
 
 use super::check::Claimed;
@@ -40,11 +40,14 @@ pub(super) async fn record(
 
     let _gate = publishing.gates.pass(&project, filename.as_str()).await;
     if let Some(row) = publishing.store.file(&project, filename.as_str()).await? {
-        return if row.sha256 == sha256 {
-            Ok(row.seq)
-        } else {
-            Err(exists(row.sha256))
-        };
+        if row.sha256 != sha256 {
+            return Err(exists(row.sha256));
+        }
+        match row.state {
+            FileState::Pending | FileState::Published => return Ok(row.seq),
+            // The same bytes bring it back; it is received like a new one.
+            FileState::Removed => {}
+        }
     }
 
     let (
@@ -105,6 +108,8 @@ pub(super) async fn record(
         core_metadata_sha256,
         chunks_sha256,
         uploaded_by: token.to_string(),
+        back_signed: false,
+        yanked: None,
     };
     match publishing.store.admit(new).await {
         Ok(Admission::Recorded(seq) | Admission::Same(seq)) => Ok(seq),

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use wheelmark_store::{Admission, Change, Seq};
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::{Admission, Change, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
 
 use super::backend::{Backend, file, project, recorded};
@@ -22,7 +23,8 @@ pub(crate) async fn an_admitted_file_is_in_catalogue_and_journal(backend: &impl 
     assert_eq!(row.size, new.size);
     assert_eq!(row.uploaded_at, new.uploaded_at);
     assert_eq!(row.uploaded_by, "first");
-    assert!(!row.published);
+    assert_eq!(row.state, FileState::Pending);
+    assert_eq!((row.yanked, row.back_signed), (None, false));
     let journal = store.journal_after(Seq(0), 10).await.unwrap();
     assert_eq!(journal.len(), 1);
     assert_eq!(journal[0].seq, seq);
@@ -111,6 +113,101 @@ pub(crate) async fn many_names_at_once_get_positions_without_gaps(backend: &impl
         positions.insert(upload.await.unwrap());
     }
     assert_eq!(positions, (1..=32).map(Seq).collect());
+}
+
+pub(crate) async fn many_are_recorded_in_their_order(backend: &impl Backend) {
+    let store = backend.open().await;
+    let taken = file("a", "a-1.tar.gz", "x");
+    recorded(&store, taken.clone()).await;
+    let old = NewFile {
+        back_signed: true,
+        yanked: Some("broken".to_owned()),
+        ..file("b", "b-1.tar.gz", "y")
+    };
+
+    let answers = store
+        .admit_all(vec![
+            old.clone(),
+            taken,
+            file("a", "a-1.tar.gz", "other"),
+            old.clone(),
+            file("b", "b-2.tar.gz", "z"),
+        ])
+        .await
+        .unwrap();
+
+    assert_eq!(
+        answers,
+        [
+            Admission::Recorded(Seq(2)),
+            Admission::Same(Seq(1)),
+            Admission::Different {
+                existing: Sha256::of(b"x")
+            },
+            Admission::Same(Seq(2)),
+            Admission::Recorded(Seq(3)),
+        ]
+    );
+    let row = store.file(&old.project, &old.filename).await.unwrap();
+    let row = row.unwrap();
+    assert_eq!(
+        (row.yanked.as_deref(), row.back_signed),
+        (Some("broken"), true)
+    );
+    let journal = store.journal_after(Seq(1), 10).await.unwrap();
+    assert_eq!(journal[0].change, Change::FileAdded(old));
+    assert_eq!(store.admit_all(Vec::new()).await.unwrap(), []);
+}
+
+/// Through another handle, a transaction is seen whole or not at all.
+pub(crate) async fn many_become_visible_together(backend: &impl Backend) {
+    const MANY: u64 = 500;
+    let (here, there) = (backend.open().await, backend.open().await);
+    let files = (0..MANY)
+        .map(|n| file("a", &format!("a-{n}.tar.gz"), "x"))
+        .collect();
+    let writing = tokio::spawn(async move { here.admit_all(files).await.unwrap().len() });
+    loop {
+        let seen = there.journal_end().await.unwrap().0;
+        assert!(seen == 0 || seen == MANY, "{seen} of {MANY} are visible");
+        if seen == MANY {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(writing.await.unwrap() as u64, MANY);
+}
+
+pub(crate) async fn the_catalogue_comes_by_name_and_in_pages(backend: &impl Backend) {
+    let store = backend.open().await;
+    let names = [
+        ("a", "a-1.tar.gz"),
+        ("a", "a-10.tar.gz"),
+        ("b", "b-1.tar.gz"),
+    ];
+    for (project, name) in names.iter().rev() {
+        recorded(&store, file(project, name, name)).await;
+    }
+    let mut seen = Vec::new();
+    let mut after: Option<(ProjectName, String)> = None;
+    loop {
+        let from = after
+            .as_ref()
+            .map(|(project, name)| (project, name.as_str()));
+        let page = store.files(from, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        after = Some((last.project.clone(), last.filename.clone()));
+        for row in page {
+            let alone = store.file(&row.project, &row.filename).await.unwrap();
+            assert_eq!(alone.as_ref(), Some(&row));
+            seen.push((row.project.to_string(), row.filename));
+        }
+    }
+    assert_eq!(
+        seen,
+        names.map(|(project, name)| (project.to_owned(), name.to_owned()))
+    );
 }
 
 pub(crate) async fn what_was_admitted_is_there_after_reopening(backend: &impl Backend) {

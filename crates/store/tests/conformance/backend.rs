@@ -46,6 +46,8 @@ pub(crate) fn file(name: &str, filename: &str, content: &str) -> NewFile {
         core_metadata_sha256: None,
         chunks_sha256: None,
         uploaded_by: "first".to_owned(),
+        back_signed: false,
+        yanked: None,
     }
 }
 

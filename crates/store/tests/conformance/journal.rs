@@ -33,6 +33,8 @@ pub(crate) async fn a_row_keeps_every_field(backend: &impl Backend) {
     new.requires_python = Some(">=3.9, <\"4\" ü".to_owned());
     new.core_metadata_sha256 = Some(Sha256::of(b"metadata"));
     new.chunks_sha256 = Some(Sha256::of(b"chunks"));
+    new.back_signed = true;
+    new.yanked = Some("because".to_owned());
     recorded(&store, new.clone()).await;
     let rows = store.journal_after(Seq(0), 1).await.unwrap();
     assert_eq!(rows[0].change, Change::FileAdded(new));

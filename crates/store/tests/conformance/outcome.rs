@@ -1,26 +1,26 @@
 use std::time::Duration;
 
-use wheelmark_store::{Admission, Outcome, Seq, Store};
+use wheelmark_store::{Admission, FileState, Outcome, Seq, Store};
 
 use super::backend::{Backend, file, intent, project, recorded};
 
 /// Far longer than any wait in here should be.
 const LONG: Duration = Duration::from_secs(20);
 
-fn published(version: u64) -> Outcome {
+pub(crate) fn published(version: u64) -> Outcome {
     Outcome::Published {
         snapshot_version: version,
     }
 }
 
-fn refused(reason: &str) -> Outcome {
+pub(crate) fn refused(reason: &str) -> Outcome {
     Outcome::Refused {
         reason: reason.to_owned(),
     }
 }
 
 /// Publishes a snapshot that settles `outcomes`.
-async fn publish(store: &Store, version: u64, outcomes: &[(Seq, Outcome)]) {
+pub(crate) async fn publish(store: &Store, version: u64, outcomes: &[(Seq, Outcome)]) {
     let fence = store.acquire_lease("test").await.unwrap();
     let through = outcomes.last().unwrap().0;
     store
@@ -43,9 +43,9 @@ pub(crate) async fn a_published_file_is_marked_and_its_project_listed(backend: &
 
     assert_eq!(store.outcome(seq).await.unwrap(), Some(published(2)));
     let row = store.file(&project("b"), "b-1.tar.gz").await.unwrap();
-    assert!(row.unwrap().published);
+    assert_eq!(row.unwrap().state, FileState::Published);
     let pending = store.file(&project("a"), "a-1.tar.gz").await.unwrap();
-    assert!(!pending.unwrap().published);
+    assert_eq!(pending.unwrap().state, FileState::Pending);
     assert_eq!(store.projects().await.unwrap(), [project("b")]);
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn refusing_a_published_row_takes_nothing_away(backend: &impl B
     publish(&store, 2, &[(seq, published(2))]).await;
     publish(&store, 3, &[(seq, refused("confused"))]).await;
     let row = store.file(&project("a"), "a-1.tar.gz").await.unwrap();
-    assert!(row.unwrap().published);
+    assert_eq!(row.unwrap().state, FileState::Published);
     assert_eq!(
         store.admit(file("a", "a-1.tar.gz", "x")).await.unwrap(),
         Admission::Same(seq)
