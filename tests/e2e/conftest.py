@@ -17,8 +17,13 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from harness.bandersnatch import SMALL_PROJECTS, Bandersnatch, real_tree
+from harness.devpi import Devpi
+from harness.foreign import Daemon
 from harness.history import History
 from harness.index import Index
+from harness.nginx import Nginx
+from harness.pypiserver import Pypiserver
 from harness.sandbox import TOOLS, Sandbox, environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -140,6 +145,66 @@ def real_projects(registry_folder: Path) -> list[Path]:
         done.touch()
     files = {path.name: path for folder in (rest, many) for path in folder.iterdir()}
     return [files[name] for name in sorted(files)]
+
+
+@pytest.fixture(scope="session")
+def bandersnatch_tree(registry_folder: Path) -> Path:
+    """The `web` folder of a mirror of some twenty real projects, by the real bandersnatch.
+
+    It is shared and kept: a test that changes it takes a copy.
+    """
+    folder = registry_folder / "bandersnatch"
+    done = folder / "complete"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            real_tree(folder, *SMALL_PROJECTS)
+        except (registry.Unreachable, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"skipped: needs a package registry ({error})")
+        done.touch()
+    return folder / "mirror" / "web"
+
+
+@pytest.fixture
+def make_bandersnatch(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bandersnatch]:
+    """Makes the settings of a mirror: `make_bandersnatch(master, settings, mirror={…})`."""
+    return lambda master, *rest, **how: Bandersnatch(tmp_path_factory.mktemp("bandersnatch"), master, *rest, **how)
+
+
+@pytest.fixture
+def _daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Daemon]]:
+    """Starts servers in folders of their own, and stops them at the end of the test."""
+    started: list[Daemon] = []
+
+    def start(make: Callable[..., Daemon], *rest, **how) -> Daemon:
+        daemon = make(tmp_path_factory.mktemp("server"), *rest, **how)
+        started.append(daemon)
+        return daemon.start()
+
+    yield start
+    for daemon in started:
+        daemon.stop()
+
+
+@pytest.fixture
+def make_devpi(_daemons) -> Callable[..., Devpi]:
+    """Starts a devpi-server without indexes; words are options of its own."""
+    return lambda *options: _daemons(Devpi, *options)
+
+
+@pytest.fixture
+def make_pypiserver(_daemons) -> Callable[..., Pypiserver]:
+    """Starts a pypiserver on a directory, or on an empty one of its own."""
+    return lambda *rest: _daemons(Pypiserver, *rest)
+
+
+@pytest.fixture
+def make_nginx(_daemons) -> Callable[..., Nginx]:
+    """Starts an nginx: `make_nginx(tree)` on a directory, by docs/layout.md, or with settings.
+
+    With two arguments they are those of `Nginx`: the settings, and what is replaced in them.
+    """
+    return lambda *rest: _daemons(Nginx if len(rest) == 2 else Nginx.of_directory, *rest)
 
 
 @pytest.fixture(scope="session")

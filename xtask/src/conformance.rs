@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-use crate::debian;
+use crate::debian::{self, FAKETIME};
 use crate::tested::{PytestTotals, watched};
 use crate::venv::Venv;
 use crate::workspace::{EVERYTHING, Workspace, must};
@@ -44,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
             .args(EVERYTHING),
         "cargo build",
     )?;
-    let missing = debian::install();
+    let missing = debian::install(&[FAKETIME]);
     ensure!(missing.is_empty(), "{}", missing.join("\n"));
     let venv = Venv::of_project(workspace, "venv-conformance", &suite)?;
     let entrypoint = entrypoint(workspace)?;

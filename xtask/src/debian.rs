@@ -3,31 +3,36 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A program and the Debian package that brings it.
-struct Wanted {
+/// A program and the Debian package that brings it. A test whose program is missing skips
+/// itself, and says so.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
     program: &'static str,
     package: &'static str,
+    /// The service that the package starts. The tests want the program alone.
+    service: Option<&'static str>,
 }
 
-/// What some tests drive besides the pinned Python tools. A test whose program is missing
-/// skips itself, and says so.
-const WANTED: [Wanted; 1] = [
-    // Shows the index another time of day, for renewals and expiry.
-    Wanted {
-        program: "faketime",
-        package: "faketime",
-    },
-];
+/// Shows the index another time of day, for renewals and expiry.
+pub(crate) const FAKETIME: Wanted = Wanted {
+    program: "faketime",
+    package: "faketime",
+    service: None,
+};
+/// Serves trees, and stands in front of an index as a cache.
+pub(crate) const NGINX: Wanted = Wanted {
+    program: "nginx",
+    package: "nginx-light",
+    service: Some("nginx"),
+};
 
 /// Installs what is missing, as root with apt-get at hand, and otherwise only says what
 /// the tests will have to skip. Never an error: the tests that need nothing still run.
 ///
 /// Returns one line for each program that is still missing.
-pub(crate) fn install() -> Vec<String> {
-    let missing: Vec<&Wanted> = WANTED
-        .iter()
-        .filter(|wanted| !on_path(wanted.program))
-        .collect();
+pub(crate) fn install(wanted: &[Wanted]) -> Vec<String> {
+    let absent = |wanted: &&Wanted| !installed(wanted.program);
+    let missing: Vec<&Wanted> = wanted.iter().filter(absent).collect();
     if missing.is_empty() {
         return Vec::new();
     }
@@ -39,10 +44,13 @@ pub(crate) fn install() -> Vec<String> {
             let _updated = apt_get(&["update"], &[]);
             let _installed = apt_get(&["install"], &packages);
         }
+        for service in missing.iter().filter_map(|wanted| wanted.service) {
+            let _stopped = quiet(Command::new("service").args([service, "stop"]));
+        }
     }
     missing
         .into_iter()
-        .filter(|wanted| !on_path(wanted.program))
+        .filter(absent)
         .map(|wanted| {
             format!(
                 "skipped: needs {} (apt-get install {})",
@@ -66,22 +74,33 @@ fn user_id() -> Option<u32> {
 }
 
 fn apt_get(verb: &[&str], packages: &[&str]) -> bool {
-    Command::new("apt-get")
-        .args([
-            "--quiet=2",
-            "--yes",
-            "--no-install-recommends",
-            "-o",
-            "DPkg::Lock::Timeout=60",
-        ])
-        .args(verb)
-        .args(packages)
-        .env("DEBIAN_FRONTEND", "noninteractive")
+    quiet(
+        Command::new("apt-get")
+            .args([
+                "--quiet=2",
+                "--yes",
+                "--no-install-recommends",
+                "-o",
+                "DPkg::Lock::Timeout=60",
+            ])
+            .args(verb)
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+fn quiet(command: &mut Command) -> bool {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Servers lie where only root's search path looks.
+fn installed(program: &str) -> bool {
+    on_path(program) || Path::new("/usr/sbin").join(program).is_file()
 }
 
 fn on_path(program: &str) -> bool {

@@ -5,9 +5,9 @@ use std::process::ExitStatus;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use crate::debian;
+use crate::debian::{self, FAKETIME, NGINX};
 use crate::tested::{CargoTotals, PytestTotals, watched};
-use crate::venv::Venv;
+use crate::venv::{self, Venv};
 use crate::workspace::{EVERYTHING, Workspace, must};
 
 /// pytest's exit status when a filter left nothing to run.
@@ -63,8 +63,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         }
     }
     if args.wants(Kind::E2e) {
-        let missing = debian::install();
+        let missing = debian::install(&[FAKETIME, NGINX]);
         let venv = Venv::ensure(workspace)?;
+        for foreign in [venv::BANDERSNATCH, venv::DEVPI] {
+            Venv::foreign(workspace, &foreign)?;
+        }
         let (status, totals) = pytest(workspace, &venv, args.filter.as_deref())?;
         closing.extend(missing);
         closing.extend(totals.closing());

@@ -11,6 +11,24 @@ use crate::workspace::{Workspace, must};
 /// The pinned tools, the real ones that the tests drive.
 const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
 
+/// bandersnatch. Like everything foreign it needs versions of common libraries that the tests'
+/// own environment cannot have, and has one beside it, where the tests look for it.
+pub(crate) const BANDERSNATCH: Foreign = Foreign {
+    name: "venv-bandersnatch",
+    requirements: "tests/e2e/requirements-bandersnatch.txt",
+};
+/// devpi-server, and pypiserver, which gets along with it.
+pub(crate) const DEVPI: Foreign = Foreign {
+    name: "venv-devpi",
+    requirements: "tests/e2e/requirements-devpi.txt",
+};
+
+/// An environment of programs that the tests drive and do not import.
+pub(crate) struct Foreign {
+    name: &'static str,
+    requirements: &'static str,
+}
+
 /// A virtual environment that holds exactly what a file names.
 pub(crate) struct Venv {
     folder: PathBuf,
@@ -19,9 +37,18 @@ pub(crate) struct Venv {
 impl Venv {
     /// The environment of the end-to-end tests.
     pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<Self> {
-        let file = workspace.root().join(REQUIREMENTS);
+        Self::of_requirements(workspace, "venv", REQUIREMENTS)
+    }
+
+    /// One of the environments of servers that are not ours.
+    pub(crate) fn foreign(workspace: &Workspace, of: &Foreign) -> anyhow::Result<Self> {
+        Self::of_requirements(workspace, of.name, of.requirements)
+    }
+
+    fn of_requirements(workspace: &Workspace, name: &str, file: &str) -> anyhow::Result<Self> {
+        let file = workspace.root().join(file);
         let install = [OsStr::new("--requirement"), file.as_os_str()];
-        Self::made_from(workspace, "venv", &file, &install)
+        Self::made_from(workspace, name, &file, &install)
     }
 
     /// The environment of a Python project that is not ours: what its `pyproject.toml` asks for.

@@ -12,5 +12,7 @@
     service        `wheelmark proxy` as a process
     tls            an index behind TLS, with an authority of the test's own
     tuf_reader     python-tuf's client, unmodified
+    foreign        servers that are not ours, as processes: where their programs lie
+    devpi, pypiserver, nginx, bandersnatch   each of them
     registry       real projects from the package registry pip is configured with
 """
