@@ -20,6 +20,7 @@
 //! - [`add_trust`]: the three ways in which trust in an index begins.
 //! - [`Remote`]: HTTP with limits on size, silence and redirects, and its [`Patience`].
 //! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
+//! - [`Upstream`]: everything that an index's state signs for, for whoever copies it.
 //! - [`Explanation`]: the chain behind a project's page, or how far it held.
 //! - [`Homes`], [`Home`]: the indexes of a run, and which of them answers for a project.
 //! - [`Proxy`]: what an unmodified installer talks to; with [`Connect`], at the real URLs too.
@@ -56,6 +57,7 @@ mod rooms;
 mod sources;
 mod stream;
 mod trust;
+mod upstream;
 mod view;
 
 pub use adding::{AddError, Beginning, MirrorState, add_trust, check_mirror};
@@ -90,3 +92,4 @@ pub use trust::{
     Began, ChainState, HandedOver, HandedOverError, IndexRecord, RoleState, SystemIndex,
     TrustError, TrustStore, TrustedIndex, demand_guarded, read_guarded, system_indexes,
 };
+pub use upstream::{ChainFiles, Haul, Upstream};

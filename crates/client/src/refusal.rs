@@ -9,7 +9,7 @@ use url::Url;
 use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageError;
-use wheelmark_tuf::{LookupError, RoleName, Sha256, without_controls};
+use wheelmark_tuf::{LookupError, RoleName, Sha256, WalkError, without_controls};
 
 use crate::chunks::ChunkListError;
 use crate::refresh::{Listed, RefreshFailure};
@@ -62,6 +62,9 @@ pub enum Failure {
     /// A delegated role on the way to the target was refused.
     #[error("{} failed verification", role_file(.0))]
     Role(#[source] LookupError),
+    /// A delegated role on a walk through all of them was refused.
+    #[error("a delegated role failed verification")]
+    Walk(#[source] WalkError),
     /// A role that the signed snapshot lists is not to be had.
     #[error("{role}.json, version {version}, which the signed snapshot lists, is not there")]
     RoleMissing {
@@ -249,6 +252,7 @@ impl Failure {
                 kinds.min().unwrap_or(Kind::Unavailable)
             }
             Self::Role(_)
+            | Self::Walk(_)
             | Self::Altered { .. }
             | Self::AlteredSoFar { .. }
             | Self::Length { .. }
@@ -297,7 +301,8 @@ impl Failure {
     }
 
     /// Whether something that is signed for is no longer there, as after the index moved on.
-    pub(crate) fn is_gone(&self) -> bool {
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
         match self {
             Self::Missing | Self::ChunkListMissing | Self::RoleMissing { .. } => true,
             Self::EverySource { tried } => tried.iter().any(|(_, failure)| failure.is_gone()),

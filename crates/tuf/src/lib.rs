@@ -21,6 +21,7 @@
 //! * [`Refresh`] brings the top-level roles up to date (§5.3–5.6) and yields a [`TrustedSet`].
 //! * [`Lookup`] searches the delegations for one target (§5.6.7), fetching only the roles
 //!   on the way; bins by hash prefix and by TAP 15 cost one role each.
+//! * [`Walk`] goes through all delegated roles, many at once: for copies, and checks of them.
 //! * [`Target`] checks the content itself (§5.7).
 //! * [`Root`], [`TimestampMetadata`], [`Snapshot`] and [`Targets`] are what a repository
 //!   fills in, signs as [`Role::to_canonical`] and writes with [`assemble`].
@@ -47,6 +48,7 @@ mod shown;
 mod target;
 mod trusted;
 mod verify;
+mod walk;
 
 pub use clock::Clock;
 pub use envelope::{EnvelopeError, Signature, assemble, root_fingerprint};
@@ -68,3 +70,4 @@ pub use shown::{Shown, without_controls};
 pub use target::{Target, TargetError, TargetHasher};
 pub use trusted::TrustedSet;
 pub use verify::{Verified, VerifyError, verify, verify_next_root, verify_trusted_root};
+pub use walk::{Awaited, Visited, Walk, WalkError};

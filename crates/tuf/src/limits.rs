@@ -16,6 +16,10 @@ pub const MAX_TARGETS_LENGTH: u64 = 5_000_000;
 pub const MAX_ROOT_ROTATIONS: u32 = 256;
 /// Delegated roles visited in one search (TUF §5.6.7.1; reference client).
 pub const MAX_DELEGATIONS: usize = 32;
+/// Delegated roles visited on a walk through all of them. Ours: a snapshot of
+/// [`MAX_SNAPSHOT_LENGTH`] has room for some 90,000 of the shortest entries, and a role is
+/// visited more than once only where several delegate to it.
+pub const MAX_WALKED_ROLES: usize = 100_000;
 /// Levels of arrays and objects in a metadata file. Ours: metadata needs eight, and the
 /// rest is room for `custom` data. The reference client inherits Python's limit.
 pub const MAX_JSON_DEPTH: usize = 64;
@@ -35,6 +39,8 @@ pub struct Limits {
     pub root_rotations: u32,
     /// Delegated roles visited in one search.
     pub delegations: usize,
+    /// Delegated roles visited on a walk through all of them.
+    pub walked_roles: usize,
 }
 
 impl Default for Limits {
@@ -46,6 +52,7 @@ impl Default for Limits {
             targets_length: MAX_TARGETS_LENGTH,
             root_rotations: MAX_ROOT_ROTATIONS,
             delegations: MAX_DELEGATIONS,
+            walked_roles: MAX_WALKED_ROLES,
         }
     }
 }

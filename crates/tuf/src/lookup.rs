@@ -101,6 +101,52 @@ pub enum LookupError {
     OutOfTurn,
 }
 
+/// What to ask for to get a delegated role.
+pub(crate) fn role_fetch(
+    set: &TrustedSet,
+    delegator: &RoleName,
+    role: &RoleName,
+    meta: &MetaFile,
+) -> RoleFetch {
+    RoleFetch {
+        delegator: delegator.clone(),
+        role: role.clone(),
+        version: meta.version,
+        fetch: Fetch {
+            path: file_name(set.root(), role, meta.version),
+            max_len: max_len(meta, set.limits().targets_length),
+        },
+    }
+}
+
+/// The checks of a delegated role: as for the top-level targets, with the keys of its
+/// delegator (TUF §5.6). `meta` is what the snapshot says of it.
+pub(crate) fn open_delegated(
+    set: &TrustedSet,
+    delegator: &Targets,
+    role: &RoleName,
+    meta: &MetaFile,
+    bytes: &[u8],
+) -> Result<Verified<Targets>, RoleError> {
+    let delegations = delegator.delegations.as_ref();
+    let Some((keys, role_keys)) = delegations.and_then(|d| Some((&d.keys, d.role_keys(role)?)))
+    else {
+        // Nobody could sign for it. A search or a walk comes here only by a delegation.
+        let (threshold, valid) = (1, 0);
+        return Err(VerifyError::Threshold { threshold, valid }.into());
+    };
+    let expected = Expected {
+        meta,
+        limit: set.limits().targets_length,
+        keys,
+        role_keys,
+    };
+    let targets = expected.open(bytes)?;
+    check_stated_role(&targets, role)?;
+    check_expiry(&*targets, set.started_at())?;
+    Ok(targets)
+}
+
 /// A search under way.
 #[derive(Debug)]
 pub struct Lookup {
@@ -232,32 +278,19 @@ impl Lookup {
         Ok(file)
     }
 
-    /// The checks of a delegated role: as for the top-level targets, with the keys of its
-    /// delegator (TUF §5.6).
     fn open(
         &self,
         pending: &Pending,
         meta: &MetaFile,
         bytes: &[u8],
     ) -> Result<Verified<Targets>, RoleError> {
-        let delegations = pending.origin.targets.delegations.as_ref();
-        let Some((keys, role_keys)) =
-            delegations.and_then(|d| Some((&d.keys, d.role_keys(&pending.role)?)))
-        else {
-            // Nobody could sign for it. The search comes here only by a delegation.
-            let (threshold, valid) = (1, 0);
-            return Err(VerifyError::Threshold { threshold, valid }.into());
-        };
-        let expected = Expected {
+        open_delegated(
+            &self.set,
+            &pending.origin.targets,
+            &pending.role,
             meta,
-            limit: self.set.limits().targets_length,
-            keys,
-            role_keys,
-        };
-        let targets = expected.open(bytes)?;
-        check_stated_role(&targets, &pending.role)?;
-        check_expiry(&*targets, self.set.started_at())?;
-        Ok(targets)
+            bytes,
+        )
     }
 
     /// Asks a verified role for the path, and goes on to those it delegates to.
@@ -334,15 +367,7 @@ impl Lookup {
             if let Some(known) = self.set.delegated(&pending.origin.delegator, &pending.role) {
                 return self.visit(pending.role, known, pending.origin.via.clone());
             }
-            let fetch = RoleFetch {
-                delegator: pending.origin.delegator.clone(),
-                role: pending.role.clone(),
-                version: meta.version,
-                fetch: Fetch {
-                    path: file_name(self.set.root(), &pending.role, meta.version),
-                    max_len: max_len(meta, self.set.limits().targets_length),
-                },
-            };
+            let fetch = role_fetch(&self.set, &pending.origin.delegator, &pending.role, meta);
             let meta = meta.clone();
             self.state = State::Needs(pending, meta, fetch);
             return;

@@ -10,6 +10,7 @@ use crate::lookup::Lookup;
 use crate::model::{Root, Snapshot, Targets, TimestampMetadata};
 use crate::name::{RoleName, TargetPath};
 use crate::verify::Verified;
+use crate::walk::{Visited, Walk};
 
 /// What a client trusts from one refresh to the next. Cheap to clone; clones share what
 /// their lookups have verified.
@@ -81,6 +82,11 @@ impl TrustedSet {
     /// Begins the search for `path` (TUF §5.6.7).
     pub fn lookup(&self, path: &TargetPath) -> Lookup {
         Lookup::new(self.clone(), path.clone())
+    }
+
+    /// Begins a walk through all delegated roles, at the top-level targets.
+    pub fn walk(&self) -> (Walk, Visited) {
+        Walk::begin(self.clone())
     }
 
     pub(crate) fn limits(&self) -> Limits {

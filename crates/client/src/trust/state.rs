@@ -29,6 +29,17 @@ pub struct ChainState {
 }
 
 impl TrustedIndex {
+    /// A root that the chain went through or ends with, byte for byte.
+    pub(crate) fn followed_root(&self, version: u64) -> Result<Option<Vec<u8>>, TrustError> {
+        if let Some(root) = self.read(&root_file(version))? {
+            return Ok(Some(root));
+        }
+        // What trust began with is not among those that were followed.
+        let newest = self.stored_root()?;
+        let is_it = role(&newest).is_some_and(|root| root.version == version);
+        Ok(is_it.then_some(newest))
+    }
+
     /// The fingerprint of a root of an earlier version that the chain went through.
     pub(super) fn passed_root(&self, version: u64) -> Result<Option<Sha256>, TrustError> {
         let root = self.read(&root_file(version))?;

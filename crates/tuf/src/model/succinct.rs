@@ -79,7 +79,7 @@ impl SuccinctRoles {
         (0..self.count()).map(|index| self.bin(index))
     }
 
-    fn bin(&self, index: u64) -> RoleName {
+    pub(crate) fn bin(&self, index: u64) -> RoleName {
         let width = self.bit_length.div_ceil(4) as usize;
         RoleName::of_bin(&self.name_prefix, index, width)
     }

@@ -19,3 +19,4 @@ mod snapshots;
 mod target_content;
 mod timestamps;
 mod top_targets;
+mod walk;

@@ -1,0 +1,328 @@
+//! An index for whoever copies it: everything that its state signs for, from whichever of its
+//! sources has it.
+//!
+//! What [`crate::Reader`] is to one installation, this is to a copy. It keeps nothing but the
+//! chain of the trust store, decides nothing about what to fetch, and hands out only bytes that
+//! were verified; except in a [`Haul`], whose pieces are verified by who takes them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use wheelmark_objects::ObjectPath;
+use wheelmark_tuf::{Awaited, Limits, RoleName, Sha256, TrustedSet, Visited};
+
+use crate::index::{Location, metadata_below};
+use crate::page::demand;
+use crate::range::ByteRange;
+use crate::refresh::{RefreshFailure, refresh};
+use crate::refusal::Failure;
+use crate::remote::{Download, Remote};
+use crate::sources::{Asking, Part, SourceWarning, Sources, Wanted, Warnings};
+use crate::trust::{TrustError, TrustedIndex};
+
+/// The sources of one trusted index. Cheap to clone.
+#[derive(Clone)]
+pub struct Upstream {
+    index: TrustedIndex,
+    sources: Arc<Sources>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let index = self.index.urls().simple().as_str();
+        f.debug_struct("Upstream").field("index", &index).finish()
+    }
+}
+
+/// The files of the chain as they were received, of the last refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainFiles {
+    /// The timestamp.
+    pub timestamp: Bytes,
+    /// The snapshot that it names.
+    pub snapshot: Bytes,
+    /// The top-level targets that this names.
+    pub targets: Bytes,
+}
+
+impl Upstream {
+    /// Nothing is asked for yet.
+    #[must_use]
+    pub fn new(index: TrustedIndex, remote: Remote) -> Self {
+        let sources = Sources::new(index.urls(), remote, Warnings::Recent);
+        Self { index, sources }
+    }
+
+    /// The index.
+    #[must_use]
+    pub fn index(&self) -> &TrustedIndex {
+        &self.index
+    }
+
+    /// What its sources did wrong while others had what was asked for.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<SourceWarning> {
+        self.sources.warnings()
+    }
+
+    /// Brings the chain up to date; every expiry is judged as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`RefreshFailure`] names the file that failed, and what each source did.
+    pub async fn refresh(&self, now: Timestamp) -> Result<TrustedSet, RefreshFailure> {
+        refresh(&self.index, &self.sources, now).await
+    }
+
+    /// The files of the chain that the last refresh ended with; `None` where one is missing.
+    ///
+    /// # Errors
+    ///
+    /// When the trust store cannot be read.
+    pub fn chain_files(&self) -> Result<Option<ChainFiles>, TrustError> {
+        let cached = self.index.cached()?;
+        let files = (cached.timestamp, cached.snapshot, cached.targets);
+        Ok(match files {
+            (Some(timestamp), Some(snapshot), Some(targets)) => Some(ChainFiles {
+                timestamp: timestamp.into(),
+                snapshot: snapshot.into(),
+                targets: targets.into(),
+            }),
+            _ => None,
+        })
+    }
+
+    /// The roots that the trust store has followed, by version, byte for byte, the one that is
+    /// trusted now among them.
+    ///
+    /// # Errors
+    ///
+    /// When the trust store cannot be read.
+    pub fn followed_roots(&self, newest: u64) -> Result<Vec<(u64, Bytes)>, TrustError> {
+        let mut roots = Vec::new();
+        for version in (1..=newest).rev() {
+            match self.index.followed_root(version)? {
+                Some(root) => roots.push((version, Bytes::from(root))),
+                None => break,
+            }
+        }
+        roots.reverse();
+        Ok(roots)
+    }
+
+    /// A root of before trust began, as whichever source has it says; nothing vouches for it
+    /// yet. `None` where no source has it.
+    ///
+    /// # Errors
+    ///
+    /// When a source failed in another way.
+    pub async fn unverified_root(&self, version: u64) -> Result<Option<Bytes>, Failure> {
+        let path = RoleName::root().versioned_file_name(version);
+        let limit = Limits::default().root_length;
+        let mut asking = self.sources.ask(Part::Metadata, path.clone());
+        while let Some((metadata, haste)) = asking.next() {
+            let url = metadata_below(&metadata, &path);
+            let fetched = self.sources.remote().fetch(&url, limit, haste);
+            match asking.waiting(fetched).await {
+                Ok(Some(bytes)) => return Ok(Some(bytes)),
+                Ok(None) => asking.failed(Failure::Missing),
+                Err(error) => asking.failed(error.into()),
+            }
+        }
+        let mut tried = asking.tried();
+        if tried.iter().all(|(_, failure)| failure.is_gone()) {
+            return Ok(None);
+        }
+        tried.retain(|(_, failure)| !failure.is_gone());
+        Err(Failure::of_all(tried))
+    }
+
+    /// A delegated role that a walk has come to, verified, and its file.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when no source has it as it must be.
+    pub async fn role(&self, awaited: &Awaited) -> Result<(Visited, Bytes), Failure> {
+        let need = awaited.fetch();
+        let path = &need.fetch.path;
+        let mut asking = self.sources.ask(Part::Metadata, path.clone());
+        while let Some((metadata, haste)) = asking.next() {
+            let url = metadata_below(&metadata, path);
+            tracing::debug!(%url, "asking for metadata");
+            let fetched = self.sources.remote().fetch(&url, need.fetch.max_len, haste);
+            match asking.waiting(fetched).await {
+                Ok(Some(bytes)) => match awaited.open(&bytes) {
+                    Ok(visited) => return Ok((visited, bytes)),
+                    Err(error) => asking.failed(Failure::Walk(error)),
+                },
+                Ok(None) => asking.failed(Failure::RoleMissing {
+                    role: need.role.clone(),
+                    version: need.version,
+                }),
+                Err(error) => asking.failed(error.into()),
+            }
+        }
+        Err(Failure::of_all(asking.tried()))
+    }
+
+    /// A page, whole, with this digest and this length.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when no source has it.
+    pub async fn page(
+        &self,
+        path: &ObjectPath,
+        sha256: &Sha256,
+        length: u64,
+    ) -> Result<Bytes, Failure> {
+        self.whole(path, sha256, Wanted::Page { length }).await
+    }
+
+    /// A file, whole and in memory, with this digest and this length.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when no source has it.
+    pub async fn file(
+        &self,
+        path: &ObjectPath,
+        sha256: &Sha256,
+        length: u64,
+    ) -> Result<Bytes, Failure> {
+        self.whole(path, sha256, Wanted::File { length }).await
+    }
+
+    /// What belongs to a file, core metadata or a chunk list, of at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when no source has it.
+    pub async fn companion(
+        &self,
+        path: &ObjectPath,
+        sha256: &Sha256,
+        limit: u64,
+    ) -> Result<Bytes, Failure> {
+        let wanted = Wanted::CoreMetadata { limit };
+        self.whole(path, sha256, wanted).await
+    }
+
+    async fn whole(
+        &self,
+        path: &ObjectPath,
+        sha256: &Sha256,
+        wanted: Wanted,
+    ) -> Result<Bytes, Failure> {
+        let location = Location::Object(path.clone());
+        self.sources
+            .object(path.to_string(), &location, wanted, |bytes| {
+                demand(&bytes, sha256)?;
+                Ok(bytes)
+            })
+            .await
+    }
+
+    /// A file that is too large for memory, piece by piece.
+    #[must_use]
+    pub fn haul(&self, path: &ObjectPath, sha256: &Sha256, length: u64) -> Haul {
+        Haul {
+            asking: self
+                .sources
+                .ask_for(Part::Targets, path.to_string(), Some(*sha256)),
+            sources: self.sources.clone(),
+            location: Location::Object(path.clone()),
+            length,
+            download: None,
+        }
+    }
+}
+
+/// A large file on its way, from one source after the other. Nothing of it is verified here:
+/// whoever takes the pieces checks them, and says so where they are not what was signed.
+pub struct Haul {
+    sources: Arc<Sources>,
+    asking: Asking<Failure>,
+    location: Location,
+    length: u64,
+    download: Option<Download>,
+}
+
+impl std::fmt::Debug for Haul {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Haul")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Haul {
+    /// At most `length` bytes at `start`, fewer only where the file ends: from the source that
+    /// sent the piece before it, or else from the next one that has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when every source was asked, with what each did.
+    pub async fn piece(&mut self, start: u64, length: usize) -> Result<Bytes, Failure> {
+        loop {
+            let piece = match &mut self.download {
+                Some(download) => {
+                    let taken = download.take(length);
+                    self.asking.waiting(taken).await.map_err(Failure::from)
+                }
+                None => match self.open_next(start).await {
+                    None => return Err(Failure::of_all(self.asking.tried())),
+                    Some(Ok(download)) => {
+                        self.download = Some(download);
+                        continue;
+                    }
+                    Some(Err(failure)) => Err(failure),
+                },
+            };
+            match piece {
+                Ok(piece) if piece.len() == length => return Ok(piece),
+                Ok(piece) => {
+                    let found = start + piece.len() as u64;
+                    let expected = self.length;
+                    self.refused(Failure::Length { expected, found });
+                }
+                Err(failure) => self.refused(failure),
+            }
+        }
+    }
+
+    /// The source's last piece was not what was signed: the next one is asked from now on.
+    pub fn refused(&mut self, failure: Failure) {
+        self.download = None;
+        self.asking.failed(failure);
+    }
+
+    /// Begins anew with all sources, the one that sent the last piece as the last of them: for
+    /// when the whole turns out at its end not to be what was signed. Whether there is one that
+    /// has not been found to alter this file.
+    pub fn blame_and_begin_anew(&mut self, failure: &Failure) -> bool {
+        self.download = None;
+        let Some(source) = self.asking.asked() else {
+            return false;
+        };
+        let left = self.asking.blame(source, failure);
+        if left {
+            self.asking = self.asking.renewed();
+        }
+        left
+    }
+
+    async fn open_next(&mut self, start: u64) -> Option<Result<Download, Failure>> {
+        let (targets, haste) = self.asking.next()?;
+        let url = self.location.below(&targets);
+        let rest = ByteRange::new(start, self.length).filter(|_| start > 0);
+        tracing::debug!(%url, start, "asking for a file");
+        let opened = self.sources.remote().open(&url, rest, haste);
+        Some(match self.asking.waiting(opened).await {
+            Ok(Some(download)) => Ok(download),
+            Ok(None) => Err(Failure::Missing),
+            Err(error) => Err(error.into()),
+        })
+    }
+}
