@@ -9,7 +9,7 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 8] = [
+const MAY_DEPEND: [(&str, &[&str]); 9] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
     ("wheelmark-signing", &["wheelmark-tuf"]),
@@ -42,16 +42,29 @@ const MAY_DEPEND: [(&str, &[&str]); 8] = [
         "wheelmark-client",
         &["wheelmark-objects", "wheelmark-packaging", "wheelmark-tuf"],
     ),
+    (
+        "wheelmark-mirror",
+        &[
+            "wheelmark-client",
+            "wheelmark-objects",
+            "wheelmark-packaging",
+            "wheelmark-tuf",
+        ],
+    ),
 ];
 
 /// What a crate must not reach, through any number of steps.
-const MUST_NOT_REACH: [(&str, &[&str]); 4] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 5] = [
     (
         "wheelmark-server",
         &["wheelmark-signing", "wheelmark-repository", "age"],
     ),
     (
         "wheelmark-client",
+        &["wheelmark-store", "wheelmark-signing", "sqlx", "sqlx-core"],
+    ),
+    (
+        "wheelmark-mirror",
         &["wheelmark-store", "wheelmark-signing", "sqlx", "sqlx-core"],
     ),
     ("wheelmark-tuf", CORE_MUST_NOT_REACH),

@@ -1,0 +1,8 @@
+//! Copies of real indexes, made over real sockets: what is copied, in which order, and what is
+//! left when the other side misbehaves or the copying process dies.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod index;
+mod inventory;
+mod web;
