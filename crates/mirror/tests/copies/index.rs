@@ -138,6 +138,8 @@ impl TestIndex {
                 core_metadata_sha256,
                 chunks_sha256,
                 uploaded_by: "test".to_owned(),
+                back_signed: false,
+                yanked: None,
             })
             .await
             .unwrap();
