@@ -10,6 +10,7 @@ mod error;
 mod folders;
 mod incoming;
 mod lock;
+mod naming;
 mod placing;
 mod reading;
 
@@ -189,9 +190,49 @@ impl Directory {
     /// [`ObjectError::Missing`] if `from` is not there, [`ObjectError::Different`] if `to` is
     /// there with other bytes.
     pub async fn link(&self, from: &ObjectPath, to: &ObjectPath) -> Result<Creation, ObjectError> {
-        let (from, to) = (from.clone(), to.clone());
-        self.blocking(move |tree| placing::link(tree, &from, &to))
+        let linked = self.link_all(vec![(from.clone(), to.clone())]).await?;
+        linked
+            .into_iter()
+            .next()
+            .unwrap_or(Err(ObjectError::Stopped))
+    }
+
+    /// Gives many objects their second names, and says for each, in the order given, what
+    /// [`Directory::link`] would: one that fails keeps none of the others from its name.
+    ///
+    /// # Errors
+    ///
+    /// When the names could not be made durable. Doing it again is right.
+    pub async fn link_all(
+        &self,
+        links: Vec<(ObjectPath, ObjectPath)>,
+    ) -> Result<Vec<Result<Creation, ObjectError>>, ObjectError> {
+        self.blocking(move |tree| naming::link_all(tree, &links))
             .await
+    }
+
+    /// Takes plain names away. The objects themselves stay, and can get their names again; a name
+    /// that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::NotReplaceable`] if one is no second name (see
+    /// [`Kind::is_second_name`](crate::Kind::is_second_name)), and nothing is done then;
+    /// [`ObjectError::LockLost`] as for [`Directory::replace`].
+    pub async fn unname_all(
+        &self,
+        lock: &WriterLock,
+        paths: Vec<ObjectPath>,
+    ) -> Result<(), ObjectError> {
+        if let Some(path) = paths.iter().find(|path| !path.kind().is_second_name()) {
+            return Err(ObjectError::NotReplaceable { path: path.clone() });
+        }
+        let lock = lock.share();
+        self.blocking(move |tree| {
+            lock.check(tree)?;
+            naming::unname_all(tree, &paths)
+        })
+        .await
     }
 
     /// The bytes of an object, `None` if it is not there.

@@ -90,6 +90,12 @@ impl Kind {
             | Kind::PlainFileMetadata => false,
         }
     }
+
+    /// Whether an object of this kind is a second name for one under `targets/`, and can go
+    /// without anything being lost.
+    pub fn is_second_name(self) -> bool {
+        matches!(self, Kind::PlainFile | Kind::PlainFileMetadata)
+    }
 }
 
 /// Why a string names no object of the tree.

@@ -49,6 +49,21 @@ impl Backend for Directory {
         Directory::link(self, from, to).await
     }
 
+    async fn link_all(
+        &self,
+        links: Vec<(ObjectPath, ObjectPath)>,
+    ) -> Result<Vec<Result<Creation, ObjectError>>, ObjectError> {
+        Directory::link_all(self, links).await
+    }
+
+    async fn unname_all(
+        &self,
+        lock: &WriterLock,
+        paths: Vec<ObjectPath>,
+    ) -> Result<(), ObjectError> {
+        Directory::unname_all(self, lock, paths).await
+    }
+
     async fn replace(
         &self,
         lock: &WriterLock,

@@ -11,6 +11,7 @@ mod json;
 mod list;
 mod negotiate;
 mod page;
+mod page_marks;
 mod status;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,6 +22,7 @@ pub use self::json::{JsonError, MAX_JSON_DEPTH};
 pub use self::list::{ListError, ListedProject, MAX_LIST_LEN, ProjectList};
 pub use self::negotiate::{Format, MAX_ACCEPT_LEN, negotiate};
 pub use self::page::{MAX_PAGE_FILES, MAX_PAGE_LEN, PageError, ProjectPage, UnrecognisedFile};
+pub use self::page_marks::{PageMarks, Removed};
 pub use self::status::{ProjectStatus, Status};
 use crate::ProjectName;
 

@@ -273,21 +273,22 @@ impl Engine {
         self.store.record_intent(self.fence, &intent).await?;
 
         self.phase(Phase::Write);
-        publish::publish(&self.tree, &self.lock, &intent).await?;
+        let snapshot_version = intent.snapshot_version;
+        publish::publish(&self.tree, &self.lock, intent).await?;
         self.state.advance(advance);
-        self.finish(&after, intent.snapshot_version).await?;
+        self.finish(&after, snapshot_version).await?;
         self.unsettled = None;
         self.phase(Phase::Done);
 
         tracing::info!(
-            snapshot = intent.snapshot_version,
+            snapshot = snapshot_version,
             changes,
             renewed = due.len(),
             refused = after.refused.len(),
             "published a snapshot"
         );
         Ok(Turn::Published {
-            snapshot_version: intent.snapshot_version,
+            snapshot_version,
             changes,
             renewed: due.len(),
         })

@@ -57,14 +57,21 @@ pub(crate) async fn gather(
     }
     *due = sound;
     for row in &rows {
-        let Change::FileAdded(file) = &row.change else {
-            continue;
+        let needed = match &row.change {
+            Change::FileAdded(file) => need_new(state, tree, &mut gathered, file).await,
+            Change::FileRemoved { project, filename } => {
+                need_listed(state, tree, &mut gathered, project, filename).await
+            }
+            Change::FileYanked { project, .. } => {
+                need_page(state, tree, &mut gathered, project).await
+            }
+            Change::Unreadable(_) => continue,
         };
-        match need_all(state, tree, &mut gathered, file).await {
+        match needed {
             Ok(()) => {}
             Err(error) if error.is_lasting() => {
                 let error: &dyn std::error::Error = &error;
-                tracing::error!(error, project = %file.project, "the index's own state is damaged");
+                tracing::error!(error, seq = %row.seq, "the index's own state is damaged");
                 gathered.damaged.insert(row.seq, error.to_string());
             }
             Err(error) => return Err(error),
@@ -75,7 +82,7 @@ pub(crate) async fn gather(
 }
 
 /// Reads what one new file needs.
-async fn need_all(
+async fn need_new(
     state: &State,
     tree: &Directory,
     gathered: &mut Gathered,
@@ -87,14 +94,22 @@ async fn need_all(
             place.insert(size);
         }
     }
-    let page = page_target(&file.project);
-    let bin = state.bin(Family::Simple, &page);
-    need_role(state, tree, gathered, &bin).await?;
-    if let Ok(target) = file_target(&file.project, &file.filename) {
+    need_listed(state, tree, gathered, &file.project, &file.filename).await
+}
+
+/// Reads the page and the bins that speak of a file, or would.
+async fn need_listed(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+    filename: &str,
+) -> Result<(), LoadError> {
+    if let Ok(target) = file_target(project, filename) {
         let bin = state.bin(Family::Packages, &target);
         need_role(state, tree, gathered, &bin).await?;
     }
-    need_page(tree, gathered, &file.project, &bin).await
+    need_page(state, tree, gathered, project).await
 }
 
 /// The objects that an upload placed in the tree before it was written to the journal.
@@ -127,15 +142,17 @@ async fn need_role(
 
 /// Reads a project's page by the hash that its bin signed, and by no other road.
 async fn need_page(
+    state: &State,
     tree: &Directory,
     gathered: &mut Gathered,
     project: &ProjectName,
-    bin: &RoleName,
 ) -> Result<(), LoadError> {
+    let bin = state.bin(Family::Simple, &page_target(project));
+    need_role(state, tree, gathered, &bin).await?;
     if gathered.pages.contains_key(project) {
         return Ok(());
     }
-    let Some(info) = gathered.roles[bin].targets.get(&page_target(project)) else {
+    let Some(info) = gathered.roles[&bin].targets.get(&page_target(project)) else {
         return Ok(());
     };
     let differs = || LoadError::PageDiffers {

@@ -12,6 +12,9 @@ use crate::plan::{Decision, Plan};
 pub(crate) struct After {
     /// Files to be given their plain names.
     pub(crate) files: Vec<NamedFile>,
+    /// Files whose plain names go. Records of earlier versions have none.
+    #[serde(default)]
+    pub(crate) gone: Vec<GoneFile>,
     /// Pages whose convenience copies are to be rewritten.
     pub(crate) pages: Vec<NamedPage>,
     /// Whether the list of all projects changes.
@@ -29,6 +32,13 @@ pub(crate) struct NamedFile {
     pub(crate) filename: String,
     pub(crate) sha256: Sha256,
     pub(crate) core_metadata_sha256: Option<Sha256>,
+}
+
+/// A file that is published no more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct GoneFile {
+    pub(crate) project: ProjectName,
+    pub(crate) filename: String,
 }
 
 /// A published page.
@@ -53,6 +63,7 @@ impl After {
     pub(crate) fn of(plan: &Plan) -> Self {
         let mut after = Self {
             files: plan.files.clone(),
+            gone: plan.gone.clone(),
             pages: plan.named_pages.clone(),
             list: !plan.new_projects.is_empty(),
             ..Self::default()

@@ -1,26 +1,30 @@
 //! Decides the next snapshot. Pure: what goes in decides what comes out.
 
+mod draft;
+mod judge;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use jiff::{SignedDuration, Timestamp};
-use wheelmark_objects::{ObjectPath, file_target, page_target};
-use wheelmark_packaging::simple::{
-    Hashes, MAX_PAGE_FILES, MAX_PAGE_LEN, Marks, PageFile, ProjectPage, Signed,
-};
-use wheelmark_packaging::{DistributionFilename, MAX_REQUIRES_PYTHON_LEN, ProjectName};
+use jiff::Timestamp;
+use serde_json::json;
+use wheelmark_objects::{ObjectPath, page_target};
+use wheelmark_packaging::simple::{Hashes, Marks, PageFile, Signed, Yanked};
+use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_store::{Change, NewFile, Seq};
-use wheelmark_tuf::{RoleName, Sha256, TargetInfo, TargetPath, Targets};
+use wheelmark_tuf::{OWN_MEMBER, RoleName, Sha256, TargetInfo, TargetPath, Targets};
 
-use crate::gather::{Gathered, objects_of};
-use crate::intent::{NamedFile, NamedPage};
+use self::draft::Drafts;
+use self::judge::Examined;
+use crate::gather::Gathered;
+use crate::intent::{GoneFile, NamedFile, NamedPage};
 use crate::lifetimes::{Lifetimes, whole_seconds};
 use crate::roles::Family;
 use crate::snapshot_bytes::SnapshotBytes;
 use crate::state::State;
 
-/// How far in the future an upload's time may lie (PEP 480 allows ten minutes between the
-/// clocks of signer and index).
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+/// Longest reason for a yank that is signed, in bytes; a longer one is cut. People read it on one
+/// line of an installer's warning.
+const MAX_YANK_REASON_LEN: usize = 2_000;
 
 /// What the next snapshot is to be.
 #[derive(Debug)]
@@ -37,8 +41,9 @@ pub(crate) struct Plan {
     pub(crate) through: Seq,
     /// What became of each pending change, in journal order.
     pub(crate) outcomes: Vec<(Seq, Decision)>,
-    /// Plain names to be made once the snapshot stands.
+    /// Plain names to be made once the snapshot stands, and those to be taken away.
     pub(crate) files: Vec<NamedFile>,
+    pub(crate) gone: Vec<GoneFile>,
     pub(crate) named_pages: Vec<NamedPage>,
     /// Projects that appear for the first time.
     pub(crate) new_projects: BTreeSet<ProjectName>,
@@ -65,80 +70,40 @@ pub(crate) fn plan(
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Plan {
-    let Gathered {
-        rows,
-        mut roles,
-        mut pages,
-        present,
-        damaged,
-    } = gathered;
     let mut through = state.journal;
-    let mut outcomes = Vec::with_capacity(rows.len());
-    let mut touched = BTreeSet::new();
-    let mut changed: BTreeSet<RoleName> = due.iter().cloned().collect();
-    let place_in_due: HashMap<&RoleName, usize> = due.iter().zip(0..).collect();
-    let mut files = Vec::new();
-
-    for row in rows {
+    let mut outcomes = Vec::with_capacity(gathered.rows.len());
+    let mut changes = Changes {
+        state,
+        now,
+        roles: gathered.roles,
+        pages: Drafts::new(gathered.pages),
+        present: gathered.present,
+        changed: due.iter().cloned().collect(),
+        names: BTreeMap::new(),
+    };
+    for row in gathered.rows {
         through = through.max(row.seq);
-        let decision = match row.change {
-            Change::FileRemoved { filename, .. } | Change::FileYanked { filename, .. } => {
-                Decision::Refused(format!("{filename} cannot be changed by this version"))
-            }
-            Change::Unreadable(why) => Decision::Refused(format!("unreadable change: {why}")),
-            Change::FileAdded(file) => {
-                let page = pages.get(&file.project).map(|(page, _)| page);
-                let examined = match damaged.get(&row.seq) {
-                    Some(why) => Examined::Decided(Decision::Refused(format!(
-                        "the index's own state is damaged: {why}"
-                    ))),
-                    None => examine(state, &file, page, &present, now),
-                };
-                match examined {
-                    Examined::New(filename, target) => {
-                        let bin = state.bin(Family::Packages, &target);
-                        let content = roles.get_mut(&bin).expect("gathered with the change");
-                        let info = TargetInfo::new(file.size, file.sha256);
-                        let project = file.project.clone();
-                        let entry = pages.entry(project.clone());
-                        let (page, length) =
-                            entry.or_insert_with(|| (ProjectPage::new(project.clone()), 0));
-                        let named = NamedFile::of(&file);
-                        let listed = page_file(file, filename, now);
-                        let grown = *length + length_of(&project, &listed);
-                        if content
-                            .targets
-                            .get(&target)
-                            .is_some_and(|known| *known != info)
-                        {
-                            Decision::Refused(other_hash(&named.filename, &bin))
-                        } else if page.files.len() >= MAX_PAGE_FILES || grown > MAX_PAGE_LEN {
-                            Decision::Refused(format!(
-                                "the page of {project} is full: {} files, {length} bytes",
-                                page.files.len()
-                            ))
-                        } else {
-                            content.targets.insert(target, info);
-                            changed.insert(bin);
-                            page.files.push(listed);
-                            *length = grown;
-                            files.push(named);
-                            touched.insert(project);
-                            Decision::Published
-                        }
-                    }
-                    Examined::Decided(decision) => decision,
-                }
-            }
+        let decided = match gathered.damaged.get(&row.seq) {
+            Some(why) => Err(format!("the index's own state is damaged: {why}")),
+            None => changes.take(row.change),
         };
+        let decision = decided.unwrap_or_else(Decision::Refused);
         outcomes.push((row.seq, decision));
     }
+    let Changes {
+        mut roles,
+        pages,
+        mut changed,
+        names,
+        ..
+    } = changes;
 
     let mut new_pages = BTreeMap::new();
     let mut named_pages = Vec::new();
     let mut new_projects = BTreeSet::new();
-    for project in touched {
-        let bytes = pages[&project].0.to_json();
+    for page in pages.touched() {
+        let bytes = page.to_json();
+        let project = page.name;
         let sha256 = Sha256::of(&bytes);
         let target = page_target(&project);
         let bin = state.bin(Family::Simple, &target);
@@ -157,7 +122,15 @@ pub(crate) fn plan(
         }
         new_pages.insert(project, bytes);
     }
+    let (mut files, mut gone) = (Vec::new(), Vec::new());
+    for ((project, filename), named) in names {
+        match named {
+            Some(file) => files.push(file),
+            None => gone.push(GoneFile { project, filename }),
+        }
+    }
 
+    let place_in_due: HashMap<&RoleName, usize> = due.iter().zip(0..).collect();
     let next = |role: &str, current: u64| {
         let floor = role
             .parse::<RoleName>()
@@ -196,110 +169,166 @@ pub(crate) fn plan(
         through,
         outcomes,
         files,
+        gone,
         named_pages,
         new_projects,
     }
 }
 
-enum Examined {
-    New(DistributionFilename, TargetPath),
-    Decided(Decision),
+/// The signed state while the pending changes are made to it.
+struct Changes<'a> {
+    state: &'a State,
+    now: Timestamp,
+    /// The bins that the changes need, and those due for renewal.
+    roles: HashMap<RoleName, Targets>,
+    pages: Drafts,
+    present: HashMap<ObjectPath, Option<u64>>,
+    /// Which of the bins are to be signed.
+    changed: BTreeSet<RoleName>,
+    /// The plain names that change: what they lead to, `None` where they go.
+    names: BTreeMap<(ProjectName, String), Option<NamedFile>>,
 }
 
-/// Judges a new file against the signed page. The journal was written by the web process, so
-/// every rule that protects what is already signed is kept here, whatever was checked before.
-fn examine(
-    state: &State,
-    file: &NewFile,
-    page: Option<&ProjectPage>,
-    present: &HashMap<ObjectPath, Option<u64>>,
-    now: Timestamp,
-) -> Examined {
-    let refuse = |why: String| Examined::Decided(Decision::Refused(why));
-    let filename = match DistributionFilename::parse_for(&file.project, &file.filename) {
-        Ok(filename) => filename,
-        Err(error) => return refuse(format!("{}: {error}", file.filename)),
-    };
-    if let Some(requires) = &file.requires_python
-        && (requires.len() > MAX_REQUIRES_PYTHON_LEN || requires.contains(char::is_control))
-    {
-        return refuse(format!(
-            "the Requires-Python of {} is too long or has control characters",
-            file.filename
-        ));
-    }
-    let Ok(target) = file_target(&file.project, &file.filename) else {
-        return refuse(format!("{} cannot be a target path", file.filename));
-    };
-    if state.is_claimed(&page_target(&file.project)) || state.is_claimed(&target) {
-        return refuse(format!(
-            "{} is claimed: its own keys must sign this release",
-            file.project
-        ));
-    }
-    let known = page.and_then(|page| {
-        page.files
-            .iter()
-            .find(|known| known.filename.as_str() == file.filename)
-    });
-    if let Some(known) = known {
-        let same = known
-            .hashes
-            .sha256()
-            .is_some_and(|known| known.0 == file.sha256.0);
-        return if same {
-            Examined::Decided(Decision::Published)
-        } else {
-            refuse(format!(
-                "{} is published with another sha256, which never changes",
-                file.filename
-            ))
-        };
-    }
-    if file.uploaded_at.duration_since(now) > CLOCK_TOLERANCE {
-        return refuse(format!(
-            "{} has an upload time in the future: {}",
-            file.filename, file.uploaded_at
-        ));
-    }
-    for object in objects_of(file) {
-        match present.get(&object) {
-            Some(Some(size)) => {
-                let is_file = ObjectPath::file(&file.project, &file.sha256, &file.filename)
-                    .is_ok_and(|path| path == object);
-                if is_file && *size != file.size {
-                    return refuse(format!(
-                        "{} has {size} bytes in the tree, not {}",
-                        file.filename, file.size
-                    ));
-                }
-            }
-            _ => return refuse(format!("{} is not in the tree", object.as_str())),
+impl Changes<'_> {
+    /// Makes one change, or says why not. A refused change leaves everything as it was.
+    fn take(&mut self, change: Change) -> Result<Decision, String> {
+        match change {
+            Change::Unreadable(why) => Err(format!("unreadable change: {why}")),
+            Change::FileAdded(file) => self.add(file),
+            Change::FileRemoved { project, filename } => self.remove(project, filename),
+            Change::FileYanked {
+                project,
+                filename,
+                yanked,
+            } => self.yank(&project, &filename, yanked),
         }
     }
-    Examined::New(filename, target)
+
+    fn add(&mut self, file: NewFile) -> Result<Decision, String> {
+        let page = self.pages.of(&file.project);
+        let examined = judge::new_file(self.state, &file, page, &self.present, self.now);
+        let (filename, target) = match examined {
+            Examined::New(filename, target) => (filename, target),
+            Examined::Decided(decision) => return Ok(decision),
+        };
+        let (bin, content) = bin_of(self.state, &mut self.roles, &target);
+        let info = target_info(&file, self.now);
+        if content
+            .targets
+            .get(&target)
+            .is_some_and(|known| known.length != info.length || known.hashes != info.hashes)
+        {
+            return Err(format!(
+                "{} is signed with another sha256 in {bin}, which never changes",
+                file.filename
+            ));
+        }
+        let named = NamedFile::of(&file);
+        page.add(page_file(file, filename, self.now))
+            .map_err(|full| full.to_string())?;
+        content.targets.insert(target, info);
+        self.changed.insert(bin);
+        let name = (named.project.clone(), named.filename.clone());
+        self.names.insert(name, Some(named));
+        Ok(Decision::Published)
+    }
+
+    fn remove(&mut self, project: ProjectName, filename: String) -> Result<Decision, String> {
+        let target = judge::unclaimed(self.state, &project, &filename)?;
+        let page = self.pages.of(&project);
+        if page.removed(&filename).is_some() {
+            return Ok(Decision::Published);
+        }
+        if !page.remove(&filename, whole_seconds(self.now)) {
+            return Err(not_listed(&filename));
+        }
+        let (bin, content) = bin_of(self.state, &mut self.roles, &target);
+        content.targets.remove(&target);
+        self.changed.insert(bin);
+        self.names.insert((project, filename), None);
+        Ok(Decision::Published)
+    }
+
+    fn yank(
+        &mut self,
+        project: &ProjectName,
+        filename: &str,
+        yanked: Option<String>,
+    ) -> Result<Decision, String> {
+        judge::unclaimed(self.state, project, filename)?;
+        let listed = self
+            .pages
+            .of(project)
+            .yank(filename, yanked_of(yanked.as_deref()))
+            .map_err(|full| full.to_string())?;
+        if listed {
+            Ok(Decision::Published)
+        } else {
+            Err(not_listed(filename))
+        }
+    }
 }
 
-fn other_hash(filename: &str, bin: &RoleName) -> String {
-    format!("{filename} is signed with another sha256 in {bin}, which never changes")
+/// The bin of a file, with its content.
+fn bin_of<'a>(
+    state: &State,
+    roles: &'a mut HashMap<RoleName, Targets>,
+    target: &TargetPath,
+) -> (RoleName, &'a mut Targets) {
+    let bin = state.bin(Family::Packages, target);
+    let content = roles.get_mut(&bin).expect("gathered with the change");
+    (bin, content)
 }
 
-/// How many bytes a file adds to its project's page, at most.
-fn length_of(project: &ProjectName, file: &PageFile) -> usize {
-    let mut alone = ProjectPage::new(project.clone());
-    alone.files.push(file.clone());
-    alone.to_json().len()
+fn not_listed(filename: &str) -> String {
+    format!("{} is not in the index", filename.escape_debug())
 }
 
+/// How a yank stands in a page: on one line and not without end, whoever gave the reason.
+fn yanked_of(yanked: Option<&str>) -> Yanked {
+    let Some(reason) = yanked else {
+        return Yanked::No;
+    };
+    let line = reason.replace(char::is_control, " ");
+    let cut = line.floor_char_boundary(MAX_YANK_REASON_LEN);
+    match line[..cut].trim() {
+        "" => Yanked::Yes,
+        reason => Yanked::Because(reason.to_owned()),
+    }
+}
+
+/// When the file was signed, relative to its upload.
+fn signed(file: &NewFile) -> Signed {
+    if file.back_signed {
+        Signed::Back
+    } else {
+        Signed::AtUpload
+    }
+}
+
+/// What a file's bin says of it. One that was signed back is marked there, too.
+fn target_info(file: &NewFile, now: Timestamp) -> TargetInfo {
+    let mut info = TargetInfo::new(file.size, file.sha256);
+    if file.back_signed {
+        info.custom = Some(json!({ OWN_MEMBER: {
+            "signed": signed(file).as_str(),
+            "signed-at": whole_seconds(now).to_string(),
+        }}));
+    }
+    info
+}
+
+/// A file as its page lists it.
 fn page_file(file: NewFile, filename: DistributionFilename, now: Timestamp) -> PageFile {
     let sha256_of = |digest: Sha256| Hashes::of_sha256(digest.0);
+    let mut marks = Marks::new(signed(&file), whole_seconds(now));
+    marks.chunks_sha256 = file.chunks_sha256.map(|digest| digest.0.into());
     let mut entry = PageFile::new(&file.project, filename, sha256_of(file.sha256));
     entry.size = Some(file.size);
     entry.upload_time = Some(file.uploaded_at);
     entry.requires_python = file.requires_python;
     entry.core_metadata = file.core_metadata_sha256.map(sha256_of);
-    let mut marks = Marks::new(Signed::AtUpload, whole_seconds(now));
-    marks.chunks_sha256 = file.chunks_sha256.map(|digest| digest.0.into());
+    entry.yanked = yanked_of(file.yanked.as_deref());
     entry.wheelmark = Some(marks);
     entry
 }

@@ -13,12 +13,15 @@ use wheelmark_tuf::{
     Hashes, MetaFile, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
 };
 
-use crate::intent::{After, NamedFile, NamedPage};
+use crate::intent::{After, GoneFile, NamedFile, NamedPage};
 use crate::plan::Plan;
 use crate::record;
 use crate::roles::role_name;
 use crate::snapshot_bytes::SnapshotBytes;
 use crate::state::{LoadError, State, journal_member};
+
+/// How many pages have their unsigned copies in memory at the same time.
+const PAGES_AT_ONCE: usize = 500;
 
 /// The next snapshot could not be published. Nothing is lost: the pending changes stay in the
 /// journal, and what was recorded is replayed.
@@ -206,14 +209,14 @@ pub(crate) fn timestamp(
 pub(crate) async fn publish(
     tree: &Directory,
     lock: &WriterLock,
-    intent: &Intent,
+    intent: Intent,
 ) -> Result<(), PublishError> {
     let mut first = Vec::new();
     let mut snapshot = Vec::new();
-    for (path, bytes) in &intent.objects {
-        let path = recorded_path(path)?;
+    for (path, bytes) in intent.objects {
+        let path = recorded_path(&path)?;
         let is_snapshot = path.as_str().ends_with(".snapshot.json");
-        let object = (path, Bytes::copy_from_slice(bytes));
+        let object = (path, Bytes::from(bytes));
         if is_snapshot {
             snapshot.push(object);
         } else {
@@ -227,7 +230,7 @@ pub(crate) async fn publish(
     tree.replace(
         lock,
         &ObjectPath::timestamp(),
-        Bytes::copy_from_slice(&intent.timestamp),
+        Bytes::from(intent.timestamp),
     )
     .await?;
     Ok(())
@@ -254,7 +257,8 @@ pub(crate) fn is_lasting(error: &ObjectError) -> bool {
     }
 }
 
-/// Gives published files their plain names and rewrites the unsigned convenience copies.
+/// Gives published files their plain names, rewrites the unsigned convenience copies, and takes
+/// the names of removed files away.
 ///
 /// Nothing signed depends on these names. One that is taken, or a page that cannot be read, is
 /// logged and left: it must not keep the index from publishing. What may pass is an error.
@@ -264,26 +268,47 @@ pub(crate) async fn name(
     after: &After,
     projects: &BTreeSet<ProjectName>,
 ) -> Result<(), PublishError> {
+    let mut links = Vec::with_capacity(after.files.len());
     for file in &after.files {
-        let named = name_file(tree, file).await;
-        unless_lasting(named, &file.filename)?;
+        let names = names_of(file).map_err(Into::into);
+        links.extend(unless_lasting(names, &file.filename)?.into_iter().flatten());
     }
-    let mut copies = Vec::with_capacity(2 * after.pages.len() + 2);
-    for page in &after.pages {
-        let made = copies_of_page(tree, page).await;
-        copies.extend(
-            unless_lasting(made, page.project.as_str())?
-                .into_iter()
-                .flatten(),
-        );
+    let wanted: Vec<ObjectPath> = links.iter().map(|(_, to)| to.clone()).collect();
+    for (to, linked) in wanted.iter().zip(tree.link_all(links).await?) {
+        unless_lasting(linked.map_err(Into::into), to.as_str())?;
+    }
+    for pages in after.pages.chunks(PAGES_AT_ONCE) {
+        let mut copies = Vec::with_capacity(2 * pages.len());
+        for page in pages {
+            let made = copies_of_page(tree, page).await;
+            copies.extend(
+                unless_lasting(made, page.project.as_str())?
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        replace_copies(tree, lock, copies).await?;
     }
     if after.list {
-        copies.extend(copies_of_list(projects));
+        replace_copies(tree, lock, copies_of_list(projects).into()).await?;
     }
-    unless_lasting(
-        tree.replace_all(lock, copies).await.map_err(Into::into),
-        "the unsigned copies",
-    )?;
+    let mut gone = Vec::with_capacity(2 * after.gone.len());
+    for file in &after.gone {
+        let names = plain_names_of(file).map_err(Into::into);
+        gone.extend(unless_lasting(names, &file.filename)?.into_iter().flatten());
+    }
+    let gone = tree.unname_all(lock, gone).await.map_err(Into::into);
+    unless_lasting(gone, "the names of removed files")?;
+    Ok(())
+}
+
+async fn replace_copies(
+    tree: &Directory,
+    lock: &WriterLock,
+    copies: Vec<(ObjectPath, Bytes)>,
+) -> Result<(), PublishError> {
+    let replaced = tree.replace_all(lock, copies).await.map_err(Into::into);
+    unless_lasting(replaced, "the unsigned copies")?;
     Ok(())
 }
 
@@ -302,21 +327,28 @@ fn unless_lasting<T>(done: Result<T, PublishError>, what: &str) -> Result<Option
     }
 }
 
-async fn name_file(tree: &Directory, file: &NamedFile) -> Result<(), PublishError> {
+/// What gets a plain name with a file: the object and that name.
+fn names_of(file: &NamedFile) -> Result<Vec<(ObjectPath, ObjectPath)>, PathError> {
     let (project, filename) = (&file.project, file.filename.as_str());
-    tree.link(
-        &ObjectPath::file(project, &file.sha256, filename)?,
-        &ObjectPath::plain_file(project, filename)?,
-    )
-    .await?;
+    let mut names = vec![(
+        ObjectPath::file(project, &file.sha256, filename)?,
+        ObjectPath::plain_file(project, filename)?,
+    )];
     if let Some(sha256) = &file.core_metadata_sha256 {
-        tree.link(
-            &ObjectPath::file_metadata(project, sha256, filename)?,
-            &ObjectPath::plain_file_metadata(project, filename)?,
-        )
-        .await?;
+        names.push((
+            ObjectPath::file_metadata(project, sha256, filename)?,
+            ObjectPath::plain_file_metadata(project, filename)?,
+        ));
     }
-    Ok(())
+    Ok(names)
+}
+
+/// The plain names that a file may have had.
+fn plain_names_of(file: &GoneFile) -> Result<[ObjectPath; 2], PathError> {
+    Ok([
+        ObjectPath::plain_file(&file.project, &file.filename)?,
+        ObjectPath::plain_file_metadata(&file.project, &file.filename)?,
+    ])
 }
 
 async fn copies_of_page(

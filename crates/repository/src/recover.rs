@@ -62,8 +62,10 @@ pub(crate) async fn recover(
             return Ok(Recovered::plain(state));
         }
     };
+    let snapshot_version = intent.snapshot_version;
     if !landed {
-        match publish::publish(tree, lock, &intent).await {
+        let versions = record::versions(&intent);
+        match publish::publish(tree, lock, intent).await {
             Ok(()) => {}
             Err(PublishError::Objects(ObjectError::Different { path })) => {
                 tracing::warn!(
@@ -71,8 +73,10 @@ pub(crate) async fn recover(
                     "another file stands under a recorded version; the changes are planned anew"
                 );
                 store.clear_intent(fence).await?;
-                let skipped = record::versions(&intent);
-                return Ok(Recovered { state, skipped });
+                return Ok(Recovered {
+                    state,
+                    skipped: versions,
+                });
             }
             Err(error) => return Err(error),
         }
@@ -84,14 +88,10 @@ pub(crate) async fn recover(
     };
     publish::name(tree, lock, &after, &state.projects).await?;
     store
-        .complete_intent(
-            fence,
-            intent.snapshot_version,
-            &after.outcomes(intent.snapshot_version),
-        )
+        .complete_intent(fence, snapshot_version, &after.outcomes(snapshot_version))
         .await?;
     tracing::info!(
-        snapshot = intent.snapshot_version,
+        snapshot = snapshot_version,
         replayed = !landed,
         "finished the snapshot that was recorded before the last stop"
     );

@@ -63,15 +63,12 @@ pub(super) fn write(
         }
     })?;
 
-    match flush {
-        Flush::Together(_) => flush.everything(tree)?,
-        Flush::Each => flush_folders(tree, objects)?,
-    }
+    flush.names(tree, objects.iter().map(|(path, _)| path))?;
     Ok(created)
 }
 
 /// How contents and names are made durable.
-enum Flush {
+pub(super) enum Flush {
     Each,
     /// With a descriptor of its own, so that the flush reports errors from now on and not those
     /// that others had long ago.
@@ -79,11 +76,31 @@ enum Flush {
 }
 
 impl Flush {
-    fn new(tree: &Tree, count: usize) -> Result<Flush, ObjectError> {
+    pub(super) fn new(tree: &Tree, count: usize) -> Result<Flush, ObjectError> {
         if cfg!(target_os = "linux") && count >= FLUSH_TOGETHER_FROM {
             tree.open_root().map(Flush::Together)
         } else {
             Ok(Flush::Each)
+        }
+    }
+
+    /// Makes the names of objects durable, or that they are gone: each directory once.
+    pub(super) fn names<'a>(
+        &self,
+        tree: &Tree,
+        paths: impl Iterator<Item = &'a ObjectPath>,
+    ) -> Result<(), ObjectError> {
+        match self {
+            Flush::Together(_) => self.everything(tree),
+            Flush::Each => {
+                let folders: BTreeMap<&str, &ObjectPath> =
+                    paths.map(|path| (path.split().0, path)).collect();
+                for path in folders.into_values() {
+                    let folder = tree.folder(path)?.ok_or_else(|| vanished(tree, path))?;
+                    tree.flush_folder(path, &folder)?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -164,20 +181,7 @@ fn name_one(
     }
 }
 
-/// Flushes each directory that got a new name, once.
-fn flush_folders(tree: &Tree, objects: &[(ObjectPath, Bytes)]) -> Result<(), ObjectError> {
-    let folders: BTreeMap<&str, &ObjectPath> = objects
-        .iter()
-        .map(|(path, _)| (path.split().0, path))
-        .collect();
-    for path in folders.into_values() {
-        let folder = tree.folder(path)?.ok_or_else(|| vanished(tree, path))?;
-        tree.flush_folder(path, &folder)?;
-    }
-    Ok(())
-}
-
-fn in_parallel<T: Sync, R: Send>(
+pub(super) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, ObjectError> + Sync,
 ) -> Result<Vec<R>, ObjectError> {

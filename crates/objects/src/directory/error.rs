@@ -87,8 +87,8 @@ pub enum ObjectError {
         /// The object.
         path: ObjectPath,
     },
-    /// An object that never changes was to be overwritten.
-    #[error("{path} is of a kind that is never overwritten")]
+    /// An object that never changes was to be overwritten, or taken away.
+    #[error("{path} is of a kind that stays as it is")]
     NotReplaceable {
         /// The object.
         path: ObjectPath,

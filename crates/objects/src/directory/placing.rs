@@ -51,7 +51,8 @@ pub(super) fn place(
     Ok(creation)
 }
 
-pub(super) fn link(
+/// Gives the object `from` the name `to`, which is durable once its directory is flushed.
+pub(super) fn give_name(
     tree: &Tree,
     from: &ObjectPath,
     to: &ObjectPath,
@@ -62,24 +63,22 @@ pub(super) fn link(
     let (from_name, to_name) = (from.split().1, to.split().1);
     // Without flags a symbolic link in the place of `from` is not followed; it is refused here.
     let source = open_in(tree, &from_folder, from)?.ok_or_else(missing)?;
-    let creation = match rustix::fs::linkat(
+    match rustix::fs::linkat(
         &from_folder,
         from_name,
         &to_folder,
         to_name,
         AtFlags::empty(),
     ) {
-        Ok(()) => Creation::Created,
-        Err(Errno::EXIST) => already_same(tree, &to_folder, to, source.file)?,
-        Err(Errno::NOENT) => return Err(missing()),
+        Ok(()) => Ok(Creation::Created),
+        Err(Errno::EXIST) => already_same(tree, &to_folder, to, source.file),
+        Err(Errno::NOENT) => Err(missing()),
         // No links here, or not to a file of another user, or too many already.
         Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
-            copy(tree, &to_folder, to, source)?
+            copy(tree, &to_folder, to, source)
         }
-        Err(errno) => return Err(ObjectError::os("link", tree.root.join(to.as_str()))(errno)),
-    };
-    tree.flush_folder(to, &to_folder)?;
-    Ok(creation)
+        Err(errno) => Err(ObjectError::os("link", tree.root.join(to.as_str()))(errno)),
+    }
 }
 
 fn copy(

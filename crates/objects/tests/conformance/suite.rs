@@ -24,6 +24,15 @@ pub(crate) trait Backend: Clone {
     /// Uploads `bytes` and gives them their place.
     async fn place(&self, path: &ObjectPath, bytes: &[u8]) -> Result<Creation, ObjectError>;
     async fn link(&self, from: &ObjectPath, to: &ObjectPath) -> Result<Creation, ObjectError>;
+    async fn link_all(
+        &self,
+        links: Vec<(ObjectPath, ObjectPath)>,
+    ) -> Result<Vec<Result<Creation, ObjectError>>, ObjectError>;
+    async fn unname_all(
+        &self,
+        lock: &Self::Lock,
+        paths: Vec<ObjectPath>,
+    ) -> Result<(), ObjectError>;
     async fn replace(
         &self,
         lock: &Self::Lock,
@@ -57,6 +66,9 @@ macro_rules! conformance {
                 an_upload_is_placed_once,
                 an_object_gets_a_second_name,
                 a_second_name_is_never_taken_from_another,
+                many_objects_get_their_names,
+                a_second_name_goes_and_comes_back,
+                nothing_but_second_names_goes,
                 only_what_may_change_is_replaced,
                 a_reader_sees_one_version_or_the_other,
                 there_is_one_writer,
@@ -292,6 +304,73 @@ pub(crate) async fn a_second_name_is_never_taken_from_another<B: Backend>(home: 
         tree.read(&plain_file(), ROOMY).await.unwrap(),
         Some(bytes("one"))
     );
+}
+
+pub(crate) async fn many_objects_get_their_names<B: Backend>(home: &B::Home) {
+    const MANY: usize = 400;
+    let tree = B::open(home).await;
+    let project = "flask".parse().unwrap();
+    let content = |n: usize| Bytes::from(format!("content {n}"));
+    let name = |n: usize| format!("flask-{n}.tar.gz");
+    let object = |n| ObjectPath::file(&project, &Sha256::of(&content(n)), &name(n)).unwrap();
+    let plain = |n| ObjectPath::plain_file(&project, &name(n)).unwrap();
+    let objects = (0..MANY).map(|n| (object(n), content(n))).collect();
+    tree.create_all(objects).await.unwrap();
+    // One is missing, and one has a name that is taken.
+    let mut links: Vec<_> = (0..MANY).map(|n| (object(n), plain(n))).collect();
+    links[7].0 = object(MANY);
+    tree.create(&plain(9), bytes("foreign")).await.unwrap();
+
+    for again in [false, true] {
+        let linked = tree.link_all(links.clone()).await.unwrap();
+        assert_eq!(linked.len(), MANY);
+        for (n, done) in linked.into_iter().enumerate() {
+            match n {
+                7 => assert!(matches!(done, Err(ObjectError::Missing { .. })), "{done:?}"),
+                9 => is_different(done, &plain(9)),
+                _ if again => assert_eq!(done.unwrap(), Creation::AlreadySame),
+                _ => assert_eq!(done.unwrap(), Creation::Created),
+            }
+        }
+    }
+    let read = tree.read(&plain(MANY - 1), ROOMY).await.unwrap();
+    assert_eq!(read, Some(content(MANY - 1)));
+}
+
+pub(crate) async fn a_second_name_goes_and_comes_back<B: Backend>(home: &B::Home) {
+    let tree = B::open(home).await;
+    let lock = tree.lock().await.unwrap();
+    tree.place(&file(b"1"), b"1").await.unwrap();
+    tree.link(&file(b"1"), &plain_file()).await.unwrap();
+    for _ in 0..2 {
+        tree.unname_all(&lock, vec![plain_file()]).await.unwrap();
+        assert_eq!(tree.size(&plain_file()).await.unwrap(), None);
+    }
+    assert_eq!(tree.size(&file(b"1")).await.unwrap(), Some(1));
+    let again = tree.link(&file(b"1"), &plain_file()).await.unwrap();
+    assert_eq!(again, Creation::Created);
+    // Not even the folder of it is there.
+    let other = ObjectPath::plain_file(&"jinja2".parse().unwrap(), "jinja2-3.tar.gz").unwrap();
+    tree.unname_all(&lock, vec![other]).await.unwrap();
+}
+
+pub(crate) async fn nothing_but_second_names_goes<B: Backend>(home: &B::Home) {
+    let tree = B::open(home).await;
+    let lock = tree.lock().await.unwrap();
+    tree.place(&file(b"1"), b"1").await.unwrap();
+    tree.link(&file(b"1"), &plain_file()).await.unwrap();
+    for path in [file(b"1"), page(b"1"), bin(1), ObjectPath::timestamp()] {
+        let refused = tree
+            .unname_all(&lock, vec![plain_file(), path.clone()])
+            .await;
+        assert!(
+            matches!(&refused, Err(ObjectError::NotReplaceable { path: named }) if *named == path),
+            "{refused:?}"
+        );
+    }
+    for path in [file(b"1"), plain_file()] {
+        assert_eq!(tree.size(&path).await.unwrap(), Some(1));
+    }
 }
 
 pub(crate) async fn only_what_may_change_is_replaced<B: Backend>(home: &B::Home) {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::json::{JsonError, Members};
+use super::json::{self, JsonError, Members};
 use super::{Extra, HashError, Hashes, Sha256Hex};
 use crate::{DistributionFilename, ProjectName};
 
@@ -74,7 +74,7 @@ pub enum Signed {
     Back,
 }
 
-/// Why the entry of a file cannot be read.
+/// Why the entry of a file, or what stands under `_wheelmark`, cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// A member is missing or has the wrong type.
@@ -109,6 +109,11 @@ impl PageFile {
             wheelmark: None,
             extra: Extra::new(),
         }
+    }
+
+    /// How many bytes its entry has in the JSON form of a page.
+    pub fn json_len(&self) -> usize {
+        json::render(&self.to_value()).len()
     }
 
     pub(super) fn take(

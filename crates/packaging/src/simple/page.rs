@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::file::FileError;
 use super::json::{self, JsonError, Members};
-use super::{API_VERSION, Extra, PageFile, ProjectStatus, html};
+use super::{API_VERSION, Extra, PageFile, PageMarks, ProjectStatus, html};
 use crate::{DistributionFilename, FilenameError, NameError, ProjectName};
 
 /// Longest accepted page, in bytes. The largest known ones, of projects that publish every night
@@ -31,6 +31,8 @@ pub struct ProjectPage {
     pub versions: BTreeSet<String>,
     /// The project's state, where the page says it (PEP 792).
     pub project_status: Option<ProjectStatus>,
+    /// What this index adds under `_wheelmark`.
+    pub wheelmark: PageMarks,
     /// Members of `meta` besides the version.
     pub meta: Extra,
     /// Members of the page that are not known here.
@@ -71,6 +73,15 @@ pub enum PageError {
         /// What is wrong with it.
         source: FileError,
     },
+    /// What stands under the page's own `_wheelmark` cannot be read.
+    #[error("what the page says under `_wheelmark` cannot be read")]
+    Marks(#[source] FileError),
+    /// A file that is listed and, at the same time, taken away.
+    #[error("the page lists `{}` and says that it was removed", filename.escape_debug())]
+    ListedAndRemoved {
+        /// The file name.
+        filename: String,
+    },
     /// Two entries for one file name.
     #[error("the page lists `{}` twice", filename.escape_debug())]
     Duplicate {
@@ -94,6 +105,7 @@ impl ProjectPage {
             unrecognised: Vec::new(),
             versions: BTreeSet::new(),
             project_status: None,
+            wheelmark: PageMarks::default(),
             meta: Extra::new(),
             extra: Extra::new(),
         }
@@ -145,6 +157,10 @@ impl ProjectPage {
             unrecognised,
             versions: take_versions(&mut page)?,
             project_status: take_status(&mut page)?,
+            wheelmark: match page.take("_wheelmark") {
+                Some(marks) => PageMarks::take(marks).map_err(PageError::Marks)?,
+                None => PageMarks::default(),
+            },
             meta,
             extra: page.rest(),
         };
@@ -171,6 +187,10 @@ impl ProjectPage {
         files.sort_by(|a, b| file_order(a, b));
         let mut others: Vec<&UnrecognisedFile> = self.unrecognised.iter().collect();
         others.sort_by(|a, b| a.filename.cmp(&b.filename));
+        match self.wheelmark.to_value() {
+            Some(marks) => drop(page.insert("_wheelmark".to_owned(), marks)),
+            None => drop(page.remove("_wheelmark")),
+        }
         let files = files.into_iter().map(PageFile::to_value);
         let others = others.into_iter().map(UnrecognisedFile::to_value);
         page.insert("files".to_owned(), files.chain(others).collect());
@@ -221,12 +241,17 @@ impl ProjectPage {
         let names = self.files.iter().map(|file| file.filename.as_str());
         let others = self.unrecognised.iter().map(|file| file.filename.as_str());
         let mut seen = BTreeSet::new();
-        match names.chain(others).find(|name| !seen.insert(*name)) {
-            Some(twice) => Err(PageError::Duplicate {
-                filename: twice.to_owned(),
-            }),
-            None => Ok(()),
+        for name in names.chain(others) {
+            if !seen.insert(name) {
+                let filename = name.to_owned();
+                return Err(PageError::Duplicate { filename });
+            }
+            if self.wheelmark.removed.contains_key(name) {
+                let filename = name.to_owned();
+                return Err(PageError::ListedAndRemoved { filename });
+            }
         }
+        Ok(())
     }
 }
 

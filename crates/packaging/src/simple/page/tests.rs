@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod properties;
+mod removed;
 
 use serde_json::{Value, json};
 

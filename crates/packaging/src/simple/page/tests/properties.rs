@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{parse, with};
-use crate::simple::{Hashes, PageFile, ProjectPage, ProjectStatus, Yanked};
+use crate::simple::{Extra, Hashes, PageFile, ProjectPage, ProjectStatus, Removed, Yanked};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), "[<>&\"'a-z#= \\\\\r\n\0]{0,12}"]
@@ -40,9 +40,16 @@ prop_compose! {
             (text(), prop::option::of(any::<u64>()), text(), 0..4_u8, kept_value(), any::<i32>()), 0..5,
         ),
         reason in prop::option::of(text()), status in text(), versions in prop::collection::btree_set(text(), 0..3),
-        extra in kept_value(), key in "[a-z]{8}",
+        extra in kept_value(), key in "[a-z]{8}", removed in prop::collection::btree_map(text(), any::<i32>(), 0..3),
     ) -> ProjectPage {
         let mut page = ProjectPage::new("demo".parse().unwrap());
+        for (filename, time) in removed {
+            if !files.contains_key(&filename) {
+                let removed_at = jiff::Timestamp::from_second(time.into()).unwrap();
+                let removed = Removed { sha256: [9; 32].into(), removed_at, extra: Extra::new() };
+                page.wheelmark.removed.insert(filename, removed);
+            }
+        }
         for (filename, (text, size, url, kind, extra, time)) in files {
             let mut file = PageFile::new(&page.name, filename.parse().unwrap(), Hashes::of_sha256([kind; 32]));
             file.url = url;

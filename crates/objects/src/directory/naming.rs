@@ -1,0 +1,46 @@
+//! Second names for objects: given to many at once, and taken away again.
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::batch::{Flush, in_parallel};
+use super::error::ObjectError;
+use super::{Creation, Tree, placing};
+use crate::ObjectPath;
+
+/// Gives every `from` the second name `to`. What becomes of one is no other's concern; an error
+/// of the whole is one of making the names durable.
+pub(super) fn link_all(
+    tree: &Tree,
+    links: &[(ObjectPath, ObjectPath)],
+) -> Result<Vec<Result<Creation, ObjectError>>, ObjectError> {
+    let flush = Flush::new(tree, links.len())?;
+    let linked = in_parallel(links, |(from, to)| Ok(placing::give_name(tree, from, to)))?;
+    let named = links.iter().zip(&linked).filter(|(_, done)| done.is_ok());
+    flush.names(tree, named.map(|((_, to), _)| to))?;
+    Ok(linked)
+}
+
+/// Takes second names away. One that is not there is no error.
+pub(super) fn unname_all(tree: &Tree, paths: &[ObjectPath]) -> Result<(), ObjectError> {
+    let flush = Flush::new(tree, paths.len())?;
+    let gone = in_parallel(paths, |path| unname(tree, path))?;
+    let gone = paths.iter().zip(gone).filter(|(_, gone)| *gone);
+    flush.names(tree, gone.map(|(path, _)| path))
+}
+
+/// Whether there was such a name.
+fn unname(tree: &Tree, path: &ObjectPath) -> Result<bool, ObjectError> {
+    let Some(folder) = tree.folder(path)? else {
+        return Ok(false);
+    };
+    match rustix::fs::unlinkat(&folder, path.split().1, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        // What a directory is answered with differs between systems.
+        Err(Errno::ISDIR | Errno::PERM) => Err(ObjectError::NotPlain { path: path.clone() }),
+        Err(errno) => Err(ObjectError::os("remove", tree.root.join(path.as_str()))(
+            errno,
+        )),
+    }
+}
