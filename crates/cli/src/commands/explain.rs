@@ -1,5 +1,6 @@
 //! `wheelmark explain`: who vouches for a project's files, role by role.
 
+mod counts;
 mod dates;
 mod json;
 mod tree;
@@ -16,8 +17,8 @@ use wheelmark_client::{
     Answer, Began, Break, Chain, Explanation, Freshness, Home, IndexRecord, Reader, Refusal,
     VerifiedPage,
 };
-use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
-use wheelmark_packaging::{ProjectName, Version};
+use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
+use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
 
 use crate::context::Context;
 use crate::homes::{HomesOptions, open_homes};
@@ -186,6 +187,22 @@ impl Shown<'_> {
     fn versions(&self) -> BTreeSet<&Version> {
         let files = self.page.into_iter().flat_map(|page| &page.page().files);
         files.map(|file| file.filename.version()).collect()
+    }
+
+    /// The files of the version that is shown that were taken away, with the time.
+    fn removed(&self) -> Vec<(&str, &Removed)> {
+        let Some(page) = self.page.map(VerifiedPage::page) else {
+            return Vec::new();
+        };
+        let of_version = |filename: &str| {
+            let parsed = DistributionFilename::parse_for(&page.name, filename).ok();
+            parsed.is_some_and(|parsed| Some(parsed.version()) == self.version)
+        };
+        let removed = page.wheelmark.removed.iter();
+        removed
+            .filter(|(filename, _)| of_version(filename))
+            .map(|(filename, removed)| (filename.as_str(), removed))
+            .collect()
     }
 
     /// What the chain does not prove, as far as it concerns this project and this index.

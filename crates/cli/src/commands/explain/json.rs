@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 use wheelmark_client::{Answer, Explanation, RoleShown};
-use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
+use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 
 use super::Shown;
+use super::counts::Counts;
 
 pub(super) fn render(shown: &Shown<'_>) -> Value {
     let Explanation {
@@ -15,12 +16,17 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
     } = shown.explanation;
     let (page, refused) = match answer {
         Answer::Page { page, length } => {
+            let counts = Counts::of(page.page());
             let page = json!({
                 "target": format!("simple/{project}/index.json"),
                 "sha256": page.sha256().to_string(),
                 "size": length,
                 "role": page.role().as_str(),
                 "role_version": page.role_version(),
+                "files": counts.files,
+                "signed_at_upload": counts.at_upload,
+                "signed_back": counts.back,
+                "removed": counts.removed,
             });
             (page, Value::Null)
         }
@@ -53,6 +59,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
         "versions": versions.iter().map(|v| v.to_string()).collect::<Value>(),
         "version": shown.version.map(|v| v.to_string()),
         "files": shown.files.iter().map(|file| file_value(file, shown)).collect::<Value>(),
+        "removed": shown.removed().into_iter().map(removed_value).collect::<Value>(),
         "answers": {
             "chain": shown.chain().map(|chain| chain.to_string()),
             "provenance": Value::Null,
@@ -94,6 +101,14 @@ fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
         "signed": marks.map(|marks| mark(marks.signed)),
         "signed_at": marks.map(|marks| marks.signed_at.to_string()),
         "refused": refused.map(|refusal| refusal.what()),
+    })
+}
+
+fn removed_value((filename, removed): (&str, &Removed)) -> Value {
+    json!({
+        "file": filename,
+        "sha256": removed.sha256.to_string(),
+        "removed_at": removed.removed_at.to_string(),
     })
 }
 

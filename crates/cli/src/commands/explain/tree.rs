@@ -6,6 +6,7 @@ use wheelmark_packaging::simple::{PageFile, Yanked};
 use wheelmark_tuf::{KeyId, Shown as ShownText, without_controls};
 
 use super::Shown;
+use super::counts::Counts;
 use super::dates::date;
 use super::json::mark;
 
@@ -28,6 +29,7 @@ pub(super) fn render(shown: &Shown<'_>) -> String {
             let project = &shown.explanation.project;
             tree.branch(&format!("page simple/{project}/index.json"));
             tree.detail(&format!("sha256 {}, {length} bytes", page.sha256()));
+            tree.detail(&Counts::of(page.page()).line(shown.now));
             tree.files(shown);
         }
         Answer::Absent => {
@@ -119,6 +121,10 @@ impl Tree {
             };
             self.depth += 1;
             self.branch(&red(&text));
+            for (filename, removed) in shown.removed() {
+                let when = date(removed.removed_at, shown.now);
+                self.detail(&format!("{filename} was removed on {when}"));
+            }
             let versions: Vec<String> = shown
                 .versions()
                 .into_iter()
