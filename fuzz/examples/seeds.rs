@@ -77,6 +77,18 @@ fn metadata(write: Write<'_>) -> io::Result<()> {
         "of-something-else",
         &[1, 3, 3, 0x81, 0, 0x10, 1, 0x20, 5],
     )?;
+    // The role; for each sighting the generation, the files, the time; the roots, the version.
+    let honest = [0_u8; 24];
+    write("evidence", "the-same-twice", &honest)?;
+    let stolen = [
+        0, 1, 0, 7, 0, 0, 1, 1, 1, 1, 1, 0, 7, 0, 0, 1, 2, 1, 1, 1, 2, 0,
+    ];
+    write("evidence", "two-timestamps", &stolen)?;
+    write(
+        "evidence",
+        "file",
+        br#"{"wheelmark-evidence":1,"claim":"equivocation","role":"timestamp","version":1,"roots":["e30="],"seen":[{"source":"a","at":"2026-01-01T00:00:00Z","via":["targets"],"files":[{"path":"timestamp.json","base64":"e30="}]},{"source":"b","at":"2026-01-01T00:00:00Z","via":[],"files":[]}]}"#,
+    )?;
     // The path, the limit, what targets delegates to, and one role after the other.
     let list = [0, 8, 2, 3, 0, 0, 1, 8, 2, 0];
     write("search", "list", &[&list[..], &[0, 0x0c]].concat())?;

@@ -22,6 +22,7 @@
 //! * [`Lookup`] searches the delegations for one target (§5.6.7), fetching only the roles
 //!   on the way; bins by hash prefix and by TAP 15 cost one role each.
 //! * [`Walk`] goes through all delegated roles, many at once: for copies, and checks of them.
+//! * [`Evidence`] proves that two things were signed as one version of a role.
 //! * [`Target`] checks the content itself (§5.7).
 //! * [`Root`], [`TimestampMetadata`], [`Snapshot`] and [`Targets`] are what a repository
 //!   fills in, signs as [`Role::to_canonical`] and writes with [`assemble`].
@@ -35,6 +36,7 @@ pub mod limits;
 
 mod clock;
 mod envelope;
+mod evidence;
 mod floor;
 mod fresh;
 mod hashes;
@@ -52,6 +54,10 @@ mod walk;
 
 pub use clock::Clock;
 pub use envelope::{EnvelopeError, Signature, assemble, root_fingerprint};
+pub use evidence::{
+    Equivocation, Evidence, EvidenceError, EvidenceFormatError, MAX_EVIDENCE_LENGTH, Sighting,
+    signed_digest,
+};
 pub use floor::Floor;
 pub use fresh::{CacheName, Effect, Fetch, RoleError};
 pub use hashes::{HashError, Hashes};

@@ -8,6 +8,7 @@
 
 mod bins;
 mod client;
+mod evidence;
 mod floors;
 mod keys;
 mod properties;
