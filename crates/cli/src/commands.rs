@@ -7,6 +7,7 @@ pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod tuf;
 pub(crate) mod up;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ pub(crate) enum ClientCommand {
     Trust(trust::Args),
     Explain(explain::Args),
     Setup(setup::Args),
+    Verify(verify::Args),
 }
 
 impl ClientCommand {
@@ -36,6 +38,7 @@ impl ClientCommand {
             Self::Trust(args) => trust::run(args, context).await,
             Self::Explain(args) => explain::run(args, context).await,
             Self::Setup(args) => setup::run(args, context).await,
+            Self::Verify(args) => verify::run(args, context).await,
         }
     }
 }

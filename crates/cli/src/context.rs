@@ -9,11 +9,15 @@ use rand::rngs::SysRng;
 use wheelmark_tuf::Clock;
 
 /// The world outside, named once.
+#[derive(Clone)]
 pub(crate) struct Context {
     /// The machine's clock.
     pub(crate) clock: Arc<dyn Clock>,
     /// Where trust and caches live: `WHEELMARK_HOME`, or the user's data directory.
     pub(crate) home: PathBuf,
+    /// Where lies what can be found out again: `WHEELMARK_HOME`'s `cache`, or the user's cache
+    /// directory.
+    pub(crate) cache: PathBuf,
     /// Where the user's `wheelmark.toml` is: `WHEELMARK_HOME`, or the user's configuration
     /// directory.
     pub(crate) configuration: PathBuf,
@@ -32,14 +36,15 @@ const ROOT: u32 = 0;
 impl Context {
     /// Reads the environment.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
-        let (home, configuration) = match directory("WHEELMARK_HOME")? {
-            Some(home) => (home.clone(), home),
+        let (home, cache, configuration) = match directory("WHEELMARK_HOME")? {
+            Some(home) => (home.clone(), home.join("cache"), home),
             None => {
                 use etcetera::BaseStrategy;
                 let directories = etcetera::choose_base_strategy()
                     .context("no home directory: set WHEELMARK_HOME to a directory of your own")?;
                 (
                     directories.data_dir().join("wheelmark"),
+                    directories.cache_dir().join("wheelmark"),
                     directories.config_dir().join("wheelmark"),
                 )
             }
@@ -52,6 +57,7 @@ impl Context {
         Ok(Self {
             clock: Arc::new(SystemClock),
             home,
+            cache,
             configuration,
             system: system.unwrap_or_else(|| PathBuf::from(SYSTEM)),
             system_owners,

@@ -7,6 +7,7 @@
 //! One file for each command; the doc comment of its `Args` is its help text. This is the
 //! only crate that names a concrete clock, random source or environment variable.
 
+mod anchor;
 mod commands;
 mod configuration;
 mod context;
@@ -24,6 +25,7 @@ use crate::context::Context;
 ///
 /// Run a signed index:         wheelmark up
 /// Install from it, verified:  wheelmark exec -- pip install flask
+/// Check a copy of an index:   wheelmark verify DIR
 /// Any TUF repository:         wheelmark tuf --metadata-dir D --metadata-url U refresh
 #[derive(Debug, Parser)]
 #[command(

@@ -7,6 +7,7 @@
 
 mod in_vain;
 mod patience;
+mod probe;
 
 use std::time::Duration;
 

@@ -14,10 +14,25 @@
 //!
 //! Nothing here reads an environment variable or a concrete clock: the binary passes them in.
 
+mod audit;
+mod chain;
+mod distribution;
+mod findings;
 mod inventory;
 mod listed;
 mod local;
+mod place;
 
+pub use audit::{
+    Audit, AuditOptions, Counts, Everything, Heads, Scope, Stale, StaleRole, Tally, Unnamed, audit,
+    audit_directory,
+};
+pub use chain::{Broken, Chain, ChainError, follow, root_of_fingerprint};
+pub use distribution::{Distribution, SignedAs, Verdict, check_distribution};
+pub use findings::{Finding, Trouble};
 pub use inventory::{InventoryError, RoleFile, RoleSource, inventory};
 pub use listed::Listed;
 pub use local::{LocalError, LocalTree};
+pub use place::{
+    Depth, DirectoryPlace, Expected, Place, PlaceError, Record, RecordError, Standing, WebPlace,
+};

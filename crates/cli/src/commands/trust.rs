@@ -389,7 +389,7 @@ async fn remove(store: &TrustStore, url: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn fingerprint(text: &str) -> Result<Sha256, String> {
+pub(crate) fn fingerprint(text: &str) -> Result<Sha256, String> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.strip_prefix("sha256:").unwrap_or(&text);
     digits

@@ -40,6 +40,15 @@ impl TrustedIndex {
         Ok(is_it.then_some(newest))
     }
 
+    /// The trusted root, byte for byte: what a chain of any copy has to begin with.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or the user's trust and the system's contradict each other.
+    pub fn trusted_root(&self) -> Result<Vec<u8>, TrustError> {
+        self.root()
+    }
+
     /// The fingerprint of a root of an earlier version that the chain went through.
     pub(super) fn passed_root(&self, version: u64) -> Result<Option<Sha256>, TrustError> {
         let root = self.read(&root_file(version))?;

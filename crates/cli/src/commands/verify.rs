@@ -1,0 +1,172 @@
+//! `wheelmark verify`: is this what was signed, and is it all there?
+
+mod copy;
+mod file;
+mod progress;
+mod words;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::anchor::AnchorArgs;
+use crate::context::Context;
+
+/// The exit code for a target that is none.
+const USAGE: u8 = 2;
+
+/// Check that files, copies of an index, and indexes are what was signed
+///
+/// A TARGET is
+///
+///   a file         a wheel or source distribution: looked up in the trusted index that its
+///                  project's name leads to, and compared with what is signed there
+///   a directory    a copy of an index, with metadata/ in it: every role, page, file, core
+///                  metadata and chunk list is read and compared with what is signed, offline;
+///                  plain names and unsigned copies are compared with them
+///   a URL          an index or a mirror of one: all its metadata and pages, and that each file
+///                  is there with the right length; with --files, every byte of them
+///
+/// A directory that was verified is not read again as long as nobody has changed a file: a run
+/// that was cut off goes on where it was. --from-scratch reads everything, which is what finds a
+/// disk that forgets.
+///
+/// Exit code: 0 if everything holds, 1 if something does not, 2 for a target that is none. A
+/// copy that is whole and whose state has expired is whole and stale, and the code is 1.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// What to check; may be several
+    #[arg(value_name = "TARGET", required = true)]
+    targets: Vec<String>,
+
+    #[command(flatten)]
+    anchor: AnchorArgs,
+
+    /// Of a file, that its own signed target agrees with its project's page as well
+    #[arg(long)]
+    strict: bool,
+
+    /// Of a URL, download and check every byte of every file
+    #[arg(long)]
+    files: bool,
+
+    /// Of a directory, read what was verified before as well
+    #[arg(long)]
+    from_scratch: bool,
+
+    /// How many findings to list for each target; all of them are counted
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    list: usize,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a target is.
+enum Target {
+    File(PathBuf),
+    Tree(PathBuf),
+    Url(String),
+}
+
+/// What is told of a target.
+struct Outcome {
+    holds: bool,
+    text: String,
+    json: Value,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut targets = Vec::new();
+    for target in &args.targets {
+        match read(target) {
+            Ok(read) => targets.push((target, read)),
+            Err(why) => {
+                crate::logging::report(&anyhow::anyhow!("{target}: {why}"));
+                return Ok(ExitCode::from(USAGE));
+            }
+        }
+    }
+    let mut outcomes = Vec::new();
+    for (name, target) in targets {
+        let outcome = match target {
+            Target::File(path) => file::verify(&path, &args, context).await,
+            Target::Tree(path) => copy::verify_tree(&path, &args, context).await,
+            Target::Url(url) => copy::verify_url(&url, &args, context).await,
+        };
+        let mut outcome = match outcome {
+            Ok(outcome) => outcome,
+            // Others may still be told of.
+            Err(error) => {
+                crate::logging::report(&error.context(format!("{name} could not be verified")));
+                Outcome {
+                    holds: false,
+                    text: String::new(),
+                    json: json!({ "could_not_be_verified": true }),
+                }
+            }
+        };
+        if !args.json {
+            print(&outcome.text)?;
+        }
+        outcome.json["target"] = name.as_str().into();
+        outcome.json["holds"] = outcome.holds.into();
+        outcomes.push(outcome);
+    }
+    let holds = outcomes.iter().all(|outcome| outcome.holds);
+    if args.json {
+        let targets: Vec<Value> = outcomes.into_iter().map(|outcome| outcome.json).collect();
+        print(&format!(
+            "{:#}\n",
+            json!({ "holds": holds, "targets": targets })
+        ))?;
+    }
+    Ok(if holds {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What a person means, or why it cannot be that.
+fn read(target: &str) -> Result<Target, String> {
+    if target.starts_with("http://") || target.starts_with("https://") {
+        return Ok(Target::Url(target.to_owned()));
+    }
+    let path = Path::new(target);
+    let metadata =
+        std::fs::metadata(path).map_err(|error| format!("it cannot be looked at: {error}"))?;
+    if metadata.is_dir() {
+        if path.join("metadata").is_dir() {
+            return Ok(Target::Tree(path.to_owned()));
+        }
+        if path.join("pyvenv.cfg").is_file() {
+            return Err("it is an environment, which this version cannot verify".to_owned());
+        }
+        return Err(
+            "there is no metadata/ in this directory: it is no copy of an index".to_owned(),
+        );
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    let name = name.unwrap_or_default();
+    if name.ends_with(".lock") || name.ends_with(".toml") || name.ends_with(".txt") {
+        return Err(
+            "it is a lock file or a list of requirements, which this version cannot verify"
+                .to_owned(),
+        );
+    }
+    Ok(Target::File(path.to_owned()))
+}
+
+/// Whoever stopped reading has read enough.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,155 @@
+//! An object that a page names: is it what was signed, under both of its names?
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::ProjectName;
+
+use super::tally::Tally;
+use super::{Auditor, with_causes};
+use crate::findings::Trouble;
+use crate::place::{Expected, Place, Standing};
+
+/// An object, and what it has to be.
+pub(super) struct Object {
+    pub(super) what: What,
+    pub(super) project: ProjectName,
+    pub(super) filename: String,
+    pub(super) path: ObjectPath,
+    /// The name that installers know, if it has one.
+    pub(super) plain: Option<ObjectPath>,
+    pub(super) expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    File,
+    CoreMetadata,
+    Chunks,
+}
+
+impl<P: Place> Auditor<'_, P> {
+    pub(super) fn object(&self, object: &Object) {
+        let standing = self.standing(&object.path, &object.expected);
+        let mut good = is_good(&standing);
+        if let Some(Standing::Missing) = standing {
+            // One name is enough for a server that leads the other one to it.
+            let plain = object.plain.as_ref();
+            let plain = plain.filter(|_| self.place.has_plain_names());
+            let alone = plain.map(|plain| (plain, self.standing(plain, &object.expected)));
+            match alone {
+                Some((_, standing)) if is_good(&standing) => {
+                    Tally::one(&self.tally.plain_alone);
+                    good = true;
+                }
+                _ if self.leaves_out(object) => Tally::one(&self.tally.left_out),
+                _ => self.tell(&object.path, &object.expected, &Standing::Missing),
+            }
+        } else if let Some(standing) = &standing {
+            self.tell(&object.path, &object.expected, standing);
+            if good && let Some(plain) = &object.plain {
+                self.plain_name(object, plain);
+            }
+        }
+        if good {
+            Tally::one(match object.what {
+                What::File => &self.tally.files,
+                What::CoreMetadata => &self.tally.core_metadata,
+                What::Chunks => &self.tally.chunk_lists,
+            });
+            if object.what == What::File {
+                let length = object.expected.length.unwrap_or(0);
+                self.tally.file_bytes.fetch_add(length, Relaxed);
+            }
+        }
+    }
+
+    fn leaves_out(&self, object: &Object) -> bool {
+        self.scope.leaves_out_project(&object.project)
+            || self
+                .scope
+                .leaves_out_file(&object.project, &object.filename)
+    }
+
+    /// What an object is; none where that cannot be told, which is a finding.
+    fn standing(&self, path: &ObjectPath, expected: &Expected) -> Option<Standing> {
+        match self.place.check(path, expected) {
+            Ok(standing) => {
+                match standing {
+                    Standing::Same { read } | Standing::OtherBytes { read, .. } => {
+                        self.tally.read(read);
+                    }
+                    Standing::SameAsRecorded => Tally::one(&self.tally.recorded),
+                    Standing::RightLength | Standing::There => {
+                        Tally::one(&self.tally.lengths_only);
+                    }
+                    Standing::Missing | Standing::OtherLength { .. } => {}
+                }
+                Some(standing)
+            }
+            Err(error) => {
+                let expected = describe(expected);
+                self.finding(Trouble::Unreadable, path, &expected, &with_causes(&error));
+                None
+            }
+        }
+    }
+
+    fn tell(&self, path: &ObjectPath, expected: &Expected, standing: &Standing) {
+        let (trouble, found) = match standing {
+            Standing::Missing => (Trouble::Missing, "it is not there".to_owned()),
+            Standing::OtherLength { found } => (Trouble::Altered, format!("{found} bytes")),
+            Standing::OtherBytes { found, .. } => (Trouble::Altered, format!("sha256 {found}")),
+            Standing::Same { .. }
+            | Standing::SameAsRecorded
+            | Standing::RightLength
+            | Standing::There => return,
+        };
+        self.finding(trouble, path, &describe(expected), &found);
+    }
+
+    /// The same under the name that installers know.
+    fn plain_name(&self, object: &Object, plain: &ObjectPath) {
+        if !self.place.has_plain_names() {
+            return;
+        }
+        if self.place.are_one(&object.path, plain) {
+            return Tally::one(&self.tally.plain_names);
+        }
+        let target = format!("the bytes of {}", object.path);
+        match self.standing(plain, &object.expected) {
+            Some(Standing::Missing) => {
+                self.finding(Trouble::PlainMissing, plain, &target, "it is not there");
+            }
+            Some(Standing::OtherLength { found }) => {
+                let found = format!("{found} bytes");
+                self.finding(Trouble::PlainDiffers, plain, &target, &found);
+            }
+            Some(Standing::OtherBytes { found, .. }) => {
+                let found = format!("sha256 {found}");
+                self.finding(Trouble::PlainDiffers, plain, &target, &found);
+            }
+            Some(_) => Tally::one(&self.tally.plain_names),
+            None => {}
+        }
+    }
+}
+
+fn is_good(standing: &Option<Standing>) -> bool {
+    matches!(
+        standing,
+        Some(
+            Standing::Same { .. }
+                | Standing::SameAsRecorded
+                | Standing::RightLength
+                | Standing::There
+        )
+    )
+}
+
+fn describe(expected: &Expected) -> String {
+    match expected.length {
+        Some(length) => format!("{length} bytes, sha256 {}", expected.sha256),
+        None => format!("sha256 {}", expected.sha256),
+    }
+}

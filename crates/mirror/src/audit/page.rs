@@ -1,0 +1,240 @@
+//! A project's page: is it what was signed, what does it name, and do the unsigned copies of it
+//! say the same?
+
+use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectList, ProjectPage};
+use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
+use wheelmark_tuf::Sha256;
+
+use super::object::{Object, What};
+use super::tally::Tally;
+use super::{Auditor, Half, Side, held, with_causes};
+use crate::findings::Trouble;
+use crate::place::{Expected, Place};
+
+use wheelmark_client::{CHUNK_LEN, MAX_FILE_LEN};
+
+/// A page that a role lists.
+pub(super) struct Page {
+    pub(super) project: ProjectName,
+    pub(super) sha256: Sha256,
+    pub(super) length: u64,
+}
+
+impl<P: Place> Auditor<'_, P> {
+    /// Checks a page, and gives back the objects that it names.
+    pub(super) fn page(&self, page: &Page) -> Vec<Object> {
+        let Some((bytes, parsed)) = self.read_page(page) else {
+            held(&self.unread).insert(page.project.clone());
+            return Vec::new();
+        };
+        Tally::one(&self.tally.pages);
+        held(&self.projects).insert(page.project.clone());
+        if self.place.has_simple() {
+            self.check_copies(page, &bytes, &parsed);
+        }
+        let files = parsed.files.iter();
+        files.flat_map(|file| self.objects_of(page, file)).collect()
+    }
+
+    pub(super) fn read_page(&self, page: &Page) -> Option<(bytes::Bytes, ProjectPage)> {
+        let path = ObjectPath::page(&page.project, &page.sha256);
+        let expected = format!("{} bytes, sha256 {}", page.length, page.sha256);
+        let trouble = |trouble, found: &str| self.finding(trouble, &path, &expected, found);
+        let bytes = match self.place.object(&path, MAX_PAGE_LEN as u64) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) if self.scope.leaves_out_project(&page.project) => {
+                Tally::one(&self.tally.left_out);
+                return None;
+            }
+            Ok(None) => {
+                trouble(Trouble::Missing, "it is not there");
+                return None;
+            }
+            Err(error) => {
+                trouble(Trouble::Unreadable, &with_causes(&error));
+                return None;
+            }
+        };
+        self.tally.read(bytes.len() as u64);
+        let found = Sha256::of(&bytes);
+        if found != page.sha256 || bytes.len() as u64 != page.length {
+            let found = format!("{} bytes, sha256 {found}", bytes.len());
+            trouble(Trouble::Altered, &found);
+            return None;
+        }
+        match ProjectPage::parse(&bytes) {
+            Ok(parsed) if parsed.name == page.project => Some((bytes, parsed)),
+            Ok(parsed) => {
+                let found = format!("it is the page of {}", parsed.name);
+                trouble(Trouble::Contradiction, &found);
+                None
+            }
+            Err(error) => {
+                trouble(Trouble::Contradiction, &with_causes(&error));
+                None
+            }
+        }
+    }
+
+    fn objects_of(&self, page: &Page, file: &PageFile) -> Vec<Object> {
+        let (project, filename) = (&page.project, file.filename.as_str());
+        let own = ObjectPath::page(project, &page.sha256);
+        let lacking = |what: &str| {
+            let found = format!("its entry for {filename} has none");
+            self.finding(Trouble::Contradiction, &own, what, &found);
+        };
+        let Some(sha256) = file.hashes.sha256().map(digest) else {
+            lacking("the sha256 of every file");
+            return Vec::new();
+        };
+        let Ok(plain) = ObjectPath::plain_file(project, filename) else {
+            self.finding(
+                Trouble::Contradiction,
+                &own,
+                "files whose names a tree can hold",
+                filename,
+            );
+            return Vec::new();
+        };
+        let said = Half {
+            side: Side::Page,
+            sha256,
+            length: file.size,
+        };
+        self.compare(&plain, said);
+        let mut objects = Vec::new();
+        let mut add = |what, path, plain, expected| {
+            if let Ok(path) = path {
+                objects.push(Object {
+                    what,
+                    project: project.clone(),
+                    filename: filename.to_owned(),
+                    path,
+                    plain,
+                    expected,
+                });
+            }
+        };
+        if let Some(metadata) = file.core_metadata.as_ref().and_then(|m| m.sha256()) {
+            let sha256 = digest(metadata);
+            add(
+                What::CoreMetadata,
+                ObjectPath::file_metadata(project, &sha256, filename),
+                ObjectPath::plain_file_metadata(project, filename).ok(),
+                Expected {
+                    sha256,
+                    length: None,
+                    limit: MAX_METADATA_LEN,
+                },
+            );
+        }
+        if let Some(chunks) = file
+            .wheelmark
+            .as_ref()
+            .and_then(|marks| marks.chunks_sha256)
+        {
+            let sha256 = digest(chunks);
+            let length = file.size.map(|size| size.div_ceil(CHUNK_LEN) * 32);
+            add(
+                What::Chunks,
+                ObjectPath::chunks(project, &sha256, filename),
+                None,
+                Expected {
+                    sha256,
+                    length,
+                    limit: MAX_FILE_LEN / CHUNK_LEN * 32,
+                },
+            );
+        }
+        add(
+            What::File,
+            ObjectPath::file(project, &sha256, filename),
+            Some(plain),
+            Expected {
+                sha256,
+                length: file.size,
+                limit: MAX_FILE_LEN,
+            },
+        );
+        objects
+    }
+
+    /// What installers get that verify nothing.
+    fn check_copies(&self, page: &Page, bytes: &[u8], parsed: &ProjectPage) {
+        let limit = MAX_PAGE_LEN as u64;
+        let json = ObjectPath::simple_json(&page.project);
+        self.check_copy(&json, limit, |copy| copy == bytes);
+        let html = ObjectPath::simple_html(&page.project);
+        // The rendering may be another version's: what it says of each file counts.
+        self.check_copy(&html, 4 * limit, |copy| {
+            *copy == *parsed.to_html().as_bytes() || lists_the_same(copy, parsed)
+        });
+    }
+
+    fn check_copy(&self, path: &ObjectPath, limit: u64, is_same: impl FnOnce(&[u8]) -> bool) {
+        let trouble = |found: &str| {
+            let expected = "a copy of what is signed";
+            self.finding(Trouble::CopyDiffers, path, expected, found);
+        };
+        match self.place.object(path, limit) {
+            Ok(Some(copy)) => {
+                self.tally.read(copy.len() as u64);
+                if is_same(&copy) {
+                    Tally::one(&self.tally.unsigned_copies);
+                } else {
+                    trouble("it says something else");
+                }
+            }
+            Ok(None) => trouble("it is not there"),
+            Err(error) => trouble(&with_causes(&error)),
+        }
+    }
+
+    /// The unsigned list of projects, once all of them are known.
+    pub(super) fn check_project_lists(&self) {
+        if !self.place.has_simple() {
+            return;
+        }
+        let projects = held(&self.projects).clone();
+        let limit = wheelmark_packaging::simple::MAX_LIST_LEN as u64;
+        let unread = !held(&self.unread).is_empty();
+        self.check_copy(&ObjectPath::simple_list_json(), limit, |copy| {
+            let Ok(list) = ProjectList::parse(copy) else {
+                return false;
+            };
+            let listed = list.projects.iter();
+            // Of what could not be read, nobody knows whether it should be listed.
+            listed.clone().all(|p| unread || projects.contains(&p.name))
+                && (list.projects.len() >= projects.len())
+        });
+        self.check_copy(&ObjectPath::simple_list_html(), limit, |copy| {
+            let text = String::from_utf8_lossy(copy);
+            text.matches("<a ").count() >= projects.len()
+        });
+    }
+}
+
+/// Whether HTML has as many links as the page has files, and each with its name and digest.
+fn lists_the_same(html: &[u8], page: &ProjectPage) -> bool {
+    let Ok(text) = str::from_utf8(html) else {
+        return false;
+    };
+    let all = page.files.iter().all(|file| {
+        let digest = file
+            .hashes
+            .sha256()
+            .map(|sha256| digest(sha256).to_string());
+        digest.is_some_and(|digest| {
+            text.contains(&format!("{}#sha256={digest}", file.filename.as_str()))
+        })
+    });
+    // However they are written; and a base would lead all of them elsewhere.
+    let text = text.to_ascii_lowercase();
+    let links = text.matches("href").count();
+    all && links == page.files.len() && !text.contains("<base")
+}
+
+pub(super) fn digest(hex: wheelmark_packaging::simple::Sha256Hex) -> Sha256 {
+    Sha256(hex.into())
+}
