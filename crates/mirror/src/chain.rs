@@ -21,7 +21,7 @@ pub enum ChainError {
         path: String,
         /// Why.
         #[source]
-        source: PlaceError,
+        source: Box<PlaceError>,
     },
     /// A file is missing or refused.
     #[error("{path} is refused")]
@@ -30,11 +30,11 @@ pub enum ChainError {
         path: String,
         /// What the check says.
         #[source]
-        source: RefreshError,
+        source: Box<RefreshError>,
     },
     /// The root to begin with is unusable.
     #[error("the trusted root cannot be used")]
-    Root(#[source] RefreshError),
+    Root(#[source] Box<RefreshError>),
     /// No root of the place has the fingerprint.
     #[error("none of the {walked} roots here has the fingerprint {fingerprint}")]
     NoSuchRoot {
@@ -92,17 +92,17 @@ fn drive(
     files: &mut Vec<(RoleName, String, Bytes)>,
 ) -> Result<TrustedSet, ChainError> {
     let begun = Refresh::new(root, Cached::default(), as_of, Limits::default());
-    let mut machine = begun.map_err(ChainError::Root)?;
+    let mut machine = begun.map_err(|error| ChainError::Root(Box::new(error)))?;
     while let (Some(need), Some(sought)) = (machine.need().cloned(), machine.sought()) {
         let answer = place.metadata(&need.path, need.max_len);
         let answer = answer.map_err(|source| ChainError::Place {
             path: need.path.clone(),
-            source,
+            source: Box::new(source),
         })?;
         let supplied = machine.supply(answer.clone().map(Vec::from));
         (machine, _) = supplied.map_err(|source| ChainError::Refused {
             path: need.path.clone(),
-            source,
+            source: Box::new(source),
         })?;
         match answer {
             Some(bytes) if sought == RoleName::root() => roots.push(bytes),
@@ -110,7 +110,9 @@ fn drive(
             None => {}
         }
     }
-    machine.finish().map_err(ChainError::Root)
+    machine
+        .finish()
+        .map_err(|error| ChainError::Root(Box::new(error)))
 }
 
 /// The root of a place that has this fingerprint: what somebody trusts who knows nothing else.
@@ -124,7 +126,11 @@ pub fn root_of_fingerprint(place: &impl Place, fingerprint: &Sha256) -> Result<B
     for version in 1..=u64::from(limits.root_rotations) {
         let path = RoleName::root().versioned_file_name(version);
         let found = place.metadata(&path, limits.root_length);
-        let Some(root) = found.map_err(|source| ChainError::Place { path, source })? else {
+        let Some(root) = found.map_err(|source| ChainError::Place {
+            path,
+            source: Box::new(source),
+        })?
+        else {
             break;
         };
         walked = version;

@@ -261,6 +261,10 @@ impl Walk {
     ///
     /// When a role is delegated to that the snapshot does not list, or there are too many, or
     /// they lead too deep.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`None` is no end: entering a role may lead to more"
+    )]
     pub fn next(&mut self) -> Result<Option<Awaited>, WalkError> {
         while let Some(cursor) = self.open.last_mut() {
             let origin = Arc::clone(&cursor.origin);
