@@ -8,6 +8,7 @@ mod file;
 mod hashes;
 mod html;
 mod json;
+mod legacy_json;
 mod list;
 mod negotiate;
 mod page;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use tokio::sync::Semaphore;
 use wheelmark_objects::Directory;
 use wheelmark_store::Store;
 use wheelmark_tuf::Clock;
 
+use crate::legacy_json::RENDERED_AT_ONCE;
+use crate::serials::Serials;
 use crate::shelf::Shelf;
 use crate::upload::Gates;
 
@@ -64,6 +67,7 @@ impl App {
 #[derive(Clone)]
 pub(crate) struct Services {
     reading: Reading,
+    mirroring: Mirroring,
     publishing: Publishing,
 }
 
@@ -72,6 +76,13 @@ pub(crate) struct Services {
 pub(crate) struct Reading {
     pub(crate) tree: Arc<Directory>,
     pub(crate) shelf: Arc<Shelf>,
+}
+
+/// Telling mirrors what is new.
+#[derive(Clone)]
+pub(crate) struct Mirroring {
+    pub(crate) serials: Arc<Serials>,
+    pub(crate) rendering: Arc<Semaphore>,
 }
 
 /// Looking whether all is well.
@@ -99,6 +110,10 @@ impl Services {
                 tree: Arc::clone(&app.tree),
                 shelf: Arc::new(Shelf::new()),
             },
+            mirroring: Mirroring {
+                serials: Arc::new(Serials::new(app.store.clone())),
+                rendering: Arc::new(Semaphore::new(RENDERED_AT_ONCE)),
+            },
             publishing: Publishing {
                 tree: app.tree,
                 store: app.store,
@@ -113,6 +128,12 @@ impl Services {
 impl FromRef<Services> for Reading {
     fn from_ref(services: &Services) -> Self {
         services.reading.clone()
+    }
+}
+
+impl FromRef<Services> for Mirroring {
+    fn from_ref(services: &Services) -> Self {
+        services.mirroring.clone()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The index over HTTP: what installers read, and how a file is uploaded.
 //!
 //! ```text
-//!   GET /simple/…              page ─────┐
+//!   GET /simple/… /pypi/…      page ─────┐
 //!   GET /metadata/… /targets/… object ───┼─▶ the published tree, as it is
 //!   GET /packages/…            file ─────┘
 //!
@@ -24,11 +24,13 @@ mod encoding;
 mod files;
 mod health;
 mod home;
+mod legacy_json;
 mod pace;
 mod problem;
 mod range;
 mod read_error;
 mod router;
+mod serials;
 mod serve;
 mod shelf;
 mod simple;

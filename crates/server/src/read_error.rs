@@ -2,6 +2,7 @@
 
 use wheelmark_objects::ObjectError;
 use wheelmark_packaging::simple::{ListError, PageError};
+use wheelmark_store::StoreError;
 
 /// Why a request to read was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub(crate) enum ReadError {
     /// The list in the tree is not a list.
     #[error("the list of projects in the tree is damaged")]
     List(#[from] ListError),
+    /// The catalogue could not be asked.
+    #[error("the catalogue did not answer")]
+    Store(#[from] StoreError),
     /// The work was stopped: the server is shutting down.
     #[error("the server is shutting down")]
     Stopped,

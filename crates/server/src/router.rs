@@ -10,7 +10,7 @@ use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 
 use crate::app::{App, Services};
 use crate::read_error::ReadError;
-use crate::{health, home, simple, tree, upload};
+use crate::{health, home, legacy_json, simple, tree, upload};
 
 /// The index as a service.
 pub fn router(app: App) -> Router {
@@ -21,6 +21,8 @@ pub fn router(app: App) -> Router {
         .route("/simple/", get(simple::list))
         .route("/simple/{project}", get(simple::project_without_slash))
         .route("/simple/{project}/", get(simple::project))
+        .route("/pypi/{project}/json", get(legacy_json::project))
+        .route("/pypi/{project}/{version}/json", get(legacy_json::release))
         .route("/metadata/{*object}", get(tree::object))
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))

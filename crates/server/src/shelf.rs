@@ -68,7 +68,6 @@ impl Held {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -129,6 +128,23 @@ pub(crate) enum Found {
     Large(OpenObject),
 }
 
+impl Found {
+    /// All of its bytes; of a large object, from the disk.
+    pub(crate) fn into_bytes(self) -> std::io::Result<Bytes> {
+        match self {
+            Found::Held(held) => Ok(held.bytes().clone()),
+            Found::Large(OpenObject { file, len }) => read(file, len),
+        }
+    }
+}
+
+fn read(file: std::fs::File, len: u64) -> std::io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    // An object under its name does not change, so this is all of it.
+    file.take(len).read_to_end(&mut bytes)?;
+    Ok(Bytes::from(bytes))
+}
+
 /// The objects in memory.
 #[derive(Debug)]
 pub(crate) struct Shelf {
@@ -186,13 +202,7 @@ impl Shelf {
         if let Some(held) = self.look_up(path, stamp) {
             return Ok(Some(Found::Held(held)));
         }
-        let held = blocking(move || {
-            let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-            // An object under its name does not change, so this is all of it.
-            file.take(len).read_to_end(&mut bytes)?;
-            Ok(Arc::new(Held::new(Bytes::from(bytes))))
-        })
-        .await?;
+        let held = blocking(move || Ok(Arc::new(Held::new(read(file, len)?)))).await?;
         Ok(Some(Found::Held(self.keep(path, stamp, held))))
     }
 
@@ -253,7 +263,7 @@ impl Shelf {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
     tokio::task::spawn_blocking(work)

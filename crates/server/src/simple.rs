@@ -13,7 +13,9 @@ use wheelmark_packaging::simple::{
     Format, MAX_LIST_LEN, MAX_PAGE_LEN, ProjectList, ProjectPage, negotiate,
 };
 
-use crate::app::Reading;
+use crate::app::{Mirroring, Reading};
+use crate::legacy_json::numbered;
+use crate::problem::chain;
 use crate::read_error::ReadError;
 use crate::shelf::{Found, Held};
 use crate::tree::{Label, NO_CACHE, answer, answer_found};
@@ -71,21 +73,15 @@ pub(crate) async fn project_without_slash(
 /// The list of all projects.
 pub(crate) async fn list(
     State(reading): State<Reading>,
+    State(mirroring): State<Mirroring>,
     wish: Result<Query<Wish>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ReadError> {
-    let path = ObjectPath::simple_list_json();
-    let list = reading.shelf.get(&reading.tree, &path, MAX_LIST_LEN as u64);
-    let list = match list.await? {
-        Some(list) => list,
-        // Nothing was published yet.
-        None => Found::Held(Held::new(Bytes::from(ProjectList::default().to_json())).into()),
-    };
     let format = format(wish, &headers);
     if !format.is_html() {
-        return answer_found(list, &headers, &label(format)).await;
+        return numbered_list(&reading, &mirroring, &headers, &label(format)).await;
     }
-    let response = match list {
+    let response = match listed(&reading).await? {
         Found::Held(list) => {
             let html = list.html(|json| Ok(ProjectList::parse(json)?.to_html()));
             answer(html.await?, &headers, &label(format)).await?
@@ -95,6 +91,41 @@ pub(crate) async fn list(
         }
     };
     Ok(links(response))
+}
+
+/// The list as JSON, with the serials that mirrors follow. One that is too large to keep, or with
+/// a database that does not answer, is the list alone: installers can use it.
+async fn numbered_list(
+    reading: &Reading,
+    mirroring: &Mirroring,
+    headers: &HeaderMap,
+    label: &Label,
+) -> Result<Response, ReadError> {
+    // The serials first: see `serials`.
+    let serials = mirroring.serials.all().await;
+    match (listed(reading).await?, serials) {
+        (Found::Held(list), Ok(serials)) => {
+            let list = mirroring.serials.numbered(&list, &serials).await?;
+            let response = answer(&list, headers, label).await?;
+            Ok(numbered(response, serials.last()))
+        }
+        (list, serials) => {
+            if let Err(error) = serials {
+                tracing::error!(error = chain(&error), "the list goes without serials");
+            }
+            answer_found(list, headers, label).await
+        }
+    }
+}
+
+async fn listed(reading: &Reading) -> Result<Found, ReadError> {
+    let path = ObjectPath::simple_list_json();
+    let list = reading.shelf.get(&reading.tree, &path, MAX_LIST_LEN as u64);
+    Ok(match list.await? {
+        Some(list) => list,
+        // Nothing was published yet.
+        None => Found::Held(Held::new(Bytes::from(ProjectList::default().to_json())).into()),
+    })
 }
 
 /// The list, asked for without the slash at its end.
@@ -149,7 +180,7 @@ fn format(wish: Result<Query<Wish>, QueryRejection>, headers: &HeaderMap) -> For
 }
 
 /// The project that a path segment names, with the segment itself.
-fn named(
+pub(crate) fn named(
     raw: Result<Path<String>, PathRejection>,
     uri: &Uri,
 ) -> Result<(ProjectName, String), ReadError> {
@@ -163,7 +194,7 @@ fn named(
 }
 
 /// A redirect by a relative reference, so that it holds under any prefix.
-fn moved(relative: &str) -> Response {
+pub(crate) fn moved(relative: &str) -> Response {
     match HeaderValue::try_from(relative) {
         Ok(location) => (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)]).into_response(),
         Err(_) => ReadError::Absent {

@@ -27,7 +27,7 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// To be asked for again each time; an unchanged one costs a 304.
 pub(crate) const NO_CACHE: &str = "no-cache";
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BINARY: &str = "application/octet-stream";
 

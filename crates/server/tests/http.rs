@@ -12,6 +12,7 @@ mod http {
     mod health;
     mod hostile_forms;
     mod large;
+    mod mirrors;
     mod pages;
     mod publishing;
     mod refusals;

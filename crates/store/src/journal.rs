@@ -63,6 +63,15 @@ pub struct JournalRow {
 }
 
 impl Change {
+    /// The project whose page changes with it.
+    pub(crate) fn project(&self) -> Option<&ProjectName> {
+        match self {
+            Self::FileAdded(file) => Some(&file.project),
+            Self::FileRemoved { project, .. } | Self::FileYanked { project, .. } => Some(project),
+            Self::Unreadable(_) => None,
+        }
+    }
+
     /// Reads a stored row.
     pub(crate) fn read(stored: &[u8]) -> Self {
         serde_json::from_slice(stored)

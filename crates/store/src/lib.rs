@@ -28,6 +28,7 @@ mod intent;
 mod journal;
 mod lease;
 mod outcome;
+mod serial;
 mod signals;
 mod sqlite;
 mod text;

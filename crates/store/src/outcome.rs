@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, Transaction};
 
 use crate::signals::OUTCOME_POLL;
-use crate::{Change, Seq, Store, StoreError, text};
+use crate::{Change, Seq, Store, StoreError, serial, text};
 
 /// What became of a journal row. It is said once and does not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +132,11 @@ async fn catalogue(
             .bind(seq)
             .fetch_optional(&mut **transaction)
             .await?;
-    let query = match stored.as_deref().map(Change::read) {
+    let change = stored.as_deref().map(Change::read);
+    if let Some(project) = change.as_ref().and_then(Change::project) {
+        serial::raise(transaction, project, seq).await?;
+    }
+    let query = match change {
         // By position: a row that somebody else appended to the journal brings no file.
         Some(Change::FileAdded(_)) => {
             sqlx::query("UPDATE file SET published = 1, removed = 0 WHERE seq = ?").bind(seq)

@@ -16,6 +16,7 @@ use crate::{OpenError, StoreError};
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_catalogue.sql"),
     include_str!("migrations/0002_changes.sql"),
+    include_str!("migrations/0003_serials.sql"),
 ];
 
 /// Marks the database as ours in the file's header ("WMRK").

@@ -10,12 +10,13 @@ mod conformance {
     pub(crate) mod journal;
     pub(crate) mod lease;
     pub(crate) mod outcome;
+    pub(crate) mod serial;
     pub(crate) mod token;
     pub(crate) mod withdrawal;
 }
 
 use conformance::backend::{Backend, Sqlite};
-use conformance::{admit, intent, journal, lease, outcome, token, withdrawal};
+use conformance::{admit, intent, journal, lease, outcome, serial, token, withdrawal};
 
 macro_rules! suite {
     ($backend:ident: $($module:ident::$case:ident),+ $(,)?) => {
@@ -62,6 +63,8 @@ suite! { Sqlite:
     outcome::waiting_sees_the_outcome_of_another_process,
     outcome::waiting_ends_with_its_time,
     outcome::refusals_need_no_snapshot,
+    serial::a_project_is_at_its_last_published_change,
+    serial::a_refused_change_is_none,
     token::a_token_is_known_by_its_text_alone,
     token::near_misses_are_unknown,
     token::a_name_is_given_once,

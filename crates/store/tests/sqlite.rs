@@ -85,6 +85,8 @@ async fn an_older_database_is_brought_up_to_date() {
     let rows = store.journal_after(Seq(0), 10).await.unwrap();
     assert_eq!(rows[0].change, Change::FileAdded(file(1)));
     assert_eq!(rows[1].change, Change::FileAdded(file(2)));
+    let serials = store.serials_after(Seq(0)).await.unwrap();
+    assert_eq!(serials, [(files[0].project.clone(), Seq(1))]);
     let removal = store.remove(&files[0].project, &files[0].filename).await;
     assert_eq!(removal.unwrap(), Some(Seq(3)));
     store.close().await;

@@ -37,6 +37,7 @@ impl From<ReadError> for Problem {
             ReadError::Object(_) | ReadError::Io(_) | ReadError::Page(_) | ReadError::List(_) => {
                 Problem::internal("reading the tree", &error)
             }
+            ReadError::Store(_) => Problem::internal("asking the catalogue", &error),
             ReadError::Stopped => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Shutting down",

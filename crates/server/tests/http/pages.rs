@@ -26,7 +26,8 @@ async fn the_list_names_what_was_published() {
     Upload::wheel("foo_bar", "1.0").publish(&index).await;
     let list = index.get_with("/simple/", &[JSON]).await;
     let list: serde_json::Value = serde_json::from_slice(&list.bytes().await.unwrap()).unwrap();
-    assert_eq!(list["projects"], serde_json::json!([{"name": "foo-bar"}]));
+    let listed = serde_json::json!([{"name": "foo-bar", "_last-serial": 1}]);
+    assert_eq!(list["projects"], listed);
     let html = index
         .get_with("/simple/", &[HTML])
         .await
