@@ -14,5 +14,7 @@
     tuf_reader     python-tuf's client, unmodified
     foreign        servers that are not ours, as processes: where their programs lie
     devpi, pypiserver, nginx, bandersnatch   each of them
+    documents      settings and commands as our documents show them
+    publisher      somebody who publishes all the time
     registry       real projects from the package registry pip is configured with
 """
