@@ -16,7 +16,8 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Clock as _;
 
 use crate::door::{Door, Route};
-use crate::index::{FakeClock, Index, Listing, core_metadata, expiry, folder, listing};
+use crate::index::{FakeClock, Index, core_metadata, expiry, folder};
+use crate::listing::{Files, files_of, listing};
 
 /// An invariant that does not hold, by its letter in the module's documentation.
 #[derive(Debug)]
@@ -44,8 +45,8 @@ pub(crate) struct Client {
     run: Run,
     /// What the trust store held after the last step.
     kept: Kept,
-    /// The files that completed refreshes signed for.
-    seen: Listing,
+    /// Which of its pages each project had, at least, in the states of completed refreshes.
+    seen: BTreeMap<String, usize>,
     /// When refreshes began in this run whose state may be in use: those of installs, whose
     /// outcome is not seen here, among them.
     refreshes: Vec<Timestamp>,
@@ -96,7 +97,7 @@ impl Client {
             door,
             run,
             kept: Kept::default(),
-            seen: Listing::new(),
+            seen: BTreeMap::new(),
             refreshes: Vec::new(),
         };
         client.kept = client.read_store(&trusted);
@@ -139,8 +140,15 @@ impl Client {
                     hold!('c', expiry(&signed) > now, "{file} was accepted, expired");
                 }
                 let snapshot = serde_json::json!({"signed": self.stored("snapshot.json")});
-                for (project, files) in listing(index.now(), &snapshot) {
-                    self.seen.entry(project).or_default().extend(files);
+                for (project, page) in listing(index.now(), &snapshot) {
+                    let seen = self.seen.get(&project).copied().unwrap_or(0);
+                    let pages = index.pages.get(&project).into_iter().flatten();
+                    let mut places = (0..).zip(pages).skip(seen);
+                    let Some((place, _)) = places.find(|(_, other)| **other == page) else {
+                        let said = format!("{project} went back behind its page {seen}");
+                        return Err(Broken('e', said));
+                    };
+                    self.seen.insert(project, place);
                 }
                 self.refreshes.push(now);
                 Ok(Ok(()))
@@ -199,17 +207,38 @@ impl Client {
             index.published.get(&newest) == Some(&content),
             "{newest} was completed with other bytes"
         );
-        let listed: Vec<String> = files.iter().map(name).collect();
-        for seen in self.seen.get(project).into_iter().flatten() {
-            hold!(
-                'e',
-                listed.contains(seen),
-                "{newest} was installed without {seen} in sight"
-            );
-        }
+        self.check_page(index, project, &files_of(&page)).await?;
         self.note_refresh();
         self.check_freshness(index, project).await?;
         Ok(Ok(newest))
+    }
+
+    /// What was installed from is one of the pages that the project had since the client saw it
+    /// last, and what that page does not list cannot be had.
+    async fn check_page(&self, index: &Index, project: &str, files: &Files) -> Result<(), Broken> {
+        let seen = self.seen.get(project).copied().unwrap_or(0);
+        let pages = index.pages.get(project).into_iter().flatten().skip(seen);
+        let newer: Vec<_> = pages.skip_while(|page| page.files != *files).collect();
+        hold!(
+            'e',
+            !newer.is_empty(),
+            "{project} was installed from a page that it did not have since its page {seen}"
+        );
+        let had = index.pages[project]
+            .iter()
+            .flat_map(|page| page.files.keys());
+        let Some(unlisted) = had.rev().find(|name| !files.contains_key(*name)) else {
+            return Ok(());
+        };
+        let path = format!("packages/{project}/{unlisted}");
+        // It may have come to a newer state by itself, which lists the file.
+        let returned = newer.iter().any(|page| page.files.contains_key(unlisted));
+        hold!(
+            'f',
+            self.get(&path).await.is_err() || returned,
+            "{unlisted} was completed, which the page does not list"
+        );
+        Ok(())
     }
 
     /// Notes a refresh that an install began by itself.

@@ -20,6 +20,8 @@ use wheelmark_signing::{FileKey, Signer, sign_role};
 use wheelmark_store::{Admission, NewFile, Store};
 use wheelmark_tuf::{Clock, Key, Sha256, canonical};
 
+use crate::listing::{Page, listing};
+
 /// A clock that all of a seed share, and that only the seed moves.
 pub(crate) struct FakeClock(AtomicI64);
 
@@ -37,9 +39,6 @@ impl FakeClock {
 
 /// Objects by path: what a web server has at one moment.
 pub(crate) type Tree = BTreeMap<String, Bytes>;
-
-/// The file names of each project, as some snapshot signs for them.
-pub(crate) type Listing = BTreeMap<String, BTreeSet<String>>;
 
 /// What the operator does with the offline keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +80,11 @@ pub(crate) struct Index {
     /// Every file that was ever published, with its content.
     pub(crate) published: BTreeMap<String, Bytes>,
     pending: BTreeMap<String, Bytes>,
+    /// Every page that each project ever had, the newest last.
+    pub(crate) pages: BTreeMap<String, Vec<Page>>,
+    /// Every file as it was admitted, by name.
+    admitted: BTreeMap<String, NewFile>,
+    removed: BTreeSet<String>,
     files_made: u64,
 }
 
@@ -143,6 +147,9 @@ impl Index {
             history: Vec::new(),
             published: BTreeMap::new(),
             pending: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            admitted: BTreeMap::new(),
+            removed: BTreeSet::new(),
             files_made: 0,
         };
         index.collect();
@@ -190,7 +197,7 @@ impl Index {
             self.tree.create(&path, Bytes::from(list)).await.unwrap();
             chunks_sha256 = Some(digest);
         }
-        let admitted = self.store.admit(NewFile {
+        let file = NewFile {
             project,
             filename: filename.clone(),
             sha256,
@@ -202,10 +209,47 @@ impl Index {
             uploaded_by: "simulation".to_owned(),
             back_signed: false,
             yanked: None,
-        });
-        assert!(matches!(admitted.await.unwrap(), Admission::Recorded(_)));
+        };
+        let admitted = self.store.admit(file.clone()).await.unwrap();
+        assert!(matches!(admitted, Admission::Recorded(_)));
+        self.admitted.insert(filename.clone(), file);
         self.pending.insert(filename.clone(), content.into());
         filename
+    }
+
+    /// Takes a file away, brings one back, or yanks one, and says which. The snapshot process has
+    /// not seen it yet.
+    pub(crate) async fn withdraw(&mut self) -> String {
+        let names: Vec<String> = self.admitted.keys().cloned().collect();
+        let name = names[self.rng.random_range(0..names.len())].clone();
+        let file = self.admitted[&name].clone();
+        if self.removed.remove(&name) {
+            let other = NewFile {
+                sha256: Sha256::of(b"other bytes under a name that was taken away"),
+                ..file.clone()
+            };
+            let other = self.store.admit(other).await.unwrap();
+            assert!(matches!(other, Admission::Different { .. }), "{other:?}");
+            let back_signed = self.rng.random();
+            let back = self.store.admit(NewFile {
+                back_signed,
+                ..file
+            });
+            assert!(matches!(back.await.unwrap(), Admission::Recorded(_)));
+            return format!("{name} is back");
+        }
+        if self.rng.random_range(0..3) > 0 {
+            let yanked = self.rng.random::<bool>().then(|| "broken".to_owned());
+            let what = format!("{name} yanked: {yanked:?}");
+            let seq = self.store.set_yanked(&file.project, &name, yanked).await;
+            seq.unwrap().unwrap();
+            what
+        } else {
+            let seq = self.store.remove(&file.project, &name).await;
+            seq.unwrap().unwrap();
+            self.removed.insert(name.clone());
+            format!("{name} removed")
+        }
     }
 
     /// Publishes what was uploaded and renews what is due, as the engine sees fit.
@@ -214,6 +258,12 @@ impl Index {
         while engine.turn().await.unwrap() != Turn::Idle {}
         self.published.append(&mut self.pending);
         self.collect();
+        for (project, page) in listing(self.now(), &self.snapshot()) {
+            let pages = self.pages.entry(project).or_default();
+            if pages.last() != Some(&page) {
+                pages.push(page);
+            }
+        }
     }
 
     /// The tree as it is now.
@@ -370,28 +420,6 @@ impl Index {
         std::fs::write(self.metadata(&name), &file).unwrap();
         file
     }
-}
-
-/// What the tree signs for under a snapshot, read without any of the code that is tested.
-pub(crate) fn listing(tree: &Tree, snapshot: &Value) -> Listing {
-    let mut listing = Listing::new();
-    for (name, meta) in snapshot["signed"]["meta"].as_object().unwrap() {
-        if !name.starts_with("simple-") {
-            continue;
-        }
-        let bin = &tree[&format!("metadata/{}.{name}", meta["version"])];
-        let bin: Value = serde_json::from_slice(bin).unwrap();
-        for (path, target) in bin["signed"]["targets"].as_object().unwrap() {
-            let project = path.split('/').nth(1).unwrap();
-            let digest = target["hashes"]["sha256"].as_str().unwrap();
-            let page = &tree[&format!("targets/simple/{project}/{digest}.index.json")];
-            let page: Value = serde_json::from_slice(page).unwrap();
-            let files = page["files"].as_array().unwrap().iter();
-            let names = files.map(|file| file["filename"].as_str().unwrap().to_owned());
-            listing.entry(project.to_owned()).or_default().extend(names);
-        }
-    }
-    listing
 }
 
 /// The metadata of a file, as it is published beside it.

@@ -1,5 +1,6 @@
 //! A week in a minute: an index, its mirrors and its clients on one clock that the test moves,
-//! through publishes, renewals, key rotations, expiry, restarts and attacks drawn at random.
+//! through publishes, removals, yanks, renewals, key rotations, expiry, restarts and attacks drawn
+//! at random.
 //!
 //! For every client, at every step:
 //!
@@ -13,7 +14,10 @@
 //!   stolen, every client refreshes and installs the newest file: the same process, without
 //!   anybody's help.
 //! - **(e)** A client that has seen a state never installs from an older one, and is never told
-//!   that a project of it does not exist.
+//!   that a project of it does not exist. The page that it installs from is, file by file with
+//!   digests and yanks, one that the index published, and none older than the last it saw.
+//! - **(f)** Nothing is completed that the page in use does not list: a file that was removed is
+//!   gone, until it is back with the bytes that it had.
 //!
 //! The index is the real engine; the ceremonies are the test's. Clients are real trust stores,
 //! readers and proxies over loopback sockets. What a snapshot signs for is read by the test
@@ -30,7 +34,9 @@
 //!   refresh failed.
 //! - (d): the threshold of the old root, and of the new one; two keys where two are needed; the
 //!   signature itself; a failed refresh that is tried again; verdicts that end with their state.
-//! - (e): the announced version of a role (also d); the name that a bin states of itself.
+//! - (e): the announced version of a role (also d); the name that a bin states of itself; yanks
+//!   that are passed on.
+//! - (f): files looked up in the page of the state in use, and not in an earlier one.
 //!
 //! `WHEELMARK_SEEDS=N` runs N seeds, from `WHEELMARK_FIRST_SEED` on if that is set;
 //! `WHEELMARK_SEED=S` replays one and tells its story. `cargo xtask soak` runs thousands.
@@ -45,6 +51,7 @@ mod attack;
 mod client;
 mod door;
 mod index;
+mod listing;
 mod world;
 
 use std::sync::Arc;

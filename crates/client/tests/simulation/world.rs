@@ -153,8 +153,11 @@ impl World {
             };
             names.push(self.index.upload(project, size, chunks).await);
         }
+        if self.rng.random() {
+            names.push(self.index.withdraw().await);
+        }
         self.index.turn().await;
-        self.tell(format!("publish {}", names.join(" ")));
+        self.tell(format!("publish {}", names.join(", ")));
         self.go_live();
     }
 
