@@ -5,6 +5,7 @@
 //! another source is left to be asked. Sizes count decoded bytes, so that a small compressed
 //! answer cannot become a large one.
 
+mod clients;
 mod in_vain;
 mod patience;
 mod probe;
@@ -12,14 +13,14 @@ mod probe;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderValue, LOCATION, RANGE};
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
 use url::{Host, Url};
 use wheelmark_tuf::Shown;
 
 use crate::range::ByteRange;
 
+use clients::{Clients, Coding};
 use in_vain::InVain;
 pub use patience::{
     CONNECT_TIMEOUT, GRACE, Patience, SILENCE, SILENCE_WINDOW, SLOWEST_RATE, START_ALLOWANCE,
@@ -28,6 +29,8 @@ pub(crate) use patience::{Haste, Watch};
 
 /// Redirects followed within one host.
 const MAX_REDIRECTS: usize = 5;
+
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Why bytes could not be fetched. Nothing here is a verdict on the bytes.
 #[derive(Debug, thiserror::Error)]
@@ -144,26 +147,20 @@ impl FetchError {
 /// The HTTP clients of one run; connections are shared by all that clone it.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    direct: Pair,
-    proxied: Pair,
+    clients: Clients,
     patience: Patience,
     in_vain: InVain,
 }
 
-/// A client that decodes `Content-Encoding`, and one that passes bytes as they are.
-#[derive(Clone, Debug)]
-struct Pair {
-    decoding: Client,
-    raw: Client,
-}
-
 impl Remote {
-    /// Makes the clients. `user_agent` is sent with every request. The usual proxy variables
-    /// of the environment apply, but never to loopback addresses.
+    /// Makes a remote; its clients are made when they are needed. `user_agent` is sent with
+    /// every request. The usual proxy variables of the environment apply, but never to loopback
+    /// addresses.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Client`] when the TLS set-up fails.
+    /// [`FetchError::Client`] when `user_agent` cannot be sent. A TLS set-up that fails is
+    /// found out by the first request that needs it.
     pub fn new(user_agent: &str) -> Result<Self, FetchError> {
         Self::with_patience(user_agent, Patience::default())
     }
@@ -175,8 +172,7 @@ impl Remote {
     /// As [`Remote::new`].
     pub fn with_patience(user_agent: &str, patience: Patience) -> Result<Self, FetchError> {
         Ok(Self {
-            direct: Pair::new(user_agent, &patience, true)?,
-            proxied: Pair::new(user_agent, &patience, false)?,
+            clients: Clients::new(user_agent, patience.connect)?,
             patience,
             in_vain: InVain::default(),
         })
@@ -205,8 +201,7 @@ impl Remote {
         limit: u64,
         haste: Haste,
     ) -> Result<Option<Bytes>, FetchError> {
-        let request = self.pair(url).decoding.get(url.clone());
-        let Some(mut download) = self.send(url, request, haste).await? else {
+        let Some(mut download) = self.open_decoded(url, haste).await? else {
             return Ok(None);
         };
         // One byte more than allowed is enough to know that it is too much.
@@ -229,11 +224,8 @@ impl Remote {
         range: Option<ByteRange>,
         haste: Haste,
     ) -> Result<Option<Download>, FetchError> {
-        let mut request = self
-            .pair(url)
-            .raw
-            .get(url.clone())
-            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let client = self.clients.of(url, Coding::AsItIs)?;
+        let mut request = client.get(url.clone()).header(ACCEPT_ENCODING, IDENTITY);
         if let Some(range) = range {
             request = request.header(RANGE, range.request_header());
         }
@@ -264,7 +256,12 @@ impl Remote {
         url: &Url,
         haste: Haste,
     ) -> Result<Option<Download>, FetchError> {
-        let request = self.pair(url).decoding.get(url.clone());
+        let client = self.clients.of(url, Coding::Decoded)?;
+        let mut request = client.get(url.clone());
+        if is_loopback(url) {
+            // There is no line to spare, and decoding costs more than it saves.
+            request = request.header(ACCEPT_ENCODING, IDENTITY);
+        }
         self.send(url, request, haste).await
     }
 
@@ -294,48 +291,6 @@ impl Remote {
 
     fn watch(&self, haste: Haste) -> Watch {
         Watch::begin(self.patience, haste)
-    }
-
-    fn pair(&self, url: &Url) -> &Pair {
-        if is_loopback(url) {
-            &self.direct
-        } else {
-            &self.proxied
-        }
-    }
-}
-
-impl Pair {
-    fn new(user_agent: &str, patience: &Patience, without_proxy: bool) -> Result<Self, FetchError> {
-        let builder = || {
-            let builder = Client::builder()
-                .user_agent(user_agent)
-                .connect_timeout(patience.connect)
-                .redirect(Policy::custom(|attempt| {
-                    let inside = attempt
-                        .previous()
-                        .first()
-                        .is_some_and(|first| same_place(first, attempt.url()));
-                    if inside && attempt.previous().len() <= MAX_REDIRECTS {
-                        attempt.follow()
-                    } else {
-                        attempt.stop()
-                    }
-                }));
-            if without_proxy {
-                builder.no_proxy()
-            } else {
-                builder
-            }
-        };
-        Ok(Self {
-            decoding: builder().build().map_err(FetchError::Client)?,
-            raw: builder()
-                .no_gzip()
-                .no_zstd()
-                .build()
-                .map_err(FetchError::Client)?,
-        })
     }
 }
 
