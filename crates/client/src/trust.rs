@@ -212,6 +212,7 @@ impl TrustStore {
         let draft = self.draft(".new-")?;
         let trusted = TrustedIndex {
             directory: draft.path().to_owned(),
+            text: record.to_toml().into(),
             record,
             system: None,
         };
@@ -223,11 +224,7 @@ impl TrustStore {
         for effect in chain {
             trusted.put(effect)?;
         }
-        trusted.write(
-            RECORD,
-            trusted.record.to_toml().as_bytes(),
-            Durability::Synced,
-        )?;
+        trusted.write(RECORD, trusted.text.as_bytes(), Durability::Synced)?;
         if let Err(source) = fs::rename(draft.path(), &directory) {
             self.refuse_known(trusted.record.urls.simple())?;
             return Err(io("create", &directory, source));
@@ -236,8 +233,7 @@ impl TrustStore {
         sync_directory(&self.indexes)?;
         Ok(TrustedIndex {
             directory,
-            record: trusted.record,
-            system: None,
+            ..trusted
         })
     }
 
@@ -288,6 +284,8 @@ impl TrustStore {
 pub struct TrustedIndex {
     directory: PathBuf,
     record: IndexRecord,
+    /// The record as it was written.
+    text: Arc<str>,
     /// What the system says of the same index.
     system: Option<Arc<SystemIndex>>,
 }
@@ -302,6 +300,7 @@ impl TrustedIndex {
         Ok(Self {
             directory,
             record,
+            text: text.into(),
             system: None,
         })
     }
@@ -348,12 +347,16 @@ impl TrustedIndex {
         change: impl FnOnce(&mut Vec<Mirror>) -> bool,
     ) -> Result<bool, TrustError> {
         let _lock = self.lock().await?;
-        let mut record = Self::load(self.directory.clone())?.record;
+        let Self {
+            mut record, text, ..
+        } = Self::load(self.directory.clone())?;
+        self.text = text;
         let mut mirrors = record.urls.mirrors().to_vec();
         let changed = change(&mut mirrors);
         record.urls = record.urls.with_mirrors(mirrors);
         if changed {
-            self.write(RECORD, record.to_toml().as_bytes(), Durability::Synced)?;
+            self.text = record.to_toml().into();
+            self.write(RECORD, self.text.as_bytes(), Durability::Synced)?;
         }
         self.record = record;
         Ok(changed)
@@ -401,11 +404,19 @@ impl TrustedIndex {
 
     /// Refuses to go on when the index on disk is not the one that was looked up.
     fn demand_current(&self) -> Result<(), TrustError> {
-        let current = self.directory.join(RECORD).exists()
-            && Self::load(self.directory.clone())?
-                .record
-                .same_trust(&self.record);
-        if current {
+        let is_current = match self.read(RECORD)? {
+            None => false,
+            // As a rule nobody has touched it.
+            Some(written) if *written == *self.text.as_bytes() => {
+                demand_private(&self.directory)?;
+                true
+            }
+            Some(_) => {
+                let there = Self::load(self.directory.clone())?;
+                there.record.same_trust(&self.record)
+            }
+        };
+        if is_current {
             return Ok(());
         }
         Err(TrustError::BegunAnew {

@@ -135,20 +135,21 @@ impl TrustStore {
     ) -> Result<(), TrustError> {
         let draft = private_temporary(".new-", &self.indexes)
             .map_err(|e| io("write in", &self.indexes, e))?;
+        let record = IndexRecord {
+            urls: handed.urls().clone(),
+            began: Began::System,
+            trusted_since: now,
+            first_root_version: handed.root_version(),
+            first_root_fingerprint: *handed.root_fingerprint(),
+        };
         let index = TrustedIndex {
             directory: draft.path().to_owned(),
-            record: IndexRecord {
-                urls: handed.urls().clone(),
-                began: Began::System,
-                trusted_since: now,
-                first_root_version: handed.root_version(),
-                first_root_fingerprint: *handed.root_fingerprint(),
-            },
+            text: record.to_toml().into(),
+            record,
             system: None,
         };
         index.write("root.json", handed.root(), Durability::Synced)?;
-        let record = index.record.to_toml();
-        index.write(RECORD, record.as_bytes(), Durability::Synced)?;
+        index.write(RECORD, index.text.as_bytes(), Durability::Synced)?;
         match fs::rename(draft.path(), directory) {
             Ok(()) => drop(draft.keep()),
             // Another process was faster, and began with the same.
