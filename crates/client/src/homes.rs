@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use url::Url;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
@@ -33,6 +34,10 @@ use crate::sources::SourceWarning;
 use agreement::{Agreement, PageAt};
 use map::Rule;
 pub use map::{MapError, MapRule, ProjectMap, RuleOrigin};
+
+/// Pages looked up at the same time before anybody has asked for them: enough to hide the way
+/// to an index, and few enough to leave its answers to those who have.
+const AHEAD: usize = 16;
 
 /// All indexes of a run, and which of them answers for which project.
 #[derive(Debug)]
@@ -232,6 +237,25 @@ impl Homes {
                 what: Arc::new(Agreement::of(&pages, rule.threshold)),
             }),
         }))
+    }
+
+    /// Looks up the pages of projects that are going to be asked for. What comes of it is kept
+    /// for whoever asks: a page, a verdict, or nothing, where it could not be had.
+    pub async fn look_ahead(self: Arc<Self>, projects: Vec<ProjectName>) {
+        let looked_up = projects.into_iter().map(|project| {
+            let homes = self.clone();
+            async move {
+                let found = match homes.home_of(&project, None).await {
+                    Ok(Some(home)) => home.page(&project).await.map(drop),
+                    other => other.map(drop),
+                };
+                if let Err(refusal) = found {
+                    tracing::debug!(%refusal, "looked up ahead");
+                }
+            }
+        });
+        let mut pending = stream::iter(looked_up).buffer_unordered(AHEAD);
+        while pending.next().await.is_some() {}
     }
 
     /// The names of the files that the last verified pages of a project listed, wherever: for

@@ -6,6 +6,7 @@
 //! that it names, in the environment and in uv's configuration, and are reported.
 
 mod mode;
+mod named;
 mod places;
 mod poetry;
 mod program;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use mode::{Mode, ModeChoice, mode_of};
+pub use named::named_projects;
 pub use places::without_secrets;
 pub use poetry::virtualenvs as poetry_virtualenvs;
 pub use routes::{Surroundings, open_routes};
@@ -58,10 +60,46 @@ pub struct Settings<'a> {
     /// Where poetry keeps the environments that it makes, which is in its cache unless it is
     /// told: see [`poetry_virtualenvs`].
     pub poetry_virtualenvs: Option<&'a Path>,
+    /// How uv puts what it has unpacked into the environment.
+    pub link_mode: LinkMode,
     /// How many of git's settings the environment holds already: its `GIT_CONFIG_COUNT`.
     pub git_settings: u32,
     /// What connect mode takes besides; nothing in index mode.
     pub connect: Option<ConnectSettings<'a>>,
+}
+
+/// How uv installs from its cache (`UV_LINK_MODE`). The cache goes when the run ends, so that
+/// symbolic links into it are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkMode {
+    /// uv's own choice: files that share their content until one is changed; where the file
+    /// system has none, hard links; where that is another one than the cache's, copies.
+    #[default]
+    Clone,
+    /// Hard links, which stay when the cache goes.
+    HardLink,
+    /// Copies.
+    Copy,
+}
+
+impl LinkMode {
+    /// What the user chose for uv, as long as it outlives the cache.
+    #[must_use]
+    pub fn chosen(variable: Option<&str>) -> Self {
+        match variable {
+            Some("copy") => Self::Copy,
+            Some("hardlink") => Self::HardLink,
+            _ => Self::Clone,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Clone => "clone",
+            Self::HardLink => "hardlink",
+            Self::Copy => "copy",
+        }
+    }
 }
 
 /// What a command needs that goes to the real URLs of an index.
@@ -92,8 +130,7 @@ pub fn environment(settings: Settings<'_>) -> Environment {
         ("PIP_DEFAULT_TIMEOUT", PATIENCE.into()),
         ("UV_DEFAULT_INDEX", index()),
         ("UV_CACHE_DIR", settings.uv_cache.as_os_str().to_owned()),
-        // The cache goes when the run ends: what is installed must not be links into it.
-        ("UV_LINK_MODE", "copy".into()),
+        ("UV_LINK_MODE", settings.link_mode.as_str().into()),
         ("UV_HTTP_RETRIES", RETRIES.into()),
         ("UV_HTTP_TIMEOUT", PATIENCE.into()),
         ("POETRY_CACHE_DIR", cache("poetry")),
@@ -182,6 +219,7 @@ mod tests {
             uv_cache: Path::new("/run/uv"),
             caches: Path::new("/run/caches"),
             poetry_virtualenvs: Some(Path::new("/home/envs")),
+            link_mode: LinkMode::chosen(Some("symlink")),
             git_settings: 2,
             connect,
         })
@@ -223,6 +261,21 @@ mod tests {
         assert_eq!(value(&made, "GIT_CONFIG_COUNT"), "3");
         assert_eq!(value(&made, "GIT_CONFIG_KEY_2"), "http.proxy");
         assert_eq!(value(&made, "GIT_CONFIG_VALUE_2"), PROXY);
+    }
+
+    #[test]
+    fn what_is_installed_outlives_the_cache() {
+        let check = |chosen: Option<&str>, expected: &str| {
+            assert_eq!(LinkMode::chosen(chosen).as_str(), expected, "{chosen:?}");
+        };
+        check(None, "clone");
+        check(Some("clone"), "clone");
+        check(Some("copy"), "copy");
+        check(Some("hardlink"), "hardlink");
+        check(Some("symlink"), "clone");
+        check(Some(""), "clone");
+        let made = made("http://127.0.0.1:1/s/simple/", None);
+        assert_eq!(value(&made, "UV_LINK_MODE"), "clone");
     }
 
     #[test]

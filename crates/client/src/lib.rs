@@ -86,7 +86,7 @@ pub use remote::{
     CONNECT_TIMEOUT, FetchError, GRACE, Patience, Remote, SILENCE, SILENCE_WINDOW, SLOWEST_RATE,
     START_ALLOWANCE,
 };
-pub use rooms::{RoomError, RunRoom};
+pub use rooms::{Leftovers, RoomError, RunRoom};
 pub use sources::{ASKED_LAST_FOR, SourceWarning};
 pub use trust::{
     Began, ChainState, HandedOver, HandedOverError, IndexRecord, RoleState, SystemIndex,

@@ -24,7 +24,9 @@ pub struct RoomError {
 pub struct RunRoom {
     directory: tempfile::TempDir,
     /// Held so that other runs know that this one lives.
-    _lock: File,
+    lock: File,
+    /// Whether another process removes it.
+    is_left: bool,
 }
 
 const LOCK: &str = "lock";
@@ -51,7 +53,8 @@ impl RunRoom {
             fs::create_dir(directory.path().join("uv-cache"))?;
             Ok(Self {
                 directory,
-                _lock: lock,
+                lock,
+                is_left: false,
             })
         })();
         made.map_err(|source| RoomError { path: runs, source })
@@ -90,10 +93,60 @@ impl RunRoom {
     }
 }
 
+impl RunRoom {
+    /// What is to be removed, by whoever holds the lock in the meantime: first what lies in the
+    /// room, then the room. Nothing of it is a link that would be followed.
+    ///
+    /// # Errors
+    ///
+    /// When the room cannot be read, or the lock not shared.
+    pub fn leftovers(&self) -> io::Result<Leftovers> {
+        let room = self.directory.path();
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(room)? {
+            let entry = entry?;
+            if entry.file_name() != LOCK {
+                paths.push(entry.path());
+            }
+        }
+        let is_little = !directories(&self.uv_cache())
+            .chain(directories(&self.caches()))
+            .any(|bucket| directories(&bucket).next().is_some());
+        // Last, and its lock with it: until then it can be seen that it is not in use.
+        paths.push(room.to_owned());
+        Ok(Leftovers {
+            paths,
+            lock: self.lock.try_clone()?,
+            is_little,
+        })
+    }
+
+    /// Leaves the room to another process, which removes the [`Leftovers`] and holds their lock
+    /// until it ends, however it ends.
+    pub fn leave(mut self) {
+        self.is_left = true;
+        self.directory.disable_cleanup(true);
+    }
+}
+
+/// What a run leaves to be removed.
+#[derive(Debug)]
+pub struct Leftovers {
+    /// The paths, in order.
+    pub paths: Vec<PathBuf>,
+    /// The room's lock. While it is open anywhere, no other run removes the room.
+    pub lock: File,
+    /// Whether no installer has used its cache.
+    pub is_little: bool,
+}
+
 impl Drop for RunRoom {
     /// Empties the cache with several hands: its thousands of small files would otherwise keep
     /// the person waiting after the command has ended. The directory itself goes with its owner.
     fn drop(&mut self) {
+        if self.is_left {
+            return;
+        }
         let left: Vec<PathBuf> = directories(&self.uv_cache())
             .flat_map(|bucket| directories(&bucket))
             .collect();
@@ -200,6 +253,28 @@ mod tests {
         fs::create_dir_all(room.uv_cache().join("other/archive/a")).unwrap();
         drop(room);
         assert!(elsewhere.is_dir());
+        assert_eq!(rooms(home.path()), 0);
+    }
+
+    #[test]
+    fn a_room_that_is_left_is_nobodys_until_its_remover_has_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let room = RunRoom::create(home.path()).unwrap();
+        assert!(room.leftovers().unwrap().is_little);
+        fs::create_dir_all(room.uv_cache().join("archive/a")).unwrap();
+        fs::write(room.uv_cache().join("archive/a/b"), "").unwrap();
+        let left = room.leftovers().unwrap();
+        assert!(!left.is_little);
+        let (last, before) = left.paths.split_last().unwrap();
+        assert!(before.iter().all(|path| path.parent() == Some(last)));
+        assert_eq!(before, [room.uv_cache()]);
+        room.leave();
+        // The remover is at work: nobody else is, in the same room.
+        drop(RunRoom::create(home.path()).unwrap());
+        assert!(last.join("uv-cache/archive/a/b").exists());
+        // It was killed: the next run does its work.
+        drop(left.lock);
+        drop(RunRoom::create(home.path()).unwrap());
         assert_eq!(rooms(home.path()), 0);
     }
 

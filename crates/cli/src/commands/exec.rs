@@ -1,6 +1,7 @@
 //! `wheelmark exec`, `wheelmark pip`, `wheelmark uv`: a command whose downloads are verified.
 
 mod child;
+mod clearing;
 mod lead;
 mod progress;
 mod roots;
@@ -20,7 +21,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wheelmark_client::installer::{Mode, ModeChoice, Surroundings, mode_of, open_routes};
+use wheelmark_client::installer::{
+    Mode, ModeChoice, Surroundings, mode_of, named_projects, open_routes,
+};
 use wheelmark_client::{
     Entrance, Freshness, Ledger, Proxy, Reader, RefreshFailure, Report, RunRoom,
 };
@@ -210,13 +213,14 @@ async fn run_verified(
         environment.set.extend(progress::no_other());
     }
     let uv_files = UvFiles::without_setup(&room)?;
-    let routes = around_here(|around| {
+    let (routes, named) = around_here(|around| {
         let read = |path: &Path| uv_files.text(path).or_else(|| (around.read)(path));
         let around = Surroundings {
             read: &read,
             ..*around
         };
-        open_routes(&command, &around)
+        let named = named_projects(&command, &around);
+        (open_routes(&command, &around), named)
     })?;
     environment.set.extend(uv_files.set);
     summary::mode(&choice);
@@ -226,13 +230,15 @@ async fn run_verified(
         // A sender that is gone means the end as well.
         drop(stopped.await);
     }));
+    let ahead = tokio::spawn(homes.clone().look_ahead(named));
     let begun = Instant::now();
     let ended = child::run(&command, &environment).await;
     let took = begun.elapsed();
+    ahead.abort();
     drop(shown);
     drop(stop);
     serving.await?;
-    drop(room);
+    clearing::clear(room);
 
     let mut report = ledger.report(routes);
     report.warnings = homes.warnings();

@@ -94,7 +94,7 @@ const LINE_ENDS: [char; 10] = [
 ];
 
 /// The lines without comments, those that a backslash continues put together.
-fn lines(text: &str) -> Vec<String> {
+pub(super) fn lines(text: &str) -> Vec<String> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let mut lines = vec![String::new()];
     for line in text.split(LINE_ENDS) {

@@ -43,6 +43,11 @@ impl Entrance {
         }
     }
 
+    /// Whether what is served through it serves one run alone, with caches that end with it.
+    pub(super) fn is_of_one_run(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+
     /// The URL of the HTTP proxy at this address, with the password that it wants.
     pub(super) fn proxy_url(&self, address: SocketAddr) -> String {
         match self {

@@ -114,6 +114,7 @@ impl Desk {
                     response(StatusCode::OK, OCTETS, full(bytes))
                 };
                 revalidated(&mut answer, &etag);
+                self.not_worth_keeping(&mut answer);
                 answer
             }
             Ok(None) => answer::not_found(),

@@ -32,7 +32,11 @@ impl Desk {
             Err(refusal) => (Err(refusal), self.homes.remembered_names(project)),
         };
         match found {
-            Ok(Some(page)) => verified(&page, format, asked),
+            Ok(Some(page)) => {
+                let mut answer = verified(&page, format, asked);
+                self.not_worth_keeping(&mut answer);
+                answer
+            }
             Ok(None) => answer::no_home(&self.homes.absence(project)),
             Err(refusal) => {
                 self.ledger.refused(&refusal);
@@ -43,6 +47,16 @@ impl Desk {
                     render(&page, format),
                 ))
             }
+        }
+    }
+}
+
+impl Desk {
+    /// Spares installers the writing of what is small, where what they keep ends with the run:
+    /// asking for it again takes as long as asking whether it still holds.
+    pub(super) fn not_worth_keeping(&self, answer: &mut Response<Body>) {
+        if self.entrance.is_of_one_run() {
+            set(answer, CACHE_CONTROL, "no-store");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What an installer sees of the proxy while everything verifies.
 
+use std::sync::Arc;
+
 use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, small};
 use crate::setup::{Front, PLAIN, SECRET, Setup, password, status_line};
 use crate::web::Fault;
@@ -26,7 +28,6 @@ async fn a_page_in_both_forms() {
 
     let html = front.get("/simple/demo/").await;
     assert_eq!(html.headers()["content-type"], "text/html; charset=utf-8");
-    assert_eq!(html.headers()["cache-control"], "no-cache");
     assert_eq!(html.headers()["vary"], "Accept");
     let etag = html.headers()["etag"].clone();
     assert!(html.text().await.unwrap().contains(SMALL));
@@ -317,7 +318,7 @@ async fn a_daemon_reads_a_page_once_and_its_role_as_often_as_it_must() {
 #[tokio::test]
 async fn many_requests_share_one_refresh_and_each_role() {
     let setup = Setup::with_files().await;
-    let front = std::sync::Arc::new(setup.proxy().await);
+    let front = Arc::new(setup.proxy().await);
     let mut requests = tokio::task::JoinSet::new();
     for i in 0..50 {
         let front = front.clone();
@@ -360,6 +361,41 @@ async fn many_requests_share_one_refresh_and_each_role() {
         metadata,
         ["/metadata/2.root.json", "/metadata/timestamp.json"]
     );
+}
+
+#[tokio::test]
+async fn what_is_small_is_not_worth_keeping_for_one_run() {
+    let setup = Setup::with_files().await;
+    let daemon = Entrance::of_homes(&Homes::only(setup.reader()));
+    let daemon = Front::with_entrance(daemon, setup.reader()).await;
+    let run = setup.proxy().await;
+    let file = format!("/packages/demo/{SMALL}");
+    for (front, path, expected) in [
+        (&run, "/simple/demo/", "no-store"),
+        (&run, &format!("{file}.metadata"), "no-store"),
+        (&run, &file, "no-cache"),
+        (&daemon, "/simple/demo/", "no-cache"),
+        (&daemon, &format!("{file}.metadata"), "no-cache"),
+        (&daemon, &file, "no-cache"),
+    ] {
+        let answer = front.get(path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.headers()["cache-control"], expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_looked_up_ahead_is_there_when_it_is_asked_for() {
+    let setup = Setup::with_files().await;
+    let homes = Arc::new(Homes::only(setup.reader()));
+    let named = ["demo", "missing"].map(|name| name.parse().unwrap());
+    homes.clone().look_ahead(named.to_vec()).await;
+    assert!(!setup.web.asked().is_empty());
+    let front = Front::with_homes(Entrance::Secret("s".to_owned()), homes).await;
+    assert_eq!(front.get("/simple/demo/").await.status(), 200);
+    assert_eq!(front.get("/simple/missing/").await.status(), 404);
+    assert!(setup.web.asked().is_empty(), "nothing is asked for twice");
+    assert!(front.ledger.report(Vec::new()).refused.is_empty());
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wheelmark_client::installer::{
-    ConnectSettings, Environment, Mode, ModeChoice, Settings, environment, poetry_virtualenvs,
+    ConnectSettings, Environment, LinkMode, Mode, ModeChoice, Settings, environment,
+    poetry_virtualenvs,
 };
 use wheelmark_client::{Connect, Homes, Proxy, RoomError, RunRoom};
 
@@ -62,6 +63,7 @@ impl Lead {
             uv_cache: &room.uv_cache(),
             caches: &caches,
             poetry_virtualenvs: virtualenvs.as_deref(),
+            link_mode: LinkMode::chosen(std::env::var("UV_LINK_MODE").ok().as_deref()),
             git_settings: git_settings(),
             connect: self
                 .bundles
