@@ -1,11 +1,11 @@
 //! Questions about an object that nobody wants to have: is it there, how long is it, what is its
 //! digest?
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use url::Url;
 use wheelmark_tuf::{Sha256, Sha256Hasher};
 
-use super::{FetchError, Haste, Remote, answer};
+use super::{Coding, FetchError, Haste, IDENTITY, Remote, answer};
 
 /// How much is taken in at once.
 const PIECE: usize = 256 * 1024;
@@ -18,11 +18,8 @@ impl Remote {
     ///
     /// [`FetchError`] as for [`Remote::get`].
     pub async fn stated_length(&self, url: &Url) -> Result<Option<Option<u64>>, FetchError> {
-        let request = self
-            .pair(url)
-            .raw
-            .head(url.clone())
-            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let client = self.clients.of(url, Coding::AsItIs)?;
+        let request = client.head(url.clone()).header(ACCEPT_ENCODING, IDENTITY);
         self.in_vain.recall(url)?;
         let watch = self.watch(Haste::NoOtherSource);
         let sent = match tokio::time::timeout_at(watch.deadline(), request.send()).await {
