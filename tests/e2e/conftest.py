@@ -200,11 +200,14 @@ def make_pypiserver(_daemons) -> Callable[..., Pypiserver]:
 
 @pytest.fixture
 def make_nginx(_daemons) -> Callable[..., Nginx]:
-    """Starts an nginx: `make_nginx(tree)` on a directory, by docs/layout.md, or with settings.
+    """Starts an nginx on a directory, by docs/layout.md."""
+    return lambda root: _daemons(Nginx.of_directory, root)
 
-    With two arguments they are those of `Nginx`: the settings, and what is replaced in them.
-    """
-    return lambda *rest: _daemons(Nginx if len(rest) == 2 else Nginx.of_directory, *rest)
+
+@pytest.fixture
+def make_cache(_daemons) -> Callable[[Index], Nginx]:
+    """Starts an nginx before an index, as a cache, by docs/plain-mirrors.md."""
+    return lambda index: _daemons(Nginx.before, index)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,9 @@ from .sandbox import TOOLS
 
 PASSWORD = "of-this-test"
 
+# By default the server spends seconds of both cores on the key that its login tokens are made with.
+QUICK_SECRET = ("--argon2-memory-cost", "8", "--argon2-parallelism", "1", "--argon2-time-cost", "1")
+
 
 class Devpi(Daemon):
     """One server without the built-in mirror of the public index; `root` is its only user."""
@@ -27,7 +30,7 @@ class Devpi(Daemon):
     def command(self) -> Sequence[object]:
         return [
             program("venv-devpi", "devpi-server"), "--serverdir", self._data,
-            "--host", "127.0.0.1", "--port", self.port, *self._options,
+            "--host", "127.0.0.1", "--port", self.port, *QUICK_SECRET, *self._options,
         ]
 
     def start(self) -> "Devpi":

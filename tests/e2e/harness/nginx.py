@@ -8,6 +8,8 @@ from pathlib import Path
 
 from .documents import Block, block
 from .foreign import Daemon, nginx_program
+from .index import Index
+from .upload import Answer, request
 
 class Nginx(Daemon):
     """One server whose settings are those of a document, with the document's own values replaced.
@@ -24,12 +26,22 @@ class Nginx(Daemon):
         """Serves the tree in `root` as docs/layout.md says."""
         return cls(folder, block("layout.md", "nginx", "root /srv/index;"), {"/srv/index": root})
 
+    @classmethod
+    def before(cls, folder: Path, index: Index) -> "Nginx":
+        """A cache before an index, as docs/plain-mirrors.md says."""
+        settings = block("plain-mirrors.md", "nginx", "proxy_cache_path")
+        cache = folder / "cache"
+        return cls(folder, settings, {"/var/cache/nginx/index": cache, "127.0.0.1:8000": f"127.0.0.1:{index.port}"})
+
     def command(self) -> Sequence[object]:
         return [nginx_program(), "-p", self.folder, "-c", self._write()]
 
     @property
     def index_url(self) -> str:
         return f"{self.url}simple/"
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return request("GET", self.url + path.lstrip("/"), headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def _write(self) -> Path:
         settings = self.settings.replacing({"listen 8080;": f"listen 127.0.0.1:{self.port};", **self.replaced})

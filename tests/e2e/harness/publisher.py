@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from .distributions import Distribution, wheel
 from .index import Index
@@ -45,6 +46,15 @@ class Publisher:
         self._thread.join(120)
         if told and self._failure is not None:
             raise self._failure
+
+    def wait_for(self, number: int) -> None:
+        """Waits until so many files were published."""
+        deadline = time.monotonic() + 60
+        while len(self.done) < number:
+            if self._failure is not None:
+                raise self._failure
+            assert time.monotonic() < deadline, "nobody publishes"
+            time.sleep(0.02)
 
     def latest(self) -> dict[str, Distribution]:
         """The last version of each project."""
