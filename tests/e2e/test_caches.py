@@ -104,6 +104,20 @@ def test_a_file_is_fetched_once_and_answered_in_parts(index: Index, cache: Nginx
     assert cache.get(path).body == made.content
 
 
+def test_a_damaged_cache_is_noticed_and_passed_over(index: Index, cache: Nginx, sandbox: Sandbox) -> None:
+    made = wheel("six", "1.0", payload=100_000)
+    index.publish(made)
+    sandbox.wheelmark("trust", "add", cache.index_url, "--root", index.root_file).ok()
+    sandbox.install("uv", sandbox.venv(), "six").ok()
+    [kept] = [path for path in (cache.folder / "cache").rglob("*") if path.is_file() and made.content in path.read_bytes()]
+    kept.write_bytes(kept.read_bytes().replace(made.content[50_000:50_010], b"0123456789"))
+    refused = sandbox.install("uv", sandbox.venv(), "six").failed()
+    assert made.filename in refused.text, refused
+    sandbox.wheelmark("trust", "mirror", "add", cache.index_url, index.url("")).ok()
+    passed = sandbox.install("uv", sandbox.venv(), "six").ok()
+    assert "warning" in passed.err and made.filename in passed.err, passed
+
+
 def test_what_is_not_there_yet_is_seen_as_soon_as_it_is(index: Index, cache: Nginx) -> None:
     later = sdist("later", "1.0")
     file, page, document = f"/packages/later/{later.filename}", "/simple/later/", "/pypi/later/json"
