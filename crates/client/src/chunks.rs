@@ -65,7 +65,8 @@ impl ChunkList {
     }
 
     /// Whether these bytes are the chunk of this number, counted from 0.
-    pub(crate) fn matches(&self, number: u64, chunk: &[u8]) -> bool {
+    #[must_use]
+    pub fn matches(&self, number: u64, chunk: &[u8]) -> bool {
         usize::try_from(number)
             .ok()
             .and_then(|number| self.digests.get(number))

@@ -310,8 +310,22 @@ impl Failure {
         }
     }
 
+    /// Whether something that was answered was found to be false or unusable, rather than that
+    /// nothing was answered.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refresh(failure) => failure.is_refusal(),
+            failure => matches!(
+                failure.kind(),
+                Kind::Attack | Kind::Confusion | Kind::Contradiction | Kind::Index | Kind::Odd
+            ),
+        }
+    }
+
     /// What failed, with every cause, fit for a terminal.
-    pub(crate) fn with_causes(&self) -> String {
+    #[must_use]
+    pub fn with_causes(&self) -> String {
         with_causes(self)
     }
 

@@ -16,18 +16,26 @@
 
 mod audit;
 mod chain;
+mod copy;
 mod distribution;
 mod findings;
 mod inventory;
 mod listed;
 mod local;
+mod pace;
 mod place;
+mod progress;
+pub mod selection;
 
 pub use audit::{
     Audit, AuditOptions, Counts, Everything, Heads, Scope, Stale, StaleRole, Tally, Unnamed, audit,
     audit_directory,
 };
 pub use chain::{Broken, Chain, ChainError, follow, root_of_fingerprint};
+pub use copy::{
+    Blame, Complete, Copy, CopyError, CopyFolder, CopyOptions, GRACE, JOBS, Outcome, StateError,
+    Step,
+};
 pub use distribution::{Distribution, SignedAs, Verdict, check_distribution};
 pub use findings::{Finding, Trouble};
 pub use inventory::{InventoryError, RoleFile, RoleSource, inventory};
@@ -36,3 +44,5 @@ pub use local::{LocalError, LocalTree};
 pub use place::{
     Depth, DirectoryPlace, Expected, Place, PlaceError, Record, RecordError, Standing, WebPlace,
 };
+pub use progress::{Phase, Progress, Reached};
+pub use selection::Selection;

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, PathError};
 use wheelmark_tuf::{
-    Awaited, Cached, Limits, Refresh, RefreshError, TrustedSet, Visited, WalkError,
+    Awaited, Cached, Found, Limits, LookupError, Refresh, RefreshError, TargetPath, TrustedSet,
+    Visited, WalkError,
 };
 
 /// A tree in a directory.
@@ -31,6 +32,9 @@ pub enum LocalError {
     /// A delegated role was refused.
     #[error(transparent)]
     Walk(#[from] WalkError),
+    /// The search for a target failed.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// A top-level role was refused.
     #[error("the tree's signed state cannot be used")]
     Refresh(#[from] RefreshError),
@@ -82,6 +86,24 @@ impl LocalTree {
             return Err(LocalError::Missing { path });
         };
         Ok((awaited.open(&bytes)?, bytes))
+    }
+
+    /// What a state whose roles are here says of a target.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError`] when a role on the way is missing or refused.
+    pub async fn find(&self, set: &TrustedSet, target: &TargetPath) -> Result<Found, LocalError> {
+        let mut lookup = set.lookup(target);
+        while let Some(need) = lookup.need().cloned() {
+            let fetch = &need.fetch;
+            let Some(bytes) = self.metadata(&fetch.path, fetch.max_len).await? else {
+                let path = metadata_path(&fetch.path)?;
+                return Err(LocalError::Missing { path });
+            };
+            lookup.supply(bytes.into())?;
+        }
+        Ok(lookup.finish()?)
     }
 
     async fn metadata(&self, name: &str, max_len: u64) -> Result<Option<Bytes>, LocalError> {

@@ -13,7 +13,9 @@ mod lock;
 mod naming;
 mod placing;
 mod reading;
+mod removing;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use bytes::Bytes;
 use rustix::fd::OwnedFd;
 use rustix::fs::Mode;
 use tempfile::NamedTempFile;
+use wheelmark_packaging::ProjectName;
 
 pub use self::error::{LockError, ObjectError, OpenError};
 pub use self::lock::WriterLock;
@@ -233,6 +236,39 @@ impl Directory {
             naming::unname_all(tree, &paths)
         })
         .await
+    }
+
+    /// Takes objects of any kind away, and says how many were there. For a copy of a tree, whose
+    /// keeper knows that no valid state names them any more.
+    ///
+    /// Nothing may be created in the same directories meanwhile: one that is left empty goes, too.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::LockLost`] if `lock` is not the one that protects this tree now.
+    pub async fn remove_all(
+        &self,
+        lock: &WriterLock,
+        paths: Vec<ObjectPath>,
+    ) -> Result<usize, ObjectError> {
+        let lock = lock.share();
+        self.blocking(move |tree| {
+            lock.check(tree)?;
+            removing::remove(tree, &paths)
+        })
+        .await
+    }
+
+    /// The objects in the directory of `path`, sorted; that one itself need not be there.
+    pub async fn beside(&self, path: &ObjectPath) -> Result<Vec<ObjectPath>, ObjectError> {
+        let path = path.clone();
+        self.blocking(move |tree| removing::beside(tree, &path))
+            .await
+    }
+
+    /// The projects that have a directory anywhere in the tree.
+    pub async fn projects(&self) -> Result<BTreeSet<ProjectName>, ObjectError> {
+        self.blocking(removing::projects).await
     }
 
     /// The bytes of an object, `None` if it is not there.

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod copier;
+mod copying;
 mod index;
 mod inventory;
 mod web;

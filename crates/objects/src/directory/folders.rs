@@ -37,6 +37,12 @@ impl DurableFolders {
         known.contains(folder)
     }
 
+    /// The directory may go, and one that is made in its place is another one.
+    pub(super) fn forget(&self, folder: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(folder);
+    }
+
     fn insert(&self, folder: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED_FOLDERS {
@@ -185,6 +191,21 @@ impl Tree {
                 errno,
             )),
         }
+    }
+
+    /// Opens one of the directories that hold those of projects, `None` if it is not there.
+    pub(super) fn open_family(&self, family: &str) -> Result<Option<OwnedFd>, ObjectError> {
+        let mut at = self.open_root()?;
+        for segment in family.split('/') {
+            at = match rustix::fs::openat(&at, segment, FOLDER_FLAGS, Mode::empty()) {
+                Ok(entered) => entered,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => {
+                    return Err(ObjectError::os("open", self.root.join(family))(errno));
+                }
+            };
+        }
+        Ok(Some(at))
     }
 
     pub(super) fn open_root(&self) -> Result<OwnedFd, ObjectError> {

@@ -1,0 +1,324 @@
+//! One project: its files, what belongs to them, and last its page.
+//!
+//! A page gets its name in the tree when all its files have theirs. So a page that is there says
+//! that its files are, and whoever was interrupted goes on behind the last page.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use wheelmark_client::{ChunkList, Failure, MAX_WHOLE, Upstream};
+use wheelmark_objects::{Directory, ObjectPath, WriterLock};
+use wheelmark_packaging::simple::{PageFile, ProjectPage, Sha256Hex};
+use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
+use wheelmark_tuf::{Sha256, Sha256Hasher};
+
+use super::error::CopyError;
+use super::parts::Parts;
+use super::writer::{Writer, Written};
+use crate::pace::Pace;
+use crate::progress::Progress;
+use crate::selection::Selection;
+
+/// The length of a chunk list for each byte of its file, and room for one chunk more: 32 bytes
+/// for each MiB (`docs/layout.md`).
+const CHUNKS_PER_BYTE: u64 = 32 * 1024;
+
+/// What is believed of what is in the tree already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Belief {
+    /// A page that is there has its files.
+    Pages,
+    /// A file that is there with its length is the right one.
+    Files,
+    /// Nothing: everything is read and hashed.
+    Nothing,
+}
+
+/// What all tasks of a run share.
+pub(super) struct Shared {
+    pub(super) tree: Directory,
+    pub(super) lock: Arc<WriterLock>,
+    pub(super) upstream: Upstream,
+    pub(super) selection: Selection,
+    pub(super) belief: Belief,
+    pub(super) now: Timestamp,
+    pub(super) writer: Writer,
+    pub(super) parts: Parts,
+    pub(super) jobs: Semaphore,
+    pub(super) pace: Arc<Pace>,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// A project's page, as a role lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PageRef {
+    pub(super) sha256: Sha256,
+    pub(super) length: u64,
+}
+
+/// What is here of a project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Holding {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}
+
+impl Holding {
+    pub(super) fn of(files: &[&PageFile]) -> Self {
+        Self {
+            files: files.len() as u64,
+            bytes: files.iter().filter_map(|file| file.size).sum(),
+        }
+    }
+}
+
+/// Why something of a project is not here.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// No source has it as it was signed.
+    Upstream(String, Failure),
+    /// The fault is here.
+    Here(CopyError),
+}
+
+impl From<CopyError> for Failed {
+    fn from(error: CopyError) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<wheelmark_objects::ObjectError> for Failed {
+    fn from(error: wheelmark_objects::ObjectError) -> Self {
+        Self::Here(error.into())
+    }
+}
+
+/// A file as its page or its own target describes it.
+pub(super) struct Wanted<'a> {
+    pub(super) project: &'a ProjectName,
+    pub(super) filename: &'a str,
+    pub(super) sha256: Sha256,
+    pub(super) size: u64,
+    pub(super) chunks: Option<Sha256>,
+    pub(super) metadata: Option<Sha256>,
+}
+
+impl<'a> Wanted<'a> {
+    /// What a page says of a file.
+    pub(super) fn of(project: &'a ProjectName, file: &'a PageFile) -> Result<Self, Failed> {
+        let filename = file.filename.as_str();
+        let lacking =
+            |lacking| Failed::Upstream(filename.to_owned(), Failure::Unspecified { lacking });
+        let listed = file
+            .wheelmark
+            .as_ref()
+            .and_then(|marks| marks.chunks_sha256);
+        let metadata = file
+            .core_metadata
+            .as_ref()
+            .and_then(|hashes| hashes.sha256());
+        Ok(Self {
+            project,
+            filename,
+            sha256: file
+                .hashes
+                .sha256()
+                .map(digest)
+                .ok_or_else(|| lacking("sha256"))?,
+            size: file.size.ok_or_else(|| lacking("length"))?,
+            chunks: listed.map(digest),
+            metadata: metadata.map(digest),
+        })
+    }
+}
+
+pub(super) fn digest(hex: Sha256Hex) -> Sha256 {
+    Sha256(hex.into())
+}
+
+impl Shared {
+    /// Makes sure that a project is here, its page last.
+    pub(super) async fn project(
+        &self,
+        project: &ProjectName,
+        page: PageRef,
+    ) -> Result<Holding, Failed> {
+        let path = ObjectPath::page(project, &page.sha256);
+        let here = self.here(&path, &page.sha256, Some(page.length)).await?;
+        let bytes = match here.then_some(()) {
+            Some(()) => self.read(&path, page.length).await?,
+            None => {
+                let _turn = self.turn().await?;
+                let fetched = self.upstream.page(&path, &page.sha256, page.length).await;
+                let fetched = fetched.map_err(|failure| failed_page(project, failure))?;
+                self.came(fetched.len() as u64).await;
+                fetched
+            }
+        };
+        let parsed = parse(&bytes, project).map_err(|failure| failed_page(project, failure))?;
+        let files = self.selection.files(&parsed, self.now);
+        if !(here && self.belief == Belief::Pages) {
+            let wanted: Vec<Wanted<'_>> = files
+                .iter()
+                .map(|file| Wanted::of(project, file))
+                .collect::<Result<_, _>>()?;
+            // All are tried, so that what can be had is here for the next run.
+            let tried = join_all(wanted.iter().map(|file| self.file(file))).await;
+            tried.into_iter().collect::<Result<(), Failed>>()?;
+        }
+        if !here {
+            self.writer.put(path, bytes).await?.done().await?;
+        }
+        self.progress.page();
+        Ok(Holding::of(&files))
+    }
+
+    /// Makes sure that a file and what belongs to it are here, durably.
+    pub(super) async fn file(&self, file: &Wanted<'_>) -> Result<(), Failed> {
+        let mut written = Vec::new();
+        if let Some(sha256) = file.metadata {
+            let path = ObjectPath::file_metadata(file.project, &sha256, file.filename);
+            let path = path.map_err(CopyError::from)?;
+            let what = format!("{}.metadata", file.filename);
+            written.extend(
+                self.companion(path, &sha256, MAX_METADATA_LEN, what)
+                    .await?
+                    .1,
+            );
+        }
+        let mut chunks = None;
+        if let Some(sha256) = file.chunks {
+            let path = ObjectPath::chunks(file.project, &sha256, file.filename);
+            let path = path.map_err(CopyError::from)?;
+            let limit = file.size / CHUNKS_PER_BYTE + 32;
+            let what = format!("the chunk list of {}", file.filename);
+            let (bytes, put) = self.companion(path, &sha256, limit, what.clone()).await?;
+            let list = ChunkList::verify(&bytes, &sha256, file.size);
+            chunks = Some(list.map_err(|error| Failed::Upstream(what, error.into()))?);
+            written.extend(put);
+        }
+        let path = ObjectPath::file(file.project, &file.sha256, file.filename);
+        let path = path.map_err(CopyError::from)?;
+        if !self.here(&path, &file.sha256, Some(file.size)).await? {
+            let _turn = self.turn().await?;
+            if file.size <= MAX_WHOLE {
+                let fetched = self.upstream.file(&path, &file.sha256, file.size).await;
+                let bytes = fetched.map_err(|failure| failed_file(file, failure))?;
+                self.came(bytes.len() as u64).await;
+                written.push(self.writer.put(path, bytes).await?);
+            } else {
+                self.large_file(file, path, chunks.as_ref()).await?;
+            }
+            self.progress.fetched_file();
+        }
+        try_join_all(written.into_iter().map(Written::done)).await?;
+        self.progress.file();
+        Ok(())
+    }
+
+    /// Core metadata or a chunk list: its bytes, and what to wait for if it was fetched.
+    async fn companion(
+        &self,
+        path: ObjectPath,
+        sha256: &Sha256,
+        limit: u64,
+        what: String,
+    ) -> Result<(Bytes, Option<Written>), Failed> {
+        // Small, so it is always read: its length is not signed.
+        if let Ok(Some(bytes)) = self.tree.read(&path, limit).await {
+            if Sha256::of(&bytes) == *sha256 {
+                return Ok((bytes, None));
+            }
+            self.take_away(&path).await?;
+        }
+        let _turn = self.turn().await?;
+        let fetched = self.upstream.companion(&path, sha256, limit).await;
+        let bytes = fetched.map_err(|failure| Failed::Upstream(what, failure))?;
+        self.came(bytes.len() as u64).await;
+        let written = self.writer.put(path, bytes.clone()).await?;
+        Ok((bytes, Some(written)))
+    }
+
+    /// Whether an object is here, as far as this run believes what it sees. What is not as it
+    /// must be is taken away.
+    async fn here(
+        &self,
+        path: &ObjectPath,
+        sha256: &Sha256,
+        length: Option<u64>,
+    ) -> Result<bool, Failed> {
+        let Some(object) = self.tree.open_object(path).await? else {
+            return Ok(false);
+        };
+        let mut right = length.is_none_or(|length| object.len == length);
+        if right && self.belief == Belief::Nothing {
+            right = hash_of(object.file).await? == *sha256;
+        }
+        if !right {
+            tracing::warn!(%path, "is not what was signed, and is fetched again");
+            self.take_away(path).await?;
+        }
+        Ok(right)
+    }
+
+    pub(super) async fn take_away(&self, path: &ObjectPath) -> Result<(), Failed> {
+        let paths = vec![path.clone()];
+        self.tree.remove_all(&self.lock, paths).await?;
+        Ok(())
+    }
+
+    async fn read(&self, path: &ObjectPath, length: u64) -> Result<Bytes, Failed> {
+        let read = self.tree.read(path, length).await?;
+        Ok(read.ok_or(CopyError::Stopped)?)
+    }
+
+    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Failed> {
+        let turn = self.jobs.acquire().await;
+        turn.map_err(|_| Failed::Here(CopyError::Stopped))
+    }
+
+    pub(super) async fn came(&self, bytes: u64) {
+        self.progress.bytes(bytes);
+        self.pace.spend(bytes).await;
+    }
+}
+
+/// Reads a project's page, which has to be that project's.
+pub(super) fn parse(bytes: &[u8], project: &ProjectName) -> Result<ProjectPage, Failure> {
+    let page = ProjectPage::parse(bytes)?;
+    if page.name != *project {
+        return Err(Failure::PageOfOther { said: page.name });
+    }
+    Ok(page)
+}
+
+fn failed_page(project: &ProjectName, failure: Failure) -> Failed {
+    Failed::Upstream(format!("the page of {project}"), failure)
+}
+
+pub(super) fn failed_file(file: &Wanted<'_>, failure: Failure) -> Failed {
+    Failed::Upstream(file.filename.to_owned(), failure)
+}
+
+/// The digest of a whole file.
+pub(super) async fn hash_of(mut file: std::fs::File) -> Result<Sha256, CopyError> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        use std::io::Read as _;
+        let mut hasher = Sha256Hasher::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+    });
+    let hashed = hashed.await.map_err(|_| CopyError::Stopped)?;
+    hashed.map_err(|source| CopyError::Part {
+        doing: "read",
+        source,
+    })
+}

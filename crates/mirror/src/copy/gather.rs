@@ -1,0 +1,319 @@
+//! What a state of the index signs for, and how that differs from what is here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use serde::Deserialize;
+use wheelmark_objects::{Directory, ObjectPath};
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::{Limits, RoleName, Sha256, TargetPath, TrustedSet, Visited};
+
+use super::error::CopyError;
+use super::fetch::{Holding, PageRef, Shared, digest};
+use super::spool::{Gathered, Gathering, Spool};
+use crate::inventory::inventory;
+use crate::listed::Listed;
+use crate::local::LocalTree;
+
+/// How many roles are asked for at a time, at least: they are small.
+const ROLES_AT_ONCE: usize = 16;
+
+/// What is to be done to come to a state of the index.
+pub(super) struct Plan {
+    /// The pages of all chosen projects.
+    pub(super) pages: BTreeMap<ProjectName, PageRef>,
+    /// Those of them that are new or another one than before.
+    pub(super) changed: Vec<ProjectName>,
+    /// Projects that were here and are not chosen or not there any more.
+    pub(super) gone: BTreeSet<ProjectName>,
+    /// The pages that the last complete state had of changed and gone projects.
+    pub(super) before: BTreeMap<ProjectName, Sha256>,
+    /// Roles whose version the last complete state did not have.
+    pub(super) changed_roles: BTreeSet<RoleName>,
+    /// Metadata of the last complete state that this one does not name.
+    pub(super) superseded: Vec<ObjectPath>,
+    /// Targets that this version does not copy.
+    pub(super) others: u64,
+    pub(super) spool: Spool,
+}
+
+/// The roles of an earlier state, by version.
+pub(super) type Versions = BTreeMap<String, u64>;
+
+/// What is read of metadata that this copy has verified before, to see what has changed. Nothing
+/// is decided by it but what need not be looked at again.
+#[derive(Deserialize)]
+struct Before<T> {
+    signed: T,
+}
+
+#[derive(Deserialize)]
+struct SnapshotBefore {
+    meta: BTreeMap<String, VersionBefore>,
+}
+
+#[derive(Deserialize)]
+struct VersionBefore {
+    version: u64,
+}
+
+#[derive(Deserialize)]
+struct RoleBefore {
+    targets: BTreeMap<String, TargetBefore>,
+}
+
+#[derive(Deserialize)]
+struct TargetBefore {
+    hashes: HashesBefore,
+}
+
+#[derive(Deserialize)]
+struct HashesBefore {
+    sha256: Option<wheelmark_packaging::simple::Sha256Hex>,
+}
+
+async fn read_before<T: for<'de> Deserialize<'de>>(
+    tree: &Directory,
+    path: &ObjectPath,
+    limit: u64,
+) -> Option<T> {
+    let bytes = tree.read(path, limit).await.ok()??;
+    let parsed: Before<T> = serde_json::from_slice(&bytes).ok()?;
+    Some(parsed.signed)
+}
+
+/// The versions that a snapshot of this copy lists; `None` where it cannot be read any more.
+pub(super) async fn versions_of(tree: &Directory, snapshot: u64) -> Option<Versions> {
+    let path = ObjectPath::metadata(&RoleName::snapshot(), snapshot);
+    let limit = Limits::default().snapshot_length;
+    let read: SnapshotBefore = read_before(tree, &path, limit).await?;
+    let versions = read.meta.into_iter();
+    Some(versions.map(|(name, meta)| (name, meta.version)).collect())
+}
+
+/// The pages that a role of an earlier state listed.
+async fn pages_of(
+    tree: &Directory,
+    role: &RoleName,
+    version: u64,
+) -> Option<BTreeMap<String, Sha256>> {
+    let path = ObjectPath::metadata(role, version);
+    let limit = Limits::default().targets_length;
+    let read: RoleBefore = read_before(tree, &path, limit).await?;
+    let targets = read.targets.into_iter();
+    let with_digest =
+        targets.filter_map(|(path, target)| Some((path, digest(target.hashes.sha256?))));
+    Some(with_digest.collect())
+}
+
+/// What is found out role by role.
+struct Findings<'a> {
+    shared: &'a Shared,
+    /// The last complete state, if what is here of it can be relied on.
+    earlier: Option<&'a Versions>,
+    /// By project: where its page stands in the order of a search, and the page.
+    pages: BTreeMap<ProjectName, (Vec<u64>, PageRef)>,
+    /// Of roles that changed: the projects that they list now.
+    touched: BTreeSet<ProjectName>,
+    /// Of roles that changed: the pages that they listed.
+    before: BTreeMap<ProjectName, Sha256>,
+    changed_roles: BTreeSet<RoleName>,
+    others: u64,
+}
+
+impl Findings<'_> {
+    async fn take(&mut self, visited: &Visited) {
+        let role = visited.role();
+        let version = visited.metadata().version;
+        let earlier = self
+            .earlier
+            .and_then(|earlier| earlier.get(&role.meta_name()));
+        let changed = earlier != Some(&version);
+        if changed {
+            self.changed_roles.insert(role.clone());
+            if let Some(&earlier) = earlier {
+                let listed = pages_of(&self.shared.tree, role, earlier).await;
+                for (path, sha256) in listed.into_iter().flatten() {
+                    self.before
+                        .extend(project_of(&path).map(|project| (project, sha256)));
+                }
+            }
+        }
+        for (path, info) in visited.listed() {
+            match Listed::of(path, info) {
+                Listed::Page {
+                    project,
+                    sha256,
+                    length,
+                } if self.shared.selection.chooses(&project) => {
+                    if changed {
+                        self.touched.insert(project.clone());
+                    }
+                    let found = (visited.order(), PageRef { sha256, length });
+                    let best = self.pages.entry(project).or_insert_with(|| found.clone());
+                    if found.0 < best.0 {
+                        *best = found;
+                    }
+                }
+                Listed::Page { .. } | Listed::File { .. } => {}
+                Listed::Other(_) => self.others += 1,
+            }
+        }
+    }
+}
+
+/// The project whose page a target path is.
+fn project_of(path: &str) -> Option<ProjectName> {
+    let path: TargetPath = path.parse().ok()?;
+    let mut segments = path.segments();
+    let is_page = segments.next() == Some("simple");
+    let project = segments.next().filter(|_| is_page)?;
+    project.parse().ok()
+}
+
+/// Goes through all roles of a state; what is not here of them is fetched and kept aside.
+pub(super) async fn gather(
+    shared: &Shared,
+    set: &TrustedSet,
+    earlier: Option<&Versions>,
+    at_once: usize,
+) -> Result<Plan, CopyError> {
+    let local = LocalTree::new(shared.tree.clone());
+    let spool = Spool::new(shared.tree.incoming())?;
+    let failed = Mutex::new(None);
+    let source = Gathering {
+        local: &local,
+        upstream: &shared.upstream,
+        spool: &spool,
+        pace: &shared.pace,
+        progress: &shared.progress,
+        failed: &failed,
+    };
+    let mut findings = Findings {
+        shared,
+        earlier,
+        pages: BTreeMap::new(),
+        touched: BTreeSet::new(),
+        before: BTreeMap::new(),
+        changed_roles: BTreeSet::new(),
+        others: 0,
+    };
+    let mut roles = Box::pin(inventory(set, &source, at_once.max(ROLES_AT_ONCE)));
+    while let Some(role) = roles.next().await {
+        findings.take(&role?.visited).await;
+        let kept = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(error) = kept {
+            return Err(error);
+        }
+    }
+    drop(roles);
+    let Findings {
+        pages,
+        touched,
+        before,
+        changed_roles,
+        others,
+        ..
+    } = findings;
+    let pages: BTreeMap<ProjectName, PageRef> = pages
+        .into_iter()
+        .map(|(project, (_, page))| (project, page))
+        .collect();
+    let is_new = |project: &ProjectName| {
+        pages.get(project).map(|page| page.sha256) != before.get(project).copied()
+    };
+    let changed = match earlier {
+        Some(_) => touched.into_iter().filter(is_new).collect(),
+        None => pages.keys().cloned().collect(),
+    };
+    let mut gone: BTreeSet<ProjectName> = before
+        .keys()
+        .filter(|project| !pages.contains_key(*project))
+        .cloned()
+        .collect();
+    if earlier.is_none() {
+        // Whatever is here, from whenever.
+        let here = shared.tree.projects().await?.into_iter();
+        gone.extend(here.filter(|project| !pages.contains_key(project)));
+    }
+    Ok(Plan {
+        superseded: superseded(set, earlier),
+        pages,
+        changed,
+        gone,
+        before,
+        changed_roles,
+        others,
+        spool,
+    })
+}
+
+/// The metadata of an earlier state that a state does not name any more.
+fn superseded(set: &TrustedSet, earlier: Option<&Versions>) -> Vec<ObjectPath> {
+    let named = &set.snapshot().meta;
+    let old = earlier.into_iter().flatten().filter(|(name, version)| {
+        named
+            .get(*name)
+            .is_none_or(|meta| meta.version != **version)
+    });
+    old.filter_map(|(name, version)| {
+        let role: RoleName = name.strip_suffix(".json")?.parse().ok()?;
+        Some(ObjectPath::metadata(&role, *version))
+    })
+    .collect()
+}
+
+/// Files that a role signs for and no page lists: they are copied where everything is.
+pub(super) async fn unlisted_files(
+    shared: &Shared,
+    set: &TrustedSet,
+    plan: &Plan,
+    mut each: impl AsyncFnMut(ProjectName, String, Sha256, u64) -> Result<(), CopyError>,
+) -> Result<(), CopyError> {
+    let local = LocalTree::new(shared.tree.clone());
+    let source = Gathered {
+        local: &local,
+        spool: &plan.spool,
+    };
+    let mut roles = std::pin::pin!(inventory(set, &source, 1));
+    while let Some(role) = roles.next().await {
+        let visited = role?.visited;
+        if !plan.changed_roles.contains(visited.role()) {
+            continue;
+        }
+        for (path, info) in visited.listed() {
+            if let Listed::File {
+                project,
+                filename,
+                sha256,
+                length,
+            } = Listed::of(path, info)
+            {
+                each(project, filename, sha256, length).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the last complete state held of the projects that have changed or are gone; `None` where
+/// a page of then cannot be read any more.
+pub(super) async fn held_before(shared: &Shared, plan: &Plan) -> Option<(u64, Holding)> {
+    let mut projects = 0;
+    let mut held = Holding::default();
+    for (project, sha256) in &plan.before {
+        let is_as_it_was = plan
+            .pages
+            .get(project)
+            .is_some_and(|page| page.sha256 == *sha256);
+        if is_as_it_was || !shared.selection.chooses(project) {
+            continue;
+        }
+        let holding = shared.holding(project, sha256).await?;
+        projects += 1;
+        held.files += holding.files;
+        held.bytes += holding.bytes;
+    }
+    Some((projects, held))
+}

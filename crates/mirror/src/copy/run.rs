@@ -1,0 +1,515 @@
+//! One run: from the index's state to the same state here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use wheelmark_client::{ChainFiles, Failure};
+use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::{Sha256, TrustedSet};
+
+use super::error::CopyError;
+use super::fetch::{Belief, Failed, Holding, PageRef, Shared, Wanted};
+use super::gather::{Plan, gather, held_before, unlisted_files, versions_of};
+use super::names::{NAMES_AT_ONCE, list_of};
+use super::parts::Parts;
+use super::state::Complete;
+use super::writer::Writer;
+use super::{Copy, Outcome, Step};
+use crate::progress::Phase;
+
+/// How often a run begins again with a newer state when the index took away what the one before
+/// named.
+const ATTEMPTS: usize = 5;
+
+/// After so many pages or files that are not to be had, a run looks for no more.
+const FAILURES: usize = 20;
+
+/// Projects under way at a time, for each object that is fetched at a time: those that wait for
+/// their objects to be flushed keep nobody from fetching, and are flushed together.
+const PROJECTS_PER_JOB: usize = 16;
+
+/// What stands in the place of a selection while pages of several are here.
+const SEVERAL: &str = "several selections";
+
+/// The same, while something is here that nobody has verified yet.
+const UNVERIFIED: &str = "not verified";
+
+/// The longest timestamp that is read here; a client takes none that is longer.
+const MAX_TIMESTAMP_LEN: u64 = 16_384;
+
+impl Copy {
+    /// Brings the copy up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`CopyError`]. Readers then have the last complete state, or, if the error came after the
+    /// timestamp was put in place, the new one.
+    pub async fn run(&mut self) -> Result<Outcome, CopyError> {
+        self.progress.begin();
+        let mut failed: Option<(u64, CopyError)> = None;
+        for _ in 0..ATTEMPTS {
+            self.progress.enter(Phase::Refreshing);
+            let now = self.clock.now();
+            let set = self.upstream.refresh(now).await?;
+            let version = set.snapshot().version;
+            if let Some((tried, error)) = failed.take()
+                && version <= tried
+            {
+                return Err(error);
+            }
+            match self.bring_to(&set, now).await {
+                Err(error) if error.is_gone() => failed = Some((version, error)),
+                ended => return ended,
+            }
+        }
+        Err(CopyError::Restless { attempts: ATTEMPTS })
+    }
+
+    async fn bring_to(&mut self, set: &TrustedSet, now: Timestamp) -> Result<Outcome, CopyError> {
+        let selection = self.options.selection.as_of(now);
+        let chain = self.chain(set)?;
+        let timestamp_sha256 = Sha256::of(&chain.timestamp);
+        let intact = self.is_intact().await?;
+        let complete = self.state.complete.clone().filter(|complete| {
+            intact && !self.options.check && !self.unknown && complete.selection == selection
+        });
+        let shared = self.shared(now, &selection).await?;
+        if let Some(complete) = &complete
+            && complete.timestamp_sha256 == timestamp_sha256
+        {
+            return self.stay(shared, set, complete.clone()).await;
+        }
+        self.promise(&selection)?;
+        self.progress.enter(Phase::Listing);
+        let earlier = match &complete {
+            Some(complete) => versions_of(&self.tree, complete.snapshot).await,
+            None => None,
+        };
+        let plan = gather(&shared, set, earlier.as_ref(), self.options.jobs).await?;
+        let shared = Arc::new(shared);
+        self.progress.enter(Phase::Fetching);
+        let fetched = self.fetch(&shared, &plan).await?;
+        if self.options.selection.is_everything() {
+            self.fetch_unlisted(&shared, set, &plan).await?;
+        }
+        let expires = set.timestamp().expires;
+        if expires <= self.clock.now() {
+            return Err(CopyError::Expired { expires });
+        }
+        self.progress.enter(Phase::Publishing);
+        shared
+            .publish(set, chain, &plan.spool, &self.observer)
+            .await?;
+        self.progress.enter(Phase::Tidying);
+        self.name(&shared, &plan).await?;
+        let (projects, held) = self
+            .count(&shared, &plan, complete.as_ref(), fetched)
+            .await?;
+        let in_force = self
+            .state
+            .complete
+            .as_ref()
+            .map(|complete| complete.expires);
+        self.see_off(&shared, set, &plan, in_force).await?;
+        self.state.complete = Some(Complete {
+            timestamp: set.timestamp().version,
+            timestamp_sha256,
+            snapshot: set.snapshot().version,
+            root: set.root().version,
+            expires,
+            copied: self.clock.now(),
+            selection: selection.clone(),
+            projects,
+            files: held.files,
+            bytes: held.bytes,
+        });
+        self.state.pages_for = Some(selection);
+        self.unknown = false;
+        self.save()?;
+        shared.parts.clear();
+        let removed = self.sweep(&shared, set).await?;
+        self.outcome(true, &plan, removed)
+    }
+
+    /// The index's state is the one that is here: only what is due goes.
+    async fn stay(
+        &mut self,
+        shared: Shared,
+        set: &TrustedSet,
+        complete: Complete,
+    ) -> Result<Outcome, CopyError> {
+        self.progress.enter(Phase::Tidying);
+        let removed = self.sweep(&shared, set).await?;
+        Ok(Outcome {
+            complete,
+            changed: false,
+            projects_changed: 0,
+            projects_gone: 0,
+            removed: removed as u64,
+            leaving: self.state.leaving.len() as u64,
+            others: 0,
+            warnings: self.upstream.warnings(),
+        })
+    }
+
+    fn outcome(&self, changed: bool, plan: &Plan, removed: usize) -> Result<Outcome, CopyError> {
+        let complete = self.state.complete.clone().ok_or(CopyError::Stopped)?;
+        Ok(Outcome {
+            complete,
+            changed,
+            projects_changed: plan.changed.len() as u64,
+            projects_gone: plan.gone.len() as u64,
+            removed: removed as u64,
+            leaving: self.state.leaving.len() as u64,
+            others: plan.others,
+            warnings: self.upstream.warnings(),
+        })
+    }
+
+    /// The files of the chain, which have to be those of `set`.
+    fn chain(&self, set: &TrustedSet) -> Result<ChainFiles, CopyError> {
+        let chain = self.upstream.chain_files()?.ok_or(CopyError::Stopped)?;
+        let is_of_set = version_of(&chain.timestamp) == Some(set.timestamp().version)
+            && version_of(&chain.snapshot) == Some(set.snapshot().version)
+            && version_of(&chain.targets) == Some(set.targets().version);
+        if is_of_set {
+            Ok(chain)
+        } else {
+            Err(CopyError::Stopped)
+        }
+    }
+
+    /// Whether the timestamp in the tree is that of the last complete state.
+    async fn is_intact(&self) -> Result<bool, CopyError> {
+        let Some(complete) = &self.state.complete else {
+            return Ok(false);
+        };
+        let here = self
+            .tree
+            .read(&ObjectPath::timestamp(), MAX_TIMESTAMP_LEN)
+            .await?;
+        Ok(here.is_some_and(|here| Sha256::of(&here) == complete.timestamp_sha256))
+    }
+
+    async fn shared(&self, now: Timestamp, selection: &str) -> Result<Shared, CopyError> {
+        let belief = if self.options.check || self.unknown {
+            Belief::Nothing
+        } else if self
+            .state
+            .pages_for
+            .as_deref()
+            .is_none_or(|of| of == selection)
+        {
+            Belief::Pages
+        } else {
+            Belief::Files
+        };
+        Ok(Shared {
+            tree: self.tree.clone(),
+            lock: Arc::clone(&self.lock),
+            upstream: self.upstream.clone(),
+            selection: self.options.selection.clone(),
+            belief,
+            now,
+            writer: Writer::start(self.tree.clone(), self.observer.clone()),
+            parts: Parts::take_over(&self.tree).await?,
+            jobs: Semaphore::new(self.options.jobs.max(1)),
+            pace: Arc::clone(&self.pace),
+            progress: Arc::clone(&self.progress),
+        })
+    }
+
+    /// Writes down, before the first page is placed, for which selection pages that are in place
+    /// have their files. A page of before may be another selection's, and then none counts.
+    fn promise(&mut self, selection: &str) -> Result<(), CopyError> {
+        let promised = match self.state.pages_for.as_deref() {
+            _ if self.unknown => UNVERIFIED,
+            Some(UNVERIFIED) => UNVERIFIED,
+            None => selection,
+            Some(of) if of == selection => selection,
+            Some(_) => SEVERAL,
+        };
+        if self.state.pages_for.as_deref() != Some(promised) {
+            self.state.pages_for = Some(promised.to_owned());
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Result<(), CopyError> {
+        self.observer.see(Step::State);
+        Ok(self.file.write(&self.state)?)
+    }
+
+    /// Fetches every project that has changed, and says what is here of them.
+    async fn fetch(&self, shared: &Arc<Shared>, plan: &Plan) -> Result<Holding, CopyError> {
+        self.progress.want_pages(plan.changed.len() as u64);
+        let at_once = self.options.jobs.max(1) * PROJECTS_PER_JOB;
+        let mut tasks = Tasks::new();
+        for project in &plan.changed {
+            let Some(page) = plan.pages.get(project).copied() else {
+                continue;
+            };
+            let (shared, project) = (Arc::clone(shared), project.clone());
+            tasks
+                .begin(at_once, async move { shared.project(&project, page).await })
+                .await?;
+            if tasks.has_failed_enough() {
+                break;
+            }
+        }
+        tasks.end().await
+    }
+
+    async fn fetch_unlisted(
+        &self,
+        shared: &Arc<Shared>,
+        set: &TrustedSet,
+        plan: &Plan,
+    ) -> Result<(), CopyError> {
+        let at_once = self.options.jobs.max(1) * PROJECTS_PER_JOB;
+        let mut tasks = Tasks::new();
+        unlisted_files(
+            shared,
+            set,
+            plan,
+            async |project, filename, sha256, size| {
+                let path = ObjectPath::file(&project, &sha256, &filename)?;
+                if self.tree.size(&path).await? == Some(size) {
+                    return Ok(());
+                }
+                let shared = Arc::clone(shared);
+                let file = async move {
+                    let wanted = Wanted {
+                        project: &project,
+                        filename: &filename,
+                        sha256,
+                        size,
+                        chunks: None,
+                        metadata: None,
+                    };
+                    shared.file(&wanted).await?;
+                    Ok(Holding::default())
+                };
+                tasks.begin(at_once, file).await
+            },
+        )
+        .await?;
+        tasks.end().await?;
+        Ok(())
+    }
+
+    /// Plain names and unsigned copies of what has changed, and the list if projects came or went.
+    async fn name(&self, shared: &Arc<Shared>, plan: &Plan) -> Result<(), CopyError> {
+        let (mut links, mut copies) = (Vec::new(), Vec::new());
+        for project in &plan.changed {
+            if let Some(PageRef { sha256, .. }) = plan.pages.get(project) {
+                let names = shared.names(project, sha256).await?;
+                links.extend(names.links);
+                copies.extend(names.copies);
+            }
+            if links.len().max(copies.len()) >= NAMES_AT_ONCE {
+                let (links, copies) = (std::mem::take(&mut links), std::mem::take(&mut copies));
+                self.write_names(shared, links, copies).await?;
+            }
+        }
+        copies.extend(list_of(plan.pages.keys().cloned()));
+        self.write_names(shared, links, copies).await?;
+        let gone = plan.gone.iter().flat_map(|project| {
+            [
+                ObjectPath::simple_json(project),
+                ObjectPath::simple_html(project),
+            ]
+        });
+        self.observer.see(Step::Names);
+        self.tree.remove_all(&self.lock, gone.collect()).await?;
+        Ok(())
+    }
+
+    /// Plain names first: the unsigned copies lead to them.
+    async fn write_names(
+        &self,
+        shared: &Shared,
+        links: Vec<(ObjectPath, ObjectPath)>,
+        copies: Vec<(ObjectPath, Bytes)>,
+    ) -> Result<(), CopyError> {
+        self.observer.see(Step::Names);
+        shared.link(links).await?;
+        self.observer.see(Step::Names);
+        Ok(self.tree.replace_all(&self.lock, copies).await?)
+    }
+
+    /// How much is here now: what was here before, less what went, and what came.
+    async fn count(
+        &self,
+        shared: &Arc<Shared>,
+        plan: &Plan,
+        before: Option<&Complete>,
+        fetched: Holding,
+    ) -> Result<(u64, Holding), CopyError> {
+        let projects = plan.pages.len() as u64;
+        if plan.changed.len() == plan.pages.len() {
+            return Ok((projects, fetched));
+        }
+        if let Some(before) = before
+            && let Some((_, went)) = held_before(shared, plan).await
+        {
+            let changed =
+                |then: u64, went: u64, came: u64| then.checked_sub(went)?.checked_add(came);
+            let files = changed(before.files, went.files, fetched.files);
+            let bytes = changed(before.bytes, went.bytes, fetched.bytes);
+            if let (Some(files), Some(bytes)) = (files, bytes) {
+                return Ok((projects, Holding { files, bytes }));
+            }
+        }
+        let mut held = Holding::default();
+        for (project, page) in &plan.pages {
+            let holding = shared.holding(project, &page.sha256).await;
+            let holding = holding.ok_or(CopyError::Stopped)?;
+            held.files += holding.files;
+            held.bytes += holding.bytes;
+        }
+        Ok((projects, held))
+    }
+
+    /// Writes down what no state names from now on.
+    async fn see_off(
+        &mut self,
+        shared: &Arc<Shared>,
+        set: &TrustedSet,
+        plan: &Plan,
+        in_force: Option<Timestamp>,
+    ) -> Result<(), CopyError> {
+        let until = self.until(shared.now, in_force);
+        let mut left = plan.superseded.clone();
+        if let Some(complete) = &self.state.complete
+            && complete.snapshot != set.snapshot().version
+        {
+            let snapshot = wheelmark_tuf::RoleName::snapshot();
+            left.push(ObjectPath::metadata(&snapshot, complete.snapshot));
+        }
+        if shared.belief == Belief::Nothing {
+            left = shared.left_over_metadata(set).await?;
+        }
+        let mut projects: Vec<(&ProjectName, Option<PageRef>)> = Vec::new();
+        let changed = plan.changed.iter();
+        projects.extend(changed.map(|project| (project, plan.pages.get(project).copied())));
+        projects.extend(plan.gone.iter().map(|project| (project, None)));
+        for (project, page) in projects {
+            left.extend(shared.left_over(project, page).await?);
+        }
+        let mut leaving: BTreeMap<ObjectPath, Timestamp> = std::mem::take(&mut self.state.leaving);
+        for path in left {
+            leaving.entry(path).or_insert(until);
+        }
+        self.state.leaving = leaving;
+        Ok(())
+    }
+
+    /// Removes what is due.
+    async fn sweep(&mut self, shared: &Shared, set: &TrustedSet) -> Result<usize, CopyError> {
+        let due = self
+            .state
+            .leaving
+            .values()
+            .any(|until| *until <= shared.now);
+        if !due {
+            return Ok(0);
+        }
+        self.observer.see(Step::Removal);
+        let removed = shared.sweep(set, &mut self.state.leaving).await;
+        self.save()?;
+        removed
+    }
+}
+
+/// Work on many projects at a time, and what failed of it.
+struct Tasks {
+    running: JoinSet<Result<Holding, Failed>>,
+    held: Holding,
+    failed: Vec<(String, Failure)>,
+}
+
+impl Tasks {
+    fn new() -> Self {
+        Self {
+            running: JoinSet::new(),
+            held: Holding::default(),
+            failed: Vec::new(),
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        at_once: usize,
+        task: impl Future<Output = Result<Holding, Failed>> + Send + 'static,
+    ) -> Result<(), CopyError> {
+        while self.running.len() >= at_once {
+            self.collect().await?;
+        }
+        self.running.spawn(task);
+        Ok(())
+    }
+
+    fn has_failed_enough(&self) -> bool {
+        self.failed.len() >= FAILURES
+    }
+
+    /// Waits for one to end. A fault here ends all of them, one of upstream is written down.
+    async fn collect(&mut self) -> Result<(), CopyError> {
+        let Some(ended) = self.running.join_next().await else {
+            return Ok(());
+        };
+        match ended {
+            Ok(Ok(holding)) => {
+                self.held.files += holding.files;
+                self.held.bytes += holding.bytes;
+            }
+            Ok(Err(Failed::Upstream(what, failure))) => {
+                tracing::info!(what, %failure, "not to be had");
+                self.failed.push((what, failure));
+            }
+            Ok(Err(Failed::Here(error))) => return Err(error),
+            Err(stopped) => match stopped.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return Err(CopyError::Stopped),
+            },
+        }
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<Holding, CopyError> {
+        while !self.running.is_empty() {
+            if self.has_failed_enough() {
+                break;
+            }
+            self.collect().await?;
+        }
+        if self.failed.is_empty() {
+            return Ok(self.held);
+        }
+        Err(CopyError::Lacking {
+            count: self.failed.len(),
+            first: self.failed,
+        })
+    }
+}
+
+/// The version that a metadata file states.
+fn version_of(bytes: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        signed: Signed,
+    }
+    #[derive(serde::Deserialize)]
+    struct Signed {
+        version: u64,
+    }
+    let file: File = serde_json::from_slice(bytes).ok()?;
+    Some(file.signed.version)
+}

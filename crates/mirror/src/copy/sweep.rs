@@ -1,0 +1,222 @@
+//! What no state names any more: first it waits, then it goes.
+//!
+//! A reader may hold the state before the current one until that state's timestamp expires, and
+//! an installer without verification may be in the middle of its work. So nothing goes at once,
+//! and what goes is looked up first in the state of then.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+use wheelmark_objects::{Kind, ObjectPath, file_target, page_target};
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::{Found, RoleName, Sha256, TargetPath, TrustedSet};
+
+use super::error::CopyError;
+use super::fetch::{PageRef, Shared, Wanted};
+use crate::local::LocalTree;
+
+/// How many objects are removed between two looks at the state.
+const REMOVED_AT_ONCE: usize = 256;
+
+impl Shared {
+    /// The objects of a project that its page does not name; all of them, without a page.
+    pub(super) async fn left_over(
+        &self,
+        project: &ProjectName,
+        page: Option<PageRef>,
+    ) -> Result<Vec<ObjectPath>, CopyError> {
+        let needed = self.needed(project, page).await?;
+        let nowhere = Sha256::of(b"");
+        // Any name in each of the project's directories will do to name the directory.
+        let places = [
+            ObjectPath::page(project, &nowhere),
+            ObjectPath::file(project, &nowhere, "x")?,
+            ObjectPath::plain_file(project, "x")?,
+        ];
+        let mut left = Vec::new();
+        for place in places {
+            let there = self.tree.beside(&place).await?;
+            left.extend(there.into_iter().filter(|path| !needed.contains(path)));
+        }
+        Ok(left)
+    }
+
+    /// What a project's page names, itself included.
+    async fn needed(
+        &self,
+        project: &ProjectName,
+        page: Option<PageRef>,
+    ) -> Result<BTreeSet<ObjectPath>, CopyError> {
+        let mut needed = BTreeSet::new();
+        let Some(PageRef { sha256, .. }) = page else {
+            return Ok(needed);
+        };
+        needed.insert(ObjectPath::page(project, &sha256));
+        let Some((_, page)) = self.page_here(project, &sha256).await? else {
+            return Err(CopyError::Stopped);
+        };
+        for file in self.selection.files(&page, self.now) {
+            let Ok(file) = Wanted::of(project, file) else {
+                continue;
+            };
+            let name = file.filename;
+            needed.insert(ObjectPath::file(project, &file.sha256, name)?);
+            needed.insert(ObjectPath::plain_file(project, name)?);
+            if let Some(sha256) = &file.metadata {
+                needed.insert(ObjectPath::file_metadata(project, sha256, name)?);
+                needed.insert(ObjectPath::plain_file_metadata(project, name)?);
+            }
+            if let Some(sha256) = &file.chunks {
+                needed.insert(ObjectPath::chunks(project, sha256, name)?);
+            }
+        }
+        Ok(needed)
+    }
+
+    /// The metadata that a state does not name, of everything that is here.
+    pub(super) async fn left_over_metadata(
+        &self,
+        set: &TrustedSet,
+    ) -> Result<Vec<ObjectPath>, CopyError> {
+        let there = self.tree.beside(&ObjectPath::timestamp()).await?;
+        let named = Named::by(set);
+        let left = there.into_iter().filter(|path| !named.has(path));
+        Ok(left.collect())
+    }
+
+    /// Removes what is due and what the state, `set`, has no use for. What it has a use for again
+    /// stays for good. Says how many objects went.
+    pub(super) async fn sweep(
+        &self,
+        set: &TrustedSet,
+        leaving: &mut BTreeMap<ObjectPath, Timestamp>,
+    ) -> Result<usize, CopyError> {
+        let due: Vec<ObjectPath> = leaving
+            .iter()
+            .filter(|(_, until)| **until <= self.now)
+            .map(|(path, _)| path.clone())
+            .collect();
+        let mut removed = 0;
+        let named = Named::by(set);
+        let mut known: Option<(ProjectName, BTreeSet<ObjectPath>)> = None;
+        for together in due.chunks(REMOVED_AT_ONCE) {
+            let mut going = Vec::new();
+            for path in together {
+                if !self.is_needed(set, &named, path, &mut known).await? {
+                    going.push(path.clone());
+                }
+            }
+            removed += self.tree.remove_all(&self.lock, going).await?;
+            for path in together {
+                leaving.remove(path);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn is_needed(
+        &self,
+        set: &TrustedSet,
+        named: &Named,
+        path: &ObjectPath,
+        known: &mut Option<(ProjectName, BTreeSet<ObjectPath>)>,
+    ) -> Result<bool, CopyError> {
+        let Some(project) = project_of(path) else {
+            return Ok(named.has(path));
+        };
+        // Paths come sorted: those of a project's directory one after the other.
+        let needed = match known {
+            Some((of, needed)) if *of == project => needed,
+            _ => {
+                let page = self.page_now(set, &project).await?;
+                let needed = self.needed(&project, page).await?;
+                &known.insert((project.clone(), needed)).1
+            }
+        };
+        if needed.contains(path) {
+            return Ok(true);
+        }
+        // A file of its own right, which no page lists.
+        let Some((filename, sha256)) = file_of(path).filter(|_| self.selection.is_everything())
+        else {
+            return Ok(false);
+        };
+        let target = file_target(&project, &filename)?;
+        let listed = self.find(set, &target).await?;
+        Ok(listed.is_some_and(|page| page.sha256 == sha256))
+    }
+
+    /// The page of a chosen project in a state that is here.
+    async fn page_now(
+        &self,
+        set: &TrustedSet,
+        project: &ProjectName,
+    ) -> Result<Option<PageRef>, CopyError> {
+        if !self.selection.chooses(project) {
+            return Ok(None);
+        }
+        self.find(set, &page_target(project)).await
+    }
+
+    /// What a state that is here says of a target.
+    async fn find(
+        &self,
+        set: &TrustedSet,
+        target: &TargetPath,
+    ) -> Result<Option<PageRef>, CopyError> {
+        let local = LocalTree::new(self.tree.clone());
+        let found = local.find(set, target).await?;
+        Ok(match found {
+            Found::Target(target) => target.hashes.sha256().map(|sha256| PageRef {
+                sha256,
+                length: target.length,
+            }),
+            Found::Absent { .. } => None,
+        })
+    }
+}
+
+/// The metadata files that a state names, by file name. Roots are of all states.
+struct Named(HashSet<String>);
+
+impl Named {
+    fn by(set: &TrustedSet) -> Self {
+        let snapshot = set.snapshot();
+        let listed = snapshot.meta.iter().filter_map(|(name, meta)| {
+            let role: RoleName = name.strip_suffix(".json")?.parse().ok()?;
+            Some(role.versioned_file_name(meta.version))
+        });
+        let itself = RoleName::snapshot().versioned_file_name(snapshot.version);
+        Self(listed.chain([itself]).collect())
+    }
+
+    fn has(&self, path: &ObjectPath) -> bool {
+        match path.kind() {
+            Kind::Timestamp => true,
+            Kind::Metadata => {
+                let name = path.as_str().strip_prefix("metadata/").unwrap_or_default();
+                name.ends_with(".root.json") || self.0.contains(name)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The project that an object belongs to.
+fn project_of(path: &ObjectPath) -> Option<ProjectName> {
+    let segments: Vec<&str> = path.as_str().split('/').collect();
+    match segments.as_slice() {
+        ["targets", _, project, _] | ["packages" | "simple", project, _] => project.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The name and the digest of a distribution file that is a target.
+fn file_of(path: &ObjectPath) -> Option<(String, Sha256)> {
+    if path.kind() != Kind::File {
+        return None;
+    }
+    let name = path.as_str().rsplit('/').next()?;
+    let (sha256, filename) = name.split_once('.')?;
+    Some((filename.to_owned(), sha256.parse().ok()?))
+}
