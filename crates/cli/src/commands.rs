@@ -2,6 +2,7 @@
 
 pub(crate) mod exec;
 pub(crate) mod explain;
+pub(crate) mod mirror;
 pub(crate) mod proxy;
 pub(crate) mod setup;
 pub(crate) mod trust;
@@ -26,6 +27,7 @@ pub(crate) enum ClientCommand {
     Explain(explain::Args),
     Setup(setup::Args),
     Verify(verify::Args),
+    Mirror(Box<mirror::Args>),
 }
 
 impl ClientCommand {
@@ -39,6 +41,7 @@ impl ClientCommand {
             Self::Explain(args) => explain::run(args, context).await,
             Self::Setup(args) => setup::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
+            Self::Mirror(args) => mirror::run(*args, context).await,
         }
     }
 }

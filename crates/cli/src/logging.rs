@@ -11,7 +11,7 @@ pub(crate) fn start(verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => {
-            "wheelmark=info,wheelmark_server=info,wheelmark_repository=info,wheelmark_client=info,warn"
+            "wheelmark=info,wheelmark_server=info,wheelmark_repository=info,wheelmark_client=info,wheelmark_mirror=info,warn"
         }
         _ => "debug",
     };

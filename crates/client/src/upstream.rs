@@ -13,6 +13,7 @@ use wheelmark_objects::ObjectPath;
 use wheelmark_tuf::{Awaited, Limits, RoleName, Sha256, TrustedSet, Visited};
 
 use crate::index::{Location, metadata_below};
+use crate::mirror::Mirror;
 use crate::page::demand;
 use crate::range::ByteRange;
 use crate::refresh::{RefreshFailure, refresh};
@@ -50,7 +51,23 @@ impl Upstream {
     /// Nothing is asked for yet.
     #[must_use]
     pub fn new(index: TrustedIndex, remote: Remote) -> Self {
-        let sources = Sources::new(index.urls(), remote, Warnings::Recent);
+        Self::with_mirrors(index, Vec::new(), remote)
+    }
+
+    /// The same with further mirrors besides those on the index's record.
+    ///
+    /// Nothing is asked for yet.
+    #[must_use]
+    pub fn with_mirrors(index: TrustedIndex, further: Vec<Mirror>, remote: Remote) -> Self {
+        let known = index.urls().mirrors().iter().cloned();
+        let mut mirrors: Vec<Mirror> = known.collect();
+        for mirror in further {
+            if !mirrors.iter().any(|known| known.is_at(&mirror)) {
+                mirrors.push(mirror);
+            }
+        }
+        let urls = index.urls().clone().with_mirrors(mirrors);
+        let sources = Sources::new(&urls, remote, Warnings::Recent);
         Self { index, sources }
     }
 

@@ -208,6 +208,11 @@ impl Copy {
         self.observer = Observer(Arc::new(observer));
     }
 
+    /// Ends [`CopyOptions::check`]: later runs rely on what an earlier one has found.
+    pub fn rely_on_memory(&mut self) {
+        self.options.check = false;
+    }
+
     /// How far the run has come, for whoever shows it.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {

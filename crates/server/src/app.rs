@@ -85,6 +85,15 @@ pub(crate) struct Mirroring {
     pub(crate) rendering: Arc<Semaphore>,
 }
 
+impl Reading {
+    pub(crate) fn new(tree: Arc<Directory>) -> Self {
+        Self {
+            tree,
+            shelf: Arc::new(Shelf::new()),
+        }
+    }
+}
+
 /// Looking whether all is well.
 #[derive(Clone)]
 pub(crate) struct Watching {
@@ -106,10 +115,7 @@ pub(crate) struct Publishing {
 impl Services {
     pub(crate) fn new(app: App) -> Self {
         Self {
-            reading: Reading {
-                tree: Arc::clone(&app.tree),
-                shelf: Arc::new(Shelf::new()),
-            },
+            reading: Reading::new(Arc::clone(&app.tree)),
             mirroring: Mirroring {
                 serials: Arc::new(Serials::new(app.store.clone())),
                 rendering: Arc::new(Semaphore::new(RENDERED_AT_ONCE)),

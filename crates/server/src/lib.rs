@@ -40,7 +40,7 @@ mod upload;
 pub use app::{App, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
 pub use health::LEAST_LEFT;
 pub use pace::{MIN_SPEED, PATIENCE};
-pub use router::router;
+pub use router::{read_router, router};
 pub use serve::{MAX_CONNECTIONS, SHUTDOWN_GRACE, serve};
 pub use shelf::{SHELF_BYTES, SHELVED_LEN};
 pub use upload::{

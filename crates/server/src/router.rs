@@ -1,5 +1,7 @@
 //! Which path is answered by what.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -7,8 +9,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::Uri;
 use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use wheelmark_objects::Directory;
 
-use crate::app::{App, Services};
+use crate::app::{App, Reading, Services};
 use crate::read_error::ReadError;
 use crate::{health, home, legacy_json, simple, tree, upload};
 
@@ -32,6 +35,22 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(method)
         .layer(from_fn(no_sniffing))
         .with_state(Services::new(app))
+}
+
+/// A tree for reading: what a copy of an index serves. Nothing can be uploaded.
+pub fn read_router(tree: Arc<Directory>) -> Router {
+    Router::new()
+        .route("/simple", get(simple::list_without_slash))
+        .route("/simple/", get(simple::plain_list))
+        .route("/simple/{project}", get(simple::project_without_slash))
+        .route("/simple/{project}/", get(simple::project))
+        .route("/metadata/{*object}", get(tree::object))
+        .route("/targets/{*object}", get(tree::object))
+        .route("/packages/{*object}", get(tree::object))
+        .fallback(absent)
+        .method_not_allowed_fallback(method)
+        .layer(from_fn(no_sniffing))
+        .with_state(Reading::new(tree))
 }
 
 async fn absent(uri: Uri) -> ReadError {

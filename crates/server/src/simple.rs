@@ -78,16 +78,37 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, ReadError> {
     let format = format(wish, &headers);
-    if !format.is_html() {
-        return numbered_list(&reading, &mirroring, &headers, &label(format)).await;
+    if format.is_html() {
+        return html_list(&reading, format, &headers).await;
     }
-    let response = match listed(&reading).await? {
+    numbered_list(&reading, &mirroring, &headers, &label(format)).await
+}
+
+/// The list of all projects as it stands in the tree: a copy has no serials of its own.
+pub(crate) async fn plain_list(
+    State(reading): State<Reading>,
+    wish: Result<Query<Wish>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ReadError> {
+    let format = format(wish, &headers);
+    if format.is_html() {
+        return html_list(&reading, format, &headers).await;
+    }
+    answer_found(listed(&reading).await?, &headers, &label(format)).await
+}
+
+async fn html_list(
+    reading: &Reading,
+    format: Format,
+    headers: &HeaderMap,
+) -> Result<Response, ReadError> {
+    let response = match listed(reading).await? {
         Found::Held(list) => {
             let html = list.html(|json| Ok(ProjectList::parse(json)?.to_html()));
-            answer(html.await?, &headers, &label(format)).await?
+            answer(html.await?, headers, &label(format)).await?
         }
         Found::Large(_) => {
-            published(&reading, &ObjectPath::simple_list_html(), format, &headers).await?
+            published(reading, &ObjectPath::simple_list_html(), format, headers).await?
         }
     };
     Ok(links(response))
