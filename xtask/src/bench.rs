@@ -18,6 +18,9 @@ pub(crate) struct Args {
 enum Bench {
     /// Publishing one file into 16,384 + 16,384 bins, beside the cost of its hashes and signatures
     Publish,
+    /// 100,000 files that were there before, signed through store and engine, with the peak of
+    /// memory; behind `--`: `--files N`, `--per-snapshot N`, `--bins N`, `--folder DIR`
+    BackSign,
     /// 200 packages installed by uv through `wheelmark exec`, beside uv alone; and the memory
     /// that a wheel of 1 GiB takes on its way
     Install,
@@ -26,16 +29,18 @@ enum Bench {
 /// Runs one benchmark. Its last line is JSON with its figures.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     match args.what {
-        Bench::Publish => publish(workspace, &args.options),
+        Bench::Publish => engine(workspace, "publish", &args.options),
+        Bench::BackSign => engine(workspace, "back_sign", &args.options),
         Bench::Install => install(workspace, &args.options),
     }
 }
 
-fn publish(workspace: &Workspace, options: &[String]) -> anyhow::Result<()> {
+/// A benchmark of the repository engine, in the release build.
+fn engine(workspace: &Workspace, bench: &str, options: &[String]) -> anyhow::Result<()> {
     let mut cargo = workspace.cargo();
     cargo
         .args(["bench", "--quiet", "--package", "wheelmark-repository"])
-        .args(["--bench", "publish", "--"])
+        .args(["--bench", bench, "--"])
         .args(options);
     must(&mut cargo, "the benchmark")
 }

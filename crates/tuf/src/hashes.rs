@@ -13,7 +13,11 @@ use crate::shown::Shown;
 /// `sha256` and `sha512` are checked, both where both are listed. Others are kept and not
 /// checked; they never suffice alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hashes(BTreeMap<String, String>);
+pub struct Hashes(
+    /// By the names of the algorithms. There is one as a rule, and a bin holds a thousand files:
+    /// a map for each would be most of what a bin takes in memory.
+    Box<[(Box<str>, Box<str>)]>,
+);
 
 /// The stated hashes do not hold, or cannot be checked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +43,7 @@ pub enum HashError {
 impl Hashes {
     /// One SHA-256.
     pub fn sha256_only(digest: Sha256) -> Self {
-        Hashes(BTreeMap::from([("sha256".to_owned(), digest.to_string())]))
+        Hashes([("sha256".into(), digest.to_string().into())].into())
     }
 
     /// The hashes as stated; `None` where there are none, or where a `sha256` or `sha512`
@@ -54,19 +58,28 @@ impl Hashes {
             })
         };
         let valid = !stated.is_empty() && well_formed("sha256", 64) && well_formed("sha512", 128);
-        valid.then_some(Hashes(stated))
+        let stated = stated.into_iter();
+        valid.then(|| {
+            Hashes(
+                stated
+                    .map(|(name, digest)| (name.into(), digest.into()))
+                    .collect(),
+            )
+        })
     }
 
     /// The hashes by algorithm, in hexadecimal.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
-            .map(|(algorithm, digest)| (algorithm.as_str(), digest.as_str()))
+            .map(|(algorithm, digest)| (&**algorithm, &**digest))
     }
 
     /// The digest for `algorithm`, in hexadecimal.
     pub fn get(&self, algorithm: &str) -> Option<&str> {
-        self.0.get(algorithm).map(String::as_str)
+        self.iter()
+            .find(|(name, _)| *name == algorithm)
+            .map(|(_, digest)| digest)
     }
 
     /// The SHA-256, where it is listed.
@@ -79,7 +92,7 @@ impl Hashes {
     pub fn name(&self) -> &str {
         self.get("sha256")
             .or_else(|| self.get("sha512"))
-            .or_else(|| self.0.values().next().map(String::as_str))
+            .or_else(|| self.iter().next().map(|(_, digest)| digest))
             .unwrap_or_default()
     }
 
@@ -114,7 +127,7 @@ impl Hashing {
             .collect();
         if checks.is_empty() {
             return Err(HashError::Unsupported {
-                listed: stated.0.keys().cloned().collect(),
+                listed: stated.iter().map(|(name, _)| name.to_owned()).collect(),
             });
         }
         Ok(Hashing(checks))
