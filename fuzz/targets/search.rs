@@ -36,7 +36,7 @@ struct Drawn {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whole {
-    Whole,
+    Sound,
     Absent,
     Unlisted,
     OtherVersion,
@@ -84,13 +84,13 @@ fn now() -> Timestamp {
 fn draw(script: &mut Script<'_>, path: &TargetPath, name: Option<&str>) -> Drawn {
     let bits = script.byte();
     let whole = match (name, bits >> 4) {
-        (None, _) => Whole::Whole,
+        (None, _) => Whole::Sound,
         (_, 1) => Whole::Absent,
         (_, 2) => Whole::Unlisted,
         (_, 3) => Whole::OtherVersion,
         (_, 4) => Whole::Expired,
         (_, 5) => Whole::OtherName,
-        _ => Whole::Whole,
+        _ => Whole::Sound,
     };
     let mut targets = Targets {
         spec_version: SPEC_VERSION.to_owned(),
@@ -109,7 +109,7 @@ fn draw(script: &mut Script<'_>, path: &TargetPath, name: Option<&str>) -> Drawn
         Whole::Expired => targets.expires = now(),
         Whole::OtherVersion => targets.version = 2,
         Whole::OtherName => targets.state_role(&role("other")),
-        Whole::Whole if bits & 8 != 0 => targets.state_role(&role(name.unwrap_or("targets"))),
+        Whole::Sound if bits & 8 != 0 => targets.state_role(&role(name.unwrap_or("targets"))),
         _ => {}
     }
     // The odd one is signed by another key than delegations usually name.
@@ -221,7 +221,7 @@ impl Naive<'_> {
         }
         let drawn = &self.roles[name];
         let signed = keys.keyids.contains(SIGNERS[drawn.signer].key.keyid());
-        if drawn.whole != Whole::Whole || !signed {
+        if drawn.whole != Whole::Sound || !signed {
             return Some(Answer::Refused);
         }
         self.ask(name, &drawn.targets)

@@ -25,7 +25,8 @@ pub(crate) fn fmt(workspace: &Workspace) -> anyhow::Result<()> {
     )
 }
 
-/// clippy over everything that is compiled, tests included.
+/// clippy over everything that is compiled, tests included, and over the fuzz targets, which
+/// are a workspace of their own: what they use may have changed under them.
 pub(crate) fn lint(workspace: &Workspace) -> anyhow::Result<()> {
     must(
         workspace
@@ -34,6 +35,15 @@ pub(crate) fn lint(workspace: &Workspace) -> anyhow::Result<()> {
             .args(EVERYTHING)
             .args(["--", "-D", "warnings"]),
         "cargo clippy",
+    )?;
+    must(
+        workspace
+            .cargo()
+            .args(["clippy", "--locked", "--all-targets", "--no-deps"])
+            .args(["--manifest-path", "fuzz/Cargo.toml", "--target-dir"])
+            .arg(workspace.target())
+            .args(["--", "-D", "warnings"]),
+        "cargo clippy in fuzz/",
     )
 }
 

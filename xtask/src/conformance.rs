@@ -4,14 +4,14 @@
 //! names a checkout. It is a pytest suite that drives any client through a program, under a
 //! time that `faketime` makes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
 use crate::debian::{self, FAKETIME};
 use crate::tested::{PytestTotals, watched};
 use crate::venv::Venv;
-use crate::workspace::{EVERYTHING, Workspace, must};
+use crate::workspace::Workspace;
 
 /// Options of `cargo xtask conformance`.
 #[derive(clap::Args)]
@@ -37,17 +37,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         "{} is not a checkout of the suite: there is no tuf_conformance/conftest.py in it",
         suite.display()
     );
-    must(
-        workspace
-            .cargo()
-            .args(["build", "--locked"])
-            .args(EVERYTHING),
-        "cargo build",
-    )?;
+    let binary = workspace.build()?;
     let missing = debian::install(&[FAKETIME]);
     ensure!(missing.is_empty(), "{}", missing.join("\n"));
     let venv = Venv::of_project(workspace, "venv-conformance", &suite)?;
-    let entrypoint = entrypoint(workspace)?;
+    let entrypoint = entrypoint(workspace, &binary)?;
 
     let mut totals = PytestTotals::default();
     let mut pytest = workspace.command(venv.python());
@@ -79,7 +73,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
 
 /// The program that the suite runs, in a folder without a list of expected failures, which the
 /// suite would look for beside it.
-fn entrypoint(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+fn entrypoint(workspace: &Workspace, binary: &Path) -> anyhow::Result<PathBuf> {
     let folder = workspace.target().join("conformance");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)
@@ -88,7 +82,6 @@ fn entrypoint(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("wheelmark-tuf");
-    let binary = workspace.target().join("debug/wheelmark");
     let quoted = binary.display().to_string().replace('\'', r"'\''");
     std::fs::write(&path, format!("#!/bin/sh\nexec '{quoted}' tuf \"$@\"\n"))
         .with_context(|| format!("cannot write {}", path.display()))?;

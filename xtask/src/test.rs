@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the tests of the crates, then those that drive real installers.
 
+use std::path::Path;
 use std::process::ExitStatus;
 
 use anyhow::{Context, bail};
@@ -8,7 +9,7 @@ use clap::ValueEnum;
 use crate::debian::{self, FAKETIME, NGINX};
 use crate::tested::{CargoTotals, PytestTotals, watched};
 use crate::venv::{self, Venv};
-use crate::workspace::{EVERYTHING, Workspace, must};
+use crate::workspace::Workspace;
 
 /// pytest's exit status when a filter left nothing to run.
 const PYTEST_NOTHING_COLLECTED: i32 = 5;
@@ -48,13 +49,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let mut closing = Vec::new();
     let mut failed = Vec::new();
     // One build for both: the binary that the end-to-end tests drive comes out of it too.
-    must(
-        workspace
-            .cargo()
-            .args(["build", "--locked"])
-            .args(EVERYTHING),
-        "cargo build",
-    )?;
+    let binary = workspace.build()?;
     if args.wants(Kind::Unit) {
         let (status, totals) = cargo_test(workspace, args.filter.as_deref())?;
         closing.push(totals.closing(status));
@@ -68,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         for foreign in [venv::BANDERSNATCH, venv::DEVPI] {
             Venv::foreign(workspace, &foreign)?;
         }
-        let (status, totals) = pytest(workspace, &venv, args.filter.as_deref())?;
+        let (status, totals) = pytest(workspace, &venv, &binary, args.filter.as_deref())?;
         closing.extend(missing);
         closing.extend(totals.closing());
         let nothing = args.filter.is_some() && status.code() == Some(PYTEST_NOTHING_COLLECTED);
@@ -109,10 +104,10 @@ fn cargo_test(
 fn pytest(
     workspace: &Workspace,
     venv: &Venv,
+    binary: &Path,
     filter: Option<&str>,
 ) -> anyhow::Result<(ExitStatus, PytestTotals)> {
     let mut totals = PytestTotals::default();
-    let binary = format!("debug/wheelmark{}", std::env::consts::EXE_SUFFIX);
     let mut command = workspace.command(venv.python());
     command
         .args(["-m", "pytest", "--color=no", "tests/e2e", "-o"])
@@ -121,7 +116,7 @@ fn pytest(
         .args(filter.into_iter().flat_map(|name| ["-k", name]))
         .env("PATH", venv.search_path()?)
         .env("PYTHONPYCACHEPREFIX", workspace.target().join("pycache"))
-        .env("WHEELMARK_BIN", workspace.target().join(binary));
+        .env("WHEELMARK_BIN", binary);
     let status = watched(&mut command, |line| totals.see(line))?;
     Ok((status, totals))
 }

@@ -62,6 +62,15 @@ impl Workspace {
         self.command(cargo())
     }
 
+    /// Builds everything, with the binary that tests and suites drive, and returns where that is.
+    pub(crate) fn build(&self) -> anyhow::Result<PathBuf> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--locked"]).args(EVERYTHING);
+        must(&mut cargo, "cargo build")?;
+        let name = format!("debug/wheelmark{}", std::env::consts::EXE_SUFFIX);
+        Ok(self.target.join(name))
+    }
+
     /// A command that runs at the root of the workspace.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
