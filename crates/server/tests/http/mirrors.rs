@@ -186,3 +186,37 @@ async fn an_index_without_its_catalogue_still_lists_its_projects() {
     assert_eq!(index.get("/simple/a/").await.status(), 200);
     assert_eq!(told(index.get("/pypi/a/json").await).await.status, 500);
 }
+
+#[tokio::test]
+async fn what_goes_and_what_is_yanked_has_a_serial_too() {
+    let index = Index::new().await;
+    sdist_of(&index, "flask", "1.0").await;
+    sdist_of(&index, "flask", "2.0").await;
+    let flask = "flask".parse().unwrap();
+    let settled = async |seq: Option<Seq>| {
+        let seq = seq.unwrap();
+        let long = Duration::from_secs(60);
+        assert_ne!(index.store.wait(seq, long).await.unwrap(), None);
+        seq.0
+    };
+
+    let reason = Some("leaks <memory>".to_owned());
+    let yank = index.store.set_yanked(&flask, "flask-2.0.tar.gz", reason);
+    let yank = settled(yank.await.unwrap()).await;
+    let (serial, yanked) = document(&index, "/pypi/flask/json").await;
+    assert_eq!((serial, &yanked["info"]["version"]), (yank, &json!("1.0")));
+    let file = &yanked["releases"]["2.0"][0];
+    assert_eq!(file["yanked_reason"], "leaks <memory>");
+
+    for name in ["flask-1.0.tar.gz", "flask-2.0.tar.gz"] {
+        let removal = index.store.remove(&flask, name).await.unwrap();
+        let removal = settled(removal).await;
+        let (serial, left) = document(&index, "/pypi/flask/json").await;
+        assert_eq!(serial, removal);
+        assert!(!left.to_string().contains(name), "{left}");
+        assert_eq!(serials(&index).await.1, removal);
+    }
+    // An empty document, and not 404, which mirrors would take for no news.
+    let (_, left) = document(&index, "/pypi/flask/json").await;
+    assert_eq!(left["releases"], json!({}));
+}
