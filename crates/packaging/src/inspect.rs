@@ -27,7 +27,7 @@ pub use self::limits::{
     MAX_ENTRIES, MAX_EXTENDED_HEADER_LEN, MAX_PATH_LEN, MAX_PATHS_LEN, MAX_RATIO, MAX_RECORD_LEN,
     MAX_UNPACKED, RATIO_FREE,
 };
-use crate::{CoreMetadata, DistributionFilename, SdistFormat};
+use crate::{CoreMetadata, DistributionFilename, SdistFormat, WheelFilename};
 
 /// What was found in a distribution file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,35 @@ pub fn inspect<R: Read + Seek>(
             }
         },
     };
-    let metadata = &inspected.metadata;
+    check_names(&inspected.metadata, filename)?;
+    Ok(inspected)
+}
+
+/// Reads the core metadata of a wheel that exists already, and nothing else of it.
+///
+/// What it returns is what every installer finds in the wheel: the archive's headers must agree
+/// with its directory, there is one `.dist-info`, and name and version are those of the file name.
+/// Today's rules for new uploads are not asked for, and the other files are not unpacked.
+///
+/// # Errors
+///
+/// [`InspectError::Io`] if `reader` fails; every other error says why readers could disagree.
+pub fn core_metadata<R: Read + Seek>(
+    mut reader: R,
+    filename: &WheelFilename,
+) -> Result<Inspected, InspectError> {
+    let inspected = wheel::core_metadata(&mut reader, filename)?;
+    check_names(
+        &inspected.metadata,
+        &DistributionFilename::Wheel(filename.clone()),
+    )?;
+    Ok(inspected)
+}
+
+fn check_names(
+    metadata: &CoreMetadata,
+    filename: &DistributionFilename,
+) -> Result<(), InspectError> {
     if metadata.name != *filename.project() {
         return Err(InspectError::OtherName {
             filename: filename.project().clone(),
@@ -77,7 +105,7 @@ pub fn inspect<R: Read + Seek>(
             metadata: metadata.version.clone(),
         });
     }
-    Ok(inspected)
+    Ok(())
 }
 
 #[cfg(test)]

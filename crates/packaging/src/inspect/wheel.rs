@@ -49,6 +49,22 @@ pub(super) fn inspect<R: Read + Seek>(
     })
 }
 
+/// `METADATA` alone.
+pub(super) fn core_metadata<R: Read + Seek>(
+    reader: &mut R,
+    filename: &WheelFilename,
+) -> Result<Inspected, InspectError> {
+    let archive = Archive::open(reader)?;
+    let path = format!("{}/METADATA", dist_info(archive.listing(), filename)?);
+    let metadata_bytes = archive
+        .unpack_one(&path, MAX_METADATA_LEN)?
+        .ok_or(InspectError::MissingFile { path })?;
+    Ok(Inspected {
+        metadata: CoreMetadata::parse(&metadata_bytes)?,
+        metadata_bytes,
+    })
+}
+
 /// The one directory at the top that ends with `.dist-info`, which is named after the file's
 /// project and version, though older tools did not spell both as in the file name.
 fn dist_info(listing: &Listing, filename: &WheelFilename) -> Result<String, InspectError> {

@@ -94,6 +94,25 @@ impl<'r, R: Read + Seek> Archive<'r, R> {
         }
         Ok((self.listing, wanted))
     }
+
+    /// Unpacks one entry of at most `limit` bytes; `None` if there is none of that path.
+    pub(super) fn unpack_one(
+        self,
+        path: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, InspectError> {
+        let mut places = self.entries.iter().zip(&self.data);
+        let Some((entry, &start)) = places.find(|(entry, _)| entry.path == path) else {
+            return Ok(None);
+        };
+        if entry.unpacked > limit {
+            return Err(InspectError::FileTooLong {
+                path: entry.path.clone(),
+                limit,
+            });
+        }
+        contents::unpack(self.reader, entry, start, true)
+    }
 }
 
 /// Reads `N` bytes at an offset.

@@ -193,7 +193,8 @@ impl ProjectPage {
         }
         let files = files.into_iter().map(PageFile::to_value);
         let others = others.into_iter().map(UnrecognisedFile::to_value);
-        json::render_with_array(&page, "files", files.chain(others))
+        page.insert("files".to_owned(), files.chain(others).collect());
+        json::render(&Value::Object(page))
     }
 
     /// Renders the HTML form, version 1.4, of the files that installers can use.
