@@ -3,10 +3,8 @@
 //! A list is the 32-byte SHA-256 of each piece of [`CHUNK_LEN`] bytes, one after the other, the
 //! last piece shorter. The page names the list by its own SHA-256 (`docs/layout.md`).
 
+pub use wheelmark_objects::CHUNK_LEN;
 use wheelmark_tuf::Sha256;
-
-/// The length of every chunk but the last, in bytes.
-pub const CHUNK_LEN: u64 = 1024 * 1024;
 
 const DIGEST: usize = 32;
 

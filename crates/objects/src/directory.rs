@@ -14,6 +14,7 @@ mod naming;
 mod placing;
 mod reading;
 mod removing;
+mod taking;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use wheelmark_packaging::ProjectName;
 pub use self::error::{LockError, ObjectError, OpenError};
 pub use self::lock::WriterLock;
 pub use self::reading::OpenObject;
+pub use self::taking::{Manner, Outside, OutsideFile, Sharing, Stamp, TakenIn};
 
 use self::batch::Rule;
 use self::folders::DurableFolders;
@@ -181,6 +183,26 @@ impl Directory {
     ) -> Result<Creation, ObjectError> {
         let path = path.clone();
         self.blocking(move |tree| placing::place(tree, &path, file))
+            .await
+    }
+
+    /// Takes in many files that lie elsewhere, each under its object's name, and says for each, in
+    /// the order given, what became of it.
+    ///
+    /// All contents are durable before the first gets its name. A file that is shared by a hard
+    /// link stays open to whoever can write to it outside: readers notice, by its hash. If this
+    /// fails, some may have been taken in and others not; doing it again is right.
+    ///
+    /// # Errors
+    ///
+    /// When the file system fails, or is full. What is wrong with one file is in its
+    /// [`TakenIn`].
+    pub async fn take_in(
+        &self,
+        files: Vec<Outside>,
+        sharing: Sharing,
+    ) -> Result<Vec<TakenIn>, ObjectError> {
+        self.blocking(move |tree| taking::take_in(tree, files, sharing))
             .await
     }
 

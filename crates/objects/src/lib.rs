@@ -7,8 +7,8 @@
 //!      ObjectPath::page(…)          ObjectPath::from_request(…)
 //!            └───────────────┬───────────────┘
 //!                            ▼
-//!        Directory  create, create_all, place, link     create-only, durable
-//!                   replace, replace_all, unname_all    under a WriterLock
+//!        Directory  create, create_all, place, take_in, link   create-only, durable
+//!                   replace, replace_all, unname_all           under a WriterLock
 //!                   read, open_object, size, exists
 //! ```
 //!
@@ -21,12 +21,15 @@
 //! When a call that writes returns `Ok`, what it wrote survives a power failure, and before that
 //! no reader ever sees a part of an object under its name.
 
+mod chunks;
 mod directory;
 mod path;
 mod target;
 
+pub use self::chunks::{CHUNK_LEN, CHUNKS_ABOVE, ContentHasher, Hashed};
 pub use self::directory::{
-    Creation, Directory, LockError, ObjectError, OpenError, OpenObject, WriterLock,
+    Creation, Directory, LockError, Manner, ObjectError, OpenError, OpenObject, Outside,
+    OutsideFile, Sharing, Stamp, TakenIn, WriterLock,
 };
 pub use self::path::{Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, ObjectPath, PathError};
 pub use self::target::{file_target, page_target};

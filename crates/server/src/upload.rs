@@ -34,8 +34,8 @@ use source::Source;
 
 pub use note::{TakeBackError, take_back_cut_off};
 pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN};
-pub use sink::{CHUNK_LEN, CHUNKS_ABOVE};
 pub use source::MAX_HEADERS_LEN;
+pub use wheelmark_objects::{CHUNK_LEN, CHUNKS_ABOVE};
 
 pub(crate) use error::UploadError as Error;
 

@@ -104,7 +104,15 @@ impl Flush {
         }
     }
 
-    fn everything(&self, tree: &Tree) -> Result<(), ObjectError> {
+    /// Flushes a file's contents, unless everything is flushed together later.
+    pub(super) fn contents(&self, file: &File) -> std::io::Result<()> {
+        match self {
+            Flush::Each => file.sync_all(),
+            Flush::Together(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn everything(&self, tree: &Tree) -> Result<(), ObjectError> {
         match self {
             Flush::Each => Ok(()),
             #[cfg(target_os = "linux")]
@@ -142,10 +150,7 @@ fn write_one<'tree>(
     let mode = Permissions::from_mode(OBJECT_MODE.as_raw_mode());
     file.set_permissions(mode)
         .map_err(cannot("set the mode of"))?;
-    match flush {
-        Flush::Each => File::sync_all(&file).map_err(cannot("flush"))?,
-        Flush::Together(_) => {}
-    }
+    flush.contents(&file).map_err(cannot("flush"))?;
     Ok(unfinished)
 }
 
@@ -190,7 +195,7 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
 }
 
 /// Does the work for every item on a few threads; the results are in the order of the items.
-fn in_parallel_mut<T: Send, R: Send>(
+pub(super) fn in_parallel_mut<T: Send, R: Send>(
     items: &mut [T],
     work: impl Fn(&mut T) -> Result<R, ObjectError> + Sync,
 ) -> Result<Vec<R>, ObjectError> {

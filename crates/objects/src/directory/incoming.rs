@@ -7,7 +7,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -29,6 +29,8 @@ pub(super) struct Incoming {
     all: OwnedFd,
     own: File,
     written: AtomicU64,
+    /// Whether the file system was found to have no copies on write.
+    no_reflinks: AtomicBool,
 }
 
 impl Incoming {
@@ -66,6 +68,7 @@ impl Incoming {
                             all,
                             own,
                             written,
+                            no_reflinks: AtomicBool::new(false),
                         });
                     }
                 }
@@ -77,6 +80,14 @@ impl Incoming {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn has_no_reflinks(&self) -> bool {
+        self.no_reflinks.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_no_reflinks(&self) {
+        self.no_reflinks.store(true, Ordering::Relaxed);
     }
 
     /// Makes an empty file that is removed again when the value is dropped.

@@ -10,15 +10,13 @@ use bytes::{Bytes, BytesMut};
 use md5::Md5;
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
-use wheelmark_tuf::{Sha256, Sha256Hasher};
+use wheelmark_objects::{ContentHasher, Hashed};
+use wheelmark_tuf::Sha256;
 
 use super::error::UploadError;
 
-/// Length of the pieces that a chunk list has the digests of, in bytes. The last one is shorter.
-pub const CHUNK_LEN: usize = 1024 * 1024;
-
-/// Files longer than this have a chunk list.
-pub const CHUNKS_ABOVE: u64 = 4 * 1024 * 1024;
+/// How much is written at a time, in bytes.
+const PIECE_LEN: usize = 1024 * 1024;
 
 /// A file that has arrived whole. Dropped, it is gone from the disk.
 #[derive(Debug)]
@@ -36,7 +34,7 @@ pub(super) struct Content {
     pub(super) chunks: Option<Bytes>,
 }
 
-/// Takes the pieces of one file in; holds one chunk in memory at most.
+/// Takes the pieces of one file in; holds one piece in memory at most.
 pub(super) struct Sink {
     pending: BytesMut,
     writer: Writer,
@@ -45,11 +43,9 @@ pub(super) struct Sink {
 
 struct Writer {
     file: NamedTempFile,
-    len: u64,
-    sha256: Sha256Hasher,
+    content: ContentHasher,
     blake2b_256: Blake2b<U32>,
     md5: Md5,
-    chunks: Vec<u8>,
 }
 
 impl Sink {
@@ -66,23 +62,21 @@ impl Sink {
             pending: BytesMut::new(),
             writer: Writer {
                 file,
-                len: 0,
-                sha256: Sha256Hasher::new(),
+                content: ContentHasher::new(),
                 blake2b_256: Blake2b::new(),
                 md5: Md5::new(),
-                chunks: Vec::new(),
             },
             limit,
         })
     }
 
     pub(super) async fn take(mut self, mut piece: Bytes) -> Result<Sink, UploadError> {
-        let len = self.writer.len + (self.pending.len() + piece.len()) as u64;
+        let len = self.writer.content.len() + (self.pending.len() + piece.len()) as u64;
         if len > self.limit {
             return Err(UploadError::FileTooLong { limit: self.limit });
         }
-        while self.pending.len() + piece.len() >= CHUNK_LEN {
-            let rest = piece.split_off(CHUNK_LEN - self.pending.len());
+        while self.pending.len() + piece.len() >= PIECE_LEN {
+            let rest = piece.split_off(PIECE_LEN - self.pending.len());
             self.pending.extend_from_slice(&piece);
             piece = rest;
             let chunk = std::mem::take(&mut self.pending).freeze();
@@ -97,15 +91,19 @@ impl Sink {
         if !self.pending.is_empty() {
             writer = writer.write(self.pending.freeze()).await?;
         }
-        let listed = writer.len > CHUNKS_ABOVE;
+        let Hashed {
+            len,
+            sha256,
+            chunks,
+        } = writer.content.finish();
         Ok(Content {
             stated_name,
             file: writer.file,
-            len: writer.len,
-            sha256: writer.sha256.finish(),
+            len,
+            sha256,
             blake2b_256: hex::encode(writer.blake2b_256.finalize()),
             md5: hex::encode(writer.md5.finalize()),
-            chunks: listed.then(|| Bytes::from(writer.chunks)),
+            chunks,
         })
     }
 }
@@ -115,11 +113,9 @@ impl Writer {
     async fn write(mut self, chunk: Bytes) -> Result<Writer, UploadError> {
         blocking(move || {
             self.file.write_all(&chunk)?;
-            self.len += chunk.len() as u64;
-            self.sha256.update(&chunk);
+            self.content.update(&chunk);
             self.blake2b_256.update(&chunk);
             self.md5.update(&chunk);
-            self.chunks.extend_from_slice(Sha256::of(&chunk).as_bytes());
             Ok(self)
         })
         .await

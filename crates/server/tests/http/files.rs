@@ -89,7 +89,7 @@ async fn core_metadata_stands_beside_the_wheel() {
 #[tokio::test]
 async fn a_large_file_has_a_list_of_its_chunks() {
     let index = Index::new().await;
-    let chunk = wheelmark_server::CHUNK_LEN;
+    let chunk = wheelmark_server::CHUNK_LEN as usize;
     let content = super::distributions::wheel("large", "1.0", 5 * chunk);
     assert!(content.len() as u64 > wheelmark_server::CHUNKS_ABOVE);
     let upload = Upload::new("large-1.0-py3-none-any.whl", "large", "1.0", &content);
