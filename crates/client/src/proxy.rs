@@ -108,7 +108,6 @@ impl Proxy {
             homes,
             ledger,
             connect: None,
-            asked_once: false,
         });
         Ok(Self { listener, desk })
     }
@@ -118,18 +117,10 @@ impl Proxy {
     pub fn with_connect(mut self, connect: Arc<Connect>) -> Self {
         self.desk = Arc::new(Desk {
             connect: Some(connect),
-            ..(*self.desk).clone()
-        });
-        self
-    }
-
-    /// Tells installers to keep nothing: for a run of one command that asks for everything
-    /// once, and whose caches end with it.
-    #[must_use]
-    pub fn asked_once(mut self) -> Self {
-        self.desk = Arc::new(Desk {
-            asked_once: true,
-            ..(*self.desk).clone()
+            address: self.desk.address,
+            entrance: self.desk.entrance.clone(),
+            homes: self.desk.homes.clone(),
+            ledger: self.desk.ledger.clone(),
         });
         self
     }
@@ -191,14 +182,13 @@ async fn serve_connection(stream: TcpStream, desk: Arc<Desk>) {
 }
 
 /// What every request is answered from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Desk {
     address: SocketAddr,
     entrance: Entrance,
     homes: Arc<Homes>,
     ledger: Arc<Ledger>,
     connect: Option<Arc<Connect>>,
-    asked_once: bool,
 }
 
 impl Desk {

@@ -5,6 +5,7 @@
 //! another source is left to be asked. Sizes count decoded bytes, so that a small compressed
 //! answer cannot become a large one.
 
+mod asking;
 mod clients;
 mod in_vain;
 mod patience;
@@ -20,6 +21,7 @@ use wheelmark_tuf::Shown;
 
 use crate::range::ByteRange;
 
+pub use asking::{Arriving, Asked};
 use clients::{Clients, Coding};
 use in_vain::InVain;
 pub use patience::{

@@ -49,6 +49,23 @@ impl Store {
         }
     }
 
+    /// The journal rows behind `after` that were refused, oldest first, with the reasons.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn refusals(&self, after: Seq) -> Result<Vec<(Seq, String)>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT seq, refused FROM outcome WHERE seq > ? AND refused IS NOT NULL ORDER BY seq",
+        )
+        .bind(text::number(after.0))
+        .fetch_all(self.readers())
+        .await?;
+        let rows = rows.into_iter();
+        rows.map(|(seq, reason)| Ok((Seq(text::unsigned("journal position", seq)?), reason)))
+            .collect()
+    }
+
     /// Waits for the outcome of a journal row, for at most `timeout`; none when it is still
     /// pending then.
     ///
