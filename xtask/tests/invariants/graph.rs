@@ -9,7 +9,7 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 9] = [
+const MAY_DEPEND: [(&str, &[&str]); 10] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
     ("wheelmark-signing", &["wheelmark-tuf"]),
@@ -51,10 +51,20 @@ const MAY_DEPEND: [(&str, &[&str]); 9] = [
             "wheelmark-tuf",
         ],
     ),
+    (
+        "wheelmark-adopt",
+        &[
+            "wheelmark-store",
+            "wheelmark-objects",
+            "wheelmark-client",
+            "wheelmark-packaging",
+            "wheelmark-tuf",
+        ],
+    ),
 ];
 
 /// What a crate must not reach, through any number of steps.
-const MUST_NOT_REACH: [(&str, &[&str]); 5] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 6] = [
     (
         "wheelmark-server",
         &["wheelmark-signing", "wheelmark-repository", "age"],
@@ -66,6 +76,10 @@ const MUST_NOT_REACH: [(&str, &[&str]); 5] = [
     (
         "wheelmark-mirror",
         &["wheelmark-store", "wheelmark-signing", "sqlx", "sqlx-core"],
+    ),
+    (
+        "wheelmark-adopt",
+        &["wheelmark-signing", "wheelmark-repository", "age"],
     ),
     ("wheelmark-tuf", CORE_MUST_NOT_REACH),
     ("wheelmark-packaging", CORE_MUST_NOT_REACH),

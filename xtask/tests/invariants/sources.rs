@@ -58,7 +58,7 @@ const BELOW_THE_BINARY: &[&str] = &[
 ];
 
 /// The crates and what each must not name. `wheelmark` itself, the binary, may.
-const RULES: [(&str, &[&str]); 8] = [
+const RULES: [(&str, &[&str]); 10] = [
     ("tuf", CORE),
     ("packaging", CORE),
     ("signing", BELOW_THE_BINARY),
@@ -67,6 +67,8 @@ const RULES: [(&str, &[&str]); 8] = [
     ("repository", BELOW_THE_BINARY),
     ("server", BELOW_THE_BINARY),
     ("client", BELOW_THE_BINARY),
+    ("mirror", BELOW_THE_BINARY),
+    ("adopt", BELOW_THE_BINARY),
 ];
 
 /// A path as written, for example `std :: fs :: read`, and the line it begins on.

@@ -1,0 +1,428 @@
+//! What was signed, and how the source showed it: the memory between passes.
+//!
+//! It is a cache beside the catalogue, and is believed about the source alone. Without it, every
+//! file would be read again and found to be signed already.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::Sha256;
+
+/// The memory of one signed tree.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pool: SqlitePool,
+    /// The number of this pass.
+    pass: i64,
+    /// Whether the first import is over.
+    imported: bool,
+}
+
+/// Why the memory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnownError {
+    /// It cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The database file.
+        path: PathBuf,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// A later version of Wheelmark wrote it.
+    #[error("{} was written by a newer version of wheelmark", path.display())]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("the memory of what was signed failed")]
+    Database(#[from] sqlx::Error),
+    /// A row does not have the form that this crate writes.
+    #[error("the memory of what was signed holds an invalid {what}: {value:?}")]
+    Invalid {
+        /// Which kind of value.
+        what: &'static str,
+        /// The value.
+        value: String,
+    },
+}
+
+/// What is known of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Of the signed bytes.
+    pub(crate) sha256: Sha256,
+    pub(crate) known_by: Option<String>,
+    pub(crate) yanked: Option<String>,
+    pub(crate) state: State,
+    /// The SHA-256 of other bytes under the name that a person decided against.
+    pub(crate) kept_over: Option<Sha256>,
+}
+
+/// How far a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It was handed to the journal.
+    Signed,
+    /// The source did not have it any more, and it was taken away.
+    Removed,
+    /// A person took it off the index for good.
+    Withdrawn,
+}
+
+/// What is to be known of a file from now on.
+#[derive(Clone, Debug)]
+pub(crate) struct Remember {
+    pub(crate) project: ProjectName,
+    pub(crate) filename: String,
+    pub(crate) row: Row,
+    /// The journal row that brought it, where this pass did.
+    pub(crate) seq: Option<u64>,
+}
+
+const SCHEMA: i64 = 1;
+
+impl Known {
+    /// Opens the memory at `path`, or makes an empty one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or a later version wrote it.
+    pub async fn open(path: &Path) -> Result<Self, KnownError> {
+        let failed = |source| KnownError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is lost with the power is found out again by reading the files.
+            .synchronous(SqliteSynchronous::Normal);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
+        let schema: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&pool)
+            .await
+            .map_err(failed)?;
+        match schema {
+            0 => sqlx::raw_sql(include_str!("known.sql"))
+                .execute(&pool)
+                .await
+                .map(drop)
+                .map_err(failed)?,
+            SCHEMA => {}
+            _ => {
+                return Err(KnownError::Newer {
+                    path: path.to_owned(),
+                });
+            }
+        }
+        Ok(Self {
+            pool,
+            pass: 0,
+            imported: false,
+        })
+    }
+
+    /// Begins another pass.
+    pub(crate) async fn begin(&mut self) -> Result<(), KnownError> {
+        let (pass, imported) =
+            sqlx::query_as("UPDATE state SET pass = pass + 1 RETURNING pass, imported")
+                .fetch_one(&self.pool)
+                .await?;
+        (self.pass, self.imported) = (pass, imported);
+        Ok(())
+    }
+
+    /// What is known of a file that the source lists, which counts as seen by this pass.
+    pub(crate) async fn see(
+        &self,
+        files: &[(&ProjectName, &str)],
+    ) -> Result<Vec<Option<Row>>, KnownError> {
+        let mut rows = Vec::with_capacity(files.len());
+        let mut transaction = self.pool.begin().await?;
+        for (project, filename) in files {
+            type Columns = (String, Option<String>, Option<String>, i64, Option<String>);
+            let columns: Option<Columns> = sqlx::query_as(
+                "UPDATE file SET seen = ? WHERE project = ? AND filename = ? \
+                 RETURNING sha256, known_by, yanked, state, kept_over",
+            )
+            .bind(self.pass)
+            .bind(project.as_str())
+            .bind(*filename)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let row = columns.map(|(sha256, known_by, yanked, state, kept_over)| {
+                Ok::<_, KnownError>(Row {
+                    sha256: digest(&sha256)?,
+                    known_by,
+                    yanked,
+                    state: State::read(state)?,
+                    kept_over: kept_over.as_deref().map(digest).transpose()?,
+                })
+            });
+            rows.push(row.transpose()?);
+        }
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    /// Writes down what was done.
+    pub(crate) async fn remember(&self, files: &[Remember]) -> Result<(), KnownError> {
+        let mut transaction = self.pool.begin().await?;
+        for file in files {
+            let row = &file.row;
+            sqlx::query(
+                "INSERT INTO file (project, filename, sha256, known_by, yanked, state, \
+                 kept_over, seq, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                 ON CONFLICT DO UPDATE SET sha256 = excluded.sha256, \
+                 known_by = excluded.known_by, yanked = excluded.yanked, \
+                 state = excluded.state, kept_over = excluded.kept_over, \
+                 seq = coalesce(excluded.seq, seq), seen = excluded.seen",
+            )
+            .bind(file.project.as_str())
+            .bind(&file.filename)
+            .bind(row.sha256.to_string())
+            .bind(&row.known_by)
+            .bind(&row.yanked)
+            .bind(row.state as i64)
+            .bind(row.kept_over.map(|digest| digest.to_string()))
+            .bind(file.seq.map(|seq| i64::try_from(seq).unwrap_or(i64::MAX)))
+            .bind(self.pass)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets the file that a journal row brought and that was refused; the next pass tries
+    /// again. Its name, if it was known.
+    pub(crate) async fn forget(&self, seq: u64) -> Result<Option<(String, String)>, KnownError> {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        Ok(
+            sqlx::query_as("DELETE FROM file WHERE seq = ? RETURNING project, filename")
+                .bind(seq)
+                .fetch_optional(&self.pool)
+                .await?,
+        )
+    }
+
+    /// The files of a name, or of `project/name`, that were not withdrawn.
+    pub(crate) async fn named(&self, name: &str) -> Result<Vec<(ProjectName, String)>, KnownError> {
+        let (project, filename) = match name.split_once('/') {
+            Some((project, filename)) => (Some(project), filename),
+            None => (None, name),
+        };
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT project, filename FROM file \
+             WHERE filename = ? AND project = coalesce(?, project) AND state <> 2",
+        )
+        .bind(filename)
+        .bind(project)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|(project, filename)| Ok((self::project(&project)?, filename)))
+            .collect()
+    }
+
+    /// The projects that have a signed file.
+    pub(crate) async fn projects(&self) -> Result<Vec<ProjectName>, KnownError> {
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT project FROM file WHERE state = 0")
+                .fetch_all(&self.pool)
+                .await?;
+        names.iter().map(|name| project(name)).collect()
+    }
+
+    /// Whether a project has a signed file.
+    pub(crate) async fn has_files(&self, project: &ProjectName) -> Result<bool, KnownError> {
+        Ok(
+            sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM file WHERE project = ? AND state = 0)",
+            )
+            .bind(project.as_str())
+            .fetch_one(&self.pool)
+            .await?,
+        )
+    }
+
+    /// Counts all files of a project as seen: what the source has of it cannot be known now.
+    pub(crate) async fn see_all(&self, project: &ProjectName) -> Result<(), KnownError> {
+        sqlx::query("UPDATE file SET seen = ? WHERE project = ?")
+            .bind(self.pass)
+            .bind(project.as_str())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// How many projects have signed files, and how many of them have one that was seen.
+    pub(crate) async fn seen_projects(&self) -> Result<(u64, u64), KnownError> {
+        let (all, seen): (i64, i64) = sqlx::query_as(
+            "SELECT count(DISTINCT project), \
+             count(DISTINCT CASE WHEN seen = ? THEN project END) FROM file WHERE state = 0",
+        )
+        .bind(self.pass)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((all.cast_unsigned(), seen.cast_unsigned()))
+    }
+
+    /// Signed files that this pass did not see, at most `limit`.
+    pub(crate) async fn unseen(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(ProjectName, String)>, KnownError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT project, filename FROM file WHERE state = 0 AND seen < ? LIMIT ?",
+        )
+        .bind(self.pass)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|(project, filename)| Ok((self::project(&project)?, filename)))
+            .collect()
+    }
+
+    /// Writes down that a file is no longer signed.
+    pub(crate) async fn set_state(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+        state: State,
+    ) -> Result<(), KnownError> {
+        sqlx::query("UPDATE file SET state = ? WHERE project = ? AND filename = ?")
+            .bind(state as i64)
+            .bind(project.as_str())
+            .bind(filename)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Writes down that the first import could not read this: it still counts as part of it. The
+    /// empty name stands for the whole project.
+    pub(crate) async fn owe(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<(), KnownError> {
+        if !self.was_there_before(project, filename).await? {
+            return Ok(());
+        }
+        sqlx::query("INSERT INTO owed (project, filename) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(project.as_str())
+            .bind(filename)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether a file that is new now is part of the first import.
+    pub(crate) async fn was_there_before(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<bool, KnownError> {
+        if !self.imported {
+            let begun: bool =
+                sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM chosen WHERE project = ?)")
+                    .bind(project.as_str())
+                    .fetch_one(&self.pool)
+                    .await?;
+            if !begun {
+                return Ok(true);
+            }
+        }
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM owed WHERE project = ? AND filename IN ('', ?))",
+        )
+        .bind(project.as_str())
+        .bind(filename)
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Writes down that projects were gone through to their end: nothing is owed of any as a
+    /// whole.
+    pub(crate) async fn settle_projects(&self, projects: &[ProjectName]) -> Result<(), KnownError> {
+        let owed: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM owed)")
+            .fetch_one(&self.pool)
+            .await?;
+        if !owed {
+            return Ok(());
+        }
+        for project in projects {
+            sqlx::query("DELETE FROM owed WHERE project = ? AND filename = ''")
+                .bind(project.as_str())
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that the first import is over: that of the whole source, or of the `chosen`
+    /// projects where some were.
+    pub(crate) async fn finish_import(&self, chosen: &[ProjectName]) -> Result<(), KnownError> {
+        if chosen.is_empty() && !self.imported {
+            sqlx::query("UPDATE state SET imported = 1")
+                .execute(&self.pool)
+                .await?;
+        }
+        if !self.imported {
+            for project in chosen {
+                sqlx::query("INSERT INTO chosen (project) VALUES (?) ON CONFLICT DO NOTHING")
+                    .bind(project.as_str())
+                    .execute(&self.pool)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the database.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl State {
+    fn read(stored: i64) -> Result<Self, KnownError> {
+        match stored {
+            0 => Ok(Self::Signed),
+            1 => Ok(Self::Removed),
+            2 => Ok(Self::Withdrawn),
+            _ => Err(KnownError::Invalid {
+                what: "state",
+                value: stored.to_string(),
+            }),
+        }
+    }
+}
+
+fn digest(stored: &str) -> Result<Sha256, KnownError> {
+    stored.parse().map_err(|_| KnownError::Invalid {
+        what: "sha256",
+        value: stored.to_owned(),
+    })
+}
+
+fn project(stored: &str) -> Result<ProjectName, KnownError> {
+    stored.parse().map_err(|_| KnownError::Invalid {
+        what: "project name",
+        value: stored.to_owned(),
+    })
+}
