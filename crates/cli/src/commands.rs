@@ -1,11 +1,11 @@
 //! One module for each command.
 
-pub(crate) mod cross_check;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod mirror;
 pub(crate) mod proxy;
 pub(crate) mod setup;
+pub(crate) mod sign_tree;
 pub(crate) mod trust;
 pub(crate) mod tuf;
 pub(crate) mod up;
@@ -29,7 +29,6 @@ pub(crate) enum ClientCommand {
     Setup(setup::Args),
     Verify(verify::Args),
     Mirror(Box<mirror::Args>),
-    CrossCheck(cross_check::Args),
 }
 
 impl ClientCommand {
@@ -44,7 +43,6 @@ impl ClientCommand {
             Self::Setup(args) => setup::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::Mirror(args) => mirror::run(*args, context).await,
-            Self::CrossCheck(args) => cross_check::run(args, context).await,
         }
     }
 }

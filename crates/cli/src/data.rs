@@ -1,5 +1,7 @@
 //! The data directory of an index: what lies where, how it is made, when it is refused.
 
+pub(crate) mod outside;
+
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,20 @@ use zeroize::Zeroizing;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 
-/// The form of data directory that this version writes.
-const FORMAT: u32 = 1;
+/// The newest form of data directory that this version knows.
+const FORMAT: u32 = 2;
+
+/// The form of one whose tree lies elsewhere; earlier versions would not find it.
+const FORMAT_ELSEWHERE: u32 = 2;
+
+/// The form of one that holds its tree.
+const FORMAT_INSIDE: u32 = 1;
+
+/// The first snapshot of a tree that lies elsewhere, until it is there.
+const FIRST_TREE: &str = "first-tree";
+
+/// Where the first snapshot is put together in a tree that lies elsewhere.
+const FIRST_STAGING: &str = ".wheelmark-first-run";
 
 /// The name under which a credential directory (systemd's `LoadCredential=`) holds the online key.
 const ONLINE_KEY_CREDENTIAL: &str = "wheelmark-online-key";
@@ -59,11 +73,22 @@ pub(crate) struct Settings {
     format: u32,
     pub(crate) bins: u32,
     pub(crate) root_fingerprint: Sha256,
+    /// Where the tree is, if it is not in the data directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tree: Option<PathBuf>,
 }
 
 impl Data {
     pub(crate) fn tree(&self) -> PathBuf {
-        self.directory.join("repository")
+        match &self.settings.tree {
+            Some(elsewhere) => elsewhere.clone(),
+            None => self.directory.join("repository"),
+        }
+    }
+
+    /// What `sign-tree` remembers of its source.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.directory.join("source.sqlite")
     }
 
     pub(crate) fn catalogue(&self) -> PathBuf {
@@ -123,8 +148,11 @@ impl Data {
             ))
             .hint("run that version, or restore a backup made before the upgrade");
         }
-        let settings = serde_json::from_slice(&text).with_context(damaged)?;
+        let settings: Settings = serde_json::from_slice(&text).with_context(damaged)?;
         move_offline_keys_out(&directory)?;
+        if let Some(tree) = &settings.tree {
+            outside::move_first_tree(&directory.join(FIRST_TREE), tree)?;
+        }
         Ok(Some(Self {
             directory,
             settings,
@@ -136,8 +164,12 @@ impl Data {
     ///
     /// `announce` is told the folder of the offline keys and the phrase that opens them before
     /// the index appears: an index whose phrase nobody has seen must not come to be.
+    ///
+    /// The tree is in the data directory, or, where `elsewhere` says so, in a directory of its own,
+    /// which holds nothing yet. Then nothing is uploaded, and there is no token.
     pub(crate) async fn create(
         directory: &Path,
+        elsewhere: Option<&Path>,
         bins: Bins,
         named_online_key: Option<&Path>,
         context: &Context,
@@ -159,11 +191,11 @@ impl Data {
         }
         let staging = Staging::new(parent)?;
         let made = staging.path().join("data");
-        let online = match elsewhere(named_online_key) {
+        let online = match named_or_handed_over(named_online_key) {
             Some(place) => Some(place.open()?),
             None => None,
         };
-        let phrase = make(&made, bins, online, context).await?;
+        let phrase = make(&made, elsewhere, bins, online, context).await?;
         announce(&offline, &phrase);
         fs::rename(&made, &directory)
             .with_context(|| format!("{} cannot be made", directory.display()))?;
@@ -174,7 +206,7 @@ impl Data {
 
     /// Opens the online key: the file that is named, the credential, or the data directory's own.
     pub(crate) fn online_key(&self, named: Option<&Path>) -> anyhow::Result<Arc<dyn Signer>> {
-        let key = match elsewhere(named) {
+        let key = match named_or_handed_over(named) {
             Some(place) => place.open()?,
             None => FileKey::open(&self.directory.join(ONLINE_KEY)).hint(ABOUT_ONLINE_KEY)?,
         };
@@ -190,7 +222,7 @@ enum Elsewhere<'a> {
 
 /// Where the online key is, if it is not in the data directory: the file that was named, or a
 /// credential that the service manager hands over.
-fn elsewhere(named: Option<&Path>) -> Option<Elsewhere<'_>> {
+fn named_or_handed_over(named: Option<&Path>) -> Option<Elsewhere<'_>> {
     if let Some(file) = named {
         return Some(Elsewhere::File(file));
     }
@@ -215,6 +247,7 @@ impl Elsewhere<'_> {
 /// looks at. `online` is the online key, where it is to be kept elsewhere.
 async fn make(
     data: &Path,
+    elsewhere: Option<&Path>,
     bins: Bins,
     online: Option<FileKey>,
     context: &Context,
@@ -237,7 +270,8 @@ async fn make(
         write_private(&offline.join(name), &seal(seat, &phrase, None)?)?;
     }
 
-    let tree = Directory::open(&data.join("repository")).await?;
+    let place = elsewhere.map_or("repository", |_| FIRST_TREE);
+    let tree = Directory::open(&data.join(place)).await?;
     let holders = |role: &str| -> Result<Vec<&dyn Signer>, NoSuchKey> {
         seats.iter().map(|seat| seat.signer(role)).collect()
     };
@@ -255,24 +289,27 @@ async fn make(
     let root_fingerprint = genesis.write(&tree, &signers, &online).await?;
 
     let store = Store::open(&data.join("catalogue.sqlite")).await?;
-    let mut secret = Zeroizing::new([0u8; 32]);
-    random.fill_bytes(secret.as_mut_slice());
-    let token = Zeroizing::new(format_token(&secret));
-    store
-        .add_token(
-            "first",
-            Sha256::of(token.as_bytes()),
-            context.clock.now(),
-            "made by the first run",
-        )
-        .await?;
+    if elsewhere.is_none() {
+        let mut secret = Zeroizing::new([0u8; 32]);
+        random.fill_bytes(secret.as_mut_slice());
+        let token = Zeroizing::new(format_token(&secret));
+        store
+            .add_token(
+                "first",
+                Sha256::of(token.as_bytes()),
+                context.clock.now(),
+                "made by the first run",
+            )
+            .await?;
+        write_private(&data.join("token"), token.as_bytes())?;
+    }
     store.close().await;
-    write_private(&data.join("token"), token.as_bytes())?;
 
     let settings = Settings {
-        format: FORMAT,
+        format: elsewhere.map_or(FORMAT_INSIDE, |_| FORMAT_ELSEWHERE),
         bins: bins.count(),
         root_fingerprint,
+        tree: elsewhere.map(Path::to_owned),
     };
     let mut text = serde_json::to_vec_pretty(&settings)?;
     text.push(b'\n');

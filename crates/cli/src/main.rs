@@ -24,6 +24,7 @@ use crate::context::Context;
 /// A Python package index whose every answer can be verified, and the client that verifies it
 ///
 /// Run a signed index:         wheelmark up
+/// Sign one that exists:       wheelmark sign-tree SOURCE --out DIR
 /// Install from it, verified:  wheelmark exec -- pip install flask
 /// Check a copy of an index:   wheelmark verify DIR
 /// Any TUF repository:         wheelmark tuf --metadata-dir D --metadata-url U refresh
@@ -46,6 +47,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(commands::up::Args),
+    SignTree(commands::sign_tree::Args),
     #[command(flatten)]
     Client(commands::ClientCommand),
     Tuf(commands::tuf::Args),
@@ -71,6 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match cli.command {
             Command::Up(args) => commands::up::run(args, &context).await,
+            Command::SignTree(args) => commands::sign_tree::run(args, &context).await,
             Command::Client(command) => command.run(&context).await,
             Command::Tuf(args) => commands::tuf::run(args, &context).await,
         }

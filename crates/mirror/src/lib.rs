@@ -17,7 +17,6 @@
 mod audit;
 mod chain;
 mod copy;
-mod cross_check;
 mod distribution;
 mod findings;
 mod inventory;
@@ -36,9 +35,6 @@ pub use chain::{Broken, Chain, ChainError, follow, root_of_fingerprint};
 pub use copy::{
     Blame, Complete, Copy, CopyError, CopyFolder, CopyOptions, GRACE, JOBS, Outcome, StateError,
     Step,
-};
-pub use cross_check::{
-    Checked, Contradiction, CrossCheck, CrossCheckOptions, Position, Proof, Source, cross_check,
 };
 pub use distribution::{Distribution, SignedAs, Verdict, check_distribution};
 pub use findings::{Finding, Trouble};

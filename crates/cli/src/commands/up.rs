@@ -123,6 +123,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 
 async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> {
     if let Some(data) = Data::open(&args.data)? {
+        if let Some(tree) = &data.settings().tree {
+            return Err(anyhow!(
+                "{} belongs to the tree in {}, which follows what is elsewhere",
+                args.data.display(),
+                tree.display()
+            ))
+            .hint("`wheelmark sign-tree` keeps that tree up to date, and any web server serves it; for an index that takes uploads, name another directory with --data");
+        }
         let existing = data.settings().bins;
         if let Some(asked) = args.bins
             && asked != existing
@@ -141,10 +149,10 @@ async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> 
     };
     let bins = Bins::new(args.bins.unwrap_or(256), form)?;
     let online_key = args.online_key.as_deref();
-    Data::create(&args.data, bins, online_key, context, announce_phrase).await
+    Data::create(&args.data, None, bins, online_key, context, announce_phrase).await
 }
 
-fn explain_open(error: OpenError) -> anyhow::Error {
+pub(crate) fn explain_open(error: OpenError) -> anyhow::Error {
     let hint = match &error {
         OpenError::Lock(LockError::Held { .. }) => {
             "another wheelmark runs on this data directory: stop it first"
@@ -161,7 +169,7 @@ fn explain_open(error: OpenError) -> anyhow::Error {
 }
 
 /// Says which offline role ends soon, while there is time.
-fn remind(engine: &Engine, now: Timestamp) {
+pub(crate) fn remind(engine: &Engine, now: Timestamp) {
     for (role, expires) in engine.offline_expiries() {
         let left = expires.duration_since(now);
         if left <= OFFLINE_REMINDER {
@@ -249,7 +257,7 @@ Any TUF client: metadata at {base}/metadata/, targets at {base}/targets/,
 }
 
 /// The phrase goes to standard error, so that a script that reads the JSON line does not log it.
-fn announce_phrase(offline_keys: &Path, phrase: &Phrase) {
+pub(crate) fn announce_phrase(offline_keys: &Path, phrase: &Phrase) {
     let text = format!(
         "
 The offline keys in {}
@@ -265,7 +273,7 @@ open with this phrase. It is shown this once and stored nowhere:
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
-fn print_line(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
@@ -274,7 +282,7 @@ fn print_line(text: &str) -> anyhow::Result<()> {
 }
 
 /// How this program is called from a shell here.
-fn own_name() -> String {
+pub(crate) fn own_name() -> String {
     let Ok(own) = std::env::current_exe() else {
         return "wheelmark".into();
     };
@@ -294,7 +302,7 @@ fn own_name() -> String {
 }
 
 /// A path as one word of a shell's command line.
-fn shell_word(path: &Path) -> String {
+pub(crate) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -310,20 +318,20 @@ async fn when(stopped: oneshot::Receiver<Infallible>) {
 }
 
 /// Ctrl-C and the service manager's request to end, listened for from here on.
-struct StopSignals {
+pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl StopSignals {
-    fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn received(&mut self) {
+    pub(crate) async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

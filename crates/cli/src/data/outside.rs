@@ -1,0 +1,103 @@
+//! A tree that lies outside of its data directory: how its first snapshot gets there.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+
+use super::{FIRST_STAGING, sync_directory};
+use crate::logging::WithHint as _;
+
+/// What may lie in a directory that counts as empty: the mark of a file system's top directory.
+const MAY_BE_THERE: &str = "lost+found";
+
+/// Refuses a directory that holds something of others. One that is not there is fine.
+pub(crate) fn demand_free(tree: &Path) -> anyhow::Result<()> {
+    let entries = match fs::read_dir(tree) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be read", tree.display()));
+        }
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        if name != MAY_BE_THERE {
+            return Err(anyhow!(
+                "{} holds `{}`: a signed tree has a directory of its own",
+                tree.display(),
+                name.to_string_lossy()
+            ))
+            .hint("name another directory with --out; if this one was signed before, name the data directory that belongs to it with --data");
+        }
+    }
+    Ok(())
+}
+
+/// Brings the first snapshot to its place. It can be cut off anywhere and is taken up by the next
+/// run: the snapshot stays in the data directory until it stands whole in `tree`.
+pub(super) fn move_first_tree(first: &Path, tree: &Path) -> anyhow::Result<()> {
+    if !first.exists() {
+        return Ok(());
+    }
+    let cannot = || format!("the first snapshot cannot be brought to {}", tree.display());
+    let root = Path::new("metadata/1.root.json");
+    if !tree.join("metadata").exists() {
+        let staging = tree.join(FIRST_STAGING);
+        remove_all(&staging).with_context(cannot)?;
+        // Without metadata nothing there is served to anybody who verifies.
+        remove_all(&tree.join("simple")).with_context(cannot)?;
+        for part in ["simple", "metadata"] {
+            copy_all(&first.join(part), &staging.join(part)).with_context(cannot)?;
+        }
+        flush(tree).with_context(cannot)?;
+        for part in ["simple", "metadata"] {
+            fs::rename(staging.join(part), tree.join(part)).with_context(cannot)?;
+        }
+        remove_all(&staging).with_context(cannot)?;
+        flush(tree).with_context(cannot)?;
+    } else if fs::read(tree.join(root)).ok() != Some(fs::read(first.join(root))?) {
+        return Err(anyhow!("{} holds another signed tree", tree.display()))
+            .hint("each data directory belongs to one tree: name the right one with --data");
+    }
+    fs::remove_dir_all(first).with_context(|| format!("{} cannot be removed", first.display()))?;
+    sync_directory(first.parent().unwrap_or(first))
+}
+
+fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755).create(to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_all(&entry.path(), &target)?;
+        } else {
+            // With its mode.
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_all(path: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Flushes all that was written below a directory.
+#[cfg(target_os = "linux")]
+fn flush(path: &Path) -> std::io::Result<()> {
+    Ok(rustix::fs::syncfs(fs::File::open(path)?)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn flush(path: &Path) -> std::io::Result<()> {
+    rustix::fs::sync();
+    fs::File::open(path)?.sync_all()
+}
