@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use wheelmark_client::{Failure, RefreshFailure, TrustError};
 use wheelmark_objects::{LockError, ObjectError, OpenError, PathError};
+use wheelmark_tuf::RefreshError;
 
 use super::state::StateError;
 use crate::inventory::InventoryError;
@@ -101,11 +102,7 @@ impl CopyError {
             }
         };
         match self {
-            Self::Refresh(failure) => match **failure {
-                RefreshFailure::Trust(_) | RefreshFailure::Stored { .. } => Blame::Here,
-                ref failure if failure.is_refusal() => Blame::Refused,
-                _ => Blame::Unavailable,
-            },
+            Self::Refresh(failure) => of_refresh(failure),
             Self::Inventory(error) => match &**error {
                 InventoryError::Walk(_) => Blame::Refused,
                 InventoryError::Upstream { failure, .. } => of(failure),
@@ -157,6 +154,26 @@ impl CopyError {
             Self::Lacking { first, .. } => first.iter().any(|(_, failure)| failure.is_gone()),
             Self::Expired { .. } => true,
             _ => false,
+        }
+    }
+}
+
+fn of_refresh(failure: &RefreshFailure) -> Blame {
+    match failure {
+        RefreshFailure::Trust(_) | RefreshFailure::Stored { .. } => Blame::Here,
+        RefreshFailure::Fetch(_)
+        | RefreshFailure::Refused {
+            source: RefreshError::Absent { .. },
+            ..
+        } => Blame::Unavailable,
+        RefreshFailure::Refused { .. } => Blame::Refused,
+        RefreshFailure::EverySource { tried, .. } => {
+            let blames = || tried.iter().map(|(_, failure)| of_refresh(failure));
+            if blames().any(|blame| blame == Blame::Refused) {
+                Blame::Refused
+            } else {
+                Blame::Unavailable
+            }
         }
     }
 }

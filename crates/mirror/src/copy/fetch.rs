@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use wheelmark_client::{ChunkList, Failure, MAX_WHOLE, Upstream};
-use wheelmark_objects::{Directory, ObjectPath, WriterLock};
+use wheelmark_objects::{Directory, ObjectError, ObjectPath, WriterLock};
 use wheelmark_packaging::simple::{PageFile, ProjectPage, Sha256Hex};
 use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha256Hasher};
@@ -90,8 +90,8 @@ impl From<CopyError> for Failed {
     }
 }
 
-impl From<wheelmark_objects::ObjectError> for Failed {
-    fn from(error: wheelmark_objects::ObjectError) -> Self {
+impl From<ObjectError> for Failed {
+    fn from(error: ObjectError) -> Self {
         Self::Here(error.into())
     }
 }
@@ -228,11 +228,14 @@ impl Shared {
         what: String,
     ) -> Result<(Bytes, Option<Written>), Failed> {
         // Small, so it is always read: its length is not signed.
-        if let Ok(Some(bytes)) = self.tree.read(&path, limit).await {
-            if Sha256::of(&bytes) == *sha256 {
-                return Ok((bytes, None));
+        match self.tree.read(&path, limit).await {
+            Ok(Some(bytes)) if Sha256::of(&bytes) == *sha256 => return Ok((bytes, None)),
+            Ok(None) => {}
+            Ok(Some(_)) | Err(ObjectError::TooLarge { .. }) => {
+                tracing::warn!(%path, "is not what was signed, and is fetched again");
+                self.take_away(&path).await?;
             }
-            self.take_away(&path).await?;
+            Err(error) => return Err(error.into()),
         }
         let _turn = self.turn().await?;
         let fetched = self.upstream.companion(&path, sha256, limit).await;

@@ -318,8 +318,10 @@ impl Copy {
                 self.write_names(shared, links, copies).await?;
             }
         }
-        copies.extend(list_of(plan.pages.keys().cloned()));
         self.write_names(shared, links, copies).await?;
+        // The list leads to pages that are there by now.
+        let list = list_of(plan.pages.keys().cloned());
+        self.write_names(shared, Vec::new(), list.into()).await?;
         let gone = plan.gone.iter().flat_map(|project| {
             [
                 ObjectPath::simple_json(project),

@@ -102,13 +102,19 @@ impl Shared {
         for together in due.chunks(REMOVED_AT_ONCE) {
             let mut going = Vec::new();
             for path in together {
-                if !self.is_needed(set, &named, path, &mut known).await? {
-                    going.push(path.clone());
+                match self.is_needed(set, &named, path, &mut known).await {
+                    Ok(true) => drop(leaving.remove(path)),
+                    Ok(false) => going.push(path.clone()),
+                    // What cannot be told stays until it can.
+                    Err(CopyError::Damaged(error)) => {
+                        tracing::info!(%path, %error, "stays: its role cannot be read");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
-            removed += self.tree.remove_all(&self.lock, going).await?;
-            for path in together {
-                leaving.remove(path);
+            removed += self.tree.remove_all(&self.lock, going.clone()).await?;
+            for path in going {
+                leaving.remove(&path);
             }
         }
         Ok(removed)

@@ -54,9 +54,8 @@ impl Copier {
             .from
             .iter()
             .map(|base| Mirror::new(Some(base), None, None, Turn::After).unwrap());
-        let urls = IndexUrls::new(&self.web.simple(), None, None)
-            .unwrap()
-            .with_mirrors(mirrors.collect());
+        let mirrors = mirrors.collect();
+        let urls = IndexUrls::new(&self.web.simple(), None, None).unwrap();
         let trusted = match place.trust().find(urls.simple()).unwrap() {
             Some(trusted) => trusted,
             None => {
@@ -67,7 +66,7 @@ impl Copier {
                     .unwrap()
             }
         };
-        let upstream = Upstream::new(trusted, remote);
+        let upstream = Upstream::with_mirrors(trusted, mirrors, remote);
         Copy::new(place, upstream, self.options.clone(), self.clock.clone()).await
     }
 

@@ -146,6 +146,13 @@ impl TestIndex {
         assert!(matches!(admitted, Admission::Recorded(_)), "{admitted:?}");
     }
 
+    /// Takes a file away.
+    pub(crate) async fn remove(&self, filename: &str) {
+        let parsed = DistributionFilename::parse(filename).unwrap();
+        let removed = self.store.remove(parsed.project(), filename).await.unwrap();
+        assert!(removed.is_some(), "{filename}");
+    }
+
     /// Publishes what was added, or what is due.
     pub(crate) async fn publish(&mut self) {
         self.engine.turn().await.unwrap();
@@ -167,6 +174,16 @@ impl TestIndex {
     pub(crate) fn first_root(&self) -> Vec<u8> {
         std::fs::read(self.path("metadata/1.root.json")).unwrap()
     }
+}
+
+/// Changes one byte of a file that has perhaps another name as well, which keeps its bytes.
+pub(crate) fn tamper(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    let folder = path.parent().unwrap();
+    let other = tempfile::NamedTempFile::new_in(folder).unwrap();
+    std::fs::write(other.path(), bytes).unwrap();
+    other.persist(path).unwrap();
 }
 
 pub(crate) const FILES: [&str; 5] = [

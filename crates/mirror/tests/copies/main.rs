@@ -7,4 +7,7 @@ mod copier;
 mod copying;
 mod index;
 mod inventory;
+mod keeping;
+mod killed;
+mod misbehaving;
 mod web;

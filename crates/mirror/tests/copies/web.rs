@@ -21,8 +21,6 @@ use tokio::task::AbortHandle;
 pub(crate) enum Fault {
     #[default]
     None,
-    /// Answers every range with the whole object.
-    IgnoresRanges,
     /// Answers paths that contain the word with this status.
     Answers(&'static str, StatusCode),
     /// Sends paths that contain the word elsewhere.
@@ -35,14 +33,8 @@ pub(crate) enum Fault {
     Says(&'static str, Bytes),
     /// Sends so many bytes of paths that contain the word, and breaks the connection.
     Breaks(&'static str, usize),
-    /// The same, and the first byte is another one.
-    AltersAndBreaks(&'static str, usize),
-    /// Answers paths that contain the word after this time, and sends nothing then.
-    WaitsInVain(&'static str, Duration),
     /// Sends so many bytes of paths that contain the word, and then nothing more.
     Silent(&'static str, usize),
-    /// Sends paths that contain the word at so many bytes a second.
-    Slow(&'static str, usize),
 }
 
 /// Which byte.
@@ -113,11 +105,8 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let state = state.clone();
         connections.spawn(async move {
             let service = service_fn(|request| {
-                let (answer, wait) = (state.answer(&request), state.wait(request.uri().path()));
-                async move {
-                    tokio::time::sleep(wait).await;
-                    Ok::<_, Infallible>(answer)
-                }
+                let answer = state.answer(&request);
+                async move { Ok::<_, Infallible>(answer) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
@@ -142,17 +131,14 @@ fn pieces(of: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static
 impl Fault {
     fn concerns(&self, path: &str) -> bool {
         match self {
-            Self::None | Self::IgnoresRanges => false,
+            Self::None => false,
             Self::Answers(word, _)
             | Self::Redirects(word, _)
             | Self::Floods(word)
             | Self::Alters(word, _)
             | Self::Says(word, _)
             | Self::Breaks(word, _)
-            | Self::AltersAndBreaks(word, _)
-            | Self::WaitsInVain(word, _)
-            | Self::Silent(word, _)
-            | Self::Slow(word, _) => match word.strip_suffix('$') {
+            | Self::Silent(word, _) => match word.strip_suffix('$') {
                 Some(end) => path.ends_with(end),
                 None => path.contains(word),
             },
@@ -162,7 +148,7 @@ impl Fault {
     /// The answer's body, sent as this fault has it.
     fn send(&self, bytes: Bytes) -> Body {
         match *self {
-            Self::Breaks(_, after) | Self::AltersAndBreaks(_, after) => {
+            Self::Breaks(_, after) => {
                 let sent = bytes.slice(..after.min(bytes.len()));
                 let end = Err(std::io::Error::other("the line is cut"));
                 // What is sent is to arrive before the connection ends.
@@ -172,19 +158,9 @@ impl Fault {
                 });
                 pieces(stream::iter([Ok(sent)]).chain(cut))
             }
-            Self::WaitsInVain(..) => pieces(stream::pending()),
             Self::Silent(_, after) => {
                 let sent = bytes.slice(..after.min(bytes.len()));
                 pieces(stream::iter([Ok(sent)]).chain(stream::pending()))
-            }
-            Self::Slow(_, rate) => {
-                const STEP: Duration = Duration::from_millis(50);
-                let step = (rate / 20).max(1);
-                let parts: Vec<Bytes> = bytes.chunks(step).map(Bytes::copy_from_slice).collect();
-                pieces(stream::iter(parts).then(|part| async {
-                    tokio::time::sleep(STEP).await;
-                    Ok(part)
-                }))
             }
             _ => whole(bytes),
         }
@@ -192,15 +168,6 @@ impl Fault {
 }
 
 impl State {
-    /// How long a request waits for its answer.
-    fn wait(&self, path: &str) -> Duration {
-        let faults = self.faults.lock().unwrap();
-        match faults.iter().find(|fault| fault.concerns(path)) {
-            Some(Fault::WaitsInVain(_, wait)) => *wait,
-            _ => Duration::ZERO,
-        }
-    }
-
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let range = request.headers().get(header::RANGE);
@@ -211,7 +178,6 @@ impl State {
         };
         self.asked.lock().unwrap().push(noted);
         let faults = self.faults.lock().unwrap().clone();
-        let ignores_ranges = faults.contains(&Fault::IgnoresRanges);
         let mut concerns = faults.into_iter().filter(|fault| fault.concerns(&path));
         let fault = concerns.next().unwrap_or_default();
         let status = |status| {
@@ -245,11 +211,8 @@ impl State {
             };
             bytes[at] ^= 1;
         }
-        if let Fault::AltersAndBreaks(..) = fault {
-            bytes[0] ^= 1;
-        }
         let bytes = Bytes::from(bytes);
-        let Some(range) = range.filter(|_| !ignores_ranges) else {
+        let Some(range) = range else {
             return Response::new(fault.send(bytes));
         };
         let (start, end) = range
