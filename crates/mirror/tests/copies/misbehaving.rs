@@ -1,6 +1,8 @@
 //! What upstream can do wrong: readers keep the last good state, whole, and the next run with an
 //! upstream that is well comes to its end.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::SignedDuration;
@@ -76,9 +78,13 @@ async fn whatever_upstream_does_the_last_good_state_stays() {
         (Fault::Breaks("/targets/packages/", 100), unavailable),
         (Fault::Silent("/targets/packages/", 100), unavailable),
     ];
-    let (index, copier) = changed().await;
+    let (index, mut copier) = changed().await;
     let before = copier.contents(&index).await;
-    for (fault, blame) in faults {
+    let first = copier.directory.clone();
+    for (number, (fault, blame)) in faults.into_iter().enumerate() {
+        // Each has a copy of its own to harm: what one run has fetched, the next one has.
+        copier.directory = index.beside(&format!("copy-{number}"));
+        duplicate(&first, &copier.directory);
         copier.web.set_fault(fault.clone());
         let error = copier.run().await.unwrap_err();
         assert_eq!(error.blame(), blame, "{fault:?}: {error:?}");
@@ -91,6 +97,20 @@ async fn whatever_upstream_does_the_last_good_state_stays() {
     let after = copier.contents(&index).await;
     assert!(after.snapshot > before.snapshot);
     assert_eq!(plain(&copier.directory), after.projects);
+}
+
+fn duplicate(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let other = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            duplicate(&path, &other);
+        } else {
+            std::fs::copy(&path, &other).unwrap();
+        }
+    }
 }
 
 #[tokio::test]
