@@ -107,7 +107,6 @@ pub(crate) fn anchor(
 #[derive(Debug)]
 pub(crate) struct Copy {
     /// What it is called.
-    #[expect(dead_code, reason = "the comparison of mirrors names them")]
     pub(crate) name: String,
     /// Where its metadata is.
     pub(crate) metadata: Url,

@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod cross_check;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod mirror;
@@ -29,6 +30,7 @@ pub(crate) enum ClientCommand {
     Setup(setup::Args),
     Verify(verify::Args),
     Mirror(Box<mirror::Args>),
+    CrossCheck(cross_check::Args),
 }
 
 impl ClientCommand {
@@ -43,6 +45,7 @@ impl ClientCommand {
             Self::Setup(args) => setup::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::Mirror(args) => mirror::run(*args, context).await,
+            Self::CrossCheck(args) => cross_check::run(args, context).await,
         }
     }
 }

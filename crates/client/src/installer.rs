@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use mode::{Mode, ModeChoice, mode_of};
-pub use named::named_projects;
+pub use named::{asks_once, named_projects};
 pub use places::without_secrets;
 pub use poetry::virtualenvs as poetry_virtualenvs;
 pub use routes::{Surroundings, open_routes};

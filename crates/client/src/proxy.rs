@@ -108,6 +108,7 @@ impl Proxy {
             homes,
             ledger,
             connect: None,
+            asked_once: false,
         });
         Ok(Self { listener, desk })
     }
@@ -117,10 +118,18 @@ impl Proxy {
     pub fn with_connect(mut self, connect: Arc<Connect>) -> Self {
         self.desk = Arc::new(Desk {
             connect: Some(connect),
-            address: self.desk.address,
-            entrance: self.desk.entrance.clone(),
-            homes: self.desk.homes.clone(),
-            ledger: self.desk.ledger.clone(),
+            ..(*self.desk).clone()
+        });
+        self
+    }
+
+    /// Tells installers to keep nothing: for a run of one command that asks for everything
+    /// once, and whose caches end with it.
+    #[must_use]
+    pub fn asked_once(mut self) -> Self {
+        self.desk = Arc::new(Desk {
+            asked_once: true,
+            ..(*self.desk).clone()
         });
         self
     }
@@ -182,13 +191,14 @@ async fn serve_connection(stream: TcpStream, desk: Arc<Desk>) {
 }
 
 /// What every request is answered from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Desk {
     address: SocketAddr,
     entrance: Entrance,
     homes: Arc<Homes>,
     ledger: Arc<Ledger>,
     connect: Option<Arc<Connect>>,
+    asked_once: bool,
 }
 
 impl Desk {

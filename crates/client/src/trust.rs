@@ -16,9 +16,12 @@
 //! begins anew. Whoever still holds an index of the time before writes nothing more: every
 //! write compares the record.
 //!
-//! Every write is a new file renamed into place. Whatever is read back is verified again
-//! before it counts, except `root.json`: it is the trust, which is why nobody else may write
-//! here.
+//! What a rollback could be hidden by losing (the roots, `timestamp.json`, `snapshot.json`,
+//! `targets.json`, the record) is a new file, flushed and renamed into place before it is gone
+//! by. `delegated/` and `names/` are copies of what can be had again: they are written over, and
+//! a run that is killed may leave half of one. Whatever is read back is verified again before it
+//! counts, except `root.json`: it is the trust, which is why nobody else may write here. Names
+//! are only ever shown.
 
 mod cache;
 mod handed_over;
@@ -383,18 +386,17 @@ impl TrustedIndex {
     fn write(&self, name: &str, bytes: &[u8], durability: Durability) -> Result<(), TrustError> {
         let path = self.directory.join(name);
         let parent = path.parent().unwrap_or(&self.directory);
-        self.create_below(parent)?;
-        let written = (|| {
-            let mut file = tempfile::Builder::new()
-                .prefix(".tmp-")
-                .tempfile_in(parent)?;
-            file.write_all(bytes)?;
-            if durability == Durability::Synced {
-                file.as_file().sync_all()?;
+        let write = || match durability {
+            Durability::Synced => replace(&path, parent, bytes),
+            Durability::Cached => overwrite(&path, bytes),
+        };
+        let written = match write() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                self.create_below(parent)?;
+                write()
             }
-            file.persist(&path).map_err(|e| e.error)?;
-            Ok(())
-        })();
+            written => written,
+        };
         written.map_err(|e| io("write", &path, e))?;
         if durability == Durability::Synced {
             sync_directory(parent)?;
@@ -455,6 +457,27 @@ impl TrustedIndex {
 enum Durability {
     Synced,
     Cached,
+}
+
+/// Puts a new file in the place of the old one: whoever reads finds one or the other.
+fn replace(path: &Path, parent: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .tempfile_in(parent)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// Writes over the old file. There are hundreds of these in a run, and whoever reads half of one
+/// finds that out: a role is verified again, and names are not names.
+fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = fs::File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(bytes)
 }
 
 fn io(doing: &'static str, path: &Path, source: std::io::Error) -> TrustError {

@@ -17,6 +17,7 @@
 mod audit;
 mod chain;
 mod copy;
+mod cross_check;
 mod distribution;
 mod findings;
 mod inventory;
@@ -35,6 +36,9 @@ pub use chain::{Broken, Chain, ChainError, follow, root_of_fingerprint};
 pub use copy::{
     Blame, Complete, Copy, CopyError, CopyFolder, CopyOptions, GRACE, JOBS, Outcome, StateError,
     Step,
+};
+pub use cross_check::{
+    Checked, Contradiction, CrossCheck, CrossCheckOptions, Position, Proof, Source, cross_check,
 };
 pub use distribution::{Distribution, SignedAs, Verdict, check_distribution};
 pub use findings::{Finding, Trouble};

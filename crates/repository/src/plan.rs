@@ -310,10 +310,11 @@ fn signed(file: &NewFile) -> Signed {
 fn target_info(file: &NewFile, now: Timestamp) -> TargetInfo {
     let mut info = TargetInfo::new(file.size, file.sha256);
     if file.back_signed {
-        info.custom = Some(json!({ OWN_MEMBER: {
+        let marks = json!({ OWN_MEMBER: {
             "signed": signed(file).as_str(),
             "signed-at": whole_seconds(now).to_string(),
-        }}));
+        }});
+        info.custom = Some(marks.into());
     }
     info
 }

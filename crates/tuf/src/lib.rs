@@ -65,7 +65,7 @@ pub use key::{BadSignature, Key, KeyId};
 pub use limits::Limits;
 pub use lookup::{Found, Lookup, LookupError, RoleFetch, Visit};
 pub use model::{
-    DelegatedRole, DelegatedRoles, Delegations, Extra, MetaFile, ModelError, OWN_MEMBER,
+    Custom, DelegatedRole, DelegatedRoles, Delegations, Extra, MetaFile, ModelError, OWN_MEMBER,
     ParseSuccinctRolesError, PathPattern, PathSet, Role, RoleKeys, Root, RootRoles, SPEC_VERSION,
     Snapshot, SuccinctRoles, TargetInfo, Targets, TimestampMetadata,
 };

@@ -20,7 +20,7 @@ pub use pattern::PathPattern;
 pub use root::{RoleKeys, Root, RootRoles};
 pub use snapshot::{MetaFile, Snapshot};
 pub use succinct::{ParseSuccinctRolesError, SuccinctRoles};
-pub use targets::{OWN_MEMBER, TargetInfo, Targets};
+pub use targets::{Custom, OWN_MEMBER, TargetInfo, Targets};
 pub use timestamp::TimestampMetadata;
 
 /// The version of the specification that we write.

@@ -13,7 +13,7 @@ use std::ops::Deref;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::{Key, KeyId};
 use crate::model::sealed::FromSigned;
-use crate::model::{ModelError, Role, RoleKeys, Root, Targets};
+use crate::model::{Custom, ModelError, Role, RoleKeys, Root, Targets};
 use crate::name::{RoleName, TargetPath};
 use crate::target::Target;
 
@@ -152,7 +152,7 @@ impl Verified<Targets> {
             path: path.clone(),
             length: info.length,
             hashes: info.hashes.clone(),
-            custom: info.custom.clone(),
+            custom: info.custom.as_ref().map(Custom::value),
             role: role.clone(),
             role_version: self.version,
             via: via.to_vec(),

@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wheelmark_client::installer::{
-    Mode, ModeChoice, Surroundings, mode_of, named_projects, open_routes,
+    Mode, ModeChoice, Surroundings, asks_once, mode_of, named_projects, open_routes,
 };
 use wheelmark_client::{
     Entrance, Freshness, Ledger, Proxy, Reader, RefreshFailure, Report, RunRoom,
@@ -197,7 +197,10 @@ async fn run_verified(
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let entrance = Entrance::Secret(secret()?);
-    let proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
+    let mut proxy = Proxy::bind(any_port, entrance, homes.clone(), ledger.clone()).await?;
+    if asks_once(&command) {
+        proxy = proxy.asked_once();
+    }
     let passing = proxy.index_url();
     let room = RunRoom::create(&context.home)?;
     let choice = match options.mode {
@@ -247,6 +250,8 @@ async fn run_verified(
     for file in lock_files_that_name(&passing) {
         summary::lock_file(&file, &passing, &homes);
     }
+    // We end in a moment, and giving back page by page takes longer than the system's way.
+    std::mem::forget(homes);
     let code = ended?;
     if code == 0 && ledger.any_refused() {
         return Ok(ExitCode::from(REFUSED));

@@ -62,6 +62,27 @@ pub fn named_projects(command: &[OsString], around: &Surroundings<'_>) -> Vec<Pr
     named
 }
 
+/// Whether a command is one installer that asks for everything once, so that it has no use for
+/// a cache of what it was sent. pip starts itself again for what it builds, and asks again.
+#[must_use]
+pub fn asks_once(command: &[OsString]) -> bool {
+    let words: Vec<String> = command
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let Installer::Uv(arguments) = Installer::of(&words) else {
+        return false;
+    };
+    let mut plain =
+        words::read(&arguments, Dialect::Uv)
+            .into_iter()
+            .filter_map(|word| match word {
+                Word::Plain(word) => Some(word),
+                Word::Option { .. } => None,
+            });
+    plain.next() == Some("pip") && matches!(plain.next(), Some("install" | "sync"))
+}
+
 /// The project that a requirement names, unless it says where its file is.
 fn project_of(requirement: &str) -> Option<ProjectName> {
     const ARCHIVES: [&str; 4] = [".whl", ".tar.gz", ".zip", ".txt"];
@@ -112,6 +133,28 @@ mod tests {
         check("uv pip install -r r.txt z", &["z", "flask-login", "b"]);
         check("pip install -r r.txt", &["flask-login", "b"]);
         check("pip install -r missing.txt", &[]);
+    }
+
+    #[test]
+    fn who_asks_once() {
+        let check = |line: &str, once: bool| {
+            let command: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(asks_once(&command), once, "{line}");
+        };
+        check("uv pip install flask", true);
+        check("/usr/bin/uv pip sync --python /v/bin/python r.txt", true);
+        check("python3 -m uv pip install flask", true);
+        for line in [
+            "uv pip compile r.in",
+            "uv run pip install flask",
+            "uv sync",
+            "uvx flask",
+            "pip install flask",
+            "sh -c uv",
+            "make",
+        ] {
+            check(line, false);
+        }
     }
 
     #[test]

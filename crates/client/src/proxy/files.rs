@@ -77,6 +77,9 @@ impl Desk {
         };
         let mut answer = response(status, OCTETS, body);
         revalidated(&mut answer, &etag);
+        if self.asked_once {
+            self.not_worth_keeping(&mut answer);
+        }
         set(&mut answer, CONTENT_LENGTH, &length.to_string());
         let ranges = if file.allows_ranges() {
             "bytes"

@@ -68,6 +68,11 @@ async fn only_the_owner_may_enter() {
     assert_eq!(mode(&store.indexes), 0o700);
     assert_eq!(mode(added.directory()), 0o700);
     assert_eq!(mode(&added.directory().join("root.json")), 0o600);
+    added
+        .remember_names(&"flask".parse().unwrap(), &["a.whl"])
+        .unwrap();
+    assert_eq!(mode(&added.directory().join("names")), 0o700);
+    assert_eq!(mode(&added.directory().join("names/flask.json")), 0o600);
     fs::set_permissions(&store.indexes, fs::Permissions::from_mode(0o770)).unwrap();
     assert!(matches!(
         TrustStore::open(home.path()),
@@ -122,6 +127,32 @@ async fn names_are_remembered_and_damage_is_forgotten() {
     assert_eq!(index.remembered_names(&project), ["a.whl", "b.whl"]);
     fs::write(index.directory().join("names/flask.json"), b"[\"a").unwrap();
     assert!(index.remembered_names(&project).is_empty());
+}
+
+#[tokio::test]
+async fn what_many_write_at_once_is_one_of_theirs_or_nothing() {
+    let (_home, store) = store();
+    let index = store
+        .begin(record("https://a.example/simple/"), b"root", &[], None)
+        .await
+        .unwrap();
+    let project: ProjectName = "flask".parse().unwrap();
+    let (few, many) = (vec!["a.whl"], vec!["b.whl"; 999]);
+    std::thread::scope(|scope| {
+        for names in [&few, &many] {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    index.remember_names(&project, names).unwrap();
+                }
+            });
+        }
+        for _ in 0..200 {
+            let names = index.remembered_names(&project);
+            assert!(names.is_empty() || names == few || names == many);
+        }
+    });
+    index.remember_names(&project, &["c.whl"]).unwrap();
+    assert_eq!(index.remembered_names(&project), ["c.whl"]);
 }
 
 #[tokio::test]
@@ -191,7 +222,9 @@ async fn what_is_still_under_way_does_not_bring_a_removed_index_back() {
     assert_eq!(visible(&store.indexes), 0);
     // Not even past the check.
     for name in ["timestamp.json", "names/flask.json", "delegated/a/b.json"] {
-        assert!(old.write(name, b"late", Durability::Synced).is_err());
+        for durability in [Durability::Synced, Durability::Cached] {
+            assert!(old.write(name, b"late", durability).is_err());
+        }
     }
     assert_eq!(visible(&store.indexes), 0);
 }

@@ -6,7 +6,8 @@ use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, small};
 use crate::setup::{Front, PLAIN, SECRET, Setup, password, status_line};
 use crate::web::Fault;
 use wheelmark_client::{
-    Chain, Entrance, Freshness, Homes, MAX_FILE_LEN, Manner, RUN_VIEW_LIFETIME, ReaderOptions,
+    Chain, Entrance, Freshness, Homes, MAX_FILE_LEN, Manner, Proxy, RUN_VIEW_LIFETIME,
+    ReaderOptions,
 };
 use wheelmark_tuf::Sha256;
 
@@ -381,6 +382,41 @@ async fn what_is_small_is_not_worth_keeping_for_one_run() {
         let answer = front.get(path).await;
         assert_eq!(answer.status(), 200, "{path}");
         assert_eq!(answer.headers()["cache-control"], expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn where_everything_is_asked_for_once_nothing_is_worth_keeping() {
+    let setup = Setup::with_files().await;
+    let address = "127.0.0.1:0".parse().unwrap();
+    let homes = Arc::new(Homes::only(setup.reader()));
+    let entrance = Entrance::Secret(SECRET.to_owned());
+    let proxy = Proxy::bind(address, entrance, homes, Arc::default()).await;
+    let proxy = proxy.unwrap().asked_once();
+    let base = proxy.index_url().replace("/simple/", "");
+    let serving = tokio::spawn(proxy.serve(std::future::pending()));
+    for path in ["simple/demo/".to_owned(), format!("packages/demo/{SMALL}")] {
+        let answer = reqwest::get(format!("{base}/{path}")).await.unwrap();
+        assert_eq!(answer.headers()["cache-control"], "no-store", "{path}");
+    }
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_role_of_which_half_is_kept_is_asked_for_again() {
+    let setup = Setup::with_files().await;
+    assert_eq!(setup.proxy().await.get("/simple/demo/").await.status(), 200);
+    let kept = setup.reader().index().directory().join("delegated/targets");
+    let whole = std::fs::read(kept.join("simple.json")).unwrap();
+    let damaged = [&whole[..whole.len() / 2], b"", b"{}", &[0xff; 9]];
+    for left in damaged {
+        std::fs::write(kept.join("simple.json"), left).unwrap();
+        setup.web.asked();
+        assert_eq!(setup.proxy().await.get("/simple/demo/").await.status(), 200);
+        let asked = setup.web.asked();
+        let roles = asked.iter().filter(|path| path.ends_with(".simple.json"));
+        assert_eq!(roles.count(), 1, "{asked:?}");
+        assert_eq!(std::fs::read(kept.join("simple.json")).unwrap(), whole);
     }
 }
 

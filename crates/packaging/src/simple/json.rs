@@ -73,6 +73,46 @@ pub(super) fn render(value: &Value) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// As [`render`] of `members` with one more member, an array. Its items are made and written one
+/// after the other: a page can list a hundred thousand files.
+pub(super) fn render_with_array(
+    members: &Map<String, Value>,
+    array: &str,
+    items: impl Iterator<Item = Value>,
+) -> Vec<u8> {
+    let sorted: std::collections::BTreeMap<&str, &Value> = members
+        .iter()
+        .map(|(name, member)| (name.as_str(), member))
+        .filter(|(name, _)| *name != array)
+        .collect();
+    let (before, behind): (Vec<_>, Vec<_>) =
+        sorted.into_iter().partition(|(name, _)| *name < array);
+    let mut out = String::from("{");
+    for (name, member) in before {
+        write_string(name, &mut out);
+        out.push(':');
+        write(member, &mut out);
+        out.push(',');
+    }
+    write_string(array, &mut out);
+    out.push_str(":[");
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write(&item, &mut out);
+    }
+    out.push(']');
+    for (name, member) in behind {
+        out.push(',');
+        write_string(name, &mut out);
+        out.push(':');
+        write(member, &mut out);
+    }
+    out.push('}');
+    out.into_bytes()
+}
+
 fn write(value: &Value, out: &mut String) {
     match value {
         Value::Array(items) => {

@@ -193,8 +193,7 @@ impl ProjectPage {
         }
         let files = files.into_iter().map(PageFile::to_value);
         let others = others.into_iter().map(UnrecognisedFile::to_value);
-        page.insert("files".to_owned(), files.chain(others).collect());
-        json::render(&Value::Object(page))
+        json::render_with_array(&page, "files", files.chain(others))
     }
 
     /// Renders the HTML form, version 1.4, of the files that installers can use.

@@ -38,9 +38,28 @@ pub struct TargetInfo {
     /// The hashes of the content.
     pub hashes: Hashes,
     /// What the publisher adds for clients, opaque here.
-    pub custom: Option<Value>,
+    pub custom: Option<Custom>,
     /// Unknown fields.
     pub extra: Extra,
+}
+
+/// What a publisher adds to a target for clients (TUF §4.5, `custom`). Kept as its text: every
+/// target of a bin can have it, and a tree of values takes twenty times as much memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Custom(Box<str>);
+
+impl Custom {
+    /// The value.
+    pub fn value(&self) -> Value {
+        // It was written from a value that was read with the same limits, so it can be read.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<Value> for Custom {
+    fn from(value: Value) -> Self {
+        Custom(value.to_string().into())
+    }
 }
 
 /// The member of a signed part that holds what Wheelmark adds to TUF. Other clients keep it
@@ -85,7 +104,7 @@ impl TargetInfo {
         Ok(TargetInfo {
             length: fields.number("length")?,
             hashes: read_hashes(fields.take("hashes")?)?,
-            custom: fields.take_optional("custom"),
+            custom: fields.take_optional("custom").map(Custom::from),
             extra: fields.rest(),
         })
     }
@@ -95,7 +114,7 @@ impl TargetInfo {
         object.insert("length".to_owned(), self.length.into());
         object.insert("hashes".to_owned(), write_hashes(&self.hashes));
         if let Some(custom) = &self.custom {
-            object.insert("custom".to_owned(), custom.clone());
+            object.insert("custom".to_owned(), custom.value());
         }
         object.into()
     }

@@ -120,7 +120,7 @@ fn an_empty_file_is_a_file() {
 #[test]
 fn custom_data_comes_along() {
     let target = target(b"content", |repo| {
-        repo.targets.targets.values_mut().next().unwrap().custom = Some(json!({"a": [1]}));
+        repo.targets.targets.values_mut().next().unwrap().custom = Some(json!({"a": [1]}).into());
     });
     assert_eq!(target.custom, Some(json!({"a": [1]})));
     assert_eq!(
