@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
+
+import pytest
 
 from harness.distributions import wheel
 from harness.index import Index
@@ -58,6 +61,22 @@ def test_a_run_that_was_killed_is_cleared_away_by_the_next(shared_index: Index, 
     sandbox.wheelmark("exec", "--", "true").ok()
     assert not room.exists()
     wait_until_gone(sandbox)
+
+
+CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+
+
+def test_in_a_container_everything_is_gone_before_the_end(shared_index: Index, sandbox: Sandbox) -> None:
+    # Its processes end with the first one, and what is left then becomes part of an image.
+    if shutil.which("unshare") is None or sandbox.run(*CONTAINER, "true").code != 0:
+        pytest.skip("this system makes no namespaces for us")
+    sandbox.trust(shared_index)
+    shared_index.publish(*(wheel(f"contained-{number}") for number in range(30)))
+    venv = sandbox.venv()
+    names = [f"contained-{number}" for number in range(30)]
+    sandbox.run(*CONTAINER, sandbox.binary, "exec", "--", *installer("uv", venv), *names).ok()
+    assert rooms(sandbox) == []
+    assert len(venv.installed()) == len(names)
 
 
 def test_a_run_that_kept_nothing_leaves_nothing_behind_for_a_moment(shared_index: Index, sandbox: Sandbox) -> None:

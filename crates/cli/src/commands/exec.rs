@@ -241,7 +241,6 @@ async fn run_verified(
     drop(shown);
     drop(stop);
     serving.await?;
-    clearing::clear(room);
 
     let mut report = ledger.report(routes);
     report.warnings = homes.warnings();
@@ -250,6 +249,7 @@ async fn run_verified(
     for file in lock_files_that_name(&passing) {
         summary::lock_file(&file, &passing, &homes);
     }
+    clearing::clear(room);
     // We end in a moment, and giving back page by page takes longer than the system's way.
     std::mem::forget(homes);
     let code = ended?;
