@@ -68,7 +68,7 @@ impl Selection {
         list("not projects like", strings(&self.block_projects));
         list("not versions like", strings(&self.block_versions));
         list("not for", strings(&self.platforms));
-        list("latest", strings(&self.latest));
+        list("latest", strings(self.latest));
         if self.no_prereleases {
             parts.push("no pre-releases".to_owned());
         }

@@ -79,7 +79,7 @@ impl Holding {
 #[derive(Debug)]
 pub(super) enum Failed {
     /// No source has it as it was signed.
-    Upstream(String, Failure),
+    Upstream(String, Box<Failure>),
     /// The fault is here.
     Here(CopyError),
 }
@@ -110,8 +110,12 @@ impl<'a> Wanted<'a> {
     /// What a page says of a file.
     pub(super) fn of(project: &'a ProjectName, file: &'a PageFile) -> Result<Self, Failed> {
         let filename = file.filename.as_str();
-        let lacking =
-            |lacking| Failed::Upstream(filename.to_owned(), Failure::Unspecified { lacking });
+        let lacking = |lacking| {
+            Failed::Upstream(
+                filename.to_owned(),
+                Box::new(Failure::Unspecified { lacking }),
+            )
+        };
         let listed = file
             .wheelmark
             .as_ref()
@@ -197,7 +201,7 @@ impl Shared {
             let what = format!("the chunk list of {}", file.filename);
             let (bytes, put) = self.companion(path, &sha256, limit, what.clone()).await?;
             let list = ChunkList::verify(&bytes, &sha256, file.size);
-            chunks = Some(list.map_err(|error| Failed::Upstream(what, error.into()))?);
+            chunks = Some(list.map_err(|error| Failed::Upstream(what, Box::new(error.into())))?);
             written.extend(put);
         }
         let path = ObjectPath::file(file.project, &file.sha256, file.filename);
@@ -239,7 +243,7 @@ impl Shared {
         }
         let _turn = self.turn().await?;
         let fetched = self.upstream.companion(&path, sha256, limit).await;
-        let bytes = fetched.map_err(|failure| Failed::Upstream(what, failure))?;
+        let bytes = fetched.map_err(|failure| Failed::Upstream(what, Box::new(failure)))?;
         self.came(bytes.len() as u64).await;
         let written = self.writer.put(path, bytes.clone()).await?;
         Ok((bytes, Some(written)))
@@ -299,11 +303,11 @@ pub(super) fn parse(bytes: &[u8], project: &ProjectName) -> Result<ProjectPage, 
 }
 
 fn failed_page(project: &ProjectName, failure: Failure) -> Failed {
-    Failed::Upstream(format!("the page of {project}"), failure)
+    Failed::Upstream(format!("the page of {project}"), Box::new(failure))
 }
 
 pub(super) fn failed_file(file: &Wanted<'_>, failure: Failure) -> Failed {
-    Failed::Upstream(file.filename.to_owned(), failure)
+    Failed::Upstream(file.filename.to_owned(), Box::new(failure))
 }
 
 /// The digest of a whole file.

@@ -474,7 +474,7 @@ impl Tasks {
             }
             Ok(Err(Failed::Upstream(what, failure))) => {
                 tracing::info!(what, %failure, "not to be had");
-                self.failed.push((what, failure));
+                self.failed.push((what, *failure));
             }
             Ok(Err(Failed::Here(error))) => return Err(error),
             Err(stopped) => match stopped.try_into_panic() {
