@@ -424,3 +424,34 @@ def test_a_mirror_on_record_needs_no_more_words(history: History, sandbox: Sandb
         assert code == 0 and history.index.index_url in said["trust"]
     with Mirror(Forge(h.OLD).publish()) as stranger:
         assert "copy of none" in sandbox.wheelmark("verify", stranger.url()).failed().err
+
+
+# Copies that were made with a selection.
+
+
+def test_what_a_copy_was_not_meant_to_have(history: History, sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is told as left out, by the copy's own word; what was selected is expected."""
+    tree = tmp_path / "copy"
+    made = ("mirror", history.index.index_url, tree, "--root", history.root)
+    sandbox.wheelmark(*made, "--project", "victim==2.0", "--project", "large").ok()
+    code, said = verify(sandbox, tree, "--root", history.root)
+    assert code == 0 and said["whole"], said
+    assert said["counts"]["files"] == 2 and said["projects"] == 2
+    # The pages of six projects, and a file with its metadata of a seventh.
+    assert said["counts"]["left_out"] == 6 + 2 and "victim" in said["selection"]
+    text = sandbox.wheelmark("verify", tree, "--root", history.root).ok().out
+    assert "8 objects, which were not to be copied" in text and "as the copy itself says" in text
+    code, said = verify(sandbox, tree, "--root", history.root, "--everything")
+    assert code == 1 and said["counts"]["left_out"] == 0 and said["totals"]["missing"] == 8
+    the_file(tree, h.NEW).unlink()
+    (tree / "packages" / "victim" / h.NEW.filename).unlink()
+    code, said = verify(sandbox, tree, "--root", history.root)
+    assert code == 1 and [f["trouble"] for f in said["findings"]] == ["missing"], said
+
+
+def test_a_copy_of_everything(history: History, sandbox: Sandbox, tmp_path: Path) -> None:
+    tree = tmp_path / "copy"
+    sandbox.wheelmark("mirror", history.index.index_url, tree, "--root", history.root).ok()
+    code, said = verify(sandbox, tree, "--root", history.root)
+    assert code == 0 and said["selection"] is None and said["counts"]["files"] == 12, said
+    assert said["counts"]["unsigned_copies"] == 2 * 8 + 2 and said["unnamed"]["count"] == 0, said

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::venv::Venv;
+use crate::venv::{BANDERSNATCH, Foreign, Venv};
 use crate::workspace::{Workspace, must};
 
 #[derive(clap::Args)]
@@ -24,6 +24,9 @@ enum Bench {
     /// 200 packages installed by uv through `wheelmark exec`, beside uv alone; and the memory
     /// that a wheel of 1 GiB takes on its way
     Install,
+    /// A first copy and a run without changes beside bandersnatch, and the verification of the
+    /// copy beside `sha256sum`; behind `--`: `--projects N`, `--large N`, `--rounds N`
+    Mirror,
 }
 
 /// Runs one benchmark. Its last line is JSON with its figures.
@@ -31,7 +34,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     match args.what {
         Bench::Publish => engine(workspace, "publish", &args.options),
         Bench::BackSign => engine(workspace, "back_sign", &args.options),
-        Bench::Install => install(workspace, &args.options),
+        Bench::Install => driven(workspace, "install", &[], &args.options),
+        Bench::Mirror => driven(workspace, "mirror", &[BANDERSNATCH], &args.options),
     }
 }
 
@@ -46,15 +50,23 @@ fn engine(workspace: &Workspace, bench: &str, options: &[String]) -> anyhow::Res
 }
 
 /// The release build, driven by the program that says in its first lines what is measured.
-fn install(workspace: &Workspace, options: &[String]) -> anyhow::Result<()> {
+fn driven(
+    workspace: &Workspace,
+    bench: &str,
+    peers: &[Foreign],
+    options: &[String],
+) -> anyhow::Result<()> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--release", "--locked", "--package", "wheelmark"]);
     must(&mut cargo, "cargo build --release")?;
     let venv = Venv::ensure(workspace)?;
+    for peer in peers {
+        Venv::foreign(workspace, peer)?;
+    }
     let binary = format!("release/wheelmark{}", std::env::consts::EXE_SUFFIX);
     let mut python = workspace.command(venv.python());
     python
-        .arg("tests/e2e/bench_install.py")
+        .arg(format!("tests/e2e/bench_{bench}.py"))
         .args(options)
         .env("PATH", venv.search_path()?)
         .env("PYTHONPYCACHEPREFIX", workspace.target().join("pycache"))

@@ -25,6 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_tuf::{
     RoleName, Root, Sha256, TrustedSet, Verified, verify_next_root, verify_trusted_root,
 };
@@ -36,13 +37,14 @@ use crate::place::{DirectoryPlace, Place};
 pub use self::report::{Audit, Heads, Stale, StaleRole, Unnamed};
 pub use self::tally::{Counts, Tally};
 
-/// What a copy was not meant to have.
+/// What a copy was meant to have.
 pub trait Scope: Sync {
-    /// Whether nothing of the project was to be copied.
-    fn leaves_out_project(&self, project: &ProjectName) -> bool;
+    /// Whether anything of the project was to be copied.
+    fn has_project(&self, project: &ProjectName) -> bool;
 
-    /// Whether the file was not to be copied.
-    fn leaves_out_file(&self, project: &ProjectName, filename: &str) -> bool;
+    /// The names of the files that were to be copied of those that a page lists; none for all
+    /// of them.
+    fn files<'a>(&self, page: &'a ProjectPage) -> Option<HashSet<&'a str>>;
 }
 
 /// A copy that was meant to have everything.
@@ -50,12 +52,12 @@ pub trait Scope: Sync {
 pub struct Everything;
 
 impl Scope for Everything {
-    fn leaves_out_project(&self, _: &ProjectName) -> bool {
-        false
+    fn has_project(&self, _: &ProjectName) -> bool {
+        true
     }
 
-    fn leaves_out_file(&self, _: &ProjectName, _: &str) -> bool {
-        false
+    fn files<'a>(&self, _: &'a ProjectPage) -> Option<HashSet<&'a str>> {
+        None
     }
 }
 
@@ -65,7 +67,7 @@ pub struct AuditOptions<'a> {
     pub now: Timestamp,
     /// How many findings are listed; all of them are counted.
     pub listed: usize,
-    /// What the copy was not meant to have.
+    /// What the copy was meant to have.
     pub scope: &'a dyn Scope,
     /// What was done so far, for whoever watches.
     pub tally: &'a Tally,

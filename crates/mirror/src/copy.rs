@@ -37,8 +37,10 @@ use wheelmark_tuf::Clock;
 
 pub use self::error::{Blame, CopyError};
 pub use self::folder::CopyFolder;
+pub(crate) use self::folder::OWN_FOLDER;
+use self::state::State;
+pub(crate) use self::state::StateFile;
 pub use self::state::{Complete, StateError};
-use self::state::{State, StateFile};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::selection::Selection;

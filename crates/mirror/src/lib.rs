@@ -26,6 +26,7 @@ mod local;
 mod pace;
 mod place;
 mod progress;
+mod scope;
 pub mod selection;
 
 pub use audit::{
@@ -49,4 +50,5 @@ pub use place::{
     Depth, DirectoryPlace, Expected, Place, PlaceError, Record, RecordError, Standing, WebPlace,
 };
 pub use progress::{Phase, Progress, Reached};
+pub use scope::CopyScope;
 pub use selection::Selection;

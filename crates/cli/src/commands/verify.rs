@@ -57,6 +57,11 @@ pub(crate) struct Args {
     #[arg(long)]
     from_scratch: bool,
 
+    /// Of a copy that was made with a selection, expect what was left out as well. What it was
+    /// made with is what it says itself, and nobody has signed that
+    #[arg(long)]
+    everything: bool,
+
     /// How many findings to list for each target; all of them are counted
     #[arg(long, value_name = "N", default_value_t = 100)]
     list: usize,

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use wheelmark_objects::ObjectPath;
-use wheelmark_packaging::ProjectName;
 
 use super::tally::Tally;
 use super::{Auditor, with_causes};
@@ -13,8 +12,8 @@ use crate::place::{Expected, Place, Standing};
 /// An object, and what it has to be.
 pub(super) struct Object {
     pub(super) what: What,
-    pub(super) project: ProjectName,
-    pub(super) filename: String,
+    /// Whether it was to be copied.
+    pub(super) chosen: bool,
     pub(super) path: ObjectPath,
     /// The name that installers know, if it has one.
     pub(super) plain: Option<ObjectPath>,
@@ -42,7 +41,7 @@ impl<P: Place> Auditor<'_, P> {
                     Tally::one(&self.tally.plain_alone);
                     good = true;
                 }
-                _ if self.leaves_out(object) => Tally::one(&self.tally.left_out),
+                _ if !object.chosen => Tally::one(&self.tally.left_out),
                 _ => self.tell(&object.path, &object.expected, &Standing::Missing),
             }
         } else if let Some(standing) = &standing {
@@ -62,13 +61,6 @@ impl<P: Place> Auditor<'_, P> {
                 self.tally.file_bytes.fetch_add(length, Relaxed);
             }
         }
-    }
-
-    fn leaves_out(&self, object: &Object) -> bool {
-        self.scope.leaves_out_project(&object.project)
-            || self
-                .scope
-                .leaves_out_file(&object.project, &object.filename)
     }
 
     /// What an object is; none where that cannot be told, which is a finding.

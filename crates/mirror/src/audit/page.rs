@@ -30,11 +30,27 @@ impl<P: Place> Auditor<'_, P> {
         };
         Tally::one(&self.tally.pages);
         held(&self.projects).insert(page.project.clone());
+        let chosen = self.scope.files(&parsed);
         if self.place.has_simple() {
-            self.check_copies(page, &bytes, &parsed);
+            let mut shown = parsed.clone();
+            if let Some(chosen) = &chosen {
+                // It tells installers of the files that are here.
+                let is_here = |file: &PageFile| chosen.contains(file.filename.as_str());
+                shown.files.retain(is_here);
+            }
+            let as_signed = shown.files.len() == parsed.files.len();
+            self.check_copies(page, as_signed.then_some(&bytes), &shown);
         }
+        let is_chosen = |file: &PageFile| {
+            let named = chosen
+                .as_ref()
+                .is_none_or(|chosen| chosen.contains(file.filename.as_str()));
+            named && self.scope.has_project(&page.project)
+        };
         let files = parsed.files.iter();
-        files.flat_map(|file| self.objects_of(page, file)).collect()
+        files
+            .flat_map(|file| self.objects_of(page, file, is_chosen(file)))
+            .collect()
     }
 
     pub(super) fn read_page(&self, page: &Page) -> Option<(bytes::Bytes, ProjectPage)> {
@@ -43,7 +59,7 @@ impl<P: Place> Auditor<'_, P> {
         let trouble = |trouble, found: &str| self.finding(trouble, &path, &expected, found);
         let bytes = match self.place.object(&path, MAX_PAGE_LEN as u64) {
             Ok(Some(bytes)) => bytes,
-            Ok(None) if self.scope.leaves_out_project(&page.project) => {
+            Ok(None) if !self.scope.has_project(&page.project) => {
                 Tally::one(&self.tally.left_out);
                 return None;
             }
@@ -77,7 +93,7 @@ impl<P: Place> Auditor<'_, P> {
         }
     }
 
-    fn objects_of(&self, page: &Page, file: &PageFile) -> Vec<Object> {
+    fn objects_of(&self, page: &Page, file: &PageFile, chosen: bool) -> Vec<Object> {
         let (project, filename) = (&page.project, file.filename.as_str());
         let own = ObjectPath::page(project, &page.sha256);
         let lacking = |what: &str| {
@@ -108,8 +124,7 @@ impl<P: Place> Auditor<'_, P> {
             if let Ok(path) = path {
                 objects.push(Object {
                     what,
-                    project: project.clone(),
-                    filename: filename.to_owned(),
+                    chosen,
                     path,
                     plain,
                     expected,
@@ -161,10 +176,13 @@ impl<P: Place> Auditor<'_, P> {
     }
 
     /// What installers get that verify nothing.
-    fn check_copies(&self, page: &Page, bytes: &[u8], parsed: &ProjectPage) {
+    fn check_copies(&self, page: &Page, signed: Option<&bytes::Bytes>, parsed: &ProjectPage) {
         let limit = MAX_PAGE_LEN as u64;
         let json = ObjectPath::simple_json(&page.project);
-        self.check_copy(&json, limit, |copy| copy == bytes);
+        self.check_copy(&json, limit, |copy| match signed {
+            Some(signed) => copy == signed,
+            None => ProjectPage::parse(copy).is_ok_and(|copy| copy.files == parsed.files),
+        });
         let html = ObjectPath::simple_html(&page.project);
         // The rendering may be another version's: what it says of each file counts.
         self.check_copy(&html, 4 * limit, |copy| {

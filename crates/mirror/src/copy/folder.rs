@@ -19,7 +19,7 @@ use super::error::CopyError;
 use super::state::StateFile;
 
 /// What is not served.
-const OWN_FOLDER: &str = ".mirror";
+pub(crate) const OWN_FOLDER: &str = ".mirror";
 
 /// The directory of a copy, which nobody else writes to.
 #[derive(Debug)]

@@ -124,6 +124,7 @@ impl Copy {
             expires,
             copied: self.clock.now(),
             selection: selection.clone(),
+            rules: self.options.selection.to_toml(),
             projects,
             files: held.files,
             bytes: held.bytes,

@@ -96,6 +96,9 @@ pub struct Complete {
     pub copied: Timestamp,
     /// What was selected, in one line.
     pub selection: String,
+    /// The same as a `mirror.toml`; empty where an earlier version wrote this.
+    #[serde(default)]
+    pub rules: String,
     /// How many projects are here.
     pub projects: u64,
     /// How many of their files.
@@ -159,7 +162,7 @@ impl StateFile {
         written().map_err(|source| self.io("write", source))
     }
 
-    fn damaged(&self, problem: String) -> StateError {
+    pub(crate) fn damaged(&self, problem: String) -> StateError {
         StateError::Damaged {
             path: self.path.clone(),
             problem,
@@ -262,6 +265,7 @@ mod tests {
                 expires: "2030-01-01T00:00:00Z".parse().unwrap(),
                 copied: "2029-12-31T00:00:00.5Z".parse().unwrap(),
                 selection: "everything".to_owned(),
+                rules: String::new(),
                 projects: 1,
                 files: 2,
                 bytes: 3,

@@ -1,7 +1,7 @@
 //! The file that a selection is read from: `mirror.toml`.
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Selection;
 
@@ -46,7 +46,7 @@ pub enum SelectionError {
 }
 
 /// The file's form. A key that is not known is an error: it may be a misspelt filter.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
     #[serde(default)]
@@ -61,14 +61,14 @@ struct Form {
     age: Option<Age>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Projects {
     #[serde(default)]
     packages: Vec<String>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Blocked {
     #[serde(default)]
@@ -77,7 +77,7 @@ struct Blocked {
     platforms: Vec<String>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Patterns {
     #[serde(default)]
@@ -86,25 +86,25 @@ struct Patterns {
     releases: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Latest {
     keep: usize,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Prerelease {
     exclude: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Size {
     max_file_size: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Age {
     newer_than_days: u32,
@@ -141,6 +141,43 @@ impl Selection {
                 None => None,
             },
         })
+    }
+}
+
+impl Selection {
+    /// The `mirror.toml` that says the same: [`Selection::parse`] reads it.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let form = Form {
+            allowlist: Projects {
+                packages: self.allow.iter().map(ToString::to_string).collect(),
+            },
+            blocklist: Blocked {
+                packages: self.block.iter().map(ToString::to_string).collect(),
+                platforms: self.platforms.iter().map(ToString::to_string).collect(),
+            },
+            filter_regex: Patterns {
+                packages: self
+                    .block_projects
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+                releases: self
+                    .block_versions
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            },
+            latest_release: self.latest.map(|keep| Latest { keep }),
+            prerelease: self.no_prereleases.then_some(Prerelease { exclude: true }),
+            size: self.max_file_size.map(|bytes| Size {
+                max_file_size: bytes.to_string(),
+            }),
+            age: self
+                .newer_than_days
+                .map(|newer_than_days| Age { newer_than_days }),
+        };
+        toml::to_string(&form).expect("strings and numbers always make TOML")
     }
 }
 

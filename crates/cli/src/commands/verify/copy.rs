@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use serde_json::Value;
 use wheelmark_client::Remote;
 use wheelmark_mirror::{
-    Audit, AuditOptions, Depth, DirectoryPlace, Everything, Record, Tally, Unnamed, WebPlace,
-    audit, audit_directory,
+    Audit, AuditOptions, CopyScope, Depth, DirectoryPlace, Everything, Record, Scope, Tally,
+    Unnamed, WebPlace, audit, audit_directory,
 };
 use wheelmark_tuf::Sha256;
 
@@ -43,6 +43,8 @@ pub(super) async fn verify_tree(
     };
     let place = DirectoryPlace::new(&root, threads, record);
     let anchor = anchor(&args.anchor, &place, context)?;
+    let scope = scope_of(&root, args);
+    let selection = scope.as_ref().map(CopyScope::description);
     let known = known_timestamp(&anchor);
     let tally = Arc::new(Tally::default());
     let began = Instant::now();
@@ -51,10 +53,14 @@ pub(super) async fn verify_tree(
     let listed = args.list;
     let (work, shared) = (anchor.root.clone(), tally.clone());
     let audited = tokio::task::spawn_blocking(move || {
+        let meant: &dyn Scope = match &scope {
+            Some(scope) => scope,
+            None => &Everything,
+        };
         let options = AuditOptions {
             now,
             listed,
-            scope: &Everything,
+            scope: meant,
             tally: &shared,
         };
         audit_directory(&place, &work, &options)
@@ -68,6 +74,7 @@ pub(super) async fn verify_tree(
         known,
         audit: &audit,
         unnamed: Some(&unnamed),
+        selection: selection.as_deref(),
         took: began.elapsed(),
     }))
 }
@@ -124,6 +131,7 @@ pub(super) async fn verify_url(
         anchor: &anchor,
         audit: &audit,
         unnamed: None,
+        selection: None,
         took: began.elapsed(),
     }))
 }
@@ -132,6 +140,17 @@ pub(super) async fn verify_url(
 fn known_timestamp(anchor: &Anchor) -> Option<u64> {
     let state = anchor.index.as_ref()?.state().ok()?;
     Some(state.timestamp?.version)
+}
+
+/// What the copy says that it was meant to have; none for everything.
+fn scope_of(root: &Path, args: &Args) -> Option<CopyScope> {
+    if args.everything {
+        return None;
+    }
+    CopyScope::of(root).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the copy's own memory is passed over: everything is expected");
+        None
+    })
 }
 
 /// Where it is written down what was verified of a tree.
@@ -147,6 +166,7 @@ fn outcome(told: &Told<'_>) -> Outcome {
     json["whole"] = audit.is_whole().into();
     json["fresh"] = audit.is_fresh().into();
     json["trust"] = told.anchor.because.as_str().into();
+    json["selection"] = told.selection.into();
     json["known_timestamp"] = told.known.into();
     json["seconds"] = told.took.as_secs_f64().into();
     json["unnamed"] = unnamed_json(told.unnamed);

@@ -16,6 +16,8 @@ pub(super) struct Told<'a> {
     pub(super) known: Option<u64>,
     pub(super) audit: &'a Audit,
     pub(super) unnamed: Option<&'a Unnamed>,
+    /// What the copy says that it was made with, in one line.
+    pub(super) selection: Option<&'a str>,
     pub(super) took: Duration,
 }
 
@@ -48,6 +50,13 @@ pub(super) fn text(told: &Told<'_>) -> String {
                 "{} expired, since {since} ({listed}{dots}): readers refuse this state; copy a newer one",
                 count(audit.stale.count, "role is", "roles are")
             ),
+        ));
+    }
+    if let Some(selection) = told.selection {
+        let selection = wheelmark_tuf::without_controls(selection);
+        text.push_str(&line(
+            "selection",
+            &format!("{selection}, as the copy itself says (--everything expects all)"),
         ));
     }
     text.push_str(&line("checked", &checked(audit)));
