@@ -196,7 +196,23 @@ fn packaging(write: Write<'_>) -> io::Result<()> {
     )?;
     write("page", "page", &serde_json::to_vec(&page())?)?;
     let list = json!({"meta": {"api-version": "1.4", "_last-serial": 1}, "projects": [{"name": "A_b"}, {"name": "c", "x": 1}]});
-    write("page", "list", &serde_json::to_vec(&list)?)
+    write("page", "list", &serde_json::to_vec(&list)?)?;
+    write(
+        "listing",
+        "page",
+        format!(
+            "<!DOCTYPE html><base href=\"/f/\"><meta name=\"pypi:repository-version\" content=\"1.1\">\
+             <a href=\"flask-3.0.tar.gz#sha256={}\" data-requires-python=\"&gt;=3.8\" \
+             data-yanked=\"why\" data-dist-info-metadata=true>flask</a><a href=../>..</a>",
+            "a".repeat(64)
+        )
+        .as_bytes(),
+    )?;
+    write(
+        "listing",
+        "list",
+        b"<a href=\"flask/\">Flask</a><!-- --><a href=zope-interface/>zope.interface</a>",
+    )
 }
 
 fn page() -> Value {

@@ -21,6 +21,9 @@ enum Bench {
     /// 100,000 files that were there before, signed through store and engine, with the peak of
     /// memory; behind `--`: `--files N`, `--per-snapshot N`, `--bins N`, `--folder DIR`
     BackSign,
+    /// 100,000 small wheels in a directory, signed by `wheelmark sign-tree`, killed and resumed;
+    /// behind `--`: `--files N`, `--projects N`, `--kills N`, `--folder DIR`
+    SignTree,
     /// 200 packages installed by uv through `wheelmark exec`, beside uv alone; and the memory
     /// that a wheel of 1 GiB takes on its way
     Install,
@@ -34,6 +37,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     match args.what {
         Bench::Publish => engine(workspace, "publish", &args.options),
         Bench::BackSign => engine(workspace, "back_sign", &args.options),
+        Bench::SignTree => driven(workspace, "sign_tree", &[], &args.options),
         Bench::Install => driven(workspace, "install", &[], &args.options),
         Bench::Mirror => driven(workspace, "mirror", &[BANDERSNATCH], &args.options),
     }

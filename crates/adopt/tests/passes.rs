@@ -1,0 +1,325 @@
+//! Whole passes over directories and trees of pages, with a real tree, journal and memory.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+use wheelmark_adopt::{Choices, Form, Known, Pass, PassError, Report, Source, Step};
+use wheelmark_client::Remote;
+use wheelmark_objects::{Directory, Sharing};
+use wheelmark_store::{Change, Seq, Store};
+
+struct World {
+    home: TempDir,
+    tree: Arc<Directory>,
+    store: Store,
+    known: Known,
+}
+
+impl World {
+    async fn new() -> World {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("source")).unwrap();
+        World {
+            tree: Arc::new(Directory::open(&home.path().join("tree")).await.unwrap()),
+            store: Store::open(&home.path().join("catalogue.sqlite"))
+                .await
+                .unwrap(),
+            known: Known::open(&home.path().join("source.sqlite"))
+                .await
+                .unwrap(),
+            home,
+        }
+    }
+
+    fn source(&self) -> PathBuf {
+        self.home.path().join("source")
+    }
+
+    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.source().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // As good tools do: a new file in the place of the old one.
+        let new = path.with_extension("new");
+        fs::write(&new, content).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    async fn begin(&self, choices: Choices) -> Result<Pass, PassError> {
+        let remote = Remote::new("tests").unwrap();
+        let path = self.source();
+        let source = Source::find(path.to_str().unwrap(), None, remote, &[]).await?;
+        let (tree, store) = (self.tree.clone(), self.store.clone());
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        Pass::begin(source, tree, store, self.known.clone(), now, choices).await
+    }
+
+    async fn pass(&self, choices: Choices) -> Result<Report, PassError> {
+        let mut pass = self.begin(choices).await?;
+        while pass.next().await? != Step::Over {}
+        Ok(pass.into_report())
+    }
+
+    /// What the journal asks for, in short.
+    async fn journal(&self) -> Vec<String> {
+        let rows = self.store.journal_after(Seq(0), 10_000).await.unwrap();
+        let said = rows.into_iter().map(|row| match row.change {
+            Change::FileAdded(file) => {
+                let mark = if file.back_signed { "back" } else { "new" };
+                format!("{mark} {}", file.filename)
+            }
+            Change::FileRemoved { filename, .. } => format!("gone {filename}"),
+            Change::FileYanked {
+                filename, yanked, ..
+            } => format!("yank {filename} {yanked:?}"),
+            Change::Unreadable(text) => panic!("{text}"),
+        });
+        said.collect()
+    }
+}
+
+fn all() -> Choices {
+    Choices {
+        projects: Vec::new(),
+        rehash: false,
+        sharing: Sharing::WherePossible,
+        accept_loss: false,
+        parallel: 4,
+        keep: BTreeSet::new(),
+        withdraw: BTreeSet::new(),
+    }
+}
+
+#[tokio::test]
+async fn forms_are_found_by_looking() {
+    let check = async |files: &[&str], below: &str, expect: Form| {
+        let home = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = home.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let path = home.path().join(below);
+        let remote = Remote::new("tests").unwrap();
+        let source = Source::find(path.to_str().unwrap(), None, remote, &[]).await;
+        assert_eq!(source.unwrap().form(), expect, "{files:?} in {below:?}");
+    };
+    check(&["a-1.tar.gz"], "", Form::Files).await;
+    check(&["a/a-1.tar.gz", "docs/index.html"], "", Form::Files).await;
+    check(&["web/simple/a/index.html"], "", Form::Tree).await;
+    check(&["web/simple/a/index.html"], "web", Form::Tree).await;
+    check(&["web/simple/a/index.html"], "web/simple", Form::Tree).await;
+    check(&["simple/a/index.v1_json"], "", Form::Tree).await;
+    check(&["simple/f/flask/index.html"], "", Form::Tree).await;
+    check(&["simple/index.html", "simple/a/x"], "", Form::Files).await;
+    check(&["index.html", "a/index.html"], "", Form::Tree).await;
+}
+
+#[tokio::test]
+async fn a_pass_that_is_dropped_is_taken_up() {
+    let world = World::new().await;
+    let names: BTreeSet<String> = (0..1500)
+        .map(|n| format!("p{}-1.{n}.tar.gz", n % 30))
+        .collect();
+    for name in &names {
+        world.write(name, name);
+    }
+    let mut pass = world.begin(all()).await.unwrap();
+    let Step::Asked(first) = pass.next().await.unwrap() else {
+        panic!("nothing was asked for");
+    };
+    drop(pass);
+    assert!(
+        (1..1500).contains(&first),
+        "a batch, and not everything: {first}"
+    );
+    let report = world.pass(all()).await.unwrap();
+    let counts = report.counts;
+    assert_eq!(counts.back_signed + counts.unchanged, 1500);
+    assert!(counts.unchanged >= first);
+    let asked = world.journal().await;
+    let wanted: BTreeSet<String> = names.iter().map(|name| format!("back {name}")).collect();
+    assert_eq!(asked.iter().cloned().collect::<BTreeSet<_>>(), wanted);
+    assert_eq!(asked.len(), 1500, "nothing is asked for twice");
+    assert_eq!(world.pass(all()).await.unwrap().counts.bytes_read, 0);
+}
+
+#[tokio::test]
+async fn what_the_first_import_could_not_read_still_was_there_before() {
+    let world = World::new().await;
+    world.write("simple/a/index.html", "<a href=../../a-1.tar.gz></a>");
+    world.write("simple/b/index.json", "{");
+    world.write(
+        "simple/c/index.html",
+        "<a href=../../c-1.tar.gz></a><a href=../../c-2.tar.gz></a>",
+    );
+    for name in ["a-1.tar.gz", "b-1.tar.gz", "c-1.tar.gz"] {
+        world.write(name, name);
+    }
+    let report = world.pass(all()).await.unwrap();
+    assert_eq!(report.counts.back_signed, 2);
+    assert_eq!(report.unread[0].name, "b");
+    assert_eq!(report.failed[0].name, "c-2.tar.gz");
+    world.write("a-2.tar.gz", "a-2");
+    world.write(
+        "simple/a/index.html",
+        "<a href=../../a-1.tar.gz></a><a href=../../a-2.tar.gz></a>",
+    );
+    world.write("c-2.tar.gz", "c-2");
+    fs::remove_file(world.source().join("simple/b/index.json")).unwrap();
+    world.write("simple/b/index.html", "<a href=../../b-1.tar.gz></a>");
+    world.pass(all()).await.unwrap();
+    world.write("b-2.tar.gz", "b-2");
+    world.write(
+        "simple/b/index.html",
+        "<a href=../../b-1.tar.gz></a><a href=../../b-2.tar.gz></a>",
+    );
+    world.pass(all()).await.unwrap();
+    let asked = world.journal().await;
+    let expected = [
+        "back a-1.tar.gz",
+        "back c-1.tar.gz",
+        "new a-2.tar.gz",
+        "back b-1.tar.gz",
+        "back c-2.tar.gz",
+        "new b-2.tar.gz",
+    ];
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn changes_are_followed_and_an_empty_page_is_not_believed() {
+    let world = World::new().await;
+    let page = |links: &str| {
+        world.write("simple/a/index.html", links);
+    };
+    world.write("a-1.tar.gz", "one");
+    world.write("a-2.tar.gz", "two");
+    page("<a href=../../a-1.tar.gz></a><a href=../../a-2.tar.gz data-yanked=why></a>");
+    world.pass(all()).await.unwrap();
+    page("<a href=../../a-1.tar.gz data-yanked></a><a href=../../a-2.tar.gz></a>");
+    assert_eq!(world.pass(all()).await.unwrap().counts.yank_changes, 2);
+    assert_eq!(world.pass(all()).await.unwrap().counts.yank_changes, 0);
+    page("<h1>502 Bad Gateway</h1>");
+    let report = world.pass(all()).await.unwrap();
+    assert_eq!(
+        (report.counts.unread_projects, report.counts.removed),
+        (1, 0)
+    );
+    page("<meta name=pypi:repository-version content=1.0><a href=../../a-1.tar.gz></a>");
+    assert_eq!(world.pass(all()).await.unwrap().counts.removed, 1);
+    // A page that says what it is may list nothing; that nothing is left of all is too much.
+    page("<meta name=pypi:repository-version content=1.0>");
+    let lost = world.pass(all()).await;
+    assert!(
+        matches!(lost, Err(PassError::Lost { known: 1, seen: 0 })),
+        "{lost:?}"
+    );
+    let accept = Choices {
+        accept_loss: true,
+        ..all()
+    };
+    assert_eq!(world.pass(accept).await.unwrap().counts.removed, 1);
+    let asked = world.journal().await;
+    let expected = [
+        "back a-1.tar.gz",
+        "back a-2.tar.gz",
+        "yank a-1.tar.gz Some(\"\")",
+        "yank a-2.tar.gz None",
+        "yank a-1.tar.gz None",
+        "gone a-2.tar.gz",
+        "gone a-1.tar.gz",
+    ];
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn one_name_twice_and_a_digest_that_does_not_hold() {
+    let world = World::new().await;
+    world.write("x/a-1.tar.gz", "one");
+    world.write("y/a-1.tar.gz", "other");
+    world.write("y/b-1.tar.gz", "same");
+    world.write("x/b-1.tar.gz", "same");
+    let report = world.pass(all()).await.unwrap();
+    assert_eq!((report.counts.back_signed, report.counts.conflicts), (2, 1));
+    assert_eq!(report.conflicts[0].filename, "a-1.tar.gz");
+
+    let world = World::new().await;
+    world.write("a-1.tar.gz", "one");
+    let digest = "0".repeat(64);
+    world.write(
+        "simple/a/index.html",
+        format!("<a href=../../a-1.tar.gz#sha256={digest}></a>"),
+    );
+    let report = world.pass(all()).await.unwrap();
+    assert_eq!((report.counts.back_signed, report.counts.failed), (0, 1));
+    assert!(report.failed[0].why.contains("sha256"), "{report:?}");
+}
+
+#[tokio::test]
+async fn decisions_name_files() {
+    let world = World::new().await;
+    for name in ["a-1.tar.gz", "b-1.tar.gz", "c-1.tar.gz"] {
+        world.write(name, name);
+    }
+    world.pass(all()).await.unwrap();
+    for name in ["a-1.tar.gz", "b-1.tar.gz"] {
+        world.write(name, "other");
+    }
+    assert_eq!(world.pass(all()).await.unwrap().counts.conflicts, 2);
+    let decided = Choices {
+        keep: ["a/a-1.tar.gz".to_owned(), "x-1.tar.gz".to_owned()].into(),
+        withdraw: ["b-1.tar.gz".to_owned()].into(),
+        ..all()
+    };
+    let report = world.pass(decided).await.unwrap();
+    assert_eq!(
+        (
+            report.counts.kept,
+            report.counts.withdrawn,
+            report.counts.conflicts
+        ),
+        (1, 1, 0)
+    );
+    assert_eq!(report.undecided, ["x-1.tar.gz"]);
+    // What was withdrawn stays so, also with the bytes that it had.
+    world.write("b-1.tar.gz", "b-1.tar.gz");
+    let rehash = Choices {
+        rehash: true,
+        ..all()
+    };
+    let counts = world.pass(rehash).await.unwrap().counts;
+    assert_eq!(
+        (counts.kept, counts.conflicts, counts.back_signed),
+        (1, 0, 0)
+    );
+    let mut asked = BTreeMap::new();
+    for said in world.journal().await {
+        *asked.entry(said).or_insert(0) += 1;
+    }
+    assert_eq!(asked.get("gone b-1.tar.gz"), Some(&1), "{asked:?}");
+    assert_eq!(asked.len(), 4, "{asked:?}");
+}
+
+#[tokio::test]
+async fn chosen_projects_have_an_import_of_their_own() {
+    let world = World::new().await;
+    for name in ["a-1.tar.gz", "b-1.tar.gz"] {
+        world.write(name, name);
+    }
+    let only = |project: &str| Choices {
+        projects: vec![project.parse().unwrap()],
+        ..all()
+    };
+    world.pass(only("a")).await.unwrap();
+    world.write("a-2.tar.gz", "a-2");
+    world.pass(only("a")).await.unwrap();
+    world.pass(all()).await.unwrap();
+    let expected = ["back a-1.tar.gz", "new a-2.tar.gz", "back b-1.tar.gz"];
+    assert_eq!(world.journal().await, expected);
+}
