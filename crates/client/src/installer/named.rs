@@ -2,64 +2,151 @@
 //!
 //! An installer asks for their pages as soon as it has found out what it runs on. That takes
 //! about as long as looking the pages up, so that this can be done meanwhile. A name that is
-//! overlooked costs nothing, and neither does one too many, except for a request.
+//! overlooked costs nothing. But one that the installer would have asked somebody else for is
+//! told to an index that it was kept from: so nothing is looked up as soon as anything may lead
+//! to another place, or is not understood.
+
+mod harmless;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use wheelmark_packaging::ProjectName;
 
+use super::places::local_file;
 use super::program::Installer;
-use super::requirements;
 use super::routes::Surroundings;
 use super::words::{self, Dialect, Word};
+use super::{requirements, uv_settings};
 
 /// Names taken from one command; a lock file of an application names fewer.
 const MAX_NAMES: usize = 400;
 
+/// Requirements files read for one command.
+const MAX_FILES: usize = 20;
+
 /// What a name ends at in a requirement (PEP 508), if anything follows.
-const BEHIND: [char; 9] = ['[', '=', '<', '>', '!', '~', ';', ' ', '('];
+const BEHIND: [char; 8] = ['[', '=', '<', '>', '!', '~', ' ', '('];
+
+/// Variables that lead to other places, or add requirements that may do so. Some are set
+/// otherwise for the command; whoever sets them has another index in mind all the same.
+const ELSEWHERE: [&str; 26] = [
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_PYPI_URL",
+    "PIP_FIND_LINKS",
+    "PIP_NO_INDEX",
+    "PIP_ISOLATED",
+    "PIP_REQUIREMENT",
+    "PIP_CONSTRAINT",
+    "PIP_BUILD_CONSTRAINT",
+    "PIP_EDITABLE",
+    "UV_INDEX",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+    "UV_NO_INDEX",
+    "UV_OFFLINE",
+    "UV_CONFIG_FILE",
+    "UV_PROJECT",
+    "UV_WORKING_DIR",
+    "UV_WORKING_DIRECTORY",
+    "UV_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_EXCLUDE",
+    "UV_BUILD_CONSTRAINT",
+    "UV_TORCH_BACKEND",
+];
 
 /// The projects whose pages a command is going to ask for, as far as that can be told from its
-/// words: each once, in their order.
+/// words: each once, in their order. None if it may ask another index.
 #[must_use]
 pub fn named_projects(command: &[OsString], around: &Surroundings<'_>) -> Vec<ProjectName> {
     let words: Vec<String> = command
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let (arguments, dialect, before) = match Installer::of(&words) {
-        Installer::Pip(arguments) => (arguments, Dialect::Pip, &[][..]),
-        Installer::Uv(arguments) => (arguments, Dialect::Uv, &["pip"][..]),
+    let (arguments, dialect, subcommand) = match Installer::of(&words) {
+        Installer::Pip(arguments) => (arguments, Dialect::Pip, &["install"][..]),
+        Installer::Uv(arguments) => (arguments, Dialect::Uv, &["pip", "install"][..]),
         Installer::Poetry | Installer::Pdm | Installer::Unknown => return Vec::new(),
     };
-    let read = words::read(&arguments, dialect);
-    let mut plain = read.iter().filter_map(|word| match word {
-        Word::Plain(word) => Some(*word),
-        Word::Option { .. } => None,
-    });
-    let is_as_expected = before.iter().all(|word| plain.next() == Some(word));
-    if !is_as_expected || plain.next() != Some("install") {
+    let leads_elsewhere = ELSEWHERE.iter().any(|name| around.set(name).is_some())
+        || dialect == Dialect::Uv && uv_settings::lead_elsewhere(around);
+    if leads_elsewhere {
         return Vec::new();
     }
-    let mut named: Vec<ProjectName> = Vec::new();
-    let mut add = |requirement: &str| {
-        if named.len() < MAX_NAMES
-            && let Some(project) = project_of(requirement)
-            && !named.contains(&project)
-        {
-            named.push(project);
+    let mut named = Named::default();
+    let is_understood = named.install(&arguments, dialect, subcommand, around);
+    is_understood.map(|()| named.projects).unwrap_or_default()
+}
+
+/// What is named so far. Everything that it reads is `None` where that may lead elsewhere.
+#[derive(Default)]
+struct Named {
+    projects: Vec<ProjectName>,
+    files: usize,
+}
+
+impl Named {
+    fn install(
+        &mut self,
+        arguments: &[String],
+        dialect: Dialect,
+        subcommand: &[&str],
+        around: &Surroundings<'_>,
+    ) -> Option<()> {
+        let line = harmless::read(arguments, dialect)?;
+        for requirement in line.plain.strip_prefix(subcommand)? {
+            self.add(requirement)?;
         }
-    };
-    plain.for_each(&mut add);
-    for word in &read {
-        if let Word::Option { name, value, .. } = word
-            && matches!(*name, "--requirement" | "--requirements")
-            && let Some(text) = (around.read)(&around.directory.join(value))
-        {
-            requirements::lines(&text).iter().for_each(|line| add(line));
+        for file in line.files {
+            self.file(file, around.directory, around)?;
         }
+        Some(())
     }
-    named
+
+    fn file(&mut self, file: &str, folder: &Path, around: &Surroundings<'_>) -> Option<()> {
+        let path: PathBuf = folder.join(local_file(file)?);
+        // To uv, other names stand for other grammars.
+        let is_list = path.extension().is_some_and(|of| of == "txt" || of == "in");
+        self.files += 1;
+        if !is_list || self.files > MAX_FILES {
+            return None;
+        }
+        let text = (around.read)(&path)?;
+        for line in requirements::lines(&text) {
+            if !line.starts_with('-') {
+                self.add(without_hashes(&line)?)?;
+                continue;
+            }
+            let words = requirements::split(&line);
+            let options = harmless::read(&words, Dialect::Pip)?;
+            if !options.plain.is_empty() {
+                return None;
+            }
+            for file in options.files {
+                self.file(file, path.parent()?, around)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Adds the project that a requirement names. What it names under a condition may not be
+    /// wanted; what is at a path or an URL may be what another requirement names.
+    fn add(&mut self, requirement: &str) -> Option<()> {
+        let (wanted, condition) = match requirement.split_once(';') {
+            Some((wanted, condition)) => (wanted, Some(condition)),
+            None => (requirement, None),
+        };
+        let project = project_of(wanted.trim())?;
+        let is_new = condition.is_none() && !self.projects.contains(&project);
+        if is_new && self.projects.len() < MAX_NAMES {
+            self.projects.push(project);
+        }
+        Some(())
+    }
 }
 
 /// Whether a command is one installer that asks for everything once, so that it has no use for
@@ -83,99 +170,41 @@ pub fn asks_once(command: &[OsString]) -> bool {
     plain.next() == Some("pip") && matches!(plain.next(), Some("install" | "sync"))
 }
 
-/// The project that a requirement names, unless it says where its file is.
+/// A line of a requirements file up to the digests behind it; `None` if other options follow.
+fn without_hashes(line: &str) -> Option<&str> {
+    let (requirement, _) = line.split_once(" -").unwrap_or((line, ""));
+    let options = line[requirement.len()..].split_whitespace();
+    let mut options = options.filter(|word| word.starts_with('-'));
+    options
+        .all(|option| option == "--hash" || option.starts_with("--hash="))
+        .then_some(requirement)
+}
+
+/// The project that a requirement names; `None` if it is a path or an URL.
 fn project_of(requirement: &str) -> Option<ProjectName> {
-    const ARCHIVES: [&str; 4] = [".whl", ".tar.gz", ".zip", ".txt"];
-    let requirement = requirement.trim();
+    /// What installers take for the name of a file.
+    const ARCHIVES: [&str; 13] = [
+        ".whl",
+        ".zip",
+        ".tar",
+        ".tar.gz",
+        ".tgz",
+        ".tar.bz2",
+        ".tbz",
+        ".tar.xz",
+        ".txz",
+        ".tlz",
+        ".tar.lz",
+        ".tar.lzma",
+        ".tar.zst",
+    ];
     if requirement.contains(['@', '/', '\\'])
         || ARCHIVES.iter().any(|end| requirement.ends_with(end))
     {
         return None;
     }
-    let name = requirement.split(BEHIND).next()?;
-    name.parse().ok()
+    requirement.split(BEHIND).next()?.parse().ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn check(line: &str, expected: &[&str]) {
-        let command: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let around = Surroundings {
-            directory: Path::new("/work"),
-            user_configuration: None,
-            variable: &|_| None,
-            exists: &|_| false,
-            read: &|path| {
-                (path == Path::new("/work/r.txt")).then(|| {
-                    "# all\nFlask_Login>=1 ; python_version > '3'\n-r other.txt\nb==1 \\\n  --hash=sha256:00\nc @ https://c.example/c.whl\n"
-                        .to_owned()
-                })
-            },
-        };
-        let named = named_projects(&command, &around);
-        let named: Vec<&str> = named.iter().map(ProjectName::as_str).collect();
-        assert_eq!(named, expected, "{line}");
-    }
-
-    #[test]
-    fn requirements_are_taken_from_the_line_and_from_files() {
-        check("pip install flask", &["flask"]);
-        check("pip3.12 -q install -U flask==1 Flask", &["flask"]);
-        check("python -m pip install a[b]>=1 c~=2", &["a", "c"]);
-        check(
-            "uv pip install --quiet --no-deps --python /v/bin/python a b",
-            &["a", "b"],
-        );
-        check("uv pip install -r r.txt z", &["z", "flask-login", "b"]);
-        check("pip install -r r.txt", &["flask-login", "b"]);
-        check("pip install -r missing.txt", &[]);
-    }
-
-    #[test]
-    fn who_asks_once() {
-        let check = |line: &str, once: bool| {
-            let command: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            assert_eq!(asks_once(&command), once, "{line}");
-        };
-        check("uv pip install flask", true);
-        check("/usr/bin/uv pip sync --python /v/bin/python r.txt", true);
-        check("python3 -m uv pip install flask", true);
-        for line in [
-            "uv pip compile r.in",
-            "uv run pip install flask",
-            "uv sync",
-            "uvx flask",
-            "pip install flask",
-            "sh -c uv",
-            "make",
-        ] {
-            check(line, false);
-        }
-    }
-
-    #[test]
-    fn what_is_no_name_is_left_out() {
-        check(
-            "pip install . ./a a/b x.whl b.tar.gz c@https://c.example/c -e d",
-            &[],
-        );
-        check("pip uninstall flask", &[]);
-        check("uv pip uninstall flask", &[]);
-        check("uv run pip install flask", &[]);
-        check("uv sync", &[]);
-        check("poetry add flask", &[]);
-        check("make install flask", &[]);
-        let many: Vec<String> = (0..MAX_NAMES + 9).map(|at| format!("p{at}")).collect();
-        check(
-            &format!("pip install {}", many.join(" ")),
-            &many[..MAX_NAMES]
-                .iter()
-                .map(String::as_str)
-                .collect::<Vec<_>>(),
-        );
-    }
-}
+mod tests;

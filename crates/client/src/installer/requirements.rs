@@ -146,7 +146,7 @@ fn expanded(line: &str, around: &Surroundings<'_>) -> String {
 }
 
 /// Words as a shell separates them.
-fn split(line: &str) -> Vec<String> {
+pub(super) fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

@@ -33,6 +33,33 @@ pub(super) fn routes(
         .collect()
 }
 
+/// Whether the configuration that uv finds by itself names an index or another place, or says
+/// of projects where they come from.
+pub(super) fn lead_elsewhere(around: &Surroundings<'_>) -> bool {
+    const KEYS: [&str; 11] = [
+        "index",
+        "index-url",
+        "extra-index-url",
+        "find-links",
+        "no-index",
+        "offline",
+        "sources",
+        "torch-backend",
+        "constraint-dependencies",
+        "override-dependencies",
+        "exclude-dependencies",
+    ];
+    let own = project(around.directory, around).map(|(settings, _)| settings);
+    let outside = outside(around).into_iter();
+    own.into_iter()
+        .chain(outside.filter_map(|path| parse(&path, around)))
+        .any(|settings| {
+            let pip = settings.get("pip").and_then(Value::as_table);
+            let mut tables = std::iter::once(&settings).chain(pip);
+            tables.any(|table| KEYS.iter().any(|key| table.contains_key(*key)))
+        })
+}
+
 /// uv's configuration files outside of any project: the user's and the system's.
 fn outside(around: &Surroundings<'_>) -> Vec<PathBuf> {
     let system = around.set("XDG_CONFIG_DIRS");
