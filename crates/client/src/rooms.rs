@@ -29,6 +29,9 @@ pub struct RunRoom {
     is_left: bool,
 }
 
+/// What the name of every room begins with.
+const PREFIX: &str = "run-";
+
 const LOCK: &str = "lock";
 
 /// Beside the rooms; held while one is made.
@@ -47,7 +50,7 @@ impl RunRoom {
             // Until this run has locked its room, it looks like one that is over.
             let _beginning = begin_alone(&runs)?;
             remove_dead(&runs);
-            let directory = private_temporary("run-", &runs)?;
+            let directory = private_temporary(PREFIX, &runs)?;
             let lock = File::create(directory.path().join(LOCK))?;
             lock.lock()?;
             fs::create_dir(directory.path().join("uv-cache"))?;
@@ -192,18 +195,29 @@ fn remove_dead(runs: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        // Without its lock file a room is being removed.
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
+        let is_room = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if !is_room {
             continue;
-        };
-        match lock.try_lock() {
-            Ok(()) => {
-                if let Err(error) = fs::remove_dir_all(entry.path()) {
-                    tracing::warn!(%error, "what an earlier run left behind could not be removed");
-                }
-            }
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
         }
+        match File::open(entry.path().join(LOCK)) {
+            Ok(lock) => match lock.try_lock() {
+                Ok(()) => remove(&entry.path()),
+                Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+            },
+            // No other run is beginning now, so this one has been ended: its lock goes before
+            // the rest. If somebody is at it still, we are two.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&entry.path()),
+            Err(_) => {}
+        }
+    }
+}
+
+fn remove(room: &Path) {
+    match fs::remove_dir_all(room) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "what an earlier run left behind could not be removed");
+        }
+        _ => {}
     }
 }
 
@@ -297,5 +311,21 @@ mod tests {
         assert!(!left.exists());
         drop(third);
         assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn a_room_that_has_lost_its_lock_is_nobodys() {
+        let home = tempfile::tempdir().unwrap();
+        let alive = RunRoom::create(home.path()).unwrap();
+        // Its remover was killed between the lock and the room, or something was written then.
+        let left = home.path().join("runs/run-left/uv-cache/late");
+        fs::create_dir_all(&left).unwrap();
+        let kept = home.path().join("runs/other");
+        fs::create_dir(&kept).unwrap();
+        drop(RunRoom::create(home.path()).unwrap());
+        assert!(!left.exists());
+        assert!(kept.exists(), "no room");
+        assert!(alive.uv_cache().is_dir());
+        assert_eq!(rooms(home.path()), 2);
     }
 }
