@@ -18,10 +18,11 @@
 //!
 //! What a rollback could be hidden by losing (the roots, `timestamp.json`, `snapshot.json`,
 //! `targets.json`, the record) is a new file, flushed and renamed into place before it is gone
-//! by. `delegated/` and `names/` are copies of what can be had again: they are written over, and
-//! a run that is killed may leave half of one. Whatever is read back is verified again before it
-//! counts, except `root.json`: it is the trust, which is why nobody else may write here. Names
-//! are only ever shown.
+//! by. `names/` is renamed into place as well, but not flushed: half of a list would be taken for
+//! none, and the page that stands in for one that failed would list nothing. `delegated/` holds
+//! copies of what can be had again: they are written over, and a run that is killed may leave
+//! half of one. Whatever is read back is verified again before it counts, except `root.json`: it
+//! is the trust, which is why nobody else may write here. Names are only ever shown.
 
 mod cache;
 mod handed_over;
@@ -387,7 +388,7 @@ impl TrustedIndex {
         let path = self.directory.join(name);
         let parent = path.parent().unwrap_or(&self.directory);
         let write = || match durability {
-            Durability::Synced => replace(&path, parent, bytes),
+            Durability::Synced | Durability::Whole => replace(&path, parent, bytes, durability),
             Durability::Cached => overwrite(&path, bytes),
         };
         let written = match write() {
@@ -456,22 +457,31 @@ impl TrustedIndex {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Durability {
     Synced,
+    /// May be lost to a power cut, but whoever reads finds all of the old or all of the new.
+    Whole,
     Cached,
 }
 
 /// Puts a new file in the place of the old one: whoever reads finds one or the other.
-fn replace(path: &Path, parent: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn replace(
+    path: &Path,
+    parent: &Path,
+    bytes: &[u8],
+    durability: Durability,
+) -> std::io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".tmp-")
         .tempfile_in(parent)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    if durability == Durability::Synced {
+        file.as_file().sync_all()?;
+    }
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
 }
 
 /// Writes over the old file. There are hundreds of these in a run, and whoever reads half of one
-/// finds that out: a role is verified again, and names are not names.
+/// finds that out: a role is verified again.
 fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut options = fs::File::options();
     options.write(true).create(true).truncate(true);

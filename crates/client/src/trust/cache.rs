@@ -83,7 +83,7 @@ impl TrustedIndex {
             return Ok(());
         }
         self.demand_current()?;
-        self.write(&name, &bytes, Durability::Cached)
+        self.write(&name, &bytes, Durability::Whole)
     }
 
     /// The files that the project's last verified page listed. They only fill the page that
