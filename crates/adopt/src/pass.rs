@@ -333,6 +333,7 @@ impl Pass {
         self.report.counts.listed += 1;
         match row.state {
             State::Withdrawn => {}
+            State::Signed if row.kept_over.is_some() && !touched => self.report.counts.kept += 1,
             State::Removed | State::Signed => self.report.counts.unchanged += 1,
         }
         let yank_changed = row.state == State::Signed && row.yanked != listed.yanked;
@@ -347,7 +348,9 @@ impl Pass {
         if yank_changed || touched {
             row.yanked = listed.yanked;
             row.known_by = listed.known_by;
-            row.kept_over = None;
+            if touched {
+                row.kept_over = None;
+            }
             self.touched.push(Remember {
                 project: listed.project,
                 filename: listed.filename.to_string(),

@@ -287,6 +287,12 @@ async fn decisions_name_files() {
         (1, 1, 0)
     );
     assert_eq!(report.undecided, ["x-1.tar.gz"]);
+    let counts = world.pass(all()).await.unwrap().counts;
+    assert_eq!(
+        (counts.kept, counts.conflicts),
+        (1, 0),
+        "the decision is remembered"
+    );
     // What was withdrawn stays so, also with the bytes that it had.
     world.write("b-1.tar.gz", "b-1.tar.gz");
     let rehash = Choices {
