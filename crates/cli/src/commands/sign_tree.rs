@@ -202,7 +202,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let said = said::Said {
         json: args.json,
         data: &data,
-        first_run,
+        next_steps: first_run.into(),
     };
     let code = match waiting {
         None => match passing.once(source, &mut stop).await? {

@@ -44,6 +44,9 @@ pub(super) fn move_first_tree(first: &Path, tree: &Path) -> anyhow::Result<()> {
     }
     let cannot = || format!("the first snapshot cannot be brought to {}", tree.display());
     let root = Path::new("metadata/1.root.json");
+    if !tree.exists() {
+        make_folder(tree).with_context(cannot)?;
+    }
     if !tree.join("metadata").exists() {
         let staging = tree.join(FIRST_STAGING);
         remove_all(&staging).with_context(cannot)?;
@@ -67,9 +70,7 @@ pub(super) fn move_first_tree(first: &Path, tree: &Path) -> anyhow::Result<()> {
 }
 
 fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o755).create(to)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    make_folder(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
@@ -81,6 +82,13 @@ fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A directory that a web server can read, whatever the umask.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755).create(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
 fn remove_all(path: &Path) -> std::io::Result<()> {

@@ -1,5 +1,6 @@
 //! What a person or a script is told at the end of a pass.
 
+use std::cell::Cell;
 use std::io::Write as _;
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
@@ -18,7 +19,8 @@ const SHOWN: usize = 10;
 pub(super) struct Said<'a> {
     pub(super) json: bool,
     pub(super) data: &'a Data,
-    pub(super) first_run: bool,
+    /// Whether the next steps are still to be told.
+    pub(super) next_steps: Cell<bool>,
 }
 
 impl Said<'_> {
@@ -43,8 +45,8 @@ impl Said<'_> {
 
     /// The next steps of a first run that goes on for ever, before it does.
     pub(super) fn next_steps_once(&self) {
-        if self.first_run && !self.json {
-            say(&self.next_steps());
+        if self.next_steps.take() && !self.json {
+            say(&self.text_of_next_steps());
         }
     }
 
@@ -122,13 +124,13 @@ impl Said<'_> {
         line("projects left as they were", counts.unread_projects);
         line("left out", counts.skipped);
         line("refused", counts.refused);
-        if self.first_run {
-            text.push_str(&self.next_steps());
+        if self.next_steps.take() {
+            text.push_str(&self.text_of_next_steps());
         }
         text
     }
 
-    fn next_steps(&self) -> String {
+    fn text_of_next_steps(&self) -> String {
         let wheelmark = own_name();
         let (tree, keys) = (self.data.tree(), self.data.offline_keys());
         let fingerprint = &self.data.settings().root_fingerprint;
