@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 
@@ -13,7 +13,7 @@ use super::{Observer, Step};
 /// Most objects that are written at once; as many again may wait.
 const TOGETHER: usize = 1024;
 
-/// Most bytes that are written at once, unless one object has more.
+/// Most bytes that wait or are being written, unless one object alone has more.
 const BYTES_TOGETHER: usize = 64 << 20;
 
 /// An object to be created, and who waits for it.
@@ -21,11 +21,14 @@ struct Put {
     path: ObjectPath,
     bytes: Bytes,
     done: oneshot::Sender<Result<(), Arc<ObjectError>>>,
+    /// Its share of [`BYTES_TOGETHER`], given back when it is written.
+    _room: OwnedSemaphorePermit,
 }
 
 /// Creates objects, as many at once as have come while the last ones were flushed.
 pub(super) struct Writer {
     queue: mpsc::Sender<Put>,
+    room: Arc<Semaphore>,
     task: JoinHandle<()>,
 }
 
@@ -52,13 +55,21 @@ impl Writer {
                 write(&tree, &mut batch).await;
             }
         });
-        Self { queue, task }
+        let room = Arc::new(Semaphore::new(BYTES_TOGETHER));
+        Self { queue, room, task }
     }
 
-    /// Takes an object to be created.
+    /// Takes an object to be created, as soon as there is room for it in memory.
     pub(super) async fn put(&self, path: ObjectPath, bytes: Bytes) -> Result<Written, CopyError> {
+        let share = u32::try_from(bytes.len().min(BYTES_TOGETHER)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(share).await;
         let (done, written) = oneshot::channel();
-        let put = Put { path, bytes, done };
+        let put = Put {
+            path,
+            bytes,
+            done,
+            _room: room.map_err(|_| CopyError::Stopped)?,
+        };
         let sent = self.queue.send(put).await;
         sent.map_err(|_| CopyError::Stopped)?;
         Ok(Written(written))
@@ -72,11 +83,9 @@ impl Drop for Writer {
 }
 
 fn batch_of(first: Put, waiting: &mut mpsc::Receiver<Put>) -> Vec<Put> {
-    let mut size = first.bytes.len();
     let mut batch = vec![first];
-    while batch.len() < TOGETHER && size < BYTES_TOGETHER {
+    while batch.len() < TOGETHER {
         let Ok(next) = waiting.try_recv() else { break };
-        size += next.bytes.len();
         batch.push(next);
     }
     batch
@@ -93,5 +102,43 @@ async fn write(tree: &Directory, batch: &mut Vec<Put>) {
     for put in batch.drain(..) {
         // Whoever asked may have gone.
         drop(put.done.send(written.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use futures::FutureExt as _;
+    use wheelmark_tuf::Sha256;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_holds_so_many_bytes_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Directory::open(folder.path()).await.unwrap();
+        let writer = Writer::start(tree.clone(), Observer(Arc::new(|_| ())));
+        let project = "demo".parse().unwrap();
+        let put = |number: u64| {
+            let bytes = Bytes::from(vec![0; 4 << 20]);
+            let sha256 = Sha256::of(&number.to_be_bytes());
+            writer.put(ObjectPath::page(&project, &sha256), bytes)
+        };
+        // Nothing is written while nothing is waited for.
+        let mut put_before = Vec::new();
+        for number in 0..16 {
+            put_before.push(put(number).now_or_never().unwrap().unwrap());
+        }
+        assert!(put(16).now_or_never().is_none());
+        for written in put_before {
+            written.done().await.unwrap();
+        }
+        put(16).await.unwrap().done().await.unwrap();
+        // One object alone may have more than all of the room.
+        let large = Bytes::from(vec![0; BYTES_TOGETHER + 1]);
+        let path = ObjectPath::page(&project, &Sha256::of(b"large"));
+        let written = writer.put(path, large).await.unwrap();
+        written.done().await.unwrap();
     }
 }
