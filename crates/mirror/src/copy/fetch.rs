@@ -9,9 +9,9 @@ use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use wheelmark_client::{ChunkList, Failure, MAX_WHOLE, Upstream};
+use wheelmark_client::{ChunkList, Failure, MAX_FILE_LEN, MAX_WHOLE, Upstream};
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, WriterLock};
-use wheelmark_packaging::simple::{PageFile, ProjectPage, Sha256Hex};
+use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage, Sha256Hex};
 use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha256Hasher};
 
@@ -150,6 +150,12 @@ impl Shared {
         project: &ProjectName,
         page: PageRef,
     ) -> Result<Holding, Failed> {
+        let limit = MAX_PAGE_LEN as u64;
+        if page.length > limit {
+            let length = page.length;
+            let too_large = Failure::PageTooLarge { length, limit };
+            return Err(failed_page(project, too_large));
+        }
         let path = ObjectPath::page(project, &page.sha256);
         let here = self.here(&path, &page.sha256, Some(page.length)).await?;
         let bytes = match here.then_some(()) {
@@ -182,6 +188,10 @@ impl Shared {
 
     /// Makes sure that a file and what belongs to it are here, durably.
     pub(super) async fn file(&self, file: &Wanted<'_>) -> Result<(), Failed> {
+        if file.size > MAX_FILE_LEN {
+            let (length, limit) = (file.size, MAX_FILE_LEN);
+            return Err(failed_file(file, Failure::FileTooLarge { length, limit }));
+        }
         let mut written = Vec::new();
         if let Some(sha256) = file.metadata {
             let path = ObjectPath::file_metadata(file.project, &sha256, file.filename);

@@ -10,4 +10,5 @@ mod inventory;
 mod keeping;
 mod killed;
 mod misbehaving;
+mod signing;
 mod web;

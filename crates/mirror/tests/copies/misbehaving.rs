@@ -196,3 +196,33 @@ async fn a_part_that_was_damaged_meanwhile_is_not_used() {
     );
     assert_eq!(copier.contents(&index).await.files().len(), 6);
 }
+
+#[tokio::test]
+async fn what_is_signed_as_too_long_is_not_asked_for() {
+    let index = TestIndex::with_files().await;
+    let copier = Copier::of(&index, "copy").await;
+    copier.run().await.unwrap();
+    let before = copier.contents(&index).await;
+    index
+        .sign_anew(|role, targets| {
+            if role.as_str().starts_with("simple-") {
+                for page in targets.targets.values_mut() {
+                    page.hashes =
+                        wheelmark_tuf::Hashes::sha256_only(wheelmark_tuf::Sha256([1; 32]));
+                    page.length = 1 << 40;
+                }
+            }
+        })
+        .await;
+    copier.web.set_fault(Fault::Floods("/targets/simple/"));
+    copier.web.asked();
+    let error = copier.run().await.unwrap_err();
+    assert_eq!(error.blame(), Blame::Refused, "{error:?}");
+    assert!(error.to_string().contains("1099511627776"), "{error}");
+    let asked = copier.web.asked();
+    assert!(
+        !asked.iter().any(|path| path.starts_with("/targets/")),
+        "{asked:?}"
+    );
+    assert_eq!(copier.contents(&index).await, before);
+}
