@@ -24,6 +24,7 @@ mod run;
 mod spool;
 mod state;
 mod sweep;
+mod tasks;
 mod writer;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use wheelmark_tuf::Clock;
 pub use self::error::{Blame, CopyError};
 pub use self::folder::CopyFolder;
 pub(crate) use self::folder::OWN_FOLDER;
+use self::run::UNVERIFIED;
 use self::state::State;
 pub(crate) use self::state::StateFile;
 pub use self::state::{Complete, StateError};
@@ -86,7 +88,7 @@ pub struct Copy {
     lock: Arc<WriterLock>,
     file: StateFile,
     state: State,
-    /// Whether something stood here that no run of ours has left.
+    /// Whether something stands here that nobody has verified to its end.
     unknown: bool,
     upstream: Upstream,
     options: CopyOptions,
@@ -177,7 +179,11 @@ impl Copy {
             Err(StateError::Damaged { .. }) if options.check => None,
             read => read?,
         };
-        let unknown = read.is_none() && place.holds_a_tree().await?;
+        // Also what a run that was to read everything has left undone.
+        let unknown = match &read {
+            Some(state) => state.pages_for.as_deref() == Some(UNVERIFIED),
+            None => place.holds_a_tree().await?,
+        };
         let state = match read {
             Some(state) if state.index != index => {
                 return Err(CopyError::State(StateError::OtherIndex {

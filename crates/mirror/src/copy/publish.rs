@@ -8,14 +8,74 @@ use wheelmark_tuf::{RoleName, TrustedSet, verify_next_root, verify_trusted_root}
 use super::error::CopyError;
 use super::fetch::Shared;
 use super::spool::Spool;
-use super::{Observer, Step};
+use super::state::Publishing;
+use super::{Copy, Observer, Step};
 
 /// How many roles are written at once; few enough to be held in memory at any size.
 const ROLES_AT_ONCE: usize = 512;
 
-impl Shared {
-    /// Writes the delegated roles, then the top-level ones, the roots, and the timestamp.
+impl Copy {
+    /// Puts a state in place: what it names, then the roots, and the timestamp last.
     pub(super) async fn publish(
+        &mut self,
+        shared: &Shared,
+        set: &TrustedSet,
+        chain: ChainFiles,
+        spool: &Spool,
+    ) -> Result<(), CopyError> {
+        let timestamp = chain.timestamp.clone();
+        shared.prepare(set, chain, spool, &self.observer).await?;
+        let roots = shared.roots(set).await?;
+        if !roots.is_empty() {
+            // A root counts from the moment that it is there, and the timestamp belongs to it.
+            let text = String::from_utf8(timestamp.to_vec());
+            self.state.publishing = Some(Publishing {
+                root: set.root().version,
+                timestamp: text.map_err(|_| CopyError::Stopped)?,
+            });
+            self.save()?;
+        }
+        self.show(roots, timestamp).await
+    }
+
+    /// Ends what an earlier run has begun with a new root; nobody is asked for it.
+    pub(super) async fn end_publishing(&mut self) -> Result<(), CopyError> {
+        let Some(publishing) = self.state.publishing.clone() else {
+            return Ok(());
+        };
+        tracing::info!(
+            root = publishing.root,
+            "an earlier run's roots come to their end"
+        );
+        let followed = self.upstream.followed_roots(publishing.root)?;
+        let mut roots = Vec::new();
+        for (version, root) in followed {
+            let path = ObjectPath::metadata(&RoleName::root(), version);
+            if !self.tree.exists(&path).await? {
+                roots.push((version, root));
+            }
+        }
+        self.show(roots, publishing.timestamp.into()).await?;
+        self.state.publishing = None;
+        self.save()
+    }
+
+    async fn show(&self, roots: Vec<(u64, Bytes)>, timestamp: Bytes) -> Result<(), CopyError> {
+        for (version, root) in roots {
+            let path = ObjectPath::metadata(&RoleName::root(), version);
+            self.observer.see(Step::Root);
+            self.tree.create(&path, root).await?;
+        }
+        self.observer.see(Step::Timestamp);
+        let path = ObjectPath::timestamp();
+        self.tree.replace(&self.lock, &path, timestamp).await?;
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Writes the delegated roles, then the top-level ones: all that the timestamp leads to.
+    async fn prepare(
         &self,
         set: &TrustedSet,
         chain: ChainFiles,
@@ -36,19 +96,7 @@ impl Shared {
         observer.see(Step::Targets);
         self.create(vec![(targets, chain.targets)]).await?;
         observer.see(Step::Snapshot);
-        self.create(vec![(snapshot, chain.snapshot)]).await?;
-        // A root counts from the moment that it is there, and what it names must be by then.
-        for (version, root) in self.roots(set).await? {
-            let path = top_level(RoleName::root(), version);
-            observer.see(Step::Root);
-            self.tree.create(&path, root).await?;
-        }
-        observer.see(Step::Timestamp);
-        let timestamp = ObjectPath::timestamp();
-        self.tree
-            .replace(&self.lock, &timestamp, chain.timestamp)
-            .await?;
-        Ok(())
+        self.create(vec![(snapshot, chain.snapshot)]).await
     }
 
     /// Creates metadata. What stands in its place and is another file is a leftover of a damaged

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use wheelmark_client::{ChainFiles, Failure};
+use wheelmark_client::ChainFiles;
 use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Sha256, TrustedSet};
 
 use super::error::CopyError;
-use super::fetch::{Belief, Failed, Holding, PageRef, Shared, Wanted};
+use super::fetch::{Belief, Holding, PageRef, Shared, Wanted};
 use super::gather::{Plan, gather, held_before, unlisted_files, versions_of};
 use super::names::{NAMES_AT_ONCE, list_of};
 use super::parts::Parts;
 use super::state::Complete;
+use super::tasks::Tasks;
 use super::writer::Writer;
 use super::{Copy, Outcome, Step};
 use crate::progress::Phase;
@@ -25,9 +25,6 @@ use crate::progress::Phase;
 /// How often a run begins again with a newer state when the index took away what the one before
 /// named.
 const ATTEMPTS: usize = 5;
-
-/// After so many pages or files that are not to be had, a run looks for no more.
-const FAILURES: usize = 20;
 
 /// Projects under way at a time, for each object that is fetched at a time: those that wait for
 /// their objects to be flushed keep nobody from fetching, and are flushed together.
@@ -37,7 +34,7 @@ const PROJECTS_PER_JOB: usize = 16;
 const SEVERAL: &str = "several selections";
 
 /// The same, while something is here that nobody has verified yet.
-const UNVERIFIED: &str = "not verified";
+pub(super) const UNVERIFIED: &str = "not verified";
 
 /// The longest timestamp that is read here; a client takes none that is longer.
 const MAX_TIMESTAMP_LEN: u64 = 16_384;
@@ -51,6 +48,7 @@ impl Copy {
     /// timestamp was put in place, the new one.
     pub async fn run(&mut self) -> Result<Outcome, CopyError> {
         self.progress.begin();
+        self.end_publishing().await?;
         let mut failed: Option<(u64, CopyError)> = None;
         for _ in 0..ATTEMPTS {
             self.progress.enter(Phase::Refreshing);
@@ -76,7 +74,7 @@ impl Copy {
         let timestamp_sha256 = Sha256::of(&chain.timestamp);
         let intact = self.is_intact().await?;
         let complete = self.state.complete.clone().filter(|complete| {
-            intact && !self.options.check && !self.unknown && complete.selection == selection
+            intact && !self.reads_everything() && complete.selection == selection
         });
         let shared = self.shared(now, &selection).await?;
         if let Some(complete) = &complete
@@ -102,9 +100,7 @@ impl Copy {
             return Err(CopyError::Expired { expires });
         }
         self.progress.enter(Phase::Publishing);
-        shared
-            .publish(set, chain, &plan.spool, &self.observer)
-            .await?;
+        self.publish(&shared, set, chain, &plan.spool).await?;
         self.progress.enter(Phase::Tidying);
         self.name(&shared, &plan).await?;
         let (projects, held) = self
@@ -130,6 +126,7 @@ impl Copy {
             bytes: held.bytes,
         });
         self.state.pages_for = Some(selection);
+        self.state.publishing = None;
         self.unknown = false;
         self.save()?;
         shared.parts.clear();
@@ -197,8 +194,13 @@ impl Copy {
         Ok(here.is_some_and(|here| Sha256::of(&here) == complete.timestamp_sha256))
     }
 
+    /// Whether nothing that is here is believed.
+    fn reads_everything(&self) -> bool {
+        self.options.check || self.unknown
+    }
+
     async fn shared(&self, now: Timestamp, selection: &str) -> Result<Shared, CopyError> {
-        let belief = if self.options.check || self.unknown {
+        let belief = if self.reads_everything() {
             Belief::Nothing
         } else if self
             .state
@@ -229,8 +231,8 @@ impl Copy {
     /// have their files. A page of before may be another selection's, and then none counts.
     fn promise(&mut self, selection: &str) -> Result<(), CopyError> {
         let promised = match self.state.pages_for.as_deref() {
-            _ if self.unknown => UNVERIFIED,
-            Some(UNVERIFIED) => UNVERIFIED,
+            // Whoever comes after a run that ends early begins anew with it.
+            _ if self.reads_everything() => UNVERIFIED,
             None => selection,
             Some(of) if of == selection => selection,
             Some(_) => SEVERAL,
@@ -242,7 +244,7 @@ impl Copy {
         Ok(())
     }
 
-    fn save(&self) -> Result<(), CopyError> {
+    pub(super) fn save(&self) -> Result<(), CopyError> {
         self.observer.see(Step::State);
         Ok(self.file.write(&self.state)?)
     }
@@ -428,78 +430,6 @@ impl Copy {
         let removed = shared.sweep(set, &mut self.state.leaving).await;
         self.save()?;
         removed
-    }
-}
-
-/// Work on many projects at a time, and what failed of it.
-struct Tasks {
-    running: JoinSet<Result<Holding, Failed>>,
-    held: Holding,
-    failed: Vec<(String, Failure)>,
-}
-
-impl Tasks {
-    fn new() -> Self {
-        Self {
-            running: JoinSet::new(),
-            held: Holding::default(),
-            failed: Vec::new(),
-        }
-    }
-
-    async fn begin(
-        &mut self,
-        at_once: usize,
-        task: impl Future<Output = Result<Holding, Failed>> + Send + 'static,
-    ) -> Result<(), CopyError> {
-        while self.running.len() >= at_once {
-            self.collect().await?;
-        }
-        self.running.spawn(task);
-        Ok(())
-    }
-
-    fn has_failed_enough(&self) -> bool {
-        self.failed.len() >= FAILURES
-    }
-
-    /// Waits for one to end. A fault here ends all of them, one of upstream is written down.
-    async fn collect(&mut self) -> Result<(), CopyError> {
-        let Some(ended) = self.running.join_next().await else {
-            return Ok(());
-        };
-        match ended {
-            Ok(Ok(holding)) => {
-                self.held.files += holding.files;
-                self.held.bytes += holding.bytes;
-            }
-            Ok(Err(Failed::Upstream(what, failure))) => {
-                tracing::info!(what, %failure, "not to be had");
-                self.failed.push((what, *failure));
-            }
-            Ok(Err(Failed::Here(error))) => return Err(error),
-            Err(stopped) => match stopped.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Err(CopyError::Stopped),
-            },
-        }
-        Ok(())
-    }
-
-    async fn end(mut self) -> Result<Holding, CopyError> {
-        while !self.running.is_empty() {
-            if self.has_failed_enough() {
-                break;
-            }
-            self.collect().await?;
-        }
-        if self.failed.is_empty() {
-            return Ok(self.held);
-        }
-        Err(CopyError::Lacking {
-            count: self.failed.len(),
-            first: self.failed,
-        })
     }
 }
 

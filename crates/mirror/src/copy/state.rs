@@ -59,8 +59,24 @@ pub(crate) struct State {
     pub(crate) complete: Option<Complete>,
     /// The selection whose files are here for every page that is; none as long as no page is.
     pub(crate) pages_for: Option<String>,
+    /// What is being put in place with a new root: begun, it has to come to its end.
+    pub(crate) publishing: Option<Publishing>,
     /// Objects that no state names any more, and until when they stay all the same.
     pub(crate) leaving: BTreeMap<ObjectPath, Timestamp>,
+}
+
+/// A state whose roots are being put in place, everything that it names being there.
+///
+/// From its first root on, readers refuse the timestamp of before if its key was replaced. So
+/// the roots and the timestamp are put in place before anything else is tried, and nobody need
+/// be asked for that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Publishing {
+    /// The newest root, which the trust store has followed.
+    pub(crate) root: u64,
+    /// The timestamp, byte for byte.
+    pub(crate) timestamp: String,
 }
 
 impl State {
@@ -70,6 +86,7 @@ impl State {
             index,
             complete: None,
             pages_for: None,
+            publishing: None,
             leaving: BTreeMap::new(),
         }
     }
@@ -115,6 +132,8 @@ struct Written {
     index: Url,
     complete: Option<Complete>,
     pages_for: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    publishing: Option<Publishing>,
     /// By the time until which they stay.
     leaving: BTreeMap<String, Vec<String>>,
 }
@@ -189,6 +208,7 @@ fn render(state: &State) -> String {
         index: state.index.clone(),
         complete: state.complete.clone(),
         pages_for: state.pages_for.clone(),
+        publishing: state.publishing.clone(),
         leaving,
     };
     let json = serde_json::to_string_pretty(&written);
@@ -219,6 +239,7 @@ fn parse(text: &str) -> Result<State, String> {
         index: written.index,
         complete: written.complete,
         pages_for: written.pages_for,
+        publishing: written.publishing,
         leaving,
     })
 }
@@ -271,6 +292,10 @@ mod tests {
                 bytes: 3,
             }),
             pages_for: Some("everything".to_owned()),
+            publishing: Some(Publishing {
+                root: 2,
+                timestamp: "{\"signed\": 1}\n".to_owned(),
+            }),
             leaving: BTreeMap::from([
                 (
                     path("metadata/5.snapshot.json"),

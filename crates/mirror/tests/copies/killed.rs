@@ -10,7 +10,9 @@ use wheelmark_mirror::Step;
 use wheelmark_objects::Directory;
 
 use crate::copier::{Copier, plain};
-use crate::index::{TestIndex, content};
+use crate::copying::walk;
+use crate::index::{FILES, TestIndex, content, tamper};
+use crate::web::Fault;
 
 /// Lets a run come to the step of this number, and no further. The steps that it saw.
 async fn kill_at(copier: &Copier, last: usize) -> Vec<Step> {
@@ -114,6 +116,101 @@ async fn a_first_run_can_end_at_any_step_as_well() {
             "{steps:?}"
         );
         assert_eq!(copier.contents(&index).await.files().len(), 6, "{steps:?}");
+        if steps.len() < last {
+            return;
+        }
+        last += 1;
+    }
+}
+
+/// The file under its signed name.
+fn signed_file(copier: &Copier, name: &str) -> std::path::PathBuf {
+    let all = walk(&copier.directory);
+    let found = all
+        .iter()
+        .find(|path| path.starts_with("targets/packages/") && path.ends_with(name));
+    copier.directory.join(found.unwrap())
+}
+
+/// A copy with a file that is altered, which somebody else has made or which is to be checked.
+async fn doubtful(index: &TestIndex, taken_over: bool) -> Copier {
+    let mut copier = Copier::of(index, "copy").await;
+    copier.run().await.unwrap();
+    tamper(&signed_file(&copier, FILES[1]), 10);
+    if taken_over {
+        std::fs::remove_dir_all(copier.directory.join(".mirror")).unwrap();
+    }
+    copier.options.check = !taken_over;
+    copier
+}
+
+/// What comes after a run that was cut off: another selection, and no word of a check.
+async fn is_repaired(copier: &mut Copier, index: &TestIndex) {
+    copier.options.check = false;
+    copier.options.selection =
+        wheelmark_mirror::Selection::parse("latest_release.keep = 9").unwrap();
+    copier.run().await.unwrap();
+    let whole = copier.contents(index).await;
+    assert_eq!(plain(&copier.directory), whole.projects);
+}
+
+#[tokio::test]
+async fn reading_everything_is_not_given_up_when_the_index_fails() {
+    for taken_over in [true, false] {
+        let mut index = TestIndex::with_files().await;
+        let mut copier = doubtful(&index, taken_over).await;
+        index.add("new-1.0.tar.gz", &content("another")).await;
+        index.publish().await;
+        // Before the first file is looked at.
+        let gone = http::StatusCode::NOT_FOUND;
+        copier.web.set_fault(Fault::Answers(".simple-", gone));
+        copier.run().await.unwrap_err();
+        copier.web.set_fault(Fault::None);
+        is_repaired(&mut copier, &index).await;
+    }
+}
+
+#[tokio::test]
+async fn reading_everything_is_not_given_up_at_any_step() {
+    for taken_over in [true, false] {
+        // The first thing that a run writes is that it reads everything.
+        let mut last = 1;
+        loop {
+            let index = TestIndex::with_files().await;
+            let mut copier = doubtful(&index, taken_over).await;
+            let steps = kill_at(&copier, last).await;
+            is_repaired(&mut copier, &index).await;
+            if steps.len() < last {
+                break;
+            }
+            last += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn between_a_root_and_its_timestamp_no_run_of_the_index_is_needed() {
+    let mut last = 0;
+    loop {
+        let index = TestIndex::with_files().await;
+        let copier = Copier::of(&index, "copy").await;
+        copier.run().await.unwrap();
+        let before = copier.contents(&index).await;
+        index.sign_anew(|_, _| {}).await;
+        index.change_keys().await;
+        index.change_keys().await;
+        let steps = kill_at(&copier, last).await;
+        // The index is down from now on.
+        let gone = http::StatusCode::SERVICE_UNAVAILABLE;
+        copier.web.set_fault(Fault::Answers("/", gone));
+        copier.run().await.unwrap_err();
+        let after = copier.contents(&index).await;
+        let has_begun = steps.iter().filter(|step| **step == Step::Root).count() > 0;
+        let snapshot = before.snapshot + u64::from(has_begun || after.snapshot > before.snapshot);
+        assert_eq!(after.snapshot, snapshot, "{steps:?}");
+        assert_eq!(after.projects, before.projects, "{steps:?}");
+        copier.web.set_fault(Fault::None);
+        assert_eq!(copier.run().await.unwrap().complete.root, 3);
         if steps.len() < last {
             return;
         }
