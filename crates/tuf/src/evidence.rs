@@ -13,25 +13,34 @@
 //! What is compared is what is signed: other signatures, or another way of writing the same JSON,
 //! are no contradiction.
 //!
-//! Two rules go beyond those of a client, so that nothing holds against an honest index. Both
-//! sightings count under one and the same root, because versions may begin anew with new keys.
-//! And metadata of a targets role must state which role it is: without that, two roles that
-//! share a key could be passed off as one.
+//! Some rules go beyond those of a client, so that nothing holds against an honest index. Both
+//! sightings count under one and the same root, because versions may begin anew with new keys;
+//! and by the same way of delegations with the same keys at every step, because that is so below
+//! the root as well, and because whoever signs for one project could otherwise call a role of
+//! their own by the name of the index's. For the same reason a role `project-a` leads to roles
+//! `project-a.*` alone. And metadata of a targets role must state which role it is: without that,
+//! two roles that share a key could be passed off as one.
 
 mod file;
+mod files;
+mod way;
 
 use jiff::Timestamp;
 
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::fresh::RoleError;
+use crate::key::KeyId;
 use crate::limits::Limits;
 use crate::lookup::open_delegated;
-use crate::model::{DelegatedRoles, Delegations, OWN_MEMBER, Root};
+use crate::model::{OWN_MEMBER, Root};
 use crate::name::RoleName;
 use crate::refresh::{Cached, Refresh, RefreshError};
 use crate::sha256::Sha256;
 use crate::shown::Shown;
 use crate::verify::{Verified, VerifyError, verify_next_root, verify_trusted_root};
+
+use self::files::Files;
+use self::way::Step;
 
 pub use file::{EvidenceFormatError, MAX_EVIDENCE_LENGTH};
 
@@ -70,6 +79,8 @@ pub struct Equivocation {
     role: RoleName,
     version: u64,
     root_version: u64,
+    via: Vec<RoleName>,
+    keyids: Vec<KeyId>,
     signed: [Sha256; 2],
 }
 
@@ -87,6 +98,16 @@ impl Equivocation {
     /// The version of the root under which both count.
     pub fn root_version(&self) -> u64 {
         self.root_version
+    }
+
+    /// For a delegated role: the roles that lead to it, from `targets` down to its delegator.
+    pub fn via(&self) -> &[RoleName] {
+        &self.via
+    }
+
+    /// The ids of the keys that speak for the role, in both sightings.
+    pub fn keyids(&self) -> &[KeyId] {
+        &self.keyids
     }
 
     /// The SHA-256 of the canonical signed part of each, which are different.
@@ -144,11 +165,25 @@ pub enum EvidenceError {
         reason: RefreshError,
     },
     /// The roles of `via` do not lead to the role.
-    #[error("at {}, nothing delegates to {role}", Shown(.source_name))]
+    #[error("at {}, nothing delegates to {role} that may do so", Shown(.source_name))]
     NotDelegated {
         /// Whose sighting.
         source_name: String,
         /// The role that nobody delegates to.
+        role: RoleName,
+    },
+    /// The two sightings come to the role by different ways.
+    #[error("the two sightings come to {role} by different roles")]
+    OtherWay {
+        /// The role.
+        role: RoleName,
+    },
+    /// Other keys speak for a role in the one than in the other.
+    #[error(
+        "the keys of {role} are others in one sighting than in the other: its versions may have begun anew"
+    )]
+    OtherKeys {
+        /// The role whose keys were changed, on the way to the one that has two contents.
         role: RoleName,
     },
     /// A file that has no part in the proof.
@@ -207,20 +242,51 @@ impl Evidence {
         let chain = self.chain()?;
         let followed = self.anchor(root, &chain)?;
         let [one, other] = &self.sightings;
-        let one = self.follow(root, followed, one)?;
-        let other = self.follow(root, followed, other)?;
+        if one.via != other.via {
+            return Err(EvidenceError::OtherWay {
+                role: self.role.clone(),
+            });
+        }
+        let via = one.via.clone();
+        let (one, way) = self.follow(root, followed, one)?;
+        let (other, other_way) = self.follow(root, followed, other)?;
+        if let Some((step, _)) = way.iter().zip(&other_way).find(|(a, b)| a != b) {
+            return Err(EvidenceError::OtherKeys {
+                role: step.role.clone(),
+            });
+        }
         if one == other {
             return Err(EvidenceError::SameContent {
                 role: self.role.clone(),
                 version: self.version,
             });
         }
+        let last = chain.last();
+        let keyids = match way.last() {
+            Some(step) => step.keyids.clone(),
+            None => last.map_or_else(Vec::new, |root| self.top_level_keyids(root)),
+        };
         Ok(Equivocation {
             role: self.role.clone(),
             version: self.version,
-            root_version: chain.last().map_or(0, |root| root.version),
+            root_version: last.map_or(0, |root| root.version),
+            via,
+            keyids,
             signed: [one, other],
         })
+    }
+
+    /// The keys of a role that is not delegated to.
+    fn top_level_keyids(&self, root: &Root) -> Vec<KeyId> {
+        let roles = &root.roles;
+        let keys = [
+            (RoleName::root(), &roles.root),
+            (RoleName::timestamp(), &roles.timestamp),
+            (RoleName::snapshot(), &roles.snapshot),
+            (RoleName::targets(), &roles.targets),
+        ];
+        let of_role = keys.iter().find(|(name, _)| *name == self.role);
+        of_role.map_or_else(Vec::new, |(_, keys)| keys.keyids.clone())
     }
 
     /// The evidence's own roots: the first on its own word, each other one on the word of the
@@ -283,13 +349,13 @@ impl Evidence {
     }
 
     /// Goes the way of a client that saw one of the two, and gives back the digest of what it
-    /// came to trust as this version of the role.
+    /// came to trust as this version of the role, and the delegations that led there.
     fn follow(
         &self,
         root: &[u8],
         followed: usize,
         sighting: &Sighting,
-    ) -> Result<Sha256, EvidenceError> {
+    ) -> Result<(Sha256, Vec<Step>), EvidenceError> {
         let refused = |reason| EvidenceError::Refused {
             source_name: sighting.source.clone(),
             reason,
@@ -314,13 +380,13 @@ impl Evidence {
                 break Some(bytes);
             }
         };
-        let bytes = match reached {
-            Some(bytes) if sighting.via.is_empty() => bytes,
+        let (bytes, way) = match reached {
+            Some(bytes) if sighting.via.is_empty() => (bytes, Vec::new()),
             Some(_) => return Err(not_delegated(sighting, &self.role)),
             None => self.descend(machine, sighting, &mut files)?,
         };
         files.demand_exhausted()?;
-        self.content(sighting, bytes)
+        Ok((self.content(sighting, bytes)?, way))
     }
 
     /// From the top-level targets down to a delegated role.
@@ -329,7 +395,7 @@ impl Evidence {
         machine: Refresh,
         sighting: &'a Sighting,
         files: &mut Files<'a>,
-    ) -> Result<&'a [u8], EvidenceError> {
+    ) -> Result<(&'a [u8], Vec<Step>), EvidenceError> {
         let source_name = || sighting.source.clone();
         let refused = |reason| EvidenceError::Refused {
             source_name: source_name(),
@@ -338,15 +404,18 @@ impl Evidence {
         let set = machine.finish().map_err(refused)?;
         let mut delegator = set.shared_targets();
         let below = sighting.via.iter().skip(1).chain([&self.role]);
+        let mut way: Vec<Step> = Vec::new();
         let mut last = None;
         if sighting.via.first() != Some(&RoleName::targets()) {
             return Err(not_delegated(sighting, &self.role));
         }
         for role in below {
+            let from = way
+                .last()
+                .map_or_else(RoleName::targets, |s| s.role.clone());
             let delegations = delegator.delegations.as_ref();
-            if !delegations.is_some_and(|delegations| delegates(delegations, role)) {
-                return Err(not_delegated(sighting, role));
-            }
+            let step = delegations.and_then(|delegations| Step::from(&from, delegations, role));
+            way.push(step.ok_or_else(|| not_delegated(sighting, role))?);
             let Some(meta) = set.snapshot().role(role) else {
                 return Err(refused(RefreshError::NotInSnapshot { role: role.clone() }));
             };
@@ -361,7 +430,8 @@ impl Evidence {
             delegator = std::sync::Arc::new(opened);
             last = Some(bytes);
         }
-        last.ok_or_else(|| not_delegated(sighting, &self.role))
+        let bytes = last.ok_or_else(|| not_delegated(sighting, &self.role))?;
+        Ok((bytes, way))
     }
 
     /// What was reached must be the version that is claimed, and say which role it is.
@@ -403,54 +473,5 @@ fn not_delegated(sighting: &Sighting, role: &RoleName) -> EvidenceError {
     EvidenceError::NotDelegated {
         source_name: sighting.source.clone(),
         role: role.clone(),
-    }
-}
-
-/// Whether a role of this name is delegated to.
-fn delegates(delegations: &Delegations, role: &RoleName) -> bool {
-    match &delegations.roles {
-        DelegatedRoles::Listed(roles) => roles.iter().any(|listed| listed.name == *role),
-        DelegatedRoles::Succinct(bins) => {
-            let number = role
-                .as_str()
-                .rsplit_once('-')
-                .and_then(|(_, number)| u64::from_str_radix(number, 16).ok());
-            number.is_some_and(|number| number < bins.count() && bins.bin(number) == *role)
-        }
-    }
-}
-
-/// The files of a sighting that were not used yet.
-struct Files<'a> {
-    sighting: &'a Sighting,
-    left: Vec<&'a (String, Vec<u8>)>,
-}
-
-impl<'a> Files<'a> {
-    fn of(sighting: &'a Sighting) -> Self {
-        Files {
-            sighting,
-            left: sighting.files.iter().collect(),
-        }
-    }
-
-    fn take(&mut self, path: &str) -> Result<&'a [u8], EvidenceError> {
-        match self.left.iter().position(|(name, _)| name == path) {
-            Some(at) => Ok(&self.left.swap_remove(at).1),
-            None => Err(EvidenceError::Lacking {
-                source_name: self.sighting.source.clone(),
-                path: path.to_owned(),
-            }),
-        }
-    }
-
-    fn demand_exhausted(&self) -> Result<(), EvidenceError> {
-        match self.left.first() {
-            None => Ok(()),
-            Some((path, _)) => Err(EvidenceError::Unused {
-                source_name: self.sighting.source.clone(),
-                path: path.clone(),
-            }),
-        }
     }
 }

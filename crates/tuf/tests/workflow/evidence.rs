@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use wheelmark_tuf::{
-    Equivocation, Evidence, EvidenceError, PathSet, Sha256, Sighting, canonical, signed_digest,
+    DelegatedRoles, Equivocation, Evidence, EvidenceError, PathSet, Sha256, Sighting, canonical,
+    signed_digest,
 };
 
 use crate::repo::{NOW, Repo, Signer, role, time};
@@ -222,6 +223,93 @@ fn versions_that_begin_anew_with_new_keys_are_no_contradiction() {
     }
 }
 
+/// Whoever signs for a project has keys of their own, and the way is what they say it is.
+#[test]
+fn a_role_below_a_project_is_no_role_of_the_index() {
+    let forged = |says: &str, name: &str| {
+        let mut repo = index("one");
+        let paths = PathSet::Patterns(vec!["packages/*/*".into()]);
+        repo.delegate("claimed", "project-a", paths.clone());
+        repo.delegate("project-a", name, paths);
+        for name in ["project-a", name] {
+            let role = role(name);
+            repo.role_mut(name).state_role(&role);
+        }
+        repo.add(name, "packages/a/a-1.tar.gz", says.as_bytes());
+        repo.publish_all();
+        repo
+    };
+    let via = ["targets", "claimed", "project-a"];
+    for name in [
+        "simple-26",
+        "project-b",
+        "project-ab.x",
+        "project-b.a",
+        "project-a.",
+    ] {
+        let (one, other) = (forged("one", name), forged("other", name));
+        let said = refused(&evidence(&one, &other, name, &via), &one);
+        assert!(said.contains("nothing delegates to"), "{name}: {said}");
+    }
+    let name = "project-a.builds";
+    let (one, other) = (forged("one", name), forged("other", name));
+    let found = found(&evidence(&one, &other, name, &via), &one).unwrap();
+    assert_eq!(found.via(), via.map(role));
+    assert_eq!(found.keyids(), [Signer::new(name).key().keyid().clone()]);
+}
+
+#[test]
+fn two_ways_to_one_name_lead_to_two_roles() {
+    let index = |says: &str| {
+        let mut repo = index(says);
+        let paths = PathSet::Patterns(vec!["packages/*/*".into()]);
+        repo.delegate("targets", "shared", paths.clone());
+        repo.delegate("claimed", "shared", paths);
+        repo.role_mut("shared").state_role(&role("shared"));
+        repo.add("shared", "packages/a/a-1.tar.gz", says.as_bytes());
+        repo.publish_all();
+        repo
+    };
+    let (one, other) = (index("one"), index("other"));
+    let mut evidence = evidence(&one, &other, "shared", &["targets"]);
+    found(&evidence, &one).unwrap();
+    evidence.sightings[1] = sighting(&other, "other", "shared", &["targets", "claimed"]);
+    let said = refused(&evidence, &one);
+    assert!(said.contains("by different roles"), "{said}");
+}
+
+/// As at the root: with new keys, the versions of a delegated role may begin anew.
+#[test]
+fn a_role_that_was_given_other_keys_is_another_one() {
+    let (one, mut other) = (index("one"), index("other"));
+    let new = Signer::new("new");
+    let delegations = other.targets.delegations.as_mut().unwrap();
+    let key = new.key().clone();
+    delegations.keys.insert(key.keyid().clone(), key.clone());
+    let DelegatedRoles::Listed(roles) = &mut delegations.roles else {
+        panic!("the top-level targets list their roles");
+    };
+    for role in roles {
+        role.keys.keyids = vec![key.keyid().clone()];
+    }
+    for name in ["claimed", "packages"] {
+        other
+            .signers
+            .insert(name.to_owned(), vec![Signer::new("new")]);
+    }
+    for name in ["claimed", "packages"] {
+        other.write(name);
+    }
+    other.publish("targets snapshot timestamp");
+    for (name, via) in &WAYS[3..] {
+        let said = refused(&evidence(&one, &other, name, via), &one);
+        assert!(
+            said.contains("are others in one sighting"),
+            "{name}: {said}"
+        );
+    }
+}
+
 #[test]
 fn only_a_root_of_the_chain_will_do() {
     let (mut one, mut other) = (index("one"), index("other"));
@@ -298,11 +386,15 @@ fn everything_in_it_has_a_part_in_the_proof() {
         &["targets", "claimed"],
     ] {
         let mut evidence = whole.clone();
-        evidence.sightings[0].via = via.iter().map(|name| role(name)).collect();
+        for sighting in &mut evidence.sightings {
+            sighting.via = via.iter().map(|name| role(name)).collect();
+        }
         refused(&evidence, &one);
     }
     let mut top = evidence(&one, &other, "targets", &[]);
-    top.sightings[0].via = vec![role("targets")];
+    for sighting in &mut top.sightings {
+        sighting.via = vec![role("targets")];
+    }
     assert!(refused(&top, &one).contains("nothing delegates to targets"));
     for name in [
         "packages-bin-4",

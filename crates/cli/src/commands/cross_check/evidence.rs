@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::json;
 use wheelmark_mirror::{CrossCheck, Proof};
-use wheelmark_tuf::{Equivocation, Evidence, MAX_EVIDENCE_LENGTH, Sha256, without_controls};
+use wheelmark_tuf::{
+    Equivocation, Evidence, MAX_EVIDENCE_LENGTH, RoleName, Sha256, without_controls,
+};
 
 use super::print;
 use crate::anchor::read_root;
@@ -136,6 +138,8 @@ pub(super) fn verify(file: &Path, root: &Path, as_json: bool) -> anyhow::Result<
             "role": found.role().as_str(),
             "version": found.version(),
             "root_version": found.root_version(),
+            "via": names_of(found.via()),
+            "keyids": keyids_of(&found),
             "seen": seen,
         });
         format!("{json:#}\n")
@@ -150,15 +154,36 @@ pub(super) fn verify(file: &Path, root: &Path, as_json: bool) -> anyhow::Result<
             })
             .collect();
         format!(
-            "{}: PROVED\nVersion {} of {} was signed with two contents. Their sha256, as signed:\n{}Both count under version {} of the root, whose chain includes the one that was given.\nWhoever held the keys of {} has signed both. Who saw which, and when, is not proved.\n",
+            "{}: PROVED\nVersion {} of {} was signed with two contents. Their sha256, as signed:\n{}Both count under version {} of the root, whose chain includes the one that was given.\n{}Whoever held the keys of {} has signed both: {}. Who saw which, and when, is not proved.\n",
             file.display(),
             found.version(),
             found.role(),
             lines.concat(),
             found.root_version(),
+            way_of(&found),
             found.role(),
+            keyids_of(&found).join(", "),
         )
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who delegates to whom, so that a reader can judge whose word it is.
+fn way_of(found: &Equivocation) -> String {
+    if found.via().is_empty() {
+        return String::new();
+    }
+    let way = names_of(found.via()).join(" > ");
+    format!("In both, {way} > {} is the way to it.\n", found.role())
+}
+
+fn names_of(roles: &[RoleName]) -> Vec<&str> {
+    roles.iter().map(RoleName::as_str).collect()
+}
+
+/// As the index calls them, which can be any text.
+fn keyids_of(found: &Equivocation) -> Vec<String> {
+    let keyids = found.keyids().iter();
+    keyids.map(|id| without_controls(id.as_str())).collect()
 }
