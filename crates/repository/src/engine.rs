@@ -13,9 +13,11 @@ use wheelmark_tuf::{Clock, RoleName};
 
 use crate::gather::gather;
 use crate::intent::After;
+use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
 use crate::plan::{Skipped, plan};
 use crate::publish::{self, PublishError, Signed};
+use crate::reach::within_reach;
 use crate::record;
 use crate::recover::{Recovered, recover};
 use crate::state::State;
@@ -101,11 +103,15 @@ pub struct Engine {
     unsettled: Option<Vec<(RoleName, u64)>>,
     observer: Option<Box<dyn FnMut(Phase) + Send + Sync>>,
     changes_per_snapshot: NonZeroU32,
+    writer: JournalWriter,
+    /// A row that does not follow on the others, and that was told of.
+    stray: Option<Seq>,
 }
 
 impl Engine {
     /// Locks the tree, fences off any earlier engine, replays what a crash left recorded, and
-    /// takes up the last signed state.
+    /// takes up the last signed state. `writer` says who writes the journal in `store`, and so
+    /// what is taken from it.
     ///
     /// # Errors
     ///
@@ -116,6 +122,7 @@ impl Engine {
         online: Arc<dyn Signer>,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
+        writer: JournalWriter,
     ) -> Result<Self, OpenError> {
         let lock = tree.lock().await.map_err(OpenError::Lock)?;
         let fence = store.acquire_lease("snapshot process").await?;
@@ -141,6 +148,8 @@ impl Engine {
             unsettled: None,
             observer: None,
             changes_per_snapshot: CHANGES_PER_SNAPSHOT,
+            writer,
+            stray: None,
         })
     }
 
@@ -241,6 +250,8 @@ impl Engine {
             .store
             .journal_after(self.state.journal, self.changes_per_snapshot.get())
             .await?;
+        let (rows, stray) = within_reach(self.state.journal, rows);
+        self.tell_of_stray(stray);
         let mut due = self.due(now);
         let top_due = self.lifetimes.top_is_due(self.state.timestamp_expires, now)
             || self
@@ -257,6 +268,7 @@ impl Engine {
             &due,
             &self.skipped,
             &self.lifetimes,
+            self.writer,
             now,
         );
 
@@ -333,6 +345,21 @@ impl Engine {
         self.skipped
             .extend(self.unsettled.take().unwrap_or_default());
         Ok(())
+    }
+
+    /// Says once of a row that it is left alone.
+    fn tell_of_stray(&mut self, stray: Option<Seq>) {
+        if let Some(seq) = stray
+            && self.stray != stray
+        {
+            tracing::error!(
+                %seq,
+                last = %self.state.journal,
+                "the journal has a row far beyond the last one taken, which no upload writes: it \
+                 and all behind it are left alone; somebody else may write to the catalogue"
+            );
+        }
+        self.stray = stray;
     }
 
     fn phase(&mut self, phase: Phase) {

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::ProjectPage;
+use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_store::{Change, JournalRow, NewFile, Seq};
 use wheelmark_tuf::{RoleName, Sha256, Targets};
 
@@ -88,13 +88,21 @@ async fn need_new(
     gathered: &mut Gathered,
     file: &NewFile,
 ) -> Result<(), LoadError> {
-    for object in objects_of(file) {
+    need_listed(state, tree, gathered, &file.project, &file.filename).await?;
+    let mut objects = objects_of(file);
+    // One that comes back comes as it was signed, with the objects that it had then.
+    if let Some((page, _)) = gathered.pages.get(&file.project)
+        && let Some(removed) = page.wheelmark.removed.get(&file.filename)
+    {
+        objects.extend(objects_of_entry(&file.project, &removed.entry));
+    }
+    for object in objects {
         if let Entry::Vacant(place) = gathered.present.entry(object) {
             let size = tree.size(place.key()).await?;
             place.insert(size);
         }
     }
-    need_listed(state, tree, gathered, &file.project, &file.filename).await
+    Ok(())
 }
 
 /// Reads the page and the bins that speak of a file, or would.
@@ -123,6 +131,23 @@ pub(crate) fn objects_of(file: &NewFile) -> Vec<ObjectPath> {
     if let Some(sha256) = &file.chunks_sha256 {
         objects.extend(ObjectPath::chunks(project, sha256, name).ok());
     }
+    objects
+}
+
+/// The objects of a file that a page lists, or listed.
+pub(crate) fn objects_of_entry(project: &ProjectName, entry: &PageFile) -> Vec<ObjectPath> {
+    let name = entry.filename.as_str();
+    let own = |sha256: wheelmark_packaging::simple::Sha256Hex| Sha256(*sha256.as_bytes());
+    let core_metadata = entry.core_metadata.as_ref();
+    let marks = entry.wheelmark.as_ref();
+    let file = entry.hashes.sha256().map(own);
+    let metadata = core_metadata.and_then(|hashes| hashes.sha256()).map(own);
+    let chunks = marks.and_then(|marks| marks.chunks_sha256).map(own);
+    let mut objects = Vec::new();
+    objects.extend(file.and_then(|digest| ObjectPath::file(project, &digest, name).ok()));
+    objects
+        .extend(metadata.and_then(|digest| ObjectPath::file_metadata(project, &digest, name).ok()));
+    objects.extend(chunks.and_then(|digest| ObjectPath::chunks(project, &digest, name).ok()));
     objects
 }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{NewFile, Outcome, Seq};
+use wheelmark_packaging::simple::PageFile;
+use wheelmark_store::{Outcome, Seq};
 use wheelmark_tuf::Sha256;
 
 use crate::plan::{Decision, Plan};
@@ -49,13 +50,17 @@ pub(crate) struct NamedPage {
 }
 
 impl NamedFile {
-    pub(crate) fn of(file: &NewFile) -> Self {
-        Self {
-            project: file.project.clone(),
-            filename: file.filename.clone(),
-            sha256: file.sha256,
-            core_metadata_sha256: file.core_metadata_sha256,
-        }
+    /// The names of a file that its page lists; none if the entry has no SHA-256.
+    pub(crate) fn of(project: &ProjectName, entry: &PageFile) -> Option<Self> {
+        let core_metadata = entry.core_metadata.as_ref();
+        Some(Self {
+            project: project.clone(),
+            filename: entry.filename.as_str().to_owned(),
+            sha256: Sha256(*entry.hashes.sha256()?.as_bytes()),
+            core_metadata_sha256: core_metadata
+                .and_then(|hashes| hashes.sha256())
+                .map(|sha256| Sha256(*sha256.as_bytes())),
+        })
     }
 }
 

@@ -11,7 +11,8 @@
 //!
 //! The engine is not a signing oracle. What it signs next follows from what it signed last and
 //! from the journal; the catalogue's rows, which the web process can write, are never read. It
-//! refuses to change the hash of a published file name. Version numbers and signed bytes are
+//! refuses to change the hash of a published file name, and it is told who writes the journal
+//! ([`JournalWriter`]): a web process adds files and does nothing else. Version numbers and signed bytes are
 //! committed under a fencing token before any object is written, so that a crash at any point
 //! is repaired by writing those same bytes, and no version exists twice with different bytes.
 //! The timestamp is written last: until it lands, clients see the old snapshot, whole.
@@ -23,9 +24,11 @@ mod engine;
 mod gather;
 mod genesis;
 mod intent;
+mod journal_writer;
 mod lifetimes;
 mod plan;
 mod publish;
+mod reach;
 mod record;
 mod recover;
 mod roles;
@@ -34,6 +37,7 @@ mod state;
 
 pub use engine::{Engine, OpenError, Phase, Turn};
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
+pub use journal_writer::JournalWriter;
 pub use lifetimes::Lifetimes;
 pub use publish::PublishError;
 pub use roles::{

@@ -17,6 +17,7 @@ use self::draft::Drafts;
 use self::judge::Examined;
 use crate::gather::Gathered;
 use crate::intent::{GoneFile, NamedFile, NamedPage};
+use crate::journal_writer::JournalWriter;
 use crate::lifetimes::{Lifetimes, whole_seconds};
 use crate::roles::Family;
 use crate::snapshot_bytes::SnapshotBytes;
@@ -68,12 +69,14 @@ pub(crate) fn plan(
     due: &[RoleName],
     skipped: &Skipped,
     lifetimes: &Lifetimes,
+    writer: JournalWriter,
     now: Timestamp,
 ) -> Plan {
     let mut through = state.journal;
     let mut outcomes = Vec::with_capacity(gathered.rows.len());
     let mut changes = Changes {
         state,
+        writer,
         now,
         roles: gathered.roles,
         pages: Drafts::new(gathered.pages),
@@ -178,6 +181,7 @@ pub(crate) fn plan(
 /// The signed state while the pending changes are made to it.
 struct Changes<'a> {
     state: &'a State,
+    writer: JournalWriter,
     now: Timestamp,
     /// The bins that the changes need, and those due for renewal.
     roles: HashMap<RoleName, Targets>,
@@ -205,41 +209,48 @@ impl Changes<'_> {
     }
 
     fn add(&mut self, file: NewFile) -> Result<Decision, String> {
-        let page = self.pages.of(&file.project);
-        let examined = judge::new_file(self.state, &file, page, &self.present, self.now);
-        let (filename, target) = match examined {
-            Examined::New(filename, target) => (filename, target),
+        let project = file.project.clone();
+        let page = self.pages.of(&project);
+        let (state, writer, now) = (self.state, self.writer, self.now);
+        let examined = judge::new_file(state, writer, &file, page, &self.present, now);
+        let (target, entry) = match examined {
+            Examined::New(filename, target) => (target, page_file(file, filename, writer, now)),
+            Examined::Back(target, entry) => (target, *entry),
             Examined::Decided(decision) => return Ok(decision),
         };
         let (bin, content) = bin_of(self.state, &mut self.roles, &target);
-        let info = target_info(&file, self.now);
+        let filename = entry.filename.as_str().to_owned();
+        let (Some(info), Some(named)) = (target_info(&entry), NamedFile::of(&project, &entry))
+        else {
+            return Err(format!("{filename} is signed without its length or sha256"));
+        };
         if content
             .targets
             .get(&target)
             .is_some_and(|known| known.length != info.length || known.hashes != info.hashes)
         {
             return Err(format!(
-                "{} is signed with another sha256 in {bin}, which never changes",
-                file.filename
+                "{filename} is signed with another sha256 in {bin}, which never changes"
             ));
         }
-        let named = NamedFile::of(&file);
-        page.add(page_file(file, filename, self.now))
-            .map_err(|full| full.to_string())?;
+        page.add(entry).map_err(|full| full.to_string())?;
         content.targets.insert(target, info);
         self.changed.insert(bin);
-        let name = (named.project.clone(), named.filename.clone());
-        self.names.insert(name, Some(named));
+        self.names.insert((project, filename), Some(named));
         Ok(Decision::Published)
     }
 
     fn remove(&mut self, project: ProjectName, filename: String) -> Result<Decision, String> {
+        self.writer.to_published()?;
         let target = judge::unclaimed(self.state, &project, &filename)?;
         let page = self.pages.of(&project);
         if page.removed(&filename).is_some() {
             return Ok(Decision::Published);
         }
-        if !page.remove(&filename, whole_seconds(self.now)) {
+        let listed = page
+            .remove(&filename, whole_seconds(self.now))
+            .map_err(|full| full.to_string())?;
+        if !listed {
             return Err(not_listed(&filename));
         }
         let (bin, content) = bin_of(self.state, &mut self.roles, &target);
@@ -255,6 +266,7 @@ impl Changes<'_> {
         filename: &str,
         yanked: Option<String>,
     ) -> Result<Decision, String> {
+        self.writer.to_published()?;
         judge::unclaimed(self.state, project, filename)?;
         let listed = self
             .pages
@@ -307,26 +319,34 @@ fn signed(file: &NewFile) -> Signed {
 }
 
 /// What a file's bin says of it. One that was signed back is marked there, too.
-fn target_info(file: &NewFile, now: Timestamp) -> TargetInfo {
-    let mut info = TargetInfo::new(file.size, file.sha256);
-    if file.back_signed {
+fn target_info(entry: &PageFile) -> Option<TargetInfo> {
+    let sha256 = Sha256(*entry.hashes.sha256()?.as_bytes());
+    let mut info = TargetInfo::new(entry.size?, sha256);
+    if let Some(marks) = &entry.wheelmark
+        && marks.signed == Signed::Back
+    {
         let marks = json!({ OWN_MEMBER: {
-            "signed": signed(file).as_str(),
-            "signed-at": whole_seconds(now).to_string(),
+            "signed": marks.signed.as_str(),
+            "signed-at": marks.signed_at.to_string(),
         }});
         info.custom = Some(marks.into());
     }
-    info
+    Some(info)
 }
 
 /// A file as its page lists it.
-fn page_file(file: NewFile, filename: DistributionFilename, now: Timestamp) -> PageFile {
+fn page_file(
+    file: NewFile,
+    filename: DistributionFilename,
+    writer: JournalWriter,
+    now: Timestamp,
+) -> PageFile {
     let sha256_of = |digest: Sha256| Hashes::of_sha256(digest.0);
     let mut marks = Marks::new(signed(&file), whole_seconds(now));
     marks.chunks_sha256 = file.chunks_sha256.map(|digest| digest.0.into());
     let mut entry = PageFile::new(&file.project, filename, sha256_of(file.sha256));
     entry.size = Some(file.size);
-    entry.upload_time = Some(file.uploaded_at);
+    entry.upload_time = Some(writer.upload_time(file.uploaded_at, now));
     entry.requires_python = file.requires_python;
     entry.core_metadata = file.core_metadata_sha256.map(sha256_of);
     entry.yanked = yanked_of(file.yanked.as_deref());

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use wheelmark_objects::file_target;
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
+use wheelmark_packaging::simple::{PageFile, ProjectPage, Signed, Yanked};
 use wheelmark_repository::{BinForm, Phase, Turn};
 use wheelmark_store::{Admission, Change, FileState, NewFile, Outcome, Seq};
 
@@ -46,6 +46,15 @@ async fn yank(index: &TestIndex, name: &str, yanked: Option<&str>) -> Seq {
     let yanked = yanked.map(str::to_owned);
     let seq = index.store.set_yanked(&demo(), name, yanked).await;
     seq.unwrap().unwrap()
+}
+
+/// Places core metadata of the file in the tree.
+async fn metadata(index: &TestIndex, metadata: &'static [u8]) -> wheelmark_tuf::Sha256 {
+    let digest = wheelmark_tuf::Sha256::of(metadata);
+    let path = wheelmark_objects::ObjectPath::file_metadata(&demo(), &digest, NAME).unwrap();
+    let bytes = bytes::Bytes::from_static(metadata);
+    index.tree.create(&path, bytes).await.unwrap();
+    digest
 }
 
 /// Appends to the journal what the store itself would refuse to.
@@ -95,16 +104,19 @@ fn assert_listed(index: &TestIndex, name: &str, listed: bool) {
         listed,
         "{versions:?}"
     );
-    for copy in ["simple/demo/index.json", "simple/demo/index.html"] {
-        let mark = format!("packages/demo/{name}");
-        assert_eq!(unsigned(index, copy).contains(&mark), listed, "{copy}");
-    }
+    let copy = unsigned(index, "simple/demo/index.json");
+    let copy = ProjectPage::parse(copy.as_bytes()).unwrap();
+    assert_eq!(copy.file(name).is_some(), listed, "{name} on the copy");
+    let html = unsigned(index, "simple/demo/index.html");
+    let link = format!("packages/demo/{name}");
+    assert_eq!(html.contains(&link), listed, "{name} in {html}");
 }
 
 #[tokio::test]
 async fn a_removed_file_leaves_page_and_bin_and_is_remembered() {
     let index = two_files().await;
-    let sha256 = entry(&index, NAME).hashes.sha256().unwrap();
+    let before = entry(&index, NAME);
+    let sha256 = before.hashes.sha256().unwrap();
     let seq = remove(&index, NAME).await;
     turn(&index).await;
 
@@ -112,7 +124,7 @@ async fn a_removed_file_leaves_page_and_bin_and_is_remembered() {
     assert_listed(&index, NAME, false);
     assert_listed(&index, OTHER, true);
     let removed = &index.page("demo").unwrap().wheelmark.removed[NAME];
-    assert_eq!(removed.sha256, sha256);
+    assert_eq!(removed.entry, before);
     assert_eq!(removed.removed_at.as_second(), 1_780_000_060);
     assert!(
         is_there(&index, &format!("targets/packages/demo/{sha256}.{NAME}")),
@@ -126,12 +138,7 @@ async fn a_removed_file_leaves_page_and_bin_and_is_remembered() {
 async fn core_metadata_goes_and_comes_with_its_file() {
     let index = TestIndex::new(4, BinForm::Succinct).await;
     let mut file = index.place(NAME, b"a wheel").await;
-    let metadata = b"Metadata-Version: 2.1\n";
-    let digest = wheelmark_tuf::Sha256::of(metadata);
-    let path = wheelmark_objects::ObjectPath::file_metadata(&demo(), &digest, NAME).unwrap();
-    let bytes = bytes::Bytes::from_static(metadata);
-    index.tree.create(&path, bytes).await.unwrap();
-    file.core_metadata_sha256 = Some(digest);
+    file.core_metadata_sha256 = Some(metadata(&index, b"Metadata-Version: 2.1\n").await);
     let plain = format!("packages/demo/{NAME}.metadata");
 
     index.store.admit(file.clone()).await.unwrap();
@@ -148,6 +155,7 @@ async fn core_metadata_goes_and_comes_with_its_file() {
 #[tokio::test]
 async fn a_removed_name_comes_back_with_its_bytes_and_never_with_others() {
     let index = two_files().await;
+    let before = entry(&index, NAME);
     remove(&index, NAME).await;
     turn(&index).await;
     index.clock.forward(SignedDuration::from_secs(60));
@@ -168,11 +176,11 @@ async fn a_removed_name_comes_back_with_its_bytes_and_never_with_others() {
     assert!(matches!(back, Admission::Recorded(_)), "{back:?}");
     turn(&index).await;
     assert_listed(&index, NAME, true);
-    let entry = entry(&index, NAME);
-    let marks = entry.wheelmark.unwrap();
-    assert_eq!(marks.signed, Signed::Back);
-    assert_eq!(marks.signed_at.as_second(), 1_780_000_120);
-    assert_eq!(entry.yanked, Yanked::Because("old".to_owned()));
+    let expected = PageFile {
+        yanked: Yanked::Because("old".to_owned()),
+        ..before
+    };
+    assert_eq!(entry(&index, NAME), expected);
 
     // And now that it is back, the name is as taken as any.
     let other = index.place(NAME, b"another content").await;
@@ -283,6 +291,7 @@ async fn what_is_not_listed_is_neither_removed_nor_yanked() {
 #[tokio::test]
 async fn changes_to_one_file_count_in_their_order() {
     let index = two_files().await;
+    let before = entry(&index, NAME);
     // Gone and back, within one snapshot.
     let first = remove(&index, NAME).await;
     let again = index.place(NAME, b"a wheel").await;
@@ -301,8 +310,91 @@ async fn changes_to_one_file_count_in_their_order() {
     assert_listed(&index, NAME, true);
     assert_listed(&index, "demo-3.0-py3-none-any.whl", false);
     assert_listed(&index, OTHER, false);
-    let marks = entry(&index, NAME).wheelmark.unwrap();
-    assert_eq!(marks.signed_at.as_second(), 1_780_000_060, "signed anew");
+    assert_eq!(entry(&index, NAME), before);
+}
+
+/// Somebody brings a removed file back and says other things of it than were signed.
+async fn comes_back_as_it_was_signed(at_once: bool) {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let honest = metadata(&index, b"Metadata-Version: 2.1\n").await;
+    let file = NewFile {
+        requires_python: Some(">=3.9".to_owned()),
+        core_metadata_sha256: Some(honest),
+        back_signed: true,
+        ..index.place(NAME, b"a wheel").await
+    };
+    index.store.admit(file.clone()).await.unwrap();
+    turn(&index).await;
+    let signed = entry(&index, NAME);
+    let target = |index: &TestIndex| {
+        let target = index.find(&file_target(&demo(), NAME).unwrap()).unwrap();
+        format!("{} {:?} {:?}", target.length, target.hashes, target.custom)
+    };
+    let signed_target = target(&index);
+    index.clock.forward(SignedDuration::from_secs(60));
+
+    remove(&index, NAME).await;
+    if !at_once {
+        turn(&index).await;
+    }
+    let evil = metadata(&index, b"Metadata-Version: 2.1\nRequires-Dist: evil\n").await;
+    let chunks = wheelmark_tuf::Sha256::of(b"lies");
+    let path = wheelmark_objects::ObjectPath::chunks(&demo(), &chunks, NAME).unwrap();
+    let bytes = bytes::Bytes::from_static(b"lies");
+    index.tree.create(&path, bytes).await.unwrap();
+    let again = NewFile {
+        size: 1,
+        uploaded_at: "2019-03-01T12:00:00Z".parse().unwrap(),
+        requires_python: Some("<3".to_owned()),
+        core_metadata_sha256: Some(evil),
+        chunks_sha256: Some(chunks),
+        back_signed: false,
+        ..file
+    };
+    let seq = intrude(&index, &Change::FileAdded(again)).await;
+    turn(&index).await;
+    assert!(index.published(seq).await);
+    assert_eq!(entry(&index, NAME), signed);
+    assert_eq!(target(&index), signed_target);
+    assert_listed(&index, NAME, true);
+    assert_eq!(
+        unsigned(&index, &format!("packages/demo/{NAME}.metadata")),
+        "Metadata-Version: 2.1\n"
+    );
+}
+
+#[tokio::test]
+async fn a_removed_file_comes_back_as_it_was_signed_and_not_as_a_row_says() {
+    comes_back_as_it_was_signed(false).await;
+}
+
+#[tokio::test]
+async fn so_it_does_when_it_goes_and_comes_in_one_snapshot() {
+    comes_back_as_it_was_signed(true).await;
+}
+
+#[tokio::test]
+async fn what_comes_back_has_to_be_in_the_tree() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let digest = metadata(&index, b"Metadata-Version: 2.1\n").await;
+    let file = NewFile {
+        core_metadata_sha256: Some(digest),
+        ..index.place(NAME, b"a wheel").await
+    };
+    index.store.admit(file.clone()).await.unwrap();
+    turn(&index).await;
+    remove(&index, NAME).await;
+    turn(&index).await;
+    let object = format!("repository/targets/packages/demo/{digest}.{NAME}.metadata");
+    std::fs::remove_file(index.folder.path().join(object)).unwrap();
+    let without = NewFile {
+        core_metadata_sha256: None,
+        ..file
+    };
+    let seq = intrude(&index, &Change::FileAdded(without)).await;
+    turn(&index).await;
+    assert!(refusal(&index, seq).await.contains("is not in the tree"));
+    assert_listed(&index, NAME, false);
 }
 
 #[tokio::test]

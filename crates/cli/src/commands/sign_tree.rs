@@ -17,7 +17,7 @@ use wheelmark_adopt::{Choices, Form, Known, Source, SourceError};
 use wheelmark_client::Remote;
 use wheelmark_objects::{Directory, Sharing};
 use wheelmark_packaging::ProjectName;
-use wheelmark_repository::{BinForm, Bins, Engine, Lifetimes};
+use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes};
 use wheelmark_store::Store;
 
 use self::passing::{Done, Passing};
@@ -181,6 +181,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
         online,
         context.clock.clone(),
         Lifetimes::default(),
+        JournalWriter::Operator,
     )
     .await
     .map_err(explain_open)?;

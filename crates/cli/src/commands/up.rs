@@ -12,7 +12,7 @@ use owo_colors::{OwoColorize as _, Stream::Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use wheelmark_objects::{Directory, LockError};
-use wheelmark_repository::{BinForm, Bins, Engine, Lifetimes, OpenError};
+use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes, OpenError};
 use wheelmark_server::App;
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
@@ -79,6 +79,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         online,
         context.clock.clone(),
         Lifetimes::default(),
+        JournalWriter::WebProcess,
     )
     .await
     .map_err(explain_open)?;

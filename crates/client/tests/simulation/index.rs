@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use wheelmark_client::CHUNK_LEN;
 use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_packaging::DistributionFilename;
-use wheelmark_repository::{BinForm, Bins, Engine, Genesis, Lifetimes, OfflineSigners, Turn};
+use wheelmark_repository::{
+    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners, Turn,
+};
 use wheelmark_signing::{FileKey, Signer, sign_role};
 use wheelmark_store::{Admission, NewFile, Store};
 use wheelmark_tuf::{Clock, Key, Sha256, canonical};
@@ -164,6 +166,7 @@ impl Index {
             self.online.clone(),
             self.clock.clone(),
             Lifetimes::default(),
+            JournalWriter::Operator,
         );
         self.engine = Some(engine.await.unwrap());
     }

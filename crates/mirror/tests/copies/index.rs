@@ -12,7 +12,9 @@ use rand::rngs::SysRng;
 use wheelmark_client::CHUNK_LEN;
 use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_packaging::DistributionFilename;
-use wheelmark_repository::{BinForm, Bins, Engine, Genesis, Lifetimes, OfflineSigners};
+use wheelmark_repository::{
+    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
+};
 use wheelmark_signing::{FileKey, Signer};
 use wheelmark_store::{Admission, NewFile, Store};
 use wheelmark_tuf::{Clock, Sha256};
@@ -76,6 +78,7 @@ impl TestIndex {
             Arc::new(online),
             clock.clone(),
             Lifetimes::default(),
+            JournalWriter::WebProcess,
         )
         .await
         .unwrap();

@@ -89,6 +89,13 @@ pub enum FileError {
         /// What it holds.
         word: String,
     },
+    /// What remains of a removed file stands under a name that is not its own, or not one of this
+    /// project.
+    #[error("`{}` is not the name of a removed file of this project", filename.escape_debug())]
+    RemovedName {
+        /// The name.
+        filename: String,
+    },
 }
 
 impl PageFile {

@@ -152,15 +152,15 @@ impl ProjectPage {
             }
         }
         let mut page = ProjectPage {
-            name,
             files,
             unrecognised,
             versions: take_versions(&mut page)?,
             project_status: take_status(&mut page)?,
             wheelmark: match page.take("_wheelmark") {
-                Some(marks) => PageMarks::take(marks).map_err(PageError::Marks)?,
+                Some(marks) => PageMarks::take(marks, &name).map_err(PageError::Marks)?,
                 None => PageMarks::default(),
             },
+            name,
             meta,
             extra: page.rest(),
         };

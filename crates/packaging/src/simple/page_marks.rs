@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::file::FileError;
-use super::json::{JsonError, Members};
-use super::{Extra, Sha256Hex};
+use super::json::{self, JsonError, Members};
+use super::{Extra, PageFile, Sha256Hex};
+use crate::{DistributionFilename, ProjectName};
 
 /// What this index says about a project beyond the simple API, under `_wheelmark` of its page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,11 +19,11 @@ pub struct PageMarks {
     pub extra: Extra,
 }
 
-/// A file that was taken away.
+/// A file that was taken away. Not a file of the page: it is not to be installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
-    /// The SHA-256 of the bytes that it had.
-    pub sha256: Sha256Hex,
+    /// What the page said of it, as it was signed. It comes back as this and as nothing else.
+    pub entry: PageFile,
     /// When it went.
     pub removed_at: Timestamp,
     /// Members that are not known here.
@@ -30,12 +31,13 @@ pub struct Removed {
 }
 
 impl PageMarks {
-    pub(super) fn take(value: Value) -> Result<PageMarks, FileError> {
+    pub(super) fn take(value: Value, project: &ProjectName) -> Result<PageMarks, FileError> {
         let mut marks = Members::of(value, "_wheelmark")?;
         let mut removed = BTreeMap::new();
         if let Some(entries) = marks.take("removed") {
             for (filename, entry) in Members::of(entries, "removed")?.rest() {
-                removed.insert(filename, Removed::take(entry)?);
+                let entry = Removed::take(entry, &filename, project)?;
+                removed.insert(filename, entry);
             }
         }
         Ok(PageMarks {
@@ -62,10 +64,37 @@ impl PageMarks {
 }
 
 impl Removed {
-    fn take(value: Value) -> Result<Removed, FileError> {
+    /// The SHA-256 of the bytes that it had.
+    pub fn sha256(&self) -> Option<Sha256Hex> {
+        self.entry.hashes.sha256()
+    }
+
+    /// How many bytes it has in the JSON form of a page, with its name and a colon.
+    pub fn json_len(&self) -> usize {
+        let name = Value::from(self.entry.filename.as_str());
+        json::render(&name).len() + 1 + json::render(&self.to_value()).len()
+    }
+
+    fn take(value: Value, filename: &str, project: &ProjectName) -> Result<Removed, FileError> {
         let mut removed = Members::of(value, "removed")?;
+        let entry = removed
+            .take("entry")
+            .ok_or(JsonError::Missing { member: "entry" })?;
+        let mut entry = Members::of(entry, "entry")?;
+        let parsed = DistributionFilename::parse_for(project, filename)
+            .ok()
+            .filter(|parsed| parsed.as_str() == filename);
+        let (Some(parsed), true) = (parsed, entry.need_string("filename")? == filename) else {
+            return Err(FileError::RemovedName {
+                filename: filename.to_owned(),
+            });
+        };
+        let entry = PageFile::take(parsed, entry)?;
+        if entry.hashes.sha256().is_none() {
+            return Err(JsonError::Missing { member: "sha256" }.into());
+        }
         Ok(Removed {
-            sha256: removed.need_string("sha256")?.parse()?,
+            entry,
             removed_at: removed.take_time("removed-at")?.ok_or(JsonError::Missing {
                 member: "removed-at",
             })?,
@@ -75,7 +104,7 @@ impl Removed {
 
     fn to_value(&self) -> Value {
         let mut removed: Map<String, Value> = self.extra.clone().into_iter().collect();
-        removed.insert("sha256".to_owned(), self.sha256.to_string().into());
+        removed.insert("entry".to_owned(), self.entry.to_value());
         removed.insert("removed-at".to_owned(), self.removed_at.to_string().into());
         removed.into()
     }

@@ -5,12 +5,20 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
-    MAX_PAGE_FILES, MAX_PAGE_LEN, PageFile, ProjectPage, Removed, Sha256Hex, Yanked,
+    MAX_PAGE_FILES, MAX_PAGE_LEN, PageFile, ProjectPage, Removed, Yanked,
 };
 
 /// What a page has besides its files, removed files and versions, in bytes, at most. Its members
 /// and their names; the project's name is at most 200 bytes long.
 const FRAME_LEN: usize = 512;
+
+/// How much of a page what remains of removed files may take: the rest stays for files. That is
+/// some 25,000 removed files of one project.
+const MAX_REMOVED_LEN: usize = MAX_PAGE_LEN / 4;
+const MAX_REMOVED_FILES: usize = MAX_PAGE_FILES / 4;
+
+/// How much of a page everything else may take.
+const MAX_LISTED_LEN: usize = MAX_PAGE_LEN - MAX_REMOVED_LEN;
 
 /// A page without its files, which stand beside it by name: a page can have a hundred thousand,
 /// and a snapshot can bring it as many changes.
@@ -18,8 +26,10 @@ const FRAME_LEN: usize = 512;
 pub(super) struct Draft {
     page: ProjectPage,
     files: BTreeMap<String, PageFile>,
-    /// How long the page will be in bytes, at most.
+    /// How long the page will be in bytes without what remains of removed files, at most.
     length: usize,
+    /// How long what remains of removed files will be, at most.
+    removed_len: usize,
     touched: bool,
 }
 
@@ -27,6 +37,18 @@ pub(super) struct Draft {
 #[derive(Debug, thiserror::Error)]
 #[error("the page of {project} is full: {files} files, {length} bytes")]
 pub(super) struct Full {
+    project: ProjectName,
+    files: usize,
+    length: usize,
+}
+
+/// The page cannot remember one more removed file.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the page of {project} remembers as many removed files as it can: {files}, in {length} bytes; \
+     yank this one instead"
+)]
+pub(super) struct FullOfRemoved {
     project: ProjectName,
     files: usize,
     length: usize,
@@ -70,13 +92,17 @@ impl Draft {
         let files = std::mem::take(&mut page.files);
         // A page that was parsed lists every version there; they follow from the files (PEP 700).
         page.versions.clear();
+        // Without the commas, so that what is left for the files is no less than they have.
+        let removed = page.wheelmark.removed.values();
+        let removed_len = removed.map(Removed::json_len).sum();
         Self {
             page,
             files: files
                 .into_iter()
                 .map(|file| (file.filename.as_str().to_owned(), file))
                 .collect(),
-            length,
+            length: length.saturating_sub(removed_len),
+            removed_len,
             touched: false,
         }
     }
@@ -86,15 +112,15 @@ impl Draft {
         self.files.get(filename)
     }
 
-    /// The SHA-256 of the file of this name, if it was taken away.
-    pub(super) fn removed(&self, filename: &str) -> Option<Sha256Hex> {
-        Some(self.page.wheelmark.removed.get(filename)?.sha256)
+    /// The entry that the file of this name had, if it was taken away.
+    pub(super) fn removed(&self, filename: &str) -> Option<&PageFile> {
+        Some(&self.page.wheelmark.removed.get(filename)?.entry)
     }
 
     /// Lists a file, which takes its name back if it was taken away.
     pub(super) fn add(&mut self, file: PageFile) -> Result<(), Full> {
         let grown = self.length + listed_len(&file);
-        if self.files.len() >= MAX_PAGE_FILES || grown > MAX_PAGE_LEN {
+        if self.files.len() >= MAX_PAGE_FILES || grown > MAX_LISTED_LEN {
             return Err(Full {
                 project: self.page.name.clone(),
                 files: self.files.len(),
@@ -102,31 +128,47 @@ impl Draft {
             });
         }
         let filename = file.filename.as_str().to_owned();
-        self.page.wheelmark.removed.remove(&filename);
+        if let Some(removed) = self.page.wheelmark.removed.remove(&filename) {
+            self.removed_len = self.removed_len.saturating_sub(removed.json_len());
+        }
         self.files.insert(filename, file);
         self.length = grown;
         self.touched = true;
         Ok(())
     }
 
-    /// Takes a listed file away and remembers its name and digest; whether it was listed. An
-    /// entry without a SHA-256, which no index writes, stays: there would be nothing to remember.
-    pub(super) fn remove(&mut self, filename: &str, removed_at: Timestamp) -> bool {
-        let digest = self.file(filename).and_then(|file| file.hashes.sha256());
-        let Some(sha256) = digest else {
-            return false;
+    /// Takes a listed file away and remembers its entry; whether it was listed. An entry without
+    /// a SHA-256, which no index writes, stays: nothing could come back for it.
+    pub(super) fn remove(
+        &mut self,
+        filename: &str,
+        removed_at: Timestamp,
+    ) -> Result<bool, FullOfRemoved> {
+        let listed = self.files.get(filename);
+        let Some(entry) = listed.filter(|file| file.hashes.sha256().is_some()) else {
+            return Ok(false);
         };
-        self.files.remove(filename);
+        let listed_len = entry.json_len();
         let removed = Removed {
-            sha256,
+            entry: entry.clone(),
             removed_at,
             extra: BTreeMap::new(),
         };
-        // What remains of a file is shorter than its entry was, so `length` still is a bound.
         let removed_files = &mut self.page.wheelmark.removed;
+        let grown = self.removed_len + removed.json_len() + 1;
+        if removed_files.len() >= MAX_REMOVED_FILES || grown > MAX_REMOVED_LEN {
+            return Err(FullOfRemoved {
+                project: self.page.name.clone(),
+                files: removed_files.len(),
+                length: self.removed_len,
+            });
+        }
         removed_files.insert(filename.to_owned(), removed);
+        self.files.remove(filename);
+        self.removed_len = grown;
+        self.length = self.length.saturating_sub(listed_len);
         self.touched = true;
-        true
+        Ok(true)
     }
 
     /// Yanks a listed file, or makes it an ordinary one again; whether it was listed.
@@ -140,7 +182,7 @@ impl Draft {
         let before = file.json_len();
         let was = std::mem::replace(&mut file.yanked, yanked);
         let grown = (self.length + file.json_len()).saturating_sub(before);
-        if grown > MAX_PAGE_LEN {
+        if grown > MAX_LISTED_LEN {
             file.yanked = was;
             return Err(Full {
                 project: self.page.name.clone(),
@@ -165,3 +207,6 @@ impl Draft {
 fn listed_len(file: &PageFile) -> usize {
     file.json_len() + file.filename.version().to_string().len() + 4
 }
+
+#[cfg(test)]
+mod tests;

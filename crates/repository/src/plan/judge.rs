@@ -1,34 +1,35 @@
 //! Judges one change against the signed page.
 //!
-//! The journal was written by the web process, so every rule that protects what is already signed
-//! is kept here, whatever was checked before.
+//! The journal was written by others, as a rule by the web process, so every rule that protects
+//! what is already signed is kept here, whatever was checked before.
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use wheelmark_objects::{ObjectPath, file_target, page_target};
+use wheelmark_packaging::simple::PageFile;
 use wheelmark_packaging::{DistributionFilename, MAX_REQUIRES_PYTHON_LEN, ProjectName};
 use wheelmark_store::NewFile;
 use wheelmark_tuf::TargetPath;
 
-use super::Decision;
 use super::draft::Draft;
-use crate::gather::objects_of;
+use super::{Decision, yanked_of};
+use crate::gather::{objects_of, objects_of_entry};
+use crate::journal_writer::{CLOCK_TOLERANCE, JournalWriter};
 use crate::state::State;
-
-/// How far in the future an upload's time may lie (PEP 480 allows ten minutes between the
-/// clocks of signer and index).
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a new file turns out to be.
 pub(super) enum Examined {
     New(DistributionFilename, TargetPath),
+    /// One that was removed, as it was signed.
+    Back(TargetPath, Box<PageFile>),
     Decided(Decision),
 }
 
 /// Judges a new file.
 pub(super) fn new_file(
     state: &State,
+    writer: JournalWriter,
     file: &NewFile,
     page: &Draft,
     present: &HashMap<ObjectPath, Option<u64>>,
@@ -39,14 +40,6 @@ pub(super) fn new_file(
         Ok(filename) => filename,
         Err(error) => return refuse(format!("{}: {error}", file.filename)),
     };
-    if let Some(requires) = &file.requires_python
-        && (requires.len() > MAX_REQUIRES_PYTHON_LEN || requires.contains(char::is_control))
-    {
-        return refuse(format!(
-            "the Requires-Python of {} is too long or has control characters",
-            file.filename
-        ));
-    }
     let target = match unclaimed(state, &file.project, &file.filename) {
         Ok(target) => target,
         Err(why) => return refuse(why),
@@ -65,11 +58,20 @@ pub(super) fn new_file(
             ))
         };
     }
-    if let Some(removed) = page.removed(&file.filename)
-        && *removed.as_bytes() != file.sha256.0
+    if let Some(removed) = page.removed(&file.filename) {
+        return match back(writer, file, removed, present) {
+            Ok(entry) => Examined::Back(target, Box::new(entry)),
+            Err(why) => refuse(why),
+        };
+    }
+    if let Err(why) = writer.to_add(file) {
+        return refuse(why);
+    }
+    if let Some(requires) = &file.requires_python
+        && (requires.len() > MAX_REQUIRES_PYTHON_LEN || requires.contains(char::is_control))
     {
         return refuse(format!(
-            "{} was removed, and its name takes the bytes it had alone: sha256 {removed}",
+            "the Requires-Python of {} is too long or has control characters",
             file.filename
         ));
     }
@@ -95,6 +97,41 @@ pub(super) fn new_file(
         }
     }
     Examined::New(filename, target)
+}
+
+/// The entry of a removed file that comes back: the one that was signed. Of the row, its SHA-256
+/// counts, and whether it is yanked now.
+fn back(
+    writer: JournalWriter,
+    file: &NewFile,
+    removed: &PageFile,
+    present: &HashMap<ObjectPath, Option<u64>>,
+) -> Result<PageFile, String> {
+    let filename = &file.filename;
+    let had = removed
+        .hashes
+        .sha256()
+        .filter(|had| *had.as_bytes() == file.sha256.0);
+    if had.is_none() {
+        let had = removed.hashes.sha256().map(|had| had.to_string());
+        return Err(format!(
+            "{filename} was removed, and its name takes the bytes it had alone: sha256 {}",
+            had.unwrap_or_default()
+        ));
+    }
+    writer
+        .to_published()
+        .map_err(|why| format!("{filename} was removed: {why}"))?;
+    for object in objects_of_entry(&file.project, removed) {
+        // Those of a file that was listed when this snapshot began were not asked for: they are
+        // what is published.
+        if present.get(&object) == Some(&None) {
+            return Err(format!("{} is not in the tree", object.as_str()));
+        }
+    }
+    let mut entry = removed.clone();
+    entry.yanked = yanked_of(file.yanked.as_deref());
+    Ok(entry)
 }
 
 /// The target path of a file that the index's own keys may speak for, or why they may not.

@@ -13,7 +13,9 @@ use rand::rngs::SysRng;
 use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::ProjectPage;
-use wheelmark_repository::{BinForm, Bins, Engine, Genesis, Lifetimes, OfflineSigners, OpenError};
+use wheelmark_repository::{
+    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners, OpenError,
+};
 use wheelmark_signing::{FileKey, Signer};
 use wheelmark_store::{Admission, NewFile, Outcome, Seq, Store};
 use wheelmark_tuf::{
@@ -95,13 +97,19 @@ impl TestIndex {
         self.try_engine().await.unwrap()
     }
 
+    /// An engine that takes everything: who writes the journal is whoever runs the index.
     pub(crate) async fn try_engine(&self) -> Result<Engine, OpenError> {
+        self.engine_of(JournalWriter::Operator).await
+    }
+
+    pub(crate) async fn engine_of(&self, writer: JournalWriter) -> Result<Engine, OpenError> {
         Engine::open(
             self.tree.clone(),
             self.store.clone(),
             self.online.clone(),
             self.clock.clone(),
             Lifetimes::default(),
+            writer,
         )
         .await
     }

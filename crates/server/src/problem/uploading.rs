@@ -63,6 +63,9 @@ impl From<Error> for Problem {
             Error::Inspect { .. } => bad("Invalid distribution file"),
             Error::Exists { .. } => bad("File already exists")
                 .hint("a published file never changes; publish a new version or build number"),
+            Error::Removed { .. } => bad("File was removed").hint(
+                "whoever runs the index can bring it back; publish a new version or build number",
+            ),
             Error::Refused { .. } => bad("Refused"),
             Error::NotPublishedYet { .. } => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -190,6 +190,12 @@ pub(crate) enum UploadError {
         /// What is there.
         existing: Sha256,
     },
+    /// The file was there and was taken away.
+    #[error("`{filename}` was removed from this index")]
+    Removed {
+        /// The file.
+        filename: String,
+    },
     /// The snapshot process refused it.
     #[error("the snapshot process refused it: {reason}")]
     Refused {

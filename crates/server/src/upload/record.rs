@@ -45,8 +45,11 @@ pub(super) async fn record(
         }
         match row.state {
             FileState::Pending | FileState::Published => return Ok(row.seq),
-            // The same bytes bring it back; it is received like a new one.
-            FileState::Removed => {}
+            FileState::Removed => {
+                return Err(UploadError::Removed {
+                    filename: filename.to_string(),
+                });
+            }
         }
     }
 

@@ -13,7 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wheelmark_objects::Directory;
-use wheelmark_repository::{BinForm, Bins, Engine, Genesis, Lifetimes, OfflineSigners};
+use wheelmark_repository::{
+    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
+};
 use wheelmark_server::{App, Limits};
 use wheelmark_signing::{FileKey, Signer};
 use wheelmark_store::{Store, format_token};
@@ -65,8 +67,13 @@ pub(crate) struct Index {
 impl Index {
     /// An index that publishes.
     pub(crate) async fn new() -> Index {
+        Index::written_by(JournalWriter::WebProcess).await
+    }
+
+    /// An index that publishes what `writer` may ask for.
+    pub(crate) async fn written_by(writer: JournalWriter) -> Index {
         let mut index = Index::without_snapshot_process(Limits::default()).await;
-        index.start_snapshot_process().await;
+        index.start_snapshot_process_for(writer).await;
         index
     }
 
@@ -126,12 +133,18 @@ impl Index {
     }
 
     pub(crate) async fn start_snapshot_process(&mut self) {
+        self.start_snapshot_process_for(JournalWriter::WebProcess)
+            .await;
+    }
+
+    async fn start_snapshot_process_for(&mut self, writer: JournalWriter) {
         let engine = Engine::open(
             Arc::clone(&self.tree),
             self.store.clone(),
             Arc::clone(&self.online) as Arc<dyn Signer>,
             Arc::new(Still),
             Lifetimes::default(),
+            writer,
         )
         .await
         .unwrap();

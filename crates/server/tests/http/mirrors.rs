@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Response;
 use serde_json::{Value, json};
+use wheelmark_repository::JournalWriter;
 use wheelmark_server::Limits;
 use wheelmark_store::Seq;
 
@@ -189,7 +190,7 @@ async fn an_index_without_its_catalogue_still_lists_its_projects() {
 
 #[tokio::test]
 async fn what_goes_and_what_is_yanked_has_a_serial_too() {
-    let index = Index::new().await;
+    let index = Index::written_by(JournalWriter::Operator).await;
     sdist_of(&index, "flask", "1.0").await;
     sdist_of(&index, "flask", "2.0").await;
     let flask = "flask".parse().unwrap();

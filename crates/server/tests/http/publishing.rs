@@ -1,4 +1,5 @@
 use reqwest::Method;
+use wheelmark_repository::JournalWriter;
 use wheelmark_store::{Change, Seq};
 
 use super::distributions::sdist;
@@ -187,4 +188,22 @@ async fn the_root_takes_uploads_as_well() {
         assert_eq!(body["filename"], upload.filename);
         assert!(body["snapshot_version"].as_u64().unwrap() > 1);
     }
+}
+
+#[tokio::test]
+async fn a_removed_file_does_not_come_back_by_an_upload() {
+    // Whoever runs the index could bring it back; an upload asks for nothing of the kind.
+    let index = Index::written_by(JournalWriter::Operator).await;
+    let upload = Upload::wheel("flask", "1.0");
+    upload.publish(&index).await;
+    let flask = "flask".parse().unwrap();
+    let removal = index.store.remove(&flask, &upload.filename);
+    let removal = removal.await.unwrap().unwrap();
+    let long = std::time::Duration::from_secs(60);
+    assert_ne!(index.store.wait(removal, long).await.unwrap(), None);
+
+    let end = index.store.journal_end().await.unwrap();
+    let told = told(upload.send(&index).await).await;
+    assert_eq!((told.status, &*told.title), (400, "File was removed"));
+    assert_eq!(index.store.journal_end().await.unwrap(), end);
 }

@@ -103,13 +103,14 @@ mod tests {
         );
         add(&mut page, back("2026-11-19T08:00:00Z"));
         page.files.remove(0);
+        let gone = "demo-9.tar.gz";
+        let hashes = Hashes::of_sha256([2; 32]);
         let removed = Removed {
-            sha256: [2; 32].into(),
+            entry: PageFile::new(&page.name, gone.parse().unwrap(), hashes),
             removed_at: now,
             extra: Default::default(),
         };
-        let gone = "demo-9.tar.gz".to_owned();
-        page.wheelmark.removed.insert(gone, removed);
+        page.wheelmark.removed.insert(gone.to_owned(), removed);
         check(
             &page,
             "4 files: 1 signed at-upload; 3 signed back, from 2026-11-19 08:00 UTC (2 days ago) \

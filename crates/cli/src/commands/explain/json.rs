@@ -107,7 +107,7 @@ fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
 fn removed_value((filename, removed): (&str, &Removed)) -> Value {
     json!({
         "file": filename,
-        "sha256": removed.sha256.to_string(),
+        "sha256": removed.sha256().map(|sha256| sha256.to_string()),
         "removed_at": removed.removed_at.to_string(),
     })
 }

@@ -40,13 +40,14 @@ prop_compose! {
             (text(), prop::option::of(any::<u64>()), text(), 0..4_u8, kept_value(), any::<i32>()), 0..5,
         ),
         reason in prop::option::of(text()), status in text(), versions in prop::collection::btree_set(text(), 0..3),
-        extra in kept_value(), key in "[a-z]{8}", removed in prop::collection::btree_map(text(), any::<i32>(), 0..3),
+        extra in kept_value(), key in "[a-z]{8}", removed in prop::collection::btree_map("demo-[0-9]{3}\\.tar\\.gz", any::<i32>(), 0..3),
     ) -> ProjectPage {
         let mut page = ProjectPage::new("demo".parse().unwrap());
         for (filename, time) in removed {
             if !files.contains_key(&filename) {
                 let removed_at = jiff::Timestamp::from_second(time.into()).unwrap();
-                let removed = Removed { sha256: [9; 32].into(), removed_at, extra: Extra::new() };
+                let entry = PageFile::new(&page.name, filename.parse().unwrap(), Hashes::of_sha256([9; 32]));
+                let removed = Removed { entry, removed_at, extra: Extra::new() };
                 page.wheelmark.removed.insert(filename, removed);
             }
         }

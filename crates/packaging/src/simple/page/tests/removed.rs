@@ -1,33 +1,56 @@
 use serde_json::{Value, json};
 
 use super::{check, entry, page_of, parse};
-use crate::simple::{Extra, ProjectPage, Removed};
+use crate::simple::{Extra, Hashes, PageFile, ProjectPage, Removed, Yanked};
 
 #[test]
 fn removed_files_are_remembered_and_not_listed() {
     let mut page = ProjectPage::new("demo".parse().unwrap());
+    let name = "demo-1.0.tar.gz";
+    let hashes = Hashes::of_sha256([7; 32]);
+    let mut file = PageFile::new(&page.name, name.parse().unwrap(), hashes);
+    file.size = Some(7);
+    file.requires_python = Some(">=3.9".to_owned());
+    file.core_metadata = Some(Hashes::of_sha256([8; 32]));
+    file.yanked = Yanked::Yes;
     let removed = Removed {
-        sha256: [7; 32].into(),
+        entry: file,
         removed_at: "2026-11-01T00:00:00Z".parse().unwrap(),
         extra: Extra::new(),
     };
     let before = page.to_json();
     assert!(!String::from_utf8(before).unwrap().contains("_wheelmark"));
-    let name = "demo-1.0.tar.gz";
+    let length = removed.json_len();
     page.wheelmark.removed.insert(name.to_owned(), removed);
     let rendered = page.to_json();
     let value: Value = serde_json::from_slice(&rendered).unwrap();
-    let digest = "07".repeat(32);
+    let left = json!({
+        "filename": name,
+        "url": "../../packages/demo/demo-1.0.tar.gz",
+        "hashes": {"sha256": "07".repeat(32)},
+        "size": 7,
+        "requires-python": ">=3.9",
+        "core-metadata": {"sha256": "08".repeat(32)},
+        "yanked": true,
+    });
+    let removed_at = "2026-11-01T00:00:00Z";
     assert_eq!(
         value["_wheelmark"],
-        json!({"removed": {name: {"removed-at": "2026-11-01T00:00:00Z", "sha256": digest}}})
+        json!({"removed": {name: {"removed-at": removed_at, "entry": left}}})
     );
+    let braces = r#"{"removed":{}}"#.len();
+    assert_eq!(length + braces, value["_wheelmark"].to_string().len());
     assert_eq!(value["files"], json!([]));
     assert_eq!(value["versions"], json!([]));
     let again = ProjectPage::parse(&rendered).unwrap();
     assert_eq!(again, page);
     assert!(!again.to_html().contains("1.0"));
 
+    let with = |member: &str, value: Value| {
+        let mut changed = left.clone();
+        changed[member] = value;
+        changed
+    };
     let mut contradictory = page_of(json!([entry(name)]));
     contradictory["_wheelmark"] = value["_wheelmark"].clone();
     check(
@@ -37,14 +60,26 @@ fn removed_files_are_remembered_and_not_listed() {
     for (marks, expect) in [
         (json!([]), "`_wheelmark` is not an object"),
         (json!({"removed": []}), "`removed` is not an object"),
-        (json!({"removed": {"x": {}}}), "`sha256` is missing"),
+        (json!({"removed": {name: {}}}), "`entry` is missing"),
         (
-            json!({"removed": {"x": {"sha256": digest}}}),
+            json!({"removed": {name: {"entry": left}}}),
             "`removed-at` is missing",
         ),
         (
-            json!({"removed": {"x": {"sha256": "ab", "removed-at": "2026-11-01T00:00:00Z"}}}),
+            json!({"removed": {name: {"entry": with("hashes", json!({"sha256": "ab"})), "removed-at": removed_at}}}),
             "`ab` is not a sha256 digest",
+        ),
+        (
+            json!({"removed": {name: {"entry": with("hashes", json!({})), "removed-at": removed_at}}}),
+            "`sha256` is missing",
+        ),
+        (
+            json!({"removed": {"demo-2.0.tar.gz": {"entry": left, "removed-at": removed_at}}}),
+            "`demo-2.0.tar.gz` is not the name of a removed file of this project",
+        ),
+        (
+            json!({"removed": {"x-1.0.tar.gz": {"entry": with("filename", json!("x-1.0.tar.gz")), "removed-at": removed_at}}}),
+            "`x-1.0.tar.gz` is not the name of a removed file of this project",
         ),
     ] {
         let mut page = page_of(json!([]));
