@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) changed_roles: BTreeSet<RoleName>,
     /// Metadata of the last complete state that this one does not name.
     pub(super) superseded: Vec<ObjectPath>,
+    /// Whether this is what differs from the last complete state, and not all of a state.
+    pub(super) is_difference: bool,
     /// Targets that this version does not copy.
     pub(super) others: u64,
     pub(super) spool: Spool,
@@ -244,6 +246,7 @@ pub(super) async fn gather(
         gone,
         before,
         changed_roles,
+        is_difference: earlier.is_some(),
         others,
         spool,
     })

@@ -1,6 +1,6 @@
 //! One run: from the index's state to the same state here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use super::gather::{Plan, gather, held_before, unlisted_files, versions_of};
 use super::names::{NAMES_AT_ONCE, list_of};
 use super::parts::Parts;
 use super::state::Complete;
+use super::sweep::project_of;
 use super::tasks::Tasks;
 use super::writer::Writer;
 use super::{Copy, Outcome, Step};
@@ -398,7 +399,7 @@ impl Copy {
             let snapshot = wheelmark_tuf::RoleName::snapshot();
             left.push(ObjectPath::metadata(&snapshot, complete.snapshot));
         }
-        if shared.belief == Belief::Nothing {
+        if shared.belief == Belief::Nothing || !plan.is_difference {
             left = shared.left_over_metadata(set).await?;
         }
         let mut projects: Vec<(&ProjectName, Option<PageRef>)> = Vec::new();
@@ -409,6 +410,13 @@ impl Copy {
             left.extend(shared.left_over(project, page).await?);
         }
         let mut leaving: BTreeMap<ObjectPath, Timestamp> = std::mem::take(&mut self.state.leaving);
+        // What came back and left again is needed until the state that had it last has ended.
+        let left: BTreeSet<ObjectPath> = left.into_iter().collect();
+        let changed: BTreeSet<&ProjectName> = plan.changed.iter().collect();
+        leaving.retain(|path, _| {
+            left.contains(path)
+                || project_of(path).is_none_or(|project| !changed.contains(&project))
+        });
         for path in left {
             leaving.entry(path).or_insert(until);
         }

@@ -209,7 +209,7 @@ impl Named {
 }
 
 /// The project that an object belongs to.
-fn project_of(path: &ObjectPath) -> Option<ProjectName> {
+pub(super) fn project_of(path: &ObjectPath) -> Option<ProjectName> {
     let segments: Vec<&str> = path.as_str().split('/').collect();
     match segments.as_slice() {
         ["targets", _, project, _] | ["packages" | "simple", project, _] => project.parse().ok(),

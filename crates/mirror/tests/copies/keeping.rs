@@ -81,6 +81,31 @@ async fn what_comes_back_within_the_grace_stays() {
 }
 
 #[tokio::test]
+async fn what_came_back_and_left_again_has_its_grace_anew() {
+    let mut index = TestIndex::with_files().await;
+    let mut copier = Copier::of(&index, "copy").await;
+    copier.options.grace = SignedDuration::from_hours(1);
+    copier.run().await.unwrap();
+    let name = "demo-1.0.tar.gz";
+    index.remove(name).await;
+    index.publish().await;
+    copier.run().await.unwrap();
+    index.add(name, &content(name)).await;
+    index.publish().await;
+    copier.run().await.unwrap();
+    index.clock.forward(SignedDuration::from_hours(23));
+    index.publish().await;
+    copier.run().await.unwrap();
+    index.remove(name).await;
+    index.publish().await;
+    copier.run().await.unwrap();
+    // The state of an hour ago names it, and is valid for most of a day.
+    index.clock.forward(SignedDuration::from_hours(2));
+    copier.run().await.unwrap();
+    assert!(copier.directory.join("packages/demo").join(name).exists());
+}
+
+#[tokio::test]
 async fn a_selection_is_kept_and_a_change_of_it_is_followed() {
     let index = TestIndex::with_files().await;
     let mut copier = Copier::of(&index, "copy").await;
