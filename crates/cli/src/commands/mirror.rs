@@ -41,8 +41,8 @@ const REFUSED: u8 = 4;
 /// --fingerprint. DIR remembers what was seen, so that an older state is refused from then on.
 ///
 /// Exit codes: 0 complete, 1 failed here (disk, permissions, damaged state), 2 usage,
-/// 3 the index is unavailable or incomplete, 4 what it serves was refused. With 1, 3 and 4
-/// DIR keeps its last complete state.
+/// 3 the index is unavailable or incomplete, 4 what it serves was refused, 130 and 143 a single
+/// run was ended by Ctrl-C or SIGTERM. With all but 0 DIR keeps its last complete state.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index's simple URL, as pip and uv take it
@@ -142,7 +142,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let place = CopyFolder::open(&args.dir).await.map_err(explained)?;
     let upstream = tokio::select! {
         upstream = upstream(&args, &place, context) => upstream?,
-        () = stop.received() => return Ok(ExitCode::SUCCESS),
+        code = stop.received() => return Ok(ended_by(code, &args.every.or(args.serve.map(|_| SERVED_EVERY)))),
     };
     let upstream = match upstream {
         Ok(upstream) => upstream,
@@ -190,10 +190,10 @@ async fn runs(
         let shown = Shown::start(copy.progress());
         let ended = tokio::select! {
             ended = copy.run() => ended,
-            () = stop.received() => {
+            code = stop.received() => {
                 drop(shown);
                 report::stopped(&copy, json)?;
-                return Ok(ExitCode::SUCCESS);
+                return Ok(ended_by(code, &every));
             }
         };
         let reached = copy.progress().reached();
@@ -221,8 +221,16 @@ async fn runs(
         };
         tokio::select! {
             () = tokio::time::sleep(every.unsigned_abs()) => {}
-            () = stop.received() => return Ok(ExitCode::SUCCESS),
+            _ = stop.received() => return Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+/// A signal is how a copy that goes on for ever ends; a single run is not complete by it.
+fn ended_by(code: u8, every: &Option<SignedDuration>) -> ExitCode {
+    match every {
+        Some(_) => ExitCode::SUCCESS,
+        None => ExitCode::from(code),
     }
 }
 
@@ -271,10 +279,11 @@ impl Stop {
         })
     }
 
-    async fn received(&mut self) {
+    /// Waits for one, and says which exit code tells of it.
+    async fn received(&mut self) -> u8 {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
         }
     }
 }
