@@ -84,6 +84,13 @@ pub(crate) fn anchor(
         return Anchor::of_index(find(&store, url)?);
     }
     let known = trusted(&store)?;
+    if known.len() > 1 {
+        // Otherwise whoever fills the place would choose what it is held against.
+        return Err(anyhow!(
+            "several indexes are trusted here, and it is not said of which one it is a copy"
+        ))
+        .hint("say what it is a copy of: --index URL, --root FILE or --fingerprint SHA256");
+    }
     let of_place = known.into_iter().find(|index| {
         let record = index.record();
         let path = RoleName::root().versioned_file_name(record.first_root_version);

@@ -20,6 +20,7 @@ mod unnamed;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -97,6 +98,7 @@ pub fn audit<P: Place>(place: &P, root: &[u8], options: &AuditOptions<'_>) -> Au
     let auditor = Auditor::new(place, options, findings, &chain);
     auditor.check_roots(root, &chain);
     crew::run(&auditor, &chain.set);
+    auditor.judge_plain_alone();
     auditor.check_project_lists();
     leftovers::explain(&auditor, &chain.set);
     auditor.finish(&chain.set)
@@ -118,7 +120,13 @@ pub fn audit_directory(
     };
     let named = named.into_inner().unwrap_or_else(PoisonError::into_inner);
     let unnamed = unnamed::count(place, &named, options.listed);
-    audit.unreadable_folders = unnamed.unreadable.len() as u64;
+    audit.unreadable_folders = unnamed.unreadable_folders;
+    if !place.has_plain_names() {
+        audit.lacking.push("packages/");
+    }
+    if !place.has_simple() {
+        audit.lacking.push("simple/");
+    }
     if let Err(error) = place.keep_record() {
         tracing::warn!(%error, "what was verified could not be written down for the next run");
     }
@@ -132,7 +140,11 @@ struct Auditor<'a, P> {
     scope: &'a dyn Scope,
     tally: &'a Tally,
     findings: Findings,
+    listed: usize,
     stale: Mutex<Stale>,
+    /// Whether a file or its core metadata is there by its name with the hash.
+    has_hashed_names: AtomicBool,
+    plain_alone: Mutex<object::PlainAlone>,
     projects: Mutex<HashSet<ProjectName>>,
     /// Projects whose page could not be read: nothing is known of their files.
     unread: Mutex<HashSet<ProjectName>>,
@@ -162,7 +174,10 @@ impl<'a, P: Place> Auditor<'a, P> {
             scope: options.scope,
             tally: options.tally,
             findings,
+            listed: options.listed,
             stale: Mutex::default(),
+            has_hashed_names: AtomicBool::new(false),
+            plain_alone: Mutex::default(),
             projects: Mutex::default(),
             unread: Mutex::default(),
             half: Mutex::default(),
@@ -180,7 +195,9 @@ impl<'a, P: Place> Auditor<'a, P> {
         for (_, _, bytes) in &chain.files {
             auditor.tally.read(bytes.len() as u64);
         }
-        auditor.tally.expect_roles(set.snapshot().meta.len() as u64);
+        // The snapshot lists the top-level targets as well.
+        let roles = (set.snapshot().meta.len() as u64).saturating_sub(1);
+        auditor.tally.expect_roles(roles);
         auditor
     }
 

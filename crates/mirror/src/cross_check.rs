@@ -56,15 +56,17 @@ pub enum Position {
     Behind {
         /// By how many versions of the timestamp.
         versions: u64,
-        /// By how much time, told by when the two timestamps end.
-        time: SignedDuration,
+        /// By how much time, told by when the two timestamps end; none where that does not tell
+        /// it, because the older one ends later.
+        time: Option<SignedDuration>,
     },
     /// Its state is newer.
     Ahead {
         /// By how many versions of the timestamp.
         versions: u64,
-        /// By how much time, told by when the two timestamps end.
-        time: SignedDuration,
+        /// By how much time, told by when the two timestamps end; none where that does not tell
+        /// it, because the older one ends later.
+        time: Option<SignedDuration>,
     },
     /// Readers refuse its state, because it has expired.
     Expired {
@@ -138,7 +140,14 @@ impl CrossCheck {
                 Position::Behind { time, .. } | Position::Ahead { time, .. } => Some(time),
                 _ => None,
             });
-        delays.max()
+        // One that cannot be told is longer than any.
+        delays.map(|time| time.unwrap_or(SignedDuration::MAX)).max()
+    }
+
+    /// Whether a contradiction is proved.
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        self.contradictions.iter().any(|found| found.proof.is_ok())
     }
 
     /// Whether a source is expired, refused or cannot be asked.

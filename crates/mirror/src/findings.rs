@@ -113,6 +113,14 @@ impl Findings {
         }
     }
 
+    /// More of a kind, beyond those that are listed.
+    pub(crate) fn count(&self, trouble: Trouble, more: u64) {
+        if more > 0 {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            *held.counts.entry(trouble).or_default() += more;
+        }
+    }
+
     /// Whether there was any of a kind.
     pub(crate) fn any(&self, trouble: Trouble) -> bool {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,9 +23,9 @@ use crate::logging::Hinted;
 
 /// A source is behind, or ahead, by more than is tolerated.
 const DELAYED: u8 = 3;
-/// A source is expired, refused or unreachable.
+/// A source is expired, refused or unreachable, or differs from another without a proof.
 const FAILED: u8 = 4;
-/// One version of a role exists twice.
+/// One version of a role exists twice, and that is proved.
 const EQUIVOCATING: u8 = 5;
 /// Nothing to compare was named.
 const USAGE: u8 = 2;
@@ -45,8 +45,8 @@ const USAGE: u8 = 2;
 ///   wheelmark cross-check --evidence FILE --root root.json
 ///
 /// Exit code, for a cron job: 0 all say the same, 3 one is behind or ahead by more than
-/// --max-behind, 4 one is expired, refused or unreachable, 5 the index equivocates; the highest
-/// that applies. 1 if nothing could be compared, 2 for a usage error. Of a file: 0 if it proves what
+/// --max-behind, or by a time that cannot be told, 4 one is expired, refused or unreachable, or
+/// two differ and that cannot be proved, 5 the index equivocates; the highest that applies. 1 if nothing could be compared, 2 for a usage error. Of a file: 0 if it proves what
 /// it says, 1 if not.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -202,10 +202,10 @@ fn begin_with(args: &AnchorArgs, index: Option<TrustedIndex>) -> AnchorArgs {
 }
 
 fn code_of(compared: &CrossCheck, tolerated: SignedDuration) -> u8 {
-    if !compared.contradictions.is_empty() {
+    if compared.is_proved() {
         return EQUIVOCATING;
     }
-    if compared.has_failures() {
+    if compared.has_failures() || !compared.contradictions.is_empty() {
         return FAILED;
     }
     // Where nothing is tolerated, two states of the same end are two states.

@@ -30,11 +30,13 @@ const USAGE: u8 = 2;
 ///                  is there with the right length; with --files, every byte of them
 ///
 /// A directory that was verified is not read again as long as nobody has changed a file: a run
-/// that was cut off goes on where it was. --from-scratch reads everything, which is what finds a
-/// disk that forgets.
+/// that was cut off goes on where it was. That trusts the file system to tell what was changed.
+/// --from-scratch reads everything, which finds a disk that forgets as well: use it for the
+/// verdict that counts.
 ///
 /// Exit code: 0 if everything holds, 1 if something does not, 2 for a target that is none. A
-/// copy that is whole and whose state has expired is whole and stale, and the code is 1.
+/// copy that is whole and whose state has expired is whole and stale, and the code is 1; so it is
+/// for a state older than one that was accepted on this machine.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {

@@ -62,7 +62,10 @@ pub(super) fn run<P: Place>(auditor: &Auditor<'_, P>, set: &TrustedSet) {
 impl Crew {
     fn toil<P: Place>(&self, auditor: &Auditor<'_, P>) {
         while let Some(job) = self.next(auditor) {
-            let of_targets = is_of_targets(&job);
+            let _busy = Busy {
+                crew: self,
+                of_targets: is_of_targets(&job),
+            };
             match job {
                 Job::Role(awaited) => auditor.role(*awaited, self),
                 Job::Page(page) => {
@@ -71,12 +74,6 @@ impl Crew {
                 }
                 Job::Object(object) => auditor.object(&object),
             }
-            let mut work = held(&self.work);
-            work.busy -= 1;
-            if of_targets {
-                work.barred = false;
-            }
-            self.changed.notify_all();
         }
     }
 
@@ -141,6 +138,27 @@ impl Crew {
         let superseded = listed.saturating_sub(reached.len() as u64);
         let pages: Vec<Page> = auditor.listed(&reached, superseded);
         self.add(pages.into_iter().map(Job::Page));
+    }
+}
+
+/// Somebody is at work, until this is dropped: also by a panic, for which nobody must wait.
+struct Busy<'a> {
+    crew: &'a Crew,
+    of_targets: bool,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut work = held(&self.crew.work);
+        work.busy -= 1;
+        if self.of_targets {
+            work.barred = false;
+        }
+        if std::thread::panicking() {
+            work.ended = true;
+            work.jobs.clear();
+        }
+        self.crew.changed.notify_all();
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use wheelmark_objects::ObjectPath;
 
 use super::tally::Tally;
-use super::{Auditor, with_causes};
+use super::{Auditor, held, with_causes};
 use crate::findings::Trouble;
 use crate::place::{Expected, Place, Standing};
 
@@ -18,6 +18,13 @@ pub(super) struct Object {
     /// The name that installers know, if it has one.
     pub(super) plain: Option<ObjectPath>,
     pub(super) expected: Expected,
+}
+
+/// Objects that are there under their plain name alone.
+#[derive(Default)]
+pub(super) struct PlainAlone {
+    count: u64,
+    some: Vec<(ObjectPath, Expected)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +46,9 @@ impl<P: Place> Auditor<'_, P> {
             match alone {
                 Some((_, standing)) if is_good(&standing) => {
                     Tally::one(&self.tally.plain_alone);
+                    if object.chosen {
+                        self.keep_plain_alone(&object.path, &object.expected);
+                    }
                     good = true;
                 }
                 _ if !object.chosen => Tally::one(&self.tally.left_out),
@@ -46,6 +56,9 @@ impl<P: Place> Auditor<'_, P> {
             }
         } else if let Some(standing) = &standing {
             self.tell(&object.path, &object.expected, standing);
+            if good && object.plain.is_some() {
+                self.has_hashed_names.store(true, Relaxed);
+            }
             if good && let Some(plain) = &object.plain {
                 self.plain_name(object, plain);
             }
@@ -61,6 +74,29 @@ impl<P: Place> Auditor<'_, P> {
                 self.tally.file_bytes.fetch_add(length, Relaxed);
             }
         }
+    }
+
+    fn keep_plain_alone(&self, path: &ObjectPath, expected: &Expected) {
+        let mut alone = held(&self.plain_alone);
+        alone.count += 1;
+        if alone.some.len() < self.listed {
+            alone.some.push((path.clone(), *expected));
+        }
+    }
+
+    /// A tree without links has none of the names with a hash. Where there are others, one that
+    /// is not there was lost.
+    pub(super) fn judge_plain_alone(&self) {
+        if !self.has_hashed_names.load(Relaxed) {
+            return;
+        }
+        let alone = std::mem::take(&mut *held(&self.plain_alone));
+        let told = alone.some.len() as u64;
+        for (path, expected) in alone.some {
+            let found = "it is there under its plain name alone, unlike others";
+            self.finding(Trouble::Missing, &path, &describe(&expected), found);
+        }
+        self.findings.count(Trouble::Missing, alone.count - told);
     }
 
     /// What an object is; none where that cannot be told, which is a finding.

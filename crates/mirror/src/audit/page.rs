@@ -1,8 +1,12 @@
 //! A project's page: is it what was signed, what does it name, and do the unsigned copies of it
 //! say the same?
 
+use std::collections::HashSet;
+
 use wheelmark_objects::ObjectPath;
-use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectList, ProjectPage};
+use wheelmark_packaging::simple::{
+    Listing, MAX_PAGE_LEN, Named, Names, PageFile, ProjectList, ProjectPage,
+};
 use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
 use wheelmark_tuf::Sha256;
 
@@ -181,10 +185,10 @@ impl<P: Place> Auditor<'_, P> {
         let json = ObjectPath::simple_json(&page.project);
         self.check_copy(&json, limit, |copy| match signed {
             Some(signed) => copy == signed,
-            None => ProjectPage::parse(copy).is_ok_and(|copy| copy.files == parsed.files),
+            None => *copy == *parsed.to_json(),
         });
         let html = ObjectPath::simple_html(&page.project);
-        // The rendering may be another version's: what it says of each file counts.
+        // The rendering may be another version's: then every link has to be one of the page's.
         self.check_copy(&html, 4 * limit, |copy| {
             *copy == *parsed.to_html().as_bytes() || lists_the_same(copy, parsed)
         });
@@ -216,41 +220,68 @@ impl<P: Place> Auditor<'_, P> {
         }
         let projects = held(&self.projects).clone();
         let limit = wheelmark_packaging::simple::MAX_LIST_LEN as u64;
-        let unread = !held(&self.unread).is_empty();
+        let unread = held(&self.unread).clone();
+        // Of what could not be read, nobody knows whether it should be listed.
+        let is_all = |listed: &mut dyn Iterator<Item = ProjectName>| {
+            let listed: HashSet<ProjectName> = listed.collect();
+            let known = |name: &ProjectName| projects.contains(name) || unread.contains(name);
+            projects.is_subset(&listed) && listed.iter().all(known)
+        };
         self.check_copy(&ObjectPath::simple_list_json(), limit, |copy| {
             let Ok(list) = ProjectList::parse(copy) else {
                 return false;
             };
-            let listed = list.projects.iter();
-            // Of what could not be read, nobody knows whether it should be listed.
-            listed.clone().all(|p| unread || projects.contains(&p.name))
-                && (list.projects.len() >= projects.len())
+            is_all(&mut list.projects.into_iter().map(|project| project.name))
         });
         self.check_copy(&ObjectPath::simple_list_html(), limit, |copy| {
-            let text = String::from_utf8_lossy(copy);
-            text.matches("<a ").count() >= projects.len()
+            let Ok(list) = Names::from_html(copy) else {
+                return false;
+            };
+            let own = |named: &Named| named.link == Some(format!("{}/", named.name));
+            has_links_alone(copy, list.projects.len())
+                && list.base.is_none()
+                && list.skipped.is_empty()
+                && list.projects.iter().all(own)
+                && is_all(&mut list.projects.into_iter().map(|named| named.name))
         });
     }
 }
 
-/// Whether HTML has as many links as the page has files, and each with its name and digest.
+/// Whether HTML of another rendering has the page's links with all that is said of each file,
+/// and no other link, as a browser's reader and a simpler one would both see it.
 fn lists_the_same(html: &[u8], page: &ProjectPage) -> bool {
+    let Ok(listing) = Listing::from_html(&page.name, html) else {
+        return false;
+    };
+    let url = |file: &PageFile| file.url.split('#').next().unwrap_or_default().to_owned();
+    let same = |file: &PageFile| {
+        let mut shown = listing.files.iter();
+        let Some(shown) = shown.find(|shown| shown.filename == file.filename) else {
+            return false;
+        };
+        let metadata = |file: &PageFile| file.core_metadata.as_ref().map(|m| m.sha256());
+        url(shown) == url(file)
+            && shown.hashes.sha256() == file.hashes.sha256()
+            && shown.requires_python == file.requires_python
+            && shown.yanked == file.yanked
+            && metadata(shown) == metadata(file)
+    };
+    has_links_alone(html, page.files.len())
+        && listing.base.is_none()
+        && listing.skipped.is_empty()
+        && listing.files.len() == page.files.len()
+        && page.files.iter().all(same)
+}
+
+/// Whether so many links are written there, those in comments and scripts included, and nothing
+/// that would lead a reader elsewhere.
+fn has_links_alone(html: &[u8], links: usize) -> bool {
     let Ok(text) = str::from_utf8(html) else {
         return false;
     };
-    let all = page.files.iter().all(|file| {
-        let digest = file
-            .hashes
-            .sha256()
-            .map(|sha256| digest(sha256).to_string());
-        digest.is_some_and(|digest| {
-            text.contains(&format!("{}#sha256={digest}", file.filename.as_str()))
-        })
-    });
-    // However they are written; and a base would lead all of them elsewhere.
     let text = text.to_ascii_lowercase();
-    let links = text.matches("href").count();
-    all && links == page.files.len() && !text.contains("<base")
+    let leads_away = ["<!--", "<base", "<script", "http-equiv", "<iframe", "<form"];
+    text.matches("href").count() == links && !leads_away.iter().any(|tag| text.contains(tag))
 }
 
 pub(super) fn digest(hex: wheelmark_packaging::simple::Sha256Hex) -> Sha256 {

@@ -43,6 +43,8 @@ pub struct Audit {
     pub findings: Vec<Finding>,
     /// Folders that could not be listed.
     pub unreadable_folders: u64,
+    /// Of a tree, the folders for installers that verify nothing which it does not have at all.
+    pub lacking: Vec<&'static str>,
 }
 
 /// The top-level roles of a state.
@@ -127,7 +129,9 @@ pub struct Unnamed {
     pub foreign: u64,
     /// Some of them.
     pub some: Vec<String>,
-    /// Folders that could not be listed.
+    /// How many folders could not be listed.
+    pub unreadable_folders: u64,
+    /// Some of them.
     pub unreadable: Vec<String>,
 }
 
@@ -161,6 +165,7 @@ impl Audit {
             totals,
             findings,
             unreadable_folders: 0,
+            lacking: Vec::new(),
         }
     }
 
@@ -174,6 +179,7 @@ impl Audit {
             totals,
             findings,
             unreadable_folders: 0,
+            lacking: Vec::new(),
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Tally {
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Delegated roles that the snapshot lists, and the top-level targets.
+    /// Delegated roles that the snapshot lists.
     pub roles_expected: u64,
     /// Roots.
     pub roots: u64,

@@ -18,7 +18,10 @@ pub(super) fn count(place: &DirectoryPlace, named: &HashSet<u64>, listed: usize)
         let path = match file {
             Ok(path) => path,
             Err(error) => {
-                unnamed.unreadable.push(with_causes(&error));
+                unnamed.unreadable_folders += 1;
+                if unnamed.unreadable.len() < listed {
+                    unnamed.unreadable.push(with_causes(&error));
+                }
                 continue;
             }
         };

@@ -49,11 +49,11 @@ fn position(heads: &Heads, reference: &Heads) -> Position {
         std::cmp::Ordering::Equal => Position::Equal,
         std::cmp::Ordering::Less => Position::Behind {
             versions: reference.timestamp - heads.timestamp,
-            time: (-time).max(SignedDuration::ZERO),
+            time: Some(-time).filter(|time| *time >= SignedDuration::ZERO),
         },
         std::cmp::Ordering::Greater => Position::Ahead {
             versions: heads.timestamp - reference.timestamp,
-            time: time.max(SignedDuration::ZERO),
+            time: Some(time).filter(|time| *time >= SignedDuration::ZERO),
         },
     }
 }
@@ -175,11 +175,17 @@ fn prove(
         (other, one)
     };
     let newest = verified(evidence(chain_of(longer, root)), root);
-    newest.or_else(|_| verified(evidence(chain_of(shorter, root)), root))
+    newest.or_else(|why| {
+        let behind = verified(evidence(chain_of(shorter, root)), root);
+        // Without the roots from before, of which there may be too many.
+        let alone = || verified(evidence(chain_from(longer, root)), root);
+        behind.or_else(|_| alone()).map_err(|_| why)
+    })
 }
 
-/// Only what somebody else can verify is a proof: it is verified as they would.
+/// Only what somebody else can verify is a proof: it is read and verified as they would.
 fn verified(evidence: Evidence, root: &[u8]) -> Result<Proof, String> {
+    let evidence = Evidence::parse(&evidence.to_json()).map_err(|error| with_causes(&error))?;
     match evidence.verify(root) {
         Ok(found) => Ok(Proof {
             evidence: Box::new(evidence),
@@ -192,12 +198,11 @@ fn verified(evidence: Evidence, root: &[u8]) -> Result<Proof, String> {
 /// The roots from as far back as the source has them to its newest; without those from before
 /// the common root, if they do not lead to it.
 fn chain_of(seen: &Observation, root: &[u8]) -> Vec<Vec<u8>> {
-    let behind = || std::iter::once(root.to_vec()).chain(seen.roots.iter().map(|r| r.to_vec()));
     let whole: Vec<Vec<u8>> = seen
         .earlier_roots
         .iter()
         .map(|root| root.to_vec())
-        .chain(behind())
+        .chain(chain_from(seen, root))
         .collect();
     let mut earlier: Option<wheelmark_tuf::Verified<wheelmark_tuf::Root>> = None;
     for root in &whole {
@@ -207,8 +212,14 @@ fn chain_of(seen: &Observation, root: &[u8]) -> Vec<Vec<u8>> {
         };
         match next {
             Ok(next) => earlier = Some(next),
-            Err(_) => return behind().collect(),
+            Err(_) => return chain_from(seen, root),
         }
     }
     whole
+}
+
+/// The roots from the common one on.
+fn chain_from(seen: &Observation, root: &[u8]) -> Vec<Vec<u8>> {
+    let behind = seen.roots.iter().map(|root| root.to_vec());
+    std::iter::once(root.to_vec()).chain(behind).collect()
 }

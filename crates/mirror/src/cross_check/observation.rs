@@ -255,6 +255,18 @@ struct Gathered {
     ended: bool,
 }
 
+/// Somebody is at work, until this is dropped: also by a panic, for which nobody must wait.
+struct Busy<'a, 'b>(&'a Gathering<'b>);
+
+impl Drop for Busy<'_, '_> {
+    fn drop(&mut self) {
+        let mut held = self.0.held();
+        held.busy -= 1;
+        held.ended |= std::thread::panicking();
+        self.0.changed.notify_all();
+    }
+}
+
 impl<'a> Gathering<'a> {
     fn of(set: &TrustedSet, asked: &'a (dyn Fn(u64) + Sync)) -> Self {
         let (mut walk, top) = set.walk();
@@ -279,15 +291,14 @@ impl<'a> Gathering<'a> {
 
     fn toil<P: Place>(&self, place: &P) {
         while let Some(awaited) = self.next() {
+            let _busy = Busy(self);
             (self.asked)(1);
             let trouble = self.one(place, &awaited);
-            let mut held = self.held();
             if let Some(trouble) = trouble {
+                let mut held = self.held();
                 held.walk.pass_by(awaited);
                 held.trouble.get_or_insert(trouble);
             }
-            held.busy -= 1;
-            self.changed.notify_all();
         }
     }
 

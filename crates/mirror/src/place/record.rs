@@ -4,11 +4,11 @@
 //! been read. A run that was killed leaves whole lines and perhaps a torn one, which counts for
 //! nothing. The record belongs to whoever verifies and lies in their own cache: nothing in the
 //! tree can change it. The time of a file's last change of any kind (`ctime`) is part of it,
-//! which nobody can set back who is not the machine's administrator.
+//! which nobody can set back who does not administer the file system. So resuming trusts the
+//! file system; a run from scratch does not.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,10 @@ use wheelmark_tuf::Sha256;
 const FLUSHED_AFTER: u64 = 256;
 
 /// A file that was changed so few seconds before the run, or later, is read again the next time:
-/// it may be changed once more without its times showing it.
-const SETTLED_AFTER: i64 = 2;
+/// it may be changed once more without its times showing it. Who has it mapped into memory can
+/// write to a page of it until the system has written that page out, which it does after 30
+/// seconds (Linux, `vm.dirty_expire_centisecs`), looking every 5.
+const SETTLED_AFTER: i64 = 120;
 
 /// Why a record cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +82,7 @@ pub struct Record {
     path: PathBuf,
     /// When the run began, in seconds.
     began: i64,
-    known: HashMap<u64, u64>,
+    known: HashMap<Short, Short>,
     writer: Mutex<Writer>,
 }
 
@@ -180,16 +182,19 @@ fn line(path: &ObjectPath, stamp: &Stamp, sha256: &Sha256) -> String {
 }
 
 /// The hashes of a whole line's path and of the line itself.
-fn read_line(line: &str) -> Option<(u64, u64)> {
+fn read_line(line: &str) -> Option<(Short, Short)> {
     let path = line.rsplit_once(' ')?.1;
     let whole = line.split(' ').count() == 7 && line.split(' ').next()?.len() == 64;
     whole.then(|| (hashed(path), hashed(line)))
 }
 
-/// Nobody can choose what is hashed here to their advantage: what they could make collide is
-/// their own line with another of their own.
-fn hashed(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+/// Half of a SHA-256: whoever writes into the tree chooses the paths, and must not find two that
+/// are taken for one.
+type Short = [u8; 16];
+
+fn hashed(text: &str) -> Short {
+    let digest = Sha256::of(text.as_bytes()).0;
+    let mut short = Short::default();
+    short.copy_from_slice(&digest[..16]);
+    short
 }

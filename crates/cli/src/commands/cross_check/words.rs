@@ -33,8 +33,16 @@ pub(super) fn text(compared: &CrossCheck, saved: &Option<PathBuf>, because: &str
 
 fn told(contradiction: &Contradiction) -> String {
     let [one, other] = &contradiction.sources;
+    let what = match &contradiction.proof {
+        Ok(_) => "EQUIVOCATION",
+        Err(_) => "DIFFERENT, not proved",
+    };
+    let signed = match &contradiction.proof {
+        Ok(_) => ", and both are signed",
+        Err(_) => "",
+    };
     let mut text = format!(
-        "\nEQUIVOCATION: version {} of {} has two contents, and both are signed\n  one    {one}\n  other  {other}\n",
+        "\n{what}: version {} of {} has two contents{signed}\n  one    {one}\n  other  {other}\n",
         contradiction.version, contradiction.role
     );
     match &contradiction.proof {
@@ -55,10 +63,10 @@ fn standing(source: &Checked) -> String {
     match &source.position {
         Position::Equal => "equal".to_owned(),
         Position::Behind { versions, time } => {
-            format!("behind by {}, {}", count(*versions), about(*time))
+            format!("behind by {}, {}", count(*versions), about(time))
         }
         Position::Ahead { versions, time } => {
-            format!("ahead by {}, {}", count(*versions), about(*time))
+            format!("ahead by {}, {}", count(*versions), about(time))
         }
         Position::Expired { why } => format!("EXPIRED: {}", without_controls(why)),
         Position::Refused { why } => format!("REFUSED: {}", without_controls(why)),
@@ -71,7 +79,10 @@ fn count(versions: u64) -> String {
     format!("{versions} {noun}")
 }
 
-fn about(time: SignedDuration) -> String {
+fn about(time: &Option<SignedDuration>) -> String {
+    let Some(time) = time else {
+        return "for a time that cannot be told: the older one ends later".to_owned();
+    };
     let seconds = time.as_secs();
     match seconds {
         ..120 => format!("{seconds} s"),
@@ -90,8 +101,8 @@ pub(super) fn to_json(
     let sources = compared.sources.iter().map(|source| {
         let (word, versions, time, why) = match &source.position {
             Position::Equal => ("equal", None, None, None),
-            Position::Behind { versions, time } => ("behind", Some(*versions), Some(*time), None),
-            Position::Ahead { versions, time } => ("ahead", Some(*versions), Some(*time), None),
+            Position::Behind { versions, time } => ("behind", Some(*versions), *time, None),
+            Position::Ahead { versions, time } => ("ahead", Some(*versions), *time, None),
             Position::Expired { why } => ("expired", None, None, Some(why)),
             Position::Refused { why } => ("refused", None, None, Some(why)),
             Position::Unreachable { why } => ("unreachable", None, None, Some(why)),

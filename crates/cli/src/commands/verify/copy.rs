@@ -167,11 +167,12 @@ fn outcome(told: &Told<'_>) -> Outcome {
     json["fresh"] = audit.is_fresh().into();
     json["trust"] = told.anchor.because.as_str().into();
     json["selection"] = told.selection.into();
+    json["behind"] = told.is_behind().into();
     json["known_timestamp"] = told.known.into();
     json["seconds"] = told.took.as_secs_f64().into();
     json["unnamed"] = unnamed_json(told.unnamed);
     Outcome {
-        holds: audit.is_whole() && audit.is_fresh(),
+        holds: audit.is_whole() && audit.is_fresh() && !told.is_behind(),
         text: text(told),
         json,
     }

@@ -21,9 +21,18 @@ pub(super) struct Told<'a> {
     pub(super) took: Duration,
 }
 
+impl Told<'_> {
+    /// Whether a newer state of the index was accepted here before: readers that know it refuse
+    /// this one.
+    pub(super) fn is_behind(&self) -> bool {
+        let heads = self.audit.heads.as_ref();
+        heads.is_some_and(|heads| self.known.is_some_and(|known| known > heads.timestamp))
+    }
+}
+
 pub(super) fn text(told: &Told<'_>) -> String {
     let audit = told.audit;
-    let mut text = format!("{}: {}\n", told.name, verdict(audit));
+    let mut text = format!("{}: {}\n", told.name, verdict(told));
     text.push_str(&line("trust", &told.anchor.because));
     if let Some(heads) = &audit.heads {
         let until = heads.timestamp_expires.strftime("%Y-%m-%d %H:%M UTC");
@@ -81,7 +90,8 @@ pub(super) fn text(told: &Told<'_>) -> String {
     text
 }
 
-fn verdict(audit: &Audit) -> String {
+fn verdict(told: &Told<'_>) -> String {
+    let audit = told.audit;
     let stale = if audit.is_fresh() || audit.heads.is_none() {
         ""
     } else {
@@ -90,11 +100,23 @@ fn verdict(audit: &Audit) -> String {
     if audit.heads.is_none() {
         return "NO state that follows from the trusted root".to_owned();
     }
+    let behind = if told.is_behind() {
+        ", and BEHIND what is known here"
+    } else {
+        ""
+    };
+    let lacking = match &audit.lacking[..] {
+        [] => String::new(),
+        folders => format!(
+            ", without {}: installers that verify nothing find nothing there",
+            folders.join(" and ")
+        ),
+    };
     if audit.is_whole() {
-        return format!("whole{stale}");
+        return format!("whole{stale}{behind}{lacking}");
     }
     format!(
-        "NOT whole{stale}: {}",
+        "NOT whole{stale}{behind}{lacking}: {}",
         count(audit.found(), "finding", "findings")
     )
 }
