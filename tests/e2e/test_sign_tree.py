@@ -181,7 +181,7 @@ def test_names_that_lead_out_are_left_out(folder: Path, sandbox: Sandbox) -> Non
 def test_what_todays_rules_refuse_is_signed_all_the_same(tmp_path: Path, sandbox: Sandbox) -> None:
     source = tmp_path / "source"
     broken = wheel("broken", "1.0").write(source)
-    broken.write_bytes(b"before" + broken.read_bytes())
+    broken.write_bytes(broken.read_bytes() + b"after" * 20_000)
     (source / "ancient-0.1.tar.gz").write_bytes(gzip.compress(b"no tar at all"))
     (source / "older-0.1.tar.bz2").write_bytes(b"BZh9")
     tree = SignedTree(sandbox, source).run()
@@ -422,6 +422,20 @@ def test_an_index_that_answers_badly(sandbox: Sandbox) -> None:
         assert {failed["name"] for failed in tree.said["failed"]} == set(names)
         assert elsewhere.asked == []
         assert tree.files() == {good.filename, other.filename}
+
+
+def test_a_list_does_not_say_where_the_index_is(sandbox: Sandbox) -> None:
+    with odd_index() as server, odd_index() as elsewhere:
+        made = wheel("good", "1.0")
+        base = f'<base href="{elsewhere.url}simple/">'
+        server.html("/simple/", base + '<a href="good/">good</a>')
+        server.html("/simple/good/", f'<a href="/f/{made.filename}">x</a>')
+        elsewhere.html("/simple/good/", f'<a href="/f/{made.filename}">x</a>')
+        for answers in (server.answers, elsewhere.answers):
+            answers[f"/f/{made.filename}"] = (200, {}, made.content)
+        tree = SignedTree(sandbox, server.url + "simple/").run()
+        assert tree.files() == {made.filename}
+        assert elsewhere.asked == []
 
 
 def test_a_run_that_is_killed_goes_on(tmp_path: Path, sandbox: Sandbox) -> None:

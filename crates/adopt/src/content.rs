@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -19,13 +20,16 @@ use wheelmark_tuf::Sha256;
 
 use crate::beneath::BeneathError;
 use crate::digests::{Mismatch, Stated};
-use crate::known::Row;
+use crate::known::{Row, State};
 use crate::listed::{Listed, Place};
 use crate::report::Progress;
 use crate::source::{NotFetched, Source, local_stamp};
 
 /// How much is read and hashed at a time, in bytes.
 const PIECE_LEN: usize = 1024 * 1024;
+
+/// How many times longer an archive that cannot be read is taken for one that is yet to be whole.
+const WHOLE_AFTER: u32 = 60;
 
 /// A file whose bytes are known.
 #[derive(Debug)]
@@ -76,7 +80,13 @@ pub(crate) enum ReadError {
     TooLong,
     #[error(transparent)]
     Digest(#[from] Mismatch),
-    #[error("what came is no archive of its kind, and its source states no digest")]
+    #[error("it is empty")]
+    Empty,
+    #[error("it was written to a moment ago, and may not be whole yet")]
+    Settling,
+    #[error("it is no whole archive, and may be still on its way: {why}")]
+    NotWhole { why: String },
+    #[error("it is no archive of its kind, and its source states no digest")]
     NoArchive,
     #[error(transparent)]
     Fetch(#[from] NotFetched),
@@ -93,32 +103,46 @@ impl ReadError {
     }
 }
 
+/// How files are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// Whatever is known of them.
+    pub(crate) rehash: bool,
+    /// How long a local file without a stated digest has to be left alone before it is signed.
+    pub(crate) settle: Duration,
+}
+
 /// Reads one file.
 pub(crate) async fn read(
     source: Source,
     tree: Arc<Directory>,
     listed: Listed,
     row: Option<Row>,
-    rehash: bool,
+    how: How,
     progress: Arc<Progress>,
 ) -> Outcome {
     let mut listed = listed;
     let read = match listed.place.clone() {
-        Place::Local(_) => local(source, listed.clone(), progress.clone()).await,
+        Place::Local(_) => {
+            // A file that was signed has a digest to be held against.
+            let signed = row.as_ref().is_some_and(|row| row.state == State::Signed);
+            let settle = if signed { Duration::ZERO } else { how.settle };
+            local(source, listed.clone(), settle, progress.clone()).await
+        }
         Place::Remote(url) => {
             if listed.known_by.is_none()
                 && let Some(index) = source.index()
             {
                 listed.known_by = index.look(&url).await;
                 if let Some(row) = &row
-                    && !rehash
+                    && !how.rehash
                     && listed.known_by.is_some()
                     && row.known_by == listed.known_by
                 {
                     return Outcome::Unchanged(listed, row.clone());
                 }
             }
-            remote(source, &tree, &listed, &progress).await
+            remote(source, &tree, &listed, how, &progress).await
         }
     };
     progress.file_read();
@@ -144,15 +168,37 @@ struct Read {
     modified: Option<Timestamp>,
 }
 
-async fn local(source: Source, listed: Listed, progress: Arc<Progress>) -> Result<Read, ReadError> {
+async fn local(
+    source: Source,
+    listed: Listed,
+    settle: Duration,
+    progress: Arc<Progress>,
+) -> Result<Read, ReadError> {
     blocking(move || {
         let (Some(beneath), Place::Local(path)) = (source.beneath(), &listed.place) else {
             return Err(ReadError::Stopped);
         };
         let mut file = beneath.file(path)?;
+        let unstated = Stated::of(&listed.hashes).is_empty();
+        let quiet = if unstated {
+            quiet_for(&file)?
+        } else {
+            Duration::MAX
+        };
+        if quiet < settle {
+            return Err(ReadError::Settling);
+        }
         let (stamp, _, modified) = local_stamp(&file)?;
         let hashed = hash(&mut file, &listed, &progress)?;
+        if unstated && !is_archive(&mut file, &listed.filename)? {
+            return Err(ReadError::NoArchive);
+        }
         let said = look_inside(&mut file, &listed)?;
+        if let Some(why) = &said.odd
+            && quiet < settle * WHOLE_AFTER
+        {
+            return Err(ReadError::NotWhole { why: why.clone() });
+        }
         if Stamp::of(&file)? != stamp {
             return Err(ReadError::Changed);
         }
@@ -170,9 +216,13 @@ async fn remote(
     source: Source,
     tree: &Directory,
     listed: &Listed,
+    how: How,
     progress: &Arc<Progress>,
 ) -> Result<Read, ReadError> {
-    if let Some(read) = present(tree, listed, progress).await? {
+    // To read everything again is to ask the source again.
+    if !how.rehash
+        && let Some(read) = present(tree, listed, progress).await?
+    {
         return Ok(read);
     }
     let (Some(index), Place::Remote(url)) = (source.index(), &listed.place) else {
@@ -336,6 +386,9 @@ fn check(listed: &Listed, hashed: &Hashed, stated: Stated) -> Result<(), ReadErr
     if hashed.len > MAX_FILE_LEN {
         return Err(ReadError::TooLong);
     }
+    if hashed.len == 0 {
+        return Err(ReadError::Empty);
+    }
     Ok(stated.check(&hashed.sha256)?)
 }
 
@@ -386,6 +439,18 @@ fn look_inside(file: &mut File, listed: &Listed) -> Result<Said, ReadError> {
         (fits && !range.is_empty()).then_some(range)
     });
     Ok(said)
+}
+
+/// How long nobody has written to a file, or changed its name or mode. One whose time is to come
+/// is as young as it is far ahead: two machines rarely agree on the time.
+fn quiet_for(file: &File) -> io::Result<Duration> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = file.metadata()?;
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let since = |seconds: i64| now.abs_diff(Duration::from_secs(seconds.unsigned_abs()));
+    Ok(since(metadata.mtime()).min(since(metadata.ctime())))
 }
 
 /// Whether a file begins as archives of its kind do.

@@ -1,7 +1,7 @@
 //! What was signed, and how the source showed it: the memory between passes.
 //!
-//! It is a cache beside the catalogue, and is believed about the source alone. Without it, every
-//! file would be read again and found to be signed already.
+//! It is believed about the source alone. It holds what nothing else does: what a person decided,
+//! and that the first import is over.
 
 use std::path::{Path, PathBuf};
 
@@ -269,26 +269,36 @@ impl Known {
     }
 
     /// How many projects have signed files, and how many of them have one that was seen.
-    pub(crate) async fn seen_projects(&self) -> Result<(u64, u64), KnownError> {
+    /// Of the `wanted` projects; of all where there are none.
+    pub(crate) async fn seen_projects(
+        &self,
+        wanted: &[ProjectName],
+    ) -> Result<(u64, u64), KnownError> {
         let (all, seen): (i64, i64) = sqlx::query_as(
             "SELECT count(DISTINCT project), \
-             count(DISTINCT CASE WHEN seen = ? THEN project END) FROM file WHERE state = 0",
+             count(DISTINCT CASE WHEN seen = ?1 THEN project END) FROM file WHERE state = 0 \
+             AND (?2 = '[]' OR project IN (SELECT value FROM json_each(?2)))",
         )
         .bind(self.pass)
+        .bind(list(wanted))
         .fetch_one(&self.pool)
         .await?;
         Ok((all.cast_unsigned(), seen.cast_unsigned()))
     }
 
-    /// Signed files that this pass did not see, at most `limit`.
+    /// Signed files of the `wanted` projects that this pass did not see, at most `limit`; of all
+    /// projects where none is wanted.
     pub(crate) async fn unseen(
         &self,
+        wanted: &[ProjectName],
         limit: u32,
     ) -> Result<Vec<(ProjectName, String)>, KnownError> {
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT project, filename FROM file WHERE state = 0 AND seen < ? LIMIT ?",
+            "SELECT project, filename FROM file WHERE state = 0 AND seen < ?1 \
+             AND (?2 = '[]' OR project IN (SELECT value FROM json_each(?2))) LIMIT ?3",
         )
         .bind(self.pass)
+        .bind(list(wanted))
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
@@ -411,6 +421,12 @@ impl State {
             }),
         }
     }
+}
+
+/// Names as a JSON list. They have no character that would have to be escaped.
+fn list(projects: &[ProjectName]) -> String {
+    let quoted = projects.iter().map(|name| format!("\"{name}\""));
+    format!("[{}]", quoted.collect::<Vec<_>>().join(","))
 }
 
 fn digest(stored: &str) -> Result<Sha256, KnownError> {

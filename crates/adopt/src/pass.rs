@@ -19,7 +19,7 @@ use wheelmark_tuf::Sha256;
 
 use self::batch::Batch;
 use self::compare::{Event, compare};
-use crate::content::{Outcome, Prepared, ReadError};
+use crate::content::{How, Outcome, Prepared, ReadError};
 use crate::known::{Known, KnownError, Remember, Row, State};
 use crate::listed::Listed;
 use crate::report::{Conflict, Progress, Report};
@@ -41,6 +41,9 @@ pub struct Choices {
     pub projects: Vec<ProjectName>,
     /// Read every file again, also those that look as they did.
     pub rehash: bool,
+    /// How long a local file without a stated digest has to be left alone before it is signed:
+    /// whoever copies it there may not be done.
+    pub settle: Duration,
     /// Whether files may be shared with the source.
     pub sharing: Sharing,
     /// Go on although most of the source is gone.
@@ -159,7 +162,8 @@ impl Pass {
     ) -> Result<Self, PassError> {
         let mut known = known;
         known.begin().await?;
-        let settled = store.journal_end().await?;
+        // From the beginning: what an earlier pass asked for may have been refused since it ended.
+        let settled = Seq(0);
         let mut report = Report::default();
         let mut undecided: BTreeSet<String> =
             choices.keep.union(&choices.withdraw).cloned().collect();
@@ -503,32 +507,32 @@ impl Pass {
     /// Stops before anything is taken away when a list is a shadow of what it was.
     async fn demand_most_is_listed(&mut self, names: &[ProjectName]) -> Result<(), PassError> {
         self.progress.lists(names.len());
-        if !self.choices.projects.is_empty() || self.choices.accept_loss {
+        if self.choices.accept_loss {
             return Ok(());
         }
-        let known = self.known.projects().await?;
+        let mut known = self.known.projects().await?;
+        if !self.choices.projects.is_empty() {
+            known.retain(|name| self.choices.projects.contains(name));
+        }
         let listed: BTreeSet<&ProjectName> = names.iter().collect();
         let seen = known.iter().filter(|name| listed.contains(name)).count();
         demand_most(known.len() as u64, seen as u64)
     }
 
     async fn demand_most_is_here(&mut self) -> Result<(), PassError> {
-        if !self.choices.projects.is_empty() || self.choices.accept_loss {
+        if self.choices.accept_loss {
             return Ok(());
         }
-        let (known, seen) = self.known.seen_projects().await?;
+        let (known, seen) = self.known.seen_projects(&self.choices.projects).await?;
         demand_most(known, seen)
     }
 
     /// Takes away what the source has no more.
     async fn remove_on(&mut self) -> Result<(), PassError> {
-        let unseen = self.known.unseen(REMOVALS_AT_A_TIME).await?;
         let wanted = &self.choices.projects;
+        let unseen = self.known.unseen(wanted, REMOVALS_AT_A_TIME).await?;
         let mut removed = 0;
         for (project, filename) in &unseen {
-            if !wanted.is_empty() && !wanted.contains(project) {
-                continue;
-            }
             if self.store.remove(project, filename).await?.is_some() {
                 self.asked += 1;
             }
@@ -568,7 +572,10 @@ async fn withdraw(
 ) -> Result<u64, PassError> {
     let mut asked = 0;
     for name in &choices.withdraw {
-        for (project, filename) in known.named(name).await? {
+        let named = known.named(name).await?;
+        // Of which project, a person has to say.
+        let ambiguous = named.len() > 1;
+        for (project, filename) in named.into_iter().filter(|_| !ambiguous) {
             if store.remove(&project, &filename).await?.is_some() {
                 asked += 1;
             }
@@ -599,7 +606,11 @@ fn reading(
     progress: &Arc<Progress>,
 ) -> Events {
     let (source, tree, progress) = (source.clone(), tree.clone(), progress.clone());
-    let (rehash, parallel) = (choices.rehash, choices.parallel.max(1));
+    let parallel = choices.parallel.max(1);
+    let how = How {
+        rehash: choices.rehash,
+        settle: choices.settle,
+    };
     let work = futures::stream::poll_fn(move |context| work.poll_recv(context));
     let events = work.map(move |event| {
         let reading = match event {
@@ -608,14 +619,18 @@ fn reading(
                 tree.clone(),
                 *listed,
                 row,
-                rehash,
+                how,
                 progress.clone(),
             ))),
             other => Err(other),
         };
         async move {
             match reading {
-                Ok(task) => task.await.ok().map(|outcome| Event::Was(Box::new(outcome))),
+                Ok(task) => match task.await {
+                    Ok(outcome) => Some(Event::Was(Box::new(outcome))),
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => None,
+                },
                 Err(event) => Some(event),
             }
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -46,7 +47,12 @@ impl World {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         // As good tools do: a new file in the place of the old one.
         let new = path.with_extension("new");
-        fs::write(&new, content).unwrap();
+        // What has this name begins so.
+        let begin: &[u8] = match path.extension() {
+            Some(ending) if ending == "gz" => b"\x1f\x8b",
+            _ => b"",
+        };
+        fs::write(&new, [begin, content.as_ref()].concat()).unwrap();
         fs::rename(new, path).unwrap();
     }
 
@@ -87,6 +93,7 @@ fn all() -> Choices {
     Choices {
         projects: Vec::new(),
         rehash: false,
+        settle: Duration::ZERO,
         sharing: Sharing::WherePossible,
         accept_loss: false,
         parallel: 4,
@@ -328,4 +335,74 @@ async fn chosen_projects_have_an_import_of_their_own() {
     world.pass(all()).await.unwrap();
     let expected = ["back a-1.tar.gz", "new a-2.tar.gz", "back b-1.tar.gz"];
     assert_eq!(world.journal().await, expected);
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_waits() {
+    let world = World::new().await;
+    fs::write(world.source().join("a-1-py3-none-any.whl"), b"").unwrap();
+    fs::write(world.source().join("b-1.tar.gz"), b"no archive").unwrap();
+    world.write("c-1.tar.gz", "half of it");
+    let counts = async |settle| {
+        let choices = Choices { settle, ..all() };
+        world.pass(choices).await.unwrap().counts
+    };
+    let minute = counts(Duration::from_secs(60)).await;
+    assert_eq!((minute.back_signed, minute.failed), (0, 3));
+    // It is left alone for long enough by now, and still is no archive that can be read.
+    fs::File::open(world.source().join("c-1.tar.gz")).unwrap();
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let second = counts(Duration::from_secs(1)).await;
+    assert_eq!((second.back_signed, second.failed), (0, 3));
+    let none = counts(Duration::ZERO).await;
+    assert_eq!((none.back_signed, none.failed, none.odd), (1, 2, 1));
+    assert_eq!(world.journal().await, ["back c-1.tar.gz"]);
+}
+
+#[tokio::test]
+async fn what_is_ours_is_passed_over_before_it_is_made() {
+    let world = World::new().await;
+    let ours = world.source().join("signed");
+    let remote = Remote::new("tests").unwrap();
+    let (path, ours) = (world.source(), [ours]);
+    let source = Source::find(path.to_str().unwrap(), None, remote, &ours).await;
+    world.write("a-1.tar.gz", "a");
+    world.write("signed/b-1.tar.gz", "b");
+    let (tree, store) = (world.tree.clone(), world.store.clone());
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let begun = Pass::begin(
+        source.unwrap(),
+        tree,
+        store,
+        world.known.clone(),
+        now,
+        all(),
+    );
+    let mut pass = begun.await.unwrap();
+    while pass.next().await.unwrap() != Step::Over {}
+    assert_eq!(world.journal().await, ["back a-1.tar.gz"]);
+}
+
+#[tokio::test]
+async fn chosen_projects_are_not_lost_either() {
+    let world = World::new().await;
+    for name in ["a-1.tar.gz", "b-1.tar.gz", "c-1.tar.gz"] {
+        world.write(name, name);
+    }
+    world.pass(all()).await.unwrap();
+    for name in ["a-1.tar.gz", "b-1.tar.gz", "c-1.tar.gz"] {
+        fs::remove_file(world.source().join(name)).unwrap();
+    }
+    let chosen = |accept_loss| Choices {
+        projects: vec!["c".parse().unwrap()],
+        accept_loss,
+        ..all()
+    };
+    let lost = world.pass(chosen(false)).await;
+    assert!(
+        matches!(lost, Err(PassError::Lost { known: 1, seen: 0 })),
+        "{lost:?}"
+    );
+    assert_eq!(world.pass(chosen(true)).await.unwrap().counts.removed, 1);
+    assert_eq!(world.journal().await[3..], ["gone c-1.tar.gz"]);
 }

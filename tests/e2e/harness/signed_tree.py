@@ -23,6 +23,9 @@ class SignedTree:
 
     def command(self, *options: object) -> list[str]:
         words = [self.sandbox.binary, "sign-tree", self.source, "--out", self.out, "--json"]
+        if "--settle" not in options:
+            # What a test writes is whole at once.
+            words += ["--settle", "0s"]
         if not self.data.exists():
             words += ["--bins", "16"]
         return [str(word) for word in [*words, *options]]

@@ -28,7 +28,10 @@ impl Files {
             path: path.to_owned(),
             source,
         })?;
-        let ours = ours.iter().filter_map(|path| path.canonicalize().ok());
+        // One that is yet to be made has no other path than this.
+        let ours = ours
+            .iter()
+            .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
         Ok(Self {
             beneath,
             ours: ours.collect(),

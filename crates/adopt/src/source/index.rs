@@ -38,6 +38,15 @@ pub(crate) struct Index {
     url: Url,
 }
 
+/// The list of projects, as it was found.
+struct List {
+    names: Names,
+    /// Where it is.
+    url: Url,
+    /// What its links are relative to: its own word, which may be any URL.
+    base: Url,
+}
+
 /// Why a file did not come.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotFetched {
@@ -86,7 +95,8 @@ impl Index {
                 url: place,
             };
             match index.list().await {
-                Ok((_, url)) => return Ok(Self { remote, url }),
+                // Where the list is, and not what it says that its links are relative to.
+                Ok(List { url, .. }) => return Ok(Self { remote, url }),
                 // What fails at the host fails at every path.
                 Err(error @ SourceError::Fetch(FetchError::Connect { .. })) => return Err(error),
                 Err(error) => failed = Some(error),
@@ -101,7 +111,7 @@ impl Index {
 
     pub(super) async fn scan(&self, scan: Scan) -> Result<(), SourceError> {
         let pages: Vec<(ProjectName, Url)> = if scan.projects.is_empty() {
-            let (names, base) = self.list().await?;
+            let List { names, base, .. } = self.list().await?;
             for skipped in names.skipped {
                 let (name, why) = (skipped.name, skipped.why);
                 scan.tell_async(Found::Skipped { name, why }).await?;
@@ -174,8 +184,8 @@ impl Index {
         .await
     }
 
-    /// The list of projects, and what its links are relative to.
-    async fn list(&self) -> Result<(Names, Url), SourceError> {
+    /// The list of projects.
+    async fn list(&self) -> Result<List, SourceError> {
         let no_list = |why: String| SourceError::NoList {
             url: self.url.clone(),
             why,
@@ -194,8 +204,11 @@ impl Index {
         if names.projects.is_empty() && !is_json(&asked) {
             return Err(no_list("it lists no project".to_owned()));
         }
-        let base = base(&asked.url, names.base.as_deref());
-        Ok((names, base))
+        Ok(List {
+            base: base(&asked.url, names.base.as_deref()),
+            url: asked.url,
+            names,
+        })
     }
 
     async fn page(&self, project: &ProjectName, url: &Url) -> Result<(Listing, Url), String> {

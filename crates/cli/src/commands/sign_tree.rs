@@ -87,6 +87,10 @@ pub(crate) struct Args {
     #[arg(long)]
     rehash: bool,
 
+    /// Leave a new file of a directory alone until nobody has written to it for this long
+    #[arg(long, value_name = "TIME", value_parser = waiting::parse_time, default_value = "60s")]
+    settle: Duration,
+
     /// Copy files, never share them with SOURCE
     #[arg(long)]
     copy: bool,
@@ -190,7 +194,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     remind(&engine, context.clock.now());
     let known = Known::open(&data.source())
         .await
-        .hint("it may be removed: the next run reads every file again, and signs nothing twice")?;
+        .hint("put it back from a copy; without it, files that were withdrawn would come back")?;
 
     let mut passing = Passing {
         tree,
@@ -276,6 +280,7 @@ fn choices(args: &Args, form: Form) -> Choices {
     Choices {
         projects: args.projects.clone(),
         rehash: args.rehash,
+        settle: args.settle,
         sharing: if args.copy {
             Sharing::Never
         } else {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use notify::event::ModifyKind;
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use wheelmark_adopt::Source;
@@ -23,6 +23,9 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// How long a directory that is never quiet is waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// When what could not be had is tried again, at the earliest.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// The shortest interval: a pass itself takes longer.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -64,27 +67,37 @@ impl Waiting {
         stop: &mut StopSignals,
     ) -> anyhow::Result<u8> {
         loop {
-            match passing.once(source.clone(), stop).await {
+            let again = match passing.once(source.clone(), stop).await {
                 Ok(Done::Over(done)) => {
                     said.tell(&done, passing.engine.snapshot_version())?;
+                    // What was decided once is remembered.
+                    passing.choices.keep.clear();
+                    passing.choices.withdraw.clear();
+                    passing.choices.accept_loss = false;
+                    done.counts.failed + done.counts.unread_projects > 0
                 }
                 Ok(Done::Stopped) => return Ok(0),
-                Err(error) => report(&error),
-            }
-            // What was decided once is remembered.
-            passing.choices.keep.clear();
-            passing.choices.withdraw.clear();
-            passing.choices.accept_loss = false;
+                Err(error) => {
+                    report(&error);
+                    true
+                }
+            };
             tokio::select! {
                 () = stop.received() => return Ok(0),
-                () = self.next(passing) => {}
+                () = self.next(passing, again) => {}
             }
         }
     }
 
     /// Waits for the next pass, and renews what falls due meanwhile.
-    async fn next(&mut self, passing: &mut Passing) {
-        let every = self.every;
+    /// `again`: something is to be tried again although nothing changes.
+    async fn next(&mut self, passing: &mut Passing, again: bool) {
+        let settled = passing.choices.settle.max(SETTLED);
+        let every = match self.every {
+            Some(every) if again => Some(every.min(settled)),
+            None if again => Some(settled),
+            every => every,
+        };
         let interval = async move {
             match every {
                 Some(every) => tokio::time::sleep(every).await,
@@ -135,10 +148,12 @@ fn watch_directory(
 /// Whether an event is about contents. Looking at files and linking them are none, and neither is
 /// what we write ourselves.
 fn is_change(event: &notify::Event, ours: &[PathBuf]) -> bool {
-    let about_contents = !matches!(
-        event.kind,
-        EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_))
-    );
+    let about_contents = match event.kind {
+        // Whoever wrote is done.
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => false,
+        _ => true,
+    };
     let of_others = |path: &PathBuf| !ours.iter().any(|ours| path.starts_with(ours));
     about_contents && (event.paths.is_empty() || event.paths.iter().any(of_others))
 }
@@ -158,6 +173,15 @@ async fn changed(watched: Option<&mut (RecommendedWatcher, mpsc::Receiver<()>)>)
 
 /// Reads `30s`, `10m`, `6h` or `1d`.
 pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_time(text)?;
+    if interval < SHORTEST {
+        return Err(format!("`{text}` is too short"));
+    }
+    Ok(interval)
+}
+
+/// Reads an interval that may be nothing.
+pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let told = || format!("`{text}` is no interval: a number with s, m, h or d, as in 10m");
     let unit = text.chars().last().ok_or_else(told)?;
     let seconds = match unit {
@@ -168,11 +192,7 @@ pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
         _ => return Err(told()),
     };
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| told())?;
-    let interval = Duration::from_secs(u64::from(number) * seconds);
-    if interval < SHORTEST {
-        return Err(format!("`{text}` is too short"));
-    }
-    Ok(interval)
+    Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
 #[cfg(test)]
