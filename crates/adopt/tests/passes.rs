@@ -343,18 +343,26 @@ async fn a_file_that_is_being_written_waits() {
     fs::write(world.source().join("a-1-py3-none-any.whl"), b"").unwrap();
     fs::write(world.source().join("b-1.tar.gz"), b"no archive").unwrap();
     world.write("c-1.tar.gz", "half of it");
-    let counts = async |settle| {
+    let pass = async |settle| {
         let choices = Choices { settle, ..all() };
-        world.pass(choices).await.unwrap().counts
+        world.pass(choices).await.unwrap()
     };
-    let minute = counts(Duration::from_secs(60)).await;
-    assert_eq!((minute.back_signed, minute.failed), (0, 3));
-    // It is left alone for long enough by now, and still is no archive that can be read.
-    fs::File::open(world.source().join("c-1.tar.gz")).unwrap();
+    let says = |report: &Report, why: &str| {
+        let whys = report.failed.iter().map(|failed| failed.why.as_str());
+        whys.filter(|said| said.contains(why)).count()
+    };
+    let hour = pass(Duration::from_secs(3600)).await;
+    assert_eq!(
+        (hour.counts.back_signed, says(&hour, "a moment ago")),
+        (0, 3)
+    );
+    // It was left alone for long enough by now, and still is no archive that can be read.
     tokio::time::sleep(Duration::from_millis(2100)).await;
-    let second = counts(Duration::from_secs(1)).await;
-    assert_eq!((second.back_signed, second.failed), (0, 3));
-    let none = counts(Duration::ZERO).await;
+    let second = pass(Duration::from_secs(1)).await;
+    assert_eq!((second.counts.back_signed, second.counts.failed), (0, 3));
+    assert_eq!(says(&second, "it is empty"), 1, "{second:?}");
+    assert_eq!(says(&second, "no archive of its kind"), 1, "{second:?}");
+    let none = pass(Duration::ZERO).await.counts;
     assert_eq!((none.back_signed, none.failed, none.odd), (1, 2, 1));
     assert_eq!(world.journal().await, ["back c-1.tar.gz"]);
 }
