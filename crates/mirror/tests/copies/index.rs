@@ -78,7 +78,7 @@ impl TestIndex {
             Arc::new(online),
             clock.clone(),
             Lifetimes::default(),
-            JournalWriter::WebProcess,
+            JournalWriter::Operator,
         )
         .await
         .unwrap();

@@ -161,7 +161,7 @@ mod tests {
             listed,
             15,
             10,
-            "10 of 100 projects, 40 files, 30 read (4.00 MB, 400.00 kB/s), 15 signed, about 90 seconds left",
+            "10 of 100 projects, 40 files, 30 read (4.00 MB, 400.00 kB/s), 15 signed, about 2 minutes left",
         );
         let early = Moment {
             projects: 1,
