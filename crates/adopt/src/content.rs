@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -110,6 +110,8 @@ pub(crate) struct How {
     pub(crate) rehash: bool,
     /// How long a local file without a stated digest has to be left alone before it is signed.
     pub(crate) settle: Duration,
+    /// The time of the pass.
+    pub(crate) now: Timestamp,
 }
 
 /// Reads one file.
@@ -127,7 +129,8 @@ pub(crate) async fn read(
             // A file that was signed has a digest to be held against.
             let signed = row.as_ref().is_some_and(|row| row.state == State::Signed);
             let settle = if signed { Duration::ZERO } else { how.settle };
-            local(source, listed.clone(), settle, progress.clone()).await
+            let how = How { settle, ..how };
+            local(source, listed.clone(), how, progress.clone()).await
         }
         Place::Remote(url) => {
             if listed.known_by.is_none()
@@ -171,7 +174,7 @@ struct Read {
 async fn local(
     source: Source,
     listed: Listed,
-    settle: Duration,
+    how: How,
     progress: Arc<Progress>,
 ) -> Result<Read, ReadError> {
     blocking(move || {
@@ -181,11 +184,11 @@ async fn local(
         let mut file = beneath.file(path)?;
         let unstated = Stated::of(&listed.hashes).is_empty();
         let quiet = if unstated {
-            quiet_for(&file)?
+            quiet_for(&file, how.now)?
         } else {
             Duration::MAX
         };
-        if quiet < settle {
+        if quiet < how.settle {
             return Err(ReadError::Settling);
         }
         let (stamp, _, modified) = local_stamp(&file)?;
@@ -195,7 +198,7 @@ async fn local(
         }
         let said = look_inside(&mut file, &listed)?;
         if let Some(why) = &said.odd
-            && quiet < settle * WHOLE_AFTER
+            && quiet < how.settle * WHOLE_AFTER
         {
             return Err(ReadError::NotWhole { why: why.clone() });
         }
@@ -441,16 +444,12 @@ fn look_inside(file: &mut File, listed: &Listed) -> Result<Said, ReadError> {
     Ok(said)
 }
 
-/// How long nobody has written to a file, or changed its name or mode. One whose time is to come
-/// is as young as it is far ahead: two machines rarely agree on the time.
-fn quiet_for(file: &File) -> io::Result<Duration> {
+/// How long before `now`, the time of the pass, a file was written to last, or its name, mode or
+/// times were changed. One that was changed since waits for the next pass.
+fn quiet_for(file: &File, now: Timestamp) -> io::Result<Duration> {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = file.metadata()?;
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let since = |seconds: i64| now.abs_diff(Duration::from_secs(seconds.unsigned_abs()));
-    Ok(since(metadata.mtime()).min(since(metadata.ctime())))
+    let quiet = now.as_second().saturating_sub(file.metadata()?.ctime());
+    Ok(Duration::from_secs(u64::try_from(quiet).unwrap_or(0)))
 }
 
 /// Whether a file begins as archives of its kind do.

@@ -186,7 +186,7 @@ impl Pass {
         ));
         Ok(Self {
             tasks: vec![scan.abort_handle(), comparing.abort_handle()],
-            events: reading(work, &source, &tree, &choices, &progress),
+            events: reading(work, &source, &tree, (&choices, now), &progress),
             source,
             tree,
             store,
@@ -602,7 +602,7 @@ fn reading(
     mut work: mpsc::Receiver<Event>,
     source: &Source,
     tree: &Arc<Directory>,
-    choices: &Choices,
+    (choices, now): (&Choices, Timestamp),
     progress: &Arc<Progress>,
 ) -> Events {
     let (source, tree, progress) = (source.clone(), tree.clone(), progress.clone());
@@ -610,6 +610,7 @@ fn reading(
     let how = How {
         rehash: choices.rehash,
         settle: choices.settle,
+        now,
     };
     let work = futures::stream::poll_fn(move |context| work.poll_recv(context));
     let events = work.map(move |event| {
