@@ -12,7 +12,7 @@ fn check_in(line: &str, files: Given<'_>, variables: Given<'_>, expected: &[&str
     };
     let command: Vec<OsString> = line.split(' ').map(OsString::from).collect();
     let around = Surroundings {
-        directory: Path::new("/work/here"),
+        directory: Path::new("/code/here"),
         user_configuration: Some(Path::new("/home")),
         variable: &|name| find(variables, name),
         exists: &|_| false,
@@ -26,12 +26,12 @@ fn check_in(line: &str, files: Given<'_>, variables: Given<'_>, expected: &[&str
 fn check(line: &str, expected: &[&str]) {
     let files = [
         (
-            "/work/here/r.txt",
+            "/code/here/r.txt",
             "# all\n--require-hashes\nFlask_Login>=1\nb==1 \\\n  --hash=sha256:00 --hash sha256:01\n-r sub/o.in\n",
         ),
-        ("/work/here/sub/o.in", "-r p.txt\nother"),
+        ("/code/here/sub/o.in", "-r p.txt\nother"),
         (
-            "/work/here/sub/p.txt",
+            "/code/here/sub/p.txt",
             "--only-binary :all:\ndeep[extra]~=1",
         ),
     ];
@@ -58,7 +58,7 @@ fn requirements_are_taken_from_the_line_and_from_files() {
         "pip install -rr.txt z",
         &["z", "flask-login", "b", "deep", "other"],
     );
-    check("uv pip install -r /work/here/sub/p.txt", &["deep"]);
+    check("uv pip install -r /code/here/sub/p.txt", &["deep"]);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn nothing_is_looked_up_where_another_index_may_be_asked() {
         check(&format!("uv pip install {option} acme"), &[]);
         check_in(
             "pip install -r r.txt acme",
-            &[("/work/here/r.txt", &format!("{option}\nother"))],
+            &[("/code/here/r.txt", &format!("{option}\nother"))],
             &[],
             &[],
         );
@@ -125,7 +125,7 @@ fn nothing_is_looked_up_where_a_word_is_not_understood() {
         check(line, &[]);
     }
     let within = |text: &str, expected: &[&str]| {
-        let files = [("/work/here/r.txt", text)];
+        let files = [("/code/here/r.txt", text)];
         check_in("pip install -r r.txt", &files, &[], expected);
     };
     within("acme", &["acme"]);
@@ -142,7 +142,7 @@ fn nothing_is_looked_up_where_a_word_is_not_understood() {
     }
     // Other grammars than that of requirements files.
     for name in ["pyproject.toml", "setup.py", "script", "pylock.toml"] {
-        let path = format!("/work/here/{name}");
+        let path = format!("/code/here/{name}");
         check_in(
             &format!("uv pip install -r {name}"),
             &[(&path, "acme")],
@@ -186,8 +186,8 @@ fn nothing_is_looked_up_where_variables_or_configuration_lead_elsewhere() {
         "index = [{ url = 'https://p.example/simple' }]",
     ] {
         for (path, table) in [
-            ("/work/here/uv.toml", ""),
-            ("/work/pyproject.toml", "[tool.uv]\n"),
+            ("/code/here/uv.toml", ""),
+            ("/code/pyproject.toml", "[tool.uv]\n"),
             ("/home/uv/uv.toml", ""),
             ("/etc/uv/uv.toml", ""),
         ] {
@@ -196,14 +196,14 @@ fn nothing_is_looked_up_where_variables_or_configuration_lead_elsewhere() {
             check_in("pip install acme", &[(path, &text)], &[], &["acme"]);
         }
     }
-    let harmless = [("/work/here/uv.toml", "compile-bytecode = true\n")];
+    let harmless = [("/code/here/uv.toml", "compile-bytecode = true\n")];
     check_in("uv pip install acme", &harmless, &[], &["acme"]);
 }
 
 #[test]
 fn what_may_not_be_wanted_or_come_from_elsewhere_is_not_looked_up() {
     check("pip install a; b;python_version<'3' c", &["c"]);
-    let files = [("/work/here/r.txt", "a ; sys_platform == 'win32'\nb\n")];
+    let files = [("/code/here/r.txt", "a ; sys_platform == 'win32'\nb\n")];
     check_in("uv pip install -r r.txt", &files, &[], &["b"]);
     // What is at a path or an URL may be what another requirement names.
     for place in [
@@ -219,7 +219,7 @@ fn what_may_not_be_wanted_or_come_from_elsewhere_is_not_looked_up() {
         check(&format!("pip install acme {place}"), &[]);
         check(&format!("uv pip install {place} acme"), &[]);
     }
-    let files = [("/work/here/r.txt", "acme\nc @ https://c.example/c.whl\n")];
+    let files = [("/code/here/r.txt", "acme\nc @ https://c.example/c.whl\n")];
     check_in("pip install -r r.txt", &files, &[], &[]);
 }
 
