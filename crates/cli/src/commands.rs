@@ -3,6 +3,7 @@
 pub(crate) mod cross_check;
 pub(crate) mod exec;
 pub(crate) mod explain;
+pub(crate) mod index;
 pub(crate) mod mirror;
 pub(crate) mod proxy;
 pub(crate) mod setup;

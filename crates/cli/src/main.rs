@@ -25,6 +25,7 @@ use crate::context::Context;
 ///
 /// Run a signed index:         wheelmark up
 /// Sign one that exists:       wheelmark sign-tree SOURCE --out DIR
+/// Look after it:              wheelmark index files flask
 /// Install from it, verified:  wheelmark exec -- pip install flask
 /// Check a copy of an index:   wheelmark verify DIR
 /// Any TUF repository:         wheelmark tuf --metadata-dir D --metadata-url U refresh
@@ -48,6 +49,7 @@ struct Cli {
 enum Command {
     Up(commands::up::Args),
     SignTree(commands::sign_tree::Args),
+    Index(commands::index::Args),
     #[command(flatten)]
     Client(commands::ClientCommand),
     Tuf(commands::tuf::Args),
@@ -74,6 +76,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             Command::Up(args) => commands::up::run(args, &context).await,
             Command::SignTree(args) => commands::sign_tree::run(args, &context).await,
+            Command::Index(args) => commands::index::run(args, &context).await,
             Command::Client(command) => command.run(&context).await,
             Command::Tuf(args) => commands::tuf::run(args, &context).await,
         }

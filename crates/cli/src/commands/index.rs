@@ -1,0 +1,59 @@
+//! `wheelmark index`: what only whoever runs an index can do, on its data directory.
+//!
+//! One file for each subcommand, under `index/`.
+
+mod files;
+mod page;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+
+use crate::context::Context;
+use crate::data::Data;
+use crate::logging::WithHint as _;
+
+/// Look after an index: what only whoever runs it can do
+///
+/// These commands work on the data directory of the index, as the user that runs it; none of
+/// them goes through its web server.
+///
+///   wheelmark index files flask
+///
+/// --data says which index, as for `wheelmark up`; it can stand before the subcommand or after.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Where the index keeps everything
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "wheelmark-data",
+        global = true
+    )]
+    data: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Files(files::Args),
+}
+
+pub(crate) async fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
+    let data = open(&args)?;
+    match args.command {
+        Command::Files(args) => files::run(&args, &data).await,
+    }
+}
+
+/// The index that is there. None of these commands makes one.
+fn open(args: &Args) -> anyhow::Result<Data> {
+    let absent = || anyhow!("there is no index in {}", args.data.display());
+    Data::open(&args.data)?
+        .ok_or_else(absent)
+        .hint("name its data directory with --data; `wheelmark up` makes a new index")
+}
