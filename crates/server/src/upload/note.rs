@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
 use wheelmark_store::{Store, StoreError};
 
 use super::error::UploadError;
@@ -73,7 +74,9 @@ impl Note {
 /// was written; says how many uploads those were. To be called before anything is uploaded.
 ///
 /// An object goes only if a note names it *and* the catalogue has no row for its file name *and*
-/// the file has no plain name, which it gets when it is published.
+/// the file has no plain name, which it gets when it is published, *and* its project's page does
+/// not speak of it: a file that was removed has lost its plain name, and its bytes stay, so that
+/// it can come back.
 ///
 /// # Errors
 ///
@@ -93,7 +96,9 @@ pub async fn take_back_cut_off(tree: &Directory, store: &Store) -> Result<usize,
         let Ok(plain) = ObjectPath::plain_file(&note.project, &note.filename) else {
             continue;
         };
-        if store.file(&note.project, &note.filename).await?.is_some() || tree.exists(&plain).await?
+        if store.file(&note.project, &note.filename).await?.is_some()
+            || tree.exists(&plain).await?
+            || page_may_speak_of(tree, &note).await?
         {
             continue;
         }
@@ -116,6 +121,29 @@ pub async fn take_back_cut_off(tree: &Directory, store: &Store) -> Result<usize,
     Ok(taken)
 }
 
+/// Whether the project's page lists the file, or says that it was removed. A page that cannot be
+/// read may do either: then nothing of the project is taken back.
+///
+/// The page is read under the name that the snapshot process gives it before it takes plain names
+/// away, so that one of the two always speaks of a published file.
+async fn page_may_speak_of(tree: &Directory, note: &Note) -> Result<bool, ObjectError> {
+    let path = ObjectPath::simple_json(&note.project);
+    let page = match tree.read(&path, MAX_PAGE_LEN as u64).await {
+        Ok(Some(page)) => page,
+        Ok(None) => return Ok(false),
+        Err(ObjectError::TooLarge { .. } | ObjectError::NotPlain { .. }) => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let read = spawn_blocking(move || ProjectPage::parse(&page)).await;
+    Ok(match read {
+        Ok(Ok(page)) => {
+            page.file(&note.filename).is_some()
+                || page.wheelmark.removed.contains_key(&note.filename)
+        }
+        Ok(Err(_)) | Err(_) => true,
+    })
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
 mod tests {
@@ -136,8 +164,21 @@ mod tests {
         let dead = tree.root().join(".incoming").join("wDEAD");
         std::fs::create_dir(&dead).unwrap();
 
+        // Its page lists what was removed and not what was cut off.
+        let page = format!(
+            r#"{{"meta":{{"api-version":"1.4"}},"name":"flask","files":[],"versions":[],
+            "_wheelmark":{{"removed":{{"flask-3.0-py3-none-any.whl":{{"entry":{{
+            "filename":"flask-3.0-py3-none-any.whl","url":"x","size":7,
+            "hashes":{{"sha256":"{}"}}}},"removed-at":"2026-11-20T10:00:00Z"}}}}}}}}"#,
+            Sha256::of(b"removed")
+        );
+        let page_path = tree.local_path(&ObjectPath::simple_json(&project));
+        std::fs::create_dir_all(page_path.parent().unwrap()).unwrap();
+        std::fs::write(&page_path, page).unwrap();
+
         let mut objects = Vec::new();
-        for (number, state) in ["cut off", "recorded", "published"].into_iter().enumerate() {
+        let states = ["cut off", "recorded", "published", "removed"];
+        for (number, state) in states.into_iter().enumerate() {
             let filename = format!("flask-{number}.0-py3-none-any.whl");
             let bytes = Bytes::from(state);
             let sha256 = Sha256::of(&bytes);
@@ -181,13 +222,45 @@ mod tests {
         let timestamp = tree.local_path(&ObjectPath::timestamp());
         std::fs::create_dir_all(timestamp.parent().unwrap()).unwrap();
         std::fs::write(&timestamp, "not an upload's").unwrap();
-        std::fs::write(dead.join("placing-3"), "{\"project\": \"fl").unwrap();
+        std::fs::write(dead.join("placing-4"), "{\"project\": \"fl").unwrap();
 
         assert_eq!(take_back_cut_off(&tree, &store).await.unwrap(), 1);
         assert!(!tree.exists(&objects[0]).await.unwrap());
         assert!(tree.exists(&objects[1]).await.unwrap());
         assert!(tree.exists(&objects[2]).await.unwrap());
+        assert!(tree.exists(&objects[3]).await.unwrap());
         assert!(timestamp.exists());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_back_where_the_page_cannot_be_read() {
+        let home = tempfile::tempdir().unwrap();
+        let tree = Directory::open(&home.path().join("tree")).await.unwrap();
+        let store = Store::open(&home.path().join("catalogue.sqlite"))
+            .await
+            .unwrap();
+        let project: ProjectName = "flask".parse().unwrap();
+        let filename = "flask-1.0-py3-none-any.whl";
+        let object = ObjectPath::file(&project, &Sha256::of(b"x"), filename).unwrap();
+        tree.create(&object, Bytes::from_static(b"x"))
+            .await
+            .unwrap();
+        let note = Note {
+            project: project.clone(),
+            filename: filename.to_owned(),
+            objects: vec![object.as_str().to_owned()],
+        };
+        let dead = tree.root().join(".incoming").join("wDEAD");
+        std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join("placing-0"), serde_json::to_vec(&note).unwrap()).unwrap();
+        let page = tree.local_path(&ObjectPath::simple_json(&project));
+        std::fs::create_dir_all(page.parent().unwrap()).unwrap();
+        std::fs::write(&page, "{ torn").unwrap();
+        assert_eq!(take_back_cut_off(&tree, &store).await.unwrap(), 0);
+        assert!(tree.exists(&object).await.unwrap());
+        std::fs::remove_file(&page).unwrap();
+        assert_eq!(take_back_cut_off(&tree, &store).await.unwrap(), 1);
+        assert!(!tree.exists(&object).await.unwrap());
     }
 
     #[tokio::test]
