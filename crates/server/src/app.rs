@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use tokio::sync::Semaphore;
 use wheelmark_objects::Directory;
 use wheelmark_store::Store;
 use wheelmark_tuf::Clock;
 
-use crate::legacy_json::RENDERED_AT_ONCE;
+use crate::documents::Documents;
 use crate::serials::Serials;
 use crate::shelf::Shelf;
 use crate::upload::Gates;
@@ -82,7 +81,7 @@ pub(crate) struct Reading {
 #[derive(Clone)]
 pub(crate) struct Mirroring {
     pub(crate) serials: Arc<Serials>,
-    pub(crate) rendering: Arc<Semaphore>,
+    pub(crate) documents: Arc<Documents>,
 }
 
 impl Reading {
@@ -118,7 +117,7 @@ impl Services {
             reading: Reading::new(Arc::clone(&app.tree)),
             mirroring: Mirroring {
                 serials: Arc::new(Serials::new(app.store.clone())),
-                rendering: Arc::new(Semaphore::new(RENDERED_AT_ONCE)),
+                documents: Arc::new(Documents::new()),
             },
             publishing: Publishing {
                 tree: app.tree,

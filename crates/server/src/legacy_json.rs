@@ -8,24 +8,20 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Uri;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::Semaphore;
 use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::Version;
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
-use wheelmark_packaging::{ProjectName, Version};
 use wheelmark_store::Seq;
 
 use crate::app::{Mirroring, Reading};
+use crate::documents::Key;
 use crate::read_error::ReadError;
-use crate::shelf::{Found, Held, blocking};
+use crate::shelf::{Held, blocking};
 use crate::simple::{moved, named};
 use crate::tree::{JSON, Label, NO_CACHE, answer};
 
 /// The serial of the document, as mirrors of PyPI expect it.
 pub(crate) const SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
-
-/// How many pages are turned into documents at once. The largest take seconds and hundreds of
-/// megabytes, and whoever mirrors asks for each once after it has changed.
-pub(crate) const RENDERED_AT_ONCE: usize = 4;
 
 const LABEL: Label = Label {
     content_type: JSON,
@@ -45,9 +41,13 @@ pub(crate) async fn project(
     if name.as_str() != raw {
         return Ok(moved(&format!("../{name}/json")));
     }
-    let (page, serial) = page_of(&reading, &mirroring, &name).await?;
-    let render = move |page: ProjectPage| Ok(page.to_legacy_json(serial.0));
-    let document = rendered(&mirroring.rendering, page, render).await?;
+    let key = Key {
+        project: name,
+        version: None,
+    };
+    let absent = ReadError::NoProject { name: raw };
+    let (document, serial) = document(&reading, &mirroring, key).await?;
+    let document = document.ok_or(absent)?;
     Ok(numbered(answer(&document, &headers, &LABEL).await?, serial))
 }
 
@@ -71,43 +71,44 @@ pub(crate) async fn release(
     if name.as_str() != raw {
         return Ok(moved(&format!("../../{name}/{version}/json")));
     }
-    let (page, serial) = page_of(&reading, &mirroring, &name).await?;
-    let path = uri.path().to_owned();
-    let render = move |page: ProjectPage| {
-        page.release_to_legacy_json(&version, serial.0)
-            .ok_or(ReadError::Absent { path })
+    let key = Key {
+        project: name,
+        version: Some(version),
     };
-    let document = rendered(&mirroring.rendering, page, render).await?;
+    let (document, serial) = document(&reading, &mirroring, key).await?;
+    let document = document.ok_or_else(absent)?;
     Ok(numbered(answer(&document, &headers, &LABEL).await?, serial))
 }
 
-/// The project's page, with the serial that it has at least.
-async fn page_of(
+/// The document for `key`, with the serial that it has at least; none where the page has no such
+/// version.
+async fn document(
     reading: &Reading,
     mirroring: &Mirroring,
-    name: &ProjectName,
-) -> Result<(Found, Seq), ReadError> {
+    key: Key,
+) -> Result<(Option<Arc<Held>>, Seq), ReadError> {
     let absent = || ReadError::NoProject {
-        name: name.to_string(),
+        name: key.project.to_string(),
     };
     // The serial first: see `serials`.
-    let serial = mirroring.serials.of(name).await?.ok_or_else(absent)?;
-    let path = ObjectPath::simple_json(name);
-    let page = reading.shelf.get(&reading.tree, &path, MAX_PAGE_LEN as u64);
-    Ok((page.await?.ok_or_else(absent)?, serial))
-}
-
-async fn rendered(
-    rendering: &Semaphore,
-    page: Found,
-    render: impl FnOnce(ProjectPage) -> Result<Vec<u8>, ReadError> + Send + 'static,
-) -> Result<Arc<Held>, ReadError> {
-    let _turn = rendering.acquire().await.map_err(|_| ReadError::Stopped)?;
-    blocking(move || {
-        let page = ProjectPage::parse(&page.into_bytes()?)?;
-        Ok(Arc::new(Held::new(Bytes::from(render(page)?))))
-    })
-    .await
+    let serial = mirroring.serials.of(&key.project).await?;
+    let serial = serial.ok_or_else(absent)?;
+    let make = async |serial: Seq| {
+        let path = ObjectPath::simple_json(&key.project);
+        let page = reading.shelf.get(&reading.tree, &path, MAX_PAGE_LEN as u64);
+        let page = page.await?.ok_or_else(absent)?;
+        let version = key.version.clone();
+        blocking(move || {
+            let page = ProjectPage::parse(&page.into_bytes()?)?;
+            let rendered = match version {
+                None => Some(page.to_legacy_json(serial.0)),
+                Some(version) => page.release_to_legacy_json(&version, serial.0),
+            };
+            Ok(rendered.map(|bytes| Arc::new(Held::new(Bytes::from(bytes)))))
+        })
+        .await
+    };
+    mirroring.documents.get(key.clone(), serial, make).await
 }
 
 /// The response with its serial, changed or not.

@@ -20,6 +20,7 @@
 mod app;
 mod auth;
 mod conditional;
+mod documents;
 mod encoding;
 mod files;
 mod health;

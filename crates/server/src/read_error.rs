@@ -43,6 +43,9 @@ pub(crate) enum ReadError {
     /// The catalogue could not be asked.
     #[error("the catalogue did not answer")]
     Store(#[from] StoreError),
+    /// Too many ask for what takes long to make.
+    #[error("too many documents are being made at the moment")]
+    Busy,
     /// The work was stopped: the server is shutting down.
     #[error("the server is shutting down")]
     Stopped,

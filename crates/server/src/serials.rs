@@ -5,7 +5,7 @@
 //! is always read before the document, which can only be newer.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use wheelmark_packaging::ProjectName;
@@ -23,7 +23,14 @@ const LAST_SERIAL: &str = "_last-serial";
 pub(crate) struct Serials {
     store: Store,
     known: tokio::sync::Mutex<Arc<Known>>,
-    list: Mutex<Option<(Sha256, Seq, Arc<Held>)>>,
+    list: tokio::sync::Mutex<Option<Numbered>>,
+}
+
+/// The list with the serials that it was made with.
+struct Numbered {
+    of: Sha256,
+    last: Seq,
+    made: Arc<Held>,
 }
 
 /// The serials of all projects at one moment.
@@ -33,19 +40,12 @@ pub(crate) struct Known {
     of: BTreeMap<ProjectName, Seq>,
 }
 
-impl Known {
-    /// The highest: that of the index.
-    pub(crate) fn last(&self) -> Seq {
-        self.last
-    }
-}
-
 impl Serials {
     pub(crate) fn new(store: Store) -> Serials {
         Serials {
             store,
             known: tokio::sync::Mutex::new(Arc::default()),
-            list: Mutex::new(None),
+            list: tokio::sync::Mutex::new(None),
         }
     }
 
@@ -68,18 +68,22 @@ impl Serials {
         Ok(Arc::clone(&known))
     }
 
-    /// The list of projects with their serials. A project whose publication is not recorded yet
-    /// has none; it gets one that is higher than all that stand there.
+    /// The list of projects with their serials, and the highest. A project whose publication is
+    /// not recorded yet has none; it gets one that is higher than all that stand there.
+    ///
+    /// It is made once for each state, and whoever asks meanwhile waits for that one.
     pub(crate) async fn numbered(
         &self,
         list: &Held,
         known: &Arc<Known>,
-    ) -> Result<Arc<Held>, ReadError> {
+    ) -> Result<(Arc<Held>, Seq), ReadError> {
         let (of, last) = (*list.sha256(), known.last);
-        if let Some((made_of, made_at, made)) = &*self.made()
-            && (*made_of, *made_at) == (of, last)
+        let mut kept = self.list.lock().await;
+        // A later one than asked for is as good: it has every change up to its own serial.
+        if let Some(kept) = kept.as_ref()
+            && (kept.last > last || (kept.last, kept.of) == (last, of))
         {
-            return Ok(Arc::clone(made));
+            return Ok((Arc::clone(&kept.made), kept.last));
         }
         let (bytes, known) = (list.bytes().clone(), Arc::clone(known));
         let made = blocking(move || {
@@ -96,12 +100,11 @@ impl Serials {
             Ok(Arc::new(Held::new(Bytes::from(list.to_json()))))
         })
         .await?;
-        *self.made() = Some((of, last, Arc::clone(&made)));
-        Ok(made)
-    }
-
-    fn made(&self) -> std::sync::MutexGuard<'_, Option<(Sha256, Seq, Arc<Held>)>> {
-        // It is replaced whole, so a panic elsewhere leaves it sound.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        *kept = Some(Numbered {
+            of,
+            last,
+            made: Arc::clone(&made),
+        });
+        Ok((made, last))
     }
 }

@@ -109,7 +109,8 @@ impl Held {
             .await
     }
 
-    fn weight(&self) -> usize {
+    /// How many bytes it takes, in all forms that were made.
+    pub(crate) fn weight(&self) -> usize {
         let form = |form: &OnceCell<Option<Bytes>>| {
             let made = form.get().and_then(Option::as_ref);
             made.map_or(0, Bytes::len)

@@ -126,9 +126,8 @@ async fn numbered_list(
     let serials = mirroring.serials.all().await;
     match (listed(reading).await?, serials) {
         (Found::Held(list), Ok(serials)) => {
-            let list = mirroring.serials.numbered(&list, &serials).await?;
-            let response = answer(&list, headers, label).await?;
-            Ok(numbered(response, serials.last()))
+            let (list, last) = mirroring.serials.numbered(&list, &serials).await?;
+            Ok(numbered(answer(&list, headers, label).await?, last))
         }
         (list, serials) => {
             if let Err(error) = serials {

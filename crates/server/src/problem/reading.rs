@@ -38,6 +38,11 @@ impl From<ReadError> for Problem {
                 Problem::internal("reading the tree", &error)
             }
             ReadError::Store(_) => Problem::internal("asking the catalogue", &error),
+            ReadError::Busy => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", error.to_string())
+                    .hint("ask again in some seconds")
+                    .retry_after_seconds("5")
+            }
             ReadError::Stopped => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Shutting down",
