@@ -12,6 +12,7 @@ mod http {
     mod health;
     mod hostile_forms;
     mod large;
+    mod metrics;
     mod mirrors;
     mod pages;
     mod publishing;
