@@ -56,7 +56,8 @@ impl Store {
     }
 }
 
-async fn admit(
+/// Records a file inside `transaction`.
+pub(crate) async fn admit(
     transaction: &mut Transaction<'static, Sqlite>,
     file: NewFile,
 ) -> Result<Admission, StoreError> {

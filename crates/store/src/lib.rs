@@ -14,6 +14,10 @@
 //! became of each journal row ([`Store::complete_intent`]). A snapshot process that was
 //! paused and replaced holds a dead [`Fence`] and can record nothing more.
 //!
+//! The web process also asks here who somebody is ([`Store::check_token`]) and whether they may
+//! ([`Store::admit_from`]), and writes down what was done ([`Store::audit`]). Whoever runs the
+//! index says who its users are and whose projects are whose, while it runs.
+//!
 //! Nothing here is trusted by the snapshot process: it checks every row against its own last
 //! signed state. The rows are the web process's word, no more.
 //!
@@ -21,26 +25,39 @@
 //! (for a journal row, for an outcome) is woken inside one process and falls back to slow
 //! polling between processes.
 
+mod access;
 mod admission;
+mod audit;
+mod authority;
 mod catalogue;
 mod error;
 mod intent;
 mod journal;
 mod lease;
 mod outcome;
+mod role;
 mod serial;
 mod signals;
 mod sqlite;
 mod text;
 mod token;
+mod user;
 mod withdrawal;
 
+pub use access::Access;
 pub use admission::Admission;
+pub use audit::{Actor, AuditAction, AuditEntry, AuditRow, MAX_AUDIT_TEXT_LEN};
+pub use authority::{AdmitError, Denied};
 pub use catalogue::{FileRow, FileState, NewFile};
 pub use error::{OpenError, StoreError};
 pub use intent::{Intent, IntentError};
 pub use journal::{Change, JournalRow, Seq};
 pub use lease::Fence;
 pub use outcome::Outcome;
+pub use role::{Member, Role, RoleError};
 pub use sqlite::{Durability, Store};
-pub use token::{TOKEN_PREFIX, TokenError, TokenId, format_token};
+pub use token::{
+    Bearer, Checked, Ended, LAST_USED_STEP, NewToken, Scope, TOKEN_PREFIX, TokenError, TokenId,
+    TokenRow, format_token,
+};
+pub use user::{MAX_USER_NAME_LEN, UserError, UserName, UserNameError, UserRow};

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_catalogue.sql"),
     include_str!("migrations/0002_changes.sql"),
     include_str!("migrations/0003_serials.sql"),
+    include_str!("migrations/0004_people.sql"),
 ];
 
 /// Marks the database as ours in the file's header ("WMRK").
@@ -113,15 +114,6 @@ impl Store {
     pub async fn close(&self) {
         self.inner.readers.close().await;
         self.inner.writer.close().await;
-    }
-
-    /// Whether something could be written now: begins a transaction and drops it.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails, cannot be written to, or is held by another writer for too long.
-    pub async fn try_to_write(&self) -> Result<(), StoreError> {
-        Ok(self.write().await?.rollback().await?)
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {

@@ -15,6 +15,14 @@ pub(crate) fn parse<T: FromStr>(what: &'static str, value: &str) -> Result<T, St
     })
 }
 
+/// Parses a stored column that can be empty.
+pub(crate) fn parse_optional<T: FromStr>(
+    what: &'static str,
+    value: Option<&str>,
+) -> Result<Option<T>, StoreError> {
+    value.map(|value| parse(what, value)).transpose()
+}
+
 /// A number as SQLite keeps it. Versions, sizes and positions stay far below 2^63; one that
 /// does not would be kept as the largest number there is.
 pub(crate) fn number(value: u64) -> i64 {

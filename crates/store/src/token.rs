@@ -1,18 +1,24 @@
-//! Upload tokens: kept as digests, compared in constant time.
+//! Tokens: whose they are, what they allow and until when; kept as digests, compared in constant
+//! time.
 
 use std::fmt;
 
-use jiff::Timestamp;
-use subtle::ConstantTimeEq;
+use jiff::{SignedDuration, Timestamp};
+use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
-use crate::{Store, StoreError};
+use crate::{Actor, StoreError, UserName, text};
+
+pub(crate) use checking::standing;
+
+mod checking;
+mod keeping;
 
 /// What every token begins with, so that people and secret scanners recognise one.
 pub const TOKEN_PREFIX: &str = "wmk_";
 
-/// The longest text that is looked at as a token, in bytes; ours have 68.
-const MAX_PRESENTED: usize = 256;
+/// How exactly it is known when a token was last used: each use that is noted is a write.
+pub const LAST_USED_STEP: SignedDuration = SignedDuration::from_hours(1);
 
 /// Hex digits of the digest that find the candidate rows.
 const FINDER_DIGITS: usize = 16;
@@ -22,6 +28,10 @@ const FINDER_DIGITS: usize = 16;
 pub struct TokenId(String);
 
 impl TokenId {
+    pub(crate) fn stored(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -34,7 +44,188 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// Why a token was not added.
+/// What a token allows. Each of them allows to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// To read, where reading is not open to everybody.
+    Read,
+    /// To upload to the projects that its user owns or maintains, and to new ones.
+    Upload,
+    /// To upload to this project alone, if its user may.
+    UploadTo(ProjectName),
+    /// To upload to every project, whosever it is.
+    Admin,
+}
+
+impl Scope {
+    /// Its name, without the project.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Upload | Self::UploadTo(_) => "upload",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The one project that it is for.
+    pub fn project(&self) -> Option<&ProjectName> {
+        match self {
+            Self::UploadTo(project) => Some(project),
+            Self::Read | Self::Upload | Self::Admin => None,
+        }
+    }
+
+    fn read(name: &str, project: Option<&str>) -> Result<Self, StoreError> {
+        let project = text::parse_optional("project name", project)?;
+        match (name, project) {
+            ("read", None) => Ok(Self::Read),
+            ("upload", None) => Ok(Self::Upload),
+            ("upload", Some(project)) => Ok(Self::UploadTo(project)),
+            ("admin", None) => Ok(Self::Admin),
+            _ => Err(StoreError::Invalid {
+                what: "scope",
+                value: name.to_owned(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UploadTo(project) => write!(f, "upload to {project}"),
+            other => f.write_str(other.name()),
+        }
+    }
+}
+
+/// A token that is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// Its name.
+    pub id: String,
+    /// Whose it is.
+    pub user: UserName,
+    /// What it allows.
+    pub scope: Scope,
+    /// The SHA-256 of its whole text; the text itself is not kept.
+    pub secret_sha256: Sha256,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// For people.
+    pub note: String,
+}
+
+/// A token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its name.
+    pub id: TokenId,
+    /// Whose it is.
+    pub user: UserName,
+    /// What it allows.
+    pub scope: Scope,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was used last, to within [`LAST_USED_STEP`].
+    pub last_used_at: Option<Timestamp>,
+    /// When it was ended.
+    pub revoked_at: Option<Timestamp>,
+    /// For people.
+    pub note: String,
+}
+
+/// Who presented a token of this index. Only [`Store::check_token`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    id: TokenId,
+    user: UserName,
+    scope: Scope,
+}
+
+impl Bearer {
+    /// The token's name.
+    pub fn id(&self) -> &TokenId {
+        &self.id
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> &UserName {
+        &self.user
+    }
+
+    /// What it allows.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// As the audit log names them.
+    pub fn actor(&self) -> Actor {
+        Actor::Bearer {
+            user: self.user.clone(),
+            token: self.id.clone(),
+        }
+    }
+}
+
+/// Why a token of this index is not good any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// Its time is over.
+    #[error("the token {id} of {user} expired at {at}")]
+    Expired {
+        /// Which.
+        id: TokenId,
+        /// Whose.
+        user: UserName,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was taken back.
+    #[error("the token {id} of {user} was revoked at {at}")]
+    Revoked {
+        /// Which.
+        id: TokenId,
+        /// Whose.
+        user: UserName,
+        /// When.
+        at: Timestamp,
+    },
+    /// Its user is not to use the index.
+    #[error("{user}, whose token {id} is, was disabled at {at}")]
+    Disabled {
+        /// Which.
+        id: TokenId,
+        /// Who.
+        user: UserName,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Ended {
+    /// The token's name.
+    pub fn id(&self) -> &TokenId {
+        match self {
+            Self::Expired { id, .. } | Self::Revoked { id, .. } | Self::Disabled { id, .. } => id,
+        }
+    }
+}
+
+/// What a text that was presented as a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// A good token.
+    Good(Bearer),
+    /// A token that was good once.
+    Ended(Ended),
+    /// No token of this index.
+    Unknown,
+}
+
+/// Why nothing was changed about a token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// A token of this name exists.
@@ -43,75 +234,32 @@ pub enum TokenError {
         /// The name.
         id: String,
     },
+    /// There is no token of this name.
+    #[error("there is no token named {id:?}")]
+    Missing {
+        /// The name.
+        id: String,
+    },
+    /// There is no such user.
+    #[error("there is no user named {name}")]
+    NoUser {
+        /// The name.
+        name: UserName,
+    },
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+impl From<sqlx::Error> for TokenError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Store(source.into())
+    }
+}
+
 /// The text of a token made of 32 random bytes: the prefix and 64 lowercase hex digits.
 pub fn format_token(secret: &[u8; 32]) -> String {
     format!("{TOKEN_PREFIX}{}", hex::encode(secret))
-}
-
-impl Store {
-    /// Adds a token. `secret_sha256` is the SHA-256 of its whole text; the text itself is not
-    /// kept. The `note` is for people.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenError::Exists`] if the id is taken.
-    pub async fn add_token(
-        &self,
-        id: &str,
-        secret_sha256: Sha256,
-        created_at: Timestamp,
-        note: &str,
-    ) -> Result<(), TokenError> {
-        let digest = secret_sha256.to_string();
-        let mut transaction = self.write().await?;
-        let added = sqlx::query(
-            "INSERT INTO token (id, finder, secret_sha256, created_at, note) \
-             VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(id)
-        .bind(finder(&digest))
-        .bind(digest.as_str())
-        .bind(created_at.to_string())
-        .bind(note)
-        .execute(&mut *transaction)
-        .await
-        .map_err(StoreError::from)?
-        .rows_affected();
-        transaction.commit().await.map_err(StoreError::from)?;
-        if added == 0 {
-            return Err(TokenError::Exists { id: id.to_owned() });
-        }
-        Ok(())
-    }
-
-    /// The token that `presented` is, if it is one of ours.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn check_token(&self, presented: &str) -> Result<Option<TokenId>, StoreError> {
-        if presented.len() > MAX_PRESENTED || !presented.starts_with(TOKEN_PREFIX) {
-            return Ok(None);
-        }
-        let digest = Sha256::of(presented.as_bytes()).to_string();
-        let candidates: Vec<(String, String)> =
-            sqlx::query_as("SELECT id, secret_sha256 FROM token WHERE finder = ?")
-                .bind(finder(&digest))
-                .fetch_all(self.readers())
-                .await?;
-        let mut found = None;
-        for (id, stored) in candidates {
-            if bool::from(stored.as_bytes().ct_eq(digest.as_bytes())) {
-                found = Some(TokenId(id));
-            }
-        }
-        Ok(found)
-    }
 }
 
 fn finder(digest: &str) -> &str {

@@ -5,18 +5,23 @@
 
 mod conformance {
     pub(crate) mod admit;
+    pub(crate) mod audit;
+    pub(crate) mod authority;
     pub(crate) mod backend;
     pub(crate) mod intent;
     pub(crate) mod journal;
     pub(crate) mod lease;
     pub(crate) mod outcome;
+    pub(crate) mod role;
     pub(crate) mod serial;
     pub(crate) mod token;
+    pub(crate) mod user;
     pub(crate) mod withdrawal;
 }
 
 use conformance::backend::{Backend, Sqlite};
-use conformance::{admit, intent, journal, lease, outcome, serial, token, withdrawal};
+use conformance::{admit, audit, authority, intent, journal, lease, outcome, role};
+use conformance::{serial, token, user, withdrawal};
 
 macro_rules! suite {
     ($backend:ident: $($module:ident::$case:ident),+ $(,)?) => {
@@ -40,6 +45,14 @@ suite! { Sqlite:
     admit::many_become_visible_together,
     admit::the_catalogue_comes_by_name_and_in_pages,
     admit::what_was_admitted_is_there_after_reopening,
+    audit::every_field_comes_back,
+    audit::rows_come_in_pages_and_by_project,
+    audit::what_strangers_choose_is_kept_short,
+    authority::what_a_token_may_upload,
+    authority::the_first_upload_makes_an_owner,
+    authority::of_two_who_race_for_a_project_one_becomes_its_owner,
+    authority::a_token_that_ends_during_its_upload_brings_nothing,
+    authority::an_upload_is_written_down_with_its_file,
     journal::rows_come_in_order_and_in_pages,
     journal::a_row_keeps_every_field,
     journal::an_admission_wakes_the_one_who_waits,
@@ -63,11 +76,20 @@ suite! { Sqlite:
     outcome::waiting_sees_the_outcome_of_another_process,
     outcome::waiting_ends_with_its_time,
     outcome::refusals_need_no_snapshot,
+    role::a_project_can_be_made_before_its_files,
+    role::roles_are_given_changed_and_taken,
+    role::an_owner_is_left,
     serial::a_project_is_at_its_last_published_change,
     serial::a_refused_change_is_none,
     token::a_token_is_known_by_its_text_alone,
     token::near_misses_are_unknown,
     token::a_name_is_given_once,
+    token::every_field_of_a_token_is_listed_but_its_secret,
+    token::a_token_ends,
+    token::a_use_is_noted_now_and_then,
+    user::names_are_plain,
+    user::users_are_added_disabled_and_enabled,
+    user::reading_is_open_until_it_is_closed,
     withdrawal::a_removal_counts_once_it_is_published,
     withdrawal::a_refused_removal_changes_nothing,
     withdrawal::what_is_not_there_is_not_removed,

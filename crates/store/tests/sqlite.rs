@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sqlx::{Connection, SqliteConnection};
-use wheelmark_store::{Change, FileState, NewFile, OpenError, Seq, Store};
+use wheelmark_store::{
+    Actor, AuditAction, AuditEntry, Change, Checked, FileState, NewFile, OpenError, Role, Scope,
+    Seq, Store, UserName, format_token,
+};
 use wheelmark_tuf::Sha256;
 
 async fn raw(path: &Path) -> SqliteConnection {
@@ -92,6 +95,74 @@ async fn an_older_database_is_brought_up_to_date() {
     store.close().await;
     // And it is brought up to date once.
     Store::open(&path).await.unwrap().close().await;
+}
+
+/// Before there were users: a token that could upload everything, and what it brought.
+#[tokio::test]
+async fn what_was_there_before_users_is_the_operators() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let text = format_token(&[1; 32]);
+    execute(&path, include_str!("../src/migrations/0001_catalogue.sql")).await;
+    execute(&path, include_str!("../src/migrations/0002_changes.sql")).await;
+    execute(&path, include_str!("../src/migrations/0003_serials.sql")).await;
+    execute(
+        &path,
+        "PRAGMA application_id = 0x574d524b; PRAGMA user_version = 3;
+         INSERT INTO project (name, created_at) VALUES ('a', '2026-11-20T10:00:00Z');
+         INSERT INTO token VALUES ('first', substr('DIGEST', 1, 16), 'DIGEST', '2026-11-20T09:00:00Z', 'made by the first run');",
+    )
+    .await;
+    let digest = Sha256::of(text.as_bytes()).to_string();
+    let mut connection = raw(&path).await;
+    sqlx::query("UPDATE token SET secret_sha256 = ?1, finder = substr(?1, 1, 16)")
+        .bind(&digest)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+
+    let store = Store::open(&path).await.unwrap();
+
+    let now = "2026-11-20T11:00:00Z".parse().unwrap();
+    let Checked::Good(bearer) = store.check_token(&text, now).await.unwrap() else {
+        panic!("the token is not known any more");
+    };
+    assert_eq!(bearer.user(), &UserName::operator());
+    assert_eq!(bearer.scope(), &Scope::Admin);
+    let users = store.users().await.unwrap();
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].created_at.to_string(), "2026-11-20T09:00:00Z");
+    let members = store.members(&"a".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(
+        (&members[0].user, members[0].role),
+        (bearer.user(), Role::Owner)
+    );
+    store.admit_from(file(1), &bearer, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_audit_log_keeps_its_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let at = "2026-11-20T10:00:00Z".parse().unwrap();
+    let entry = AuditEntry::new(at, Actor::Stranger, AuditAction::AccessRefused);
+    store.audit(&entry).await.unwrap();
+    let mut connection = raw(&path).await;
+    for sql in ["DELETE FROM audit", "UPDATE audit SET person = 'bob'"] {
+        let refused = sqlx::raw_sql(sql).execute(&mut connection).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("only appended to"), "{refused}");
+    }
+    // What a later version writes down does not stop the rows around it.
+    sqlx::raw_sql("INSERT INTO audit (at, action) VALUES ('2026-11-20T10:00:00Z', 'moon-landed')")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let log = store.audit_last(None, 10).await.unwrap();
+    assert_eq!(log.len(), 2);
+    assert_eq!(log[1].entry.action, AuditAction::Unknown);
 }
 
 #[tokio::test]

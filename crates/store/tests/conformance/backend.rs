@@ -1,7 +1,10 @@
 //! A fresh database for one test, and what tests put into it.
 
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{Admission, Intent, NewFile, Seq, Store};
+use wheelmark_store::{
+    Actor, Admission, Bearer, Checked, Intent, NewFile, NewToken, Scope, Seq, Store, UserName,
+    format_token,
+};
 use wheelmark_tuf::Sha256;
 
 /// One empty database.
@@ -70,5 +73,48 @@ pub(crate) fn intent(version: u64, through: Seq) -> Intent {
         ],
         timestamp: br#"{"signatures":[],"signed":{}}"#.to_vec(),
         after: serde_json::json!({"links": [["a", "b"]], "note": "ü"}),
+    }
+}
+
+pub(crate) fn now() -> jiff::Timestamp {
+    "2026-11-20T10:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn user(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+/// Whoever runs the index.
+pub(crate) fn operator() -> Actor {
+    Actor::Operator {
+        account: "root".to_owned(),
+    }
+}
+
+pub(crate) async fn added_user(store: &Store, name: &str) {
+    let added = store.add_user(&user(name), &operator(), now()).await;
+    added.unwrap();
+}
+
+pub(crate) fn new_token(name: &str, scope: Scope, text: &str) -> NewToken {
+    NewToken {
+        id: format!("{name}-{}", &Sha256::of(text.as_bytes()).to_string()[..8]),
+        user: user(name),
+        scope,
+        secret_sha256: Sha256::of(text.as_bytes()),
+        expires_at: None,
+        note: "a note".to_owned(),
+    }
+}
+
+/// A token of a user, presented.
+pub(crate) async fn token_of(store: &Store, name: &str, scope: Scope, secret: u8) -> Bearer {
+    let text = format_token(&[secret; 32]);
+    let token = new_token(name, scope, &text);
+    let created = store.create_token(&token, &operator(), now()).await;
+    created.unwrap();
+    match store.check_token(&text, now()).await.unwrap() {
+        Checked::Good(bearer) => bearer,
+        other => panic!("not good: {other:?}"),
     }
 }

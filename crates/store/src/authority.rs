@@ -1,0 +1,163 @@
+//! Who may upload to which project.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use wheelmark_packaging::ProjectName;
+
+use crate::audit::{self, AuditAction, AuditEntry};
+use crate::{
+    Admission, Bearer, Ended, NewFile, Role, Scope, Store, StoreError, UserName, admission, role,
+    token,
+};
+
+/// Why a file is not taken from somebody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The token ended while its upload was under way.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// The token is not for uploading.
+    #[error("the token is for reading alone")]
+    ReadOnly,
+    /// The token is for another project.
+    #[error("the token is for uploads to {only} alone, not to {project}")]
+    OtherProject {
+        /// The project that it is for.
+        only: ProjectName,
+        /// The one that was asked for.
+        project: ProjectName,
+    },
+    /// The project is somebody else's.
+    #[error("{user} is neither owner nor maintainer of {project}")]
+    NotMember {
+        /// Who.
+        user: UserName,
+        /// Of what.
+        project: ProjectName,
+    },
+}
+
+/// Why a file was not admitted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// Its uploader may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for AdmitError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Store(source.into())
+    }
+}
+
+/// What a file that is admitted means for its project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is the first one: the project becomes the uploader's.
+    First,
+    /// The project is known, and the uploader may.
+    Known,
+}
+
+impl Store {
+    /// Whether somebody may upload to a project, as it is at this moment. [`Store::admit_from`]
+    /// asks once more.
+    ///
+    /// # Errors
+    ///
+    /// [`AdmitError::Denied`] if not.
+    pub async fn demand_uploader(
+        &self,
+        bearer: &Bearer,
+        project: &ProjectName,
+        now: Timestamp,
+    ) -> Result<(), AdmitError> {
+        let mut reader = self.readers().begin().await?;
+        examine(&mut reader, bearer, project, now).await?;
+        Ok(())
+    }
+
+    /// Records a file as [`Store::admit`] does, if its uploader may: whether they may, the file,
+    /// the journal row and a row of the audit log are one transaction. Who uploads the first file
+    /// of a project becomes its owner in it; of several at the same time, one does.
+    ///
+    /// # Errors
+    ///
+    /// [`AdmitError::Denied`] if they may not; nothing is recorded then. See also [`Store::admit`].
+    pub async fn admit_from(
+        &self,
+        file: NewFile,
+        bearer: &Bearer,
+        address: Option<IpAddr>,
+    ) -> Result<Admission, AdmitError> {
+        let (project, at) = (file.project.clone(), file.uploaded_at);
+        let mut transaction = self.write().await?;
+        let standing = examine(&mut transaction, bearer, &project, at).await?;
+        let entry = AuditEntry::new(at, bearer.actor(), AuditAction::UploadAccepted)
+            .in_project(&project)
+            .of(file.filename.as_str())
+            .from_address(address)
+            .saying(format!("sha256 {}", file.sha256));
+        let admission = admission::admit(&mut transaction, file).await?;
+        if let Admission::Recorded(_) = admission {
+            if standing == Standing::First {
+                role::grant(&mut transaction, &project, bearer.user(), Role::Owner, at).await?;
+                let entry = AuditEntry::new(at, bearer.actor(), AuditAction::RoleGranted)
+                    .in_project(&project)
+                    .of(bearer.user().as_str())
+                    .from_address(address)
+                    .saying("owner, by the first upload");
+                audit::append(&mut transaction, &entry).await?;
+            }
+            audit::append(&mut transaction, &entry).await?;
+            transaction.commit().await?;
+            self.signals().admitted.notify_one();
+        }
+        Ok(admission)
+    }
+}
+
+async fn examine(
+    connection: &mut SqliteConnection,
+    bearer: &Bearer,
+    project: &ProjectName,
+    now: Timestamp,
+) -> Result<Standing, AdmitError> {
+    let standing = token::standing(connection, bearer.id()).await?;
+    if let Some(ended) = standing.and_then(|standing| standing.ended(bearer.id(), now)) {
+        return Err(Denied::Ended(ended).into());
+    }
+    let any_project = match bearer.scope() {
+        Scope::Read => return Err(Denied::ReadOnly.into()),
+        Scope::UploadTo(only) if only != project => {
+            return Err(Denied::OtherProject {
+                only: only.clone(),
+                project: project.clone(),
+            }
+            .into());
+        }
+        Scope::Upload | Scope::UploadTo(_) => false,
+        Scope::Admin => true,
+    };
+    if !role::exists(connection, project).await? {
+        return Ok(Standing::First);
+    }
+    if any_project
+        || role::role_of(connection, project, bearer.user())
+            .await?
+            .is_some()
+    {
+        return Ok(Standing::Known);
+    }
+    Err(Denied::NotMember {
+        user: bearer.user().clone(),
+        project: project.clone(),
+    }
+    .into())
+}

@@ -1,0 +1,137 @@
+//! What a text that somebody presents as a token is.
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use subtle::ConstantTimeEq;
+use wheelmark_tuf::Sha256;
+
+use super::{Bearer, Checked, Ended, LAST_USED_STEP, Scope, TOKEN_PREFIX, TokenId, finder};
+use crate::{Store, StoreError, UserName, text};
+
+/// The longest text that is looked at as a token, in bytes; ours have 68.
+const MAX_PRESENTED: usize = 256;
+
+impl Store {
+    /// What `presented` is at this moment, if it is one of ours.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn check_token(
+        &self,
+        presented: &str,
+        now: Timestamp,
+    ) -> Result<Checked, StoreError> {
+        if presented.len() > MAX_PRESENTED || !presented.starts_with(TOKEN_PREFIX) {
+            return Ok(Checked::Unknown);
+        }
+        let digest = Sha256::of(presented.as_bytes()).to_string();
+        let candidates: Vec<(String, String)> =
+            sqlx::query_as("SELECT id, secret_sha256 FROM token WHERE finder = ?")
+                .bind(finder(&digest))
+                .fetch_all(self.readers())
+                .await?;
+        let mut found = None;
+        for (id, stored) in candidates {
+            if bool::from(stored.as_bytes().ct_eq(digest.as_bytes())) {
+                found = Some(TokenId(id));
+            }
+        }
+        let Some(id) = found else {
+            return Ok(Checked::Unknown);
+        };
+        let mut reader = self.readers().acquire().await.map_err(StoreError::from)?;
+        let Some(standing) = standing(&mut reader, &id).await? else {
+            return Ok(Checked::Unknown);
+        };
+        drop(reader);
+        if let Some(ended) = standing.ended(&id, now) {
+            return Ok(Checked::Ended(ended));
+        }
+        self.note_use(&id, standing.last_used_at, now).await;
+        Ok(Checked::Good(Bearer {
+            id,
+            user: standing.user,
+            scope: standing.scope,
+        }))
+    }
+
+    /// Notes that a token was used. That this cannot be written is no reason to refuse the token.
+    async fn note_use(&self, id: &TokenId, last: Option<Timestamp>, now: Timestamp) {
+        if last.is_some_and(|last| now.duration_since(last) < LAST_USED_STEP) {
+            return;
+        }
+        let noting = async {
+            let mut transaction = self.write().await?;
+            sqlx::query("UPDATE token SET last_used_at = ? WHERE id = ?")
+                .bind(now.to_string())
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = noting.await {
+            tracing::warn!(%error, token = %id, "the use of a token could not be noted");
+        }
+    }
+}
+
+/// What is on record about a token.
+pub(crate) struct Standing {
+    user: UserName,
+    scope: Scope,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    disabled_at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Why the token is not good at this moment.
+    pub(crate) fn ended(&self, id: &TokenId, now: Timestamp) -> Option<Ended> {
+        let (id, user) = (id.clone(), self.user.clone());
+        if let Some(at) = self.revoked_at {
+            return Some(Ended::Revoked { id, user, at });
+        }
+        if let Some(at) = self.disabled_at {
+            return Some(Ended::Disabled { id, user, at });
+        }
+        let over = self.expires_at.filter(|at| *at <= now)?;
+        Some(Ended::Expired { id, user, at: over })
+    }
+}
+
+/// Reads what is on record about a token.
+pub(crate) async fn standing(
+    connection: &mut SqliteConnection,
+    id: &TokenId,
+) -> Result<Option<Standing>, StoreError> {
+    type Columns = (
+        String,
+        String,
+        Option<String>,
+        Option<String>,
+        Option<String>,
+        Option<String>,
+        Option<String>,
+    );
+    let row: Option<Columns> = sqlx::query_as(
+        "SELECT person.name, scope, project, expires_at, last_used_at, revoked_at, disabled_at \
+         FROM token JOIN person ON person.name = token.person WHERE id = ?",
+    )
+    .bind(id.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.map(|(user, scope, project, expires, used, revoked, disabled)| {
+        Ok(Standing {
+            user: text::parse("user name", &user)?,
+            scope: Scope::read(&scope, project.as_deref())?,
+            expires_at: text::parse_optional("time", expires.as_deref())?,
+            last_used_at: text::parse_optional("time", used.as_deref())?,
+            revoked_at: text::parse_optional("time", revoked.as_deref())?,
+            disabled_at: text::parse_optional("time", disabled.as_deref())?,
+        })
+    })
+    .transpose()
+}
