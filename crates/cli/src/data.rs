@@ -294,7 +294,7 @@ async fn make(
         random.fill_bytes(secret.as_mut_slice());
         let token = Zeroizing::new(format_token(&secret));
         store
-            .add_token(
+            .add_operator_token(
                 "first",
                 Sha256::of(token.as_bytes()),
                 context.clock.now(),

@@ -8,12 +8,10 @@ use wheelmark_objects::Directory;
 use wheelmark_store::Store;
 use wheelmark_tuf::Clock;
 
-use crate::address::TrustedProxies;
+use crate::auth::{Door, FAILED_ATTEMPTS, UPLOADS};
 use crate::documents::Documents;
-use crate::health::Writable;
-use crate::metrics::{Expiries, Metrics};
-use crate::observe::Observing;
-use crate::request_id::RequestIds;
+use crate::privacy::{Guard, Privacy};
+use crate::rate::Rate;
 use crate::serials::Serials;
 use crate::shelf::Shelf;
 use crate::upload::Gates;
@@ -31,6 +29,10 @@ pub struct Limits {
     pub file_len: u64,
     /// How long an upload waits for its snapshot.
     pub publish_timeout: Duration,
+    /// How many attempts may fail that come from one address, or are made under one name.
+    pub failed_attempts: Rate,
+    /// How many files a user may upload.
+    pub uploads: Rate,
 }
 
 impl Default for Limits {
@@ -38,6 +40,8 @@ impl Default for Limits {
         Self {
             file_len: MAX_FILE_LEN,
             publish_timeout: PUBLISH_TIMEOUT,
+            failed_attempts: FAILED_ATTEMPTS,
+            uploads: UPLOADS,
         }
     }
 }
@@ -53,14 +57,6 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// What is refused for its size or its duration.
     pub limits: Limits,
-    /// What is counted; whoever publishes the snapshots in this process counts there, too.
-    pub metrics: Arc<Metrics>,
-    /// Whose word counts about where requests come from.
-    pub proxies: TrustedProxies,
-    /// A number that tells this run from others, for the ids of requests.
-    pub run: u64,
-    /// Whether `/metrics` is among what everybody can ask for.
-    pub metrics_are_public: bool,
 }
 
 impl App {
@@ -71,10 +67,6 @@ impl App {
             store,
             clock,
             limits: Limits::default(),
-            metrics: Arc::default(),
-            proxies: TrustedProxies::default(),
-            run: 0,
-            metrics_are_public: true,
         }
     }
 }
@@ -85,8 +77,7 @@ pub(crate) struct Services {
     reading: Reading,
     mirroring: Mirroring,
     publishing: Publishing,
-    watching: Watching,
-    measured: Measured,
+    guard: Guard,
 }
 
 /// Reading the tree.
@@ -118,17 +109,6 @@ pub(crate) struct Watching {
     pub(crate) tree: Arc<Directory>,
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) writable: Arc<Writable>,
-}
-
-/// Measuring it.
-#[derive(Clone)]
-pub(crate) struct Measured {
-    pub(crate) tree: Arc<Directory>,
-    pub(crate) store: Store,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) expiries: Arc<Expiries>,
 }
 
 /// Taking in uploads.
@@ -139,34 +119,21 @@ pub(crate) struct Publishing {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) gates: Arc<Gates>,
-}
-
-impl App {
-    /// What happens around every request of this app.
-    pub(crate) fn observing(&self) -> Observing {
-        Observing {
-            metrics: Arc::clone(&self.metrics),
-            ids: Arc::new(RequestIds::new(self.run)),
-            proxies: Arc::new(self.proxies.clone()),
-        }
-    }
+    pub(crate) door: Arc<Door>,
 }
 
 impl Services {
     pub(crate) fn new(app: App) -> Self {
+        let door = Arc::new(Door::new(
+            app.store.clone(),
+            app.clock.clone(),
+            app.limits.failed_attempts,
+            app.limits.uploads,
+        ));
         Self {
-            watching: Watching {
-                tree: Arc::clone(&app.tree),
-                store: app.store.clone(),
-                clock: Arc::clone(&app.clock),
-                writable: Arc::default(),
-            },
-            measured: Measured {
-                tree: Arc::clone(&app.tree),
-                store: app.store.clone(),
-                clock: Arc::clone(&app.clock),
-                metrics: app.metrics,
-                expiries: Arc::new(Expiries::new(Arc::clone(&app.tree))),
+            guard: Guard {
+                privacy: Arc::new(Privacy::new(app.store.clone())),
+                door: Arc::clone(&door),
             },
             reading: Reading::new(Arc::clone(&app.tree)),
             mirroring: Mirroring {
@@ -179,8 +146,14 @@ impl Services {
                 clock: app.clock,
                 limits: app.limits,
                 gates: Arc::new(Gates::new()),
+                door,
             },
         }
+    }
+
+    /// What stands before all that is read.
+    pub(crate) fn guard(&self) -> Guard {
+        self.guard.clone()
     }
 }
 
@@ -204,12 +177,9 @@ impl FromRef<Services> for Publishing {
 
 impl FromRef<Services> for Watching {
     fn from_ref(services: &Services) -> Self {
-        services.watching.clone()
-    }
-}
-
-impl FromRef<Services> for Measured {
-    fn from_ref(services: &Services) -> Self {
-        services.measured.clone()
+        let Publishing {
+            tree, store, clock, ..
+        } = services.publishing.clone();
+        Watching { tree, store, clock }
     }
 }

@@ -1,76 +1,213 @@
-//! Who uploads: a token, by HTTP basic authentication (RFC 7617).
+//! Who sends a request: somebody with a token of this index, or nobody.
+//!
+//! What fails is counted, by the address it came from and by the name it was tried under, and
+//! answered 429 when it is too much. Whoever has a good token is let in all the same: tokens have
+//! 256 random bits, so that no number of attempts finds one, and a limit that locked people out
+//! would be a gift to whoever wants to. It keeps the work, the log and the audit log small.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+mod credentials;
+mod notebook;
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use wheelmark_store::{Store, StoreError, TokenId};
+use jiff::SignedDuration;
+use wheelmark_store::{Bearer, Checked, Ended, Scope, Store, StoreError, UserName};
+use wheelmark_tuf::Clock;
+
+use crate::client_address::From;
+use crate::rate::{Rate, Rates};
+use credentials::Presented;
+use notebook::Notebook;
+
+pub use notebook::{REFUSALS_NOTED, USERS_REFUSALS_NOTED};
 
 /// The user name that goes with every token.
 const TOKEN_USER: &str = "__token__";
 
-/// Why an upload is not allowed.
+/// How many attempts may fail that come from one address, or are made under one name: a person who
+/// tries the wrong file of tokens, or a machine that runs a few jobs with an old one.
+pub const FAILED_ATTEMPTS: Rate = Rate {
+    burst: 30,
+    every: SignedDuration::from_secs(6),
+};
+
+/// How many files a user may upload. The largest releases have a few hundred files, and a machine
+/// that uploads one after the other needs about a second for each; what is stopped is a script that
+/// runs wild. Tokens of scope admin are not counted: they are in the hands of who runs the index.
+pub const UPLOADS: Rate = Rate {
+    burst: 1000,
+    every: SignedDuration::from_secs(1),
+};
+
+/// Longest name that is counted by, in bytes: no user has a longer one.
+const MAX_NAME_LEN: usize = wheelmark_store::MAX_USER_NAME_LEN;
+
+/// Why a request is not let in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthError {
     /// No credentials were sent.
-    #[error("uploading needs a token")]
+    #[error("no token was sent")]
     Missing,
-    /// The `Authorization` header is not of the basic scheme.
-    #[error("the Authorization header is not HTTP basic authentication")]
+    /// The `Authorization` header is neither of the basic nor of the bearer scheme.
+    #[error("the Authorization header is neither HTTP basic authentication nor a bearer token")]
     Malformed,
-    /// A user name other than `__token__`.
-    #[error("the user name is not {TOKEN_USER}")]
+    /// A user name that does not go with the token.
+    #[error("the user name is neither {TOKEN_USER} nor that of the token's user")]
     User,
     /// The token is not one of this index.
     #[error("this index does not know the token")]
     Unknown,
+    /// The token was one of this index.
+    #[error(transparent)]
+    Ended(Ended),
+    /// Too much has failed from there, or under this name.
+    #[error("too many attempts with wrong credentials; the next is looked at in {} s", whole_seconds(*.wait))]
+    TooManyAttempts {
+        /// After what time it can be tried again.
+        wait: SignedDuration,
+    },
+    /// Too many files of one user.
+    #[error("{user} has uploaded too many files in a short time; the next is taken in {} s", whole_seconds(*.wait))]
+    TooManyUploads {
+        /// Who.
+        user: UserName,
+        /// After what time it can be tried again.
+        wait: SignedDuration,
+    },
     /// The token could not be looked up.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The token that the request presents.
-pub(crate) async fn authorise(store: &Store, headers: &HeaderMap) -> Result<TokenId, AuthError> {
-    let header = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
-    let (user, token) = basic(header.as_bytes()).ok_or(AuthError::Malformed)?;
-    if user != TOKEN_USER {
-        return Err(AuthError::User);
-    }
-    store.check_token(&token).await?.ok_or(AuthError::Unknown)
+/// A duration in seconds, at least one.
+pub(crate) fn whole_seconds(wait: SignedDuration) -> u64 {
+    u64::try_from(wait.as_millis().max(0)).map_or(u64::MAX, |ms| ms.div_ceil(1000).max(1))
 }
 
-fn basic(header: &[u8]) -> Option<(String, String)> {
-    let header = std::str::from_utf8(header).ok()?;
-    let (scheme, credentials) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+/// What is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Address(IpAddr),
+    Name(String),
+}
+
+/// Lets requests in.
+pub(crate) struct Door {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    failures: Rates<Counted>,
+    uploads: Rates<UserName>,
+    notebook: Notebook,
+}
+
+impl Door {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, failures: Rate, uploads: Rate) -> Door {
+        Door {
+            notebook: Notebook::new(store.clone(), clock.clone()),
+            store,
+            clock,
+            failures: Rates::new(failures),
+            uploads: Rates::new(uploads),
+        }
     }
-    let decoded = STANDARD.decode(credentials.trim()).ok()?;
-    let decoded = String::from_utf8(decoded).ok()?;
-    let (user, password) = decoded.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
+
+    /// Who sends a request.
+    pub(crate) async fn bearer(
+        &self,
+        headers: &HeaderMap,
+        from: From,
+    ) -> Result<Bearer, AuthError> {
+        let header = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
+        let presented = Presented::read(header.as_bytes()).ok_or(AuthError::Malformed)?;
+        let name = presented.name.as_deref().filter(|name| *name != TOKEN_USER);
+        let checked = self.store.check_token(&presented.token, self.clock.now());
+        let failure = match checked.await? {
+            Checked::Good(bearer) => match name {
+                Some(name) if name != bearer.user().as_str() => AuthError::User,
+                _ => return Ok(bearer),
+            },
+            Checked::Ended(ended) => AuthError::Ended(ended),
+            Checked::Unknown => AuthError::Unknown,
+        };
+        Err(self.failed(failure, name, from).await)
+    }
+
+    /// Counts a failure, and writes it down unless it is one too many.
+    async fn failed(&self, failure: AuthError, name: Option<&str>, from: From) -> AuthError {
+        let name = match (&failure, name) {
+            (AuthError::Ended(ended), _) => Some(ended.id().as_str()),
+            (_, name) => name.map(|name| &name[..name.floor_char_boundary(MAX_NAME_LEN)]),
+        };
+        let by_address = from.0.map(|address| Counted::Address(network(address)));
+        let by_name = name.map(|name| Counted::Name(name.to_owned()));
+        let now = self.clock.now();
+        let counts = [by_address, by_name].into_iter().flatten();
+        // Each of them counts, also where the other is over.
+        let waits: Vec<SignedDuration> = counts
+            .filter_map(|counted| self.failures.count(&counted, now).err())
+            .collect();
+        if let Some(wait) = waits.into_iter().max() {
+            self.notebook.skip_failure();
+            return AuthError::TooManyAttempts { wait };
+        }
+        self.notebook.failure(&failure, name, from).await;
+        failure
+    }
+
+    /// Counts an upload of a user.
+    pub(crate) fn count_upload(&self, bearer: &Bearer) -> Result<(), AuthError> {
+        if *bearer.scope() == Scope::Admin {
+            return Ok(());
+        }
+        let counted = self.uploads.count(bearer.user(), self.clock.now());
+        counted.map_err(|wait| AuthError::TooManyUploads {
+            user: bearer.user().clone(),
+            wait,
+        })
+    }
+
+    /// What was refused to somebody who is known is written down.
+    pub(crate) fn notebook(&self) -> &Notebook {
+        &self.notebook
+    }
+}
+
+/// What one subscriber has: an address of IPv4, the /64 of one of IPv6 (RFC 6177).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
 mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_read_as_rfc_7617_has_them() {
-        let check = |header: &str, expected: Option<(&str, &str)>| {
-            let expected = expected.map(|(user, token)| (user.to_owned(), token.to_owned()));
-            assert_eq!(basic(header.as_bytes()), expected, "{header}");
+    fn one_subscriber_is_counted_once() {
+        let check = |address: &str, expected: &str| {
+            let counted = network(address.parse().unwrap());
+            assert_eq!(counted.to_string(), expected, "{address}");
         };
-        check(
-            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
-            Some(("Aladdin", "open sesame")),
-        );
-        check("basic  YTpiOmM=", Some(("a", "b:c")));
-        check("BASIC Og==", Some(("", "")));
-        check("Bearer YTpi", None);
-        check("Basic", None);
-        check("Basic !!!", None);
-        check("Basic YQ==", None);
-        check("Basic //8=", None);
+        check("192.0.2.7", "192.0.2.7");
+        check("::ffff:192.0.2.7", "192.0.2.7");
+        check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
+        check("2001:db8:1:2:ffff::", "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn a_wait_is_never_told_too_short() {
+        for (ms, seconds) in [(-5, 1), (0, 1), (1, 1), (1000, 1), (1001, 2), (6000, 6)] {
+            let told = whole_seconds(SignedDuration::from_millis(ms));
+            assert_eq!(told, seconds, "{ms}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! How an error is told: a status, a reason phrase and a problem document (RFC 9457).
 
+mod admitting;
 mod reading;
 mod uploading;
 
@@ -14,8 +15,6 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 use hyper::ext::ReasonPhrase;
 use serde_json::json;
-
-use crate::request_id::RequestId;
 
 /// Longest reason phrase that is sent, in bytes.
 const MAX_REASON_LEN: usize = 300;
@@ -61,6 +60,11 @@ impl Problem {
 
     fn retry_after_seconds(self, seconds: &'static str) -> Problem {
         self.header(RETRY_AFTER, seconds)
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Problem {
+        self.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        self
     }
 
     /// An error of ours: the log has the details, the other end has not.
@@ -118,9 +122,6 @@ impl IntoResponse for Problem {
         });
         if let Some(hint) = &self.hint {
             document["hint"] = hint.as_ref().into();
-        }
-        if let Some(id) = RequestId::current() {
-            document["request_id"] = id.as_str().into();
         }
         let reason = ReasonPhrase::try_from(self.reason().into_bytes()).ok();
         let mut response = Response::new(Body::from(document.to_string()));

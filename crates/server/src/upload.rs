@@ -1,6 +1,6 @@
 //! Taking in a file: the legacy upload form that twine and uv speak.
 //!
-//! `authorise` → `receive` (stream to a temporary file, hashing) → `check` (what is it, and is it
+//! `Uploader::of` → `receive` (stream to a temporary file, hashing) → `check` (what is it, and is it
 //! what the form says?) → `record` (objects, then the journal row) → `wait` (for its snapshot).
 //! Until the journal row is written, an upload that ends for whatever reason leaves nothing.
 
@@ -13,6 +13,7 @@ mod receive;
 mod record;
 mod sink;
 mod source;
+mod uploader;
 
 use std::time::Duration;
 
@@ -20,17 +21,18 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use http::request::Parts;
 use serde::Serialize;
-use wheelmark_store::{Outcome, Seq, TokenId};
+use wheelmark_store::{Outcome, Seq};
 
 use crate::app::Publishing;
-use crate::auth::authorise;
 use crate::pace::Pace;
 use crate::problem::Problem;
 pub(crate) use error::Mismatch;
 use error::UploadError;
 pub(crate) use gates::Gates;
 use source::Source;
+use uploader::Uploader;
 
 pub use note::{TakeBackError, take_back_cut_off};
 pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN};
@@ -58,7 +60,7 @@ struct Published {
 pub(crate) async fn upload(State(publishing): State<Publishing>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let source = Source::new(body);
-    let outcome = answer(&publishing, &parts.headers, &source).await;
+    let outcome = answer(&publishing, &parts, &source).await;
     match outcome {
         Ok(published) => Json(published).into_response(),
         Err(error) => {
@@ -79,10 +81,23 @@ pub(crate) async fn upload(State(publishing): State<Publishing>, request: Reques
 
 async fn answer(
     publishing: &Publishing,
-    headers: &HeaderMap,
+    parts: &Parts,
     source: &Source,
 ) -> Result<Published, UploadError> {
-    let token = authorise(&publishing.store, headers).await?;
+    let uploader = Uploader::of(publishing, parts).await?;
+    let taken = take(publishing, &parts.headers, source, uploader.clone()).await;
+    if let Err(error) = &taken {
+        uploader.note_refusal(publishing, error).await;
+    }
+    taken
+}
+
+async fn take(
+    publishing: &Publishing,
+    headers: &HeaderMap,
+    source: &Source,
+    uploader: Uploader,
+) -> Result<Published, UploadError> {
     let boundary = boundary(headers)?;
     refuse_at_once_if_too_long(headers, publishing.limits.file_len)?;
     let incoming = publishing.tree.incoming();
@@ -90,18 +105,19 @@ async fn answer(
     let received = receive::receive(source, boundary, incoming, limit, pace).await?;
     // From here on nobody needs the connection: what was begun is finished.
     let publishing = publishing.clone();
-    let task = tokio::spawn(async move { publish(&publishing, received, token).await });
+    let task = tokio::spawn(async move { publish(&publishing, received, uploader).await });
     task.await.unwrap_or(Err(UploadError::Stopped))
 }
 
 async fn publish(
     publishing: &Publishing,
     received: receive::Received,
-    token: TokenId,
+    uploader: Uploader,
 ) -> Result<Published, UploadError> {
     let claimed = check::claims(received)?;
     let (filename, sha256) = (claimed.filename.to_string(), claimed.content.sha256);
-    let seq = record::record(publishing, claimed, token).await?;
+    uploader.uploads(&claimed.project, &filename);
+    let seq = record::record(publishing, claimed, &uploader).await?;
     let snapshot_version = published(publishing, seq).await?;
     tracing::info!(filename, %seq, snapshot_version, "published a file");
     Ok(Published {

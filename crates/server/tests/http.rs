@@ -12,9 +12,10 @@ mod http {
     mod health;
     mod hostile_forms;
     mod large;
-    mod metrics;
+    mod limits;
     mod mirrors;
     mod pages;
+    mod people;
     mod publishing;
     mod refusals;
     mod static_tree;

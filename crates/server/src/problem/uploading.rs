@@ -7,8 +7,8 @@ use wheelmark_objects::ObjectError;
 use wheelmark_packaging::InspectError;
 use wheelmark_store::StoreError;
 
+use super::admitting::{denied, uploading};
 use super::{Problem, chain};
-use crate::auth::AuthError;
 use crate::upload::{Error, Mismatch};
 
 impl From<Error> for Problem {
@@ -16,7 +16,8 @@ impl From<Error> for Problem {
         let bad = |title| Problem::new(StatusCode::BAD_REQUEST, title, chain(&error));
         let too_long = |title| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title, chain(&error));
         match &error {
-            Error::Auth(auth) => denied(auth),
+            Error::Auth(auth) => uploading(auth),
+            Error::Denied(why) => denied(why),
             Error::NotAForm => Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Not an upload form",
@@ -91,22 +92,6 @@ impl From<Error> for Problem {
     }
 }
 
-fn denied(error: &AuthError) -> Problem {
-    let unauthorised = |title| {
-        Problem::new(StatusCode::UNAUTHORIZED, title, chain(error))
-            .authenticate()
-            .hint("use __token__ as the user name and an upload token as the password")
-    };
-    match error {
-        AuthError::Missing => unauthorised("Token missing"),
-        AuthError::Malformed => unauthorised("Malformed credentials"),
-        AuthError::User => unauthorised("Wrong user name"),
-        AuthError::Unknown => Problem::new(StatusCode::FORBIDDEN, "Unknown token", chain(error))
-            .hint("check the password: it is a token that this index has given out"),
-        AuthError::Store(store) => writing_the_journal(store),
-    }
-}
-
 fn writing_the_tree(error: &ObjectError) -> Problem {
     match error {
         full if full.is_full() => Problem::full(error),
@@ -121,7 +106,7 @@ fn writing_the_tree(error: &ObjectError) -> Problem {
     }
 }
 
-fn writing_the_journal(error: &StoreError) -> Problem {
+pub(super) fn writing_the_journal(error: &StoreError) -> Problem {
     match error {
         StoreError::Full { .. } => Problem::full(error),
         StoreError::Invalid { .. } | StoreError::Encode { .. } | StoreError::Database { .. } => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wheelmark_objects::{ObjectError, PathError};
 use wheelmark_packaging::{FilenameError, InspectError, NameError, Version};
-use wheelmark_store::{Seq, StoreError};
+use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
 
 use crate::auth::AuthError;
@@ -73,6 +73,9 @@ pub(crate) enum UploadError {
     /// Not allowed.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// Not to this project.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The body is not `multipart/form-data`.
     #[error("the request is not a multipart/form-data form")]
     NotAForm,
@@ -222,4 +225,28 @@ pub(crate) enum UploadError {
     /// The work was stopped: the server is shutting down.
     #[error("the server is shutting down")]
     Stopped,
+}
+
+impl UploadError {
+    /// Whether the reason lies with the index and not with the upload.
+    pub(super) fn is_of_the_index(&self) -> bool {
+        matches!(
+            self,
+            Self::Auth(AuthError::Store(_))
+                | Self::NotPublishedYet { .. }
+                | Self::Incoming(_)
+                | Self::Object(_)
+                | Self::Store(_)
+                | Self::Stopped
+        )
+    }
+}
+
+impl From<AdmitError> for UploadError {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::Denied(denied) => Self::Denied(denied),
+            AdmitError::Store(store) => Self::Store(store),
+        }
+    }
 }

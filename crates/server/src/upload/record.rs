@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use wheelmark_objects::{Creation, Directory, ObjectPath};
 use wheelmark_packaging::{DistributionFilename, Inspected, inspect};
-use wheelmark_store::{Admission, FileState, NewFile, Seq, TokenId};
+use wheelmark_store::{Admission, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
 
 use super::check::Claimed;
 use super::error::UploadError;
 use super::note::Note;
 use super::sink::Content;
+use super::uploader::Uploader;
 use crate::app::Publishing;
 use crate::problem::chain;
 
@@ -23,7 +24,7 @@ use crate::problem::chain;
 pub(super) async fn record(
     publishing: &Publishing,
     claimed: Claimed,
-    token: TokenId,
+    uploader: &Uploader,
 ) -> Result<Seq, UploadError> {
     let Claimed {
         project,
@@ -39,6 +40,11 @@ pub(super) async fn record(
     let blob = ObjectPath::file(&project, &sha256, filename.as_str()).map_err(UploadError::Path)?;
 
     let _gate = publishing.gates.pass(&project, filename.as_str()).await;
+    let now = publishing.clock.now();
+    let asking = publishing
+        .store
+        .demand_uploader(&uploader.bearer, &project, now);
+    asking.await?;
     if let Some(row) = publishing.store.file(&project, filename.as_str()).await? {
         if row.sha256 != sha256 {
             return Err(exists(row.sha256));
@@ -110,11 +116,14 @@ pub(super) async fn record(
         requires_python: inspected.metadata.requires_python,
         core_metadata_sha256,
         chunks_sha256,
-        uploaded_by: token.to_string(),
+        uploaded_by: uploader.bearer.id().to_string(),
         back_signed: false,
         yanked: None,
     };
-    match publishing.store.admit(new).await {
+    let admitting = publishing
+        .store
+        .admit_from(new, &uploader.bearer, uploader.from.0);
+    match admitting.await {
         Ok(Admission::Recorded(seq) | Admission::Same(seq)) => Ok(seq),
         Ok(Admission::Different { existing }) => Err(exists(existing)),
         Err(error) => {
@@ -122,7 +131,7 @@ pub(super) async fn record(
             if let Ok(None) = publishing.store.file(&project, filename.as_str()).await {
                 placed.take_back().await;
             }
-            Err(UploadError::Store(error))
+            Err(error.into())
         }
     }
 }

@@ -91,7 +91,7 @@ impl Index {
         let token = format_token(&[7; 32]);
         let digest = Sha256::of(token.as_bytes());
         store
-            .add_token("first", digest, Still.now(), "")
+            .add_operator_token("first", digest, Still.now(), "")
             .await
             .unwrap();
 

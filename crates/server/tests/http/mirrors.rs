@@ -179,6 +179,8 @@ async fn a_change_has_no_serial_before_it_is_published() {
 async fn an_index_without_its_catalogue_still_lists_its_projects() {
     let index = Index::new().await;
     sdist_of(&index, "a", "1.0").await;
+    // Who may read has been known before: an index that never knew lets nobody read.
+    assert_eq!(index.get("/simple/").await.status(), 200);
     index.store.close().await;
     let answer = index.get_with("/simple/", &[LIST]).await;
     assert_eq!(answer.status(), 200);
