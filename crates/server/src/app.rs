@@ -8,10 +8,15 @@ use wheelmark_objects::Directory;
 use wheelmark_store::Store;
 use wheelmark_tuf::Clock;
 
+use crate::address::TrustedProxies;
 use crate::auth::{Door, FAILED_ATTEMPTS, UPLOADS};
 use crate::documents::Documents;
+use crate::health::Writable;
+use crate::metrics::{Expiries, Metrics};
+use crate::observe::Observing;
 use crate::privacy::{Guard, Privacy};
 use crate::rate::Rate;
+use crate::request_id::RequestIds;
 use crate::serials::Serials;
 use crate::shelf::Shelf;
 use crate::upload::Gates;
@@ -57,6 +62,14 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// What is refused for its size or its duration.
     pub limits: Limits,
+    /// What is counted; whoever publishes the snapshots in this process counts there, too.
+    pub metrics: Arc<Metrics>,
+    /// Whose word counts about where requests come from.
+    pub proxies: TrustedProxies,
+    /// A number that tells this run from others, for the ids of requests.
+    pub run: u64,
+    /// Whether `/metrics` is among what everybody can ask for.
+    pub metrics_are_public: bool,
 }
 
 impl App {
@@ -67,6 +80,10 @@ impl App {
             store,
             clock,
             limits: Limits::default(),
+            metrics: Arc::default(),
+            proxies: TrustedProxies::default(),
+            run: 0,
+            metrics_are_public: true,
         }
     }
 }
@@ -77,6 +94,8 @@ pub(crate) struct Services {
     reading: Reading,
     mirroring: Mirroring,
     publishing: Publishing,
+    watching: Watching,
+    measured: Measured,
     guard: Guard,
 }
 
@@ -109,6 +128,17 @@ pub(crate) struct Watching {
     pub(crate) tree: Arc<Directory>,
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) writable: Arc<Writable>,
+}
+
+/// Measuring it.
+#[derive(Clone)]
+pub(crate) struct Measured {
+    pub(crate) tree: Arc<Directory>,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) expiries: Arc<Expiries>,
 }
 
 /// Taking in uploads.
@@ -122,6 +152,17 @@ pub(crate) struct Publishing {
     pub(crate) door: Arc<Door>,
 }
 
+impl App {
+    /// What happens around every request of this app.
+    pub(crate) fn observing(&self) -> Observing {
+        Observing {
+            metrics: Arc::clone(&self.metrics),
+            ids: Arc::new(RequestIds::new(self.run)),
+            proxies: Arc::new(self.proxies.clone()),
+        }
+    }
+}
+
 impl Services {
     pub(crate) fn new(app: App) -> Self {
         let door = Arc::new(Door::new(
@@ -131,6 +172,19 @@ impl Services {
             app.limits.uploads,
         ));
         Self {
+            watching: Watching {
+                tree: Arc::clone(&app.tree),
+                store: app.store.clone(),
+                clock: Arc::clone(&app.clock),
+                writable: Arc::default(),
+            },
+            measured: Measured {
+                tree: Arc::clone(&app.tree),
+                store: app.store.clone(),
+                clock: Arc::clone(&app.clock),
+                metrics: app.metrics,
+                expiries: Arc::new(Expiries::new(Arc::clone(&app.tree))),
+            },
             guard: Guard {
                 privacy: Arc::new(Privacy::new(app.store.clone())),
                 door: Arc::clone(&door),
@@ -177,9 +231,12 @@ impl FromRef<Services> for Publishing {
 
 impl FromRef<Services> for Watching {
     fn from_ref(services: &Services) -> Self {
-        let Publishing {
-            tree, store, clock, ..
-        } = services.publishing.clone();
-        Watching { tree, store, clock }
+        services.watching.clone()
+    }
+}
+
+impl FromRef<Services> for Measured {
+    fn from_ref(services: &Services) -> Self {
+        services.measured.clone()
     }
 }

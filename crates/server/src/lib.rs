@@ -4,6 +4,7 @@
 //!   GET /simple/… /pypi/…      page ─────┐
 //!   GET /metadata/… /targets/… object ───┼─▶ the published tree, as it is
 //!   GET /packages/…            file ─────┘
+//!   GET /healthz /readyz /metrics     is it well, and what does it do?
 //!
 //!   POST /legacy/  form ─▶ receive ─▶ check ─▶ place ─▶ admit ─▶ wait
 //!                  (streamed,  (digests, (objects,  (one       (the snapshot process
@@ -17,22 +18,27 @@
 //! Every error is told twice, because each uploader shows only one of them: in the reason phrase
 //! of HTTP/1.1 and in a body of `application/problem+json` (RFC 9457).
 
+mod address;
 mod app;
 mod auth;
 mod client_address;
 mod conditional;
+mod connections;
 mod documents;
 mod encoding;
 mod files;
 mod health;
 mod home;
 mod legacy_json;
+mod metrics;
+mod observe;
 mod pace;
 mod privacy;
 mod problem;
 mod range;
 mod rate;
 mod read_error;
+mod request_id;
 mod router;
 mod serials;
 mod serve;
@@ -41,15 +47,16 @@ mod simple;
 mod tree;
 mod upload;
 
+pub use address::{ClientAddress, Network, NetworkError, TrustedProxies};
 pub use app::{App, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
 pub use auth::{FAILED_ATTEMPTS, REFUSALS_NOTED, UPLOADS, USERS_REFUSALS_NOTED};
-pub use client_address::ClientAddress;
 pub use health::LEAST_LEFT;
+pub use metrics::Metrics;
 pub use pace::{MIN_SPEED, PATIENCE};
 pub use privacy::ACCESS_KEPT;
 pub use rate::{MAX_COUNTED, Rate};
-pub use router::{read_router, router};
-pub use serve::{MAX_CONNECTIONS, SHUTDOWN_GRACE, serve};
+pub use router::{metrics_router, read_router, router};
+pub use serve::{HEAD_TIMEOUT, MAX_CONNECTIONS, SHUTDOWN_GRACE, Serving, serve, serve_as};
 pub use shelf::{SHELF_BYTES, SHELVED_LEN};
 pub use upload::{
     CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,

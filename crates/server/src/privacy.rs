@@ -18,9 +18,11 @@ use crate::problem::chain;
 pub const ACCESS_KEPT: Duration = Duration::from_secs(1);
 
 /// What is answered without a token, whatever the setting: it shows nothing of what is published.
-/// Uploads ask for a token of their own accord. Everything else, also what is added some day, is
-/// closed where reading is.
-const OPEN: [&str; 4] = ["/", "/healthz", "/legacy", "/legacy/"];
+/// Uploads ask for a token of their own accord, and the figures are here only if whoever runs the
+/// index shows them to everybody. The rest, also what is added some day, is closed where reading is.
+const OPEN: [&str; 6] = [
+    "/", "/healthz", "/readyz", "/metrics", "/legacy", "/legacy/",
+];
 
 /// Why somebody may not read.
 #[derive(Debug)]

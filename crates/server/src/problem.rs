@@ -16,6 +16,8 @@ use http::{HeaderMap, StatusCode};
 use hyper::ext::ReasonPhrase;
 use serde_json::json;
 
+use crate::request_id::RequestId;
+
 /// Longest reason phrase that is sent, in bytes.
 const MAX_REASON_LEN: usize = 300;
 
@@ -122,6 +124,9 @@ impl IntoResponse for Problem {
         });
         if let Some(hint) = &self.hint {
             document["hint"] = hint.as_ref().into();
+        }
+        if let Some(id) = RequestId::current() {
+            document["request_id"] = id.as_str().into();
         }
         let reason = ReasonPhrase::try_from(self.reason().into_bytes()).ok();
         let mut response = Response::new(Body::from(document.to_string()));

@@ -12,15 +12,19 @@ use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use wheelmark_objects::Directory;
 
 use crate::app::{App, Reading, Services};
+use crate::observe::observe;
 use crate::read_error::ReadError;
-use crate::{health, home, legacy_json, privacy, simple, tree, upload};
+use crate::{health, home, legacy_json, metrics, privacy, simple, tree, upload};
 
 /// The index as a service.
 pub fn router(app: App) -> Router {
+    let observing = app.observing();
+    let metrics_are_public = app.metrics_are_public;
     let services = Services::new(app);
-    Router::new()
+    let mut router = Router::new()
         .route("/", get(home::home).post(upload::upload))
         .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
         .route("/simple", get(simple::list_without_slash))
         .route("/simple/", get(simple::list))
         .route("/simple/{project}", get(simple::project_without_slash))
@@ -31,12 +35,29 @@ pub fn router(app: App) -> Router {
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))
         .route("/legacy", post(upload::upload))
-        .route("/legacy/", post(upload::upload))
+        .route("/legacy/", post(upload::upload));
+    if metrics_are_public {
+        router = router.route("/metrics", get(metrics::metrics));
+    }
+    router
         .fallback(absent)
         .method_not_allowed_fallback(method)
         .layer(from_fn_with_state(services.guard(), privacy::guard))
         .layer(from_fn(no_sniffing))
+        .layer(from_fn_with_state(observing, observe))
         .with_state(services)
+}
+
+/// The figures and the health of an index, for a port that only its operator reaches.
+pub fn metrics_router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(absent)
+        .method_not_allowed_fallback(method)
+        .layer(from_fn(no_sniffing))
+        .with_state(Services::new(app))
 }
 
 /// A tree for reading: what a copy of an index serves. Nothing can be uploaded.

@@ -19,7 +19,7 @@ use crate::read_error::ReadError;
 use crate::shelf::{Found, Held};
 
 /// Longest metadata object that is served, in bytes. A snapshot of 16,384 bins has 586 kB.
-const MAX_METADATA_OBJECT_LEN: u64 = 64 * 1024 * 1024;
+pub(crate) const MAX_METADATA_OBJECT_LEN: u64 = 64 * 1024 * 1024;
 
 /// What a name that never stands for other bytes allows: a year (RFC 8246).
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";

@@ -13,6 +13,7 @@ mod http {
     mod hostile_forms;
     mod large;
     mod limits;
+    mod metrics;
     mod mirrors;
     mod pages;
     mod people;

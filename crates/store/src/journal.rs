@@ -125,6 +125,21 @@ impl Store {
             .collect()
     }
 
+    /// How many changes wait for a snapshot: those behind the last one that has an outcome.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn journal_pending(&self) -> Result<u64, StoreError> {
+        let pending: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM journal \
+             WHERE seq > (SELECT coalesce(max(seq), 0) FROM outcome)",
+        )
+        .fetch_one(self.readers())
+        .await?;
+        text::unsigned("number of journal rows", pending)
+    }
+
     /// The last position that the journal ever gave out; 0 if it never held a row.
     ///
     /// # Errors

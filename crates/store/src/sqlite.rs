@@ -116,6 +116,15 @@ impl Store {
         self.inner.writer.close().await;
     }
 
+    /// Whether something could be written now: begins a transaction and drops it.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails, cannot be written to, or is held by another writer for too long.
+    pub async fn try_to_write(&self) -> Result<(), StoreError> {
+        Ok(self.write().await?.rollback().await?)
+    }
+
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.inner.readers
     }

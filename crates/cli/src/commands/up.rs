@@ -5,15 +5,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use wheelmark_objects::{Directory, LockError};
-use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes, OpenError};
-use wheelmark_server::App;
+use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes, OpenError, Phase};
+use wheelmark_server::{App, Metrics, Serving};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
 
@@ -73,7 +76,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let online = data.online_key(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
     let store = Store::open(&data.catalogue()).await?;
-    let engine = Engine::open(
+    let mut engine = Engine::open(
         tree.clone(),
         store.clone(),
         online,
@@ -88,13 +91,22 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     tree.clean_incoming().await?;
     remind(&engine, context.clock.now());
 
+    let mut app = App::new(tree, store.clone(), context.clock.clone());
+    app.run = SysRng.try_next_u64()?;
+    measure(&mut engine, Arc::clone(&app.metrics));
+    let serving = Serving {
+        metrics: Arc::clone(&app.metrics),
+        ..Serving::default()
+    };
+
     let (stop_server, server_stopped) = oneshot::channel();
     let (stop_engine, engine_stopped) = oneshot::channel();
     let mut engine = tokio::spawn(engine.run(when(engine_stopped)));
-    let router = wheelmark_server::router(App::new(tree, store.clone(), context.clock.clone()));
-    let server = tokio::spawn(wheelmark_server::serve(
+    let router = wheelmark_server::router(app);
+    let server = tokio::spawn(wheelmark_server::serve_as(
         listener,
         router,
+        serving,
         when(server_stopped),
     ));
 
@@ -120,6 +132,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     engine.await?;
     store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Counts how long each snapshot takes that the engine publishes from now on.
+pub(crate) fn measure(engine: &mut Engine, metrics: Arc<Metrics>) {
+    let mut began = None;
+    engine.observe(move |phase| match phase {
+        Phase::Plan => began = Some(Instant::now()),
+        Phase::Sign | Phase::Record | Phase::Write => {}
+        Phase::Done => {
+            if let Some(began) = began.take() {
+                metrics.snapshot_took(began.elapsed());
+            }
+        }
+    });
 }
 
 async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> {
