@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, LockError, ObjectError, WriterLock};
 use wheelmark_signing::Signer;
-use wheelmark_store::{Fence, Seq, Store, StoreError};
+use wheelmark_store::{Fence, Orders, Seq, Store, StoreError};
 use wheelmark_tuf::{Clock, RoleName};
 
+use crate::channel::Channel;
 use crate::gather::gather;
 use crate::intent::After;
 use crate::journal_writer::JournalWriter;
@@ -20,6 +21,7 @@ use crate::publish::{self, PublishError, Signed};
 use crate::reach::within_reach;
 use crate::record;
 use crate::recover::{Recovered, recover};
+use crate::settle::settle;
 use crate::state::State;
 
 /// The most changes that one snapshot takes in, unless the engine is told otherwise. More wait
@@ -93,6 +95,7 @@ pub struct Engine {
     tree: Arc<Directory>,
     lock: WriterLock,
     store: Store,
+    orders: Option<Orders>,
     fence: Fence,
     online: Arc<dyn Signer>,
     clock: Arc<dyn Clock>,
@@ -124,21 +127,56 @@ impl Engine {
         lifetimes: Lifetimes,
         writer: JournalWriter,
     ) -> Result<Self, OpenError> {
+        Self::open_of(tree, store, None, online, clock, lifetimes, writer).await
+    }
+
+    /// Opens the engine of an index that takes uploads: a web process writes the journal in
+    /// `store`, and whoever runs the index says in `orders` what is to become of files and
+    /// projects that are there.
+    ///
+    /// # Errors
+    ///
+    /// See [`Engine::open`].
+    pub async fn open_with_orders(
+        tree: Arc<Directory>,
+        store: Store,
+        orders: Orders,
+        online: Arc<dyn Signer>,
+        clock: Arc<dyn Clock>,
+        lifetimes: Lifetimes,
+    ) -> Result<Self, OpenError> {
+        let writer = JournalWriter::WebProcess;
+        Self::open_of(tree, store, Some(orders), online, clock, lifetimes, writer).await
+    }
+
+    async fn open_of(
+        tree: Arc<Directory>,
+        store: Store,
+        orders: Option<Orders>,
+        online: Arc<dyn Signer>,
+        clock: Arc<dyn Clock>,
+        lifetimes: Lifetimes,
+        writer: JournalWriter,
+    ) -> Result<Self, OpenError> {
         let lock = tree.lock().await.map_err(OpenError::Lock)?;
         let fence = store.acquire_lease("snapshot process").await?;
         let Recovered { state, skipped } =
-            recover(&tree, &lock, &store, fence, online.key()).await?;
+            recover(&tree, &lock, &store, orders.as_ref(), fence, online.key()).await?;
         let journal = store.journal_end().await?;
-        if journal < state.journal {
+        if journal < state.followed.journal {
             return Err(OpenError::JournalBehind {
                 journal,
-                signed: state.journal,
+                signed: state.followed.journal,
             });
+        }
+        if let Some(orders) = &orders {
+            orders.go_on_behind(state.followed.orders).await?;
         }
         Ok(Self {
             tree,
             lock,
             store,
+            orders,
             fence,
             online,
             clock,
@@ -222,8 +260,9 @@ impl Engine {
     pub async fn turn(&mut self) -> Result<Turn, PublishError> {
         if self.unsettled.is_some() {
             let (tree, lock, store) = (&self.tree, &self.lock, &self.store);
+            let (orders, key) = (self.orders.as_ref(), self.online.key());
             let Recovered { state, skipped } =
-                recover(tree, lock, store, self.fence, self.online.key()).await?;
+                recover(tree, lock, store, orders, self.fence, key).await?;
             self.state = state;
             self.skipped.extend(skipped);
             self.unsettled = None;
@@ -246,12 +285,17 @@ impl Engine {
     async fn attempt(&mut self) -> Result<Turn, PublishError> {
         self.phase(Phase::Plan);
         let now = self.clock.now();
-        let rows = self
-            .store
-            .journal_after(self.state.journal, self.changes_per_snapshot.get())
-            .await?;
-        let (rows, stray) = within_reach(self.state.journal, rows);
+        let followed = self.state.followed;
+        let limit = self.changes_per_snapshot.get();
+        let rows = self.store.journal_after(followed.journal, limit).await?;
+        let (rows, stray) = within_reach(followed.journal, rows);
         self.tell_of_stray(stray);
+        let orders = match &self.orders {
+            Some(orders) => orders.after(followed.orders, limit).await?,
+            None => Vec::new(),
+        };
+        let rows = Channel::Journal.pending(rows);
+        let rows: Vec<_> = rows.chain(Channel::Orders.pending(orders)).collect();
         let mut due = self.due(now);
         let top_due = self.lifetimes.top_is_due(self.state.timestamp_expires, now)
             || self
@@ -311,14 +355,8 @@ impl Engine {
         for (seq, reason) in &after.refused {
             tracing::warn!(seq, reason, "a pending change was refused");
         }
-        self.store
-            .complete_intent(
-                self.fence,
-                snapshot_version,
-                &after.outcomes(snapshot_version),
-            )
-            .await?;
-        Ok(())
+        let orders = self.orders.as_ref();
+        settle(&self.store, orders, self.fence, snapshot_version, after).await
     }
 
     /// The online roles below `targets` that are to be signed again now.
@@ -354,7 +392,7 @@ impl Engine {
         {
             tracing::error!(
                 %seq,
-                last = %self.state.journal,
+                last = %self.state.followed.journal,
                 "the journal has a row far beyond the last one taken, which no upload writes: it \
                  and all behind it are left alone; somebody else may write to the catalogue"
             );

@@ -1,14 +1,15 @@
 //! Reads everything a plan needs, so that planning itself is pure.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
-use wheelmark_store::{Change, JournalRow, NewFile, Seq};
+use wheelmark_store::{Change, NewFile};
 use wheelmark_tuf::{RoleName, Sha256, Targets};
 
+use crate::channel::{Pending, Place};
 use crate::roles::Family;
 use crate::state::{LoadError, State};
 
@@ -18,8 +19,8 @@ const OWN_PAGE_LIMIT: u64 = 256 * 1024 * 1024;
 /// The pending changes and the parts of the signed state that they touch.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
-    /// Pending changes, oldest first.
-    pub(crate) rows: Vec<JournalRow>,
+    /// Pending changes, oldest first in each journal.
+    pub(crate) rows: Vec<Pending>,
     /// The bins they touch, and those due for renewal.
     pub(crate) roles: HashMap<RoleName, Targets>,
     /// The pages they touch, with their lengths in bytes; a project that has no page yet is not
@@ -28,7 +29,7 @@ pub(crate) struct Gathered {
     /// Which of the uploaded objects are really in the tree.
     pub(crate) present: HashMap<ObjectPath, Option<u64>>,
     /// Changes that need something of the index's own that cannot be read.
-    pub(crate) damaged: HashMap<Seq, String>,
+    pub(crate) damaged: HashMap<Place, String>,
 }
 
 /// Reads what `rows` and the roles in `due` need.
@@ -39,7 +40,7 @@ pub(crate) struct Gathered {
 pub(crate) async fn gather(
     state: &State,
     tree: &Directory,
-    rows: Vec<JournalRow>,
+    rows: Vec<Pending>,
     due: &mut Vec<RoleName>,
 ) -> Result<Gathered, LoadError> {
     let mut gathered = Gathered::default();
@@ -65,14 +66,20 @@ pub(crate) async fn gather(
             Change::FileYanked { project, .. } => {
                 need_page(state, tree, &mut gathered, project).await
             }
+            Change::FileRestored { project, filename } => {
+                need_removed(state, tree, &mut gathered, project, filename).await
+            }
+            Change::StatusSet { project, .. } => {
+                need_project(state, tree, &mut gathered, project).await
+            }
             Change::Unreadable(_) => continue,
         };
         match needed {
             Ok(()) => {}
             Err(error) if error.is_lasting() => {
                 let error: &dyn std::error::Error = &error;
-                tracing::error!(error, seq = %row.seq, "the index's own state is damaged");
-                gathered.damaged.insert(row.seq, error.to_string());
+                tracing::error!(error, change = %row.place, "the index's own state is damaged");
+                gathered.damaged.insert(row.place, error.to_string());
             }
             Err(error) => return Err(error),
         }
@@ -88,14 +95,58 @@ async fn need_new(
     gathered: &mut Gathered,
     file: &NewFile,
 ) -> Result<(), LoadError> {
-    need_listed(state, tree, gathered, &file.project, &file.filename).await?;
-    let mut objects = objects_of(file);
     // One that comes back comes as it was signed, with the objects that it had then.
-    if let Some((page, _)) = gathered.pages.get(&file.project)
-        && let Some(removed) = page.wheelmark.removed.get(&file.filename)
-    {
-        objects.extend(objects_of_entry(&file.project, &removed.entry));
+    need_removed(state, tree, gathered, &file.project, &file.filename).await?;
+    need_objects(tree, gathered, objects_of(file)).await
+}
+
+/// Reads what a file needs that comes back, if it is one that was taken away.
+async fn need_removed(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+    filename: &str,
+) -> Result<(), LoadError> {
+    need_listed(state, tree, gathered, project, filename).await?;
+    let page = gathered.pages.get(project).map(|(page, _)| page);
+    match page.and_then(|page| page.wheelmark.removed.get(filename)) {
+        Some(removed) => {
+            let objects = objects_of_entry(project, &removed.entry);
+            need_objects(tree, gathered, objects).await
+        }
+        None => Ok(()),
     }
+}
+
+/// Reads the page of a project and the bins of all its files.
+async fn need_project(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+) -> Result<(), LoadError> {
+    need_page(state, tree, gathered, project).await?;
+    let Some((page, _)) = gathered.pages.get(project) else {
+        return Ok(());
+    };
+    let files = page.files.iter().chain(&page.wheelmark.withheld);
+    let bins: BTreeSet<RoleName> = files
+        .filter_map(|file| file_target(project, file.filename.as_str()).ok())
+        .map(|target| state.bin(Family::Packages, &target))
+        .collect();
+    for bin in bins {
+        need_role(state, tree, gathered, &bin).await?;
+    }
+    Ok(())
+}
+
+/// Looks which of the objects are in the tree.
+async fn need_objects(
+    tree: &Directory,
+    gathered: &mut Gathered,
+    objects: Vec<ObjectPath>,
+) -> Result<(), LoadError> {
     for object in objects {
         if let Entry::Vacant(place) = gathered.present.entry(object) {
             let size = tree.size(place.key()).await?;

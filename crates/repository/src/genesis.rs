@@ -6,11 +6,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, LockError, ObjectError, ObjectPath};
 use wheelmark_signing::{SignRoleError, Signer, sign_role};
-use wheelmark_store::Seq;
 use wheelmark_tuf::{
     Delegations, Key, Role as _, RoleKeys, RoleName, Root, RootRoles, SPEC_VERSION, Sha256, Targets,
 };
 
+use crate::channel::Followed;
 use crate::lifetimes::{Lifetimes, after};
 use crate::publish;
 use crate::roles::{
@@ -127,7 +127,8 @@ impl Genesis {
         let snapshot = SnapshotBytes::new(listed, 1, online_expires);
         let snapshot = sign_role(snapshot.as_bytes(), &[online])?;
         let snapshot_file = (Sha256::of(&snapshot), snapshot.len() as u64);
-        let timestamp = publish::timestamp(1, online_expires, 1, snapshot_file, Seq(0));
+        let timestamp =
+            publish::timestamp(1, online_expires, 1, snapshot_file, Followed::default());
         let timestamp = sign_role(&timestamp.to_canonical(), &[online])?;
 
         let objects = objects

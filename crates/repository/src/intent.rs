@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageFile;
-use wheelmark_store::{Outcome, Seq};
+use wheelmark_store::{Change, Outcome, Seq};
 use wheelmark_tuf::Sha256;
 
+use crate::channel::Channel;
 use crate::plan::{Decision, Plan};
 
 /// What is left to do once the timestamp stands: names and answers, nothing signed.
@@ -24,6 +25,40 @@ pub(crate) struct After {
     pub(crate) published: Vec<u64>,
     /// Changes that were refused, with the reason.
     pub(crate) refused: Vec<(u64, String)>,
+    /// What became of the orders of whoever runs the index. Records of earlier versions have none.
+    #[serde(default)]
+    pub(crate) ordered: Vec<Ordered>,
+}
+
+/// An order, and what became of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ordered {
+    /// The change is made.
+    Published { seq: u64, change: Box<Change> },
+    /// It is not, for this reason.
+    Refused { seq: u64, reason: String },
+}
+
+impl Ordered {
+    /// The change, if it is made.
+    pub(crate) fn published(&self) -> Option<&Change> {
+        match self {
+            Self::Published { change, .. } => Some(change),
+            Self::Refused { .. } => None,
+        }
+    }
+
+    /// The answer, once snapshot `snapshot_version` stands.
+    pub(crate) fn outcome(&self, snapshot_version: u64) -> (Seq, Outcome) {
+        match self {
+            Self::Published { seq, .. } => (Seq(*seq), Outcome::Published { snapshot_version }),
+            Self::Refused { seq, reason } => {
+                let reason = reason.clone();
+                (Seq(*seq), Outcome::Refused { reason })
+            }
+        }
+    }
 }
 
 /// A published file, and the parts of it that have names of their own.
@@ -73,10 +108,21 @@ impl After {
             list: !plan.new_projects.is_empty(),
             ..Self::default()
         };
-        for (seq, decision) in &plan.outcomes {
-            match decision {
-                Decision::Published => after.published.push(seq.0),
-                Decision::Refused(reason) => after.refused.push((seq.0, reason.clone())),
+        for (place, decision) in &plan.outcomes {
+            let seq = place.seq.0;
+            match (place.channel, decision) {
+                (Channel::Journal, Decision::Published(_)) => after.published.push(seq),
+                (Channel::Journal, Decision::Refused(reason)) => {
+                    after.refused.push((seq, reason.clone()));
+                }
+                (Channel::Orders, Decision::Published(change)) => {
+                    let change = change.clone();
+                    after.ordered.push(Ordered::Published { seq, change });
+                }
+                (Channel::Orders, Decision::Refused(reason)) => {
+                    let reason = reason.clone();
+                    after.ordered.push(Ordered::Refused { seq, reason });
+                }
             }
         }
         after

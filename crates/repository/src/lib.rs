@@ -12,14 +12,17 @@
 //! The engine is not a signing oracle. What it signs next follows from what it signed last and
 //! from the journal; the catalogue's rows, which the web process can write, are never read. It
 //! refuses to change the hash of a published file name, and it is told who writes the journal
-//! ([`JournalWriter`]): a web process adds files and does nothing else. Version numbers and signed bytes are
+//! ([`JournalWriter`]): a web process adds files and does nothing else. What takes files away,
+//! yanks them or sets a project's status comes from the journal of whoever runs the index, which
+//! the web process cannot write ([`Engine::open_with_orders`]). Version numbers and signed bytes are
 //! committed under a fencing token before any object is written, so that a crash at any point
 //! is repaired by writing those same bytes, and no version exists twice with different bytes.
 //! The timestamp is written last: until it lands, clients see the old snapshot, whole.
 //!
-//! How far the journal has been followed stands in the signed timestamp itself
-//! (`"_wheelmark":{"journal":N}`), so it moves with the snapshot or not at all.
+//! How far the journals have been followed stands in the signed timestamp itself
+//! (`"_wheelmark":{"journal":N,"orders":M}`), so it moves with the snapshot or not at all.
 
+mod channel;
 mod engine;
 mod gather;
 mod genesis;
@@ -32,6 +35,7 @@ mod reach;
 mod record;
 mod recover;
 mod roles;
+mod settle;
 mod snapshot_bytes;
 mod state;
 

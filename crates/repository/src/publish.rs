@@ -8,17 +8,18 @@ use wheelmark_objects::{Directory, ObjectError, ObjectPath, PathError, WriterLoc
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
-use wheelmark_store::{Intent, IntentError, Seq, StoreError};
+use wheelmark_store::{Intent, IntentError, StoreError};
 use wheelmark_tuf::{
     Hashes, MetaFile, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
 };
 
+use crate::channel::Followed;
 use crate::intent::{After, GoneFile, NamedFile, NamedPage};
 use crate::plan::Plan;
 use crate::record;
 use crate::roles::role_name;
 use crate::snapshot_bytes::SnapshotBytes;
-use crate::state::{LoadError, State, journal_member};
+use crate::state::{LoadError, State};
 
 /// How many pages have their unsigned copies in memory at the same time.
 const PAGES_AT_ONCE: usize = 500;
@@ -102,7 +103,7 @@ pub(crate) struct Advance {
     snapshot: Option<(SnapshotBytes, (Sha256, u64))>,
     timestamp_version: u64,
     timestamp_expires: Timestamp,
-    journal: Seq,
+    followed: Followed,
     schedule: Vec<(RoleName, Timestamp)>,
     new_projects: BTreeSet<ProjectName>,
 }
@@ -116,7 +117,7 @@ impl State {
         }
         self.timestamp_version = advance.timestamp_version;
         self.timestamp_expires = advance.timestamp_expires;
-        self.journal = advance.journal;
+        self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
     }
@@ -161,7 +162,7 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
     let mut intent = Intent {
         snapshot_version,
         timestamp_version: plan.timestamp_version,
-        through: plan.through,
+        through: plan.through.journal,
         objects,
         timestamp,
         after: serde_json::Value::Null,
@@ -174,7 +175,7 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
             snapshot,
             timestamp_version: plan.timestamp_version,
             timestamp_expires: plan.timestamp_expires,
-            journal: plan.through,
+            followed: plan.through,
             schedule,
             new_projects: plan.new_projects,
         },
@@ -187,7 +188,7 @@ pub(crate) fn timestamp(
     expires: Timestamp,
     snapshot_version: u64,
     snapshot_file: (Sha256, u64),
-    journal: Seq,
+    followed: Followed,
 ) -> TimestampMetadata {
     TimestampMetadata {
         version,
@@ -200,7 +201,7 @@ pub(crate) fn timestamp(
             extra: BTreeMap::new(),
         },
         other_meta: BTreeMap::new(),
-        extra: journal_member(journal),
+        extra: followed.member(),
     }
 }
 

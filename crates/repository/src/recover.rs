@@ -1,12 +1,13 @@
 //! Takes up the state after a crash: replays what was recorded, never signs.
 
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, WriterLock};
-use wheelmark_store::{Fence, Intent, Store, StoreError};
+use wheelmark_store::{Fence, Intent, Orders, Store, StoreError};
 use wheelmark_tuf::{Key, RoleName};
 
 use crate::intent::After;
 use crate::publish::{self, PublishError};
 use crate::record;
+use crate::settle::settle;
 use crate::state::{OWN_METADATA_LIMIT, State};
 
 /// What stands after recovery.
@@ -32,6 +33,7 @@ pub(crate) async fn recover(
     tree: &Directory,
     lock: &WriterLock,
     store: &Store,
+    orders: Option<&Orders>,
     fence: Fence,
     online: &Key,
 ) -> Result<Recovered, PublishError> {
@@ -87,9 +89,7 @@ pub(crate) async fn recover(
         State::load(tree, online).await?
     };
     publish::name(tree, lock, &after, &state.projects).await?;
-    store
-        .complete_intent(fence, snapshot_version, &after.outcomes(snapshot_version))
-        .await?;
+    settle(store, orders, fence, snapshot_version, &after).await?;
     tracing::info!(
         snapshot = snapshot_version,
         replayed = !landed,
@@ -124,7 +124,7 @@ async fn judge(
     }
     let goes_on = intent.timestamp_version > state.timestamp_version
         && intent.snapshot_version >= state.snapshot.version()
-        && intent.through >= state.journal;
+        && intent.through >= state.followed.journal;
     Ok(if goes_on {
         Standing::Next(after)
     } else {

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use serde_json::Value;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::Seq;
 use wheelmark_tuf::{
-    DelegatedRoles, Delegations, Key, KeyId, OWN_MEMBER, Role, RoleKeys, RoleName, Root, Sha256,
-    Snapshot, TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify,
-    verify_next_root, verify_trusted_root,
+    DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256, Snapshot,
+    TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify, verify_next_root,
+    verify_trusted_root,
 };
 
+use crate::channel::Followed;
 use crate::publish::is_lasting;
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::snapshot_bytes::SnapshotBytes;
@@ -115,8 +114,8 @@ pub(crate) struct State {
     pub(crate) timestamp_version: u64,
     /// Expiry of the published timestamp.
     pub(crate) timestamp_expires: Timestamp,
-    /// How far the journal has been followed.
-    pub(crate) journal: Seq,
+    /// How far the journals have been followed.
+    pub(crate) followed: Followed,
     /// Expiry of every role that the online key signs below `targets`.
     pub(crate) schedule: HashMap<RoleName, Timestamp>,
     /// Every project that has a page, for the unsigned list of all of them.
@@ -236,7 +235,7 @@ impl State {
             snapshot_file,
             timestamp_version: timestamp.version,
             timestamp_expires: timestamp.expires,
-            journal: journal_of(&timestamp),
+            followed: Followed::of(&timestamp),
             schedule,
             projects,
             offline,
@@ -400,24 +399,6 @@ fn require_online(role: &str, keyids: &[KeyId], online: &Key) -> Result<(), Load
     } else {
         Err(LoadError::OtherOnlineKey { role: role.into() })
     }
-}
-
-/// How far the journal had been followed when this timestamp was signed.
-pub(crate) fn journal_of(timestamp: &TimestampMetadata) -> Seq {
-    Seq(timestamp
-        .extra
-        .get(OWN_MEMBER)
-        .and_then(|own| own.get("journal"))
-        .and_then(Value::as_u64)
-        .unwrap_or(0))
-}
-
-/// The timestamp's own words for a journal position.
-pub(crate) fn journal_member(journal: Seq) -> BTreeMap<String, Value> {
-    BTreeMap::from([(
-        OWN_MEMBER.to_owned(),
-        serde_json::json!({ "journal": journal.0 }),
-    )])
 }
 
 /// The project whose page a target path is.

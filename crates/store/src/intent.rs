@@ -2,7 +2,7 @@
 
 use sqlx::{Sqlite, Transaction};
 
-use crate::{Fence, Outcome, Seq, Store, StoreError, lease, outcome, text};
+use crate::{Change, Fence, Outcome, Seq, Store, StoreError, journal, lease, outcome, text};
 
 /// A snapshot that is signed and about to be published. Recovery replays exactly these bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,22 @@ impl Store {
         outcomes: &[(Seq, Outcome)],
     ) -> Result<(), IntentError> {
         self.end_intent(fence, snapshot_version, outcomes).await
+    }
+
+    /// Makes changes that the operator's journal brought in the catalogue, once they are
+    /// published. To be called before [`Store::complete_intent`]; doing it again is right.
+    ///
+    /// # Errors
+    ///
+    /// [`IntentError::Fenced`] if the lease was taken over. Nothing is changed then.
+    pub async fn follow(&self, fence: Fence, changes: &[Change]) -> Result<(), IntentError> {
+        let mut transaction = self.write_fenced(fence).await?;
+        for change in changes {
+            let seq = journal::pass(&mut transaction).await?;
+            outcome::follow(&mut transaction, change, seq).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Drops whatever stands as the intent, readable or not: the journal rows that it covered stay

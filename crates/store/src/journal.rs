@@ -48,6 +48,25 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         yanked: Option<String>,
     },
+    /// A file that was taken away is to be there again, as it was.
+    FileRestored {
+        /// Its project.
+        #[serde(with = "text")]
+        project: ProjectName,
+        /// Its name.
+        filename: String,
+    },
+    /// A project is to be in another state (PEP 792).
+    StatusSet {
+        /// The project.
+        #[serde(with = "text")]
+        project: ProjectName,
+        /// The state's word.
+        status: String,
+        /// Why, for people to read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A row that this version cannot read, with its text. It never stops the rows behind it.
     #[serde(skip)]
     Unreadable(String),
@@ -67,9 +86,20 @@ impl Change {
     pub(crate) fn project(&self) -> Option<&ProjectName> {
         match self {
             Self::FileAdded(file) => Some(&file.project),
-            Self::FileRemoved { project, .. } | Self::FileYanked { project, .. } => Some(project),
+            Self::FileRemoved { project, .. }
+            | Self::FileYanked { project, .. }
+            | Self::FileRestored { project, .. }
+            | Self::StatusSet { project, .. } => Some(project),
             Self::Unreadable(_) => None,
         }
+    }
+
+    /// What is stored of it.
+    pub(crate) fn to_text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|source| StoreError::Encode {
+            what: "journal row",
+            source,
+        })
     }
 
     /// Reads a stored row.
@@ -84,16 +114,28 @@ pub(crate) async fn append(
     transaction: &mut Transaction<'static, Sqlite>,
     change: &Change,
 ) -> Result<Seq, StoreError> {
-    let change = serde_json::to_string(change).map_err(|source| StoreError::Encode {
-        what: "journal row",
-        source,
-    })?;
     let seq = sqlx::query("INSERT INTO journal (change) VALUES (?)")
-        .bind(change)
+        .bind(change.to_text()?)
         .execute(&mut **transaction)
         .await?
         .last_insert_rowid();
     Ok(Seq(text::unsigned("journal position", seq)?))
+}
+
+/// Takes a position inside `transaction` without leaving a row there: for a change that another
+/// journal brought.
+pub(crate) async fn pass(
+    transaction: &mut Transaction<'static, Sqlite>,
+) -> Result<i64, StoreError> {
+    let seq = sqlx::query("INSERT INTO journal (change) VALUES ('')")
+        .execute(&mut **transaction)
+        .await?
+        .last_insert_rowid();
+    sqlx::query("DELETE FROM journal WHERE seq = ?")
+        .bind(seq)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(seq)
 }
 
 impl Store {

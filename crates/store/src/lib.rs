@@ -9,7 +9,9 @@
 //! The web process only appends: [`Store::admit`] writes a file's row and its journal row in
 //! one transaction, and once it has returned, the upload survives a kill and a power loss;
 //! [`Store::remove`] and [`Store::set_yanked`] append that a file is to go or to be yanked, and
-//! the catalogue follows when that is published. The snapshot process reads the journal in order, records what it is about to publish
+//! the catalogue follows when that is published: for an index without a web process. Where there
+//! is one, whoever runs the index asks for such things in a journal of its own, [`Orders`], which
+//! the web process cannot write to. The snapshot process reads the journals in order, records what it is about to publish
 //! ([`Store::record_intent`]) before it writes a single object, and afterwards records what
 //! became of each journal row ([`Store::complete_intent`]). A snapshot process that was
 //! paused and replaced holds a dead [`Fence`] and can record nothing more.
@@ -30,15 +32,18 @@ mod admission;
 mod audit;
 mod authority;
 mod catalogue;
+mod database;
 mod error;
 mod intent;
 mod journal;
 mod lease;
+mod orders;
 mod outcome;
 mod role;
 mod serial;
 mod signals;
 mod sqlite;
+mod status;
 mod text;
 mod token;
 mod user;
@@ -53,6 +58,7 @@ pub use error::{OpenError, StoreError};
 pub use intent::{Intent, IntentError};
 pub use journal::{Change, JournalRow, Seq};
 pub use lease::Fence;
+pub use orders::Orders;
 pub use outcome::Outcome;
 pub use role::{Member, Role, RoleError};
 pub use sqlite::{Durability, Store};

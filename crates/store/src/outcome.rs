@@ -24,6 +24,33 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The columns that hold it: the snapshot's version, or why it was refused.
+    pub(crate) fn columns(&self) -> (Option<i64>, Option<&str>) {
+        match self {
+            Self::Published { snapshot_version } => (Some(text::number(*snapshot_version)), None),
+            Self::Refused { reason } => (None, Some(reason)),
+        }
+    }
+}
+
+/// Reads what [`Outcome::columns`] wrote.
+pub(crate) fn read_outcome(
+    seq: Seq,
+    row: (Option<i64>, Option<String>),
+) -> Result<Outcome, StoreError> {
+    match row {
+        (_, Some(reason)) => Ok(Outcome::Refused { reason }),
+        (Some(version), None) => Ok(Outcome::Published {
+            snapshot_version: text::unsigned("snapshot version", version)?,
+        }),
+        (None, None) => Err(StoreError::Invalid {
+            what: "outcome",
+            value: seq.to_string(),
+        }),
+    }
+}
+
 impl Store {
     /// What became of a journal row; none while it is pending.
     ///
@@ -36,17 +63,7 @@ impl Store {
                 .bind(text::number(seq.0))
                 .fetch_optional(self.readers())
                 .await?;
-        match row {
-            None => Ok(None),
-            Some((_, Some(reason))) => Ok(Some(Outcome::Refused { reason })),
-            Some((Some(version), None)) => Ok(Some(Outcome::Published {
-                snapshot_version: text::unsigned("snapshot version", version)?,
-            })),
-            Some((None, None)) => Err(StoreError::Invalid {
-                what: "outcome",
-                value: seq.to_string(),
-            }),
-        }
+        row.map(|row| read_outcome(seq, row)).transpose()
     }
 
     /// The journal rows behind `after` that were refused, oldest first, with the reasons.
@@ -107,12 +124,7 @@ pub(crate) async fn settle(
 ) -> Result<(), StoreError> {
     for (seq, outcome) in outcomes {
         let seq = text::number(seq.0);
-        let (version, refused) = match outcome {
-            Outcome::Published { snapshot_version } => {
-                (Some(text::number(*snapshot_version)), None)
-            }
-            Outcome::Refused { reason } => (None, Some(reason.as_str())),
-        };
+        let (version, refused) = outcome.columns();
         let written = sqlx::query(
             "INSERT INTO outcome (seq, snapshot_version, refused) VALUES (?, ?, ?) \
              ON CONFLICT DO NOTHING",
@@ -149,29 +161,61 @@ async fn catalogue(
             .bind(seq)
             .fetch_optional(&mut **transaction)
             .await?;
-    let change = stored.as_deref().map(Change::read);
-    if let Some(project) = change.as_ref().and_then(Change::project) {
+    match stored.as_deref().map(Change::read) {
+        // By position: a row that somebody else appended to the journal brings no file.
+        Some(change @ Change::FileAdded(_)) => {
+            if let Some(project) = change.project() {
+                serial::raise(transaction, project, seq).await?;
+            }
+            sqlx::query("UPDATE file SET published = 1, removed = 0 WHERE seq = ?")
+                .bind(seq)
+                .execute(&mut **transaction)
+                .await?;
+            Ok(())
+        }
+        Some(change) => follow(transaction, &change, seq).await,
+        None => Ok(()),
+    }
+}
+
+/// Makes a published change to what is there in the catalogue; `seq` is its place among all.
+pub(crate) async fn follow(
+    transaction: &mut Transaction<'static, Sqlite>,
+    change: &Change,
+    seq: i64,
+) -> Result<(), StoreError> {
+    if let Some(project) = change.project() {
         serial::raise(transaction, project, seq).await?;
     }
     let query = match change {
-        // By position: a row that somebody else appended to the journal brings no file.
-        Some(Change::FileAdded(_)) => {
-            sqlx::query("UPDATE file SET published = 1, removed = 0 WHERE seq = ?").bind(seq)
-        }
-        Some(Change::FileRemoved { project, filename }) => sqlx::query(
+        Change::FileRemoved { project, filename } => sqlx::query(
             "UPDATE file SET published = 0, removed = 1 WHERE project = ? AND filename = ?",
         )
-        .bind(project.to_string())
+        .bind(project.as_str())
         .bind(filename),
-        Some(Change::FileYanked {
+        Change::FileRestored { project, filename } => sqlx::query(
+            "UPDATE file SET published = 1, removed = 0, yanked = NULL \
+             WHERE project = ? AND filename = ?",
+        )
+        .bind(project.as_str())
+        .bind(filename),
+        Change::FileYanked {
             project,
             filename,
             yanked,
-        }) => sqlx::query("UPDATE file SET yanked = ? WHERE project = ? AND filename = ?")
+        } => sqlx::query("UPDATE file SET yanked = ? WHERE project = ? AND filename = ?")
             .bind(yanked)
-            .bind(project.to_string())
+            .bind(project.as_str())
             .bind(filename),
-        Some(Change::Unreadable(_)) | None => return Ok(()),
+        Change::StatusSet {
+            project,
+            status,
+            reason,
+        } => sqlx::query("UPDATE project SET status = ?, status_reason = ? WHERE name = ?")
+            .bind(status)
+            .bind(reason)
+            .bind(project.as_str()),
+        Change::FileAdded(_) | Change::Unreadable(_) => return Ok(()),
     };
     query.execute(&mut **transaction).await?;
     Ok(())

@@ -11,6 +11,7 @@ mod conformance {
     pub(crate) mod intent;
     pub(crate) mod journal;
     pub(crate) mod lease;
+    pub(crate) mod orders;
     pub(crate) mod outcome;
     pub(crate) mod role;
     pub(crate) mod serial;
@@ -20,7 +21,7 @@ mod conformance {
 }
 
 use conformance::backend::{Backend, Sqlite};
-use conformance::{admit, audit, authority, intent, journal, lease, outcome, role};
+use conformance::{admit, audit, authority, intent, journal, lease, orders, outcome, role};
 use conformance::{serial, token, user, withdrawal};
 
 macro_rules! suite {
@@ -68,6 +69,12 @@ suite! { Sqlite:
     intent::a_repeated_path_records_nothing,
     intent::completing_another_version_changes_nothing,
     intent::a_discarded_intent_leaves_its_rows_pending,
+    orders::they_come_in_order_and_keep_every_field,
+    orders::they_are_recorded_all_or_none,
+    orders::an_answer_is_given_once_and_to_those_who_asked,
+    orders::a_journal_that_was_lost_goes_on_behind_what_is_signed,
+    orders::the_catalogue_follows_and_can_follow_twice,
+    orders::what_was_followed_raises_the_serial_and_leaves_no_row,
     outcome::a_published_file_is_marked_and_its_project_listed,
     outcome::a_refused_file_leaves_its_name_free,
     outcome::refusing_a_published_row_takes_nothing_away,

@@ -164,6 +164,10 @@ impl ProjectPage {
             meta,
             extra: page.rest(),
         };
+        let count = page.files.len() + page.unrecognised.len() + page.wheelmark.withheld.len();
+        if count > MAX_PAGE_FILES {
+            return Err(PageError::TooManyFiles { count });
+        }
         page.sort();
         page.no_duplicates()?;
         Ok(page)
@@ -237,7 +241,8 @@ impl ProjectPage {
     }
 
     fn no_duplicates(&self) -> Result<(), PageError> {
-        let names = self.files.iter().map(|file| file.filename.as_str());
+        let files = self.files.iter().chain(&self.wheelmark.withheld);
+        let names = files.map(|file| file.filename.as_str());
         let others = self.unrecognised.iter().map(|file| file.filename.as_str());
         let mut seen = BTreeSet::new();
         for name in names.chain(others) {
@@ -262,7 +267,7 @@ impl UnrecognisedFile {
     }
 }
 
-fn file_order(a: &PageFile, b: &PageFile) -> std::cmp::Ordering {
+pub(super) fn file_order(a: &PageFile, b: &PageFile) -> std::cmp::Ordering {
     let versions = a.filename.version().cmp(b.filename.version());
     versions.then_with(|| a.filename.cmp(&b.filename))
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::file::FileError;
 use super::json::{self, JsonError, Members};
+use super::page::file_order;
 use super::{Extra, PageFile, Sha256Hex};
 use crate::{DistributionFilename, ProjectName};
 
@@ -15,6 +16,9 @@ use crate::{DistributionFilename, ProjectName};
 pub struct PageMarks {
     /// The files that were taken away, by name. Such a name never takes other bytes.
     pub removed: BTreeMap<String, Removed>,
+    /// The files of a quarantined project, which come back with its release. They are no files of
+    /// the page: they are not to be installed. Rendered sorted by version and name.
+    pub withheld: Vec<PageFile>,
     /// Members that are not known here.
     pub extra: Extra,
 }
@@ -40,8 +44,20 @@ impl PageMarks {
                 removed.insert(filename, entry);
             }
         }
+        let entries = marks.take_array("withheld")?.unwrap_or_default();
+        let withheld = entries.into_iter().map(|entry| {
+            let mut entry = Members::of(entry, "withheld")?;
+            let filename = entry.need_string("filename")?;
+            match DistributionFilename::parse_for(project, &filename) {
+                Ok(parsed) => PageFile::take(parsed, entry),
+                Err(_) => Err(FileError::WithheldName { filename }),
+            }
+        });
+        let mut withheld: Vec<PageFile> = withheld.collect::<Result<_, FileError>>()?;
+        withheld.sort_by(file_order);
         Ok(PageMarks {
             removed,
+            withheld,
             extra: marks.rest(),
         })
     }
@@ -58,6 +74,14 @@ impl PageMarks {
             marks.remove("removed");
         } else {
             marks.insert("removed".to_owned(), removed.into());
+        }
+        if self.withheld.is_empty() {
+            marks.remove("withheld");
+        } else {
+            let mut withheld: Vec<&PageFile> = self.withheld.iter().collect();
+            withheld.sort_by(|a, b| file_order(a, b));
+            let withheld = withheld.into_iter().map(PageFile::to_value);
+            marks.insert("withheld".to_owned(), withheld.collect());
         }
         (!marks.is_empty()).then(|| marks.into())
     }

@@ -30,6 +30,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether a project in this state takes new files.
+    pub fn takes_uploads(&self) -> bool {
+        !matches!(self, Self::Archived | Self::Quarantined)
+    }
+
     /// The word that pages use.
     pub fn as_str(&self) -> &str {
         match self {

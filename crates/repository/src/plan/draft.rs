@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
-    MAX_PAGE_FILES, MAX_PAGE_LEN, PageFile, ProjectPage, Removed, Yanked,
+    MAX_PAGE_FILES, MAX_PAGE_LEN, PageFile, ProjectPage, ProjectStatus, Removed, Status, Yanked,
 };
 
 /// What a page has besides its files, removed files and versions, in bytes, at most. Its members
@@ -17,8 +17,12 @@ const FRAME_LEN: usize = 512;
 const MAX_REMOVED_LEN: usize = MAX_PAGE_LEN / 4;
 const MAX_REMOVED_FILES: usize = MAX_PAGE_FILES / 4;
 
+/// How much of a page its project's state may take: its reason has 2,000 bytes, each of which can
+/// need an escape. It has this room to itself, so that no page is too full for a quarantine.
+const MAX_STATUS_LEN: usize = 8 * 1024;
+
 /// How much of a page everything else may take.
-const MAX_LISTED_LEN: usize = MAX_PAGE_LEN - MAX_REMOVED_LEN;
+const MAX_LISTED_LEN: usize = MAX_PAGE_LEN - MAX_REMOVED_LEN - MAX_STATUS_LEN;
 
 /// A page without its files, which stand beside it by name: a page can have a hundred thousand,
 /// and a snapshot can bring it as many changes.
@@ -26,6 +30,10 @@ const MAX_LISTED_LEN: usize = MAX_PAGE_LEN - MAX_REMOVED_LEN;
 pub(super) struct Draft {
     page: ProjectPage,
     files: BTreeMap<String, PageFile>,
+    /// Those of a quarantined project.
+    withheld: BTreeMap<String, PageFile>,
+    /// Whether there is such a page, in what is signed or with a change that was made.
+    known: bool,
     /// How long the page will be in bytes without what remains of removed files, at most.
     length: usize,
     /// How long what remains of removed files will be, at most.
@@ -76,7 +84,7 @@ impl Drafts {
             .entry(project.clone())
             .or_insert_with(|| match signed.remove(project) {
                 Some((page, length)) => Draft::of_page(page, length),
-                None => Draft::of_page(ProjectPage::new(project.clone()), FRAME_LEN),
+                None => Draft::new(project),
             })
     }
 
@@ -88,8 +96,21 @@ impl Drafts {
 }
 
 impl Draft {
+    fn new(project: &ProjectName) -> Self {
+        let mut draft = Self::of_page(ProjectPage::new(project.clone()), FRAME_LEN);
+        draft.known = false;
+        draft
+    }
+
     fn of_page(mut page: ProjectPage, length: usize) -> Self {
-        let files = std::mem::take(&mut page.files);
+        let by_name = |files: Vec<PageFile>| {
+            let named = files.into_iter();
+            named
+                .map(|file| (file.filename.as_str().to_owned(), file))
+                .collect()
+        };
+        let files = by_name(std::mem::take(&mut page.files));
+        let withheld = by_name(std::mem::take(&mut page.wheelmark.withheld));
         // A page that was parsed lists every version there; they follow from the files (PEP 700).
         page.versions.clear();
         // Without the commas, so that what is left for the files is no less than they have.
@@ -97,10 +118,9 @@ impl Draft {
         let removed_len = removed.map(Removed::json_len).sum();
         Self {
             page,
-            files: files
-                .into_iter()
-                .map(|file| (file.filename.as_str().to_owned(), file))
-                .collect(),
+            files,
+            withheld,
+            known: true,
             length: length.saturating_sub(removed_len),
             removed_len,
             touched: false,
@@ -117,10 +137,59 @@ impl Draft {
         Some(&self.page.wheelmark.removed.get(filename)?.entry)
     }
 
+    /// Whether there is such a page.
+    pub(super) fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// The state of the project.
+    pub(super) fn status(&self) -> &Status {
+        let status = self.page.project_status.as_ref();
+        status.map_or(&Status::Active, |status| &status.status)
+    }
+
+    /// Why the project takes no files, if it takes none.
+    pub(super) fn closed(&self) -> Option<String> {
+        let status = self.page.project_status.as_ref()?;
+        if status.status.takes_uploads() {
+            return None;
+        }
+        let (project, word) = (&self.page.name, status.status.as_str());
+        Some(match &status.reason {
+            Some(reason) => format!("{project} is {word} and takes no files: {reason}"),
+            None => format!("{project} is {word} and takes no files"),
+        })
+    }
+
+    /// Puts the project into a state. That of a page that says nothing is `active`.
+    pub(super) fn set_status(&mut self, status: ProjectStatus) {
+        let status = Some(status).filter(|status| *status != ProjectStatus::default());
+        if self.page.project_status != status {
+            self.page.project_status = status;
+            self.touched = true;
+        }
+    }
+
+    /// Takes all files from the list and keeps their entries; their names.
+    pub(super) fn withhold(&mut self) -> Vec<String> {
+        self.touched = true;
+        let names = self.files.keys().cloned().collect();
+        self.withheld.append(&mut self.files);
+        names
+    }
+
+    /// Lists again what was withheld; the entries.
+    pub(super) fn release(&mut self) -> Vec<PageFile> {
+        self.touched = true;
+        let entries = self.withheld.values().cloned().collect();
+        self.files.append(&mut self.withheld);
+        entries
+    }
+
     /// Lists a file, which takes its name back if it was taken away.
     pub(super) fn add(&mut self, file: PageFile) -> Result<(), Full> {
         let grown = self.length + listed_len(&file);
-        if self.files.len() >= MAX_PAGE_FILES || grown > MAX_LISTED_LEN {
+        if self.files.len() + self.withheld.len() >= MAX_PAGE_FILES || grown > MAX_LISTED_LEN {
             return Err(Full {
                 project: self.page.name.clone(),
                 files: self.files.len(),
@@ -133,18 +202,21 @@ impl Draft {
         }
         self.files.insert(filename, file);
         self.length = grown;
+        self.known = true;
         self.touched = true;
         Ok(())
     }
 
-    /// Takes a listed file away and remembers its entry; whether it was listed. An entry without
-    /// a SHA-256, which no index writes, stays: nothing could come back for it.
+    /// Takes a file away that is listed, or withheld, and remembers its entry; whether it was
+    /// there. An entry without a SHA-256, which no index writes, stays: nothing could come back
+    /// for it.
     pub(super) fn remove(
         &mut self,
         filename: &str,
         removed_at: Timestamp,
     ) -> Result<bool, FullOfRemoved> {
         let listed = self.files.get(filename);
+        let listed = listed.or_else(|| self.withheld.get(filename));
         let Some(entry) = listed.filter(|file| file.hashes.sha256().is_some()) else {
             return Ok(false);
         };
@@ -165,15 +237,18 @@ impl Draft {
         }
         removed_files.insert(filename.to_owned(), removed);
         self.files.remove(filename);
+        self.withheld.remove(filename);
         self.removed_len = grown;
         self.length = self.length.saturating_sub(listed_len);
         self.touched = true;
         Ok(true)
     }
 
-    /// Yanks a listed file, or makes it an ordinary one again; whether it was listed.
+    /// Yanks a file that is listed, or withheld, or makes it an ordinary one again; whether it was
+    /// there.
     pub(super) fn yank(&mut self, filename: &str, yanked: Yanked) -> Result<bool, Full> {
-        let Some(file) = self.files.get_mut(filename) else {
+        let listed = self.files.get_mut(filename);
+        let Some(file) = listed.or_else(|| self.withheld.get_mut(filename)) else {
             return Ok(false);
         };
         if file.yanked == yanked {
@@ -198,6 +273,7 @@ impl Draft {
     fn into_page(self) -> ProjectPage {
         let mut page = self.page;
         page.files = self.files.into_values().collect();
+        page.wheelmark.withheld = self.withheld.into_values().collect();
         page
     }
 }

@@ -13,7 +13,7 @@ use wheelmark_store::NewFile;
 use wheelmark_tuf::TargetPath;
 
 use super::draft::Draft;
-use super::{Decision, yanked_of};
+use super::entry::yanked_of;
 use crate::gather::{objects_of, objects_of_entry};
 use crate::journal_writer::{CLOCK_TOLERANCE, JournalWriter};
 use crate::state::State;
@@ -23,10 +23,11 @@ pub(super) enum Examined {
     New(DistributionFilename, TargetPath),
     /// One that was removed, as it was signed.
     Back(TargetPath, Box<PageFile>),
-    Decided(Decision),
+    /// One that is there.
+    There,
 }
 
-/// Judges a new file.
+/// Judges a new file; the error is why it is refused.
 pub(super) fn new_file(
     state: &State,
     writer: JournalWriter,
@@ -34,49 +35,42 @@ pub(super) fn new_file(
     page: &Draft,
     present: &HashMap<ObjectPath, Option<u64>>,
     now: Timestamp,
-) -> Examined {
-    let refuse = |why: String| Examined::Decided(Decision::Refused(why));
-    let filename = match DistributionFilename::parse_for(&file.project, &file.filename) {
-        Ok(filename) => filename,
-        Err(error) => return refuse(format!("{}: {error}", file.filename)),
-    };
-    let target = match unclaimed(state, &file.project, &file.filename) {
-        Ok(target) => target,
-        Err(why) => return refuse(why),
-    };
+) -> Result<Examined, String> {
+    let filename = DistributionFilename::parse_for(&file.project, &file.filename)
+        .map_err(|error| format!("{}: {error}", file.filename))?;
+    let target = unclaimed(state, &file.project, &file.filename)?;
     if let Some(known) = page.file(&file.filename) {
         let same = known
             .hashes
             .sha256()
             .is_some_and(|known| *known.as_bytes() == file.sha256.0);
         return if same {
-            Examined::Decided(Decision::Published)
+            Ok(Examined::There)
         } else {
-            refuse(format!(
+            Err(format!(
                 "{} is published with another sha256, which never changes",
                 file.filename
             ))
         };
     }
+    if let Some(why) = page.closed() {
+        return Err(why);
+    }
     if let Some(removed) = page.removed(&file.filename) {
-        return match back(writer, file, removed, present) {
-            Ok(entry) => Examined::Back(target, Box::new(entry)),
-            Err(why) => refuse(why),
-        };
+        let entry = back(writer, file, removed, present)?;
+        return Ok(Examined::Back(target, Box::new(entry)));
     }
-    if let Err(why) = writer.to_add(file) {
-        return refuse(why);
-    }
+    writer.to_add(file)?;
     if let Some(requires) = &file.requires_python
         && (requires.len() > MAX_REQUIRES_PYTHON_LEN || requires.contains(char::is_control))
     {
-        return refuse(format!(
+        return Err(format!(
             "the Requires-Python of {} is too long or has control characters",
             file.filename
         ));
     }
     if file.uploaded_at.duration_since(now) > CLOCK_TOLERANCE {
-        return refuse(format!(
+        return Err(format!(
             "{} has an upload time in the future: {}",
             file.filename, file.uploaded_at
         ));
@@ -87,16 +81,16 @@ pub(super) fn new_file(
                 let is_file = ObjectPath::file(&file.project, &file.sha256, &file.filename)
                     .is_ok_and(|path| path == object);
                 if is_file && *size != file.size {
-                    return refuse(format!(
+                    return Err(format!(
                         "{} has {size} bytes in the tree, not {}",
                         file.filename, file.size
                     ));
                 }
             }
-            _ => return refuse(format!("{} is not in the tree", object.as_str())),
+            _ => return Err(format!("{} is not in the tree", object.as_str())),
         }
     }
-    Examined::New(filename, target)
+    Ok(Examined::New(filename, target))
 }
 
 /// The entry of a removed file that comes back: the one that was signed. Of the row, its SHA-256
@@ -122,7 +116,17 @@ fn back(
     writer
         .to_published()
         .map_err(|why| format!("{filename} was removed: {why}"))?;
-    for object in objects_of_entry(&file.project, removed) {
+    brought_back(&file.project, removed, file.yanked.as_deref(), present)
+}
+
+/// The entry of a removed file that comes back, if its objects are there.
+pub(super) fn brought_back(
+    project: &ProjectName,
+    removed: &PageFile,
+    yanked: Option<&str>,
+    present: &HashMap<ObjectPath, Option<u64>>,
+) -> Result<PageFile, String> {
+    for object in objects_of_entry(project, removed) {
         // Those of a file that was listed when this snapshot began were not asked for: they are
         // what is published.
         if present.get(&object) == Some(&None) {
@@ -130,7 +134,7 @@ fn back(
         }
     }
     let mut entry = removed.clone();
-    entry.yanked = yanked_of(file.yanked.as_deref());
+    entry.yanked = yanked_of(yanked);
     Ok(entry)
 }
 
@@ -142,10 +146,21 @@ pub(super) fn unclaimed(
 ) -> Result<TargetPath, String> {
     let target = file_target(project, filename)
         .map_err(|_| format!("{} cannot be a target path", filename.escape_debug()))?;
-    if state.is_claimed(&page_target(project)) || state.is_claimed(&target) {
-        return Err(format!(
-            "{project} is claimed: its own keys must sign this change"
-        ));
+    if state.is_claimed(&target) {
+        return Err(claimed(project));
     }
+    unclaimed_project(state, project)?;
     Ok(target)
+}
+
+/// Whether the index's own keys may speak for a project, or why they may not.
+pub(super) fn unclaimed_project(state: &State, project: &ProjectName) -> Result<(), String> {
+    if state.is_claimed(&page_target(project)) {
+        return Err(claimed(project));
+    }
+    Ok(())
+}
+
+fn claimed(project: &ProjectName) -> String {
+    format!("{project} is claimed: its own keys must sign this change")
 }

@@ -2,8 +2,8 @@
 
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::{
-    Actor, Admission, Bearer, Checked, Intent, NewFile, NewToken, Scope, Seq, Store, UserName,
-    format_token,
+    Actor, Admission, Bearer, Checked, Intent, NewFile, NewToken, Orders, Scope, Seq, Store,
+    UserName, format_token,
 };
 use wheelmark_tuf::Sha256;
 
@@ -13,6 +13,8 @@ pub(crate) trait Backend {
     async fn new() -> Self;
     /// A handle of its own on the database, as another process would have.
     async fn open(&self) -> Store;
+    /// A handle of its own on the operator's journal.
+    async fn orders(&self) -> Orders;
 }
 
 /// A SQLite file in a temporary directory.
@@ -29,6 +31,12 @@ impl Backend for Sqlite {
 
     async fn open(&self) -> Store {
         Store::open(&self.directory.path().join("catalogue.sqlite"))
+            .await
+            .unwrap()
+    }
+
+    async fn orders(&self) -> Orders {
+        Orders::open(&self.directory.path().join("orders.sqlite"))
             .await
             .unwrap()
     }

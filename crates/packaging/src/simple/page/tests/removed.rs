@@ -91,3 +91,57 @@ fn removed_files_are_remembered_and_not_listed() {
     unknown["_wheelmark"] = json!({"later": 1});
     assert_eq!(parse(&unknown).unwrap().wheelmark.extra["later"], json!(1));
 }
+
+#[test]
+fn withheld_files_are_remembered_and_not_listed() {
+    let mut page = ProjectPage::new("demo".parse().unwrap());
+    let file = |version: &str| {
+        let name = format!("demo-{version}.tar.gz").parse().unwrap();
+        PageFile::new(&page.name, name, Hashes::of_sha256([7; 32]))
+    };
+    let withheld = vec![file("10.0"), file("9.0")];
+    page.wheelmark.withheld = withheld;
+    let rendered = page.to_json();
+    let value: Value = serde_json::from_slice(&rendered).unwrap();
+    let names: Vec<_> = value["_wheelmark"]["withheld"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["filename"].clone())
+        .collect();
+    assert_eq!(names, ["demo-9.0.tar.gz", "demo-10.0.tar.gz"]);
+    assert_eq!(
+        (&value["files"], &value["versions"]),
+        (&json!([]), &json!([]))
+    );
+    let again = ProjectPage::parse(&rendered).unwrap();
+    assert_eq!(again.to_json(), rendered);
+    assert!(again.file("demo-9.0.tar.gz").is_none());
+    assert!(!again.to_html().contains("9.0"));
+    assert!(
+        !again
+            .to_legacy_json(1)
+            .windows(3)
+            .any(|part| part == b"9.0")
+    );
+
+    let left = value["_wheelmark"]["withheld"][0].clone();
+    let mut contradictory = page_of(json!([left]));
+    contradictory["_wheelmark"] = json!({"withheld": [left]});
+    check(&contradictory, "the page lists `demo-9.0.tar.gz` twice");
+    let mut foreign = left.clone();
+    foreign["filename"] = json!("other-1.0.tar.gz");
+    for (marks, expect) in [
+        (json!({"withheld": {}}), "`withheld` is not an array"),
+        (json!({"withheld": [{}]}), "`filename` is missing"),
+        (
+            json!({"withheld": [foreign]}),
+            "`other-1.0.tar.gz` is not the name of a withheld file of this project",
+        ),
+    ] {
+        let mut page = page_of(json!([]));
+        page["_wheelmark"] = marks;
+        let about = "what the page says under `_wheelmark` cannot be read: ";
+        check(&page, &format!("{about}{expect}"));
+    }
+}

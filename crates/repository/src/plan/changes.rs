@@ -1,0 +1,248 @@
+//! The signed state while the pending changes are made to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use wheelmark_objects::{ObjectPath, file_target};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status};
+use wheelmark_store::{Change, NewFile};
+use wheelmark_tuf::{RoleName, TargetPath, Targets};
+
+use super::draft::Drafts;
+use super::entry::{one_line, page_file, target_info, yanked_of};
+use super::judge::{self, Examined};
+use crate::intent::NamedFile;
+use crate::journal_writer::JournalWriter;
+use crate::lifetimes::whole_seconds;
+use crate::roles::Family;
+use crate::state::State;
+
+/// The signed state while the pending changes are made to it.
+pub(super) struct Changes<'a> {
+    pub(super) state: &'a State,
+    pub(super) now: Timestamp,
+    /// The bins that the changes need, and those due for renewal.
+    pub(super) roles: HashMap<RoleName, Targets>,
+    pub(super) pages: Drafts,
+    pub(super) present: HashMap<ObjectPath, Option<u64>>,
+    /// Which of the bins are to be signed.
+    pub(super) changed: BTreeSet<RoleName>,
+    /// The plain names that change: what they lead to, `None` where they go.
+    pub(super) names: BTreeMap<(ProjectName, String), Option<NamedFile>>,
+}
+
+impl Changes<'_> {
+    /// Makes one change that `writer` asks for, or says why not. A refused change leaves
+    /// everything as it was; one that asks for what is so already is made.
+    pub(super) fn take(&mut self, change: &Change, writer: JournalWriter) -> Result<(), String> {
+        match change {
+            Change::Unreadable(why) => Err(format!("unreadable change: {why}")),
+            Change::FileAdded(file) => self.add(file, writer),
+            Change::FileRemoved { project, filename } => {
+                writer.to_published()?;
+                self.remove(project, filename)
+            }
+            Change::FileRestored { project, filename } => {
+                writer.to_published()?;
+                self.restore(project, filename)
+            }
+            Change::FileYanked {
+                project,
+                filename,
+                yanked,
+            } => {
+                writer.to_published()?;
+                self.yank(project, filename, yanked.as_deref())
+            }
+            Change::StatusSet {
+                project,
+                status,
+                reason,
+            } => {
+                writer.to_published()?;
+                self.set_status(project, status, reason.as_deref())
+            }
+        }
+    }
+
+    fn add(&mut self, file: &NewFile, writer: JournalWriter) -> Result<(), String> {
+        let page = self.pages.of(&file.project);
+        let examined = judge::new_file(self.state, writer, file, page, &self.present, self.now)?;
+        match examined {
+            Examined::New(filename, target) => {
+                let entry = page_file(file, filename, writer, self.now);
+                self.list(&file.project, target, entry)
+            }
+            Examined::Back(target, entry) => self.list(&file.project, target, *entry),
+            Examined::There => Ok(()),
+        }
+    }
+
+    fn remove(&mut self, project: &ProjectName, filename: &str) -> Result<(), String> {
+        let target = judge::unclaimed(self.state, project, filename)?;
+        let page = self.pages.of(project);
+        if page.removed(filename).is_some() {
+            return Ok(());
+        }
+        let known = page
+            .remove(filename, whole_seconds(self.now))
+            .map_err(|full| full.to_string())?;
+        if !known {
+            return Err(not_listed(filename));
+        }
+        self.take_target(&target);
+        self.names
+            .insert((project.clone(), filename.to_owned()), None);
+        Ok(())
+    }
+
+    fn restore(&mut self, project: &ProjectName, filename: &str) -> Result<(), String> {
+        let target = judge::unclaimed(self.state, project, filename)?;
+        let page = self.pages.of(project);
+        if page.file(filename).is_some() {
+            return Ok(());
+        }
+        let Some(removed) = page.removed(filename).cloned() else {
+            return Err(format!("{} was not removed", filename.escape_debug()));
+        };
+        if page.status() == &Status::Quarantined {
+            return Err(format!("{project} is quarantined: it lists no files"));
+        }
+        let entry = judge::brought_back(project, &removed, None, &self.present)?;
+        self.list(project, target, entry)
+    }
+
+    fn yank(
+        &mut self,
+        project: &ProjectName,
+        filename: &str,
+        yanked: Option<&str>,
+    ) -> Result<(), String> {
+        judge::unclaimed(self.state, project, filename)?;
+        let known = self
+            .pages
+            .of(project)
+            .yank(filename, yanked_of(yanked))
+            .map_err(|full| full.to_string())?;
+        if known {
+            Ok(())
+        } else {
+            Err(not_listed(filename))
+        }
+    }
+
+    fn set_status(
+        &mut self,
+        project: &ProjectName,
+        word: &str,
+        reason: Option<&str>,
+    ) -> Result<(), String> {
+        let status = match Status::from(word.to_owned()) {
+            Status::Other(word) => {
+                return Err(format!("{} is no state of a project", word.escape_debug()));
+            }
+            status => status,
+        };
+        judge::unclaimed_project(self.state, project)?;
+        let page = self.pages.of(project);
+        if !page.is_known() {
+            return Err(format!("{project} is not in the index"));
+        }
+        let (mut gone, mut back) = (Vec::new(), Vec::new());
+        match (page.status(), &status) {
+            (Status::Quarantined, Status::Quarantined) => {}
+            (_, Status::Quarantined) => gone = page.withhold(),
+            (Status::Quarantined, _) => back = page.release(),
+            (_, _) => {}
+        }
+        let reason = reason.map(one_line).filter(|reason| !reason.is_empty());
+        page.set_status(ProjectStatus {
+            status,
+            reason,
+            ..ProjectStatus::default()
+        });
+        for filename in gone {
+            if let Ok(target) = file_target(project, &filename) {
+                self.take_target(&target);
+            }
+            self.names.insert((project.clone(), filename), None);
+        }
+        for entry in back {
+            self.name_and_target(project, &entry);
+        }
+        Ok(())
+    }
+
+    /// Lists a file, in its page and in its bin, and gives it its names.
+    fn list(
+        &mut self,
+        project: &ProjectName,
+        target: TargetPath,
+        entry: PageFile,
+    ) -> Result<(), String> {
+        let filename = entry.filename.as_str().to_owned();
+        let (Some(info), Some(named)) = (target_info(&entry), NamedFile::of(project, &entry))
+        else {
+            return Err(format!("{filename} is signed without its length or sha256"));
+        };
+        let (bin, content) = bin_of(self.state, &mut self.roles, &target);
+        if content
+            .targets
+            .get(&target)
+            .is_some_and(|known| known.length != info.length || known.hashes != info.hashes)
+        {
+            return Err(format!(
+                "{filename} is signed with another sha256 in {bin}, which never changes"
+            ));
+        }
+        self.pages
+            .of(project)
+            .add(entry)
+            .map_err(|full| full.to_string())?;
+        content.targets.insert(target, info);
+        self.changed.insert(bin);
+        self.names.insert((project.clone(), filename), Some(named));
+        Ok(())
+    }
+
+    /// Lists a released file in its bin, as it was, and gives it its names.
+    fn name_and_target(&mut self, project: &ProjectName, entry: &PageFile) {
+        let filename = entry.filename.as_str();
+        let (Ok(target), Some(info), Some(named)) = (
+            file_target(project, filename),
+            target_info(entry),
+            NamedFile::of(project, entry),
+        ) else {
+            return;
+        };
+        let (bin, content) = bin_of(self.state, &mut self.roles, &target);
+        content.targets.insert(target, info);
+        self.changed.insert(bin);
+        self.names
+            .insert((project.clone(), filename.to_owned()), Some(named));
+    }
+
+    /// Takes a file out of its bin, if it stands there.
+    fn take_target(&mut self, target: &TargetPath) {
+        let (bin, content) = bin_of(self.state, &mut self.roles, target);
+        if content.targets.remove(target).is_some() {
+            self.changed.insert(bin);
+        }
+    }
+}
+
+/// The bin of a file, with its content.
+fn bin_of<'a>(
+    state: &State,
+    roles: &'a mut HashMap<RoleName, Targets>,
+    target: &TargetPath,
+) -> (RoleName, &'a mut Targets) {
+    let bin = state.bin(Family::Packages, target);
+    let content = roles.get_mut(&bin).expect("gathered with the change");
+    (bin, content)
+}
+
+fn not_listed(filename: &str) -> String {
+    format!("{} is not in the index", filename.escape_debug())
+}

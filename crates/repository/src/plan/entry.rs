@@ -1,0 +1,76 @@
+//! How a file and what is said of it stand in pages and bins.
+
+use jiff::Timestamp;
+use serde_json::json;
+use wheelmark_packaging::DistributionFilename;
+use wheelmark_packaging::simple::{Hashes, Marks, PageFile, Signed, Yanked};
+use wheelmark_store::NewFile;
+use wheelmark_tuf::{OWN_MEMBER, Sha256, TargetInfo};
+
+use crate::journal_writer::JournalWriter;
+use crate::lifetimes::whole_seconds;
+
+/// Longest reason that is signed, in bytes; a longer one is cut. People read it on one line of an
+/// installer's warning.
+pub(super) const MAX_REASON_LEN: usize = 2_000;
+
+/// How a yank stands in a page: on one line and not without end, whoever gave the reason.
+pub(super) fn yanked_of(yanked: Option<&str>) -> Yanked {
+    match yanked.map(one_line) {
+        None => Yanked::No,
+        Some(reason) if reason.is_empty() => Yanked::Yes,
+        Some(reason) => Yanked::Because(reason),
+    }
+}
+
+/// A reason as it is signed: one line, and no longer than [`MAX_REASON_LEN`].
+pub(super) fn one_line(reason: &str) -> String {
+    let line = reason.replace(char::is_control, " ");
+    let cut = line.floor_char_boundary(MAX_REASON_LEN);
+    line[..cut].trim().to_owned()
+}
+
+/// When the file was signed, relative to its upload.
+fn signed(file: &NewFile) -> Signed {
+    if file.back_signed {
+        Signed::Back
+    } else {
+        Signed::AtUpload
+    }
+}
+
+/// What a file's bin says of it. One that was signed back is marked there, too.
+pub(super) fn target_info(entry: &PageFile) -> Option<TargetInfo> {
+    let sha256 = Sha256(*entry.hashes.sha256()?.as_bytes());
+    let mut info = TargetInfo::new(entry.size?, sha256);
+    if let Some(marks) = &entry.wheelmark
+        && marks.signed == Signed::Back
+    {
+        let marks = json!({ OWN_MEMBER: {
+            "signed": marks.signed.as_str(),
+            "signed-at": marks.signed_at.to_string(),
+        }});
+        info.custom = Some(marks.into());
+    }
+    Some(info)
+}
+
+/// A file as its page lists it.
+pub(super) fn page_file(
+    file: &NewFile,
+    filename: DistributionFilename,
+    writer: JournalWriter,
+    now: Timestamp,
+) -> PageFile {
+    let sha256_of = |digest: Sha256| Hashes::of_sha256(digest.0);
+    let mut marks = Marks::new(signed(file), whole_seconds(now));
+    marks.chunks_sha256 = file.chunks_sha256.map(|digest| digest.0.into());
+    let mut entry = PageFile::new(&file.project, filename, sha256_of(file.sha256));
+    entry.size = Some(file.size);
+    entry.upload_time = Some(writer.upload_time(file.uploaded_at, now));
+    entry.requires_python = file.requires_python.clone();
+    entry.core_metadata = file.core_metadata_sha256.map(sha256_of);
+    entry.yanked = yanked_of(file.yanked.as_deref());
+    entry.wheelmark = Some(marks);
+    entry
+}

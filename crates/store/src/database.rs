@@ -1,0 +1,171 @@
+//! A SQLite database of ours: opened, recognised, brought up to date, flushed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+use crate::{OpenError, StoreError};
+
+/// How long a writer waits for the writer of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `SQLITE_NOTADB`, <https://sqlite.org/rescode.html#notadb>.
+const SQLITE_NOTADB: &str = "26";
+
+/// What a database is, and how it came to be.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// Marks the file as this kind of database in its header.
+    pub(crate) application_id: i64,
+    /// The migrations, in order; the schema number is how many have been applied.
+    pub(crate) migrations: &'static [&'static str],
+}
+
+/// The connections to one database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    /// One connection: SQLite has one writer, and waiting for it here is fairer than its lock.
+    pub(crate) writer: SqlitePool,
+    /// Connections that only read.
+    pub(crate) readers: SqlitePool,
+}
+
+impl Database {
+    /// Opens the database at `path`, creates it if it is not there, and brings an older one up
+    /// to date. Several processes may have it open.
+    pub(crate) async fn open(
+        path: &Path,
+        schema: &Schema,
+        readers: u32,
+    ) -> Result<Self, OpenError> {
+        let failed = |source: sqlx::Error| open_error(path, source);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .pragma("trusted_schema", "OFF");
+
+        let writer = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(failed)?;
+        migrate(&writer, path, schema).await?;
+        flush_directory_entry(path.to_owned()).await?;
+        let readers = pool(readers)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await
+            .map_err(failed)?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Begins a transaction that holds the write lock from its first statement, so that what
+    /// it reads is still so when it writes. Dropped without `commit`, it changes nothing.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Closes the connections once their work is done.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+async fn migrate(writer: &SqlitePool, path: &Path, schema: &Schema) -> Result<(), OpenError> {
+    let failed = |source: sqlx::Error| open_error(path, source);
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
+
+    let empty = tables == 0 && found == 0 && application == 0;
+    if !empty && application != schema.application_id {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    let supported = u32::try_from(schema.migrations.len()).unwrap_or(u32::MAX);
+    let found = u32::try_from(found).unwrap_or(u32::MAX);
+    if found > supported {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            supported,
+        });
+    }
+    if found == supported {
+        return Ok(());
+    }
+
+    for (number, migration) in (1_u32..).zip(schema.migrations).skip(found as usize) {
+        sqlx::raw_sql(*migration)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        tracing::info!(schema = number, "migrated the database");
+    }
+    // A pragma takes no bound parameters; both values are our own numbers.
+    let header = format!(
+        "PRAGMA application_id = {}; PRAGMA user_version = {supported};",
+        schema.application_id
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(header))
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+/// SQLite flushes the file; the name of a new file lives in its directory.
+async fn flush_directory_entry(path: PathBuf) -> Result<(), OpenError> {
+    let flushed = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || {
+            let parent = match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            };
+            std::fs::File::open(parent)?.sync_all()
+        }
+    })
+    .await
+    .unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
+    flushed.map_err(|source| OpenError::Flush { path, source })
+}
+
+fn open_error(path: &Path, source: sqlx::Error) -> OpenError {
+    let foreign = source
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code == SQLITE_NOTADB);
+    let path = path.to_owned();
+    if foreign {
+        OpenError::Foreign { path }
+    } else {
+        OpenError::Database { path, source }
+    }
+}

@@ -1,0 +1,171 @@
+use jiff::Timestamp;
+use wheelmark_packaging::simple::Status;
+use wheelmark_store::{Change, FileState, Orders, Outcome, Seq, Store};
+
+use super::backend::{Backend, file, project, recorded};
+use super::outcome::{publish, published, refused};
+
+const NAME: &str = "a-1.tar.gz";
+
+fn removal() -> Change {
+    Change::FileRemoved {
+        project: project("a"),
+        filename: NAME.to_owned(),
+    }
+}
+
+fn restoration() -> Change {
+    Change::FileRestored {
+        project: project("a"),
+        filename: NAME.to_owned(),
+    }
+}
+
+fn yank(yanked: Option<&str>) -> Change {
+    Change::FileYanked {
+        project: project("a"),
+        filename: NAME.to_owned(),
+        yanked: yanked.map(str::to_owned),
+    }
+}
+
+fn status(word: &str, reason: Option<&str>) -> Change {
+    Change::StatusSet {
+        project: project("a"),
+        status: word.to_owned(),
+        reason: reason.map(str::to_owned),
+    }
+}
+
+async fn ask(orders: &Orders, changes: &[Change]) -> Vec<Seq> {
+    let asked = orders.ask_all(changes, Timestamp::UNIX_EPOCH, "somebody");
+    asked.await.unwrap()
+}
+
+/// Makes published changes in the catalogue.
+async fn follow(store: &Store, changes: &[Change]) {
+    let fence = store.acquire_lease("test").await.unwrap();
+    store.follow(fence, changes).await.unwrap();
+}
+
+pub(crate) async fn they_come_in_order_and_keep_every_field(backend: &impl Backend) {
+    let orders = backend.orders().await;
+    assert_eq!(orders.end().await.unwrap(), Seq(0));
+    let changes = [
+        removal(),
+        restoration(),
+        yank(Some("it is broken \"ü\"")),
+        yank(None),
+        status("quarantined", Some("malware")),
+        status("active", None),
+    ];
+    let asked = ask(&orders, &changes).await;
+    assert_eq!(asked, [1, 2, 3, 4, 5, 6].map(Seq));
+
+    // In another process.
+    let orders = backend.orders().await;
+    let rows = orders.after(Seq(0), 100).await.unwrap();
+    let read: Vec<_> = rows.iter().map(|row| row.change.clone()).collect();
+    assert_eq!(read, changes);
+    let rest = orders.after(Seq(2), 2).await.unwrap();
+    let rest: Vec<_> = rest.iter().map(|row| row.seq).collect();
+    assert_eq!(rest, [Seq(3), Seq(4)]);
+    assert_eq!(orders.end().await.unwrap(), Seq(6));
+}
+
+pub(crate) async fn they_are_recorded_all_or_none(backend: &impl Backend) {
+    let orders = backend.orders().await;
+    let unreadable = Change::Unreadable("no change".to_owned());
+    let changes = [removal(), unreadable];
+    let asked = orders.ask_all(&changes, Timestamp::UNIX_EPOCH, "somebody");
+    assert!(asked.await.is_err());
+    assert_eq!(orders.after(Seq(0), 10).await.unwrap(), []);
+    assert_eq!(ask(&orders, &[]).await, []);
+}
+
+pub(crate) async fn an_answer_is_given_once_and_to_those_who_asked(backend: &impl Backend) {
+    let orders = backend.orders().await;
+    let [first, second] = ask(&orders, &[removal(), yank(None)]).await[..] else {
+        panic!("two were asked");
+    };
+    assert_eq!(orders.outcome(first).await.unwrap(), None);
+    let nobody = Seq(77);
+    for version in [5, 6] {
+        let outcomes = [
+            (first, published(version)),
+            (second, refused("claimed")),
+            (nobody, published(version)),
+        ];
+        orders.settle(&outcomes).await.unwrap();
+    }
+    let orders = backend.orders().await;
+    assert_eq!(orders.outcome(first).await.unwrap(), Some(published(5)));
+    let told = orders.outcome(second).await.unwrap();
+    assert_eq!(told, Some(refused("claimed")));
+    assert_eq!(orders.outcome(nobody).await.unwrap(), None);
+}
+
+pub(crate) async fn a_journal_that_was_lost_goes_on_behind_what_is_signed(backend: &impl Backend) {
+    let orders = backend.orders().await;
+    let [answered, waiting] = ask(&orders, &[removal(), yank(None)]).await[..] else {
+        panic!("two were asked");
+    };
+    orders.settle(&[(answered, published(3))]).await.unwrap();
+    // Nothing is lost: nothing happens.
+    orders.go_on_behind(Seq(2)).await.unwrap();
+    assert_eq!(orders.outcome(waiting).await.unwrap(), None);
+
+    orders.go_on_behind(Seq(9)).await.unwrap();
+    assert_eq!(orders.outcome(answered).await.unwrap(), Some(published(3)));
+    match orders.outcome(waiting).await.unwrap() {
+        Some(Outcome::Refused { reason }) => assert!(reason.contains("once more"), "{reason}"),
+        other => panic!("not refused: {other:?}"),
+    }
+    assert_eq!(orders.after(Seq(9), 10).await.unwrap(), []);
+    assert_eq!(ask(&orders, &[removal()]).await, [Seq(10)]);
+    orders.go_on_behind(Seq(9)).await.unwrap();
+    assert_eq!(orders.outcome(Seq(10)).await.unwrap(), None);
+}
+
+pub(crate) async fn the_catalogue_follows_and_can_follow_twice(backend: &impl Backend) {
+    let store = backend.open().await;
+    let seq = recorded(&store, file("a", NAME, "x")).await;
+    publish(&store, 2, &[(seq, published(2))]).await;
+    let row = async || store.file(&project("a"), NAME).await.unwrap().unwrap();
+    let state = async || store.project_status(&project("a")).await.unwrap();
+    assert_eq!(state().await.status, Status::Active);
+    for _ in 0..2 {
+        follow(&store, &[yank(Some("broken")), removal()]).await;
+        assert_eq!(row().await.state, FileState::Removed);
+        assert_eq!(row().await.yanked.as_deref(), Some("broken"));
+    }
+    assert_eq!(store.projects().await.unwrap(), []);
+    for _ in 0..2 {
+        follow(&store, &[restoration()]).await;
+        let back = row().await;
+        assert_eq!((back.state, back.yanked), (FileState::Published, None));
+    }
+    for _ in 0..2 {
+        follow(&store, &[status("archived", Some("it is done"))]).await;
+        let state = state().await;
+        assert_eq!(state.status, Status::Archived);
+        assert_eq!(state.reason.as_deref(), Some("it is done"));
+    }
+    follow(&store, &[status("active", None)]).await;
+    assert_eq!(state().await.reason, None);
+    let other = store.project_status(&project("b")).await.unwrap();
+    assert_eq!(other.status, Status::Active);
+}
+
+pub(crate) async fn what_was_followed_raises_the_serial_and_leaves_no_row(backend: &impl Backend) {
+    let store = backend.open().await;
+    let seq = recorded(&store, file("a", NAME, "x")).await;
+    publish(&store, 2, &[(seq, published(2))]).await;
+    follow(&store, &[yank(None)]).await;
+    let serial = store.serial(&project("a")).await.unwrap();
+    assert_eq!(serial, Some(Seq(seq.0 + 1)));
+    assert_eq!(store.journal_after(seq, 10).await.unwrap(), []);
+    assert_eq!(store.journal_end().await.unwrap(), Seq(seq.0 + 1));
+    let next = recorded(&store, file("b", "b-1.tar.gz", "x")).await;
+    assert_eq!(next, Seq(seq.0 + 2), "a position is one change's");
+}
