@@ -90,7 +90,7 @@ impl World {
             Change::FileYanked {
                 filename, yanked, ..
             } => format!("yank {filename} {yanked:?}"),
-            Change::Unreadable(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         });
         said.collect()
     }
