@@ -6,6 +6,7 @@
 //! into a part of the tree can redirect what is written into another.
 
 mod batch;
+mod delivery;
 mod error;
 mod folders;
 mod incoming;
@@ -26,6 +27,7 @@ use rustix::fs::Mode;
 use tempfile::NamedTempFile;
 use wheelmark_packaging::ProjectName;
 
+pub use self::delivery::{Delivery, Named, Ready, Staged, Unsettled};
 pub use self::error::{LockError, ObjectError, OpenError};
 pub use self::lock::WriterLock;
 pub use self::reading::OpenObject;
@@ -255,7 +257,7 @@ impl Directory {
         let lock = lock.share();
         self.blocking(move |tree| {
             lock.check(tree)?;
-            naming::unname_all(tree, &paths)
+            naming::unname_all(tree, &paths).map(|_| ())
         })
         .await
     }
@@ -277,6 +279,22 @@ impl Directory {
         self.blocking(move |tree| {
             lock.check(tree)?;
             removing::remove(tree, &paths)
+        })
+        .await
+    }
+
+    /// Takes one object away that is not what it must be, so that another can have its name. Its
+    /// directory stays, and whoever creates objects in it meanwhile is not disturbed. It is gone
+    /// for good only with the next flush.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::LockLost`] if `lock` is not the one that protects this tree now.
+    pub async fn discard(&self, lock: &WriterLock, path: &ObjectPath) -> Result<(), ObjectError> {
+        let (lock, path) = (lock.share(), path.clone());
+        self.blocking(move |tree| {
+            lock.check(tree)?;
+            naming::unname(tree, &path).map(|_| ())
         })
         .await
     }

@@ -19,7 +19,8 @@
 //! was interrupted simply does everything again.
 //!
 //! When a call that writes returns `Ok`, what it wrote survives a power failure, and before that
-//! no reader ever sees a part of an object under its name.
+//! no reader ever sees a part of an object under its name. A [`Delivery`] takes the steps apart,
+//! for whoever brings a whole tree and vouches for none of it before its end.
 
 mod chunks;
 mod directory;
@@ -28,8 +29,8 @@ mod target;
 
 pub use self::chunks::{CHUNK_LEN, CHUNKS_ABOVE, ContentHasher, Hashed};
 pub use self::directory::{
-    Creation, Directory, LockError, Manner, ObjectError, OpenError, OpenObject, Outside,
-    OutsideFile, Sharing, Stamp, TakenIn, WriterLock,
+    Creation, Delivery, Directory, LockError, Manner, Named, ObjectError, OpenError, OpenObject,
+    Outside, OutsideFile, Ready, Sharing, Staged, Stamp, TakenIn, Unsettled, WriterLock,
 };
 pub use self::path::{Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, ObjectPath, PathError};
 pub use self::target::{file_target, page_target};

@@ -115,16 +115,23 @@ impl Flush {
     pub(super) fn everything(&self, tree: &Tree) -> Result<(), ObjectError> {
         match self {
             Flush::Each => Ok(()),
-            #[cfg(target_os = "linux")]
-            Flush::Together(fd) => rustix::fs::syncfs(fd)
-                .map_err(ObjectError::os("flush the file system of", &tree.root)),
-            #[cfg(not(target_os = "linux"))]
-            Flush::Together(_) => {
-                rustix::fs::sync();
-                Ok(())
-            }
+            Flush::Together(fd) => flush_file_system(tree, fd),
         }
     }
+}
+
+/// Makes everything durable that stands on the tree's file system, of which `fd` is an open
+/// file: errors count from when it was opened.
+pub(super) fn flush_file_system(tree: &Tree, fd: &OwnedFd) -> Result<(), ObjectError> {
+    #[cfg(target_os = "linux")]
+    let flushed = rustix::fs::syncfs(fd);
+    #[cfg(not(target_os = "linux"))]
+    let flushed = {
+        let _ = fd;
+        rustix::fs::sync();
+        Ok(())
+    };
+    flushed.map_err(ObjectError::os("flush the file system of", &tree.root))
 }
 
 fn is_there(tree: &Tree, path: &ObjectPath, bytes: &Bytes) -> Result<bool, ObjectError> {
@@ -143,6 +150,17 @@ fn write_one<'tree>(
     bytes: &Bytes,
     flush: &Flush,
 ) -> Result<Unfinished<'tree>, ObjectError> {
+    let (unfinished, file) = write_contents(tree, bytes)?;
+    let cannot = ObjectError::io("flush", unfinished.path());
+    flush.contents(&file).map_err(cannot)?;
+    Ok(unfinished)
+}
+
+/// Writes contents without a name and without a flush.
+pub(super) fn write_contents<'tree>(
+    tree: &'tree Tree,
+    bytes: &Bytes,
+) -> Result<(Unfinished<'tree>, File), ObjectError> {
     let (unfinished, mut file) = tree.incoming.create()?;
     let cannot = |action| ObjectError::io(action, unfinished.path());
     file.write_all(bytes).map_err(cannot("write"))?;
@@ -150,8 +168,7 @@ fn write_one<'tree>(
     let mode = Permissions::from_mode(OBJECT_MODE.as_raw_mode());
     file.set_permissions(mode)
         .map_err(cannot("set the mode of"))?;
-    flush.contents(&file).map_err(cannot("flush"))?;
-    Ok(unfinished)
+    Ok((unfinished, file))
 }
 
 fn name_one(

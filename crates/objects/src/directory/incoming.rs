@@ -82,6 +82,17 @@ impl Incoming {
         &self.path
     }
 
+    /// The directory itself.
+    pub(super) fn own(&self) -> &File {
+        &self.own
+    }
+
+    /// Opens a file in it for reading.
+    pub(super) fn reopen(&self, name: &str) -> Result<File, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.own, name, flags, Mode::empty()).map(File::from)
+    }
+
     pub(super) fn has_no_reflinks(&self) -> bool {
         self.no_reflinks.load(Ordering::Relaxed)
     }
@@ -210,6 +221,11 @@ impl Unfinished<'_> {
 
     pub(super) fn path(&self) -> PathBuf {
         self.incoming.path.join(&self.name)
+    }
+
+    /// The name under which the file stays, for whoever removes it from now on.
+    pub(super) fn into_name(mut self) -> String {
+        std::mem::take(&mut self.name)
     }
 
     /// Says that the temporary name is gone: the file was renamed.

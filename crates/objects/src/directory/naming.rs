@@ -21,16 +21,18 @@ pub(super) fn link_all(
     Ok(linked)
 }
 
-/// Takes second names away. One that is not there is no error.
-pub(super) fn unname_all(tree: &Tree, paths: &[ObjectPath]) -> Result<(), ObjectError> {
+/// Takes names away durably, and says how many were there. One that is not is no error.
+pub(super) fn unname_all(tree: &Tree, paths: &[ObjectPath]) -> Result<usize, ObjectError> {
     let flush = Flush::new(tree, paths.len())?;
     let gone = in_parallel(paths, |path| unname(tree, path))?;
+    let count = gone.iter().filter(|gone| **gone).count();
     let gone = paths.iter().zip(gone).filter(|(_, gone)| *gone);
-    flush.names(tree, gone.map(|(path, _)| path))
+    flush.names(tree, gone.map(|(path, _)| path))?;
+    Ok(count)
 }
 
 /// Whether there was such a name.
-fn unname(tree: &Tree, path: &ObjectPath) -> Result<bool, ObjectError> {
+pub(super) fn unname(tree: &Tree, path: &ObjectPath) -> Result<bool, ObjectError> {
     let Some(folder) = tree.folder(path)? else {
         return Ok(false);
     };

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD};
@@ -109,22 +109,25 @@ fn copy(
     }
 }
 
-/// Settles that `path` exists already: the same bytes count as done.
-fn already_same(
+/// Settles that `path` exists already: the same file, or the same bytes, count as done.
+pub(super) fn already_same(
     tree: &Tree,
     folder: &OwnedFd,
     path: &ObjectPath,
     ours: File,
 ) -> Result<Creation, ObjectError> {
-    let len = ours
-        .metadata()
-        .map_err(ObjectError::io("look at", tree.root.join(path.as_str())))?
-        .len();
+    let look = |file: &File| {
+        let looked = file.metadata();
+        looked.map_err(ObjectError::io("look at", tree.root.join(path.as_str())))
+    };
     let there = match open_in(tree, folder, path)? {
         Some(there) => there,
         None => return Err(vanished(tree, path)),
     };
-    if holds_same(tree, path, there, ours, len)? {
+    let (mine, theirs) = (look(&ours)?, look(&there.file)?);
+    // Two names of one file need not be read.
+    let is_one = (mine.dev(), mine.ino()) == (theirs.dev(), theirs.ino());
+    if is_one || holds_same(tree, path, there, ours, mine.len())? {
         Ok(Creation::AlreadySame)
     } else {
         Err(ObjectError::Different { path: path.clone() })

@@ -3,35 +3,21 @@
 use std::collections::BTreeSet;
 
 use rustix::fs::{AtFlags, Dir, FileType};
-use rustix::io::Errno;
 use wheelmark_packaging::ProjectName;
 
-use super::Tree;
 use super::error::ObjectError;
+use super::{Tree, naming};
 use crate::ObjectPath;
 
 /// The directories that have one directory for each project.
 const FAMILIES: [&str; 4] = ["targets/simple", "targets/packages", "packages", "simple"];
 
-/// Removes the objects, each durably, and directories that this leaves empty. What is not there
-/// is removed already.
+/// Removes the objects durably, and then directories that this leaves empty. What is not there is
+/// removed already.
 pub(super) fn remove(tree: &Tree, paths: &[ObjectPath]) -> Result<usize, ObjectError> {
-    let mut removed = 0;
-    for path in paths {
-        let cannot = |action| ObjectError::os(action, tree.root.join(path.as_str()));
-        let Some(folder) = tree.folder(path)? else {
-            continue;
-        };
-        match rustix::fs::unlinkat(&folder, path.split().1, AtFlags::empty()) {
-            Ok(()) => removed += 1,
-            Err(Errno::NOENT) => {}
-            Err(Errno::ISDIR | Errno::PERM) => {
-                return Err(ObjectError::NotPlain { path: path.clone() });
-            }
-            Err(errno) => return Err(cannot("remove")(errno)),
-        }
-        rustix::fs::fsync(&folder).map_err(cannot("flush the directory of"))?;
-        let (folder, _) = path.split();
+    let gone = naming::unname_all(tree, paths)?;
+    let folders: BTreeSet<&str> = paths.iter().map(|path| path.split().0).collect();
+    for folder in folders {
         if let Some((parent, name)) = folder.rsplit_once('/')
             && FAMILIES.contains(&parent)
         {
@@ -42,7 +28,7 @@ pub(super) fn remove(tree: &Tree, paths: &[ObjectPath]) -> Result<usize, ObjectE
             }
         }
     }
-    Ok(removed)
+    Ok(gone)
 }
 
 /// The objects in the directory of `path`. What stands there under another name than an object
