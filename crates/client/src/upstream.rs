@@ -18,7 +18,7 @@ use crate::page::demand;
 use crate::range::ByteRange;
 use crate::refresh::{RefreshFailure, refresh};
 use crate::refusal::Failure;
-use crate::remote::{Download, Remote};
+use crate::remote::{Download, Haste, Remote};
 use crate::sources::{Asking, Part, SourceWarning, Sources, Wanted, Warnings};
 use crate::trust::{TrustError, TrustedIndex};
 
@@ -128,31 +128,21 @@ impl Upstream {
         Ok(roots)
     }
 
-    /// A root of before trust began, as whichever source has it says; nothing vouches for it
-    /// yet. `None` where no source has it.
+    /// A root of before trust began, as the index itself says. Nothing vouches for it, so none of
+    /// the index's mirrors is asked. `None` where the index does not have it.
     ///
     /// # Errors
     ///
-    /// When a source failed in another way.
+    /// When it cannot be asked.
     pub async fn unverified_root(&self, version: u64) -> Result<Option<Bytes>, Failure> {
         let path = RoleName::root().versioned_file_name(version);
+        let url = metadata_below(self.index.urls().metadata(), &path);
         let limit = Limits::default().root_length;
-        let mut asking = self.sources.ask(Part::Metadata, path.clone());
-        while let Some((metadata, haste)) = asking.next() {
-            let url = metadata_below(&metadata, &path);
-            let fetched = self.sources.remote().fetch(&url, limit, haste);
-            match asking.waiting(fetched).await {
-                Ok(Some(bytes)) => return Ok(Some(bytes)),
-                Ok(None) => asking.failed(Failure::Missing),
-                Err(error) => asking.failed(error.into()),
-            }
-        }
-        let mut tried = asking.tried();
-        if tried.iter().all(|(_, failure)| failure.is_gone()) {
-            return Ok(None);
-        }
-        tried.retain(|(_, failure)| !failure.is_gone());
-        Err(Failure::of_all(tried))
+        let fetched = self
+            .sources
+            .remote()
+            .fetch(&url, limit, Haste::NoOtherSource);
+        Ok(fetched.await?)
     }
 
     /// A delegated role that a walk has come to, verified, and its file.

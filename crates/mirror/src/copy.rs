@@ -20,8 +20,10 @@ mod gather;
 mod names;
 mod parts;
 mod publish;
+mod roots;
 mod run;
 mod spool;
+mod standing;
 mod state;
 mod sweep;
 mod tasks;
@@ -131,8 +133,12 @@ pub struct Outcome {
 /// The steps of a run that write, each seen before it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Pages, files and what belongs to them: one batch.
+    /// Everything that was written is made durable.
+    Flush,
+    /// Files and what belongs to them get their names: one batch.
     Objects,
+    /// Pages get their names: one batch.
+    Pages,
     /// Delegated roles: one batch.
     Roles,
     /// The top-level targets.

@@ -91,26 +91,14 @@ pub fn inventory<'a, S: RoleSource>(
     source: &'a S,
     at_once: usize,
 ) -> impl Stream<Item = Result<RoleFile, InventoryError>> + Send + use<'a, S> {
-    let (walk, top) = set.walk();
-    let top = RoleFile {
-        visited: top,
-        awaited: None,
-        bytes: None,
-    };
-    let begun = Going {
-        walk,
-        source,
-        at_once: at_once.max(1),
-        flying: FuturesUnordered::new(),
-        ready: VecDeque::from([top]),
-    };
+    let begun = Inventory::new(set, source, at_once);
     stream::try_unfold(begun, |mut going| async move {
         Ok(going.next().await?.map(|role| (role, going)))
     })
 }
 
-/// An inventory under way.
-struct Going<'a, S> {
+/// An inventory under way, as [`inventory`] makes it, for whoever needs its [`Walk`] at the end.
+pub(crate) struct Inventory<'a, S> {
     walk: Walk,
     source: &'a S,
     at_once: usize,
@@ -118,8 +106,29 @@ struct Going<'a, S> {
     ready: VecDeque<RoleFile>,
 }
 
-impl<S: RoleSource> Going<'_, S> {
-    async fn next(&mut self) -> Result<Option<RoleFile>, InventoryError> {
+impl<'a, S: RoleSource> Inventory<'a, S> {
+    pub(crate) fn new(set: &TrustedSet, source: &'a S, at_once: usize) -> Self {
+        let (walk, top) = set.walk();
+        let top = RoleFile {
+            visited: top,
+            awaited: None,
+            bytes: None,
+        };
+        Self {
+            walk,
+            source,
+            at_once: at_once.max(1),
+            flying: FuturesUnordered::new(),
+            ready: VecDeque::from([top]),
+        }
+    }
+
+    /// The walk, which is complete when [`next`](Self::next) has said that there is no other role.
+    pub(crate) fn into_walk(self) -> Walk {
+        self.walk
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Option<RoleFile>, InventoryError> {
         let role = match self.ready.pop_front() {
             Some(role) => role,
             None => match self.flying.next().await {

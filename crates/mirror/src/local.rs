@@ -23,6 +23,12 @@ pub enum LocalError {
         /// The object.
         path: ObjectPath,
     },
+    /// It is there, and not as it was signed.
+    #[error("{path} is not what was signed")]
+    Altered {
+        /// The object.
+        path: ObjectPath,
+    },
     /// The tree has no place for a file of this name.
     #[error("its file cannot be in a tree")]
     Name(#[from] PathError),

@@ -345,12 +345,14 @@ impl Walk {
     /// its delegations cover it, and no terminating delegation before them does (TUF
     /// §5.6.7.2). The answer is final once the walk is complete.
     pub fn reaches(&self, visited: &Visited, path: &TargetPath) -> bool {
-        if !visited.covers(path) {
-            return false;
-        }
-        let order = visited.order();
+        visited.covers(path) && self.reaches_at(&visited.order(), path)
+    }
+
+    /// The same for a role of this [order](Visited::order) whose delegations cover `path`, for
+    /// whoever did not keep the role.
+    pub fn reaches_at(&self, order: &[u64], path: &TargetPath) -> bool {
         let stops = |barrier: &Barrier| {
-            barrier.order < order
+            barrier.order.as_slice() < order
                 && !order.starts_with(&barrier.order)
                 && barrier.delegation.covers(path)
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use wheelmark_client::{Failure, RefreshFailure, TrustError};
-use wheelmark_objects::{LockError, ObjectError, OpenError, PathError};
+use wheelmark_objects::{LockError, ObjectError, ObjectPath, OpenError, PathError};
 use wheelmark_tuf::RefreshError;
 
 use super::state::StateError;
@@ -43,6 +43,26 @@ pub enum CopyError {
     Restless {
         /// How often copying was begun.
         attempts: usize,
+    },
+    /// The index has signed one version of a role twice, and what it shows is not what is here.
+    #[error("{path} is here, signed by the index, with other contents than it shows now")]
+    SignedTwice {
+        /// The role's file.
+        path: ObjectPath,
+    },
+    /// The index shows less than what is here, by its own signature.
+    #[error("the index's root {version} is here, and nobody shows it any more")]
+    NewerRoot {
+        /// Its version.
+        version: u64,
+    },
+    /// The index shows an older state than the last one that was complete here.
+    #[error("the index shows timestamp {offered}, and {known} was here before")]
+    WentBack {
+        /// The version of the timestamp that was complete here.
+        known: u64,
+        /// The one that is shown.
+        offered: u64,
     },
     /// The tree could not be read or written.
     #[error("the copy could not be written")]
@@ -117,7 +137,10 @@ impl CopyError {
                 }
             }
             Self::Expired { .. } | Self::Restless { .. } => Blame::Unavailable,
-            Self::Name(_) => Blame::Refused,
+            Self::Name(_)
+            | Self::SignedTwice { .. }
+            | Self::NewerRoot { .. }
+            | Self::WentBack { .. } => Blame::Refused,
             Self::Local(_)
             | Self::Damaged(_)
             | Self::Part { .. }

@@ -1,23 +1,23 @@
 //! One project: its files, what belongs to them, and last its page.
 //!
-//! A page gets its name in the tree when all its files have theirs. So a page that is there says
-//! that its files are, and whoever was interrupted goes on behind the last page.
+//! A page gets its name in the tree when all its files have theirs, durably (`writer`). So a page
+//! that is there says that its files are, and whoever was interrupted goes on behind the last page.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use wheelmark_client::{ChunkList, Failure, MAX_FILE_LEN, MAX_WHOLE, Upstream};
-use wheelmark_objects::{Directory, ObjectError, ObjectPath, WriterLock};
+use wheelmark_objects::{Delivery, Directory, ObjectError, ObjectPath, WriterLock};
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage, Sha256Hex};
 use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha256Hasher};
 
 use super::error::CopyError;
 use super::parts::Parts;
-use super::writer::{Writer, Written};
+use super::writer::Writer;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::selection::Selection;
@@ -41,6 +41,7 @@ pub(super) enum Belief {
 pub(super) struct Shared {
     pub(super) tree: Directory,
     pub(super) lock: Arc<WriterLock>,
+    pub(super) delivery: Delivery,
     pub(super) upstream: Upstream,
     pub(super) selection: Selection,
     pub(super) belief: Belief,
@@ -157,9 +158,11 @@ impl Shared {
             return Err(failed_page(project, too_large));
         }
         let path = ObjectPath::page(project, &page.sha256);
-        let here = self.here(&path, &page.sha256, Some(page.length)).await?;
-        let bytes = match here.then_some(()) {
-            Some(()) => self.read(&path, page.length).await?,
+        let found = self.read_here(&path, &page.sha256, limit).await?;
+        let found = found.filter(|bytes| bytes.len() as u64 == page.length);
+        let here = found.is_some();
+        let bytes = match found {
+            Some(bytes) => bytes,
             None => {
                 let _turn = self.turn().await?;
                 let fetched = self.upstream.page(&path, &page.sha256, page.length).await;
@@ -180,28 +183,24 @@ impl Shared {
             tried.into_iter().collect::<Result<(), Failed>>()?;
         }
         if !here {
-            self.writer.put(path, bytes).await?.done().await?;
+            self.writer.put_page(path, bytes).await?;
         }
         self.progress.page();
         Ok(Holding::of(&files))
     }
 
-    /// Makes sure that a file and what belongs to it are here, durably.
+    /// Makes sure that a file and what belongs to it are here, or on their way to the writer.
     pub(super) async fn file(&self, file: &Wanted<'_>) -> Result<(), Failed> {
         if file.size > MAX_FILE_LEN {
             let (length, limit) = (file.size, MAX_FILE_LEN);
             return Err(failed_file(file, Failure::FileTooLarge { length, limit }));
         }
-        let mut written = Vec::new();
         if let Some(sha256) = file.metadata {
             let path = ObjectPath::file_metadata(file.project, &sha256, file.filename);
             let path = path.map_err(CopyError::from)?;
             let what = format!("{}.metadata", file.filename);
-            written.extend(
-                self.companion(path, &sha256, MAX_METADATA_LEN, what)
-                    .await?
-                    .1,
-            );
+            self.companion(path, &sha256, MAX_METADATA_LEN, what)
+                .await?;
         }
         let mut chunks = None;
         if let Some(sha256) = file.chunks {
@@ -209,87 +208,82 @@ impl Shared {
             let path = path.map_err(CopyError::from)?;
             let limit = file.size / CHUNKS_PER_BYTE + 32;
             let what = format!("the chunk list of {}", file.filename);
-            let (bytes, put) = self.companion(path, &sha256, limit, what.clone()).await?;
+            let bytes = self.companion(path, &sha256, limit, what.clone()).await?;
             let list = ChunkList::verify(&bytes, &sha256, file.size);
             chunks = Some(list.map_err(|error| Failed::Upstream(what, Box::new(error.into())))?);
-            written.extend(put);
         }
         let path = ObjectPath::file(file.project, &file.sha256, file.filename);
         let path = path.map_err(CopyError::from)?;
-        if !self.here(&path, &file.sha256, Some(file.size)).await? {
+        if !self.here(&path, &file.sha256, file.size).await? {
             let _turn = self.turn().await?;
             if file.size <= MAX_WHOLE {
                 let fetched = self.upstream.file(&path, &file.sha256, file.size).await;
                 let bytes = fetched.map_err(|failure| failed_file(file, failure))?;
                 self.came(bytes.len() as u64).await;
-                written.push(self.writer.put(path, bytes).await?);
+                self.writer.put(path, bytes).await?;
             } else {
                 self.large_file(file, path, chunks.as_ref()).await?;
             }
             self.progress.fetched_file();
         }
-        try_join_all(written.into_iter().map(Written::done)).await?;
         self.progress.file();
         Ok(())
     }
 
-    /// Core metadata or a chunk list: its bytes, and what to wait for if it was fetched.
+    /// Core metadata or a chunk list: its bytes.
     async fn companion(
         &self,
         path: ObjectPath,
         sha256: &Sha256,
         limit: u64,
         what: String,
-    ) -> Result<(Bytes, Option<Written>), Failed> {
+    ) -> Result<Bytes, Failed> {
         // Small, so it is always read: its length is not signed.
-        match self.tree.read(&path, limit).await {
-            Ok(Some(bytes)) if Sha256::of(&bytes) == *sha256 => return Ok((bytes, None)),
-            Ok(None) => {}
-            Ok(Some(_)) | Err(ObjectError::TooLarge { .. }) => {
-                tracing::warn!(%path, "is not what was signed, and is fetched again");
-                self.take_away(&path).await?;
-            }
-            Err(error) => return Err(error.into()),
+        if let Some(bytes) = self.read_here(&path, sha256, limit).await? {
+            return Ok(bytes);
         }
         let _turn = self.turn().await?;
         let fetched = self.upstream.companion(&path, sha256, limit).await;
         let bytes = fetched.map_err(|failure| Failed::Upstream(what, Box::new(failure)))?;
         self.came(bytes.len() as u64).await;
-        let written = self.writer.put(path, bytes.clone()).await?;
-        Ok((bytes, Some(written)))
+        self.writer.put(path, bytes.clone()).await?;
+        Ok(bytes)
+    }
+
+    /// The bytes of a small object, if it is here as it was signed. What is not is taken away.
+    async fn read_here(
+        &self,
+        path: &ObjectPath,
+        sha256: &Sha256,
+        limit: u64,
+    ) -> Result<Option<Bytes>, Failed> {
+        match self.tree.read(path, limit).await {
+            Ok(Some(bytes)) if Sha256::of(&bytes) == *sha256 => return Ok(Some(bytes)),
+            Ok(None) => {}
+            Ok(Some(_)) | Err(ObjectError::TooLarge { .. }) => {
+                tracing::warn!(%path, "is not what was signed, and is fetched again");
+                self.tree.discard(&self.lock, path).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
     }
 
     /// Whether an object is here, as far as this run believes what it sees. What is not as it
     /// must be is taken away.
-    async fn here(
-        &self,
-        path: &ObjectPath,
-        sha256: &Sha256,
-        length: Option<u64>,
-    ) -> Result<bool, Failed> {
+    async fn here(&self, path: &ObjectPath, sha256: &Sha256, length: u64) -> Result<bool, Failed> {
         let Some(object) = self.tree.open_object(path).await? else {
             return Ok(false);
         };
-        let mut right = length.is_none_or(|length| object.len == length);
+        let mut right = object.len == length;
         if right && self.belief == Belief::Nothing {
             right = hash_of(object.file).await? == *sha256;
         }
         if !right {
             tracing::warn!(%path, "is not what was signed, and is fetched again");
-            self.take_away(path).await?;
+            self.tree.discard(&self.lock, path).await?;
         }
         Ok(right)
-    }
-
-    pub(super) async fn take_away(&self, path: &ObjectPath) -> Result<(), Failed> {
-        let paths = vec![path.clone()];
-        self.tree.remove_all(&self.lock, paths).await?;
-        Ok(())
-    }
-
-    async fn read(&self, path: &ObjectPath, length: u64) -> Result<Bytes, Failed> {
-        let read = self.tree.read(path, length).await?;
-        Ok(read.ok_or(CopyError::Stopped)?)
     }
 
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Failed> {

@@ -1,18 +1,19 @@
 //! What a state of the index signs for, and how that differs from what is here.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use serde::Deserialize;
-use wheelmark_objects::{Directory, ObjectPath};
+use wheelmark_objects::{Directory, ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{Limits, RoleName, Sha256, TargetPath, TrustedSet, Visited};
+use wheelmark_tuf::{Limits, RoleName, Sha256, TargetPath, TrustedSet, Visited, Walk};
 
 use super::error::CopyError;
 use super::fetch::{Holding, PageRef, Shared, digest};
 use super::spool::{Gathered, Gathering, Spool};
-use crate::inventory::inventory;
+use crate::inventory::{Inventory, inventory};
 use crate::listed::Listed;
 use crate::local::LocalTree;
 
@@ -63,6 +64,15 @@ struct VersionBefore {
 #[derive(Deserialize)]
 struct RoleBefore {
     targets: BTreeMap<String, TargetBefore>,
+    #[serde(default)]
+    delegations: serde_json::Value,
+}
+
+/// The same of the file that a role has now.
+#[derive(Deserialize)]
+struct DelegationsNow {
+    #[serde(default)]
+    delegations: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -94,26 +104,23 @@ pub(super) async fn versions_of(tree: &Directory, snapshot: u64) -> Option<Versi
     Some(versions.map(|(name, meta)| (name, meta.version)).collect())
 }
 
-/// The pages that a role of an earlier state listed.
-async fn pages_of(
-    tree: &Directory,
-    role: &RoleName,
-    version: u64,
-) -> Option<BTreeMap<String, Sha256>> {
+/// What a role of an earlier state said.
+async fn role_before(tree: &Directory, role: &RoleName, version: u64) -> Option<RoleBefore> {
     let path = ObjectPath::metadata(role, version);
-    let limit = Limits::default().targets_length;
-    let read: RoleBefore = read_before(tree, &path, limit).await?;
-    let targets = read.targets.into_iter();
-    let with_digest =
-        targets.filter_map(|(path, target)| Some((path, digest(target.hashes.sha256?))));
-    Some(with_digest.collect())
+    read_before(tree, &path, Limits::default().targets_length).await
+}
+
+/// Whether a role delegates as it did before.
+fn delegates_as(before: &RoleBefore, bytes: &[u8]) -> bool {
+    let now: Option<Before<DelegationsNow>> = serde_json::from_slice(bytes).ok();
+    now.is_some_and(|now| now.signed.delegations == before.delegations)
 }
 
 /// What is found out role by role.
 struct Findings<'a> {
     shared: &'a Shared,
     /// The last complete state, if what is here of it can be relied on.
-    earlier: Option<&'a Versions>,
+    earlier: Option<Versions>,
     /// By project: where its page stands in the order of a search, and the page.
     pages: BTreeMap<ProjectName, (Vec<u64>, PageRef)>,
     /// Of roles that changed: the projects that they list now.
@@ -121,25 +128,24 @@ struct Findings<'a> {
     /// Of roles that changed: the pages that they listed.
     before: BTreeMap<ProjectName, Sha256>,
     changed_roles: BTreeSet<RoleName>,
+    /// Why the difference of two roles does not tell what changed for a reader.
+    unclear: Option<&'static str>,
     others: u64,
 }
 
 impl Findings<'_> {
-    async fn take(&mut self, visited: &Visited) {
+    /// `bytes` is the file of the role.
+    async fn take(&mut self, visited: &Visited, bytes: &[u8]) {
         let role = visited.role();
         let version = visited.metadata().version;
-        let earlier = self
-            .earlier
-            .and_then(|earlier| earlier.get(&role.meta_name()));
-        let changed = earlier != Some(&version);
+        let name = role.meta_name();
+        let earlier = self.earlier.as_ref().map(|earlier| earlier.get(&name));
+        let earlier = earlier.map(Option::<&u64>::copied);
+        let changed = earlier.flatten() != Some(version);
         if changed {
             self.changed_roles.insert(role.clone());
-            if let Some(&earlier) = earlier {
-                let listed = pages_of(&self.shared.tree, role, earlier).await;
-                for (path, sha256) in listed.into_iter().flatten() {
-                    self.before
-                        .extend(project_of(&path).map(|project| (project, sha256)));
-                }
+            if let Some(earlier) = earlier {
+                self.compare(role, earlier, bytes).await;
             }
         }
         for (path, info) in visited.listed() {
@@ -153,9 +159,14 @@ impl Findings<'_> {
                         self.touched.insert(project.clone());
                     }
                     let found = (visited.order(), PageRef { sha256, length });
-                    let best = self.pages.entry(project).or_insert_with(|| found.clone());
-                    if found.0 < best.0 {
-                        *best = found;
+                    match self.pages.entry(project) {
+                        Entry::Vacant(none) => drop(none.insert(found)),
+                        Entry::Occupied(mut best) => {
+                            self.unclear = Some("two roles list one page");
+                            if found.0 < best.get().0 {
+                                best.insert(found);
+                            }
+                        }
                     }
                 }
                 Listed::Page { .. } | Listed::File { .. } => {}
@@ -163,6 +174,83 @@ impl Findings<'_> {
             }
         }
     }
+
+    /// Holds a role that changed against what it was in the earlier state.
+    async fn compare(&mut self, role: &RoleName, earlier: Option<u64>, bytes: &[u8]) {
+        let Some(version) = earlier else {
+            self.unclear = Some("there is a new role");
+            return;
+        };
+        let Some(before) = role_before(&self.shared.tree, role, version).await else {
+            self.unclear = Some("an earlier role is not here any more");
+            return;
+        };
+        if !delegates_as(&before, bytes) {
+            self.unclear = Some("a role delegates otherwise than before");
+        }
+        for (path, target) in before.targets {
+            if let (Some(project), Some(sha256)) = (project_of(&path), target.hashes.sha256) {
+                let twice = self.before.insert(project, digest(sha256)).is_some();
+                if twice {
+                    self.unclear = Some("two roles listed one page");
+                }
+            }
+        }
+    }
+
+    /// What a search finds, and what of it has changed.
+    fn conclude(mut self, walk: &Walk) -> Found {
+        self.pages.retain(|project, (order, _)| {
+            // Behind the first role that lists a page, nothing else is asked for it: so it is
+            // this one that a search has to come to.
+            walk.reaches_at(order, &page_target(project))
+        });
+        let mut moved = self.before.keys().filter(|project| {
+            self.pages.contains_key(*project) && !self.touched.contains(*project)
+        });
+        if moved.next().is_some() {
+            self.unclear = Some("a page is listed by another role than before");
+        }
+        let pages: BTreeMap<ProjectName, PageRef> = self
+            .pages
+            .into_iter()
+            .map(|(project, (_, page))| (project, page))
+            .collect();
+        let mut before = self.before;
+        let mut earlier = self.earlier;
+        if let Some(why) = self.unclear.filter(|_| earlier.is_some()) {
+            tracing::info!(why, "everything that is here is gone through");
+            earlier = None;
+            before.clear();
+        }
+        let is_new = |project: &ProjectName| {
+            let page = pages.get(project);
+            page.is_some_and(|page| before.get(project) != Some(&page.sha256))
+        };
+        let changed = match earlier {
+            Some(_) => self.touched.into_iter().filter(is_new).collect(),
+            None => pages.keys().cloned().collect(),
+        };
+        Found {
+            pages,
+            changed,
+            before,
+            earlier,
+            changed_roles: self.changed_roles,
+            others: self.others,
+        }
+    }
+}
+
+/// What a state signs for, and what of it is different.
+struct Found {
+    pages: BTreeMap<ProjectName, PageRef>,
+    changed: Vec<ProjectName>,
+    before: BTreeMap<ProjectName, Sha256>,
+    /// The earlier state, if the difference to it is what was found.
+    earlier: Option<Versions>,
+    changed_roles: BTreeSet<RoleName>,
+    others: u64,
 }
 
 /// The project whose page a target path is.
@@ -174,11 +262,13 @@ fn project_of(path: &str) -> Option<ProjectName> {
     project.parse().ok()
 }
 
-/// Goes through all roles of a state; what is not here of them is fetched and kept aside.
+/// Goes through all roles of a state; what is not here of them is fetched and kept aside. `targets`
+/// is the file of the top-level targets.
 pub(super) async fn gather(
     shared: &Shared,
     set: &TrustedSet,
-    earlier: Option<&Versions>,
+    targets: &[u8],
+    earlier: Option<Versions>,
     at_once: usize,
 ) -> Result<Plan, CopyError> {
     let local = LocalTree::new(shared.tree.clone());
@@ -199,36 +289,26 @@ pub(super) async fn gather(
         touched: BTreeSet::new(),
         before: BTreeMap::new(),
         changed_roles: BTreeSet::new(),
+        unclear: None,
         others: 0,
     };
-    let mut roles = Box::pin(inventory(set, &source, at_once.max(ROLES_AT_ONCE)));
-    while let Some(role) = roles.next().await {
-        findings.take(&role?.visited).await;
+    let mut roles = Inventory::new(set, &source, at_once.max(ROLES_AT_ONCE));
+    while let Some(role) = roles.next().await? {
+        let bytes = role.bytes.as_deref().unwrap_or(targets);
+        findings.take(&role.visited, bytes).await;
         let kept = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(error) = kept {
             return Err(error);
         }
     }
-    drop(roles);
-    let Findings {
+    let Found {
         pages,
-        touched,
+        changed,
         before,
+        earlier,
         changed_roles,
         others,
-        ..
-    } = findings;
-    let pages: BTreeMap<ProjectName, PageRef> = pages
-        .into_iter()
-        .map(|(project, (_, page))| (project, page))
-        .collect();
-    let is_new = |project: &ProjectName| {
-        pages.get(project).map(|page| page.sha256) != before.get(project).copied()
-    };
-    let changed = match earlier {
-        Some(_) => touched.into_iter().filter(is_new).collect(),
-        None => pages.keys().cloned().collect(),
-    };
+    } = findings.conclude(&roles.into_walk());
     let mut gone: BTreeSet<ProjectName> = before
         .keys()
         .filter(|project| !pages.contains_key(*project))
@@ -240,7 +320,7 @@ pub(super) async fn gather(
         gone.extend(here.filter(|project| !pages.contains_key(project)));
     }
     Ok(Plan {
-        superseded: superseded(set, earlier),
+        superseded: superseded(set, earlier.as_ref()),
         pages,
         changed,
         gone,
@@ -313,7 +393,7 @@ pub(super) async fn held_before(shared: &Shared, plan: &Plan) -> Option<(u64, Ho
         if is_as_it_was || !shared.selection.chooses(project) {
             continue;
         }
-        let holding = shared.holding(project, sha256).await?;
+        let holding = shared.holding(project, sha256).await.ok()?;
         projects += 1;
         held.files += holding.files;
         held.bytes += holding.bytes;

@@ -1,18 +1,116 @@
 //! The unsigned side of a copy: plain names, and the copies under `simple/`, after the state.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use wheelmark_objects::{ObjectError, ObjectPath};
+use wheelmark_objects::{ObjectError, ObjectPath, Unsettled};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectList, ProjectPage};
 use wheelmark_tuf::Sha256;
 
 use super::error::CopyError;
-use super::fetch::{Holding, Shared, Wanted, parse};
+use super::fetch::{Holding, PageRef, Shared, Wanted, parse};
+use super::gather::Plan;
+use super::{Copy, Step};
+use crate::local::LocalError;
 
 /// How many plain names, or unsigned copies, are written at once.
-pub(super) const NAMES_AT_ONCE: usize = 512;
+const NAMES_AT_ONCE: usize = 4096;
+
+/// How many bytes of unsigned copies are held in memory, unless one alone has more.
+const NAMES_BYTES: usize = 32 << 20;
+
+impl Copy {
+    /// Plain names and unsigned copies of what has changed, and the list of projects. They are
+    /// durable when this returns; a copy has its contents before it has its name, so that a power
+    /// failure leaves no half of one.
+    pub(super) async fn name(&self, shared: &Arc<Shared>, plan: &Plan) -> Result<(), CopyError> {
+        let mut batch = Batch::default();
+        for project in &plan.changed {
+            if let Some(PageRef { sha256, .. }) = plan.pages.get(project) {
+                batch.take(shared.names(project, sha256).await?);
+            }
+            if batch.is_full() {
+                self.write_names(shared, &mut batch).await?;
+            }
+        }
+        // The list comes last: it leads to pages that are there by then.
+        batch.copies.extend(list_of(plan.pages.keys().cloned()));
+        self.write_names(shared, &mut batch).await?;
+        let gone = plan.gone.iter().flat_map(|project| {
+            [
+                ObjectPath::simple_json(project),
+                ObjectPath::simple_html(project),
+            ]
+        });
+        self.observer.see(Step::Names);
+        self.tree.remove_all(&self.lock, gone.collect()).await?;
+        self.observer.see(Step::Flush);
+        let [] = shared.delivery.flush([], batch.unsettled).await?;
+        Ok(())
+    }
+
+    /// Plain names first: the unsigned copies lead to them.
+    async fn write_names(&self, shared: &Shared, batch: &mut Batch) -> Result<(), CopyError> {
+        self.observer.see(Step::Names);
+        let (links, copies) = (
+            std::mem::take(&mut batch.links),
+            std::mem::take(&mut batch.copies),
+        );
+        batch.bytes = 0;
+        let mut unsettled = std::mem::take(&mut batch.unsettled);
+        unsettled.extend(shared.link(links).await?);
+        let (lists, pages): (Vec<_>, Vec<_>) =
+            copies.into_iter().partition(|(path, _)| is_list(path));
+        let staged = [
+            shared.delivery.stage(pages).await?,
+            shared.delivery.stage(lists).await?,
+        ];
+        self.observer.see(Step::Flush);
+        let [pages, lists] = shared.delivery.flush(staged, unsettled).await?;
+        self.observer.see(Step::Names);
+        for copies in [pages, lists] {
+            let named = shared.delivery.replace(&self.lock, copies).await?;
+            batch.unsettled.extend(named);
+        }
+        Ok(())
+    }
+}
+
+/// Names and unsigned copies that are written together.
+#[derive(Default)]
+struct Batch {
+    links: Vec<(ObjectPath, ObjectPath)>,
+    copies: Vec<(ObjectPath, Bytes)>,
+    bytes: usize,
+    /// Those of before, which no flush has followed yet.
+    unsettled: Unsettled,
+}
+
+impl Batch {
+    fn take(&mut self, names: Names) {
+        self.bytes += names
+            .copies
+            .iter()
+            .map(|(_, bytes)| bytes.len())
+            .sum::<usize>();
+        self.links.extend(names.links);
+        self.copies.extend(names.copies);
+    }
+
+    fn is_full(&self) -> bool {
+        self.links.len().max(self.copies.len()) >= NAMES_AT_ONCE || self.bytes >= NAMES_BYTES
+    }
+}
+
+fn is_list(path: &ObjectPath) -> bool {
+    [
+        ObjectPath::simple_list_json(),
+        ObjectPath::simple_list_html(),
+    ]
+    .contains(path)
+}
 
 impl Shared {
     /// A page that is here, with the files of it that are: whether that is all of them.
@@ -32,10 +130,27 @@ impl Shared {
         Ok(page.map(|page| (bytes, page)))
     }
 
+    /// A page that has to be here.
+    pub(super) async fn own_page(
+        &self,
+        project: &ProjectName,
+        sha256: &Sha256,
+    ) -> Result<(Bytes, ProjectPage), CopyError> {
+        let page = self.page_here(project, sha256).await?;
+        page.ok_or_else(|| {
+            let path = ObjectPath::page(project, sha256);
+            CopyError::Damaged(LocalError::Altered { path })
+        })
+    }
+
     /// How much a page that is here says is here.
-    pub(super) async fn holding(&self, project: &ProjectName, sha256: &Sha256) -> Option<Holding> {
-        let (_, page) = self.page_here(project, sha256).await.ok()??;
-        Some(Holding::of(&self.selection.files(&page, self.now)))
+    pub(super) async fn holding(
+        &self,
+        project: &ProjectName,
+        sha256: &Sha256,
+    ) -> Result<Holding, CopyError> {
+        let (_, page) = self.own_page(project, sha256).await?;
+        Ok(Holding::of(&self.selection.files(&page, self.now)))
     }
 
     /// What a project's files are to be called, and the unsigned copies of its page.
@@ -44,9 +159,7 @@ impl Shared {
         project: &ProjectName,
         sha256: &Sha256,
     ) -> Result<Names, CopyError> {
-        let Some((bytes, page)) = self.page_here(project, sha256).await? else {
-            return Err(CopyError::Stopped);
-        };
+        let (bytes, page) = self.own_page(project, sha256).await?;
         let files = self.selection.files(&page, self.now);
         let mut links = Vec::new();
         for file in &files {
@@ -75,19 +188,26 @@ impl Shared {
     }
 
     /// Gives plain names to what the current state signs for, whatever had them before.
-    pub(super) async fn link(&self, links: Vec<(ObjectPath, ObjectPath)>) -> Result<(), CopyError> {
-        let linked = self.tree.link_all(links.clone()).await?;
-        for ((from, to), linked) in links.iter().zip(linked) {
+    pub(super) async fn link(
+        &self,
+        links: Vec<(ObjectPath, ObjectPath)>,
+    ) -> Result<Unsettled, CopyError> {
+        let (linked, mut unsettled) = self.delivery.link(links.clone()).await?;
+        let mut taken = Vec::new();
+        for (link, linked) in links.into_iter().zip(linked) {
             match linked {
                 Ok(_) => {}
                 Err(ObjectError::Different { .. }) => {
-                    self.tree.unname_all(&self.lock, vec![to.clone()]).await?;
-                    self.tree.link(from, to).await?;
+                    self.tree.discard(&self.lock, &link.1).await?;
+                    taken.push(link);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        let (again, named) = self.delivery.link(taken).await?;
+        unsettled.extend(named);
+        again.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(unsettled)
     }
 }
 

@@ -165,7 +165,7 @@ impl Shared {
         let whole = assembly.file.into_std().await;
         let part = TempPath::try_from_path(part).map_err(cannot("place"))?;
         let whole = NamedTempFile::from_parts(whole, part);
-        self.tree.place(&path, whole).await?;
+        self.writer.put_file(path, whole).await?;
         Ok(())
     }
 

@@ -1,12 +1,15 @@
-//! Putting a state in place: what it names is here, and the timestamp comes last.
+//! Putting a state in place: what it names is here, durably, and the timestamp comes last.
 
 use bytes::Bytes;
-use wheelmark_client::{ChainFiles, Upstream};
-use wheelmark_objects::{ObjectError, ObjectPath};
-use wheelmark_tuf::{RoleName, TrustedSet, verify_next_root, verify_trusted_root};
+use wheelmark_client::ChainFiles;
+use wheelmark_objects::{ObjectPath, Ready, Unsettled};
+use wheelmark_tuf::{
+    Limits, Role, RoleKeys, RoleName, Snapshot, Targets, TrustedSet, signed_digest, verify,
+};
 
 use super::error::CopyError;
 use super::fetch::Shared;
+use super::roots::Root;
 use super::spool::Spool;
 use super::state::Publishing;
 use super::{Copy, Observer, Step};
@@ -15,16 +18,20 @@ use super::{Copy, Observer, Step};
 const ROLES_AT_ONCE: usize = 512;
 
 impl Copy {
-    /// Puts a state in place: what it names, then the roots, and the timestamp last.
+    /// Puts a state in place: what it names, then the roots, and the timestamp last. `named` are
+    /// the names of its pages and files that may not be durable yet.
     pub(super) async fn publish(
         &mut self,
         shared: &Shared,
         set: &TrustedSet,
         chain: ChainFiles,
         spool: &Spool,
+        named: Unsettled,
     ) -> Result<(), CopyError> {
         let timestamp = chain.timestamp.clone();
-        shared.prepare(set, chain, spool, &self.observer).await?;
+        shared
+            .prepare(set, chain, spool, named, &self.observer)
+            .await?;
         let roots = shared.roots(set).await?;
         if !roots.is_empty() {
             // A root counts from the moment that it is there, and the timestamp belongs to it.
@@ -48,23 +55,16 @@ impl Copy {
             "an earlier run's roots come to their end"
         );
         let followed = self.upstream.followed_roots(publishing.root)?;
-        let mut roots = Vec::new();
-        for (version, root) in followed {
-            let path = ObjectPath::metadata(&RoleName::root(), version);
-            if !self.tree.exists(&path).await? {
-                roots.push((version, root));
-            }
-        }
+        let roots = super::roots::amiss(&self.tree, followed).await?;
         self.show(roots, publishing.timestamp.into()).await?;
         self.state.publishing = None;
         self.save()
     }
 
-    async fn show(&self, roots: Vec<(u64, Bytes)>, timestamp: Bytes) -> Result<(), CopyError> {
-        for (version, root) in roots {
-            let path = ObjectPath::metadata(&RoleName::root(), version);
+    async fn show(&self, roots: Vec<Root>, timestamp: Bytes) -> Result<(), CopyError> {
+        for root in roots {
             self.observer.see(Step::Root);
-            self.tree.create(&path, root).await?;
+            root.put(&self.tree, &self.lock).await?;
         }
         self.observer.see(Step::Timestamp);
         let path = ObjectPath::timestamp();
@@ -74,90 +74,84 @@ impl Copy {
 }
 
 impl Shared {
-    /// Writes the delegated roles, then the top-level ones: all that the timestamp leads to.
+    /// Writes the delegated roles, then the top-level ones: all that the timestamp leads to. It
+    /// is durable, pages and files included, when this returns.
     async fn prepare(
         &self,
         set: &TrustedSet,
         chain: ChainFiles,
         spool: &Spool,
+        named: Unsettled,
         observer: &Observer,
     ) -> Result<(), CopyError> {
+        let mut roles = wheelmark_objects::Staged::default();
         for together in spool.paths().chunks(ROLES_AT_ONCE) {
-            let mut roles = Vec::with_capacity(together.len());
+            let mut objects = Vec::with_capacity(together.len());
             for path in together {
-                roles.extend(spool.read(path)?.map(|bytes| (path.clone(), bytes)));
+                objects.extend(spool.read(path)?.map(|bytes| (path.clone(), bytes)));
             }
-            observer.see(Step::Roles);
-            self.create(roles).await?;
+            roles.extend(self.delivery.stage(objects).await?);
         }
         let top_level = |role: RoleName, version| ObjectPath::metadata(&role, version);
-        let targets = top_level(RoleName::targets(), set.targets().version);
-        let snapshot = top_level(RoleName::snapshot(), set.snapshot().version);
-        observer.see(Step::Targets);
-        self.create(vec![(targets, chain.targets)]).await?;
-        observer.see(Step::Snapshot);
-        self.create(vec![(snapshot, chain.snapshot)]).await
-    }
+        let targets_path = top_level(RoleName::targets(), set.targets().version);
+        let snapshot_path = top_level(RoleName::snapshot(), set.snapshot().version);
+        let targets = vec![(targets_path.clone(), chain.targets.clone())];
+        let snapshot = vec![(snapshot_path.clone(), chain.snapshot.clone())];
+        let targets = self.delivery.stage(targets).await?;
+        let snapshot = self.delivery.stage(snapshot).await?;
+        observer.see(Step::Flush);
+        let staged = [roles, targets, snapshot];
+        let [roles, targets, snapshot] = self.delivery.flush(staged, named).await?;
 
-    /// Creates metadata. What stands in its place and is another file is a leftover of a damaged
-    /// copy: these bytes were verified.
-    async fn create(&self, objects: Vec<(ObjectPath, Bytes)>) -> Result<(), CopyError> {
-        match self.tree.create_all(objects.clone()).await {
-            Ok(_) => return Ok(()),
-            Err(ObjectError::Different { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for (path, bytes) in objects {
-            if let Err(ObjectError::Different { .. }) = self.tree.create(&path, bytes.clone()).await
-            {
-                tracing::warn!(%path, "is not what was signed, and is replaced");
-                self.tree.remove_all(&self.lock, vec![path.clone()]).await?;
-            }
-            self.tree.create(&path, bytes).await?;
-        }
+        let root = set.root();
+        observer.see(Step::Roles);
+        let mut unsettled = self.create(roles).await?;
+        observer.see(Step::Targets);
+        self.refuse_another::<Targets>(&targets_path, &chain.targets, set, &root.roles.targets)
+            .await?;
+        unsettled.extend(self.create(targets).await?);
+        observer.see(Step::Snapshot);
+        self.refuse_another::<Snapshot>(&snapshot_path, &chain.snapshot, set, &root.roles.snapshot)
+            .await?;
+        unsettled.extend(self.create(snapshot).await?);
+        observer.see(Step::Flush);
+        let [] = self.delivery.flush([], unsettled).await?;
         Ok(())
     }
 
-    /// Every root up to the one that is trusted, by version, that is not here yet. Those of
-    /// before trust began are for readers whose trust is older: they count if they lead to ours.
-    async fn roots(&self, set: &TrustedSet) -> Result<Vec<(u64, Bytes)>, CopyError> {
-        let followed = self.upstream.followed_roots(set.root().version)?;
-        let mut roots = Vec::new();
-        let mut next = followed.first().map(|(_, root)| root.clone());
-        let first = followed.first().map_or(1, |(version, _)| *version);
-        for version in (1..first).rev() {
-            let path = ObjectPath::metadata(&RoleName::root(), version);
-            if self.tree.exists(&path).await? {
-                break;
-            }
-            match earlier_root(&self.upstream, version, next.as_ref()).await {
-                Some(root) => {
-                    next = Some(root.clone());
-                    roots.push((version, root));
-                }
-                None => {
-                    tracing::info!(version, "a root of before trust began is not to be had");
-                    break;
-                }
-            }
+    /// Gives metadata its names. What stands there, is another file and was not refused before is
+    /// a leftover of a damaged copy: these bytes were verified, and take its place in one step.
+    async fn create(&self, ready: Ready) -> Result<Unsettled, CopyError> {
+        let named = self.delivery.name(ready).await?;
+        let mut unsettled = named.unsettled;
+        for path in named.different.paths() {
+            tracing::warn!(%path, "is not what was signed, and is replaced");
         }
-        roots.reverse();
-        roots.extend(followed);
-        let mut missing = Vec::new();
-        for (version, root) in roots {
-            let path = ObjectPath::metadata(&RoleName::root(), version);
-            if !self.tree.exists(&path).await? {
-                missing.push((version, root));
-            }
-        }
-        Ok(missing)
+        let replaced = self.delivery.replace(&self.lock, named.different).await?;
+        unsettled.extend(replaced);
+        Ok(unsettled)
     }
-}
 
-/// A root of this version whose keys have signed the next one.
-async fn earlier_root(upstream: &Upstream, version: u64, next: Option<&Bytes>) -> Option<Bytes> {
-    let bytes = upstream.unverified_root(version).await.ok()??;
-    let root = verify_trusted_root(&bytes).ok()?;
-    let leads_on = verify_next_root(&root, next?).is_ok_and(|next| next.version == version + 1);
-    (root.version == version && leads_on).then_some(bytes)
+    /// Refuses a role of the top level that the index has signed before with other contents and
+    /// under this very version: readers of the state in place need what stands there, and it is
+    /// the proof.
+    async fn refuse_another<T: Role>(
+        &self,
+        path: &ObjectPath,
+        offered: &Bytes,
+        set: &TrustedSet,
+        keys: &RoleKeys,
+    ) -> Result<(), CopyError> {
+        // A delegated role needs no such look: one that verifies is not asked for again.
+        let limits = Limits::default();
+        let limit = limits.snapshot_length.max(limits.targets_length);
+        let Ok(Some(here)) = self.tree.read(path, limit).await else {
+            return Ok(());
+        };
+        let is_signed = verify::<T>(&here, &set.root().keys, keys).is_ok();
+        if is_signed && signed_digest(&here).ok() != signed_digest(offered).ok() {
+            return Err(CopyError::SignedTwice { path: path.clone() });
+        }
+        Ok(())
+    }
 }

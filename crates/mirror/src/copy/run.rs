@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use wheelmark_client::ChainFiles;
-use wheelmark_objects::ObjectPath;
+use wheelmark_objects::{ObjectPath, Unsettled};
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Sha256, TrustedSet};
 
 use super::error::CopyError;
 use super::fetch::{Belief, Holding, PageRef, Shared, Wanted};
 use super::gather::{Plan, gather, held_before, unlisted_files, versions_of};
-use super::names::{NAMES_AT_ONCE, list_of};
 use super::parts::Parts;
 use super::state::Complete;
 use super::sweep::project_of;
@@ -28,17 +26,14 @@ use crate::progress::Phase;
 const ATTEMPTS: usize = 5;
 
 /// Projects under way at a time, for each object that is fetched at a time: those that wait for
-/// their objects to be flushed keep nobody from fetching, and are flushed together.
-const PROJECTS_PER_JOB: usize = 16;
+/// something keep nobody from fetching.
+const PROJECTS_PER_JOB: usize = 4;
 
 /// What stands in the place of a selection while pages of several are here.
 const SEVERAL: &str = "several selections";
 
 /// The same, while something is here that nobody has verified yet.
 pub(super) const UNVERIFIED: &str = "not verified";
-
-/// The longest timestamp that is read here; a client takes none that is longer.
-const MAX_TIMESTAMP_LEN: u64 = 16_384;
 
 impl Copy {
     /// Brings the copy up to date.
@@ -50,19 +45,19 @@ impl Copy {
     pub async fn run(&mut self) -> Result<Outcome, CopyError> {
         self.progress.begin();
         self.end_publishing().await?;
-        let mut failed: Option<(u64, CopyError)> = None;
+        let mut failed: Option<(Tried, CopyError)> = None;
         for _ in 0..ATTEMPTS {
             self.progress.enter(Phase::Refreshing);
             let now = self.clock.now();
             let set = self.upstream.refresh(now).await?;
-            let version = set.snapshot().version;
+            let state = Tried::of(&set);
             if let Some((tried, error)) = failed.take()
-                && version <= tried
+                && !state.may_do_after(tried, &error)
             {
                 return Err(error);
             }
             match self.bring_to(&set, now).await {
-                Err(error) if error.is_gone() => failed = Some((version, error)),
+                Err(error) if error.is_gone() => failed = Some((state, error)),
                 ended => return ended,
             }
         }
@@ -73,6 +68,7 @@ impl Copy {
         let selection = self.options.selection.as_of(now);
         let chain = self.chain(set)?;
         let timestamp_sha256 = Sha256::of(&chain.timestamp);
+        self.refuse_older(set)?;
         let intact = self.is_intact().await?;
         let complete = self.state.complete.clone().filter(|complete| {
             intact && !self.reads_everything() && complete.selection == selection
@@ -84,41 +80,35 @@ impl Copy {
             return self.stay(shared, set, complete.clone()).await;
         }
         self.promise(&selection)?;
+        // What an earlier process has named may not have survived yet, and is relied on from here.
+        shared.delivery.flush_all().await?;
         self.progress.enter(Phase::Listing);
         let earlier = match &complete {
             Some(complete) => versions_of(&self.tree, complete.snapshot).await,
             None => None,
         };
-        let plan = gather(&shared, set, earlier.as_ref(), self.options.jobs).await?;
+        let targets = chain.targets.clone();
+        let plan = gather(&shared, set, &targets, earlier, self.options.jobs).await?;
         let shared = Arc::new(shared);
         self.progress.enter(Phase::Fetching);
-        let fetched = self.fetch(&shared, &plan).await?;
-        if self.options.selection.is_everything() {
-            self.fetch_unlisted(&shared, set, &plan).await?;
-        }
-        let expires = set.timestamp().expires;
-        if expires <= self.clock.now() {
-            return Err(CopyError::Expired { expires });
-        }
+        let (fetched, named) = self.fetch_until_it_ends(&shared, set, &plan).await?;
         self.progress.enter(Phase::Publishing);
-        self.publish(&shared, set, chain, &plan.spool).await?;
+        let in_force = self.in_force().await?;
+        self.publish(&shared, set, chain, &plan.spool, named)
+            .await?;
+        let until = self.until(self.clock.now(), in_force);
         self.progress.enter(Phase::Tidying);
         self.name(&shared, &plan).await?;
         let (projects, held) = self
             .count(&shared, &plan, complete.as_ref(), fetched)
             .await?;
-        let in_force = self
-            .state
-            .complete
-            .as_ref()
-            .map(|complete| complete.expires);
-        self.see_off(&shared, set, &plan, in_force).await?;
+        self.see_off(&shared, set, &plan, until).await?;
         self.state.complete = Some(Complete {
             timestamp: set.timestamp().version,
             timestamp_sha256,
             snapshot: set.snapshot().version,
             root: set.root().version,
-            expires,
+            expires: set.timestamp().expires,
             copied: self.clock.now(),
             selection: selection.clone(),
             rules: self.options.selection.to_toml(),
@@ -170,31 +160,6 @@ impl Copy {
         })
     }
 
-    /// The files of the chain, which have to be those of `set`.
-    fn chain(&self, set: &TrustedSet) -> Result<ChainFiles, CopyError> {
-        let chain = self.upstream.chain_files()?.ok_or(CopyError::Stopped)?;
-        let is_of_set = version_of(&chain.timestamp) == Some(set.timestamp().version)
-            && version_of(&chain.snapshot) == Some(set.snapshot().version)
-            && version_of(&chain.targets) == Some(set.targets().version);
-        if is_of_set {
-            Ok(chain)
-        } else {
-            Err(CopyError::Stopped)
-        }
-    }
-
-    /// Whether the timestamp in the tree is that of the last complete state.
-    async fn is_intact(&self) -> Result<bool, CopyError> {
-        let Some(complete) = &self.state.complete else {
-            return Ok(false);
-        };
-        let here = self
-            .tree
-            .read(&ObjectPath::timestamp(), MAX_TIMESTAMP_LEN)
-            .await?;
-        Ok(here.is_some_and(|here| Sha256::of(&here) == complete.timestamp_sha256))
-    }
-
     /// Whether nothing that is here is believed.
     fn reads_everything(&self) -> bool {
         self.options.check || self.unknown
@@ -213,14 +178,16 @@ impl Copy {
         } else {
             Belief::Files
         };
+        let delivery = self.tree.delivery()?;
         Ok(Shared {
             tree: self.tree.clone(),
             lock: Arc::clone(&self.lock),
+            delivery: delivery.clone(),
             upstream: self.upstream.clone(),
             selection: self.options.selection.clone(),
             belief,
             now,
-            writer: Writer::start(self.tree.clone(), self.observer.clone()),
+            writer: Writer::start(delivery, self.observer.clone()),
             parts: Parts::take_over(&self.tree).await?,
             jobs: Semaphore::new(self.options.jobs.max(1)),
             pace: Arc::clone(&self.pace),
@@ -248,6 +215,40 @@ impl Copy {
     pub(super) fn save(&self) -> Result<(), CopyError> {
         self.observer.see(Step::State);
         Ok(self.file.write(&self.state)?)
+    }
+
+    /// Fetches everything that is lacking, and says what is here of what has changed. However it
+    /// ends, what came has its name, and is here for the next run; the names may not be durable
+    /// yet.
+    ///
+    /// Upstream has as long as its state is valid: beyond that nobody could use it. Whoever sends
+    /// slowly enough would hold a run for ever.
+    async fn fetch_until_it_ends(
+        &self,
+        shared: &Arc<Shared>,
+        set: &TrustedSet,
+        plan: &Plan,
+    ) -> Result<(Holding, Unsettled), CopyError> {
+        let expires = set.timestamp().expires;
+        let left = expires.duration_since(self.clock.now());
+        let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
+        let fetching = tokio::time::timeout(left, self.fetch(shared, plan));
+        let fetched = fetching.await;
+        let mut named = shared.writer.all_named().await?;
+        let expired = || CopyError::Expired { expires };
+        let fetched = fetched.map_err(|_| expired())??;
+        if self.options.selection.is_everything() {
+            let left = expires.duration_since(self.clock.now());
+            let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
+            let fetching = tokio::time::timeout(left, self.fetch_unlisted(shared, set, plan));
+            let unlisted = fetching.await;
+            named.extend(shared.writer.all_named().await?);
+            unlisted.map_err(|_| expired())??;
+        }
+        if expires <= self.clock.now() {
+            return Err(expired());
+        }
+        Ok((fetched, named))
     }
 
     /// Fetches every project that has changed, and says what is here of them.
@@ -308,48 +309,6 @@ impl Copy {
         Ok(())
     }
 
-    /// Plain names and unsigned copies of what has changed, and the list if projects came or went.
-    async fn name(&self, shared: &Arc<Shared>, plan: &Plan) -> Result<(), CopyError> {
-        let (mut links, mut copies) = (Vec::new(), Vec::new());
-        for project in &plan.changed {
-            if let Some(PageRef { sha256, .. }) = plan.pages.get(project) {
-                let names = shared.names(project, sha256).await?;
-                links.extend(names.links);
-                copies.extend(names.copies);
-            }
-            if links.len().max(copies.len()) >= NAMES_AT_ONCE {
-                let (links, copies) = (std::mem::take(&mut links), std::mem::take(&mut copies));
-                self.write_names(shared, links, copies).await?;
-            }
-        }
-        self.write_names(shared, links, copies).await?;
-        // The list leads to pages that are there by now.
-        let list = list_of(plan.pages.keys().cloned());
-        self.write_names(shared, Vec::new(), list.into()).await?;
-        let gone = plan.gone.iter().flat_map(|project| {
-            [
-                ObjectPath::simple_json(project),
-                ObjectPath::simple_html(project),
-            ]
-        });
-        self.observer.see(Step::Names);
-        self.tree.remove_all(&self.lock, gone.collect()).await?;
-        Ok(())
-    }
-
-    /// Plain names first: the unsigned copies lead to them.
-    async fn write_names(
-        &self,
-        shared: &Shared,
-        links: Vec<(ObjectPath, ObjectPath)>,
-        copies: Vec<(ObjectPath, Bytes)>,
-    ) -> Result<(), CopyError> {
-        self.observer.see(Step::Names);
-        shared.link(links).await?;
-        self.observer.see(Step::Names);
-        Ok(self.tree.replace_all(&self.lock, copies).await?)
-    }
-
     /// How much is here now: what was here before, less what went, and what came.
     async fn count(
         &self,
@@ -375,8 +334,7 @@ impl Copy {
         }
         let mut held = Holding::default();
         for (project, page) in &plan.pages {
-            let holding = shared.holding(project, &page.sha256).await;
-            let holding = holding.ok_or(CopyError::Stopped)?;
+            let holding = shared.holding(project, &page.sha256).await?;
             held.files += holding.files;
             held.bytes += holding.bytes;
         }
@@ -389,9 +347,8 @@ impl Copy {
         shared: &Arc<Shared>,
         set: &TrustedSet,
         plan: &Plan,
-        in_force: Option<Timestamp>,
+        until: Timestamp,
     ) -> Result<(), CopyError> {
-        let until = self.until(shared.now, in_force);
         let mut left = plan.superseded.clone();
         if let Some(complete) = &self.state.complete
             && complete.snapshot != set.snapshot().version
@@ -441,16 +398,27 @@ impl Copy {
     }
 }
 
-/// The version that a metadata file states.
-fn version_of(bytes: &[u8]) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        signed: Signed,
+/// A state that a run has tried to come to.
+#[derive(Clone, Copy)]
+struct Tried {
+    timestamp: u64,
+    snapshot: u64,
+}
+
+impl Tried {
+    fn of(set: &TrustedSet) -> Self {
+        Self {
+            timestamp: set.timestamp().version,
+            snapshot: set.snapshot().version,
+        }
     }
-    #[derive(serde::Deserialize)]
-    struct Signed {
-        version: u64,
+
+    /// Whether this state may be reached where the earlier one was not. What was not to be had then
+    /// is wanted by every timestamp of the same snapshot.
+    fn may_do_after(self, earlier: Self, error: &CopyError) -> bool {
+        match error {
+            CopyError::Expired { .. } => self.timestamp > earlier.timestamp,
+            _ => self.snapshot > earlier.snapshot,
+        }
     }
-    let file: File = serde_json::from_slice(bytes).ok()?;
-    Some(file.signed.version)
 }

@@ -52,9 +52,7 @@ impl Shared {
             return Ok(needed);
         };
         needed.insert(ObjectPath::page(project, &sha256));
-        let Some((_, page)) = self.page_here(project, &sha256).await? else {
-            return Err(CopyError::Stopped);
-        };
+        let (_, page) = self.own_page(project, &sha256).await?;
         for file in self.selection.files(&page, self.now) {
             let Ok(file) = Wanted::of(project, file) else {
                 continue;
@@ -107,7 +105,7 @@ impl Shared {
                     Ok(false) => going.push(path.clone()),
                     // What cannot be told stays until it can.
                     Err(CopyError::Damaged(error)) => {
-                        tracing::info!(%path, %error, "stays: its role cannot be read");
+                        tracing::info!(%path, %error, "stays: its role or page cannot be read");
                     }
                     Err(error) => return Err(error),
                 }

@@ -10,5 +10,6 @@ mod inventory;
 mod keeping;
 mod killed;
 mod misbehaving;
+mod power;
 mod signing;
 mod web;
