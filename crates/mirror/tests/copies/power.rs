@@ -100,9 +100,11 @@ async fn what_a_run_says_is_here_survives_a_power_failure() {
         copy.observe(move |step| seeing.lock().unwrap().see(step));
         assert!(copy.run().await.unwrap().changed);
         drop(copy);
-        let disk = disk.lock().unwrap();
-        assert_eq!(disk.timestamps, 1);
-        assert!(disk.flushes >= 4, "{}", disk.flushes);
+        {
+            let disk = disk.lock().unwrap();
+            assert_eq!(disk.timestamps, 1);
+            assert!(disk.flushes >= 4, "{}", disk.flushes);
+        }
         durable = walk(&copier.directory).into_iter().collect();
         // Next time, few changes.
         index.add(&format!("demo-4.{round}.tar.gz"), b"new").await;
