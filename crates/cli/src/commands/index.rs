@@ -2,8 +2,15 @@
 //!
 //! One file for each subcommand, under `index/`.
 
+mod access;
+mod account;
+mod audit_log;
 mod files;
 mod page;
+mod project;
+mod table;
+mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +27,9 @@ use crate::logging::WithHint as _;
 /// them goes through its web server.
 ///
 ///   wheelmark index files flask
+///   wheelmark index user add alice
+///   wheelmark index token create --user alice --scope upload --expires 90d
+///   wheelmark index project maintainer add flask bob
 ///
 /// --data says which index, as for `wheelmark up`; it can stand before the subcommand or after.
 #[derive(Debug, clap::Args)]
@@ -41,12 +51,22 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Files(files::Args),
+    User(user::Args),
+    Token(token::Args),
+    Project(project::Args),
+    Access(access::Args),
+    AuditLog(audit_log::Args),
 }
 
-pub(crate) async fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let data = open(&args)?;
     match args.command {
         Command::Files(args) => files::run(&args, &data).await,
+        Command::User(args) => user::run(args, &data, context).await,
+        Command::Token(args) => token::run(args, &data, context).await,
+        Command::Project(args) => project::run(args, &data, context).await,
+        Command::Access(args) => access::run(args, &data, context).await,
+        Command::AuditLog(args) => audit_log::run(args, &data).await,
     }
 }
 

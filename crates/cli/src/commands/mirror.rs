@@ -112,7 +112,7 @@ fn jobs(text: &str) -> Result<usize, String> {
 }
 
 /// A time such as `90s`, `5m`, `24h` or `7d`; a day has 24 hours.
-fn duration(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
     let refused = || "a time such as 90s, 5m, 24h or 7d".to_owned();
     let days = text
         .strip_suffix('d')
