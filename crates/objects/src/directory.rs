@@ -6,11 +6,13 @@
 //! into a part of the tree can redirect what is written into another.
 
 mod batch;
+mod copying;
 mod delivery;
 mod error;
 mod folders;
 mod incoming;
 mod lock;
+mod mending;
 mod naming;
 mod placing;
 mod reading;
@@ -260,6 +262,28 @@ impl Directory {
             naming::unname_all(tree, &paths).map(|_| ())
         })
         .await
+    }
+
+    /// Writes an object anew that no longer has the bytes after which it is named, or is gone, and
+    /// its second name as well where one is given. A reader sees the old bytes or the new ones.
+    ///
+    /// `good` is a file of anybody, and is copied: nobody else can write to what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::Different`] if `good` has not the bytes after which the object is named, or
+    /// the object is of a kind that is not named so; [`ObjectError::NotReplaceable`] if `second`
+    /// is no second name; [`ObjectError::LockLost`] as for [`Directory::replace`].
+    pub async fn mend(
+        &self,
+        lock: &WriterLock,
+        path: &ObjectPath,
+        second: Option<&ObjectPath>,
+        good: std::fs::File,
+    ) -> Result<(), ObjectError> {
+        let (lock, path, second) = (lock.share(), path.clone(), second.cloned());
+        self.blocking(move |tree| mending::mend(tree, &lock, &path, second.as_ref(), good))
+            .await
     }
 
     /// Takes objects of any kind away, and says how many were there. For a copy of a tree, whose

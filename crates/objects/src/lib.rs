@@ -8,7 +8,7 @@
 //!            └───────────────┬───────────────┘
 //!                            ▼
 //!        Directory  create, create_all, place, take_in, link   create-only, durable
-//!                   replace, replace_all, unname_all           under a WriterLock
+//!                   replace, replace_all, unname_all, mend     under a WriterLock
 //!                   read, open_object, size, exists
 //! ```
 //!

@@ -233,6 +233,24 @@ impl ObjectPath {
         ObjectPath::new(Kind::SimpleListHtml, "simple/index.html".to_owned())
     }
 
+    /// The SHA-256 after which the object is named, for the kinds that are named so.
+    pub fn sha256(&self) -> Option<Sha256> {
+        match self.kind {
+            Kind::Page | Kind::File | Kind::FileMetadata | Kind::Chunks => {
+                let digest = self.split().1.split('.').next();
+                digest.and_then(|digest| digest.parse().ok())
+            }
+            Kind::Timestamp
+            | Kind::Metadata
+            | Kind::PlainFile
+            | Kind::PlainFileMetadata
+            | Kind::SimpleJson
+            | Kind::SimpleHtml
+            | Kind::SimpleListJson
+            | Kind::SimpleListHtml => None,
+        }
+    }
+
     /// The path, relative to the root of the tree.
     pub fn as_str(&self) -> &str {
         &self.path

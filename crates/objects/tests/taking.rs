@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use wheelmark_objects::{
-    Directory, Manner, ObjectPath, Outside, OutsideFile, Sharing, Stamp, TakenIn,
+    Directory, Manner, ObjectError, ObjectPath, Outside, OutsideFile, Sharing, Stamp, TakenIn,
 };
 use wheelmark_tuf::Sha256;
 
@@ -188,4 +188,81 @@ async fn many_are_taken_in_their_order() {
             "{number}: {taken:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_everybody_can_write_to_is_copied() {
+    let world = World::new().await;
+    let path = world.write("a", "one");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let taken = world.take(theirs(&path), Sharing::WherePossible).await;
+    assert_ne!(taken, TakenIn::Here(Manner::Linked));
+    fs::write(&path, "two").unwrap();
+    assert_eq!(fs::read(world.object()).unwrap(), b"one");
+}
+
+#[tokio::test]
+async fn what_is_copied_is_looked_at() {
+    let world = World::new().await;
+    let path = world.write("a", "one");
+    // Written to after it was hashed, with its time put back.
+    let hashed = theirs(&path);
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "two").unwrap();
+    let file = File::options().append(true).open(&path).unwrap();
+    file.set_modified(time).unwrap();
+    let taken = world.take(hashed, Sharing::Never).await;
+    assert_eq!(taken, TakenIn::Changed);
+    assert!(!world.object().exists());
+}
+
+#[tokio::test]
+async fn damage_is_mended() {
+    let world = World::new().await;
+    let lock = world.tree.lock().await.unwrap();
+    let (path, plain) = (object("one"), {
+        let project = "a".parse().unwrap();
+        ObjectPath::plain_file(&project, "a-1.tar.gz").unwrap()
+    });
+    let shared = world.write("a", "one");
+    world.take(theirs(&shared), Sharing::WherePossible).await;
+    world.tree.link(&path, &plain).await.unwrap();
+    let plain_place = world.tree.local_path(&plain);
+    for place in [&world.object(), &plain_place] {
+        fs::write(place, "bad").unwrap();
+    }
+    // Other bytes are no remedy.
+    let bad = File::open(world.write("b", "other")).unwrap();
+    let refused = world.tree.mend(&lock, &path, Some(&plain), bad).await;
+    assert!(
+        matches!(refused, Err(ObjectError::Different { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read(world.object()).unwrap(), b"bad");
+
+    let good = || File::open(world.write("c", "one")).unwrap();
+    let mended = world.tree.mend(&lock, &path, Some(&plain), good());
+    mended.await.unwrap();
+    for place in [&world.object(), &plain_place] {
+        assert_eq!(fs::read(place).unwrap(), b"one");
+    }
+    // What was shared is shared no more.
+    fs::write(&shared, "two").unwrap();
+    fs::write(world.home.path().join("c"), "two").unwrap();
+    assert_eq!(fs::read(world.object()).unwrap(), b"one");
+
+    // Also what is gone; and never by a name that says nothing, or over one that is no second.
+    fs::remove_file(world.object()).unwrap();
+    world.tree.mend(&lock, &path, None, good()).await.unwrap();
+    assert_eq!(fs::read(world.object()).unwrap(), b"one");
+    let refused = world.tree.mend(&lock, &plain, None, good()).await;
+    assert!(
+        matches!(refused, Err(ObjectError::Different { .. })),
+        "{refused:?}"
+    );
+    let refused = world.tree.mend(&lock, &path, Some(&path), good()).await;
+    assert!(
+        matches!(refused, Err(ObjectError::NotReplaceable { .. })),
+        "{refused:?}"
+    );
 }

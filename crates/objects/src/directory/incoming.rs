@@ -116,6 +116,24 @@ impl Incoming {
         Ok((unfinished, File::from(file)))
     }
 
+    /// Gives an unfinished file a second name of the same kind; `None` where the file system has
+    /// no such names.
+    pub(super) fn link(
+        &self,
+        first: &Unfinished<'_>,
+    ) -> Result<Option<Unfinished<'_>>, ObjectError> {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let name = format!("object-{number}");
+        match rustix::fs::linkat(&self.own, first.name(), &self.own, &name, AtFlags::empty()) {
+            Ok(()) => Ok(Some(Unfinished {
+                incoming: self,
+                name,
+            })),
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => Ok(None),
+            Err(errno) => Err(ObjectError::os("create", self.path.join(&name))(errno)),
+        }
+    }
+
     /// The files whose name begins with `prefix` in directories whose lock nobody holds.
     pub(super) fn abandoned(&self, root: &Path, prefix: &str) -> Result<Vec<PathBuf>, ObjectError> {
         let all_path = root.join(INCOMING);

@@ -16,8 +16,8 @@ const LOCK: &str = ".lock";
 /// More than any holder writes about itself.
 const MAX_HOLDER_LEN: u64 = 200;
 
-/// The right to replace objects of one tree. It ends when the value is dropped.
-#[derive(Debug)]
+/// The right to replace objects of one tree. It ends when the last of its clones is dropped.
+#[derive(Clone, Debug)]
 pub struct WriterLock(Arc<Held>);
 
 /// The locked file. Closing it releases the lock.

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use super::batch::{Flush, in_parallel_mut};
+use super::copying::copy;
 use super::error::ObjectError;
 use super::incoming::Unfinished;
 use super::placing::{rename_new, vanished};
@@ -183,13 +184,28 @@ fn prepare<'tree>(
         // The mode is the file's, not the name's: one that others cannot read could not be
         // served, and changing it would change the file outside.
         let readable = metadata.mode() & 0o444 == 0o444;
-        if readable && metadata.dev() == device(tree).map_err(cannot("look at"))? {
+        // Nor is one linked that everybody can write to.
+        let guarded = metadata.mode() & 0o002 == 0;
+        if readable && guarded && metadata.dev() == device(tree).map_err(cannot("look at"))? {
             flush.contents(&file).map_err(cannot("flush"))?;
             return Ok(Ready::Linking(file, stamp));
         }
     }
-    let written = copy(tree, path, &mut file, flush)?;
-    finished(tree, path, written, &file, stamp, Manner::Copied)
+    copied(tree, path, &mut file, stamp, flush)
+}
+
+/// A copy, unless other bytes were copied than were hashed.
+fn copied<'tree>(
+    tree: &'tree Tree,
+    path: &ObjectPath,
+    file: &mut File,
+    stamp: Stamp,
+    flush: &Flush,
+) -> Result<Ready<'tree>, ObjectError> {
+    match copy(tree, path, file, flush)? {
+        Some(written) => finished(tree, path, written, file, stamp, Manner::Copied),
+        None => Ok(Ready::Not(TakenIn::Changed)),
+    }
 }
 
 /// Looks whether what was written is what was hashed.
@@ -254,8 +270,7 @@ fn name(tree: &Tree, path: &ObjectPath, ready: Ready<'_>) -> Result<TakenIn, Obj
                 // Another file system after all, or no links, not to a file of another user, or
                 // too many already, or no way to name an open file.
                 Err(_) => {
-                    let written = copy(tree, path, &mut file, &Flush::Each)?;
-                    let ready = finished(tree, path, written, &file, stamp, Manner::Copied)?;
+                    let ready = copied(tree, path, &mut file, stamp, &Flush::Each)?;
                     return name(tree, path, ready);
                 }
             }
@@ -283,21 +298,6 @@ fn settle(tree: &Tree, path: &ObjectPath, mut ours: File) -> Result<TakenIn, Obj
     } else {
         TakenIn::Different
     })
-}
-
-fn copy<'tree>(
-    tree: &'tree Tree,
-    path: &ObjectPath,
-    source: &mut File,
-    flush: &Flush,
-) -> Result<Unfinished<'tree>, ObjectError> {
-    let cannot = |action| ObjectError::io(action, tree.root.join(path.as_str()));
-    let (unfinished, mut file) = tree.incoming.create()?;
-    source.rewind().map_err(cannot("read the file for"))?;
-    io::copy(source, &mut file).map_err(cannot("write"))?;
-    set_mode(&file).map_err(cannot("set the mode of"))?;
-    flush.contents(&file).map_err(cannot("flush"))?;
-    Ok(unfinished)
 }
 
 /// A copy that shares its blocks with `source`; `None` where the file system has none.
