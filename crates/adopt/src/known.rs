@@ -3,6 +3,9 @@
 //! It is believed about the source alone. It holds what nothing else does: what a person decided,
 //! and that the first import is over.
 
+mod import;
+mod removal;
+
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{
@@ -206,37 +209,6 @@ impl Known {
         Ok(())
     }
 
-    /// Forgets the file that a journal row brought and that was refused; the next pass tries
-    /// again. Its name, if it was known.
-    pub(crate) async fn forget(&self, seq: u64) -> Result<Option<(String, String)>, KnownError> {
-        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-        Ok(
-            sqlx::query_as("DELETE FROM file WHERE seq = ? RETURNING project, filename")
-                .bind(seq)
-                .fetch_optional(&self.pool)
-                .await?,
-        )
-    }
-
-    /// The files of a name, or of `project/name`, that were not withdrawn.
-    pub(crate) async fn named(&self, name: &str) -> Result<Vec<(ProjectName, String)>, KnownError> {
-        let (project, filename) = match name.split_once('/') {
-            Some((project, filename)) => (Some(project), filename),
-            None => (None, name),
-        };
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT project, filename FROM file \
-             WHERE filename = ? AND project = coalesce(?, project) AND state <> 2",
-        )
-        .bind(filename)
-        .bind(project)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|(project, filename)| Ok((self::project(&project)?, filename)))
-            .collect()
-    }
-
     /// The projects that have a signed file.
     pub(crate) async fn projects(&self) -> Result<Vec<ProjectName>, KnownError> {
         let names: Vec<String> =
@@ -284,123 +256,6 @@ impl Known {
         .fetch_one(&self.pool)
         .await?;
         Ok((all.cast_unsigned(), seen.cast_unsigned()))
-    }
-
-    /// Signed files of the `wanted` projects that this pass did not see, at most `limit`; of all
-    /// projects where none is wanted.
-    pub(crate) async fn unseen(
-        &self,
-        wanted: &[ProjectName],
-        limit: u32,
-    ) -> Result<Vec<(ProjectName, String)>, KnownError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT project, filename FROM file WHERE state = 0 AND seen < ?1 \
-             AND (?2 = '[]' OR project IN (SELECT value FROM json_each(?2))) LIMIT ?3",
-        )
-        .bind(self.pass)
-        .bind(list(wanted))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|(project, filename)| Ok((self::project(&project)?, filename)))
-            .collect()
-    }
-
-    /// Writes down that a file is no longer signed.
-    pub(crate) async fn set_state(
-        &self,
-        project: &ProjectName,
-        filename: &str,
-        state: State,
-    ) -> Result<(), KnownError> {
-        sqlx::query("UPDATE file SET state = ? WHERE project = ? AND filename = ?")
-            .bind(state as i64)
-            .bind(project.as_str())
-            .bind(filename)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Writes down that the first import could not read this: it still counts as part of it. The
-    /// empty name stands for the whole project.
-    pub(crate) async fn owe(
-        &self,
-        project: &ProjectName,
-        filename: &str,
-    ) -> Result<(), KnownError> {
-        if !self.was_there_before(project, filename).await? {
-            return Ok(());
-        }
-        sqlx::query("INSERT INTO owed (project, filename) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(project.as_str())
-            .bind(filename)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Whether a file that is new now is part of the first import.
-    pub(crate) async fn was_there_before(
-        &self,
-        project: &ProjectName,
-        filename: &str,
-    ) -> Result<bool, KnownError> {
-        if !self.imported {
-            let begun: bool =
-                sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM chosen WHERE project = ?)")
-                    .bind(project.as_str())
-                    .fetch_one(&self.pool)
-                    .await?;
-            if !begun {
-                return Ok(true);
-            }
-        }
-        Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM owed WHERE project = ? AND filename IN ('', ?))",
-        )
-        .bind(project.as_str())
-        .bind(filename)
-        .fetch_one(&self.pool)
-        .await?)
-    }
-
-    /// Writes down that projects were gone through to their end: nothing is owed of any as a
-    /// whole.
-    pub(crate) async fn settle_projects(&self, projects: &[ProjectName]) -> Result<(), KnownError> {
-        let owed: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM owed)")
-            .fetch_one(&self.pool)
-            .await?;
-        if !owed {
-            return Ok(());
-        }
-        for project in projects {
-            sqlx::query("DELETE FROM owed WHERE project = ? AND filename = ''")
-                .bind(project.as_str())
-                .execute(&self.pool)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Writes down that the first import is over: that of the whole source, or of the `chosen`
-    /// projects where some were.
-    pub(crate) async fn finish_import(&self, chosen: &[ProjectName]) -> Result<(), KnownError> {
-        if chosen.is_empty() && !self.imported {
-            sqlx::query("UPDATE state SET imported = 1")
-                .execute(&self.pool)
-                .await?;
-        }
-        if !self.imported {
-            for project in chosen {
-                sqlx::query("INSERT INTO chosen (project) VALUES (?) ON CONFLICT DO NOTHING")
-                    .bind(project.as_str())
-                    .execute(&self.pool)
-                    .await?;
-            }
-        }
-        Ok(())
     }
 
     /// Closes the database.
