@@ -33,6 +33,9 @@ pub struct Listing {
     /// Whether it says itself that it is a page of the simple API. An error page that was sent as
     /// a success does not.
     pub declared: bool,
+    /// Whether it comes to its end, as far as that can be seen: an HTML page may have been cut
+    /// off anywhere.
+    pub whole: bool,
 }
 
 /// The list of projects as another index shows it.
@@ -137,6 +140,7 @@ impl Listing {
             skipped: taken.skipped,
             base: None,
             declared: true,
+            whole: true,
         })
     }
 
@@ -166,6 +170,7 @@ impl Listing {
             skipped: taken.skipped,
             base: document.base,
             declared: document.declared,
+            whole: document.whole,
         })
     }
 }

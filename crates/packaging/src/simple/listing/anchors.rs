@@ -1,6 +1,6 @@
 //! The links of an HTML document, as a browser's tokenizer sees them.
 
-use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
+use html5gum::{DefaultEmitter, Error, StartTag, Token, Tokenizer};
 
 use super::ListingError;
 
@@ -11,6 +11,9 @@ pub(super) struct Document {
     pub(super) base: Option<String>,
     /// Whether it names a version of the simple API 1.x (PEP 629).
     pub(super) declared: bool,
+    /// Whether it ends where it should: not within a tag or a link, and behind `</html>` or
+    /// `</body>` if it opens one of these.
+    pub(super) whole: bool,
     /// Its links, in order.
     pub(super) anchors: Vec<Anchor>,
 }
@@ -46,6 +49,7 @@ impl Document {
         emitter.naively_switch_states(true);
         let mut document = Document::default();
         let mut inside = false;
+        let (mut opened, mut closed, mut broken) = (false, false, false);
         for token in Tokenizer::new_with_emitter(bytes, emitter) {
             let Ok(token) = token;
             match token {
@@ -64,9 +68,15 @@ impl Document {
                         document.base = attribute(&tag, b"href");
                     }
                     b"meta" => document.declared |= declares(&tag),
+                    b"html" | b"body" => opened = true,
                     _ => {}
                 },
-                Token::EndTag(tag) if tag.name.as_slice() == b"a" => inside = false,
+                Token::EndTag(tag) => match tag.name.as_slice() {
+                    b"a" => inside = false,
+                    b"html" | b"body" => closed = true,
+                    _ => {}
+                },
+                Token::Error(error) => broken |= *error == Error::EofInTag,
                 Token::String(text) if inside => {
                     if let Some(anchor) = document.anchors.last_mut()
                         && anchor.text.len() + text.len() <= MAX_TEXT_LEN
@@ -77,6 +87,7 @@ impl Document {
                 _ => {}
             }
         }
+        document.whole = !broken && !inside && (closed || !opened);
         Ok(document)
     }
 }

@@ -252,3 +252,25 @@ proptest! {
         Names::from_html(html.as_bytes()).unwrap();
     }
 }
+
+#[test]
+fn a_page_that_was_cut_off_is_not_whole() {
+    let whole = |html: &str| {
+        let listing = Listing::from_html(&flask(), html.as_bytes());
+        listing.unwrap().whole
+    };
+    let page = "<!DOCTYPE html><html><head><title>x</title></head><body>\n<a href=\"flask-1.tar.gz\">flask-1.tar.gz</a>\n<a href=\"flask-2.tar.gz\">flask-2.tar.gz</a></body></html>\n";
+    assert!(whole(page));
+    let ends = page.find("<html>").unwrap() + "<html>".len();
+    for len in ends..page.find("</body>").unwrap() {
+        assert!(!whole(&page[..len]), "{}", &page[..len]);
+    }
+    // Not all who write links write a document.
+    let links = "<a href=flask-1.tar.gz>1</a><br><a href=flask-2.tar.gz>2</a>";
+    assert!(whole(links));
+    assert!(!whole(&links[..links.len() - 4]));
+    assert!(!whole(&links[..links.len() - 10]));
+    assert!(whole(""));
+    let json = br#"{"meta":{"api-version":"1.0"},"name":"flask","files":[]}"#;
+    assert!(Listing::from_json(&flask(), json).unwrap().whole);
+}
