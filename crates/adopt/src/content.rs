@@ -130,7 +130,7 @@ pub(crate) async fn read(
             let signed = row.as_ref().is_some_and(|row| row.state == State::Signed);
             let settle = if signed { Duration::ZERO } else { how.settle };
             let how = How { settle, ..how };
-            local(source, listed.clone(), how, progress.clone()).await
+            local(source, listed.clone(), (how, signed), progress.clone()).await
         }
         Place::Remote(url) => {
             if listed.known_by.is_none()
@@ -140,7 +140,7 @@ pub(crate) async fn read(
                 if let Some(row) = &row
                     && !how.rehash
                     && listed.known_by.is_some()
-                    && row.known_by == listed.known_by
+                    && [&row.known_by, &row.kept_by].contains(&&listed.known_by)
                 {
                     return Outcome::Unchanged(listed, row.clone());
                 }
@@ -174,7 +174,7 @@ struct Read {
 async fn local(
     source: Source,
     listed: Listed,
-    how: How,
+    (how, signed): (How, bool),
     progress: Arc<Progress>,
 ) -> Result<Read, ReadError> {
     blocking(move || {
@@ -193,7 +193,7 @@ async fn local(
         }
         let (stamp, _, modified) = local_stamp(&file)?;
         let hashed = hash(&mut file, &listed, &progress)?;
-        if unstated && !is_archive(&mut file, &listed.filename)? {
+        if unstated && !signed && !is_archive(&mut file, &listed.filename)? {
             return Err(ReadError::NoArchive);
         }
         let said = look_inside(&mut file, &listed)?;

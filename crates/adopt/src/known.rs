@@ -4,15 +4,20 @@
 //! and that the first import is over.
 
 mod import;
+mod origin;
 mod removal;
 
 use std::path::{Path, PathBuf};
 
+use sqlx::Row as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
+
+pub use self::origin::Origin;
 
 /// The memory of one signed tree.
 #[derive(Clone, Debug)]
@@ -64,6 +69,25 @@ pub(crate) struct Row {
     pub(crate) state: State,
     /// The SHA-256 of other bytes under the name that a person decided against.
     pub(crate) kept_over: Option<Sha256>,
+    /// How the source showed those.
+    pub(crate) kept_by: Option<String>,
+    /// Whether this pass has seen it before. Not remembered.
+    pub(crate) again: bool,
+}
+
+impl Row {
+    /// A file that was signed just now.
+    pub(crate) fn signed(sha256: Sha256, known_by: Option<String>, yanked: Option<String>) -> Self {
+        Self {
+            sha256,
+            known_by,
+            yanked,
+            state: State::Signed,
+            kept_over: None,
+            kept_by: None,
+            again: false,
+        }
+    }
 }
 
 /// How far a file has come.
@@ -87,7 +111,8 @@ pub(crate) struct Remember {
     pub(crate) seq: Option<u64>,
 }
 
-const SCHEMA: i64 = 1;
+/// What makes each form of the database from the one before; the first one from nothing.
+const SCHEMAS: [&str; 2] = [include_str!("known/1.sql"), include_str!("known/2.sql")];
 
 impl Known {
     /// Opens the memory at `path`, or makes an empty one.
@@ -117,18 +142,12 @@ impl Known {
             .fetch_one(&pool)
             .await
             .map_err(failed)?;
-        match schema {
-            0 => sqlx::raw_sql(include_str!("known.sql"))
-                .execute(&pool)
-                .await
-                .map(drop)
-                .map_err(failed)?,
-            SCHEMA => {}
-            _ => {
-                return Err(KnownError::Newer {
-                    path: path.to_owned(),
-                });
-            }
+        let newer = || KnownError::Newer {
+            path: path.to_owned(),
+        };
+        let known = usize::try_from(schema).map_err(|_| newer())?;
+        for step in SCHEMAS.get(known..).ok_or_else(newer)? {
+            sqlx::raw_sql(*step).execute(&pool).await.map_err(failed)?;
         }
         Ok(Self {
             pool,
@@ -155,25 +174,17 @@ impl Known {
         let mut rows = Vec::with_capacity(files.len());
         let mut transaction = self.pool.begin().await?;
         for (project, filename) in files {
-            type Columns = (String, Option<String>, Option<String>, i64, Option<String>);
-            let columns: Option<Columns> = sqlx::query_as(
-                "UPDATE file SET seen = ? WHERE project = ? AND filename = ? \
-                 RETURNING sha256, known_by, yanked, state, kept_over",
+            let found = sqlx::query(
+                "UPDATE file SET again = (seen = ?1), seen = ?1 \
+                 WHERE project = ?2 AND filename = ?3 \
+                 RETURNING sha256, known_by, yanked, state, kept_over, kept_by, again",
             )
             .bind(self.pass)
             .bind(project.as_str())
             .bind(*filename)
             .fetch_optional(&mut *transaction)
             .await?;
-            let row = columns.map(|(sha256, known_by, yanked, state, kept_over)| {
-                Ok::<_, KnownError>(Row {
-                    sha256: digest(&sha256)?,
-                    known_by,
-                    yanked,
-                    state: State::read(state)?,
-                    kept_over: kept_over.as_deref().map(digest).transpose()?,
-                })
-            });
+            let row = found.as_ref().map(Row::read);
             rows.push(row.transpose()?);
         }
         transaction.commit().await?;
@@ -187,10 +198,11 @@ impl Known {
             let row = &file.row;
             sqlx::query(
                 "INSERT INTO file (project, filename, sha256, known_by, yanked, state, \
-                 kept_over, seq, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                 kept_over, kept_by, seq, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT DO UPDATE SET sha256 = excluded.sha256, \
                  known_by = excluded.known_by, yanked = excluded.yanked, \
-                 state = excluded.state, kept_over = excluded.kept_over, \
+                 state = excluded.state, kept_over = coalesce(excluded.kept_over, kept_over), \
+                 kept_by = coalesce(excluded.kept_by, kept_by), asking = 0, \
                  seq = coalesce(excluded.seq, seq), seen = excluded.seen",
             )
             .bind(file.project.as_str())
@@ -200,11 +212,13 @@ impl Known {
             .bind(&row.yanked)
             .bind(row.state as i64)
             .bind(row.kept_over.map(|digest| digest.to_string()))
+            .bind(&row.kept_by)
             .bind(file.seq.map(|seq| i64::try_from(seq).unwrap_or(i64::MAX)))
             .bind(self.pass)
             .execute(&mut *transaction)
             .await?;
         }
+        import::settle_files(&mut transaction, files).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -240,27 +254,65 @@ impl Known {
         Ok(())
     }
 
-    /// How many projects have signed files, and how many of them have one that was seen.
-    /// Of the `wanted` projects; of all where there are none.
-    pub(crate) async fn seen_projects(
+    /// Forgets how the source showed a signed file, so that it is read again.
+    pub(crate) async fn doubt(
         &self,
-        wanted: &[ProjectName],
-    ) -> Result<(u64, u64), KnownError> {
-        let (all, seen): (i64, i64) = sqlx::query_as(
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<(), KnownError> {
+        sqlx::query("UPDATE file SET known_by = NULL WHERE project = ? AND filename = ?")
+            .bind(project.as_str())
+            .bind(filename)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// How many projects have signed files and how many files these are, and how many of both
+    /// were seen by this pass. Of the `wanted` projects; of all where there are none.
+    pub(crate) async fn seen(&self, wanted: &[ProjectName]) -> Result<[Share; 2], KnownError> {
+        let (projects, seen_projects, files, seen_files): (i64, i64, i64, i64) = sqlx::query_as(
             "SELECT count(DISTINCT project), \
-             count(DISTINCT CASE WHEN seen = ?1 THEN project END) FROM file WHERE state = 0 \
+             count(DISTINCT CASE WHEN seen = ?1 THEN project END), \
+             count(*), count(CASE WHEN seen = ?1 THEN 1 END) FROM file WHERE state = 0 \
              AND (?2 = '[]' OR project IN (SELECT value FROM json_each(?2)))",
         )
         .bind(self.pass)
         .bind(list(wanted))
         .fetch_one(&self.pool)
         .await?;
-        Ok((all.cast_unsigned(), seen.cast_unsigned()))
+        let share = |known: i64, seen: i64| Share {
+            known: known.cast_unsigned(),
+            seen: seen.cast_unsigned(),
+        };
+        Ok([share(projects, seen_projects), share(files, seen_files)])
     }
 
     /// Closes the database.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// How many there are, and how many of them were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) known: u64,
+    pub(crate) seen: u64,
+}
+
+impl Row {
+    fn read(row: &SqliteRow) -> Result<Self, KnownError> {
+        let kept_over: Option<&str> = row.try_get("kept_over")?;
+        Ok(Self {
+            sha256: digest(row.try_get("sha256")?)?,
+            known_by: row.try_get("known_by")?,
+            yanked: row.try_get("yanked")?,
+            state: State::read(row.try_get("state")?)?,
+            kept_over: kept_over.map(digest).transpose()?,
+            kept_by: row.try_get("kept_by")?,
+            again: row.try_get("again")?,
+        })
     }
 }
 

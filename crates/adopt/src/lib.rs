@@ -28,7 +28,7 @@ mod pass;
 mod report;
 mod source;
 
-pub use self::known::{Known, KnownError};
-pub use self::pass::{Choices, Pass, PassError, Step};
+pub use self::known::{Known, KnownError, Origin};
+pub use self::pass::{Choices, Pass, PassError, Step, Stopper};
 pub use self::report::{Conflict, Counts, MOST_NAMES, Moment, Named, Progress, Report};
 pub use self::source::{Form, Source, SourceError};

@@ -7,6 +7,9 @@ use url::Url;
 use wheelmark_packaging::simple::{Hashes, PageFile, Yanked};
 use wheelmark_packaging::{DistributionFilename, ProjectName};
 
+/// Longest reason of a yank that is held, in characters. Pages show less.
+const MAX_YANK_REASON: usize = 2_000;
+
 /// A file as its source shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
@@ -55,8 +58,15 @@ pub(crate) enum Found {
         filename: String,
         why: String,
     },
-    /// Something that cannot be a file of its project, and is left out.
-    Skipped { name: String, why: String },
+    /// A project's page may have been cut off behind the files that it lists.
+    Cut { project: ProjectName, why: String },
+    /// Something that cannot be a file of its project, and is left out. `file`: which one it is
+    /// if it was signed at a better time.
+    Skipped {
+        file: Option<(ProjectName, String)>,
+        name: String,
+        why: String,
+    },
 }
 
 impl Listed {
@@ -73,7 +83,7 @@ impl Listed {
             yanked: match file.yanked {
                 Yanked::No => None,
                 Yanked::Yes => Some(String::new()),
-                Yanked::Because(reason) => Some(reason),
+                Yanked::Because(reason) => Some(reason.chars().take(MAX_YANK_REASON).collect()),
             },
             known_by: None,
         }

@@ -5,6 +5,7 @@ mod choices;
 mod compare;
 mod error;
 mod guard;
+mod mending;
 mod reading;
 mod removing;
 mod taking;
@@ -16,11 +17,11 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
-use wheelmark_objects::Directory;
+use wheelmark_objects::{Directory, WriterLock};
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{Seq, Store};
+use wheelmark_store::{FileState, Seq, Store};
 use wheelmark_tuf::Sha256;
 
 pub use self::choices::Choices;
@@ -29,7 +30,7 @@ pub use self::error::PassError;
 use self::batch::Batch;
 use self::compare::{Event, compare};
 use self::reading::reading;
-use crate::known::{Known, Remember};
+use crate::known::{Known, Remember, State};
 use crate::report::{Progress, Report};
 use crate::source::{Scan, Source, SourceError};
 
@@ -44,8 +45,23 @@ const LINGER: Duration = Duration::from_secs(5);
 pub enum Step {
     /// Something is in the journal, as many changes as this since it was last said.
     Asked(u64),
+    /// It goes on, and there was nothing to ask for lately. The caller may have other duties.
+    On,
     /// The pass is over.
     Over,
+    /// The pass was stopped. What was read until then is in the journal.
+    Stopped,
+}
+
+/// Stops a pass from elsewhere, at a point where nothing is lost that was read.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// Asks for it. The pass says when it has stopped.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
@@ -54,6 +70,7 @@ type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
 pub struct Pass {
     source: Source,
     tree: Arc<Directory>,
+    lock: WriterLock,
     store: Store,
     known: Known,
     now: Timestamp,
@@ -73,6 +90,7 @@ pub struct Pass {
     /// Names that were given to be decided on and were not met.
     undecided: BTreeSet<String>,
     phase: Phase,
+    stop: watch::Receiver<bool>,
     progress: Arc<Progress>,
     report: Report,
 }
@@ -82,22 +100,33 @@ enum Phase {
     Scanning,
     Removing,
     Over,
+    Stopped,
 }
 
 impl Pass {
-    /// Begins to go through `source`. `now` is the time of the pass.
+    /// Asks for what an earlier pass was cut off from asking for. What comes of it has to be
+    /// published before the next pass begins.
+    ///
+    /// # Errors
+    ///
+    /// When the journal or the memory cannot be read or written.
+    pub async fn take_up(store: &Store, known: &Known) -> Result<(), PassError> {
+        removing::take_up(store, known).await
+    }
+
+    /// Begins to go through `source`. `now` is the time of the pass; `lock` protects `tree`.
     ///
     /// # Errors
     ///
     /// When the journal or the memory cannot be read or written.
     pub async fn begin(
         source: Source,
-        tree: Arc<Directory>,
+        (tree, lock): (Arc<Directory>, WriterLock),
         store: Store,
         known: Known,
         now: Timestamp,
         choices: Choices,
-    ) -> Result<Self, PassError> {
+    ) -> Result<(Self, Stopper), PassError> {
         let mut known = known;
         known.begin().await?;
         // From the beginning: what an earlier pass asked for may have been refused since it ended.
@@ -123,11 +152,13 @@ impl Pass {
             choices.clone(),
             progress.clone(),
         ));
-        Ok(Self {
+        let (stopper, stop) = watch::channel(false);
+        let pass = Self {
             tasks: vec![scan.abort_handle(), comparing.abort_handle()],
             events: reading(work, &source, &tree, (&choices, now), &progress),
             source,
             tree,
+            lock,
             store,
             known,
             now,
@@ -140,9 +171,11 @@ impl Pass {
             settled,
             undecided,
             phase: Phase::Scanning,
+            stop,
             progress,
             report,
-        })
+        };
+        Ok((pass, Stopper(stopper)))
     }
 
     /// How far it has come, to be watched while it goes on.
@@ -161,28 +194,28 @@ impl Pass {
         std::mem::take(&mut self.report)
     }
 
-    /// Goes on until something more is in the journal, or to the end.
+    /// Goes on for a while: until something more is in the journal, for some seconds, or to the
+    /// end. Dropping the future before it is done loses what was read and not yet written down.
     ///
     /// # Errors
     ///
     /// See [`PassError`]. What was told before stays done, and the next pass goes on from there.
     pub async fn next(&mut self) -> Result<Step, PassError> {
-        loop {
-            match self.phase {
-                Phase::Scanning => self.scan_on().await?,
-                Phase::Removing => self.remove_on().await?,
-                Phase::Over => {}
-            }
-            if self.asked > 0 {
-                return Ok(Step::Asked(std::mem::take(&mut self.asked)));
-            }
-            if self.phase == Phase::Over {
-                return Ok(Step::Over);
-            }
+        match self.phase {
+            Phase::Scanning => self.scan_on().await?,
+            Phase::Removing => self.remove_on().await?,
+            Phase::Over | Phase::Stopped => {}
         }
+        Ok(match (std::mem::take(&mut self.asked), self.phase) {
+            (0, Phase::Over) => Step::Over,
+            (0, Phase::Stopped) => Step::Stopped,
+            (0, Phase::Scanning | Phase::Removing) => Step::On,
+            (asked, _) => Step::Asked(asked),
+        })
     }
 
     /// Reads what the snapshot process refused; to be called when it has followed the journal.
+    /// What was refused is as it was before, and the next pass asks again.
     ///
     /// # Errors
     ///
@@ -190,9 +223,16 @@ impl Pass {
     pub async fn settle(&mut self) -> Result<(), PassError> {
         for (seq, reason) in self.store.refusals(self.settled).await? {
             self.settled = self.settled.max(seq);
-            if let Some((project, filename)) = self.known.forget(seq.0).await? {
-                self.report.refused(format!("{project}/{filename}"), reason);
-            }
+            let Some((project, filename)) = self.known.changed_by(seq.0).await? else {
+                continue;
+            };
+            let there = self.store.file(&project, &filename).await?;
+            let stands = there.map(|row| match row.state {
+                FileState::Published | FileState::Pending => (State::Signed, row.yanked),
+                FileState::Removed => (State::Removed, row.yanked),
+            });
+            self.known.go_back(&project, &filename, stands).await?;
+            self.report.refused(format!("{project}/{filename}"), reason);
         }
         Ok(())
     }
@@ -204,6 +244,11 @@ impl Pass {
             let event = tokio::select! {
                 event = self.events.next() => event,
                 () = &mut linger => return self.flush().await,
+                // Nobody can stop it any more if the sender is gone.
+                true = stopped(&mut self.stop) => {
+                    self.phase = Phase::Stopped;
+                    return self.flush().await;
+                }
             };
             match event {
                 Some(event) => self.take(event).await?,
@@ -222,6 +267,11 @@ impl Pass {
             }
         }
     }
+}
+
+/// Waits until it is to be stopped; whether it is.
+async fn stopped(stop: &mut watch::Receiver<bool>) -> bool {
+    stop.wait_for(|stop| *stop).await.is_ok()
 }
 
 impl Drop for Pass {

@@ -24,6 +24,11 @@ pub struct Report {
     pub skipped: Vec<Named>,
     /// Files that were signed without core metadata, or without knowing their Python versions.
     pub odd: Vec<Named>,
+    /// Files whose bytes in the tree were not those that were signed, and are again; with the
+    /// place that had them.
+    pub mended: Vec<Named>,
+    /// Files that not everybody could read where they were, and can in the tree; with their place.
+    pub made_public: Vec<Named>,
     /// Files that the snapshot process refused.
     pub refused: Vec<Named>,
     /// Names given to be decided on that no conflict had.
@@ -51,6 +56,8 @@ pub struct Counts {
     pub unread_projects: u64,
     pub skipped: u64,
     pub odd: u64,
+    pub mended: u64,
+    pub made_public: u64,
     pub refused: u64,
     pub linked: u64,
     pub reflinked: u64,
@@ -74,6 +81,10 @@ pub struct Conflict {
     /// Whether the tree still has the bytes that were signed. A file that is linked and was
     /// written to in place has not.
     pub signed_bytes_are_here: bool,
+    /// Whether the file is off the index, since the source did not have it any more.
+    pub was_removed: bool,
+    /// Whether the source shows the name more than once.
+    pub stands_twice: bool,
 }
 
 /// A name, and what is to be said about it.
@@ -183,6 +194,16 @@ impl Report {
     pub(crate) fn odd(&mut self, name: String, why: String) {
         self.counts.odd += 1;
         keep(&mut self.odd, name, why);
+    }
+
+    pub(crate) fn mended(&mut self, name: String, place: String) {
+        self.counts.mended += 1;
+        keep(&mut self.mended, name, place);
+    }
+
+    pub(crate) fn made_public(&mut self, name: String, place: String) {
+        self.counts.made_public += 1;
+        keep(&mut self.made_public, name, place);
     }
 
     pub(crate) fn refused(&mut self, name: String, why: String) {

@@ -14,6 +14,7 @@ use wheelmark_client::{FetchError, Remote};
 use wheelmark_packaging::ProjectName;
 
 use crate::beneath::Beneath;
+use crate::known::Origin;
 use crate::listed::Found;
 use files::Files;
 use index::Index;
@@ -160,6 +161,14 @@ impl Source {
             Kind::Files(_) => Form::Files,
             Kind::Tree(_) => Form::Tree,
             Kind::Index(_) => Form::Index,
+        }
+    }
+
+    /// Which source it is, for those who have to know it again.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            form: self.form(),
+            place: self.shown(),
         }
     }
 

@@ -45,6 +45,9 @@ const ONLINE_KEY_CREDENTIAL: &str = "wheelmark-online-key";
 /// What a person is told when the online key cannot be had.
 const ABOUT_ONLINE_KEY: &str = "the online key signs what is published; it lies in the data directory as `online-key`, or is named with --online-key";
 
+/// What `sign-tree` remembers of its source, in the data directory.
+pub(crate) const SOURCE_MEMORY: &str = "source.sqlite";
+
 /// The online key in the data directory.
 const ONLINE_KEY: &str = "online-key";
 
@@ -88,7 +91,7 @@ impl Data {
 
     /// What `sign-tree` remembers of its source.
     pub(crate) fn source(&self) -> PathBuf {
-        self.directory.join("source.sqlite")
+        self.directory.join(SOURCE_MEMORY)
     }
 
     pub(crate) fn catalogue(&self) -> PathBuf {

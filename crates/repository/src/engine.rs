@@ -203,6 +203,11 @@ impl Engine {
         self.changes_per_snapshot = changes;
     }
 
+    /// The right to write to the tree, for work on it that goes on beside the turns.
+    pub fn lock(&self) -> WriterLock {
+        self.lock.clone()
+    }
+
     /// The version of the published snapshot.
     pub fn snapshot_version(&self) -> u64 {
         self.state.snapshot.version()

@@ -1,8 +1,9 @@
 //! The first import: what belongs to it, and whether it is over.
 
+use sqlx::{Sqlite, Transaction};
 use wheelmark_packaging::ProjectName;
 
-use super::{Known, KnownError};
+use super::{Known, KnownError, Remember};
 
 impl Known {
     /// Writes down that the first import could not read this: it still counts as part of it. The
@@ -84,4 +85,22 @@ impl Known {
         }
         Ok(())
     }
+}
+
+/// Writes down that these files are signed, and owed no more.
+pub(super) async fn settle_files(
+    transaction: &mut Transaction<'_, Sqlite>,
+    files: &[Remember],
+) -> Result<(), KnownError> {
+    let owed: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM owed)")
+        .fetch_one(&mut **transaction)
+        .await?;
+    for file in files.iter().filter(|_| owed) {
+        sqlx::query("DELETE FROM owed WHERE project = ? AND filename = ?")
+            .bind(file.project.as_str())
+            .bind(&file.filename)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
 }

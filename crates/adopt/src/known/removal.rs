@@ -5,16 +5,43 @@ use wheelmark_packaging::ProjectName;
 use super::{Known, KnownError, State, list};
 
 impl Known {
-    /// Forgets the file that a journal row brought and that was refused; the next pass tries
-    /// again. Its name, if it was known.
-    pub(crate) async fn forget(&self, seq: u64) -> Result<Option<(String, String)>, KnownError> {
-        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-        Ok(
-            sqlx::query_as("DELETE FROM file WHERE seq = ? RETURNING project, filename")
-                .bind(seq)
+    /// The file whose last change is this journal row.
+    pub(crate) async fn changed_by(
+        &self,
+        seq: u64,
+    ) -> Result<Option<(ProjectName, String)>, KnownError> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT project, filename FROM file WHERE seq = ?")
+                .bind(number(seq))
                 .fetch_optional(&self.pool)
-                .await?,
-        )
+                .await?;
+        row.map(|(project, filename)| Ok((super::project(&project)?, filename)))
+            .transpose()
+    }
+
+    /// Goes back to how a file stands after its last change was refused, so that the next pass
+    /// asks again: `None` where it is not there at all.
+    pub(crate) async fn go_back(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+        stands: Option<(State, Option<String>)>,
+    ) -> Result<(), KnownError> {
+        let query = match stands {
+            None => sqlx::query("DELETE FROM file WHERE project = ? AND filename = ?"),
+            Some((state, yanked)) => sqlx::query(
+                "UPDATE file SET state = ?, yanked = ?, seq = NULL \
+                 WHERE project = ? AND filename = ?",
+            )
+            .bind(state as i64)
+            .bind(yanked),
+        };
+        query
+            .bind(project.as_str())
+            .bind(filename)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// The files of a name, or of `project/name`, that were not withdrawn.
@@ -57,14 +84,14 @@ impl Known {
             .collect()
     }
 
-    /// Writes down that a file is no longer signed.
-    pub(crate) async fn set_state(
+    /// Writes down that a file is about to be taken off the index.
+    pub(crate) async fn take_away(
         &self,
         project: &ProjectName,
         filename: &str,
         state: State,
     ) -> Result<(), KnownError> {
-        sqlx::query("UPDATE file SET state = ? WHERE project = ? AND filename = ?")
+        sqlx::query("UPDATE file SET state = ?, asking = 1 WHERE project = ? AND filename = ?")
             .bind(state as i64)
             .bind(project.as_str())
             .bind(filename)
@@ -72,4 +99,38 @@ impl Known {
             .await?;
         Ok(())
     }
+
+    /// Writes down that this was asked for, by which journal row if one was needed.
+    pub(crate) async fn asked(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+        seq: Option<u64>,
+    ) -> Result<(), KnownError> {
+        sqlx::query(
+            "UPDATE file SET asking = 0, seq = coalesce(?, seq) WHERE project = ? AND filename = ?",
+        )
+        .bind(seq.map(number))
+        .bind(project.as_str())
+        .bind(filename)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The files that were about to be taken off the index when a pass was cut off.
+    pub(crate) async fn half_asked(&self) -> Result<Vec<(ProjectName, String)>, KnownError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT project, filename FROM file WHERE asking = 1")
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter()
+            .map(|(project, filename)| Ok((super::project(&project)?, filename)))
+            .collect()
+    }
+}
+
+/// A journal position as the database holds it.
+fn number(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
 }

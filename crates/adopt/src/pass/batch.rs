@@ -1,5 +1,7 @@
 //! Files that are taken in together: objects first, then the journal, then the memory.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use wheelmark_objects::{ObjectPath, Outside, OutsideFile, TakenIn};
@@ -9,7 +11,7 @@ use wheelmark_tuf::Sha256;
 
 use super::{ByName, Pass, PassError};
 use crate::content::{Body, Prepared};
-use crate::known::{Remember, Row, State};
+use crate::known::{Remember, Row};
 use crate::listed::Place;
 
 /// Most files of a batch. Each may be open; a process may as a rule open a thousand.
@@ -17,6 +19,9 @@ const MOST_FILES: usize = 384;
 
 /// Most bytes of a batch that lie in temporary files, beyond one file.
 const MOST_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Most bytes of core metadata and chunk lists that a batch holds in memory, beyond one file's.
+const MOST_HELD: u64 = 64 * 1024 * 1024;
 
 /// Who brought a file, in the catalogue.
 const BROUGHT_BY: &str = "sign-tree";
@@ -27,11 +32,18 @@ pub(super) struct Batch {
     files: Vec<Prepared>,
     names: ByName,
     temporary: u64,
+    held: u64,
 }
 
 impl Batch {
     pub(super) fn is_full(&self) -> bool {
-        self.files.len() >= MOST_FILES || self.temporary >= MOST_BYTES
+        self.files.len() >= MOST_FILES || self.temporary >= MOST_BYTES || self.held >= MOST_HELD
+    }
+
+    /// Whether a file of this name waits.
+    pub(super) fn has(&self, project: &ProjectName, filename: &str) -> bool {
+        let name = (project.clone(), filename.to_owned());
+        self.names.contains_key(&name)
     }
 
     /// Adds a file, unless one of its name is there: then it comes back, with the digest of that.
@@ -46,6 +58,12 @@ impl Batch {
         if let Body::Temporary(_) = file.body {
             self.temporary += file.hashed.len;
         }
+        let held = [&file.metadata, &file.hashed.chunks];
+        self.held += held
+            .into_iter()
+            .flatten()
+            .map(|bytes| bytes.len() as u64)
+            .sum::<u64>();
         self.names.insert(name, file.hashed.sha256);
         self.files.push(file);
         Ok(())
@@ -56,6 +74,17 @@ impl Batch {
 struct Coming {
     prepared: Prepared,
     path: ObjectPath,
+}
+
+/// Whether a file has to be moved into the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moved {
+    /// It is there.
+    No,
+    /// It does, and everybody may read it where it was.
+    Public,
+    /// It does, and not everybody may read it where it was.
+    Private,
 }
 
 impl Pass {
@@ -80,10 +109,15 @@ impl Pass {
                     match file {
                         Some(file) => {
                             let path = coming_in.path.clone();
+                            let moved = if is_private(&file) {
+                                Moved::Private
+                            } else {
+                                Moved::Public
+                            };
                             outside.push(Outside { path, file });
-                            coming.push((coming_in, true));
+                            coming.push((coming_in, moved));
                         }
-                        None => coming.push((coming_in, false)),
+                        None => coming.push((coming_in, Moved::No)),
                     }
                 }
                 Err(why) => {
@@ -100,11 +134,19 @@ impl Pass {
             .into_iter();
         let mut here = Vec::with_capacity(coming.len());
         for (Coming { prepared, path }, moved) in coming {
-            let taken = if moved { taken.next() } else { None };
+            let taken = match moved {
+                Moved::No => None,
+                Moved::Public | Moved::Private => taken.next(),
+            };
             let why = match taken {
                 None => None,
                 Some(TakenIn::Here(manner)) => {
                     self.report.counts.manner(manner);
+                    if moved == Moved::Private {
+                        let filename = prepared.listed.filename.to_string();
+                        let place = prepared.listed.shown_place();
+                        self.report.made_public(filename, place);
+                    }
                     None
                 }
                 Some(TakenIn::Changed) => Some("it was written to after it was read".to_owned()),
@@ -129,6 +171,8 @@ impl Pass {
             self.tree.create_all(beside).await?;
         }
         self.admit(here, &mut remember).await?;
+        // What admitting met.
+        remember.append(&mut self.touched);
         if !remember.is_empty() {
             self.known.remember(&remember).await?;
         }
@@ -177,13 +221,7 @@ impl Pass {
                 ..
             } = prepared;
             let (project, filename) = (listed.project.clone(), listed.filename.to_string());
-            let row = |sha256| Row {
-                sha256,
-                known_by: listed.known_by.clone(),
-                yanked: listed.yanked.clone(),
-                state: State::Signed,
-                kept_over: None,
-            };
+            let row = |sha256| Row::signed(sha256, listed.known_by.clone(), listed.yanked.clone());
             let seq = match admission {
                 Admission::Recorded(seq) => {
                     self.asked += 1;
@@ -205,7 +243,8 @@ impl Pass {
                 Admission::Different { existing } => {
                     // Counted when it was listed.
                     self.report.counts.listed -= 1;
-                    self.conflict(&listed, row(existing), hashed.sha256).await?;
+                    let row = Row::signed(existing, None, listed.yanked.clone());
+                    self.conflict(&listed, row, hashed.sha256).await?;
                     continue;
                 }
             };
@@ -235,6 +274,16 @@ impl Pass {
             back_signed,
             yanked: prepared.listed.yanked.clone(),
         }
+    }
+}
+
+/// Whether somebody else's file is not for everybody to read.
+fn is_private(file: &OutsideFile) -> bool {
+    match file {
+        OutsideFile::Ours(_) => false,
+        OutsideFile::Theirs(file, _) => file
+            .metadata()
+            .is_ok_and(|metadata| metadata.mode() & 0o004 == 0),
     }
 }
 

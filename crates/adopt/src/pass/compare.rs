@@ -30,6 +30,10 @@ pub(super) enum Event {
         filename: String,
         why: String,
     },
+    Cut {
+        project: ProjectName,
+        why: String,
+    },
     Skipped {
         name: String,
         why: String,
@@ -38,6 +42,7 @@ pub(super) enum Event {
     Unchanged {
         listed: Box<Listed>,
         row: Row,
+        looks: Looks,
     },
     /// The source states another digest than the one that was signed.
     OtherDigest {
@@ -51,6 +56,17 @@ pub(super) enum Event {
     Was(Box<Outcome>),
     /// The memory failed.
     Broke(KnownError),
+}
+
+/// How a file looks that has the bytes that it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// As it did when it was signed.
+    AsSigned,
+    /// As the other bytes did that a person decided against.
+    AsKept,
+    /// Other than before.
+    Anew,
 }
 
 /// Compares until the scan ends or nobody listens.
@@ -67,6 +83,10 @@ pub(super) async fn compare(
             Found::File(listed) => Some((&listed.project, listed.filename.as_str())),
             Found::Failed {
                 project, filename, ..
+            } => Some((project, filename.as_str())),
+            Found::Skipped {
+                file: Some((project, filename)),
+                ..
             } => Some((project, filename.as_str())),
             _ => None,
         });
@@ -111,7 +131,28 @@ pub(super) async fn compare(
                     Event::Unread { project, why }
                 }
                 Found::Projects(names) => Event::Projects(names),
-                Found::Skipped { name, why } => Event::Skipped { name, why },
+                Found::Cut { project, why } => {
+                    progress.project();
+                    Event::Cut { project, why }
+                }
+                Found::Skipped {
+                    file: None,
+                    name,
+                    why,
+                } => Event::Skipped { name, why },
+                Found::Skipped {
+                    file: Some((project, filename)),
+                    name,
+                    why,
+                } => match rows.next().flatten() {
+                    // What was signed is not taken away because it cannot be read now.
+                    Some(row) if row.state == State::Signed => Event::Failed {
+                        project,
+                        filename,
+                        why,
+                    },
+                    _ => Event::Skipped { name, why },
+                },
             };
             if hand_on.send(event).await.is_err() {
                 return;
@@ -125,10 +166,12 @@ fn judge(listed: Box<Listed>, row: Option<Row>, rehash: bool) -> Event {
         return Event::ToRead(listed, None);
     };
     let same = listed.known_by.is_some() && row.known_by == listed.known_by;
+    let kept = listed.known_by.is_some() && row.kept_by == listed.known_by;
     match row.state {
         // What was withdrawn stays so, whatever stands there.
-        State::Withdrawn => return Event::Unchanged { listed, row },
-        State::Signed if same && !rehash => return Event::Unchanged { listed, row },
+        State::Withdrawn => return unchanged(listed, row, Looks::AsSigned),
+        State::Signed if kept && !rehash => return unchanged(listed, row, Looks::AsKept),
+        State::Signed if same && !rehash => return unchanged(listed, row, Looks::AsSigned),
         State::Signed | State::Removed => {}
     }
     // What is not to be had by its name need not be fetched to know that.
@@ -140,4 +183,8 @@ fn judge(listed: Box<Listed>, row: Option<Row>, rehash: bool) -> Event {
         }
     }
     Event::ToRead(listed, Some(row))
+}
+
+fn unchanged(listed: Box<Listed>, row: Row, looks: Looks) -> Event {
+    Event::Unchanged { listed, row, looks }
 }

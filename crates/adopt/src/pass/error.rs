@@ -30,9 +30,11 @@ pub enum PassError {
         source: std::io::Error,
     },
     /// Most of the source is gone.
-    #[error("the source has {seen} of the {known} projects that were signed from it")]
+    #[error("the source has {seen} of the {known} {what} that were signed from it")]
     Lost {
-        /// How many projects were signed.
+        /// Projects or files.
+        what: &'static str,
+        /// How many of them were signed.
         known: u64,
         /// How many of them the source still has.
         seen: u64,

@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 use wheelmark_packaging::ProjectName;
 
 use super::{Pass, PassError};
+use crate::known::Share;
+
+/// Of so few files, more than half may go on an ordinary day.
+const FEW_FILES: u64 = 20;
 
 impl Pass {
     /// Stops before anything is taken away when a list is a shadow of what it was.
@@ -22,22 +26,32 @@ impl Pass {
         }
         let listed: BTreeSet<&ProjectName> = names.iter().collect();
         let seen = known.iter().filter(|name| listed.contains(name)).count();
-        demand_most(known.len() as u64, seen as u64)
+        demand_most(
+            "projects",
+            Share {
+                known: known.len() as u64,
+                seen: seen as u64,
+            },
+        )
     }
 
     pub(super) async fn demand_most_is_here(&mut self) -> Result<(), PassError> {
         if self.choices.accept_loss {
             return Ok(());
         }
-        let (known, seen) = self.known.seen_projects(&self.choices.projects).await?;
-        demand_most(known, seen)
+        let [projects, files] = self.known.seen(&self.choices.projects).await?;
+        demand_most("projects", projects)?;
+        if files.known < FEW_FILES {
+            return Ok(());
+        }
+        demand_most("files", files)
     }
 }
 
-/// Half of the projects gone is no ordinary day.
-fn demand_most(known: u64, seen: u64) -> Result<(), PassError> {
+/// Half of it gone is no ordinary day.
+fn demand_most(what: &'static str, Share { known, seen }: Share) -> Result<(), PassError> {
     if seen * 2 < known || (known > 0 && seen == 0) {
-        return Err(PassError::Lost { known, seen });
+        return Err(PassError::Lost { what, known, seen });
     }
     Ok(())
 }

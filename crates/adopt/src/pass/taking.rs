@@ -4,7 +4,7 @@ use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
-use super::compare::Event;
+use super::compare::{Event, Looks};
 use super::{Pass, PassError};
 use crate::content::{Outcome, Prepared, ReadError};
 use crate::known::{Remember, Row, State};
@@ -34,13 +34,16 @@ impl Pass {
                     self.report.counts.projects += 1;
                 }
             }
+            Event::Cut { project, why } => self.cut(project, why).await?,
             Event::Skipped { name, why } => self.report.skipped(name, why),
             Event::Failed {
                 project,
                 filename,
                 why,
             } => self.failed(&project, &filename, why).await?,
-            Event::Unchanged { listed, row } => self.unchanged(*listed, row, false).await?,
+            Event::Unchanged { listed, row, looks } => {
+                self.unchanged(*listed, row, looks).await?;
+            }
             Event::OtherDigest { listed, row, found } => {
                 self.conflict(&listed, row, found).await?;
             }
@@ -48,7 +51,11 @@ impl Pass {
             Event::ToRead(..) => {}
             Event::Broke(error) => return Err(error.into()),
             Event::Was(outcome) => match *outcome {
-                Outcome::Unchanged(listed, row) => self.unchanged(listed, row, false).await?,
+                Outcome::Unchanged(listed, row) => {
+                    let kept = row.kept_by == listed.known_by;
+                    let looks = if kept { Looks::AsKept } else { Looks::AsSigned };
+                    self.unchanged(listed, row, looks).await?;
+                }
                 Outcome::Prepared(prepared) => self.prepared(*prepared).await?,
                 Outcome::Failed(listed, error) => self.unreadable(&listed, error).await?,
             },
@@ -56,73 +63,103 @@ impl Pass {
         Ok(())
     }
 
-    /// A file that has the bytes that were signed. `touched`: it looks different all the same.
+    /// A project whose page may have been cut off. What it lists was followed; what it does not
+    /// list is taken away only if a person says so.
+    async fn cut(&mut self, project: ProjectName, why: String) -> Result<(), PassError> {
+        let missing = self.known.unseen(std::slice::from_ref(&project), 1).await?;
+        match missing.first() {
+            Some((_, filename)) if !self.choices.accept_loss => {
+                self.known.see_all(&project).await?;
+                let why =
+                    format!("{why}, and {filename} is not on it; --accept-loss believes it all");
+                self.report.unread(&project, why);
+            }
+            _ => {
+                self.report.counts.projects += 1;
+                self.read.push(project);
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that has the bytes that were signed, or others that a person decided against.
     async fn unchanged(
         &mut self,
         listed: Listed,
         mut row: Row,
-        touched: bool,
+        looks: Looks,
     ) -> Result<(), PassError> {
         self.report.counts.listed += 1;
         match row.state {
             State::Withdrawn => {}
-            State::Signed if row.kept_over.is_some() && !touched => self.report.counts.kept += 1,
+            State::Signed if looks == Looks::AsKept => self.report.counts.kept += 1,
             State::Removed | State::Signed => self.report.counts.unchanged += 1,
         }
+        // Where it stands twice, the first place counts.
+        if row.again {
+            return Ok(());
+        }
+        let mut seq = None;
         let yank_changed = row.state == State::Signed && row.yanked != listed.yanked;
         if yank_changed {
             let (project, filename) = (&listed.project, listed.filename.as_str());
             let yanked = listed.yanked.clone();
-            if let Some(_seq) = self.store.set_yanked(project, filename, yanked).await? {
+            seq = self.store.set_yanked(project, filename, yanked).await?;
+            if seq.is_some() {
                 self.asked += 1;
                 self.report.counts.yank_changes += 1;
             }
         }
-        if yank_changed || touched {
+        if yank_changed || looks == Looks::Anew {
             row.yanked = listed.yanked;
-            row.known_by = listed.known_by;
-            if touched {
-                row.kept_over = None;
+            if looks != Looks::AsKept {
+                row.known_by = listed.known_by;
             }
             self.touched.push(Remember {
                 project: listed.project,
                 filename: listed.filename.to_string(),
                 row,
-                seq: None,
+                seq: seq.map(|seq| seq.0),
             });
         }
         Ok(())
     }
 
-    async fn prepared(&mut self, prepared: Prepared) -> Result<(), PassError> {
+    async fn prepared(&mut self, mut prepared: Prepared) -> Result<(), PassError> {
         let found = prepared.hashed.sha256;
         match prepared.row.clone() {
             Some(row) if row.state == State::Withdrawn => {
                 self.report.counts.listed += 1;
+                return Ok(());
+            }
+            Some(row) if row.sha256 != found => {
+                return self.conflict(&prepared.listed, row, found).await;
+            }
+            Some(row) => {
+                if let Some(why) = self.demand_sound(&mut prepared, row.state).await? {
+                    let listed = prepared.listed;
+                    return self
+                        .failed(&listed.project, listed.filename.as_str(), why)
+                        .await;
+                }
+                if row.state == State::Signed {
+                    return self.unchanged(prepared.listed, row, Looks::Anew).await;
+                }
+            }
+            None => {}
+        }
+        match self.batch.add(prepared) {
+            Ok(()) => {
+                self.report.counts.listed += 1;
                 Ok(())
             }
-            Some(row) if row.sha256 != found => self.conflict(&prepared.listed, row, found).await,
-            Some(row) if row.state == State::Signed => {
-                self.unchanged(prepared.listed, row, true).await
+            // The same name a second time in one batch.
+            Err((second, first)) if second.hashed.sha256 == first => Ok(()),
+            Err((second, first)) => {
+                let mut row = Row::signed(first, None, None);
+                row.again = true;
+                self.conflict(&second.listed, row, found).await
             }
-            _ => match self.batch.add(prepared) {
-                Ok(()) => {
-                    self.report.counts.listed += 1;
-                    Ok(())
-                }
-                // The same name a second time in one batch.
-                Err((second, first)) if second.hashed.sha256 == first => Ok(()),
-                Err((second, first)) => {
-                    let row = Row {
-                        sha256: first,
-                        known_by: None,
-                        yanked: None,
-                        state: State::Signed,
-                        kept_over: None,
-                    };
-                    self.conflict(&second.listed, row, found).await
-                }
-            },
         }
     }
 
@@ -136,25 +173,38 @@ impl Pass {
     ) -> Result<(), PassError> {
         let (project, filename) = (&listed.project, listed.filename.as_str());
         self.report.counts.listed += 1;
-        if row.kept_over == Some(found) {
+        let here = match ObjectPath::file(project, &row.sha256, filename) {
+            // It waits in the batch.
+            _ if self.batch.has(project, filename) => true,
+            Ok(path) => self.is_sound(&path, None).await,
+            Err(_) => false,
+        };
+        let removed = row.state == State::Removed;
+        let wanted = self.is_kept(project, filename) || row.kept_over == Some(found);
+        let remember = |row| Remember {
+            project: project.clone(),
+            filename: filename.to_owned(),
+            row,
+            seq: None,
+        };
+        // There is nothing to go on with where the signed bytes are gone, or the file is.
+        if wanted && here && !removed {
             self.report.counts.kept += 1;
+            self.touched.push(remember(Row {
+                kept_over: Some(found),
+                kept_by: listed.known_by.clone(),
+                ..row
+            }));
             return Ok(());
         }
-        if self.is_kept(project, filename) {
-            self.report.counts.kept += 1;
-            self.touched.push(Remember {
-                project: project.clone(),
-                filename: filename.to_owned(),
-                row: Row {
-                    known_by: listed.known_by.clone(),
-                    kept_over: Some(found),
-                    ..row
-                },
-                seq: None,
-            });
-            return Ok(());
+        if !here && row.state == State::Signed {
+            // However its place looks next time, it is read again: the right bytes may be there.
+            let known_by = None;
+            self.touched.push(remember(Row {
+                known_by,
+                ..row.clone()
+            }));
         }
-        let here = self.has_signed_bytes(project, filename, row.sha256).await;
         self.report.conflict(Conflict {
             project: project.clone(),
             filename: filename.to_owned(),
@@ -162,35 +212,10 @@ impl Pass {
             found,
             place: listed.shown_place(),
             signed_bytes_are_here: here,
+            was_removed: removed,
+            stands_twice: row.again,
         });
         Ok(())
-    }
-
-    async fn has_signed_bytes(
-        &self,
-        project: &ProjectName,
-        filename: &str,
-        signed: Sha256,
-    ) -> bool {
-        let Ok(path) = ObjectPath::file(project, &signed, filename) else {
-            return false;
-        };
-        let Ok(Some(object)) = self.tree.open_object(&path).await else {
-            return false;
-        };
-        let hashing = tokio::task::spawn_blocking(move || {
-            let mut hasher = wheelmark_objects::ContentHasher::new();
-            let mut file = object.file;
-            let mut buffer = vec![0; 1 << 20];
-            loop {
-                match std::io::Read::read(&mut file, &mut buffer) {
-                    Ok(0) => return Some(hasher.finish().sha256),
-                    Ok(read) => hasher.update(&buffer[..read]),
-                    Err(_) => return None,
-                }
-            }
-        });
-        hashing.await.ok().flatten() == Some(signed)
     }
 
     async fn unreadable(&mut self, listed: &Listed, error: ReadError) -> Result<(), PassError> {
@@ -217,6 +242,8 @@ impl Pass {
         why: String,
     ) -> Result<(), PassError> {
         self.known.owe(project, filename).await?;
+        // However its place looks next time, it is read again.
+        self.known.doubt(project, filename).await?;
         self.report.failed(filename.to_owned(), why);
         Ok(())
     }

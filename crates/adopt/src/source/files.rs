@@ -51,28 +51,34 @@ impl Files {
                 path: path.clone(),
                 source,
             };
+            let mut entries = Vec::new();
             for entry in fs::read_dir(&path).map_err(cannot)? {
                 let entry = entry.map_err(cannot)?;
-                let name = entry.file_name();
-                let kind = entry.file_type().map_err(cannot)?;
-                let relative = folder.join(&name);
+                entries.push((entry.file_name(), entry.file_type().map_err(cannot)?));
+            }
+            // Of two files with one name, the same one comes first each time.
+            entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+            let from = folders.len();
+            for (name, kind) in entries {
                 if kind.is_dir() {
                     let hidden = name.as_encoded_bytes().starts_with(b".");
-                    if !hidden && !self.ours.contains(&entry.path()) {
-                        folders.push(relative);
+                    if !hidden && !self.ours.contains(&path.join(&name)) {
+                        folders.push(folder.join(&name));
                     }
                 } else if let Some(name) = name.to_str() {
                     self.file(scan, &folder, name)?;
                 }
             }
+            folders[from..].reverse();
         }
         Ok(())
     }
 
     fn file(&self, scan: &Scan, folder: &Path, name: &str) -> Result<(), SourceError> {
         let relative = folder.join(name);
-        let skip = |why: String| {
+        let skip = |file, why: String| {
             scan.tell(Found::Skipped {
+                file,
                 name: relative.display().to_string(),
                 why,
             })
@@ -84,7 +90,7 @@ impl Files {
             {
                 return Ok(());
             }
-            Err(error) => return skip(error.to_string()),
+            Err(error) => return skip(None, error.to_string()),
         };
         let project = filename.project().clone();
         if !scan.wants(&project) {
@@ -97,7 +103,7 @@ impl Files {
         let (_, known_by, modified) = match stamped {
             Ok(stamped) => stamped,
             Err(error @ (BeneathError::LeadsOut { .. } | BeneathError::NotPlain)) => {
-                return skip(error.to_string());
+                return skip(Some((project, name.to_owned())), error.to_string());
             }
             // Gone since the directory was read.
             Err(error) if error.is_missing() => return Ok(()),

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 use wheelmark_client::{Arriving, Asked, FetchError, Remote};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{Listing, ListingError, MAX_LIST_LEN, MAX_PAGE_LEN, Names};
 
-use super::tree::chain;
+use super::tree::{chain, skipped};
 use super::{Scan, SourceError};
 use crate::listed::{Found, Listed, Place};
 
@@ -17,6 +18,10 @@ const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.
 
 /// How many pages are asked for at a time.
 const PAGES_AT_A_TIME: usize = 8;
+
+/// The length of a page, in bytes, up to which several are read at a time. The largest of the
+/// public index have some ten times that; read, a page takes some times its length of memory.
+const ORDINARY_PAGE: u64 = 4 * 1024 * 1024;
 
 /// How often something is asked for before it counts as not to be had, with a pause before each
 /// try but the first.
@@ -113,8 +118,8 @@ impl Index {
         let pages: Vec<(ProjectName, Url)> = if scan.projects.is_empty() {
             let List { names, base, .. } = self.list().await?;
             for skipped in names.skipped {
-                let (name, why) = (skipped.name, skipped.why);
-                scan.tell_async(Found::Skipped { name, why }).await?;
+                let (file, name, why) = (None, skipped.name, skipped.why);
+                scan.tell_async(Found::Skipped { file, name, why }).await?;
             }
             let links = names.projects.into_iter().filter_map(|named| {
                 let link = named.link.and_then(|link| base.join(&link).ok());
@@ -132,15 +137,19 @@ impl Index {
         };
         let names = pages.iter().map(|(project, _)| project.clone()).collect();
         scan.tell_async(Found::Projects(names)).await?;
+        let large = &Semaphore::new(1);
+        // In the order in which they come: one that is large must not wait behind one that waits
+        // for its turn to be.
         let mut read = futures::stream::iter(pages)
             .map(|(project, url)| async move {
-                let page = self.page(&project, &url).await;
+                let page = self.page(&project, &url, large).await;
                 (project, page)
             })
-            .buffered(PAGES_AT_A_TIME);
+            .buffer_unordered(PAGES_AT_A_TIME);
         while let Some((project, page)) = read.next().await {
             match page {
-                Ok((listing, base)) => self.tell(&scan, project, listing, &base).await?,
+                // The permit is held until its files are told.
+                Ok((listing, base, _permit)) => self.tell(&scan, project, listing, &base).await?,
                 Err(why) => scan.tell_async(Found::Unread { project, why }).await?,
             }
         }
@@ -155,16 +164,16 @@ impl Index {
         base: &Url,
     ) -> Result<(), SourceError> {
         let doubtful = listing.files.is_empty() && !listing.declared;
-        for skipped in listing.skipped {
-            let name = format!("{project}: {}", skipped.name);
-            let why = skipped.why;
-            scan.tell_async(Found::Skipped { name, why }).await?;
+        let cut = !listing.whole;
+        for skipped in skipped(&project, &listing) {
+            scan.tell_async(skipped).await?;
         }
         for file in listing.files {
             let Ok(mut url) = base.join(&file.url) else {
                 let name = file.filename.to_string();
                 let why = format!("its link `{}` leads nowhere", file.url.escape_debug());
-                scan.tell_async(Found::Skipped { name, why }).await?;
+                let file = Some((project.clone(), name.clone()));
+                scan.tell_async(Found::Skipped { file, name, why }).await?;
                 continue;
             };
             url.set_fragment(None);
@@ -176,10 +185,13 @@ impl Index {
             listed.known_by = stated.map(|(algorithm, digest)| format!("{algorithm}={digest}"));
             scan.tell_async(Found::File(Box::new(listed))).await?;
         }
-        scan.tell_async(if doubtful {
-            Found::Doubtful(project)
-        } else {
-            Found::Read(project)
+        scan.tell_async(match doubtful {
+            true => Found::Doubtful(project),
+            false if cut => Found::Cut {
+                project,
+                why: "its page seems to be cut off".to_owned(),
+            },
+            false => Found::Read(project),
         })
         .await
     }
@@ -211,10 +223,22 @@ impl Index {
         })
     }
 
-    async fn page(&self, project: &ProjectName, url: &Url) -> Result<(Listing, Url), String> {
-        let asked = self
-            .ask(url, MAX_PAGE_LEN as u64)
-            .await
+    /// A project's page. Of those that are large, there is one at a time.
+    async fn page<'a>(
+        &self,
+        project: &ProjectName,
+        url: &Url,
+        large: &'a Semaphore,
+    ) -> Result<(Listing, Url, Option<SemaphorePermit<'a>>), String> {
+        let mut permit = None;
+        let asked = match self.ask(url, ORDINARY_PAGE).await {
+            Err(FetchError::TooLarge { .. }) => {
+                permit = large.acquire().await.ok();
+                self.ask(url, MAX_PAGE_LEN as u64).await
+            }
+            asked => asked,
+        };
+        let asked = asked
             .map_err(|error| chain(&error))?
             .ok_or_else(|| format!("{url} is not there"))?;
         let listing: Result<Listing, ListingError> = if is_json(&asked) {
@@ -224,7 +248,7 @@ impl Index {
         };
         let listing = listing.map_err(|error| format!("{url}: {}", chain(&error)))?;
         let base = base(&asked.url, listing.base.as_deref());
-        Ok((listing, base))
+        Ok((listing, base, permit))
     }
 
     async fn ask(&self, url: &Url, limit: u64) -> Result<Option<Asked>, FetchError> {

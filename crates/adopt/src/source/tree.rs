@@ -1,5 +1,6 @@
 //! Pages of the simple API on disk, and the files that they lead to.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,14 +47,17 @@ impl Tree {
             source,
         };
         let path = path.canonicalize().map_err(cannot)?;
-        let above = path.parent().filter(|_| path.ends_with("simple"));
+        let is_simple = path.ends_with("simple");
+        // Its pages lead to files beside it. What else is above is nobody's business.
+        let above = path
+            .parent()
+            .filter(|above| is_simple && above.join("packages").is_dir());
         let places = [
             Some((path.join("web"), "simple")),
             Some((path.clone(), "simple")),
-            // Its pages lead to files beside it.
             above.map(|above| (above.to_owned(), "simple")),
             // Without that name, only where it has a list of projects as well.
-            has_page(&path).then(|| (path.clone(), "")),
+            (is_simple || has_page(&path)).then(|| (path.clone(), "")),
         ];
         for (root, simple) in places.into_iter().flatten() {
             if has_pages(&root.join(simple)).map_err(cannot)? {
@@ -123,7 +127,7 @@ impl Tree {
         project: &ProjectName,
         folder: &Path,
     ) -> Result<(), SourceError> {
-        let (listing, base) = match self.page(project, folder) {
+        let (listing, base, cut) = match self.page(project, folder) {
             Ok(read) => read,
             Err(why) => {
                 let project = project.clone();
@@ -131,17 +135,15 @@ impl Tree {
             }
         };
         let doubtful = listing.files.is_empty() && !listing.declared;
-        for skipped in listing.skipped {
-            scan.tell(Found::Skipped {
-                name: format!("{project}: {}", skipped.name),
-                why: skipped.why,
-            })?;
+        for skipped in skipped(project, &listing) {
+            scan.tell(skipped)?;
         }
         for file in listing.files {
             let name = file.filename.to_string();
             let url = file.url.clone();
             let found = match local(&base, &url) {
                 None => Found::Skipped {
+                    file: Some((project.clone(), name.clone())),
                     name,
                     why: format!("its link `{}` leads nowhere", url.escape_debug()),
                 },
@@ -153,10 +155,10 @@ impl Tree {
             scan.tell(found)?;
         }
         let project = project.clone();
-        scan.tell(if doubtful {
-            Found::Doubtful(project)
-        } else {
-            Found::Read(project)
+        scan.tell(match cut {
+            _ if doubtful => Found::Doubtful(project),
+            Some(why) => Found::Cut { project, why },
+            None => Found::Read(project),
         })
     }
 
@@ -176,6 +178,7 @@ impl Tree {
             Err(error @ (BeneathError::LeadsOut { .. } | BeneathError::NotPlain)) => {
                 Found::Skipped {
                     name: listed.filename.to_string(),
+                    file: Some((listed.project, listed.filename.to_string())),
                     why: error.to_string(),
                 }
             }
@@ -194,9 +197,15 @@ impl Tree {
         }
     }
 
-    /// Reads the best page that can be read, and what its links are relative to.
-    fn page(&self, project: &ProjectName, folder: &Path) -> Result<(Listing, Url), String> {
-        let mut why = "it has no page".to_owned();
+    /// Reads the best page that can be read, and what its links are relative to; and why there may
+    /// be more than it lists.
+    fn page(
+        &self,
+        project: &ProjectName,
+        folder: &Path,
+    ) -> Result<(Listing, Url, Option<String>), String> {
+        let none = "it has no page";
+        let mut why = none.to_owned();
         for (name, form) in PAGES {
             let file = match self.beneath.file(&folder.join(name)) {
                 Ok(file) => file,
@@ -221,13 +230,42 @@ impl Tree {
                 Ok(listing) => {
                     let base = base(folder, listing.base.as_deref())
                         .ok_or_else(|| format!("{name} has a base that is no URL"))?;
-                    return Ok((listing, base));
+                    let cut = if !listing.whole {
+                        Some(format!("{name} seems to be cut off"))
+                    } else if why != none {
+                        Some(format!("{name} stands in for a better page: {why}"))
+                    } else {
+                        None
+                    };
+                    return Ok((listing, base, cut));
                 }
                 Err(error) => why = format!("{name}: {}", chain(&error)),
             }
         }
         Err(why)
     }
+}
+
+/// The entries of a page that were passed over. One that is also listed as it should be is no
+/// file that is missing.
+pub(super) fn skipped(project: &ProjectName, listing: &Listing) -> Vec<Found> {
+    let listed: BTreeSet<&str> = match listing.skipped.is_empty() {
+        true => BTreeSet::new(),
+        false => listing
+            .files
+            .iter()
+            .map(|file| file.filename.as_str())
+            .collect(),
+    };
+    let skipped = listing.skipped.iter().map(|skipped| {
+        let missing = !listed.contains(skipped.name.as_str());
+        Found::Skipped {
+            file: missing.then(|| (project.clone(), skipped.name.clone())),
+            name: format!("{project}: {}", skipped.name),
+            why: skipped.why.clone(),
+        }
+    });
+    skipped.collect()
 }
 
 /// What the links of a page in `folder` are relative to.

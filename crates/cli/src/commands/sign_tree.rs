@@ -13,19 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use wheelmark_adopt::{Choices, Form, Known, Source, SourceError};
+use wheelmark_adopt::{Choices, Form, Known, Origin, Source, SourceError};
 use wheelmark_client::Remote;
 use wheelmark_objects::{Directory, Sharing};
 use wheelmark_packaging::ProjectName;
 use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes};
 use wheelmark_store::Store;
+use wheelmark_tuf::without_controls;
 
 use self::passing::{Done, Passing};
 use self::places::Places;
 use crate::commands::trust::USER_AGENT;
-use crate::commands::up::{StopSignals, announce_phrase, explain_open, remind};
+use crate::commands::up::{StopSignals, announce_phrase, explain_open, print_line, remind};
 use crate::context::Context;
-use crate::data::{Data, outside};
+use crate::data::{Data, SOURCE_MEMORY, outside};
 use crate::logging::{WithHint as _, report};
 
 /// How many changes one snapshot takes in. Each snapshot writes the bins that it touches, and a
@@ -78,6 +79,10 @@ pub(crate) struct Args {
     /// What SOURCE is, where looking would mistake it
     #[arg(long = "as", value_name = "FORM")]
     form: Option<FormName>,
+
+    /// Go on with what was signed although SOURCE is at another place, or of another form, than before
+    #[arg(long)]
+    source_moved: bool,
 
     /// Go through this project alone, and leave all others as they are; may be repeated
     #[arg(long = "project", value_name = "NAME")]
@@ -162,6 +167,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Err(error) => {
             // 1 says that conflicts wait.
             report(&error);
+            if args.json {
+                print_line(&said::failed_as_json(&error))?;
+            }
             Ok(ExitCode::from(FAILED))
         }
     }
@@ -171,10 +179,11 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let mut stop = StopSignals::new()?;
     let places = Places::check(&args.out, args.data.as_deref())?;
     // The source first: if it is not there, nothing has been made yet.
-    let source = find(args, &places).await?;
+    let before = before(args, &places).await?;
+    let source = find(args, &places, before.as_ref().map(|origin| origin.form)).await?;
+    demand_same(&source, before)?;
     places.demand_apart(source.directory())?;
     let waiting = waiting::Waiting::begin(args.every, args.watch, &source, &places)?;
-    let first_run = !places.data.join("settings.json").exists();
     let data = open_or_create(args, &places, context).await?;
     let online = data.online_key(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
@@ -192,9 +201,8 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     engine.set_changes_per_snapshot(CHANGES_PER_SNAPSHOT);
     tree.clean_incoming().await?;
     remind(&engine, context.clock.now());
-    let known = Known::open(&data.source())
-        .await
-        .hint("put it back from a copy; without it, files that were withdrawn would come back")?;
+    let known = open_known(&data.source()).await?;
+    known.set_origin(&source.origin()).await?;
 
     let mut passing = Passing {
         tree,
@@ -207,29 +215,73 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let said = said::Said {
         json: args.json,
         data: &data,
-        next_steps: first_run.into(),
+        next_steps: (!known.told().await?).into(),
     };
     let code = match waiting {
         None => match passing.once(source, &mut stop).await? {
             Done::Over(report) => said.tell(&report, passing.engine.snapshot_version())?,
-            Done::Stopped => {
-                said.stopped();
+            Done::Stopped(report) => {
+                said.stopped(&report, passing.engine.snapshot_version())?;
                 STOPPED
             }
         },
         Some(mut waiting) => {
             said.next_steps_once();
+            if !said.next_steps.get() {
+                known.set_told().await?;
+            }
             waiting.run(source, &mut passing, &said, &mut stop).await?
         }
     };
+    if !said.next_steps.get() {
+        known.set_told().await?;
+    }
     known.close().await;
     store.close().await;
     Ok(code)
 }
 
-async fn find(args: &Args, places: &Places) -> anyhow::Result<Source> {
+/// The source of earlier runs, unless it is said to have moved.
+async fn before(args: &Args, places: &Places) -> anyhow::Result<Option<Origin>> {
+    let memory = places.data.join(SOURCE_MEMORY);
+    if args.source_moved || !memory.exists() {
+        return Ok(None);
+    }
+    let known = open_known(&memory).await?;
+    let origin = known.origin().await?;
+    known.close().await;
+    Ok(origin)
+}
+
+async fn open_known(path: &Path) -> anyhow::Result<Known> {
+    Known::open(path)
+        .await
+        .hint("put it back from a copy; without it, files that were withdrawn would come back")
+}
+
+/// Refuses another source than that of earlier runs: what that one does not have would be taken
+/// off the index.
+fn demand_same(source: &Source, before: Option<Origin>) -> anyhow::Result<()> {
+    let now = source.origin();
+    match before {
+        Some(before) if before != now => Err(anyhow::anyhow!(
+            "what was signed came from {} ({}), and SOURCE is {} ({})",
+            without_controls(&before.place),
+            before.form.as_str(),
+            without_controls(&now.place),
+            now.form.as_str()
+        ))
+        .hint("nothing was changed. If it is the same index at another place, say --source-moved; another index wants another --out"),
+        _ => Ok(()),
+    }
+}
+
+async fn find(args: &Args, places: &Places, before: Option<Form>) -> anyhow::Result<Source> {
     let remote = Remote::new(USER_AGENT)?;
-    let form = args.form.map(Form::from);
+    // A directory is of the form that it had: one that lost its pages is no directory of files.
+    let is_directory = !args.source.contains("://");
+    let before = before.filter(|form| is_directory && *form != Form::Index);
+    let form = args.form.map(Form::from).or(before);
     let found = Source::find(&args.source, form, remote, &places.ours()).await;
     found.or_else(|error| {
         let hint = match &error {

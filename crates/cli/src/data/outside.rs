@@ -1,5 +1,7 @@
 //! A tree that lies outside of its data directory: how its first snapshot gets there.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -50,7 +52,8 @@ pub(super) fn move_first_tree(first: &Path, tree: &Path) -> anyhow::Result<()> {
     if !tree.join("metadata").exists() {
         let staging = tree.join(FIRST_STAGING);
         remove_all(&staging).with_context(cannot)?;
-        // Without metadata nothing there is served to anybody who verifies.
+        // What a run brought here that was cut off in between, and nothing else.
+        demand_same(&first.join("simple"), &tree.join("simple"))?;
         remove_all(&tree.join("simple")).with_context(cannot)?;
         for part in ["simple", "metadata"] {
             copy_all(&first.join(part), &staging.join(part)).with_context(cannot)?;
@@ -67,6 +70,40 @@ pub(super) fn move_first_tree(first: &Path, tree: &Path) -> anyhow::Result<()> {
     }
     fs::remove_dir_all(first).with_context(|| format!("{} cannot be removed", first.display()))?;
     sync_directory(first.parent().unwrap_or(first))
+}
+
+/// Refuses what is there and is not the same.
+fn demand_same(first: &Path, there: &Path) -> anyhow::Result<()> {
+    if !there.exists() || holds_same(first, there).unwrap_or(false) {
+        return Ok(());
+    }
+    Err(anyhow!("{} holds something else", there.display()))
+        .hint("a signed tree has a directory of its own: move that away, and run it again")
+}
+
+/// Whether two directories hold the same files.
+fn holds_same(one: &Path, other: &Path) -> std::io::Result<bool> {
+    let names = |folder: &Path| -> std::io::Result<BTreeSet<OsString>> {
+        fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect()
+    };
+    let here = names(one)?;
+    if here != names(other)? {
+        return Ok(false);
+    }
+    for name in here {
+        let (one, other) = (one.join(&name), other.join(&name));
+        let same = if fs::symlink_metadata(&one)?.is_dir() {
+            holds_same(&one, &other)?
+        } else {
+            fs::symlink_metadata(&other)?.is_file() && fs::read(&one)? == fs::read(&other)?
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wheelmark_adopt::{Choices, Known, Pass, PassError, Report, Source, Step};
+use wheelmark_adopt::{Choices, Known, Pass, PassError, Report, Source, Step, Stopper};
 use wheelmark_objects::Directory;
-use wheelmark_repository::{Engine, Turn};
+use wheelmark_repository::{Engine, Lifetimes, Turn};
 use wheelmark_store::Store;
 use wheelmark_tuf::Clock;
 
@@ -28,11 +28,11 @@ pub(super) struct Passing {
     pub(super) choices: Choices,
 }
 
-/// How a pass ended.
+/// How a pass ended, and what it came to.
 pub(super) enum Done {
     Over(Box<Report>),
     /// A person asked for it. What was read until then is signed.
-    Stopped,
+    Stopped(Box<Report>),
 }
 
 impl Passing {
@@ -43,31 +43,36 @@ impl Passing {
         stop: &mut StopSignals,
     ) -> anyhow::Result<Done> {
         let shown = Shown::start();
-        // What an earlier run left in the journal comes first.
+        // What an earlier run left, in the journal or on the way to it, comes first.
+        Pass::take_up(&self.store, &self.known)
+            .await
+            .or_else(explain)?;
         self.publish(&shown).await?;
         let begun = Pass::begin(
             source,
-            self.tree.clone(),
+            (self.tree.clone(), self.engine.lock()),
             self.store.clone(),
             self.known.clone(),
             self.clock.now(),
             self.choices.clone(),
         );
-        let mut pass = begun.await.or_else(explain)?;
+        let (mut pass, stopper) = begun.await.or_else(explain)?;
         shown.watch(pass.progress());
         let (mut waiting, mut since) = (0, Instant::now());
+        let mut stopping = false;
         let ended = loop {
-            let step = tokio::select! {
-                step = pass.next() => step,
-                () = stop.received() => break Ok(Done::Stopped),
-            };
-            match step {
+            match step(&mut pass, &stopper, stop, &mut stopping).await {
                 Ok(Step::Asked(changes)) => waiting += changes,
-                Ok(Step::Over) => break Ok(Done::Over(Box::default())),
+                Ok(Step::On) => {}
+                Ok(Step::Over) => break Ok(false),
+                Ok(Step::Stopped) => break Ok(true),
                 Err(error) => break Err(error),
             }
             let enough = waiting >= u64::from(CHANGES_PER_SNAPSHOT.get());
-            if enough || since.elapsed() >= WAIT_FOR_MORE {
+            let late = waiting > 0 && since.elapsed() >= WAIT_FOR_MORE;
+            // However long a pass takes: signatures must not run out under it.
+            let renewal = since.elapsed() >= Lifetimes::default().tick();
+            if enough || late || renewal {
                 self.publish(&shown).await?;
                 pass.settle().await.or_else(explain)?;
                 (waiting, since) = (0, Instant::now());
@@ -79,9 +84,10 @@ impl Passing {
         let ended = ended.or_else(explain)?;
         published?;
         pass.settle().await.or_else(explain)?;
+        let report = Box::new(pass.into_report());
         Ok(match ended {
-            Done::Over(_) => Done::Over(Box::new(pass.into_report())),
-            Done::Stopped => Done::Stopped,
+            false => Done::Over(report),
+            true => Done::Stopped(report),
         })
     }
 
@@ -99,6 +105,30 @@ impl Passing {
                     };
                     return Err(error).hint(hint);
                 }
+            }
+        }
+    }
+}
+
+/// The next step of a pass. Whoever asks for an end gets it as soon as nothing is lost by it, and
+/// at once when asking a second time.
+async fn step(
+    pass: &mut Pass,
+    stopper: &Stopper,
+    stop: &mut StopSignals,
+    stopping: &mut bool,
+) -> Result<Step, PassError> {
+    let next = pass.next();
+    tokio::pin!(next);
+    loop {
+        tokio::select! {
+            step = &mut next => return step,
+            () = stop.received() => {
+                if *stopping {
+                    return Ok(Step::Stopped);
+                }
+                *stopping = true;
+                stopper.stop();
             }
         }
     }

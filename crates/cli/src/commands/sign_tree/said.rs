@@ -26,37 +26,45 @@ pub(super) struct Said<'a> {
 impl Said<'_> {
     /// Tells what was done; returns the exit code.
     pub(super) fn tell(&self, report: &Report, snapshot_version: u64) -> anyhow::Result<u8> {
-        let code = code(report);
         if self.json {
-            print_line(&serde_json::to_string(
-                &self.as_json(report, snapshot_version),
-            )?)?;
-            return Ok(code);
+            print_line(&self.as_json(report, snapshot_version, false).to_string())?;
+        } else {
+            warn(report);
+            let mut text = self.text(report, snapshot_version);
+            if self.next_steps.take() {
+                text.push_str(&self.text_of_next_steps());
+            }
+            print_line(&text)?;
+        }
+        Ok(code(report))
+    }
+
+    /// Says what was done before it was stopped.
+    pub(super) fn stopped(&self, report: &Report, snapshot_version: u64) -> anyhow::Result<()> {
+        if self.json {
+            return print_line(&self.as_json(report, snapshot_version, true).to_string());
         }
         warn(report);
         print_line(&self.text(report, snapshot_version))?;
-        Ok(code)
-    }
-
-    /// Says that it was stopped.
-    pub(super) fn stopped(&self) {
         say("stopped; what was read until now is signed, and the next run goes on from there");
+        Ok(())
     }
 
     /// The next steps of a first run that goes on for ever, before it does.
     pub(super) fn next_steps_once(&self) {
-        if self.next_steps.take() && !self.json {
+        if !self.json && self.next_steps.take() {
             say(&self.text_of_next_steps());
         }
     }
 
-    fn as_json(&self, report: &Report, snapshot_version: u64) -> serde_json::Value {
+    fn as_json(&self, report: &Report, snapshot_version: u64, stopped: bool) -> serde_json::Value {
         let counts = &report.counts;
         json!({
             "tree": self.data.tree(),
             "root_file": self.data.root_file(),
             "root_fingerprint": self.data.settings().root_fingerprint.to_string(),
             "snapshot_version": snapshot_version,
+            "stopped": stopped,
             "counts": {
                 "projects": counts.projects,
                 "listed": counts.listed,
@@ -72,6 +80,8 @@ impl Said<'_> {
                 "unread_projects": counts.unread_projects,
                 "skipped": counts.skipped,
                 "odd": counts.odd,
+                "mended": counts.mended,
+                "made_public": counts.made_public,
                 "refused": counts.refused,
                 "linked": counts.linked,
                 "reflinked": counts.reflinked,
@@ -85,11 +95,15 @@ impl Said<'_> {
                 "found_sha256": conflict.found.to_string(),
                 "found_at": conflict.place,
                 "signed_bytes_are_here": conflict.signed_bytes_are_here,
+                "was_removed": conflict.was_removed,
+                "stands_twice": conflict.stands_twice,
             })).collect::<Vec<_>>(),
             "failed": named(&report.failed),
             "unread": named(&report.unread),
             "skipped": named(&report.skipped),
             "odd": named(&report.odd),
+            "mended": named(&report.mended),
+            "made_public": named(&report.made_public),
             "refused": named(&report.refused),
             "undecided": report.undecided,
         })
@@ -123,10 +137,8 @@ impl Said<'_> {
         line("could not be had this time", counts.failed);
         line("projects left as they were", counts.unread_projects);
         line("left out", counts.skipped);
+        line("mended in the tree", counts.mended);
         line("refused", counts.refused);
-        if self.next_steps.take() {
-            text.push_str(&self.text_of_next_steps());
-        }
         text
     }
 
@@ -159,6 +171,19 @@ Offline keys on this machine: {}
     }
 }
 
+/// What a script is told when it could not be done.
+pub(super) fn failed_as_json(error: &anyhow::Error) -> String {
+    let (mut said, mut hints) = (Vec::new(), Vec::new());
+    for cause in error.chain() {
+        let text = cause.to_string();
+        match text.strip_prefix("hint: ") {
+            Some(hint) => hints.push(hint.to_owned()),
+            None => said.push(text),
+        }
+    }
+    json!({"error": said.join(": "), "hints": hints}).to_string()
+}
+
 fn code(report: &Report) -> u8 {
     let counts = &report.counts;
     if counts.conflicts > 0 {
@@ -180,6 +205,16 @@ fn warn(report: &Report) {
             counts.odd,
             "signed without what their archives say about them, which cannot be read",
             &report.odd,
+        ),
+        (
+            counts.mended,
+            "had other bytes in the tree than were signed, and have the right ones again",
+            &report.mended,
+        ),
+        (
+            counts.made_public,
+            "were not for everybody to read, and are in the tree",
+            &report.made_public,
         ),
         (
             counts.skipped,
@@ -246,11 +281,7 @@ fn conflicts(count: u64, conflicts: &[Conflict]) -> String {
             "\n  {}\n    signed  sha256 {}{}\n    now     sha256 {} ({})",
             without_controls(&conflict.filename),
             conflict.signed,
-            if conflict.signed_bytes_are_here {
-                ""
-            } else {
-                " (these bytes are gone: the file was changed in place)"
-            },
+            about(conflict),
             conflict.found,
             without_controls(&conflict.place),
         ));
@@ -268,6 +299,19 @@ fn conflicts(count: u64, conflicts: &[Conflict]) -> String {
 or publish the new bytes under a new version.",
     );
     text
+}
+
+/// What is to be known about a conflict beside its digests.
+fn about(conflict: &Conflict) -> &'static str {
+    if !conflict.signed_bytes_are_here {
+        " (these bytes are gone: the file was changed in place; put the right ones back into the source, and run again)"
+    } else if conflict.was_removed {
+        " (off the index since the source did not have it any more; --withdraw leaves it so)"
+    } else if conflict.stands_twice {
+        " (the name stands more than once in the source)"
+    } else {
+        ""
+    }
 }
 
 fn named(names: &[Named]) -> Vec<serde_json::Value> {

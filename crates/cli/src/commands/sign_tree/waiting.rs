@@ -76,7 +76,10 @@ impl Waiting {
                     passing.choices.accept_loss = false;
                     done.counts.failed + done.counts.unread_projects > 0
                 }
-                Ok(Done::Stopped) => return Ok(0),
+                Ok(Done::Stopped(done)) => {
+                    said.stopped(&done, passing.engine.snapshot_version())?;
+                    return Ok(0);
+                }
                 Err(error) => {
                     report(&error);
                     true
