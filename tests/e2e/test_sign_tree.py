@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import datetime
 import gzip
-import http.server
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness.bandersnatch import SMALL_PROJECTS
 from harness.distributions import normalised, sdist, wheel
+from harness.odd_index import odd_index
 from harness.sandbox import Sandbox
 from harness.signed_tree import SignedTree
 
@@ -320,51 +317,6 @@ def test_pypiserver_s_index(make_pypiserver, make_nginx, sandbox: Sandbox) -> No
     pypiserver.start()
     tree.run(code=1)
     assert tree.said["conflicts"][0]["found_sha256"] == changed.sha256
-
-
-class Odd(http.server.ThreadingHTTPServer):
-    """An index whose answers a test makes up: path to status, headers and body."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
-        self.asked: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Answer)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/"
-
-    def html(self, path: str, body: str, status: int = 200) -> None:
-        self.answers[path] = (status, {"Content-Type": "text/html"}, body.encode())
-
-
-class _Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        status, headers, body = self.server.answers.get(self.path, (404, {}, b""))
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def odd_index() -> Iterator[Odd]:
-    server = Odd()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_an_index_that_answers_badly(sandbox: Sandbox) -> None:
