@@ -107,7 +107,7 @@ impl View {
         let signed_by = Some((target.role.clone(), target.role_version));
         let refuse = |failure| refuse(failure, signed_by.clone());
         let content = self
-            .content_of(&target, project, sources)
+            .content_of(&target, project, index, sources)
             .await
             .map_err(refuse)?;
         Ok(Some(VerifiedPage {
@@ -128,6 +128,7 @@ impl View {
         &self,
         target: &Target,
         project: &ProjectName,
+        index: &TrustedIndex,
         sources: &Arc<Sources>,
     ) -> Result<Arc<PageContent>, Failure> {
         let limit = MAX_PAGE_LEN as u64;
@@ -143,6 +144,10 @@ impl View {
         if let Some(content) = self.read_before(project, &sha256) {
             return Ok(content);
         }
+        let kept = index.kept_page(project);
+        if let Some(kept) = kept.filter(|kept| demand(kept, &sha256).is_ok()) {
+            return content(&kept, project, sha256);
+        }
         let location = if self.set().root().consistent_snapshot {
             Location::Object(ObjectPath::page(project, &sha256))
         } else {
@@ -156,12 +161,26 @@ impl View {
                 Ok(bytes)
             })
             .await?;
-        let page = ProjectPage::parse(&bytes)?;
-        if page.name != *project {
-            return Err(Failure::PageOfOther { said: page.name });
+        let content = content(&bytes, project, sha256)?;
+        // The page is verified whether or not its copy can be kept.
+        if let Err(error) = index.keep_page(project, &bytes) {
+            tracing::warn!(%error, "the page could not be kept");
         }
-        Ok(Arc::new(PageContent { sha256, page }))
+        Ok(content)
     }
+}
+
+/// Reads bytes that have the digest.
+fn content(
+    bytes: &[u8],
+    project: &ProjectName,
+    sha256: Sha256,
+) -> Result<Arc<PageContent>, Failure> {
+    let page = ProjectPage::parse(bytes)?;
+    if page.name != *project {
+        return Err(Failure::PageOfOther { said: page.name });
+    }
+    Ok(Arc::new(PageContent { sha256, page }))
 }
 
 /// Demands that bytes are the signed ones.

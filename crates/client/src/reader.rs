@@ -158,12 +158,7 @@ impl Reader {
         let outcome = cell
             .get_or_try_init(|| async {
                 match view.fetch_page(project, &self.index, &self.sources).await {
-                    Ok(page) => {
-                        if let Some(page) = &page {
-                            self.remember(page);
-                        }
-                        Ok(Ok(page.map(Arc::new)))
-                    }
+                    Ok(page) => Ok(Ok(page.map(Arc::new))),
                     Err(refusal) => {
                         let refusal = Arc::new(refusal);
                         tracing::info!(%refusal, "refused");
@@ -178,14 +173,6 @@ impl Reader {
             })
             .await?;
         outcome.clone()
-    }
-
-    fn remember(&self, page: &VerifiedPage) {
-        let files = &page.page().files;
-        let names: Vec<&str> = files.iter().map(|file| file.filename.as_str()).collect();
-        if let Err(error) = self.index.remember_names(&page.page().name, &names) {
-            tracing::warn!(%error, "the page's file names could not be remembered");
-        }
     }
 
     /// The names of the files that the project's last verified page listed, on this machine.

@@ -8,7 +8,7 @@
 //!   handed-over.json        what trust began with, where it was handed over
 //!   timestamp.json snapshot.json targets.json
 //!   delegated/<delegator>/<role>.json
-//!   names/<project>.json    the file names of the last verified page
+//!   pages/<project>.json    the last page that was verified, byte for byte
 //! HOME/indexes/.lock-<…>    held while trust begins or ends, or the chain is brought up to date
 //! ```
 //!
@@ -18,11 +18,12 @@
 //!
 //! What a rollback could be hidden by losing (the roots, `timestamp.json`, `snapshot.json`,
 //! `targets.json`, the record) is a new file, flushed and renamed into place before it is gone
-//! by. `names/` is renamed into place as well, but not flushed: half of a list would be taken for
-//! none, and the page that stands in for one that failed would list nothing. `delegated/` holds
-//! copies of what can be had again: they are written over, and a run that is killed may leave
-//! half of one. Whatever is read back is verified again before it counts, except `root.json`: it
-//! is the trust, which is why nobody else may write here. Names are only ever shown.
+//! by. A page takes the place of an older one in the same way, but is not flushed: half of one
+//! would be taken for none, and the page that stands in for one that failed would list nothing.
+//! `delegated/` holds copies of what can be had again: they are written over, and a run that is
+//! killed may leave half of one. Whatever is read back is verified again before it counts, except
+//! `root.json`: it is the trust, which is why nobody else may write here. The names on a page that
+//! cannot be verified any more are only ever shown.
 
 mod cache;
 mod handed_over;
@@ -388,8 +389,18 @@ impl TrustedIndex {
         let path = self.directory.join(name);
         let parent = path.parent().unwrap_or(&self.directory);
         let write = || match durability {
-            Durability::Synced | Durability::Whole => replace(&path, parent, bytes, durability),
-            Durability::Cached => overwrite(&path, bytes),
+            Durability::Synced => replace(&path, parent, bytes, durability),
+            Durability::Whole => match put(&path, bytes, fs::File::options().create_new(true)) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                    replace(&path, parent, bytes, durability)
+                }
+                created => created,
+            },
+            Durability::Cached => put(
+                &path,
+                bytes,
+                fs::File::options().create(true).truncate(true),
+            ),
         };
         let written = match write() {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -457,7 +468,8 @@ impl TrustedIndex {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Durability {
     Synced,
-    /// May be lost to a power cut, but whoever reads finds all of the old or all of the new.
+    /// May be lost to a power cut, but does not take the old one's place before all of it is
+    /// there. Where there was none, half of the new one is found for a moment.
     Whole,
     Cached,
 }
@@ -480,13 +492,12 @@ fn replace(
     Ok(())
 }
 
-/// Writes over the old file. There are hundreds of these in a run, and whoever reads half of one
-/// finds that out: a role is verified again.
-fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = fs::File::options();
-    options.write(true).create(true).truncate(true);
+/// Writes to the file itself. There are hundreds of these in a run, and whoever reads half of one
+/// finds that out: it is verified again.
+fn put(path: &Path, bytes: &[u8], options: &mut fs::OpenOptions) -> std::io::Result<()> {
+    options.write(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options.open(path)?.write_all(bytes)
 }
 

@@ -1,7 +1,8 @@
-//! The cached chain of one index, and the names that its verified pages listed.
+//! The cached chain of one index, and its verified pages.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_tuf::{CacheName, Cached, Effect, RoleName};
 
 use super::state::{role, root_file};
@@ -71,34 +72,31 @@ impl TrustedIndex {
         }
     }
 
-    /// Remembers which files a verified page listed.
-    pub(crate) fn remember_names(
-        &self,
-        project: &ProjectName,
-        names: &[&str],
-    ) -> Result<(), TrustError> {
-        let bytes = serde_json::to_vec(names).expect("strings always make JSON");
-        let name = names_file(project);
-        if self.read(&name)?.as_deref() == Some(&bytes[..]) {
-            return Ok(());
-        }
+    /// Keeps a project's page that was verified.
+    pub(crate) fn keep_page(&self, project: &ProjectName, bytes: &[u8]) -> Result<(), TrustError> {
         self.demand_current()?;
-        self.write(&name, &bytes, Durability::Whole)
+        self.write(&page_file(project), bytes, Durability::Whole)
+    }
+
+    /// The project's page as it was last verified; whoever uses it compares its digest again. What
+    /// cannot be read is not there: it is to be had from the index.
+    pub(crate) fn kept_page(&self, project: &ProjectName) -> Option<Vec<u8>> {
+        self.read(&page_file(project)).ok().flatten()
     }
 
     /// The files that the project's last verified page listed. They only fill the page that
     /// stands in for one that failed, so a damaged memory is an empty one.
     pub(crate) fn remembered_names(&self, project: &ProjectName) -> Vec<String> {
-        self.read(&names_file(project))
-            .ok()
-            .flatten()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+        let page = self.kept_page(project);
+        let page = page.and_then(|bytes| ProjectPage::parse(&bytes).ok());
+        let files = page.map(|page| page.files).unwrap_or_default();
+        let names = files.iter().map(|file| file.filename.as_str().to_owned());
+        names.collect()
     }
 }
 
-fn names_file(project: &ProjectName) -> String {
-    format!("names/{project}.json")
+fn page_file(project: &ProjectName) -> String {
+    format!("pages/{project}.json")
 }
 
 fn delegated_name(delegator: &RoleName, role: &RoleName) -> String {

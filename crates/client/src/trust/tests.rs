@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{Hashes, PageFile, ProjectPage};
+use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_tuf::{CacheName, RoleName, Sha256};
 
 use super::*;
@@ -68,11 +69,9 @@ async fn only_the_owner_may_enter() {
     assert_eq!(mode(&store.indexes), 0o700);
     assert_eq!(mode(added.directory()), 0o700);
     assert_eq!(mode(&added.directory().join("root.json")), 0o600);
-    added
-        .remember_names(&"flask".parse().unwrap(), &["a.whl"])
-        .unwrap();
-    assert_eq!(mode(&added.directory().join("names")), 0o700);
-    assert_eq!(mode(&added.directory().join("names/flask.json")), 0o600);
+    added.keep_page(&"flask".parse().unwrap(), b"page").unwrap();
+    assert_eq!(mode(&added.directory().join("pages")), 0o700);
+    assert_eq!(mode(&added.directory().join("pages/flask.json")), 0o600);
     fs::set_permissions(&store.indexes, fs::Permissions::from_mode(0o770)).unwrap();
     assert!(matches!(
         TrustStore::open(home.path()),
@@ -114,6 +113,21 @@ async fn effects_are_done_and_names_stay_inside() {
     assert!(index.cached().unwrap().timestamp.is_none());
 }
 
+/// A page of `flask` with one file for each version.
+fn page(versions: &[u32]) -> Vec<u8> {
+    let flask: ProjectName = "flask".parse().unwrap();
+    let mut page = ProjectPage::new(flask.clone());
+    page.files = versions
+        .iter()
+        .map(|version| {
+            let name = format!("flask-{version}-py3-none-any.whl");
+            let name = DistributionFilename::parse_for(&flask, &name).unwrap();
+            PageFile::new(&flask, name, Hashes::new())
+        })
+        .collect();
+    page.to_json()
+}
+
 #[tokio::test]
 async fn names_are_remembered_and_damage_is_forgotten() {
     let (_home, store) = store();
@@ -123,54 +137,59 @@ async fn names_are_remembered_and_damage_is_forgotten() {
         .unwrap();
     let project: ProjectName = "flask".parse().unwrap();
     assert!(index.remembered_names(&project).is_empty());
-    index.remember_names(&project, &["a.whl", "b.whl"]).unwrap();
-    assert_eq!(index.remembered_names(&project), ["a.whl", "b.whl"]);
-    fs::write(index.directory().join("names/flask.json"), b"[\"a").unwrap();
+    let bytes = page(&[1, 2]);
+    index.keep_page(&project, &bytes).unwrap();
+    assert_eq!(index.kept_page(&project).unwrap(), bytes);
+    assert_eq!(
+        index.remembered_names(&project),
+        ["flask-1-py3-none-any.whl", "flask-2-py3-none-any.whl"]
+    );
+    fs::write(index.directory().join("pages/flask.json"), &bytes[..40]).unwrap();
     assert!(index.remembered_names(&project).is_empty());
 }
 
 #[tokio::test]
-async fn names_that_many_write_at_once_are_always_those_of_one() {
+async fn pages_that_many_write_at_once_are_always_one_of_them() {
     let (_home, store) = store();
     let index = store
         .begin(record("https://a.example/simple/"), b"root", &[], None)
         .await
         .unwrap();
     let project: ProjectName = "flask".parse().unwrap();
-    let (few, many) = (vec!["a.whl"], vec!["b.whl"; 999]);
-    index.remember_names(&project, &few).unwrap();
+    let (few, many) = (page(&[1]), page(&(1..999).collect::<Vec<_>>()));
+    index.keep_page(&project, &few).unwrap();
     std::thread::scope(|scope| {
-        for names in [&few, &many] {
+        for page in [&few, &many] {
             scope.spawn(|| {
                 for _ in 0..200 {
-                    index.remember_names(&project, names).unwrap();
+                    index.keep_page(&project, page).unwrap();
                 }
             });
         }
         for _ in 0..200 {
-            let names = index.remembered_names(&project);
-            assert!(names == few || names == many, "{}", names.len());
+            let kept = index.kept_page(&project).unwrap();
+            assert!(kept == few || kept == many, "{}", kept.len());
         }
     });
-    index.remember_names(&project, &["c.whl"]).unwrap();
-    assert_eq!(index.remembered_names(&project), ["c.whl"]);
+    index.keep_page(&project, &page(&[3])).unwrap();
+    assert_eq!(index.kept_page(&project).unwrap(), page(&[3]));
 }
 
 /// A write that ends in the middle has changed nothing yet.
 #[tokio::test]
-async fn names_are_not_written_over() {
+async fn pages_are_not_written_over() {
     let (_home, store) = store();
     let index = store
         .begin(record("https://a.example/simple/"), b"root", &[], None)
         .await
         .unwrap();
     let project: ProjectName = "flask".parse().unwrap();
-    index.remember_names(&project, &["a.whl"]).unwrap();
-    let old = fs::File::open(index.directory().join("names/flask.json")).unwrap();
-    index.remember_names(&project, &["b.whl"]).unwrap();
-    assert_eq!(std::io::read_to_string(old).unwrap(), "[\"a.whl\"]");
-    assert_eq!(index.remembered_names(&project), ["b.whl"]);
-    let left: Vec<_> = fs::read_dir(index.directory().join("names"))
+    index.keep_page(&project, b"old").unwrap();
+    let old = fs::File::open(index.directory().join("pages/flask.json")).unwrap();
+    index.keep_page(&project, b"new").unwrap();
+    assert_eq!(std::io::read_to_string(old).unwrap(), "old");
+    assert_eq!(index.kept_page(&project).unwrap(), b"new");
+    let left: Vec<_> = fs::read_dir(index.directory().join("pages"))
         .unwrap()
         .collect();
     assert_eq!(left.len(), 1, "nothing is left beside them");
@@ -265,7 +284,7 @@ async fn what_is_still_under_way_does_not_bring_a_removed_index_back() {
     let project: ProjectName = "flask".parse().unwrap();
     for ended in [
         old.apply(&timestamp(b"late")),
-        old.remember_names(&project, &["a.whl"]),
+        old.keep_page(&project, b"late"),
         old.lock().await.map(drop),
     ] {
         assert!(
@@ -275,7 +294,7 @@ async fn what_is_still_under_way_does_not_bring_a_removed_index_back() {
     }
     assert_eq!(visible(&store.indexes), 0);
     // Not even past the check.
-    for name in ["timestamp.json", "names/flask.json", "delegated/a/b.json"] {
+    for name in ["timestamp.json", "pages/flask.json", "delegated/a/b.json"] {
         for durability in [Durability::Synced, Durability::Whole, Durability::Cached] {
             assert!(old.write(name, b"late", durability).is_err());
         }

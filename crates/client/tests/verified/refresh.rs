@@ -249,3 +249,39 @@ fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+/// The page of another run is at hand, and counts for what its digest says.
+#[tokio::test]
+async fn a_page_that_did_not_change_is_not_fetched_again() {
+    let mut setup = Setup::with_files().await;
+    let demo = "demo".parse().unwrap();
+    let pages = |asked: Vec<String>| {
+        let is_page = |path: &&String| path.contains("targets/simple/demo/");
+        asked.iter().filter(is_page).count()
+    };
+    let first = setup.reader().page(&demo).await.unwrap().unwrap();
+    assert_eq!(pages(setup.web.asked()), 1);
+    let second = setup.reader().page(&demo).await.unwrap().unwrap();
+    assert_eq!(pages(setup.web.asked()), 0);
+    assert_eq!(second.page(), first.page());
+
+    // Whoever may write there could as well have written the root; but a disk may fail.
+    let kept = setup.trusted.directory().join("pages/demo.json");
+    let damaged = tamper(&kept, 60);
+    assert!(setup.reader().page(&demo).await.unwrap().is_some());
+    assert_eq!(pages(setup.web.asked()), 1);
+    drop(damaged);
+
+    let late = "demo-4.0.tar.gz";
+    setup.index.add(late, b"new", Chunks::Listed).await;
+    setup.index.publish().await;
+    let third = setup.reader().page(&demo).await.unwrap().unwrap();
+    assert_eq!(pages(setup.web.asked()), 1);
+    assert!(
+        third
+            .page()
+            .files
+            .iter()
+            .any(|file| file.filename.as_str() == late)
+    );
+}

@@ -53,6 +53,8 @@ async fn the_last_source_may_be_slow_and_not_silent() {
     let warning = only(install_everything(pair.reader_by(hasty.clone())).await);
     assert!(warning.what.contains("bytes a second"), "{warning:?}");
 
+    // The page is asked for first, and puts the mirror in the first place.
+    std::fs::remove_dir_all(pair.trusted.directory().join("pages")).unwrap();
     let gone = Fault::Answers("targets", StatusCode::BAD_GATEWAY);
     pair.own.set_fault(gone);
     pair.mirror.set_fault(slow);
