@@ -6,8 +6,10 @@ use owo_colors::{OwoColorize as _, Stream::Stderr};
 use tracing_subscriber::EnvFilter;
 use wheelmark_tuf::without_controls;
 
+use crate::settings::LogFormat;
+
 /// Sets the log up: warnings only, more with `-v`, or as `WHEELMARK_LOG` says.
-pub(crate) fn start(verbose: u8) {
+pub(crate) fn start(verbose: u8, format: LogFormat) {
     let level = match verbose {
         0 => "warn",
         1 => {
@@ -16,12 +18,15 @@ pub(crate) fn start(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("WHEELMARK_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(supports_color())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_target(true).init(),
+    }
 }
 
 fn supports_color() -> bool {

@@ -12,14 +12,17 @@ mod commands;
 mod configuration;
 mod context;
 mod data;
+mod front;
 mod homes;
 mod logging;
+mod settings;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::context::Context;
+use crate::settings::LogFormat;
 
 /// A Python package index whose every answer can be verified, and the client that verifies it
 ///
@@ -55,9 +58,19 @@ enum Command {
     Tuf(commands::tuf::Args),
 }
 
+impl Command {
+    /// How the log is written.
+    fn log_format(&self) -> LogFormat {
+        match self {
+            Command::Up(args) => args.log_format(),
+            _ => LogFormat::Text,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::start(cli.verbose);
+    logging::start(cli.verbose, cli.command.log_format());
     match run(cli) {
         Ok(code) => code,
         Err(error) => {

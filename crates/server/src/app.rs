@@ -32,6 +32,8 @@ pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Limits {
     /// Longest accepted file, in bytes.
     pub file_len: u64,
+    /// Most bytes that the files of one project may have together, if there is a limit.
+    pub project_len: Option<u64>,
     /// How long an upload waits for its snapshot.
     pub publish_timeout: Duration,
     /// How many attempts may fail that come from one address, or are made under one name.
@@ -44,6 +46,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             file_len: MAX_FILE_LEN,
+            project_len: None,
             publish_timeout: PUBLISH_TIMEOUT,
             failed_attempts: FAILED_ATTEMPTS,
             uploads: UPLOADS,
@@ -70,6 +73,10 @@ pub struct App {
     pub run: u64,
     /// Whether `/metrics` is among what everybody can ask for.
     pub metrics_are_public: bool,
+    /// Where people reach the index, without a slash at its end, if a proxy in front says so.
+    pub external_url: Option<String>,
+    /// Whether the server speaks TLS itself.
+    pub speaks_tls: bool,
 }
 
 impl App {
@@ -84,6 +91,8 @@ impl App {
             proxies: TrustedProxies::default(),
             run: 0,
             metrics_are_public: true,
+            external_url: None,
+            speaks_tls: false,
         }
     }
 }
@@ -97,6 +106,14 @@ pub(crate) struct Services {
     watching: Watching,
     measured: Measured,
     guard: Guard,
+    place: Place,
+}
+
+/// Where people reach the index, as far as it is known.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) external_url: Option<Arc<str>>,
+    pub(crate) scheme: &'static str,
 }
 
 /// Reading the tree.
@@ -172,6 +189,10 @@ impl Services {
             app.limits.uploads,
         ));
         Self {
+            place: Place {
+                external_url: app.external_url.map(Arc::from),
+                scheme: if app.speaks_tls { "https" } else { "http" },
+            },
             watching: Watching {
                 tree: Arc::clone(&app.tree),
                 store: app.store.clone(),
@@ -238,5 +259,11 @@ impl FromRef<Services> for Watching {
 impl FromRef<Services> for Measured {
     fn from_ref(services: &Services) -> Self {
         services.measured.clone()
+    }
+}
+
+impl FromRef<Services> for Place {
+    fn from_ref(services: &Services) -> Self {
+        services.place.clone()
     }
 }

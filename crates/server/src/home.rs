@@ -1,8 +1,11 @@
 //! The page at `/`, for the person who opened the index in a browser.
 
+use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue};
+
+use crate::app::Place;
 
 /// Longest `Host` that is repeated: a name of 253 bytes (RFC 1035) and a port.
 const MAX_HOST_LEN: usize = 260;
@@ -13,8 +16,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// How to install from here and publish here.
-pub(crate) async fn home(headers: HeaderMap) -> Response {
-    let base = base_url(&headers);
+pub(crate) async fn home(State(place): State<Place>, headers: HeaderMap) -> Response {
+    let base = base_url(&place, &headers);
     let page = (
         [
             (CONTENT_SECURITY_POLICY, POLICY),
@@ -25,16 +28,19 @@ pub(crate) async fn home(headers: HeaderMap) -> Response {
     page.into_response()
 }
 
-/// The URL that the request was sent to, as far as it can be known. Anything that is not a host
-/// and a port is not repeated.
-fn base_url(headers: &HeaderMap) -> String {
+/// The URL that people were told, or that the request was sent to, as far as it can be known.
+/// Anything that is not a host and a port is not repeated.
+fn base_url(place: &Place, headers: &HeaderMap) -> String {
+    if let Some(url) = &place.external_url {
+        return url.to_string();
+    }
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
     let host = headers
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .filter(|host| !host.is_empty() && host.len() <= MAX_HOST_LEN)
         .filter(|host| host.bytes().all(plain));
-    format!("http://{}", host.unwrap_or("THIS-INDEX"))
+    format!("{}://{}", place.scheme, host.unwrap_or("THIS-INDEX"))
 }
 
 fn render(base: &str) -> String {
@@ -91,17 +97,28 @@ mod tests {
 
     #[test]
     fn only_a_host_is_repeated() {
+        let mut place = Place {
+            external_url: None,
+            scheme: "http",
+        };
         let check = |host: &str, expected: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, host.parse().unwrap());
-            assert_eq!(base_url(&headers), expected);
+            assert_eq!(base_url(&place, &headers), expected);
         };
         check("index.example:8080", "http://index.example:8080");
         check("[::1]:80", "http://[::1]:80");
         check("<script>alert(1)</script>", "http://THIS-INDEX");
         check("a b", "http://THIS-INDEX");
         check(&"a".repeat(300), "http://THIS-INDEX");
-        assert_eq!(base_url(&HeaderMap::new()), "http://THIS-INDEX");
+        assert_eq!(base_url(&place, &HeaderMap::new()), "http://THIS-INDEX");
+        place.scheme = "https";
+        assert_eq!(base_url(&place, &HeaderMap::new()), "https://THIS-INDEX");
+        place.external_url = Some("https://pypi.example/team".into());
+        assert_eq!(
+            base_url(&place, &HeaderMap::new()),
+            "https://pypi.example/team"
+        );
     }
 
     #[test]

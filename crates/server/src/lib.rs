@@ -44,6 +44,7 @@ mod serials;
 mod serve;
 mod shelf;
 mod simple;
+mod tls;
 mod tree;
 mod upload;
 
@@ -56,8 +57,11 @@ pub use pace::{MIN_SPEED, PATIENCE};
 pub use privacy::ACCESS_KEPT;
 pub use rate::{MAX_COUNTED, Rate};
 pub use router::{metrics_router, read_router, router};
-pub use serve::{HEAD_TIMEOUT, MAX_CONNECTIONS, SHUTDOWN_GRACE, Serving, serve, serve_as};
+pub use serve::{
+    HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, SHUTDOWN_GRACE, Serving, serve, serve_as,
+};
 pub use shelf::{SHELF_BYTES, SHELVED_LEN};
+pub use tls::{Tls, TlsError};
 pub use upload::{
     CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,
     MAX_VALUE_LEN, TakeBackError, take_back_cut_off,

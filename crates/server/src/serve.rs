@@ -23,6 +23,7 @@ use crate::address::Peer;
 use crate::connections::{Connection, Connections, CountedStream};
 use crate::metrics::{Cut, Metrics};
 use crate::pace::{Pace, PacedStream};
+use crate::tls::Tls;
 
 /// Most connections at a time. An installer opens some hundred; when all places are taken, those
 /// that ask for nothing give theirs to the next.
@@ -34,6 +35,9 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 /// How long the head of a request may take to arrive, and a connection may stay open without one:
 /// installers ask for the next file within it.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long agreeing on TLS may take: a few round trips.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before accepting again when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,6 +52,8 @@ pub struct Serving {
     pub connections: usize,
     /// Where they are counted.
     pub metrics: Arc<Metrics>,
+    /// TLS, if the server speaks it itself.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Serving {
@@ -55,6 +61,7 @@ impl Default for Serving {
         Serving {
             connections: MAX_CONNECTIONS,
             metrics: Arc::default(),
+            tls: None,
         }
     }
 }
@@ -97,11 +104,12 @@ pub async fn serve_as(
         match accepted {
             Ok((stream, peer, place)) => {
                 let (router, closed) = (router.clone(), closed.clone());
-                let (open, metrics) = (open.open(), Arc::clone(&serving.metrics));
+                let (open, serving) = (open.open(), serving.clone());
                 running.spawn(async move {
-                    let ended = tcp(stream, peer, router, closed, &open.connection);
+                    let tls = serving.tls.as_ref();
+                    let ended = tcp(stream, peer, tls, router, closed, &open.connection);
                     if let Err(cut) = ended.await {
-                        metrics.cut(cut);
+                        serving.metrics.cut(cut);
                     }
                     drop((open, place));
                 });
@@ -139,6 +147,7 @@ async fn place(places: &Arc<Semaphore>, open: &Connections) -> Option<OwnedSemap
 async fn tcp(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<&Tls>,
     router: Router,
     closed: watch::Receiver<()>,
     connection: &Arc<Connection>,
@@ -148,6 +157,21 @@ async fn tcp(
     }
     let stream = CountedStream::new(stream, Arc::clone(connection));
     let stream = PacedStream::new(stream, Pace::default());
+    let Some(tls) = tls else {
+        return http(stream, peer, router, closed, connection).await;
+    };
+    let agreeing = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream));
+    let stream = tokio::select! {
+        agreed = agreeing => match agreed {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, %peer, "no TLS could be agreed upon");
+                return Err(Cut::Handshake);
+            }
+            Err(_) => return Err(Cut::SlowHandshake),
+        },
+        () = connection.is_asked_to_leave() => return Err(Cut::Shed),
+    };
     http(stream, peer, router, closed, connection).await
 }
 
@@ -235,10 +259,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let peer = |Extension(Peer(peer)): Extension<Peer>| async move { peer.ip().to_string() };
         let router = Router::new().route("/", get(peer));
-        let metrics = Arc::<Metrics>::default();
         let serving = Serving {
             connections: 8,
-            metrics: Arc::clone(&metrics),
+            ..Serving::default()
         };
         let server = tokio::spawn(serve_as(listener, router, serving, std::future::pending()));
         let mut silent = Vec::new();

@@ -158,6 +158,22 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// How many bytes the files of a project have together, pending ones included and removed ones
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn project_size(&self, project: &ProjectName) -> Result<u64, StoreError> {
+        let size: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum(size), 0) FROM file WHERE project = ? AND NOT removed",
+        )
+        .bind(project.as_str())
+        .fetch_one(self.readers())
+        .await?;
+        text::unsigned("size", size)
+    }
+
     /// The projects that have a published file, by name.
     ///
     /// # Errors

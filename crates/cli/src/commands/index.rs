@@ -5,6 +5,7 @@
 mod access;
 mod account;
 mod audit_log;
+mod config;
 mod files;
 mod page;
 mod project;
@@ -12,7 +13,7 @@ mod table;
 mod token;
 mod user;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
@@ -56,11 +57,17 @@ enum Command {
     Project(project::Args),
     Access(access::Args),
     AuditLog(audit_log::Args),
+    Config(config::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let data = open(&args)?;
+    // The only one that needs no index: its file can be wrong, or wanted before there is one.
+    if let Command::Config(config) = args.command {
+        return config::run(config, &args.data);
+    }
+    let data = open(&args.data)?;
     match args.command {
+        Command::Config(_) => unreachable!("done above"),
         Command::Files(args) => files::run(&args, &data).await,
         Command::User(args) => user::run(args, &data, context).await,
         Command::Token(args) => token::run(args, &data, context).await,
@@ -71,9 +78,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 }
 
 /// The index that is there. None of these commands makes one.
-fn open(args: &Args) -> anyhow::Result<Data> {
-    let absent = || anyhow!("there is no index in {}", args.data.display());
-    Data::open(&args.data)?
+fn open(directory: &Path) -> anyhow::Result<Data> {
+    let absent = || anyhow!("there is no index in {}", directory.display());
+    Data::open(directory)?
         .ok_or_else(absent)
         .hint("name its data directory with --data; `wheelmark up` makes a new index")
 }

@@ -1,28 +1,27 @@
 //! `wheelmark up`: a signed index, running.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes, OpenError, Phase};
-use wheelmark_server::{App, Metrics, Serving};
+use wheelmark_server::{App, Metrics};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
 
 use crate::context::Context;
 use crate::data::Data;
+use crate::front::Front;
 use crate::logging::WithHint as _;
+use crate::settings::{Effective, Flags, LogFormat};
 
 /// How long before the end of an offline role people are reminded at every start.
 const OFFLINE_REMINDER: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -34,15 +33,18 @@ const OFFLINE_REMINDER: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// printed once: move the folder to two people's offline media, and the phrase with it.
 ///
 /// Every upload is signed and published before its answer. Stop with Ctrl-C.
+///
+///   wheelmark up
+///   wheelmark up --data /srv/index --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
+///
+/// Settings can stand in DATA/index.toml (`wheelmark index config init`) or in the environment
+/// (WHEELMARK_INDEX_LISTEN=…) as well.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Where the index keeps everything
     #[arg(long, value_name = "DIR", default_value = "wheelmark-data")]
     data: PathBuf,
-
-    /// The address to serve on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8458")]
-    listen: SocketAddr,
 
     /// Number of bins in each family, a power of two (first run only) [default: 256; PyPI's size wants 16384]
     #[arg(long, value_name = "N")]
@@ -59,15 +61,23 @@ pub(crate) struct Args {
     /// Print one line of JSON once the index is ready, instead of text
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    settings: Flags,
+}
+
+impl Args {
+    /// The format of log lines, as the settings have it. What is wrong with them is told later.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        let effective = Effective::read(&self.data, &self.settings);
+        effective.map_or(LogFormat::Text, |effective| effective.log_format())
+    }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    // The address first: if it is taken, nothing has been made yet.
-    let listener = tokio::net::TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))
-        .hint("another program may use this port: choose one with --listen, or a free one with --listen 127.0.0.1:0")?;
-    let address = listener.local_addr()?;
+    // The addresses first: if one is taken, nothing has been made yet.
+    let settings = Effective::read(&args.data, &args.settings)?.settings()?;
+    let front = Front::open(settings).await?;
 
     // Listened for before anything is made: a first run that is asked to stop is finished first,
     // and then stops. It takes seconds, and half an index is of no use.
@@ -92,25 +102,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     remind(&engine, context.clock.now());
 
     let mut app = App::new(tree, store.clone(), context.clock.clone());
-    app.run = SysRng.try_next_u64()?;
+    front.furnish(&mut app)?;
     measure(&mut engine, Arc::clone(&app.metrics));
-    let serving = Serving {
-        metrics: Arc::clone(&app.metrics),
-        ..Serving::default()
-    };
+    let ready = Ready::new(&data, front.base()?);
 
     let (stop_server, server_stopped) = oneshot::channel();
     let (stop_engine, engine_stopped) = oneshot::channel();
     let mut engine = tokio::spawn(engine.run(when(engine_stopped)));
-    let router = wheelmark_server::router(app);
-    let server = tokio::spawn(wheelmark_server::serve_as(
-        listener,
-        router,
-        serving,
-        when(server_stopped),
-    ));
+    let server = tokio::spawn(front.serve(app, when(server_stopped)));
 
-    let ready = Ready::new(&data, address);
     if args.json {
         print_line(&serde_json::to_string(&ready.json())?)?;
     } else {
@@ -218,17 +218,9 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(data: &Data, address: SocketAddr) -> Self {
-        // An address that means "all interfaces" is no address to go to.
-        let host = if address.ip().is_unspecified() {
-            "127.0.0.1".to_owned()
-        } else if address.is_ipv6() {
-            format!("[{}]", address.ip())
-        } else {
-            address.ip().to_string()
-        };
+    fn new(data: &Data, base: String) -> Self {
         Self {
-            base: format!("http://{host}:{}", address.port()),
+            base,
             token_file: data.token(),
             root_file: data.root_file(),
             root_fingerprint: data.settings().root_fingerprint.to_string(),

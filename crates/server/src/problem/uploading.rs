@@ -39,6 +39,8 @@ impl From<Error> for Problem {
             Error::TooManyFields { .. } | Error::FormTooLong { .. } => too_long("Form too large"),
             Error::ValueTooLong { .. } => bad("Field too long"),
             Error::FileTooLong { .. } => too_long("File too large"),
+            Error::ProjectTooLarge { .. } => too_long("Project too large")
+                .hint("ask the people who run this index for more room"),
             Error::Repeated { .. } => bad("Repeated field"),
             Error::Missing { .. } => bad("Missing field"),
             Error::Action { .. } => bad("Unknown action").hint("only file_upload is known"),

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use wheelmark_objects::{ObjectError, PathError};
-use wheelmark_packaging::{FilenameError, InspectError, NameError, Version};
+use wheelmark_packaging::{FilenameError, InspectError, NameError, ProjectName, Version};
 use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
 
@@ -184,6 +184,18 @@ pub(crate) enum UploadError {
         filename: String,
         /// Why not.
         source: InspectError,
+    },
+    /// The project has no room for it.
+    #[error(
+        "with it, the files of {project} would have {would_be} bytes, and at most {limit} are allowed"
+    )]
+    ProjectTooLarge {
+        /// The project.
+        project: ProjectName,
+        /// What its files would have together, in bytes.
+        would_be: u64,
+        /// Most bytes allowed.
+        limit: u64,
     },
     /// The name is taken by other bytes.
     #[error("`{filename}` is there with other contents, of SHA-256 {existing}")]

@@ -59,6 +59,18 @@ pub(super) async fn record(
         }
     }
 
+    if let Some(limit) = publishing.limits.project_len {
+        let there = publishing.store.project_size(&project).await?;
+        let would_be = there.saturating_add(content.len);
+        if would_be > limit {
+            return Err(UploadError::ProjectTooLarge {
+                project,
+                would_be,
+                limit,
+            });
+        }
+    }
+
     let (
         Content {
             file, len, chunks, ..

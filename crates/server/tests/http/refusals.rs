@@ -1,6 +1,7 @@
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use wheelmark_server::Limits;
 use wheelmark_store::Seq;
 
 use super::distributions::{sdist, wheel};
@@ -253,4 +254,24 @@ async fn a_body_that_is_no_form_is_refused() {
             (415, "Not an upload form")
         );
     }
+}
+
+#[tokio::test]
+async fn a_project_takes_no_more_than_it_may() {
+    let one = Upload::wheel("flask", "1.0");
+    let mut index = Index::without_snapshot_process(Limits {
+        project_len: Some(one.content.len() as u64 + 10),
+        ..Limits::default()
+    })
+    .await;
+    index.start_snapshot_process().await;
+    one.publish(&index).await;
+    let told = told(Upload::wheel("flask", "2.0").send(&index).await).await;
+    assert_eq!(
+        (told.status, told.title.as_str()),
+        (413, "Project too large")
+    );
+    // What is there already is still a success, and other projects have room of their own.
+    one.publish(&index).await;
+    Upload::wheel("other", "1.0").publish(&index).await;
 }

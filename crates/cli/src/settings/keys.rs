@@ -1,0 +1,180 @@
+//! The settings: their names, defaults and meanings, and how each is read.
+
+use std::net::SocketAddr;
+
+use url::Url;
+use wheelmark_server::Network;
+
+use super::LogFormat;
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its name in the file, and behind `--`.
+    pub(crate) name: &'static str,
+    /// Its value where nothing is said; empty where that is nothing.
+    pub(crate) default: &'static str,
+    /// An example for the file, where there is no default to show.
+    pub(crate) example: &'static str,
+    /// What it is, for the file; lines as they stand.
+    pub(crate) about: &'static str,
+    /// Whether it is a list in the file.
+    pub(crate) is_list: bool,
+}
+
+const TEXT: Key = Key {
+    name: "",
+    default: "",
+    example: "",
+    about: "",
+    is_list: false,
+};
+
+/// All settings, in the order of the file.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "listen",
+        default: "127.0.0.1:8458",
+        about: "The address to serve on. Port 0 takes a free one. Without TLS, listen on other\n\
+                addresses than loopback only behind a proxy that has it: tokens travel in the\n\
+                requests.",
+        ..TEXT
+    },
+    Key {
+        name: "external-url",
+        example: "https://pypi.example.org/",
+        about: "The URL under which people reach the index, if a proxy in front gives it another\n\
+                one than the address above. It is what the start page tells them.",
+        ..TEXT
+    },
+    Key {
+        name: "tls-cert",
+        example: "/etc/letsencrypt/live/pypi.example.org/fullchain.pem",
+        about: "TLS: the server's certificate, and behind it those that lead to its authority, in\n\
+                PEM. Both files are read again when they change, and on SIGHUP; connections go on.\n\
+                A relative path starts from this file.",
+        ..TEXT
+    },
+    Key {
+        name: "tls-key",
+        example: "/etc/letsencrypt/live/pypi.example.org/privkey.pem",
+        about: "TLS: the key of the certificate, in PEM and not encrypted.",
+        ..TEXT
+    },
+    Key {
+        name: "trusted-proxies",
+        example: "127.0.0.1, 10.0.0.0/8",
+        about: "The proxies in front, addresses or networks. Their X-Forwarded-For says whom a\n\
+                request is from, and their X-Request-Id is kept. Nobody else's is believed.",
+        is_list: true,
+        ..TEXT
+    },
+    Key {
+        name: "metrics-listen",
+        example: "127.0.0.1:9458",
+        about: "Answer /metrics on this address alone, beside /healthz and /readyz. Without it,\n\
+                /metrics is answered on the address above, for everybody.",
+        ..TEXT
+    },
+    Key {
+        name: "max-connections",
+        default: "4096",
+        about: "Most connections at a time. When all places are taken, connections that ask for\n\
+                nothing give way. It is less where the system allows fewer open files.",
+        ..TEXT
+    },
+    Key {
+        name: "max-file-size",
+        default: "4GiB",
+        about: "Longest file that is taken: bytes, or with kB, MB, GB, KiB, MiB, GiB.",
+        ..TEXT
+    },
+    Key {
+        name: "max-project-size",
+        example: "50GiB",
+        about: "Most that the files of one project may have together. Without it there is no limit.",
+        ..TEXT
+    },
+    Key {
+        name: "publish-timeout",
+        default: "30s",
+        about: "How long an upload waits until it is published. Then it is told to ask again; the\n\
+                file stays recorded. Seconds or minutes: 30s, 2m.",
+        ..TEXT
+    },
+    Key {
+        name: "log-format",
+        default: "text",
+        about: "How log lines are written on standard error: text, or json for machines. What is\n\
+                logged is said with -v, or by WHEELMARK_LOG.",
+        ..TEXT
+    },
+];
+
+/// The setting of this name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Says that there is no such setting, and which one may have been meant. `spell` gives a name
+/// the form of the place where it was written.
+pub(super) fn unknown(name: &str, spell: impl Fn(&str) -> String) -> String {
+    let said = format!("`{}` is not a setting", spell(name).escape_debug());
+    let nearest = KEYS
+        .iter()
+        .map(|key| (strsim::jaro_winkler(name, key.name), key.name))
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .filter(|(likeness, _)| *likeness > 0.75);
+    match nearest {
+        Some((_, key)) => format!("{said}; did you mean `{}`?", spell(key)),
+        None => said,
+    }
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is not an address with a port, such as 127.0.0.1:8458 or [::]:443")
+    })
+}
+
+pub(super) fn external_url(text: &str) -> Result<Url, String> {
+    let url: Url = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a URL, such as https://pypi.example.org/"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(format!("`{text}` is not a URL of http or https"));
+    }
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err(format!("`{text}` has more than a host and a path"));
+    }
+    Ok(url)
+}
+
+pub(super) fn networks(text: &str) -> Result<Vec<Network>, String> {
+    let parts = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            part.parse()
+                .map_err(|error: wheelmark_server::NetworkError| error.to_string())
+        })
+        .collect()
+}
+
+pub(super) fn connections(text: &str) -> Result<usize, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| format!("`{text}` is not a number from 1 to 1000000"))
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("`{text}` is neither text nor json")),
+    }
+}
