@@ -17,7 +17,7 @@ use wheelmark_repository::{Bins, Genesis, Lifetimes, OfflineSigners};
 use wheelmark_signing::{
     FileKey, NoSuchKey, Phrase, Seat, Signer, create_private_file, generate_seat, seal,
 };
-use wheelmark_store::{Store, format_token};
+use wheelmark_store::{Orders, Store, format_token};
 use wheelmark_tuf::Sha256;
 use zeroize::Zeroizing;
 
@@ -56,6 +56,9 @@ const OFFLINE_SUFFIX: &str = "-offline-keys";
 
 /// The folder of offline keys while the first run makes it.
 const OFFLINE_INSIDE: &str = "offline-keys";
+
+/// The folder of the operator's journal, which the web process must not be able to open.
+const OPERATOR: &str = "operator";
 
 /// How the names of directories begin in which a first run works.
 const STAGING: &str = ".wheelmark-first-run-";
@@ -96,6 +99,21 @@ impl Data {
 
     pub(crate) fn catalogue(&self) -> PathBuf {
         self.directory.join("catalogue.sqlite")
+    }
+
+    /// The directory itself, absolute.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Opens the operator's journal, in a folder that is nobody else's; the first time makes it.
+    pub(crate) async fn orders(&self) -> anyhow::Result<Orders> {
+        let folder = self.directory.join(OPERATOR);
+        if !folder.exists() {
+            private_directory(&folder)?;
+            sync_directory(&self.directory)?;
+        }
+        Ok(Orders::open(&folder.join("orders.sqlite")).await?)
     }
 
     pub(crate) fn token(&self) -> PathBuf {

@@ -92,6 +92,8 @@ actions! {
     AccessChanged = "access-changed",
     /// A file was to be removed.
     FileRemoved = "file-removed",
+    /// A file that was removed was to come back.
+    FileRestored = "file-restored",
     /// A file was to be yanked.
     FileYanked = "file-yanked",
     /// A file was to be yanked no longer.

@@ -7,11 +7,16 @@ mod account;
 mod audit_log;
 mod config;
 mod files;
+mod orders;
 mod page;
 mod project;
+mod remove;
+mod status;
 mod table;
 mod token;
 mod user;
+mod which;
+mod yank;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +36,8 @@ use crate::logging::WithHint as _;
 ///   wheelmark index user add alice
 ///   wheelmark index token create --user alice --scope upload --expires 90d
 ///   wheelmark index project maintainer add flask bob
+///   wheelmark index yank flask 3.0.9 --reason "breaks on Python 3.14"
+///   wheelmark index status flask archived
 ///
 /// --data says which index, as for `wheelmark up`; it can stand before the subcommand or after.
 #[derive(Debug, clap::Args)]
@@ -58,6 +65,11 @@ enum Command {
     Access(access::Args),
     AuditLog(audit_log::Args),
     Config(config::Args),
+    Yank(yank::Args),
+    Unyank(yank::UnyankArgs),
+    Remove(remove::Args),
+    Restore(remove::RestoreArgs),
+    Status(status::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -74,6 +86,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Project(args) => project::run(args, &data, context).await,
         Command::Access(args) => access::run(args, &data, context).await,
         Command::AuditLog(args) => audit_log::run(args, &data).await,
+        Command::Yank(args) => yank::run(&args, &data, context).await,
+        Command::Unyank(args) => yank::run_unyank(&args, &data, context).await,
+        Command::Remove(args) => remove::run(&args, &data, context).await,
+        Command::Restore(args) => remove::run_restore(&args, &data, context).await,
+        Command::Status(args) => status::run(&args, &data, context).await,
     }
 }
 

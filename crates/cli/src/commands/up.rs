@@ -12,7 +12,7 @@ use owo_colors::{OwoColorize as _, Stream::Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use wheelmark_objects::{Directory, LockError};
-use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes, OpenError, Phase};
+use wheelmark_repository::{BinForm, Bins, Engine, Lifetimes, OpenError, Phase};
 use wheelmark_server::{App, Metrics};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
@@ -86,13 +86,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let online = data.online_key(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
     let store = Store::open(&data.catalogue()).await?;
-    let mut engine = Engine::open(
+    let orders = data.orders().await?;
+    let mut engine = Engine::open_with_orders(
         tree.clone(),
         store.clone(),
+        orders.clone(),
         online,
         context.clock.clone(),
         Lifetimes::default(),
-        JournalWriter::WebProcess,
     )
     .await
     .map_err(explain_open)?;
@@ -131,6 +132,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     drop(stop_engine);
     engine.await?;
     store.close().await;
+    orders.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -66,6 +66,8 @@ impl From<Error> for Problem {
             Error::Inspect { .. } => bad("Invalid distribution file"),
             Error::Exists { .. } => bad("File already exists")
                 .hint("a published file never changes; publish a new version or build number"),
+            Error::Closed { .. } => bad("Project takes no files")
+                .hint("whoever runs the index decides what state a project is in"),
             Error::Removed { .. } => bad("File was removed").hint(
                 "whoever runs the index can bring it back; publish a new version or build number",
             ),

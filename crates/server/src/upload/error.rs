@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use wheelmark_objects::{ObjectError, PathError};
+use wheelmark_packaging::simple::Status;
 use wheelmark_packaging::{FilenameError, InspectError, NameError, ProjectName, Version};
 use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
@@ -210,6 +211,21 @@ pub(crate) enum UploadError {
     Removed {
         /// The file.
         filename: String,
+    },
+    /// The project takes no files.
+    #[error(
+        "{project} is {} and takes no files{}{}",
+        status.as_str(),
+        if reason.is_some() { ": " } else { "" },
+        reason.as_deref().unwrap_or_default()
+    )]
+    Closed {
+        /// The project.
+        project: ProjectName,
+        /// The state it is in.
+        status: Status,
+        /// Why, as whoever runs the index says.
+        reason: Option<String>,
     },
     /// The snapshot process refused it.
     #[error("the snapshot process refused it: {reason}")]

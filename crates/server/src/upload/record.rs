@@ -58,6 +58,15 @@ pub(super) async fn record(
             }
         }
     }
+    // Asked once more by the snapshot process, which decides.
+    let state = publishing.store.project_status(&project).await?;
+    if !state.status.takes_uploads() {
+        return Err(UploadError::Closed {
+            project,
+            status: state.status,
+            reason: state.reason,
+        });
+    }
 
     if let Some(limit) = publishing.limits.project_len {
         let there = publishing.store.project_size(&project).await?;

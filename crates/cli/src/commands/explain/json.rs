@@ -2,7 +2,7 @@
 //! without a value is `null`.
 
 use serde_json::{Value, json};
-use wheelmark_client::{Answer, Explanation, RoleShown};
+use wheelmark_client::{Answer, Explanation, RoleShown, VerifiedPage};
 use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 
 use super::Shown;
@@ -42,6 +42,8 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
         }
     };
     let versions = shown.versions();
+    let status = shown.page.map(VerifiedPage::page);
+    let status = status.and_then(|page| page.project_status.as_ref());
     json!({
         "project": project.as_str(),
         "index": shown.record.urls.simple().as_str(),
@@ -56,6 +58,8 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
         "found": !shown.files.is_empty(),
         "chain": roles.iter().map(|role| role_value(role, shown)).collect::<Value>(),
         "page": page,
+        "status": status.map(|status| status.status.as_str()),
+        "status_reason": status.and_then(|status| status.reason.as_deref()),
         "versions": versions.iter().map(|v| v.to_string()).collect::<Value>(),
         "version": shown.version.map(|v| v.to_string()),
         "files": shown.files.iter().map(|file| file_value(file, shown)).collect::<Value>(),

@@ -1,7 +1,7 @@
 //! The explanation as a tree for people.
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
-use wheelmark_client::{Answer, Break, RoleShown};
+use wheelmark_client::{Answer, Break, RoleShown, VerifiedPage};
 use wheelmark_packaging::simple::{PageFile, Yanked};
 use wheelmark_tuf::{KeyId, Shown as ShownText, without_controls};
 
@@ -62,13 +62,27 @@ fn title(shown: &Shown<'_>) -> String {
         None => project(shown),
     };
     format!(
-        "{}, as {} signs for it\ntrusted since {}, by {} (root version {})\n\n",
+        "{}, as {} signs for it\n{}trusted since {}, by {} (root version {})\n\n",
         name.if_supports_color(Stdout, |t| t.bold()),
         record.urls.simple(),
+        status(shown),
         date(record.trusted_since, shown.now),
         record.began,
         record.first_root_version,
     )
+}
+
+/// What state the project is in, on a line of its own; nothing where the page says nothing.
+fn status(shown: &Shown<'_>) -> String {
+    let page = shown.page.map(VerifiedPage::page);
+    let Some(status) = page.and_then(|page| page.project_status.as_ref()) else {
+        return String::new();
+    };
+    let mut said = without_controls(status.status.as_str());
+    if let Some(reason) = &status.reason {
+        said.push_str(&format!(": {}", ShownText(reason)));
+    }
+    format!("{}\n", red(&said))
 }
 
 /// A tree that is written from its root on, one branch below the other.

@@ -31,6 +31,7 @@ pub(super) struct Args {
 /// How a file stands.
 enum Standing {
     Listed(Yanked),
+    Withheld(Yanked),
     Removed(jiff::Timestamp),
 }
 
@@ -49,9 +50,11 @@ pub(super) async fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
 fn rows(page: &ProjectPage) -> Vec<(&PageFile, Standing)> {
     let listed = page.files.iter();
     let listed = listed.map(|file| (file, Standing::Listed(file.yanked.clone())));
+    let withheld = page.wheelmark.withheld.iter();
+    let withheld = withheld.map(|file| (file, Standing::Withheld(file.yanked.clone())));
     let removed = page.wheelmark.removed.values();
     let removed = removed.map(|gone| (&gone.entry, Standing::Removed(gone.removed_at)));
-    let mut rows: Vec<_> = listed.chain(removed).collect();
+    let mut rows: Vec<_> = listed.chain(withheld).chain(removed).collect();
     rows.sort_by(|(one, _), (other, _)| {
         let versions = one.filename.version().cmp(other.filename.version());
         versions.then_with(|| one.filename.cmp(&other.filename))
@@ -62,10 +65,13 @@ fn rows(page: &ProjectPage) -> Vec<(&PageFile, Standing)> {
 fn as_json(page: &ProjectPage, rows: &[(&PageFile, Standing)]) -> serde_json::Value {
     let files = rows.iter().map(|(file, standing)| {
         let (yanked, removed_at) = match standing {
-            Standing::Listed(Yanked::No) => (false.into(), None),
-            Standing::Listed(Yanked::Yes) => (true.into(), None),
-            Standing::Listed(Yanked::Because(reason)) => (reason.as_str().into(), None),
-            Standing::Removed(at) => (serde_json::Value::Null, Some(at.to_string())),
+            Standing::Listed(yanked) | Standing::Withheld(yanked) => (yanked, None),
+            Standing::Removed(at) => (&file.yanked, Some(at.to_string())),
+        };
+        let yanked: serde_json::Value = match yanked {
+            Yanked::No => false.into(),
+            Yanked::Yes => true.into(),
+            Yanked::Because(reason) => reason.as_str().into(),
         };
         json!({
             "filename": file.filename.as_str(),
@@ -75,10 +81,14 @@ fn as_json(page: &ProjectPage, rows: &[(&PageFile, Standing)]) -> serde_json::Va
             "upload_time": file.upload_time.map(|time| time.to_string()),
             "yanked": yanked,
             "removed_at": removed_at,
+            "withheld": matches!(standing, Standing::Withheld(_)),
         })
     });
+    let status = page.project_status.clone().unwrap_or_default();
     json!({
         "project": page.name.as_str(),
+        "status": status.status.as_str(),
+        "status_reason": status.reason,
         "files": files.collect::<Vec<_>>(),
     })
 }
@@ -92,6 +102,12 @@ fn as_text(page: &ProjectPage, rows: &[(&PageFile, Standing)]) -> String {
         .if_supports_color(Stdout, |t| t.bold())
         .to_string();
     let mut lines = vec![title];
+    if let Some(status) = &page.project_status {
+        let reason = status.reason.as_ref();
+        let reason = reason.map(|reason| format!(": {}", Shown(reason)));
+        let word = without_controls(status.status.as_str());
+        lines.push(format!("  {word}{}", reason.unwrap_or_default()));
+    }
     if rows.is_empty() {
         lines.push("  no files".to_owned());
     } else {
@@ -120,6 +136,7 @@ fn as_text(page: &ProjectPage, rows: &[(&PageFile, Standing)]) -> String {
 fn said(standing: &Standing) -> String {
     let said = match standing {
         Standing::Listed(Yanked::No) => return String::new(),
+        Standing::Withheld(_) => "withheld: the project is quarantined".to_owned(),
         Standing::Listed(Yanked::Yes) => "yanked".to_owned(),
         Standing::Listed(Yanked::Because(reason)) => format!("yanked: {}", Shown(reason)),
         Standing::Removed(at) => format!("removed {}", at.strftime("%Y-%m-%d %H:%M")),

@@ -1,0 +1,240 @@
+//! Orders to the snapshot process: written down, waited for, and told of.
+//!
+//! The process that publishes may be another one, or none: then this one takes a turn itself, or
+//! the next start does.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use serde_json::json;
+use wheelmark_objects::{Directory, LockError};
+use wheelmark_packaging::ProjectName;
+use wheelmark_repository::{Engine, Lifetimes, OpenError, Turn};
+use wheelmark_store::{Actor, AuditAction, AuditEntry, Change, Orders, Outcome, Seq, Store};
+use wheelmark_tuf::without_controls;
+
+use super::account;
+use crate::commands::up::{explain_open, print_line};
+use crate::context::Context;
+use crate::data::Data;
+use crate::logging::WithHint as _;
+
+/// How long a snapshot of the running index is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What the command answers when an order stands in the journal and is not carried out yet.
+const WAITING: u8 = 3;
+
+/// How an order is given.
+#[derive(Debug, clap::Args)]
+pub(super) struct How {
+    /// The file with the online key, if it is not DATA/online-key; used when the index does not run
+    #[arg(long, value_name = "FILE")]
+    online_key: Option<PathBuf>,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+impl How {
+    /// Whether it is a script that asks.
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+}
+
+/// One thing that is asked for, and how people are told of it.
+pub(super) struct Order {
+    pub(super) change: Change,
+    /// What it concerns: a file's name, or the project's.
+    pub(super) subject: String,
+    /// What is done to it once it is done: `yanked`.
+    pub(super) done: &'static str,
+    pub(super) action: AuditAction,
+}
+
+/// Gives the orders, waits for them, and tells what became of them.
+///
+/// Exit code: 0 when all is published, 1 when something was refused, 3 when they are recorded and
+/// wait for the next start.
+pub(super) async fn give(
+    given: Vec<Order>,
+    project: &ProjectName,
+    how: &How,
+    data: &Data,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    demand_own(data)?;
+    let orders = data.orders().await?;
+    let store = Store::open(&data.catalogue()).await?;
+    let actor = account::operator();
+    let now = context.clock.now();
+    let changes: Vec<Change> = given.iter().map(|order| order.change.clone()).collect();
+    let asked = orders.ask_all(&changes, now, &name_of(&actor)).await?;
+    for order in &given {
+        let mut entry = AuditEntry::new(now, actor.clone(), order.action);
+        entry.project = Some(project.clone());
+        entry.subject = Some(order.subject.clone());
+        entry.detail = reason_of(&order.change);
+        store.audit(&entry).await?;
+    }
+    let outcomes = wait(&asked, &orders, &store, how, data, context).await;
+    store.close().await;
+    orders.close().await;
+    tell(&given, &outcomes?, project, how.json)
+}
+
+/// What an order that was given needs to be carried out: a process that publishes.
+async fn wait(
+    asked: &[Seq],
+    orders: &Orders,
+    store: &Store,
+    how: &How,
+    data: &Data,
+    context: &Context,
+) -> anyhow::Result<Vec<Option<Outcome>>> {
+    let deadline = Instant::now() + PATIENCE;
+    let tree = Arc::new(Directory::open(&data.tree()).await?);
+    loop {
+        let outcomes = outcomes_of(asked, orders).await?;
+        if outcomes.iter().all(Option::is_some) || Instant::now() > deadline {
+            return Ok(outcomes);
+        }
+        // Without the key, only whoever has it can go on.
+        let Ok(online) = data.online_key(how.online_key.as_deref()) else {
+            if tree.lock().await.is_ok() {
+                return Ok(outcomes);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        };
+        let engine = Engine::open_with_orders(
+            tree.clone(),
+            store.clone(),
+            orders.clone(),
+            online,
+            context.clock.clone(),
+            Lifetimes::default(),
+        );
+        match engine.await {
+            Ok(mut engine) => while engine.turn().await? != Turn::Idle {},
+            Err(OpenError::Lock(LockError::Held { .. })) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(error) => return Err(explain_open(error)),
+        }
+    }
+}
+
+async fn outcomes_of(asked: &[Seq], orders: &Orders) -> anyhow::Result<Vec<Option<Outcome>>> {
+    let mut outcomes = Vec::with_capacity(asked.len());
+    for seq in asked {
+        outcomes.push(orders.outcome(*seq).await?);
+    }
+    Ok(outcomes)
+}
+
+fn tell(
+    given: &[Order],
+    outcomes: &[Option<Outcome>],
+    project: &ProjectName,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let mut waiting = 0;
+    let mut refused = 0;
+    let mut lines = Vec::with_capacity(given.len() + 1);
+    let mut entries = Vec::with_capacity(given.len());
+    for (order, outcome) in given.iter().zip(outcomes) {
+        let subject = without_controls(&order.subject);
+        let (done, version, reason) = match outcome {
+            Some(Outcome::Published { snapshot_version }) => {
+                lines.push(format!(
+                    "{subject}: {}, in snapshot {snapshot_version}",
+                    order.done
+                ));
+                (true, Some(*snapshot_version), None)
+            }
+            Some(Outcome::Refused { reason }) => {
+                refused += 1;
+                lines.push(format!("{subject}: refused: {}", without_controls(reason)));
+                (false, None, Some(reason.as_str()))
+            }
+            None => {
+                waiting += 1;
+                (false, None, None)
+            }
+        };
+        entries.push(json!({
+            "subject": order.subject,
+            "what": order.done,
+            "published": done,
+            "snapshot_version": version,
+            "refused": reason,
+        }));
+    }
+    if waiting > 0 {
+        lines.push(format!(
+            "recorded and not published yet: {waiting}. The index does it at its next start, or when it is done with what it is at"
+        ));
+    }
+    if as_json {
+        let told = json!({ "project": project.as_str(), "waiting": waiting, "orders": entries });
+        print_line(&told.to_string())?;
+    } else {
+        print_line(&lines.join("\n"))?;
+    }
+    Ok(match (refused, waiting) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(WAITING),
+        (_, _) => ExitCode::FAILURE,
+    })
+}
+
+/// Only an index of its own, and only the user whose it is: what another one makes in there, the
+/// index could not change.
+fn demand_own(data: &Data) -> anyhow::Result<()> {
+    if let Some(tree) = &data.settings().tree {
+        return Err(anyhow!("{} follows what is elsewhere", tree.display()))
+            .hint("change it there; the next `wheelmark sign-tree` takes it over");
+    }
+    let owner = std::fs::metadata(data.directory())?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    if owner == own {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "{} belongs to the user with number {owner}, and this is number {own}",
+        data.directory().display()
+    ))
+    .hint(format!(
+        "run it as that user: sudo -u '#{owner}' wheelmark index …"
+    ))
+}
+
+fn name_of(actor: &Actor) -> String {
+    match actor {
+        Actor::Operator { account } => account.clone(),
+        Actor::Bearer { user, .. } => user.to_string(),
+        Actor::Stranger => String::new(),
+    }
+}
+
+fn reason_of(change: &Change) -> Option<String> {
+    match change {
+        Change::FileYanked { yanked, .. } => yanked.clone().filter(|reason| !reason.is_empty()),
+        Change::StatusSet { status, reason, .. } => Some(match reason {
+            Some(reason) => format!("{status}: {reason}"),
+            None => status.clone(),
+        }),
+        Change::FileAdded(_)
+        | Change::FileRemoved { .. }
+        | Change::FileRestored { .. }
+        | Change::Unreadable(_) => None,
+    }
+}

@@ -1,0 +1,116 @@
+//! `wheelmark index status`: what state a project is in (PEP 792).
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::ProjectPage;
+use wheelmark_store::{AuditAction, Change};
+use wheelmark_tuf::without_controls;
+
+use super::orders::{How, Order, give};
+use super::page;
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::data::Data;
+
+/// Show or set the state of a project
+///
+///   wheelmark index status flask
+///   wheelmark index status flask archived --reason "use quart"
+///   wheelmark index status flask active
+///
+///   active       nothing special
+///   deprecated   obsolete: marked so, and nothing else changes
+///   archived     no updates are expected: uploads are refused
+///   quarantined  taken for unsafe: no file is listed, and uploads are refused
+///
+/// The files of a quarantined project come back, as they were, with its next state; until then
+/// and after it, their names take no other bytes.
+///
+/// Waits until the change is in a published snapshot. If the index does not run, it publishes
+/// one itself where it has the online key; otherwise the next start does, and the exit code is 3.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The project
+    #[arg(value_name = "PROJECT")]
+    project: ProjectName,
+
+    /// The state to set [default: show the one it is in]
+    #[arg(value_name = "STATE")]
+    status: Option<Word>,
+
+    /// Why, for people: one line, in the project's page and in the answer to uploads
+    #[arg(long, value_name = "TEXT", requires = "status")]
+    reason: Option<String>,
+
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Word {
+    Active,
+    Deprecated,
+    Archived,
+    Quarantined,
+}
+
+impl Word {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deprecated => "deprecated",
+            Self::Archived => "archived",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
+    let page = page::of(data, &args.project).await?;
+    let Some(word) = args.status else {
+        return show(&page, args.how.json());
+    };
+    let order = Order {
+        change: Change::StatusSet {
+            project: args.project.clone(),
+            status: word.as_str().to_owned(),
+            reason: args.reason.clone(),
+        },
+        subject: args.project.to_string(),
+        done: word.as_str(),
+        action: AuditAction::StatusChanged,
+    };
+    give(vec![order], &args.project, &args.how, data, context).await
+}
+
+fn show(page: &ProjectPage, as_json: bool) -> anyhow::Result<ExitCode> {
+    let status = page.project_status.clone().unwrap_or_default();
+    let (word, withheld) = (status.status.as_str(), page.wheelmark.withheld.len());
+    let text = if as_json {
+        let files = page.files.len();
+        json!({
+            "project": page.name.as_str(),
+            "status": word,
+            "reason": status.reason,
+            "files": files,
+            "withheld": withheld,
+        })
+        .to_string()
+    } else {
+        let mut text = format!("{} is {}", page.name, without_controls(word));
+        if let Some(reason) = &status.reason {
+            text.push_str(&format!(": {}", without_controls(reason)));
+        }
+        if withheld > 0 {
+            text.push_str(&format!(
+                "\n{withheld} files are withheld until its release"
+            ));
+        }
+        text
+    };
+    print_line(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
