@@ -25,6 +25,8 @@ pub(crate) struct Copier {
     pub(crate) options: CopyOptions,
     /// Further sources, by the base of their tree.
     pub(crate) from: Vec<String>,
+    /// What trust begins with, if not the fingerprint of the first root.
+    pub(crate) root: Option<Vec<u8>>,
     clock: Arc<dyn Clock>,
     fingerprint: Sha256,
 }
@@ -36,6 +38,7 @@ impl Copier {
             web: Web::serve(index.root()).await,
             options: CopyOptions::default(),
             from: Vec::new(),
+            root: None,
             clock: index.clock.clone(),
             fingerprint: index.fingerprint,
         }
@@ -59,7 +62,13 @@ impl Copier {
         let trusted = match place.trust().find(urls.simple()).unwrap() {
             Some(trusted) => trusted,
             None => {
-                let beginning = Beginning::Fingerprint(self.fingerprint);
+                let beginning = match self.root.clone() {
+                    Some(bytes) => Beginning::Root {
+                        bytes,
+                        from: PathBuf::from("root.json"),
+                    },
+                    None => Beginning::Fingerprint(self.fingerprint),
+                };
                 let now = self.clock.now();
                 add_trust(place.trust(), &remote, urls, beginning, now)
                     .await

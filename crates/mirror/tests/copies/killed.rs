@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::FutureExt as _;
 use jiff::SignedDuration;
@@ -16,16 +16,32 @@ use crate::web::Fault;
 
 /// Lets a run come to the step of this number, and no further. The steps that it saw.
 async fn kill_at(copier: &Copier, last: usize) -> Vec<Step> {
-    let steps = Arc::new(std::sync::Mutex::new(Vec::new()));
     let count = AtomicUsize::new(0);
+    kill_when(copier, move |_| {
+        count.fetch_add(1, Ordering::SeqCst) >= last
+    })
+    .await
+}
+
+/// Lets a run come to a step of this kind, and no further.
+pub(crate) async fn kill_before(copier: &Copier, last: Step) -> Vec<Step> {
+    let dead = AtomicBool::new(false);
+    // Also whoever comes after the first is stopped: the process is dead.
+    kill_when(copier, move |step| {
+        dead.fetch_or(step == last, Ordering::SeqCst) || step == last
+    })
+    .await
+}
+
+async fn kill_when(
+    copier: &Copier,
+    is_dead: impl Fn(Step) -> bool + Send + Sync + 'static,
+) -> Vec<Step> {
+    let steps = Arc::new(std::sync::Mutex::new(Vec::new()));
     let mut copy = copier.open().await.unwrap();
     let seen = steps.clone();
     copy.observe(move |step| {
-        // Also whoever comes after the first is stopped: the process is dead.
-        assert!(
-            count.fetch_add(1, Ordering::SeqCst) < last,
-            "the kill that this test wants"
-        );
+        assert!(!is_dead(step), "the kill that this test wants");
         seen.lock().unwrap().push(step);
     });
     let ended = AssertUnwindSafe(copy.run().map(drop)).catch_unwind().await;

@@ -5,11 +5,14 @@
 
 mod copier;
 mod copying;
+mod delegating;
 mod index;
 mod inventory;
 mod keeping;
 mod killed;
 mod misbehaving;
 mod power;
+mod roots;
 mod signing;
+mod standing;
 mod web;
