@@ -265,32 +265,48 @@ impl std::fmt::Debug for Haul {
 }
 
 impl Haul {
-    /// At most `length` bytes at `start`, fewer only where the file ends: from the source that
-    /// sent the piece before it, or else from the next one that has it.
+    /// Goes on with a piece of `length` bytes at `start`, by at most `step` of them, and says how
+    /// many came: from the source that sent the piece before it, or else from the next one that
+    /// has it. All of a piece is of one source: where one fails, `piece` begins anew.
     ///
     /// # Errors
     ///
     /// [`Failure`] when every source was asked, with what each did.
-    pub async fn piece(&mut self, start: u64, length: usize) -> Result<Bytes, Failure> {
+    pub async fn go_on(
+        &mut self,
+        start: u64,
+        piece: &mut Bytes,
+        length: usize,
+        step: usize,
+    ) -> Result<usize, Failure> {
         loop {
-            let piece = match &mut self.download {
+            let wanted = step.clamp(1, length - piece.len());
+            let taken = match &mut self.download {
                 Some(download) => {
-                    let taken = download.take(length);
+                    let taken = download.take(wanted);
                     self.asking.waiting(taken).await.map_err(Failure::from)
                 }
                 None => match self.open_next(start).await {
                     None => return Err(Failure::of_all(self.asking.tried())),
                     Some(Ok(download)) => {
+                        *piece = Bytes::new();
                         self.download = Some(download);
                         continue;
                     }
                     Some(Err(failure)) => Err(failure),
                 },
             };
-            match piece {
-                Ok(piece) if piece.len() == length => return Ok(piece),
-                Ok(piece) => {
-                    let found = start + piece.len() as u64;
+            match taken {
+                Ok(taken) if taken.len() == wanted => {
+                    // As a rule there is one step, and nothing to be put together.
+                    *piece = match piece.is_empty() {
+                        true => taken,
+                        false => [piece.as_ref(), taken.as_ref()].concat().into(),
+                    };
+                    return Ok(wanted);
+                }
+                Ok(taken) => {
+                    let found = start + (piece.len() + taken.len()) as u64;
                     let expected = self.length;
                     self.refused(Failure::Length { expected, found });
                 }

@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// How much of a large file comes at a time where the rate is limited.
+const STEP: usize = 64 * 1024;
+
+/// How long an open connection rests at most, as far as that is in our hands: web servers give
+/// up after a minute.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
 /// Shared by all that fetch. Each says what came, and waits until that was due: so the average
 /// holds, whatever the pieces are.
 #[derive(Debug)]
@@ -22,6 +29,22 @@ impl Pace {
             rate: rate.filter(|rate| *rate > 0),
             due: Mutex::new(Instant::now()),
         }
+    }
+
+    /// How many bytes of a large file are to be taken at a time, at most `whole`.
+    pub(crate) fn step(&self, whole: usize) -> usize {
+        self.rate.map_or(whole, |_| whole.min(STEP))
+    }
+
+    /// How many objects may come at a time, of `jobs`: each of them waits for all others after
+    /// every step.
+    pub(crate) fn streams(&self, jobs: usize) -> usize {
+        let Some(rate) = self.rate else {
+            return jobs;
+        };
+        let steps = rate.saturating_mul(LONGEST_PAUSE.as_secs()) / STEP as u64;
+        jobs.min(usize::try_from(steps).unwrap_or(usize::MAX))
+            .max(1)
     }
 
     /// These came: waits until they were due.
@@ -57,6 +80,22 @@ mod tests {
         let begun = Instant::now();
         pace.spend(1000).await;
         assert!(begun.elapsed() >= Duration::from_millis(990));
+    }
+
+    #[test]
+    fn a_low_rate_is_spread_over_few_streams() {
+        let check = |rate, expected| {
+            let pace = Pace::new(rate);
+            assert_eq!(pace.streams(8), expected, "{rate:?}");
+        };
+        check(None, 8);
+        check(Some(1), 1);
+        check(Some(4 * 1024), 1);
+        check(Some(10 * 1024), 3);
+        check(Some(1 << 20), 8);
+        assert_eq!(Pace::new(None).step(1 << 20), 1 << 20);
+        assert_eq!(Pace::new(Some(1)).step(1 << 20), STEP);
+        assert_eq!(Pace::new(Some(1)).step(10), 10);
     }
 
     #[tokio::test(start_paused = true)]

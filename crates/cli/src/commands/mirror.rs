@@ -25,6 +25,9 @@ use self::shown::Shown;
 use crate::context::Context;
 use crate::logging::{Hinted, WithHint as _, report as report_error};
 
+/// The exit code when the command was not understood.
+const USAGE: u8 = 2;
+
 /// The exit code when the index or its mirrors are down, or lack what is signed.
 const UNAVAILABLE: u8 = 3;
 
@@ -86,7 +89,7 @@ pub(crate) struct Args {
     check: bool,
 
     /// Go on for ever, with a run every so often, such as 5m
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
     every: Option<SignedDuration>,
 
     /// Serve DIR on this address as well; implies --every 5m
@@ -126,9 +129,23 @@ pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
         .ok_or_else(refused)
 }
 
+/// A time between two runs.
+fn interval(text: &str) -> Result<SignedDuration, String> {
+    match duration(text)? {
+        SignedDuration::ZERO => Err("without a pause the index would be asked all the time".into()),
+        pause => Ok(pause),
+    }
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::new()?;
-    let selection = args.selection.read()?;
+    let selection = match args.selection.read() {
+        Ok(selection) => selection,
+        Err(error) => {
+            report_error(&error);
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
     // The address first: if it is taken, nothing has been made yet.
     let listener = match args.serve {
         Some(address) => Some(
@@ -249,6 +266,14 @@ fn explained(error: CopyError) -> anyhow::Error {
         (CopyError::State(wheelmark_mirror::StateError::OtherIndex { .. }), _) => {
             "take another directory; one holds the copy of one index"
         }
+        (CopyError::SignedTwice { .. }, _) => {
+            "the copy stays as it was; the index has signed one version twice: `wheelmark cross-check` \
+             with the index and this directory saves the proof"
+        }
+        (CopyError::NewerRoot { .. } | CopyError::WentBack { .. }, _) => {
+            "the copy stays as it was; the index, or whoever answers for it, shows an older state: ask \
+             whoever runs it, and let no other copy be made of it until then"
+        }
         (CopyError::Damaged(_), _) => "run again with --check: what is damaged is fetched again",
         (_, Blame::Here) => {
             "the copy stays as it was; it and everything in it must be writable by this user"
@@ -308,5 +333,7 @@ mod tests {
         for bad in ["", "5", "m", "-5m", "-1d", "soon", "99999999999999999999d"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+        assert!(interval("0s").is_err() && interval("0d").is_err());
+        assert_eq!(interval("1s"), Ok(SignedDuration::from_secs(1)));
     }
 }

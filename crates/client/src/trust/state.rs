@@ -55,6 +55,21 @@ impl TrustedIndex {
         Ok(root.and_then(|root| root_fingerprint(&root).ok()))
     }
 
+    /// Whether a root of this fingerprint is among those that the chain went through.
+    ///
+    /// # Errors
+    ///
+    /// When the trust store cannot be read.
+    pub fn has_passed(&self, fingerprint: &Sha256) -> Result<bool, TrustError> {
+        let first = self.record().first_root_version;
+        for version in (first..self.state()?.root.version).rev() {
+            if self.passed_root(version)?.as_ref() == Some(fingerprint) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Reads what is stored of the chain.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
@@ -181,9 +182,13 @@ impl Shared {
         loop {
             while assembly.length < file.size {
                 let wanted = CHUNK_LEN.min(file.size - assembly.length) as usize;
-                let piece = haul.piece(assembly.length, wanted).await;
-                let piece = piece.map_err(|failure| failed_file(file, failure))?;
-                self.came(piece.len() as u64).await;
+                let mut piece = Bytes::new();
+                while piece.len() < wanted {
+                    let step = self.pace.step(wanted);
+                    let came = haul.go_on(assembly.length, &mut piece, wanted, step).await;
+                    let came = came.map_err(|failure| failed_file(file, failure))?;
+                    self.came(came as u64).await;
+                }
                 if assembly.holds(&piece) {
                     assembly.add(&piece).await.map_err(cannot("write"))?;
                 } else {

@@ -189,7 +189,7 @@ impl Copy {
             now,
             writer: Writer::start(delivery, self.observer.clone()),
             parts: Parts::take_over(&self.tree).await?,
-            jobs: Semaphore::new(self.options.jobs.max(1)),
+            jobs: Semaphore::new(self.pace.streams(self.options.jobs.max(1))),
             pace: Arc::clone(&self.pace),
             progress: Arc::clone(&self.progress),
         })

@@ -170,6 +170,26 @@ async fn a_large_file_goes_on_where_it_broke_off() {
     assert_eq!(copier.contents(&index).await.files().len(), 6);
 }
 
+#[tokio::test]
+async fn a_piece_is_of_one_source_however_small_the_steps_are() {
+    let index = TestIndex::with_files().await;
+    let mut copier = Copier::of(&index, "copy").await;
+    let second = Web::serve(index.root()).await;
+    copier.from.push(second.base.clone());
+    // A rate that nobody feels, so that large files come in steps; the third piece breaks off.
+    copier.options.rate = Some(1 << 30);
+    copier
+        .web
+        .set_fault(Fault::Breaks(LARGE_END, (2 << 20) + 300_000));
+    copier.run().await.unwrap();
+    let asked = second.asked();
+    assert!(
+        asked.iter().any(|path| path.contains("bytes=2097152-")),
+        "{asked:?}"
+    );
+    assert_eq!(copier.contents(&index).await.files().len(), 6);
+}
+
 const LARGE_END: &str = "third-3.1-py3-none-any.whl$";
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use wheelmark_client::{
 use wheelmark_mirror::CopyFolder;
 use wheelmark_tuf::Sha256;
 
-use super::{Args, REFUSED, UNAVAILABLE};
+use super::{Args, REFUSED, UNAVAILABLE, USAGE};
 use crate::commands::trust::{USER_AGENT, open_store};
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -23,8 +23,14 @@ pub(super) async fn upstream(
         Mirror::new(Some(base), None, None, Turn::Before)
             .with_context(|| format!("--from {base} cannot be used"))
     });
-    let from: Vec<Mirror> = from.collect::<anyhow::Result<_>>()?;
-    let urls = IndexUrls::new(&args.url, None, None)?;
+    let from: Vec<Mirror> = match from.collect() {
+        Ok(from) => from,
+        Err(error) => return Ok(Err((USAGE, error))),
+    };
+    let urls = match IndexUrls::new(&args.url, None, None) {
+        Ok(urls) => urls,
+        Err(error) => return Ok(Err((USAGE, error.into()))),
+    };
     let remote = Remote::new(USER_AGENT)?;
     if let Some(known) = place.trust().find(urls.simple())? {
         demand_the_same(args, &known)?;
@@ -106,7 +112,8 @@ fn demand_the_same(args: &Args, known: &TrustedIndex) -> anyhow::Result<()> {
     let record = known.record();
     let knows = |fingerprint: Sha256| -> anyhow::Result<bool> {
         Ok(record.first_root_fingerprint == fingerprint
-            || known.state()?.root_fingerprint == fingerprint)
+            || known.state()?.root_fingerprint == fingerprint
+            || known.has_passed(&fingerprint)?)
     };
     if knows(given)? {
         return Ok(());
