@@ -17,9 +17,6 @@ const OLD_METADATA: &[u8] =
     Description: one\n        two\n       |three\nPlatform: UNKNOWN\n";
 const WHEEL: &[u8] =
     b"Wheel-Version: 1.0\nGenerator: seeds\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
-const RECORD: &[u8] = b"demo/__init__.py,sha256=x,2\n\"demo/a,b.txt\",,\ndemo-1.0.dist-info/METADATA,,\n\
-    demo-1.0.dist-info/WHEEL,,\ndemo-1.0.dist-info/licenses/LICENSE,sha256=x,3\ndemo-1.0.dist-info/RECORD,,\n";
-
 fn main() -> io::Result<()> {
     let folder = env::args_os()
         .nth(1)
@@ -247,19 +244,24 @@ fn page() -> Value {
 }
 
 fn archives(write: Write<'_>) -> io::Result<()> {
-    let files: [File<'_>; 6] = [
+    let mut files: Vec<File<'_>> = vec![
         (b"demo/__init__.py", b"x\n"),
         (b"demo/a,b.txt", b"ab"),
         (b"demo-1.0.dist-info/METADATA", METADATA),
         (b"demo-1.0.dist-info/WHEEL", WHEEL),
         (b"demo-1.0.dist-info/licenses/LICENSE", b"MIT"),
-        (b"demo-1.0.dist-info/RECORD", RECORD),
     ];
-    let text: Vec<Vec<u8>> = files
-        .iter()
-        .map(|(path, contents)| [path, &b"\n"[..], contents].concat())
-        .collect();
-    write("wheel", "wheel", &text.join(&0))?;
+    let text = |files: &[File<'_>]| -> Vec<u8> {
+        let texts = files.iter();
+        let texts: Vec<Vec<u8>> = texts
+            .map(|(path, contents)| [path, &b"\n"[..], contents].concat())
+            .collect();
+        texts.join(&0)
+    };
+    write("wheel", "no-record", &text(&files))?;
+    let record = archive::record(&files);
+    files.push((b"demo-1.0.dist-info/RECORD", &record));
+    write("wheel", "wheel", &text(&files))?;
     write("zip", "stored", &archive::zip(&files, false))?;
     write("zip", "deflated", &archive::zip(&files, true))?;
     let sdist: [File<'_>; 3] = [

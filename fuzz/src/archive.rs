@@ -2,10 +2,30 @@
 
 use std::io::Write;
 
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 
 /// A file of an archive.
 pub type File<'a> = (&'a [u8], &'a [u8]);
+
+/// A wheel's `RECORD` that is right for these files.
+pub fn record(files: &[File<'_>]) -> Vec<u8> {
+    let mut record = Vec::new();
+    for (path, contents) in files {
+        let digest = digest::digest(&digest::SHA256, contents);
+        let digest = URL_SAFE_NO_PAD.encode(digest);
+        record.push(b'"');
+        record.extend(path.iter().flat_map(|byte| match byte {
+            b'"' => vec![b'"', b'"'],
+            byte => vec![*byte],
+        }));
+        record.extend_from_slice(format!("\",sha256={digest},{}\n", contents.len()).as_bytes());
+    }
+    record.extend_from_slice(b"demo-1.0.dist-info/RECORD,,\n");
+    record
+}
 
 /// A zip archive with right headers around any paths and contents.
 pub fn zip(files: &[File<'_>], deflated: bool) -> Vec<u8> {

@@ -1,4 +1,5 @@
 //! Wheels in archives that are well-formed: the input is their files, as `PATH LF CONTENTS NUL`.
+//! Without a `RECORD` among them, they get a right one.
 #![no_main]
 
 use std::io::Cursor;
@@ -8,13 +9,18 @@ use wheelmark_fuzz::archive::{self, File};
 use wheelmark_packaging::inspect;
 
 fuzz_target!(|input: &[u8]| {
-    let files: Vec<File<'_>> = input
+    let mut files: Vec<File<'_>> = input
         .split(|byte| *byte == 0)
         .filter_map(|file| {
             let at = file.iter().position(|byte| *byte == b'\n')?;
             Some((&file[..at], &file[at + 1..]))
         })
         .collect();
+    let record = archive::record(&files);
+    let has_record = |(path, _): &File<'_>| path.ends_with(b"RECORD");
+    if !files.iter().any(has_record) {
+        files.push((b"demo-1.0.dist-info/RECORD", &record));
+    }
     let filename = "demo-1.0-py3-none-any.whl"
         .parse()
         .expect("the name is well-formed");

@@ -14,7 +14,6 @@ use wheelmark_client::MAX_FILE_LEN;
 use wheelmark_objects::{ContentHasher, Directory, Hashed, ObjectPath, Stamp};
 use wheelmark_packaging::{
     DistributionFilename, MAX_REQUIRES_PYTHON_LEN, SdistFormat, inspect::core_metadata,
-    inspect::inspect,
 };
 use wheelmark_tuf::Sha256;
 
@@ -411,7 +410,7 @@ fn look_inside(file: &mut File, listed: &Listed) -> Result<Said, ReadError> {
     let reader = BufReader::new(&*file);
     let mut said = Said::default();
     let range = match &listed.filename {
-        DistributionFilename::Wheel(wheel) => match core_metadata(reader, wheel) {
+        DistributionFilename::Wheel(_) => match core_metadata(reader, &listed.filename) {
             Ok(inspected) => {
                 said.metadata = Some(Bytes::from(inspected.metadata_bytes));
                 inspected.metadata.requires_python
@@ -424,7 +423,7 @@ fn look_inside(file: &mut File, listed: &Listed) -> Result<Said, ReadError> {
         DistributionFilename::Sdist(_) if listed.requires_python.is_some() => {
             listed.requires_python.clone()
         }
-        DistributionFilename::Sdist(_) => match inspect(reader, &listed.filename) {
+        DistributionFilename::Sdist(_) => match core_metadata(reader, &listed.filename) {
             Ok(inspected) => inspected.metadata.requires_python,
             Err(error) => {
                 said.odd = Some(error.to_string());

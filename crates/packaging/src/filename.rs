@@ -113,6 +113,32 @@ pub enum FilenameError {
     },
 }
 
+impl FilenameError {
+    /// What to do about it: one sentence, without a full stop.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            FilenameError::TooLong { .. } => "build with a shorter name, version or set of tags",
+            FilenameError::UnknownKind { .. } => {
+                "upload wheels (.whl) and source distributions (.tar.gz)"
+            }
+            FilenameError::Character { .. }
+            | FilenameError::WheelParts { .. }
+            | FilenameError::BuildTag { .. }
+            | FilenameError::Tag { .. }
+            | FilenameError::NoVersion { .. }
+            | FilenameError::Name { .. } => {
+                "do not rename files: build it again and upload it under the name that it was built with"
+            }
+            FilenameError::Version { .. } => {
+                "write the version as PEP 440 wants it, such as 1.2.3, and build again"
+            }
+            FilenameError::OtherProject { .. } => {
+                "upload each file for the project that it was built for, under the name that it was built with"
+            }
+        }
+    }
+}
+
 impl DistributionFilename {
     /// Splits a file name into its parts.
     ///
@@ -181,6 +207,25 @@ impl DistributionFilename {
         match self {
             Self::Wheel(wheel) => wheel.as_str(),
             Self::Sdist(sdist) => sdist.as_str(),
+        }
+    }
+
+    /// The name as today's rules want it, for the same project, version, tags and format; `None`
+    /// for a format that is not written any more.
+    pub fn normalised(&self) -> Option<String> {
+        let begin = format!("{}-{}", self.project().escaped(), self.version());
+        match self {
+            Self::Wheel(wheel) => {
+                let mut parts = vec![begin];
+                parts.extend(wheel.build().map(str::to_owned));
+                for tags in [wheel.python_tags(), wheel.abi_tags(), wheel.platform_tags()] {
+                    parts.push(tags.join("."));
+                }
+                Some(format!("{}.whl", parts.join("-")))
+            }
+            Self::Sdist(sdist) => {
+                (sdist.format() == SdistFormat::TarGz).then(|| format!("{begin}.tar.gz"))
+            }
         }
     }
 

@@ -12,6 +12,7 @@
 //! that, the whole archive is read once, front to back; only the few wanted files are kept.
 
 mod error;
+mod fix;
 mod limits;
 mod listing;
 mod path;
@@ -27,7 +28,7 @@ pub use self::limits::{
     MAX_ENTRIES, MAX_EXTENDED_HEADER_LEN, MAX_PATH_LEN, MAX_PATHS_LEN, MAX_RATIO, MAX_RECORD_LEN,
     MAX_UNPACKED, RATIO_FREE,
 };
-use crate::{CoreMetadata, DistributionFilename, SdistFormat, WheelFilename};
+use crate::{CoreMetadata, DistributionFilename, SdistFilename, SdistFormat};
 
 /// What was found in a distribution file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,15 +40,15 @@ pub struct Inspected {
     pub metadata_bytes: Vec<u8>,
 }
 
-/// Reads a whole distribution file and returns its core metadata.
+/// Reads a whole distribution file that is new here, and returns its core metadata.
 ///
 /// `filename` is the name that it is to be published under; the contents must agree with it.
-/// Digests inside the archive (`RECORD`) are not recomputed: whoever receives the file has its
-/// digest from a better source.
+/// Every digest in a wheel's `RECORD` is recomputed.
 ///
 /// # Errors
 ///
-/// [`InspectError::Io`] if `reader` fails; every other error is a verdict on the file.
+/// [`InspectError::Io`] if `reader` fails; every other error is a verdict on the file, and
+/// [`InspectError::fix`] says what to do about it.
 pub fn inspect<R: Read + Seek>(
     mut reader: R,
     filename: &DistributionFilename,
@@ -55,12 +56,9 @@ pub fn inspect<R: Read + Seek>(
     let inspected = match filename {
         DistributionFilename::Wheel(wheel) => wheel::inspect(&mut reader, wheel)?,
         DistributionFilename::Sdist(sdist) => match sdist.format() {
-            SdistFormat::TarGz => sdist::inspect_tar_gz(&mut reader)?,
-            SdistFormat::Zip => sdist::inspect_zip(&mut reader)?,
-            SdistFormat::TarBz2 | SdistFormat::TarXz => {
-                return Err(InspectError::UnsupportedFormat {
-                    filename: sdist.as_str().to_owned(),
-                });
+            SdistFormat::TarGz => sdist::inspect(&mut reader)?,
+            SdistFormat::Zip | SdistFormat::TarBz2 | SdistFormat::TarXz => {
+                return Err(unsupported(sdist));
             }
         },
     };
@@ -68,25 +66,35 @@ pub fn inspect<R: Read + Seek>(
     Ok(inspected)
 }
 
-/// Reads the core metadata of a wheel that exists already, and nothing else of it.
+/// Reads the core metadata of a file that exists already, and nothing else of it.
 ///
-/// What it returns is what every installer finds in the wheel: the archive's headers must agree
-/// with its directory, there is one `.dist-info`, and name and version are those of the file name.
-/// Today's rules for new uploads are not asked for, and the other files are not unpacked.
+/// What it returns is what every installer finds in it: in a wheel, the archive's headers agree
+/// with its directory, and there is one `.dist-info`; name and version are those of the file name.
+/// Today's rules for new uploads are not asked for, and the other files of a wheel are not
+/// unpacked.
 ///
 /// # Errors
 ///
 /// [`InspectError::Io`] if `reader` fails; every other error says why readers could disagree.
 pub fn core_metadata<R: Read + Seek>(
     mut reader: R,
-    filename: &WheelFilename,
+    filename: &DistributionFilename,
 ) -> Result<Inspected, InspectError> {
-    let inspected = wheel::core_metadata(&mut reader, filename)?;
-    check_names(
-        &inspected.metadata,
-        &DistributionFilename::Wheel(filename.clone()),
-    )?;
+    let inspected = match filename {
+        DistributionFilename::Wheel(wheel) => wheel::core_metadata(&mut reader, wheel)?,
+        DistributionFilename::Sdist(sdist) => {
+            let inspected = sdist::core_metadata(&mut reader, sdist.format())?;
+            inspected.ok_or_else(|| unsupported(sdist))?
+        }
+    };
+    check_names(&inspected.metadata, filename)?;
     Ok(inspected)
+}
+
+fn unsupported(sdist: &SdistFilename) -> InspectError {
+    InspectError::UnsupportedFormat {
+        filename: sdist.as_str().to_owned(),
+    }
 }
 
 fn check_names(

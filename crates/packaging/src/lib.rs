@@ -30,7 +30,8 @@ pub use self::filename::{
 };
 pub use self::inspect::{InspectError, Inspected, inspect};
 pub use self::metadata::{
-    CoreMetadata, MAX_HEADERS, MAX_METADATA_LEN, MAX_REQUIRES_PYTHON_LEN, MetadataError,
-    MetadataVersion, RuleError,
+    ClassifierError, CoreMetadata, MAX_HEADERS, MAX_LABEL_LEN, MAX_METADATA_LEN,
+    MAX_REQUIRES_PYTHON_LEN, MAX_SUMMARY_LEN, MetadataError, MetadataVersion, NEWEST_METADATA,
+    RequirementError, RuleError,
 };
 pub use self::name::{MAX_NAME_LEN, NameError, ProjectName};

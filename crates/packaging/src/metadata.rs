@@ -3,6 +3,8 @@
 //! [`CoreMetadata::parse`] takes the bytes of a `METADATA` or `PKG-INFO` file apart and checks
 //! what readers depend on. [`CoreMetadata::check_rules`] adds what an index asks of a new file.
 
+mod classifiers;
+mod fix;
 pub(crate) mod headers;
 mod rules;
 
@@ -10,8 +12,12 @@ use std::str::FromStr;
 
 use pep440_rs::Version;
 
+pub use self::classifiers::ClassifierError;
 pub use self::headers::MAX_HEADERS;
-pub use self::rules::{MAX_REQUIRES_PYTHON_LEN, RuleError};
+pub use self::rules::{
+    MAX_LABEL_LEN, MAX_REQUIRES_PYTHON_LEN, MAX_SUMMARY_LEN, NEWEST_METADATA, RequirementError,
+    RuleError,
+};
 use crate::{NameError, ProjectName};
 
 /// Longest accepted metadata file, in bytes.

@@ -1,5 +1,7 @@
 //! Project names in the one spelling that everything below compares.
 
+mod likeness;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -124,6 +126,18 @@ impl<'de> Deserialize<'de> for ProjectName {
         String::deserialize(deserializer)?
             .parse()
             .map_err(serde::de::Error::custom)
+    }
+}
+
+impl NameError {
+    /// What to do about it: one sentence, without a full stop.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            NameError::Empty | NameError::Invalid { .. } => {
+                "choose a name such as `team-tools`: letters and digits, with single `-` between"
+            }
+            NameError::TooLong { .. } => "choose a shorter name",
+        }
     }
 }
 

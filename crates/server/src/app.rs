@@ -19,7 +19,7 @@ use crate::rate::Rate;
 use crate::request_id::RequestIds;
 use crate::serials::Serials;
 use crate::shelf::Shelf;
-use crate::upload::Gates;
+use crate::upload::{Gates, NewNames};
 
 /// Longest accepted file, in bytes. The largest wheels in use (GPU libraries) stay below.
 pub const MAX_FILE_LEN: u64 = 4 * 1024 * 1024 * 1024;
@@ -30,9 +30,10 @@ pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limits that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest accepted file, in bytes.
+    /// Longest accepted file, in bytes, of a project without a limit of its own.
     pub file_len: u64,
-    /// Most bytes that the files of one project may have together, if there is a limit.
+    /// Most bytes that the files of one project may have together, if there is a limit and it has
+    /// none of its own.
     pub project_len: Option<u64>,
     /// How long an upload waits for its snapshot.
     pub publish_timeout: Duration,
@@ -52,6 +53,17 @@ impl Default for Limits {
             uploads: UPLOADS,
         }
     }
+}
+
+/// Rules for new files that an operator may lift, because what they protect from can be wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leeway {
+    /// New projects may be called like modules of Python's standard library.
+    pub standard_library_names: bool,
+    /// New projects may have names that look like those of others.
+    pub similar_names: bool,
+    /// Classifiers need not be known: the list is as old as the program.
+    pub unknown_classifiers: bool,
 }
 
 /// The services that the handlers use.
@@ -77,10 +89,12 @@ pub struct App {
     pub external_url: Option<String>,
     /// Whether the server speaks TLS itself.
     pub speaks_tls: bool,
+    /// Rules that do not hold here.
+    pub leeway: Leeway,
 }
 
 impl App {
-    /// An app with the default limits.
+    /// An app with the default limits and every rule.
     pub fn new(tree: Arc<Directory>, store: Store, clock: Arc<dyn Clock>) -> Self {
         Self {
             tree,
@@ -93,6 +107,7 @@ impl App {
             metrics_are_public: true,
             external_url: None,
             speaks_tls: false,
+            leeway: Leeway::default(),
         }
     }
 }
@@ -165,7 +180,9 @@ pub(crate) struct Publishing {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
+    pub(crate) leeway: Leeway,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) new_names: Arc<NewNames>,
     pub(crate) door: Arc<Door>,
 }
 
@@ -220,8 +237,10 @@ impl Services {
                 store: app.store,
                 clock: app.clock,
                 limits: app.limits,
+                leeway: app.leeway,
                 gates: Arc::new(Gates::new()),
                 door,
+                new_names: Arc::default(),
             },
         }
     }

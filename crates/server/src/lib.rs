@@ -16,7 +16,8 @@
 //! signs. Architecture invariant: this crate reaches neither a key nor the engine that uses one.
 //!
 //! Every error is told twice, because each uploader shows only one of them: in the reason phrase
-//! of HTTP/1.1 and in a body of `application/problem+json` (RFC 9457).
+//! of HTTP/1.1 and in a body of `application/problem+json` (RFC 9457). Both say which rule was
+//! broken and what to do about it.
 
 mod address;
 mod app;
@@ -49,7 +50,7 @@ mod tree;
 mod upload;
 
 pub use address::{ClientAddress, Network, NetworkError, TrustedProxies};
-pub use app::{App, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
+pub use app::{App, Leeway, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
 pub use auth::{FAILED_ATTEMPTS, REFUSALS_NOTED, UPLOADS, USERS_REFUSALS_NOTED};
 pub use health::LEAST_LEFT;
 pub use metrics::Metrics;

@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::request_id::RequestId;
 
 /// Longest reason phrase that is sent, in bytes.
-const MAX_REASON_LEN: usize = 300;
+const MAX_REASON_LEN: usize = 400;
 
 /// An error as a person at the other end gets to see it.
 #[derive(Debug)]
@@ -95,24 +95,42 @@ impl Problem {
         self.status
     }
 
-    /// Title and detail in printable ASCII, short enough for one line.
+    /// What is wrong and what to do about it, as one text: uploaders show nothing else.
+    fn told(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.detail),
+            None => self.detail.clone(),
+        }
+    }
+
+    /// Title, detail and hint in printable ASCII, short enough for one line. Where there is not
+    /// enough room, the detail is cut: what to do is said in whole.
     fn reason(&self) -> String {
-        let mut reason: String = format!("{}: {}", self.title, self.detail)
-            .chars()
-            .map(|c| {
-                if c == ' ' || c.is_ascii_graphic() {
-                    c
-                } else {
-                    '?'
-                }
-            })
-            .collect();
-        if reason.len() > MAX_REASON_LEN {
-            reason.truncate(MAX_REASON_LEN - 3);
+        let hint = self.hint.as_ref().map(|hint| format!("; {}", ascii(hint)));
+        let hint = hint.unwrap_or_default();
+        let mut reason = ascii(&format!("{}: {}", self.title, self.detail));
+        let room = MAX_REASON_LEN.saturating_sub(hint.len());
+        if reason.len() > room {
+            reason.truncate(room.saturating_sub(3));
             reason.push_str("...");
         }
+        reason.push_str(&hint);
+        reason.truncate(MAX_REASON_LEN);
         reason
     }
+}
+
+/// Printable ASCII, with a `?` for everything else.
+fn ascii(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c == ' ' || c.is_ascii_graphic() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 impl IntoResponse for Problem {
@@ -120,7 +138,7 @@ impl IntoResponse for Problem {
         let mut document = json!({
             "title": self.title,
             "status": self.status.as_u16(),
-            "detail": self.detail,
+            "detail": self.told(),
         });
         if let Some(hint) = &self.hint {
             document["hint"] = hint.as_ref().into();
@@ -173,6 +191,10 @@ mod tests {
             "über\r\nSet-Cookie: x\0\u{7f} end",
         );
         assert_eq!(problem.reason(), "Bad: ?ber??Set-Cookie: x?? end");
+        let hinted = Problem::new(StatusCode::BAD_REQUEST, "Bad", "ü".repeat(10_000))
+            .hint("do it otherwise");
+        assert_eq!(hinted.reason().len(), MAX_REASON_LEN);
+        assert!(hinted.reason().ends_with("?...; do it otherwise"));
         let long = Problem::new(StatusCode::BAD_REQUEST, "Bad", "ü".repeat(10_000));
         assert_eq!(long.reason().len(), MAX_REASON_LEN);
         assert!(ReasonPhrase::try_from(long.reason().into_bytes()).is_ok());

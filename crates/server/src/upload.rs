@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod form;
 mod gates;
+mod names;
 mod note;
 mod receive;
 mod record;
@@ -28,9 +29,12 @@ use wheelmark_store::{Outcome, Seq};
 use crate::app::Publishing;
 use crate::pace::Pace;
 use crate::problem::Problem;
+#[cfg(test)]
+pub(crate) use error::Digest;
 pub(crate) use error::Mismatch;
 use error::UploadError;
 pub(crate) use gates::Gates;
+pub(crate) use names::NewNames;
 use source::Source;
 use uploader::Uploader;
 
@@ -99,9 +103,12 @@ async fn take(
     uploader: Uploader,
 ) -> Result<Published, UploadError> {
     let boundary = boundary(headers)?;
-    refuse_at_once_if_too_long(headers, publishing.limits.file_len)?;
+    // Which project it is for is not known yet.
+    let longest = publishing.store.longest_file_limit().await?;
+    let limit = publishing.limits.file_len.max(longest.unwrap_or_default());
+    refuse_at_once_if_too_long(headers, limit)?;
     let incoming = publishing.tree.incoming();
-    let (limit, pace) = (publishing.limits.file_len, Pace::default());
+    let pace = Pace::default();
     let received = receive::receive(source, boundary, incoming, limit, pace).await?;
     // From here on nobody needs the connection: what was begun is finished.
     let publishing = publishing.clone();

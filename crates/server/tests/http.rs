@@ -19,6 +19,7 @@ mod http {
     mod people;
     mod publishing;
     mod refusals;
+    mod rules;
     mod static_tree;
     mod waiting;
 }

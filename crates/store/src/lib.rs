@@ -39,6 +39,7 @@ mod journal;
 mod lease;
 mod orders;
 mod outcome;
+mod project;
 mod role;
 mod serial;
 mod signals;
@@ -60,6 +61,7 @@ pub use journal::{Change, JournalRow, Seq};
 pub use lease::Fence;
 pub use orders::Orders;
 pub use outcome::Outcome;
+pub use project::{LimitedProject, ProjectLimits};
 pub use role::{Member, Role, RoleError};
 pub use sqlite::{Durability, Store};
 pub use token::{

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_serials.sql"),
     include_str!("migrations/0004_people.sql"),
     include_str!("migrations/0005_status.sql"),
+    include_str!("migrations/0006_project_limits.sql"),
 ];
 
 /// The catalogue ("WMRK").

@@ -13,6 +13,7 @@ mod conformance {
     pub(crate) mod lease;
     pub(crate) mod orders;
     pub(crate) mod outcome;
+    pub(crate) mod project;
     pub(crate) mod role;
     pub(crate) mod serial;
     pub(crate) mod token;
@@ -21,7 +22,9 @@ mod conformance {
 }
 
 use conformance::backend::{Backend, Sqlite};
-use conformance::{admit, audit, authority, intent, journal, lease, orders, outcome, role};
+use conformance::{
+    admit, audit, authority, intent, journal, lease, orders, outcome, project, role,
+};
 use conformance::{serial, token, user, withdrawal};
 
 macro_rules! suite {
@@ -36,6 +39,10 @@ macro_rules! suite {
 }
 
 suite! { Sqlite:
+    project::a_project_is_known_by_its_first_file,
+    project::names_that_look_alike_are_found,
+    project::the_size_of_a_project_is_that_of_its_files,
+    project::limits_are_kept_for_each_project,
     admit::an_admitted_file_is_in_catalogue_and_journal,
     admit::the_same_file_again_is_the_same_row,
     admit::other_bytes_under_a_taken_name_change_nothing,

@@ -14,7 +14,7 @@ pub enum InspectError {
     #[error("the file could not be read")]
     Io(#[source] io::Error),
     /// A source distribution in a format that is no longer accepted.
-    #[error("`{filename}` is in a format that cannot be inspected, use .tar.gz")]
+    #[error("`{filename}` is in a format that is not accepted any more")]
     UnsupportedFormat {
         /// The file.
         filename: String,
@@ -61,6 +61,15 @@ pub enum InspectError {
     Conflict {
         /// The path.
         path: String,
+    },
+    /// Two files whose paths differ in upper and lower case alone: on Windows and macOS one would be
+    /// written over the other.
+    #[error("the archive has `{}` and `{}`, which are one file where case does not count", first.escape_debug(), second.escape_debug())]
+    Case {
+        /// One path.
+        first: String,
+        /// The other.
+        second: String,
     },
     /// A link that leads out of the archive's directory or through another link, or one in a
     /// wheel.
@@ -134,6 +143,14 @@ pub enum InspectError {
     /// The `WHEEL` file cannot be read, or is of another major version.
     #[error("the WHEEL file is malformed or not of version 1")]
     WheelFile,
+    /// The file name stands for tags that the `Tag` lines of the `WHEEL` file do not have.
+    #[error("`{filename}` is named for tags that its WHEEL file does not have: {}", stated.join(", ").escape_debug())]
+    Tags {
+        /// The file.
+        filename: String,
+        /// The first of the `Tag` lines.
+        stated: Vec<String>,
+    },
     /// The wheel's `RECORD` does not describe the wheel.
     #[error("the wheel's RECORD is wrong")]
     Record(#[from] RecordError),
@@ -193,6 +210,22 @@ pub enum ZipError {
         /// The entry.
         path: String,
     },
+    /// Length and checksum of an entry stand behind its data: whoever reads from the front has to
+    /// guess where the data ends.
+    #[error("`{}` has its length and checksum behind its data, in a data descriptor", path.escape_debug())]
+    Descriptor {
+        /// The entry.
+        path: String,
+    },
+    /// A comment, in which anything can be hidden.
+    #[error("`{}` has a comment in the central directory", path.escape_debug())]
+    Comment {
+        /// The entry.
+        path: String,
+    },
+    /// A file that is a tar archive to some.
+    #[error("the file can be read as a tar archive as well")]
+    AlsoTar,
 }
 
 /// Why a tar archive is refused.
@@ -237,6 +270,9 @@ pub enum TarError {
     /// Something other than zeros behind the end mark, or behind the compressed data.
     #[error("there are bytes behind the end of the archive")]
     Trailing,
+    /// A file that is a zip archive to some.
+    #[error("the file can be read as a zip archive as well")]
+    AlsoZip,
 }
 
 /// Why a wheel's `RECORD` does not describe the wheel.
@@ -257,6 +293,32 @@ pub enum RecordError {
     /// A file of the wheel that is not listed.
     #[error("it does not list `{}`", path.escape_debug())]
     Unlisted {
+        /// The file.
+        path: String,
+    },
+    /// A file that is listed twice.
+    #[error("it lists `{}` twice", path.escape_debug())]
+    Twice {
+        /// The file.
+        path: String,
+    },
+    /// A file without a digest.
+    #[error("it has no digest of `{}`", path.escape_debug())]
+    NoDigest {
+        /// The file.
+        path: String,
+    },
+    /// A digest that is malformed, or not sha256, sha384 or sha512.
+    #[error("its digest `{}` of `{}` is not sha256, sha384 or sha512 in URL-safe base64", stated.escape_debug(), path.escape_debug())]
+    DigestForm {
+        /// The file.
+        path: String,
+        /// What is stated.
+        stated: String,
+    },
+    /// A file with other contents than listed.
+    #[error("its digest of `{}` is not that of the contents", path.escape_debug())]
+    Digest {
         /// The file.
         path: String,
     },

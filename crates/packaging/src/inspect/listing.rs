@@ -64,6 +64,33 @@ impl Listing {
         Ok(())
     }
 
+    /// Checks that no two files are one where case does not count, as on Windows and macOS:
+    /// there, one of them would be written over the other.
+    pub(super) fn check_case(&self) -> Result<(), InspectError> {
+        let files = self.entries.iter();
+        let files = files.filter(|(_, kind)| **kind != Kind::Directory);
+        let mut folded: BTreeMap<String, &str> = BTreeMap::new();
+        for (path, _) in files {
+            if let Some(other) = folded.insert(path.to_lowercase(), path) {
+                return Err(InspectError::Case {
+                    first: other.to_owned(),
+                    second: path.clone(),
+                });
+            }
+        }
+        for path in self.entries.keys() {
+            let lower = path.to_lowercase();
+            let parents = lower.match_indices('/').map(|(at, _)| &lower[..at]);
+            if let Some(file) = parents.filter_map(|parent| folded.get(parent)).next() {
+                return Err(InspectError::Case {
+                    first: (*file).to_owned(),
+                    second: path.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn kind(&self, path: &str) -> Option<Kind> {
         self.entries.get(path).copied()
     }

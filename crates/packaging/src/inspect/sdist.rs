@@ -4,20 +4,88 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::listing::Listing;
-use super::zip::Archive;
-use super::{InspectError, Inspected, tar};
-use crate::{CoreMetadata, MAX_METADATA_LEN};
+use super::zip::{self, Archive};
+use super::{InspectError, Inspected, TarError, tar};
+use crate::{CoreMetadata, MAX_METADATA_LEN, SdistFormat};
 
-pub(super) fn inspect_tar_gz<R: Read + Seek>(reader: &mut R) -> Result<Inspected, InspectError> {
-    let length = reader.seek(SeekFrom::End(0)).map_err(InspectError::Io)?;
-    reader.seek(SeekFrom::Start(0)).map_err(InspectError::Io)?;
-    let unpacked = tar::unpack_gz(BufReader::new(reader), length, limit)?;
-    finish(&unpacked.listing, unpacked.wanted)
+/// A new source distribution, as today's rules want it.
+pub(super) fn inspect<R: Read + Seek>(reader: &mut R) -> Result<Inspected, InspectError> {
+    if zip::could_be_one(reader)? {
+        return Err(TarError::AlsoZip.into());
+    }
+    let contents = Contents::of_tar_gz(reader)?;
+    contents.listing.check_case()?;
+    let (top, inspected) = contents.metadata()?;
+    inspected.metadata.check_rules()?;
+    for file in inspected.metadata.license_files() {
+        let path = format!("{top}/{file}");
+        if !contents.listing.has_file(&path) {
+            return Err(InspectError::MissingLicenseFile { path });
+        }
+    }
+    Ok(inspected)
 }
 
-pub(super) fn inspect_zip<R: Read + Seek>(reader: &mut R) -> Result<Inspected, InspectError> {
-    let (listing, wanted) = Archive::open(reader)?.unpack(limit)?;
-    finish(&listing, wanted)
+/// The metadata of one that exists already.
+pub(super) fn core_metadata<R: Read + Seek>(
+    reader: &mut R,
+    format: SdistFormat,
+) -> Result<Option<Inspected>, InspectError> {
+    let contents = match format {
+        SdistFormat::TarGz => Contents::of_tar_gz(reader)?,
+        SdistFormat::Zip => Contents::of_zip(reader)?,
+        SdistFormat::TarBz2 | SdistFormat::TarXz => return Ok(None),
+    };
+    Ok(Some(contents.metadata()?.1))
+}
+
+/// What was found in an archive.
+struct Contents {
+    listing: Listing,
+    wanted: BTreeMap<String, Vec<u8>>,
+}
+
+impl Contents {
+    fn of_tar_gz<R: Read + Seek>(reader: &mut R) -> Result<Contents, InspectError> {
+        let length = reader.seek(SeekFrom::End(0)).map_err(InspectError::Io)?;
+        reader.seek(SeekFrom::Start(0)).map_err(InspectError::Io)?;
+        let tar::Unpacked { listing, wanted } =
+            tar::unpack_gz(BufReader::new(reader), length, limit)?;
+        Ok(Contents { listing, wanted })
+    }
+
+    fn of_zip<R: Read + Seek>(reader: &mut R) -> Result<Contents, InspectError> {
+        let unpacked = Archive::open(reader)?.unpack(limit, |_| None)?;
+        Ok(Contents {
+            listing: unpacked.listing,
+            wanted: unpacked.wanted,
+        })
+    }
+
+    /// The one directory at the top, and the metadata in it.
+    fn metadata(&self) -> Result<(&str, Inspected), InspectError> {
+        let mut tops = self
+            .listing
+            .paths()
+            .map(|path| path.split_once('/').map_or(path, |(top, _)| top));
+        let top = tops.next().ok_or_else(|| InspectError::MissingFile {
+            path: "PKG-INFO".to_owned(),
+        })?;
+        if let Some(path) = tops.find(|other| *other != top) {
+            return Err(InspectError::BesideTop {
+                top: top.to_owned(),
+                path: path.to_owned(),
+            });
+        }
+        let path = format!("{top}/PKG-INFO");
+        let metadata_bytes = self.wanted.get(&path).cloned();
+        let metadata_bytes = metadata_bytes.ok_or(InspectError::MissingFile { path })?;
+        let inspected = Inspected {
+            metadata: CoreMetadata::parse(&metadata_bytes)?,
+            metadata_bytes,
+        };
+        Ok((top, inspected))
+    }
 }
 
 /// Wants `PKG-INFO` of every directory at the top; there can be one in the end.
@@ -26,38 +94,4 @@ fn limit(path: &str) -> Option<u64> {
         Some((_, "PKG-INFO")) => Some(MAX_METADATA_LEN),
         _ => None,
     }
-}
-
-fn finish(
-    listing: &Listing,
-    mut wanted: BTreeMap<String, Vec<u8>>,
-) -> Result<Inspected, InspectError> {
-    let mut tops = listing
-        .paths()
-        .map(|path| path.split_once('/').map_or(path, |(top, _)| top));
-    let top = tops.next().ok_or_else(|| InspectError::MissingFile {
-        path: "PKG-INFO".to_owned(),
-    })?;
-    if let Some(path) = tops.find(|other| *other != top) {
-        return Err(InspectError::BesideTop {
-            top: top.to_owned(),
-            path: path.to_owned(),
-        });
-    }
-    let path = format!("{top}/PKG-INFO");
-    let metadata_bytes = wanted
-        .remove(&path)
-        .ok_or(InspectError::MissingFile { path })?;
-    let metadata = CoreMetadata::parse(&metadata_bytes)?;
-    metadata.check_rules()?;
-    for file in metadata.license_files() {
-        let path = format!("{top}/{file}");
-        if !listing.has_file(&path) {
-            return Err(InspectError::MissingLicenseFile { path });
-        }
-    }
-    Ok(Inspected {
-        metadata,
-        metadata_bytes,
-    })
 }

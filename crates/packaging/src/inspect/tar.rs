@@ -46,6 +46,11 @@ pub(super) fn unpack_gz(
     }
 }
 
+/// Whether a file that begins with this block would be taken for a tar archive.
+pub(super) fn is_header(block: &[u8; BLOCK]) -> bool {
+    header::has_checksum(block)
+}
+
 /// Decompressed bytes, counted.
 struct Stream<R> {
     decoder: flate2::bufread::GzDecoder<R>,

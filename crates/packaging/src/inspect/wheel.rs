@@ -1,12 +1,14 @@
 //! Wheels: one `.dist-info` directory that describes the rest (binary distribution format).
 
 mod record;
+mod tags;
 
 use std::io::{Read, Seek};
 
+use self::record::Record;
 use super::limits::{MAX_RECORD_LEN, MAX_WHEEL_LEN};
 use super::listing::Listing;
-use super::zip::Archive;
+use super::zip::{Archive, Unpacked};
 use super::{InspectError, Inspected};
 use crate::metadata::headers;
 use crate::{CoreMetadata, MAX_METADATA_LEN, ProjectName, Version, WheelFilename};
@@ -15,28 +17,36 @@ pub(super) fn inspect<R: Read + Seek>(
     reader: &mut R,
     filename: &WheelFilename,
 ) -> Result<Inspected, InspectError> {
-    let archive = Archive::open(reader)?;
+    let mut archive = Archive::open(reader)?;
+    archive.check_new()?;
     let directory = dist_info(archive.listing(), filename)?;
-    let (listing, mut wanted) =
-        archive.unpack(
-            |path| match path.strip_prefix(&directory)?.strip_prefix('/')? {
-                "METADATA" => Some(MAX_METADATA_LEN),
-                "RECORD" => Some(MAX_RECORD_LEN),
-                "WHEEL" => Some(MAX_WHEEL_LEN),
-                _ => None,
-            },
-        )?;
+    let path = format!("{directory}/RECORD");
+    let record = archive
+        .unpack_one(&path, MAX_RECORD_LEN)?
+        .ok_or(InspectError::MissingFile { path })?;
+    let record = Record::parse(&record)?;
+    record.check_listing(&directory, archive.listing())?;
+    let limit = |path: &str| match path.strip_prefix(&directory)?.strip_prefix('/')? {
+        "METADATA" => Some(MAX_METADATA_LEN),
+        "WHEEL" => Some(MAX_WHEEL_LEN),
+        _ => None,
+    };
+    let Unpacked {
+        listing,
+        mut wanted,
+        digests,
+    } = archive.unpack(limit, |path| record.hasher(path))?;
+    record.check_digests(&digests)?;
     let mut take = |name: &str| {
         let path = format!("{directory}/{name}");
         wanted
             .remove(&path)
             .ok_or(InspectError::MissingFile { path })
     };
-    let (metadata_bytes, record, wheel) = (take("METADATA")?, take("RECORD")?, take("WHEEL")?);
+    let (metadata_bytes, wheel) = (take("METADATA")?, take("WHEEL")?);
     let metadata = CoreMetadata::parse(&metadata_bytes)?;
     metadata.check_rules()?;
-    check_version(&wheel)?;
-    record::check(&record, &directory, &listing)?;
+    check_wheel_file(&wheel, filename)?;
     for file in metadata.license_files() {
         let path = format!("{directory}/licenses/{file}");
         if !listing.has_file(&path) {
@@ -54,7 +64,7 @@ pub(super) fn core_metadata<R: Read + Seek>(
     reader: &mut R,
     filename: &WheelFilename,
 ) -> Result<Inspected, InspectError> {
-    let archive = Archive::open(reader)?;
+    let mut archive = Archive::open(reader)?;
     let path = format!("{}/METADATA", dist_info(archive.listing(), filename)?);
     let metadata_bytes = archive
         .unpack_one(&path, MAX_METADATA_LEN)?
@@ -98,11 +108,8 @@ fn is_of(directory: &str, filename: &WheelFilename) -> bool {
     })
 }
 
-/// Checks that the `WHEEL` file is of version 1, as installers do.
-///
-/// Its tags are not compared with those of the file name: well-known projects publish wheels that
-/// were renamed after they were built, and no installer looks.
-fn check_version(bytes: &[u8]) -> Result<(), InspectError> {
+/// Checks that the `WHEEL` file is of version 1, as installers do, and for the tags of the name.
+fn check_wheel_file(bytes: &[u8], filename: &WheelFilename) -> Result<(), InspectError> {
     let text = std::str::from_utf8(bytes).map_err(|_| InspectError::WheelFile)?;
     let (fields, _) = headers::split(text).map_err(|_| InspectError::WheelFile)?;
     let mut versions = fields.iter().filter(|field| field.name == "wheel-version");
@@ -110,7 +117,22 @@ fn check_version(bytes: &[u8]) -> Result<(), InspectError> {
         .next()
         .and_then(|field| field.value.split_once('.'));
     match (version, versions.next()) {
-        (Some(("1", _)), None) => Ok(()),
+        (Some(("1", _)), None) => tags::check(&fields, filename),
         _ => Err(InspectError::WheelFile),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn tags_for_tests(filename: &str, stated: &[&str]) -> Result<(), InspectError> {
+    let fields: Vec<crate::metadata::Field> = stated
+        .iter()
+        .map(|value| crate::metadata::Field {
+            name: "tag".to_owned(),
+            value: (*value).to_owned(),
+        })
+        .collect();
+    match filename.parse().map_err(|_| InspectError::WheelFile)? {
+        crate::DistributionFilename::Wheel(wheel) => tags::check(&fields, &wheel),
+        crate::DistributionFilename::Sdist(_) => Err(InspectError::WheelFile),
     }
 }

@@ -10,10 +10,12 @@ mod fields;
 mod local;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
+
+use aws_lc_rs::digest::{Context, Digest};
 
 use super::listing::{Kind, Listing};
-use super::{InspectError, ZipError};
+use super::{InspectError, ZipError, tar};
 use crate::inspect::limits::Budget;
 
 /// One entry, as the central directory has it.
@@ -27,6 +29,17 @@ struct Entry {
     unpacked: u64,
     /// Of its local header.
     offset: u64,
+    /// Whether it has a comment.
+    commented: bool,
+}
+
+/// What the entries of an archive hold.
+pub(super) struct Unpacked {
+    pub(super) listing: Listing,
+    /// The contents of those wanted, by path.
+    pub(super) wanted: BTreeMap<String, Vec<u8>>,
+    /// The digests asked for, by path.
+    pub(super) digests: BTreeMap<String, Digest>,
 }
 
 /// An archive whose directory and headers have been checked, and whose contents have not.
@@ -70,34 +83,63 @@ impl<'r, R: Read + Seek> Archive<'r, R> {
         &self.listing
     }
 
-    /// Unpacks every entry, checks its length and checksum, and returns the wanted ones, which
-    /// `limit` names by giving each the length that it may have.
+    /// Checks what is asked of a new archive: what older tools wrote, and readers agree on, is
+    /// not written any more.
+    pub(super) fn check_new(&mut self) -> Result<(), InspectError> {
+        for entry in &self.entries {
+            let path = || entry.path.clone();
+            if entry.flags & FLAG_DESCRIPTOR != 0 {
+                return Err(ZipError::Descriptor { path: path() }.into());
+            }
+            if entry.commented {
+                return Err(ZipError::Comment { path: path() }.into());
+            }
+        }
+        self.listing.check_case()?;
+        match read_at(self.reader, 0) {
+            Ok(block) if tar::is_header(&block) => Err(ZipError::AlsoTar.into()),
+            // Too short for one.
+            Ok(_) | Err(InspectError::Damaged { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Unpacks every entry and checks its length and checksum.
+    ///
+    /// `limit` names the wanted ones by giving each the length that it may have, and `hasher`
+    /// gives those whose digest is asked for what computes it.
     pub(super) fn unpack(
         self,
         limit: impl Fn(&str) -> Option<u64>,
-    ) -> Result<(Listing, BTreeMap<String, Vec<u8>>), InspectError> {
+        hasher: impl Fn(&str) -> Option<Context>,
+    ) -> Result<Unpacked, InspectError> {
         let mut wanted = BTreeMap::new();
+        let mut digests = BTreeMap::new();
         for (entry, &start) in self.entries.iter().zip(&self.data) {
             let limit = limit(&entry.path);
-            if let Some(limit) = limit
-                && entry.unpacked > limit
-            {
-                return Err(InspectError::FileTooLong {
-                    path: entry.path.clone(),
-                    limit,
-                });
+            if let Some(limit) = limit {
+                entry.check_len(limit)?;
             }
-            let contents = contents::unpack(self.reader, entry, start, limit.is_some())?;
+            let mut hasher = hasher(&entry.path);
+            let contents =
+                contents::unpack(self.reader, entry, start, limit.is_some(), hasher.as_mut())?;
             if let Some(contents) = contents {
                 wanted.insert(entry.path.clone(), contents);
             }
+            if let Some(hasher) = hasher {
+                digests.insert(entry.path.clone(), hasher.finish());
+            }
         }
-        Ok((self.listing, wanted))
+        Ok(Unpacked {
+            listing: self.listing,
+            wanted,
+            digests,
+        })
     }
 
     /// Unpacks one entry of at most `limit` bytes; `None` if there is none of that path.
     pub(super) fn unpack_one(
-        self,
+        &mut self,
         path: &str,
         limit: u64,
     ) -> Result<Option<Vec<u8>>, InspectError> {
@@ -105,14 +147,31 @@ impl<'r, R: Read + Seek> Archive<'r, R> {
         let Some((entry, &start)) = places.find(|(entry, _)| entry.path == path) else {
             return Ok(None);
         };
-        if entry.unpacked > limit {
+        entry.check_len(limit)?;
+        contents::unpack(self.reader, entry, start, true, None)
+    }
+}
+
+impl Entry {
+    fn check_len(&self, limit: u64) -> Result<(), InspectError> {
+        if self.unpacked > limit {
             return Err(InspectError::FileTooLong {
-                path: entry.path.clone(),
+                path: self.path.clone(),
                 limit,
             });
         }
-        contents::unpack(self.reader, entry, start, true)
+        Ok(())
     }
+}
+
+/// Whether readers that look for the end of a zip archive would find one in this file, of
+/// whatever kind it is: an end record whose comment reaches to the end of the file.
+pub(super) fn could_be_one<R: Read + Seek>(reader: &mut R) -> Result<bool, InspectError> {
+    let length = reader.seek(SeekFrom::End(0)).map_err(InspectError::Io)?;
+    let tail_len = length.min(directory::END_LEN + u64::from(u16::MAX));
+    let mut tail = vec![0; usize::try_from(tail_len).unwrap_or_default()];
+    read_into(reader, length - tail_len, &mut tail)?;
+    Ok(directory::ends_within(&tail))
 }
 
 /// Reads `N` bytes at an offset.
@@ -131,7 +190,7 @@ fn read_into<R: Read + Seek>(
     bytes: &mut [u8],
 ) -> Result<(), InspectError> {
     reader
-        .seek(std::io::SeekFrom::Start(offset))
+        .seek(SeekFrom::Start(offset))
         .map_err(InspectError::Io)?;
     reader
         .read_exact(bytes)

@@ -1,8 +1,26 @@
 //! What an index asks of the metadata of a new file, beyond being readable.
 
-use std::collections::BTreeSet;
+mod description;
+mod dynamic;
+mod import_names;
+mod licence;
+mod links;
+mod requirement;
 
+use std::str::FromStr;
+
+use pep440_rs::VersionSpecifiers;
+
+pub use self::links::MAX_LABEL_LEN;
+pub use self::requirement::RequirementError;
 use super::{CoreMetadata, MetadataVersion};
+
+/// The newest version of the metadata whose rules are known here.
+pub const NEWEST_METADATA: MetadataVersion = MetadataVersion { major: 2, minor: 5 };
+
+/// Longest `Summary` of a new file, in characters. The bound that the largest public index
+/// applies.
+pub const MAX_SUMMARY_LEN: usize = 512;
 
 /// Longest `Requires-Python` of a new file, in bytes.
 ///
@@ -13,6 +31,14 @@ pub const MAX_REQUIRES_PYTHON_LEN: usize = 1024;
 /// Which rule of the core metadata specification a file breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
+    /// A version of the metadata that came after these rules.
+    #[error(
+        "metadata version {version} is newer than {NEWEST_METADATA}, the newest that is known here"
+    )]
+    UnknownVersion {
+        /// The version that the file declares.
+        version: MetadataVersion,
+    },
     /// A field that the declared metadata version does not have.
     #[error("{field} needs metadata version {since}, the file declares {declared}")]
     TooNew {
@@ -32,19 +58,25 @@ pub enum RuleError {
         /// What the field holds.
         expression: String,
     },
+    /// `License-Expression` names a licence or an exception that is not on SPDX's list (PEP 639).
+    #[error("License-Expression names `{}`, which is not on SPDX's list", identifier.escape_debug())]
+    LicenseId {
+        /// The word that is not on the list.
+        identifier: String,
+    },
     /// `License-File` leads out of the place where licences are (PEP 639).
     #[error("License-File `{}` is not a relative path with `/` and without `..`", path.escape_debug())]
     LicenseFile {
         /// What the field holds.
         path: String,
     },
-    /// `Dynamic` names a field that cannot be dynamic (PEP 643).
-    #[error("Dynamic cannot name {field}")]
+    /// `Dynamic` names a field that cannot be dynamic, or none at all (PEP 643).
+    #[error("Dynamic cannot name {}", field.escape_debug())]
     Dynamic {
         /// The field it names.
         field: String,
     },
-    /// A wheel's metadata must be final (PEP 643 allows `Dynamic` there only as history).
+    /// Something that cannot be imported (PEP 794).
     #[error("{field} `{}` is not an import name", name.escape_debug())]
     ImportName {
         /// The field.
@@ -61,6 +93,70 @@ pub enum RuleError {
     /// `Summary` is one line.
     #[error("Summary has more than one line")]
     SummaryLines,
+    /// `Summary` is longer than [`MAX_SUMMARY_LEN`].
+    #[error("Summary has {length} characters, at most {MAX_SUMMARY_LEN} are allowed")]
+    SummaryTooLong {
+        /// Its length in characters.
+        length: usize,
+    },
+    /// `Requires-Python` is no version specifier (PEP 440).
+    #[error("Requires-Python `{}` is not a version specifier", range.escape_debug())]
+    RequiresPython {
+        /// What the field holds.
+        range: String,
+    },
+    /// A requirement that does not follow PEP 508.
+    #[error("{field} `{}` does not follow PEP 508", requirement.escape_debug())]
+    Requirement {
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        requirement: String,
+        /// What is wrong with it.
+        source: RequirementError,
+    },
+    /// A requirement of what lies at a URL.
+    #[error("{field} `{}` requires what lies at a URL", requirement.escape_debug())]
+    DirectRequirement {
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        requirement: String,
+    },
+    /// `Provides-Extra` is not a name.
+    #[error("Provides-Extra `{}` is not a name", name.escape_debug())]
+    Extra {
+        /// What the field holds.
+        name: String,
+    },
+    /// A link that is no address of a web page.
+    #[error("{field} `{}` is not a web address", url.escape_debug())]
+    Link {
+        /// The field.
+        field: &'static str,
+        /// What should be an address.
+        url: String,
+    },
+    /// `Project-URL` has no label, or one longer than [`MAX_LABEL_LEN`].
+    #[error("Project-URL `{}` has no label of 1 to {MAX_LABEL_LEN} characters", value.escape_debug())]
+    LinkLabel {
+        /// What the field holds.
+        value: String,
+    },
+    /// Two links with one label.
+    #[error("two Project-URL fields have the label `{}`", label.escape_debug())]
+    LinkTwice {
+        /// The label.
+        label: String,
+    },
+    /// A description in a form that cannot be shown.
+    #[error("Description-Content-Type `{}` {why}", value.escape_debug())]
+    DescriptionType {
+        /// What the field holds.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// `Requires-Python` is longer than [`MAX_REQUIRES_PYTHON_LEN`].
     #[error("Requires-Python has {length} bytes, at most {MAX_REQUIRES_PYTHON_LEN} are allowed")]
     RequiresPythonTooLong {
@@ -74,7 +170,11 @@ pub enum RuleError {
 
 /// Fields that no tool wrote before the version that introduced them. Older fields are not
 /// listed: tools wrote `License-File`, for one, years before it existed.
-const INTRODUCED: [(&str, MetadataVersion); 4] = [
+const INTRODUCED: [(&str, MetadataVersion); 5] = [
+    (
+        "Description-Content-Type",
+        MetadataVersion { major: 2, minor: 1 },
+    ),
     ("Dynamic", MetadataVersion { major: 2, minor: 2 }),
     ("License-Expression", MetadataVersion { major: 2, minor: 4 }),
     ("Import-Name", MetadataVersion { major: 2, minor: 5 }),
@@ -82,9 +182,18 @@ const INTRODUCED: [(&str, MetadataVersion); 4] = [
 ];
 
 impl CoreMetadata {
-    /// Checks the rules of PEP 639, PEP 643 and PEP 794, that the summary is one line, and that
-    /// `Requires-Python`, which goes on to the project's page, is a short one.
+    /// Checks what the core metadata specification asks of each field (with PEP 508, 639, 643 and
+    /// 794), and that `Requires-Python`, which goes on to the project's page, is a short line.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`], about the first rule that is broken.
     pub fn check_rules(&self) -> Result<(), RuleError> {
+        if self.metadata_version > NEWEST_METADATA {
+            return Err(RuleError::UnknownVersion {
+                version: self.metadata_version,
+            });
+        }
         for (field, since) in INTRODUCED {
             if self.metadata_version < since && self.get(field).is_some() {
                 return Err(RuleError::TooNew {
@@ -94,26 +203,28 @@ impl CoreMetadata {
                 });
             }
         }
-        if self
-            .summary
-            .as_ref()
-            .is_some_and(|summary| summary.contains('\n'))
-        {
+        self.check_summary()?;
+        self.check_requires_python()?;
+        self.check_description_type()?;
+        self.check_licence()?;
+        self.check_dynamic()?;
+        self.check_requirements()?;
+        self.check_links()?;
+        self.check_import_names()
+    }
+
+    fn check_summary(&self) -> Result<(), RuleError> {
+        let Some(summary) = &self.summary else {
+            return Ok(());
+        };
+        if summary.contains('\n') {
             return Err(RuleError::SummaryLines);
         }
-        self.check_requires_python()?;
-        self.check_licence()?;
-        for field in self.all("Dynamic") {
-            if ["metadata-version", "name", "version"]
-                .iter()
-                .any(|fixed| field.eq_ignore_ascii_case(fixed))
-            {
-                return Err(RuleError::Dynamic {
-                    field: field.to_owned(),
-                });
-            }
+        let length = summary.chars().count();
+        if length > MAX_SUMMARY_LEN {
+            return Err(RuleError::SummaryTooLong { length });
         }
-        self.check_import_names()
+        Ok(())
     }
 
     fn check_requires_python(&self) -> Result<(), RuleError> {
@@ -128,113 +239,13 @@ impl CoreMetadata {
         if range.chars().any(char::is_control) {
             return Err(RuleError::RequiresPythonControl);
         }
-        Ok(())
-    }
-
-    fn check_licence(&self) -> Result<(), RuleError> {
-        let since = MetadataVersion { major: 2, minor: 4 };
-        if let Some(expression) = self.get("License-Expression") {
-            if self.get("License").is_some() {
-                return Err(RuleError::TwoLicenses);
-            }
-            if !is_spdx_shaped(expression) {
-                return Err(RuleError::LicenseExpression {
-                    expression: expression.to_owned(),
-                });
-            }
-        }
-        if self.metadata_version >= since {
-            for path in self.all("License-File") {
-                if !is_plain_relative(path) {
-                    return Err(RuleError::LicenseFile {
-                        path: path.to_owned(),
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_import_names(&self) -> Result<(), RuleError> {
-        let mut names = BTreeSet::new();
-        // An empty Import-Name says that the project has nothing to import.
-        for value in self.all("Import-Name").filter(|value| !value.is_empty()) {
-            names.insert(import_name("Import-Name", value)?);
-        }
-        for value in self.all("Import-Namespace") {
-            let name = import_name("Import-Namespace", value)?;
-            if names.contains(name) {
-                return Err(RuleError::ImportNameTwice {
-                    name: name.to_owned(),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The dotted name, without a `; private` behind it.
-fn import_name<'a>(field: &'static str, value: &'a str) -> Result<&'a str, RuleError> {
-    let invalid = || RuleError::ImportName {
-        field,
-        name: value.to_owned(),
-    };
-    let name = match value.split_once(';') {
-        Some((name, mark)) if mark.trim() == "private" => name.trim(),
-        Some(_) => return Err(invalid()),
-        None => value.trim(),
-    };
-    let identifier = |part: &str| {
-        let mut characters = part.chars();
-        characters
-            .next()
-            .is_some_and(|c| c == '_' || c.is_alphabetic())
-            && characters.all(|c| c == '_' || c.is_alphanumeric())
-    };
-    if name.split('.').all(identifier) {
-        Ok(name)
-    } else {
-        Err(invalid())
-    }
-}
-
-fn is_plain_relative(path: &str) -> bool {
-    !path.contains(['\\', '*'])
-        && path
-            .split('/')
-            .all(|segment| !matches!(segment, "" | "." | ".."))
-}
-
-/// Whether the text has the shape of an SPDX licence expression: identifiers joined with `AND`,
-/// `OR` and `WITH`, and balanced parentheses. The identifiers themselves are not looked up.
-fn is_spdx_shaped(expression: &str) -> bool {
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ");
-    let mut depth = 0_usize;
-    let mut operand_next = true;
-    let mut after_with = false;
-    for word in spaced.split_ascii_whitespace() {
-        let operator = matches!(word.to_ascii_uppercase().as_str(), "AND" | "OR" | "WITH");
-        match word {
-            "(" if operand_next && !after_with => depth += 1,
-            ")" if !operand_next && depth > 0 => depth -= 1,
-            _ if operator && !operand_next => {
-                operand_next = true;
-                after_with = word.eq_ignore_ascii_case("WITH");
-            }
-            _ if operand_next && !operator && is_spdx_identifier(word) => {
-                operand_next = false;
-                after_with = false;
-            }
-            _ => return false,
+        // A comma at the end is common, and harmless.
+        let clauses = range.trim_end().trim_end_matches(',');
+        match VersionSpecifiers::from_str(clauses) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(RuleError::RequiresPython {
+                range: range.clone(),
+            }),
         }
     }
-    depth == 0 && !operand_next
-}
-
-fn is_spdx_identifier(word: &str) -> bool {
-    let name = word.strip_suffix('+').unwrap_or(word);
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
 }

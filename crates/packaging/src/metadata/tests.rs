@@ -231,6 +231,22 @@ fn licences_follow_pep_639() {
         let told = format!("License-Expression `{expression}` is not an SPDX expression");
         check_rules("2.4", &format!("License-Expression: {expression}\n"), &told);
     }
+    for (expression, identifier) in [
+        ("Apache 2.0", "Apache"),
+        ("GPL", "GPL"),
+        ("MIT OR BSD", "BSD"),
+        ("MIT WITH MIT", "MIT"),
+        ("Classpath-exception-2.0", "Classpath-exception-2.0"),
+        ("LicenseRef-", "LicenseRef-"),
+        ("LicenseRef-own+", "LicenseRef-own+"),
+        ("DocumentRef-x:LicenseRef-y", ""),
+    ] {
+        let told = match identifier {
+            "" => format!("License-Expression `{expression}` is not an SPDX expression"),
+            _ => format!("License-Expression names `{identifier}`, which is not on SPDX's list"),
+        };
+        check_rules("2.4", &format!("License-Expression: {expression}\n"), &told);
+    }
     check_rules(
         "2.4",
         "License: MIT\nLicense-Expression: MIT\n",
@@ -252,6 +268,11 @@ fn licences_follow_pep_639() {
 
 #[test]
 fn names_follow_pep_643_and_pep_794() {
+    check_rules(
+        "2.2",
+        "Dynamic: requires-dist\nDynamic: Version-Of-It\n",
+        "Dynamic cannot name Version-Of-It",
+    );
     for field in ["Name", "version", "Metadata-Version"] {
         check_rules(
             "2.2",
@@ -286,8 +307,14 @@ fn names_follow_pep_643_and_pep_794() {
 }
 
 #[test]
-fn requires_python_is_short_and_one_line() {
-    let of = |length: usize| format!("Requires-Python: >={}\n", "3".repeat(length - 2));
+fn requires_python_is_a_short_range_on_one_line() {
+    let of = |length: usize| {
+        let end = ",>=3".repeat(255);
+        format!(
+            "Requires-Python: >={}{end}\n",
+            "3".repeat(length - 2 - end.len())
+        )
+    };
     check_rules("2.1", &of(1024), "ok");
     check_rules(
         "2.1",
@@ -296,6 +323,14 @@ fn requires_python_is_short_and_one_line() {
     );
     check_rules("2.1", "Requires-Python:\n", "ok");
     check_rules("2.1", "Requires-Python: >=3.9, <4\n", "ok");
+    check_rules("2.1", "Requires-Python: >=3.9,\n", "ok");
+    for range in ["3.9", ">=3.6.*", "python>=3", ">=3.9;", "=>3"] {
+        check_rules(
+            "2.1",
+            &format!("Requires-Python: {range}\n"),
+            &format!("Requires-Python `{range}` is not a version specifier"),
+        );
+    }
     // Old files are read as they are.
     assert_eq!(
         parse(&format!("{REQUIRED}{}", of(5000)))
@@ -309,6 +344,149 @@ fn requires_python_is_short_and_one_line() {
             "2.1",
             &format!("Requires-Python: {range}\n"),
             "Requires-Python has a line break or another control character",
+        );
+    }
+}
+
+#[test]
+fn only_known_versions_are_judged() {
+    for version in [
+        "1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5",
+    ] {
+        check_rules(version, "", "ok");
+    }
+    for version in ["2.6", "2.99"] {
+        let told =
+            format!("metadata version {version} is newer than 2.5, the newest that is known here");
+        check_rules(version, "", &told);
+    }
+}
+
+#[test]
+fn a_summary_is_short() {
+    check_rules("2.1", &format!("Summary: {}\n", "ä".repeat(512)), "ok");
+    check_rules(
+        "2.1",
+        &format!("Summary: {}\n", "a".repeat(513)),
+        "Summary has 513 characters, at most 512 are allowed",
+    );
+}
+
+#[test]
+fn a_description_is_of_a_kind_that_can_be_shown() {
+    for good in [
+        "text/markdown",
+        "text/x-rst; charset=UTF-8",
+        "text/markdown; charset=utf-8; variant=GFM",
+        "text/markdown;variant=\"CommonMark\"",
+        "Text/Plain",
+        "",
+    ] {
+        check_rules("2.1", &format!("Description-Content-Type: {good}\n"), "ok");
+    }
+    for (bad, why) in [
+        (
+            "text/html",
+            "is not text/markdown, text/x-rst or text/plain",
+        ),
+        ("markdown", "is not text/markdown, text/x-rst or text/plain"),
+        (
+            "text/plain; charset=latin-1",
+            "has another charset than UTF-8",
+        ),
+        (
+            "text/markdown; variant=Other",
+            "has another variant than GFM or CommonMark",
+        ),
+        ("text/markdown; variant", "has a parameter without a value"),
+    ] {
+        check_rules(
+            "2.1",
+            &format!("Description-Content-Type: {bad}\n"),
+            &format!("Description-Content-Type `{bad}` {why}"),
+        );
+    }
+    check_rules(
+        "1.2",
+        "Description-Content-Type: text/plain\n",
+        "Description-Content-Type needs metadata version 2.1, the file declares 1.2",
+    );
+}
+
+#[test]
+fn links_lead_to_web_pages() {
+    for good in [
+        "Home-page: https://example.com\n",
+        "Home-page: UNKNOWN\n",
+        "Home-page:\n",
+        "Download-URL: http://example.com/x?y#z\n",
+        "Project-URL: Docs, https://example.com\nProject-URL: Code,https://example.com\n",
+        "Project-URL: Größe, https://exämple.com/ä\n",
+    ] {
+        check_rules("2.1", good, "ok");
+    }
+    for bad in [
+        "example.com",
+        "javascript:alert(1)",
+        "ftp://example.com",
+        "https://",
+        "https://a b",
+    ] {
+        check_rules(
+            "2.1",
+            &format!("Home-page: {bad}\n"),
+            &format!("Home-page `{bad}` is not a web address"),
+        );
+        check_rules(
+            "2.1",
+            &format!("Project-URL: Docs, {bad}\n"),
+            &format!("Project-URL `{bad}` is not a web address"),
+        );
+    }
+    let long = "a".repeat(33);
+    for value in [
+        "https://example.com",
+        ", https://example.com",
+        &format!("{long}, https://example.com"),
+    ] {
+        check_rules(
+            "2.1",
+            &format!("Project-URL: {value}\n"),
+            &format!("Project-URL `{value}` has no label of 1 to 32 characters"),
+        );
+    }
+    check_rules(
+        "2.1",
+        "Project-URL: Docs, https://a.example\nProject-URL: Docs, https://b.example\n",
+        "two Project-URL fields have the label `Docs`",
+    );
+}
+
+#[test]
+fn requirements_follow_pep_508() {
+    check_rules(
+        "2.1",
+        "Requires-Dist: a>=1; extra == 'x'\nProvides-Extra: x\n",
+        "ok",
+    );
+    check_rules("2.1", "Provides-Extra: Dev_Tools.x\n", "ok");
+    for field in ["Requires-Dist", "Provides-Dist", "Obsoletes-Dist"] {
+        check_rules(
+            "2.1",
+            &format!("{field}: a b\n"),
+            &format!("{field} `a b` does not follow PEP 508"),
+        );
+        check_rules(
+            "2.1",
+            &format!("{field}: a @ https://example.com/a.whl\n"),
+            &format!("{field} `a @ https://example.com/a.whl` requires what lies at a URL"),
+        );
+    }
+    for name in ["", "-x", "x y", "x[", "ä"] {
+        check_rules(
+            "2.1",
+            &format!("Provides-Extra: {name}\n"),
+            &format!("Provides-Extra `{name}` is not a name"),
         );
     }
 }

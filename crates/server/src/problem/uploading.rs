@@ -24,7 +24,9 @@ impl From<Error> for Problem {
                 chain(&error),
             )
             .hint("upload with twine or uv publish"),
-            Error::MalformedForm { .. } => bad("Malformed form"),
+            Error::MalformedForm { .. } => {
+                bad("Malformed form").hint("upload with twine or uv publish, which write the form")
+            }
             Error::BrokenOff => bad("Upload broken off").hint("upload the file again"),
             Error::Stalled { .. } => {
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "Upload stalled", chain(&error))
@@ -36,26 +38,54 @@ impl From<Error> for Problem {
                 chain(&error),
             )
             .hint("upload the file again over a better connection"),
-            Error::TooManyFields { .. } | Error::FormTooLong { .. } => too_long("Form too large"),
-            Error::ValueTooLong { .. } => bad("Field too long"),
-            Error::FileTooLong { .. } => too_long("File too large"),
-            Error::ProjectTooLarge { .. } => too_long("Project too large")
-                .hint("ask the people who run this index for more room"),
-            Error::Repeated { .. } => bad("Repeated field"),
-            Error::Missing { .. } => bad("Missing field"),
+            Error::TooManyFields { .. } | Error::FormTooLong { .. } => too_long("Form too large")
+                .hint("shorten the description, and the lists of requirements and classifiers"),
+            Error::ValueTooLong { .. } => bad("Field too long")
+                .hint("upload with twine or uv publish, which state it as the file has it"),
+            Error::FileTooLong { .. } => too_long("File too large").hint(
+                "split it or leave data out; whoever runs the index can allow this project more",
+            ),
+            Error::ProjectTooLarge { .. } => too_long("Project too large").hint(
+                "whoever runs the index can allow this project more, or remove old files of it",
+            ),
+            Error::Repeated { .. } => bad("Repeated field")
+                .hint("send it once; twine and uv publish do"),
+            Error::Missing { .. } => bad("Missing field")
+                .hint("upload with twine or uv publish, which send it"),
             Error::Action { .. } => bad("Unknown action").hint("only file_upload is known"),
             Error::Protocol { .. } => bad("Unknown protocol version").hint("only 1 is known"),
             Error::Unsupported { .. } => {
                 bad("Not supported").hint("upload the file alone, without it")
             }
-            Error::Name(_) => bad("Invalid project name"),
-            Error::Version { .. } => bad("Invalid version"),
-            Error::Filename(_) | Error::Path(_) => bad("Invalid file name"),
+            Error::Name(error) => bad("Invalid project name").hint(error.fix()),
+            Error::Version { .. } => bad("Invalid version")
+                .hint("write it as PEP 440 wants it, such as 1.2.3, 1.2rc1 or 1.2.post1"),
+            Error::Filename(error) => bad("Invalid file name").hint(error.fix()),
+            Error::Path(_) => bad("Invalid file name")
+                .hint("build with a shorter name, version or set of tags"),
+            Error::NotNormalised { expected, .. } => {
+                bad("File name not normalised").hint(match expected {
+                    Some(expected) => {
+                        format!("it should be `{expected}`: build with a current build backend")
+                    }
+                    None => "build the source distribution as .tar.gz, which `python -m build --sdist` does"
+                        .to_owned(),
+                })
+            }
+            Error::StandardLibraryName { .. } => bad("Name of a standard module").hint(
+                "choose another name: who requires this one means the module, which Python brings",
+            ),
+            Error::SimilarName { .. } => bad("Name too similar").hint(
+                "choose a name that is not mistaken for it; whoever runs the index can allow this one",
+            ),
+            Error::Classifier { source, .. } => bad("Invalid classifier").hint(source.fix()),
             Error::NoDigest => {
                 bad("Missing digest").hint("state sha256_digest, blake2_256_digest or md5_digest")
             }
-            Error::Mismatch(Mismatch::Filetype { .. }) => bad("Wrong file type"),
-            Error::Mismatch(Mismatch::Version { .. }) => bad("Wrong version"),
+            Error::Mismatch(Mismatch::Filetype { .. }) => bad("Wrong file type")
+                .hint("state filetype bdist_wheel for a wheel, sdist for a source distribution"),
+            Error::Mismatch(Mismatch::Version { .. }) => bad("Wrong version")
+                .hint("state the version that the file has; build again to publish another"),
             Error::Mismatch(Mismatch::Digest { .. }) => {
                 bad("Wrong digest").hint("the file was changed on its way; upload it again")
             }
@@ -63,7 +93,7 @@ impl From<Error> for Problem {
                 source: InspectError::Io(source),
                 ..
             } => Problem::internal("reading the upload", source),
-            Error::Inspect { .. } => bad("Invalid distribution file"),
+            Error::Inspect { source, .. } => bad("Invalid distribution file").hint(source.fix()),
             Error::Exists { .. } => bad("File already exists")
                 .hint("a published file never changes; publish a new version or build number"),
             Error::Closed { .. } => bad("Project takes no files")
@@ -71,7 +101,9 @@ impl From<Error> for Problem {
             Error::Removed { .. } => bad("File was removed").hint(
                 "whoever runs the index can bring it back; publish a new version or build number",
             ),
-            Error::Refused { .. } => bad("Refused"),
+            Error::Refused { .. } => bad("Refused").hint(
+                "the index holds every change against what it has signed; tell the people who run it",
+            ),
             Error::NotPublishedYet { .. } => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Recorded but not published yet",
@@ -91,6 +123,7 @@ impl From<Error> for Problem {
                 "Shutting down",
                 chain(&error),
             )
+            .hint("upload the file again in a moment")
             .retry_after_seconds("5"),
         }
     }
@@ -126,3 +159,6 @@ fn is_full(error: &io::Error) -> bool {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,12 @@ pub(super) fn claims(received: Received) -> Result<Claimed, UploadError> {
             is: filename.version().clone(),
         }));
     }
+    if !filename.is_normalised() {
+        return Err(UploadError::NotNormalised {
+            filename: filename.to_string(),
+            expected: filename.normalised(),
+        });
+    }
     check_filetype(&need(&form.filetype, "filetype")?, &filename)?;
     check_digests(&form, &content)?;
     Ok(Claimed {

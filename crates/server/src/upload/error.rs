@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use wheelmark_objects::{ObjectError, PathError};
 use wheelmark_packaging::simple::Status;
-use wheelmark_packaging::{FilenameError, InspectError, NameError, ProjectName, Version};
+use wheelmark_packaging::{
+    ClassifierError, FilenameError, InspectError, NameError, ProjectName, Version,
+};
 use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
 
@@ -169,6 +171,36 @@ pub(crate) enum UploadError {
     /// The file's name is not that of a distribution of this project.
     #[error("the file's name is not valid")]
     Filename(#[source] FilenameError),
+    /// The file's name is not written as it is today.
+    #[error("`{filename}` is not written as {} want it", if expected.is_some() { "PEP 625 and the wheel format" } else { "PEP 625" })]
+    NotNormalised {
+        /// The file.
+        filename: String,
+        /// How it should be written; `None` for a kind of file that is not taken any more.
+        expected: Option<String>,
+    },
+    /// A new project is called like a module of Python's standard library.
+    #[error("`{project}` is the name of a module of Python's standard library")]
+    StandardLibraryName {
+        /// The project.
+        project: ProjectName,
+    },
+    /// A new project has a name that looks like that of another.
+    #[error("`{project}` looks like `{existing}`, which is there already")]
+    SimilarName {
+        /// The new project.
+        project: ProjectName,
+        /// The other.
+        existing: ProjectName,
+    },
+    /// A classifier is not known, or not to be used any more.
+    #[error("`{filename}` has a classifier that is not acceptable")]
+    Classifier {
+        /// The file.
+        filename: String,
+        /// Which, and why.
+        source: ClassifierError,
+    },
     /// The file's name cannot stand in the tree.
     #[error("the file's name is not valid")]
     Path(#[source] PathError),

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use wheelmark_objects::{Creation, Directory, ObjectPath};
-use wheelmark_packaging::{DistributionFilename, Inspected, inspect};
+use wheelmark_packaging::{DistributionFilename, Inspected, ProjectName, inspect};
 use wheelmark_store::{Admission, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
 
 use super::check::Claimed;
 use super::error::UploadError;
+use super::names;
 use super::note::Note;
 use super::sink::Content;
 use super::uploader::Uploader;
@@ -68,24 +69,27 @@ pub(super) async fn record(
         });
     }
 
-    if let Some(limit) = publishing.limits.project_len {
-        let there = publishing.store.project_size(&project).await?;
-        let would_be = there.saturating_add(content.len);
-        if would_be > limit {
-            return Err(UploadError::ProjectTooLarge {
-                project,
-                would_be,
-                limit,
-            });
-        }
-    }
-
+    check_len(publishing, &project, content.len).await?;
+    let _kept = names::check(
+        &publishing.new_names,
+        &publishing.store,
+        publishing.leeway,
+        &project,
+    )
+    .await?;
     let (
         Content {
             file, len, chunks, ..
         },
         inspected,
     ) = look_inside(content, &filename).await?;
+    if !publishing.leeway.unknown_classifiers {
+        let checked = inspected.metadata.check_classifiers();
+        checked.map_err(|source| UploadError::Classifier {
+            filename: filename.to_string(),
+            source,
+        })?;
+    }
     // Readers resolve against it without the file, so it has to say what an installer would
     // find: that of a source distribution need not.
     let metadata = match filename {
@@ -155,6 +159,32 @@ pub(super) async fn record(
             Err(error.into())
         }
     }
+}
+
+/// Holds a file's length against what its project may have.
+async fn check_len(
+    publishing: &Publishing,
+    project: &ProjectName,
+    len: u64,
+) -> Result<(), UploadError> {
+    let own = publishing.store.project_limits(project).await?;
+    let limit = own.file_len.unwrap_or(publishing.limits.file_len);
+    if len > limit {
+        return Err(UploadError::FileTooLong { limit });
+    }
+    let Some(limit) = own.total_len.or(publishing.limits.project_len) else {
+        return Ok(());
+    };
+    let there = publishing.store.project_size(project).await?;
+    let would_be = there.saturating_add(len);
+    if would_be > limit {
+        return Err(UploadError::ProjectTooLarge {
+            project: project.clone(),
+            would_be,
+            limit,
+        });
+    }
+    Ok(())
 }
 
 /// Reads the archive from one end to the other.

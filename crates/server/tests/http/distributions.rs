@@ -2,6 +2,8 @@
 
 use std::io::{Cursor, Write as _};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use zip::write::SimpleFileOptions;
@@ -9,12 +11,16 @@ use zip::write::SimpleFileOptions;
 /// A wheel of `name` (written as in its file name), with `padding` more bytes in it that do not
 /// compress.
 pub(crate) fn wheel(name: &str, version: &str, padding: usize) -> Vec<u8> {
+    wheel_saying(name, version, padding, &metadata(name, version))
+}
+
+/// The same with other core metadata.
+pub(crate) fn wheel_saying(name: &str, version: &str, padding: usize, metadata: &str) -> Vec<u8> {
     let info = format!("{name}-{version}.dist-info");
-    let metadata = metadata(name, version);
     let files = [
         (format!("{name}/__init__.py"), b"VALUE = 1\n".to_vec()),
         (format!("{name}/data.bin"), noise(padding)),
-        (format!("{info}/METADATA"), metadata.into_bytes()),
+        (format!("{info}/METADATA"), metadata.as_bytes().to_vec()),
         (
             format!("{info}/WHEEL"),
             b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -27,7 +33,7 @@ pub(crate) fn wheel(name: &str, version: &str, padding: usize) -> Vec<u8> {
     for (path, content) in files {
         archive.start_file(path.as_str(), options).unwrap();
         archive.write_all(&content).unwrap();
-        record.push_str(&format!("{path},,\n"));
+        record.push_str(&format!("{path},{},\n", digest(&content)));
     }
     record.push_str(&format!("{info}/RECORD,,\n"));
     archive
@@ -35,6 +41,12 @@ pub(crate) fn wheel(name: &str, version: &str, padding: usize) -> Vec<u8> {
         .unwrap();
     archive.write_all(record.as_bytes()).unwrap();
     archive.finish().unwrap().into_inner()
+}
+
+/// A digest as RECORD has it.
+fn digest(content: &[u8]) -> String {
+    let digest = wheelmark_tuf::Sha256::of(content);
+    format!("sha256={}", URL_SAFE_NO_PAD.encode(digest.as_bytes()))
 }
 
 /// A source distribution of `name` (written as in its file name).

@@ -138,7 +138,7 @@ pub(crate) async fn told(answer: Response) -> Told {
         detail: text("detail"),
     };
     assert!(
-        told.reason.is_ascii() && told.reason.len() <= 300,
+        told.reason.is_ascii() && told.reason.len() <= 400,
         "{told:?}"
     );
     assert!(told.reason.starts_with(&told.title), "{told:?}");

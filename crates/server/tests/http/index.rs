@@ -16,7 +16,7 @@ use wheelmark_objects::Directory;
 use wheelmark_repository::{
     BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
 };
-use wheelmark_server::{App, Limits};
+use wheelmark_server::{App, Leeway, Limits};
 use wheelmark_signing::{FileKey, Signer};
 use wheelmark_store::{Store, format_token};
 use wheelmark_tuf::{Clock, Sha256};
@@ -79,6 +79,11 @@ impl Index {
 
     /// An index whose snapshot process does not run.
     pub(crate) async fn without_snapshot_process(limits: Limits) -> Index {
+        Index::allowing(limits, Leeway::default()).await
+    }
+
+    /// The same, with rules that do not hold.
+    pub(crate) async fn allowing(limits: Limits, leeway: Leeway) -> Index {
         let folder = tempfile::tempdir().unwrap();
         let tree = Directory::open(&folder.path().join("repository"))
             .await
@@ -102,6 +107,7 @@ impl Index {
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
         app.limits = limits;
+        app.leeway = leeway;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();

@@ -267,7 +267,7 @@ async fn a_token_of_a_project_is_held_to_its_normalised_name() {
     let token = index.token_for("alice", scope, 21).await;
     let content = super::distributions::sdist("Zope.Interface", "5.4.0");
     let good = Upload::new(
-        "Zope.Interface-5.4.0.tar.gz",
+        "zope_interface-5.4.0.tar.gz",
         "Zope.Interface",
         "5.4",
         &content,

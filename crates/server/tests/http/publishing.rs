@@ -149,7 +149,7 @@ async fn the_journal_says_who_uploaded_what() {
     let index = Index::new().await;
     let content = sdist("Zope.Interface", "5.4.0");
     let upload = Upload::new(
-        "Zope.Interface-5.4.0.tar.gz",
+        "zope_interface-5.4.0.tar.gz",
         "Zope.Interface",
         "5.4",
         &content,
@@ -160,7 +160,7 @@ async fn the_journal_says_who_uploaded_what() {
         panic!("{journal:?}");
     };
     assert_eq!(file.project.as_str(), "zope-interface");
-    assert_eq!(file.filename, "Zope.Interface-5.4.0.tar.gz");
+    assert_eq!(file.filename, "zope_interface-5.4.0.tar.gz");
     assert_eq!(file.uploaded_by, "first");
     assert_eq!(file.size, content.len() as u64);
     assert_eq!(file.requires_python.as_deref(), Some(">=3.8"));

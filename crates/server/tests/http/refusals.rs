@@ -227,7 +227,7 @@ async fn the_reason_reaches_an_uploader_who_sends_everything_first() {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();
-        let expected = "HTTP/1.1 401 Token missing: uploading needs a token\r\n";
+        let expected = "HTTP/1.1 401 Token missing: uploading needs a token; use __token__ as the ";
         assert!(answer.starts_with(expected), "{answer}");
     }
 }

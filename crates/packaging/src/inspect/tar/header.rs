@@ -17,13 +17,11 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// `None` if the checksum is wrong, a number is malformed, the format is unknown, or the prefix
-    /// of the path or an extended header is one for some readers only.
+    /// `None` if the checksum is wrong, a number is malformed, the format is unknown, a name goes
+    /// on behind a NUL, or the prefix of the path or an extended header is one for some readers
+    /// only.
     pub(super) fn parse(block: &[u8; BLOCK]) -> Option<Header> {
-        let stored = octal(&block[148..156])?;
-        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
-        let own: u64 = block[148..156].iter().map(|byte| u64::from(*byte)).sum();
-        if stored != sum - own + 8 * u64::from(b' ') {
+        if !has_checksum(block) {
             return None;
         }
         let kind = block[156];
@@ -31,8 +29,9 @@ impl Header {
         let prefix = &block[345..500];
         match &block[257..265] {
             USTAR => {
-                if !text(prefix).is_empty() {
-                    path.extend_from_slice(text(prefix));
+                let prefix = text(prefix)?;
+                if !prefix.is_empty() {
+                    path.extend_from_slice(prefix);
                     path.push(b'/');
                 }
             }
@@ -44,19 +43,29 @@ impl Header {
             OLDEST if !matches!(kind, b'x' | b'g' | b'L' | b'K' | b'S') => {}
             _ => return None,
         }
-        path.extend_from_slice(text(&block[..100]));
+        path.extend_from_slice(text(&block[..100])?);
         Some(Header {
             path,
-            link: text(&block[157..257]).to_vec(),
+            link: text(&block[157..257])?.to_vec(),
             size: number(&block[124..136])?,
             kind,
         })
     }
 }
 
-/// Up to the first NUL.
-fn text(field: &[u8]) -> &[u8] {
-    field.split(|byte| *byte == 0).next().unwrap_or_default()
+/// Whether the block has the right checksum, which is all that some readers ask of a header.
+pub(super) fn has_checksum(block: &[u8; BLOCK]) -> bool {
+    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+    let own: u64 = block[148..156].iter().map(|byte| u64::from(*byte)).sum();
+    octal(&block[148..156]) == Some(sum - own + 8 * u64::from(b' '))
+}
+
+/// Up to the first NUL, behind which there may be more of them and nothing else: some readers
+/// would take the whole field.
+fn text(field: &[u8]) -> Option<&[u8]> {
+    let end = field.iter().position(|byte| *byte == 0);
+    let (text, behind) = field.split_at(end.unwrap_or(field.len()));
+    behind.iter().all(|byte| *byte == 0).then_some(text)
 }
 
 /// Octal digits, or, if the first bit is set, a big-endian number (GNU).

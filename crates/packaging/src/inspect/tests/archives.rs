@@ -2,13 +2,16 @@
 
 use std::io::{Cursor, Write};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 pub(super) const WHEEL: &str = "demo-1.0-py3-none-any.whl";
 pub(super) const SDIST: &str = "demo-1.0.tar.gz";
 pub(super) const METADATA: &str = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n";
-const WHEEL_FILE: &str = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+pub(super) const WHEEL_FILE: &str =
+    "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
 
 pub(super) fn options() -> SimpleFileOptions {
     SimpleFileOptions::default().compression_method(CompressionMethod::Deflated)
@@ -65,8 +68,9 @@ impl WheelFiles {
         let mut files = self.files;
         files.push((format!("{directory}/METADATA"), self.metadata.into_bytes()));
         files.push((format!("{directory}/WHEEL"), self.wheel.into_bytes()));
-        let line =
-            |(path, contents): &(String, Vec<u8>)| format!("{path},sha256=x,{}\n", contents.len());
+        let line = |(path, contents): &(String, Vec<u8>)| {
+            format!("{path},{},{}\n", sha256(contents), contents.len())
+        };
         let right: String = files.iter().map(line).collect();
         let record = self
             .record
@@ -79,6 +83,12 @@ impl WheelFiles {
         let files = self.all();
         zip(&borrow(&files))
     }
+}
+
+/// A digest as `RECORD` has it.
+pub(super) fn sha256(contents: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, contents);
+    format!("sha256={}", URL_SAFE_NO_PAD.encode(digest))
 }
 
 pub(super) fn borrow(files: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {

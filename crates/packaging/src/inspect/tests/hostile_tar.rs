@@ -144,6 +144,67 @@ fn only_files_directories_and_links() {
     }
 }
 
+/// Some readers stop at a NUL, others take the whole field.
+#[test]
+fn names_end_at_the_first_nul() {
+    let refused = "not an acceptable tar archive: entry 2 has a malformed header";
+    for (at, bytes) in [
+        (0, &b"demo-1.0/x\0evil"[..]),
+        (157, b"PKG-INFO\0/etc/passwd"),
+        (345, b"demo-1.0\0evil"),
+    ] {
+        let mut block = header(b'2', b"demo-1.0/x", b"PKG-INFO", 0);
+        block[at..at + bytes.len()].copy_from_slice(bytes);
+        seal(&mut block);
+        check_tar(Tar::demo().raw(&block), refused);
+    }
+}
+
+/// A file is one kind of archive to everybody.
+#[test]
+fn a_tar_archive_is_no_zip_archive() {
+    let refused = "not an acceptable tar archive: the file can be read as a zip archive as well";
+    // Stored, not deflated, so that the bytes of the zip archive are bytes of the file; its
+    // comment takes in the rest of the tar archive and the end of the gzip data.
+    let mut inner = super::archives::zip(&[("evil.py", b"x")]);
+    let tar = |inner: &[u8]| {
+        let mut tar = Tar::demo().file("demo-1.0/data.zip", inner);
+        tar.0.resize(tar.0.len() + 1024, 0);
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        std::io::Write::write_all(&mut encoder, &tar.0).unwrap();
+        encoder.finish().unwrap()
+    };
+    check(SDIST, &tar(&inner), "accepted");
+    let whole = tar(&inner);
+    let end = whole
+        .windows(4)
+        .rposition(|four| four == b"PK\x05\x06")
+        .unwrap();
+    let comment = u16::try_from(whole.len() - end - 22).unwrap();
+    let at = inner.len() - 2;
+    inner[at..].copy_from_slice(&comment.to_le_bytes());
+    let polyglot = tar(&inner);
+    assert!(zip::ZipArchive::new(std::io::Cursor::new(&polyglot)).is_ok());
+    check(SDIST, &polyglot, refused);
+}
+
+#[test]
+fn no_two_files_are_one_where_case_does_not_count() {
+    let twice = Tar::demo().file("demo-1.0/x", b"").file("demo-1.0/X", b"");
+    check_tar(
+        twice,
+        "the archive has `demo-1.0/X` and `demo-1.0/x`, which are one file",
+    );
+    let link = Tar::demo()
+        .file("demo-1.0/x", b"")
+        .entry(b'2', "demo-1.0/X", "x", b"");
+    check_tar(link, "the archive has `");
+    let through = Tar::demo()
+        .entry(b'2', "demo-1.0/D", "e", b"")
+        .file("demo-1.0/d/x", b"");
+    check_tar(through, "the archive has `demo-1.0/D` and `demo-1.0/d/x`");
+}
+
 /// Readers that take one length or the other see different entries from here on.
 #[test]
 fn a_length_is_said_once() {

@@ -140,6 +140,74 @@ fn there_is_nothing_before_between_or_behind() {
     );
 }
 
+/// Behind the real end record an entry's comment can hold another one, and a comment of the archive
+/// can: whoever looks for the last one, or for the first one from the front, finds the other.
+#[test]
+fn comments_are_refused() {
+    let mut bytes = good();
+    let start = find(&bytes, CENTRAL);
+    let comment = [&END[..], &[0; 18]].concat();
+    bytes[start + 32] = u8::try_from(comment.len()).unwrap();
+    let at = start + 46 + 16;
+    bytes.splice(at..at, comment.iter().copied());
+    let end = bytes.len() - 22;
+    bytes[end + 12] += u8::try_from(comment.len()).unwrap();
+    check(
+        WHEEL,
+        &bytes,
+        "not an acceptable zip archive: `demo/__init__.py` has a comment in the central directory",
+    );
+
+    // An end record in the comment of the other, with and without fitting lengths.
+    let mut hidden = good();
+    let end: Vec<u8> = hidden[hidden.len() - 22..].to_vec();
+    patch(&mut hidden, END, 20, &[22, 0]);
+    hidden.extend_from_slice(&end);
+    check(
+        WHEEL,
+        &hidden,
+        "not an acceptable zip archive: the end record is contradictory",
+    );
+}
+
+/// A file is one kind of archive to everybody. The first 512 bytes of a zip archive are a tar header
+/// to Python and others as soon as its checksum is right, which is in what a file stores.
+#[test]
+fn a_zip_archive_is_no_tar_archive() {
+    let path = "a".repeat(64);
+    let with = |contents: &[u8]| {
+        let mut files = WheelFiles::default();
+        files.files.insert(0, (path.clone(), contents.to_vec()));
+        stored_zip(&borrow(&files.all()))
+    };
+    let data = 30 + path.len();
+    let mut contents = vec![0; 1024];
+    check(WHEEL, &with(&contents), "accepted");
+    contents[257 - data..265 - data].copy_from_slice(b"ustar\x0000");
+    contents[124 - data..136 - data].copy_from_slice(b"00000000000\0");
+    // The archive's own checksum of the file is among what is summed up: some filling hits.
+    let polyglot = (0_u32..100_000).find_map(|filling| {
+        contents[300..304].copy_from_slice(&filling.to_le_bytes());
+        contents[148 - data..156 - data].copy_from_slice(b"010000\0 ");
+        let bytes = with(&contents);
+        let mut sealed: [u8; 512] = bytes[..512].try_into().unwrap();
+        super::archives::seal(&mut sealed);
+        contents[148 - data..156 - data].copy_from_slice(&sealed[148..156]);
+        let bytes = with(&contents);
+        let mut again: [u8; 512] = bytes[..512].try_into().unwrap();
+        super::archives::seal(&mut again);
+        (again[148..156] == bytes[148..156]).then_some(bytes)
+    });
+    let polyglot = polyglot.unwrap();
+    let mut entries = tar::Archive::new(&polyglot[..]);
+    assert!(entries.entries().unwrap().next().unwrap().is_ok());
+    check(
+        WHEEL,
+        &polyglot,
+        "not an acceptable zip archive: the file can be read as a tar archive as well",
+    );
+}
+
 #[test]
 fn paths_are_safe() {
     for path in [
@@ -339,8 +407,15 @@ fn bombs_are_refused() {
     );
 
     // One that hides its length.
-    let mut files = WheelFiles::default().all();
-    files.insert(0, ("demo/zeros".to_owned(), zeros[..1_000_000].to_vec()));
+    let mut files = WheelFiles::default();
+    let contents = zeros[..1_000_000].to_vec();
+    files.files.insert(0, ("demo/zeros".to_owned(), contents));
+    let mut files = files.all();
+    let record = &mut files.last_mut().unwrap().1;
+    *record = String::from_utf8(record.clone())
+        .unwrap()
+        .replace(",1000000", ",")
+        .into_bytes();
     let mut wheel = zip(&borrow(&files));
     for (signature, at) in [(LOCAL, 22), (CENTRAL, 24)] {
         patch(&mut wheel, signature, at, &1000_u32.to_le_bytes());

@@ -1,5 +1,8 @@
+use std::io::Cursor;
+
 use super::archives::{METADATA, SDIST, Tar, gzip, zip};
-use super::{check, open};
+use super::{check, open, story};
+use crate::inspect::core_metadata;
 
 #[test]
 fn gives_the_metadata_and_its_bytes() {
@@ -54,11 +57,19 @@ fn accepts_what_different_tools_write() {
     let bare = Tar::default().raw(&old).body(METADATA.as_bytes());
     check(SDIST, &gzip(&bare.0), "accepted demo 1.0");
 
+    // Not any more (PEP 625); what there is, is read.
     let zipped = zip(&[
         ("demo-1.0/PKG-INFO", METADATA.as_bytes()),
         ("demo-1.0/setup.py", b""),
     ]);
-    check("demo-1.0.zip", &zipped, "accepted demo 1.0");
+    let filename = "demo-1.0.zip".parse().unwrap();
+    let existing = core_metadata(Cursor::new(&zipped), &filename);
+    assert_eq!(story(existing), "accepted demo 1.0");
+    check(
+        "demo-1.0.zip",
+        &zipped,
+        "`demo-1.0.zip` is in a format that is not accepted any more",
+    );
 }
 
 #[test]
@@ -114,11 +125,8 @@ fn there_is_one_directory_with_pkg_info() {
         "the archive has no file `demo-1.0/PKG-INFO`",
     );
     let zipped = zip(&[("demo-1.0/PKG-INFO", METADATA.as_bytes()), ("other", b"")]);
-    check(
-        "demo-1.0.zip",
-        &zipped,
-        "the source distribution has `other` beside",
-    );
+    let existing = core_metadata(Cursor::new(&zipped), &"demo-1.0.zip".parse().unwrap());
+    assert!(story(existing).starts_with("the source distribution has `other` beside"));
 }
 
 #[test]
@@ -170,7 +178,7 @@ fn what_is_no_gzip_data_is_said_to_be_none() {
     check(
         "demo-1.0.tar.bz2",
         &whole,
-        "`demo-1.0.tar.bz2` is in a format that cannot be inspected",
+        "`demo-1.0.tar.bz2` is in a format that is not accepted any more",
     );
 }
 
@@ -194,4 +202,23 @@ fn a_failing_reader_is_no_verdict() {
             "{filename}: {told:?}"
         );
     }
+}
+
+/// What is in an existing file is read without today's rules.
+#[test]
+fn an_existing_file_is_read_as_it_is() {
+    let metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Python: >=3.6.*\nHome-page: none\n";
+    let sdist = Tar::default()
+        .file("demo-1.0/PKG-INFO", metadata.as_bytes())
+        .gz();
+    check(
+        SDIST,
+        &sdist,
+        "the core metadata is not valid: Requires-Python `>=3.6.*`",
+    );
+    let existing = core_metadata(Cursor::new(&sdist), &SDIST.parse().unwrap()).unwrap();
+    assert_eq!(
+        existing.metadata.requires_python.as_deref(),
+        Some(">=3.6.*")
+    );
 }

@@ -2,55 +2,152 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::super::RecordError;
 use super::super::listing::{Kind, Listing};
 
-/// Checks that `RECORD` lists just the files that the wheel has, with their lengths where it
-/// gives them. The signatures of older tools (`RECORD.jws`, `RECORD.p7s`) are not listed, and
-/// neither need be `RECORD` itself.
-pub(super) fn check(bytes: &[u8], directory: &str, listing: &Listing) -> Result<(), RecordError> {
-    let mut listed = BTreeMap::new();
-    for (index, line) in lines(bytes)?.into_iter().enumerate() {
-        let malformed = RecordError::Malformed { line: index + 1 };
-        let [path, _, length] = <[String; 3]>::try_from(line).map_err(|_| malformed.clone())?;
-        let length = match length.as_str() {
-            "" => None,
-            digits => Some(digits.parse::<u64>().map_err(|_| malformed)?),
+/// Digests that may stand in `RECORD` (binary distribution format: sha256 or better, of those
+/// that Python always has).
+const ALGORITHMS: [(&str, &digest::Algorithm); 3] = [
+    ("sha256", &digest::SHA256),
+    ("sha384", &digest::SHA384),
+    ("sha512", &digest::SHA512),
+];
+
+/// What `RECORD` says of each file.
+pub(super) struct Record {
+    files: BTreeMap<String, Listed>,
+}
+
+struct Listed {
+    digest: Option<Stated>,
+    length: Option<u64>,
+}
+
+/// A digest as it is stated.
+struct Stated {
+    algorithm: &'static digest::Algorithm,
+    value: Vec<u8>,
+}
+
+impl Record {
+    /// Reads a `RECORD` file. A path stands in it once.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
+        let mut files = BTreeMap::new();
+        for (index, line) in lines(bytes)? {
+            let malformed = RecordError::Malformed { line: index };
+            let [path, digest, length] =
+                <[String; 3]>::try_from(line).map_err(|_| malformed.clone())?;
+            let length = match length.as_str() {
+                "" => None,
+                digits => Some(digits.parse::<u64>().map_err(|_| malformed)?),
+            };
+            let digest = match digest.as_str() {
+                "" => None,
+                stated => Some(Stated::parse(stated, &path)?),
+            };
+            if files.contains_key(&path) {
+                return Err(RecordError::Twice { path });
+            }
+            files.insert(path, Listed { digest, length });
+        }
+        Ok(Record { files })
+    }
+
+    /// Checks that just the files of the wheel are listed, each with a digest, and with its
+    /// length where one is given. The signatures of older tools (`RECORD.jws`, `RECORD.p7s`)
+    /// need not be listed, and neither need `RECORD` itself, which cannot have a digest.
+    pub(super) fn check_listing(
+        &self,
+        directory: &str,
+        listing: &Listing,
+    ) -> Result<(), RecordError> {
+        let exempt = |path: &str| {
+            let name = path
+                .strip_prefix(directory)
+                .and_then(|rest| rest.strip_prefix('/'));
+            matches!(name, Some("RECORD" | "RECORD.jws" | "RECORD.p7s"))
         };
-        let Some(Kind::File(actual)) = listing.kind(&path) else {
-            return Err(RecordError::Absent { path });
-        };
-        match length {
-            Some(listed) if listed != actual => {
+        for (path, listed) in &self.files {
+            let Some(Kind::File(actual)) = listing.kind(path) else {
+                return Err(RecordError::Absent { path: path.clone() });
+            };
+            if let Some(length) = listed.length
+                && length != actual
+            {
                 return Err(RecordError::Length {
-                    path,
-                    listed,
+                    path: path.clone(),
+                    listed: length,
                     actual,
                 });
             }
-            _ => listed.insert(path, ()),
-        };
+            if listed.digest.is_none() && !exempt(path) {
+                return Err(RecordError::NoDigest { path: path.clone() });
+            }
+        }
+        let unlisted = listing
+            .files()
+            .find(|(path, _)| !exempt(path) && !self.files.contains_key(*path));
+        match unlisted {
+            Some((path, _)) => Err(RecordError::Unlisted {
+                path: path.to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
-    let exempt = |path: &str| {
-        let name = path
-            .strip_prefix(directory)
-            .and_then(|rest| rest.strip_prefix('/'));
-        matches!(name, Some("RECORD" | "RECORD.jws" | "RECORD.p7s"))
-    };
-    match listing
-        .files()
-        .find(|(path, _)| !exempt(path) && !listed.contains_key(*path))
-    {
-        Some((path, _)) => Err(RecordError::Unlisted {
+
+    /// What computes the digest that is stated of a file.
+    pub(super) fn hasher(&self, path: &str) -> Option<digest::Context> {
+        let stated = self.files.get(path)?.digest.as_ref()?;
+        Some(digest::Context::new(stated.algorithm))
+    }
+
+    /// Compares the digests that were computed with those that are stated.
+    pub(super) fn check_digests(
+        &self,
+        computed: &BTreeMap<String, digest::Digest>,
+    ) -> Result<(), RecordError> {
+        for (path, listed) in &self.files {
+            let Some(stated) = &listed.digest else {
+                continue;
+            };
+            let same = computed
+                .get(path)
+                .is_some_and(|digest| digest.as_ref() == stated.value);
+            if !same {
+                return Err(RecordError::Digest { path: path.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stated {
+    /// `ALGORITHM=VALUE`, in URL-safe base64 without padding.
+    fn parse(stated: &str, path: &str) -> Result<Stated, RecordError> {
+        let refused = || RecordError::DigestForm {
             path: path.to_owned(),
-        }),
-        None => Ok(()),
+            stated: stated.to_owned(),
+        };
+        let (name, value) = stated.split_once('=').ok_or_else(refused)?;
+        let known = ALGORITHMS.iter().find(|(known, _)| *known == name);
+        let (_, algorithm) = known.ok_or_else(refused)?;
+        // Some tools leave the padding in; it changes nothing.
+        let value = value.trim_end_matches('=');
+        let value = URL_SAFE_NO_PAD.decode(value).map_err(|_| refused())?;
+        if value.len() != algorithm.output_len() {
+            return Err(refused());
+        }
+        Ok(Stated { algorithm, value })
     }
 }
 
 /// Splits CSV as Python's writer makes it: fields may be quoted, and a quote within is doubled.
-/// Empty lines are passed over.
-fn lines(bytes: &[u8]) -> Result<Vec<Vec<String>>, RecordError> {
+/// Empty lines are passed over. Each line comes with its number, from 1.
+fn lines(bytes: &[u8]) -> Result<Vec<(usize, Vec<String>)>, RecordError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         RecordError::Malformed {
@@ -58,10 +155,11 @@ fn lines(bytes: &[u8]) -> Result<Vec<Vec<String>>, RecordError> {
         }
     })?;
     let mut lines = Vec::new();
-    for (index, line) in text.split('\n').enumerate() {
+    for (number, line) in (1..).zip(text.split('\n')) {
         let line = line.strip_suffix('\r').unwrap_or(line);
         if !line.is_empty() {
-            lines.push(split(line).ok_or(RecordError::Malformed { line: index + 1 })?);
+            let fields = split(line).ok_or(RecordError::Malformed { line: number })?;
+            lines.push((number, fields));
         }
     }
     Ok(lines)

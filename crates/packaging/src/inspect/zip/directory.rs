@@ -17,7 +17,7 @@ pub(super) struct Directory {
 }
 
 const END: u32 = 0x0605_4b50;
-const END_LEN: u64 = 22;
+pub(super) const END_LEN: u64 = 22;
 const END64: u32 = 0x0606_4b50;
 const END64_LEN: u64 = 56;
 const LOCATOR64: u32 = 0x0706_4b50;
@@ -115,6 +115,21 @@ fn find_end<R: Read + Seek>(reader: &mut R, archive_len: u64) -> Result<End, Ins
         entries,
         start,
         end,
+    })
+}
+
+/// Whether the last bytes of a file hold an end record, with a comment that ends with the file.
+pub(super) fn ends_within(tail: &[u8]) -> bool {
+    let signature = END.to_le_bytes();
+    let places = tail.windows(4).enumerate();
+    let places = places.filter(|(_, four)| *four == signature);
+    places.map(|(at, _)| &tail[at..]).any(|record| {
+        let comment = record
+            .get(20..22)
+            .and_then(|field| field.first_chunk::<2>());
+        comment.is_some_and(|len| {
+            usize::from(u16::from_le_bytes(*len)) + END_LEN as usize == record.len()
+        })
     })
 }
 
@@ -248,6 +263,7 @@ fn entry(fields: &mut Fields<'_>) -> Result<Entry, InspectError> {
             packed: sizes.packed,
             unpacked: sizes.unpacked,
             offset,
+            commented: fixed.comment_len > 0,
         }),
         _ => Err(ZipError::Contents { path }.into()),
     }
