@@ -208,13 +208,17 @@ def test_each_tool_installs(one: Index, sandbox: Sandbox, tool: str) -> None:
 
 
 @pytest.mark.parametrize("tool", INSTALLERS)
-def test_each_tool_sees_what_is_published_at_once(one: Index, sandbox: Sandbox, tool: str) -> None:
+def test_each_tool_follows_what_is_published_and_yanked(one: Index, sandbox: Sandbox, tool: str) -> None:
+    """A newer release is seen at once; one that is yanked is passed over."""
     name = f"moving-{tool}"
     one.publish(wheel(name, "1.0", says="old"))
     assert INSTALL[tool](sandbox, one.index_url, name).installed()[name] == "1.0"
     one.publish(wheel(name, "2.0", says="new"))
     again = Sandbox(sandbox.folder / "again", sandbox.binary)
     assert INSTALL[tool](again, one.index_url, name).installed()[name] == "2.0"
+    sandbox.wheelmark("index", "yank", name, "2.0", "--data", one.data).ok()
+    last = Sandbox(sandbox.folder / "last", sandbox.binary)
+    assert INSTALL[tool](last, one.index_url, name).installed()[name] == "1.0"
 
 
 def test_pip_takes_what_a_requirements_file_pins_by_hash(one: Index, sandbox: Sandbox) -> None:
