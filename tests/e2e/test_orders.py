@@ -91,7 +91,7 @@ def test_removed_is_gone_and_the_name_is_never_free(index: Index, sandbox: Sandb
         (OLD.filename, False), *sorted([(NEW.filename, True), (SOURCE.filename, True)])
     ]
 
-    order(index, "restore", "tool", NEW.filename)
+    order(index, "unremove", "tool", NEW.filename)
     assert listed(index) == [OLD.filename, NEW.filename]
     sandbox.install("uv", venv, "tool==2.0").ok()
     assert venv.says("tool") == "new"

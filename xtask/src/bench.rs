@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::venv::{BANDERSNATCH, Foreign, Venv};
+use crate::venv::{BANDERSNATCH, DEVPI, Foreign, Venv};
 use crate::workspace::{Workspace, must};
 
 #[derive(clap::Args)]
@@ -30,6 +30,12 @@ enum Bench {
     /// A first copy and a run without changes beside bandersnatch, and the verification of the
     /// copy beside `sha256sum`; behind `--`: `--projects N`, `--large N`, `--rounds N`
     Mirror,
+    /// Pages and files a second beside nginx, devpi and pypiserver; needs nginx and wrk; behind
+    /// `--`: `--rounds N`, `--seconds N`
+    Serve,
+    /// Uploads one after the other and 16 at a time, beside pypiserver; behind `--`: `--uploads N`,
+    /// `--rounds N`
+    Upload,
 }
 
 /// Runs one benchmark. Its last line is JSON with its figures.
@@ -40,6 +46,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         Bench::SignTree => driven(workspace, "sign_tree", &[], &args.options),
         Bench::Install => driven(workspace, "install", &[], &args.options),
         Bench::Mirror => driven(workspace, "mirror", &[BANDERSNATCH], &args.options),
+        Bench::Serve => driven(workspace, "serve", &[DEVPI], &args.options),
+        Bench::Upload => driven(workspace, "upload", &[DEVPI], &args.options),
     }
 }
 

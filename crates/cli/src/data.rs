@@ -49,7 +49,7 @@ const ABOUT_ONLINE_KEY: &str = "the online key signs what is published; it lies 
 pub(crate) const SOURCE_MEMORY: &str = "source.sqlite";
 
 /// The online key in the data directory.
-const ONLINE_KEY: &str = "online-key";
+pub(crate) const ONLINE_KEY: &str = "online-key";
 
 /// The folder of offline keys: its name beside the data directory is that one's with this suffix.
 const OFFLINE_SUFFIX: &str = "-offline-keys";
@@ -114,6 +114,11 @@ impl Data {
             sync_directory(&self.directory)?;
         }
         Ok(Orders::open(&folder.join("orders.sqlite")).await?)
+    }
+
+    /// The online key, where it lies in the data directory.
+    pub(crate) fn online_key_file(&self) -> PathBuf {
+        self.directory.join(ONLINE_KEY)
     }
 
     pub(crate) fn token(&self) -> PathBuf {
@@ -424,12 +429,12 @@ fn private_directory(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be made", path.display()))
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     create_private_file(path, bytes)
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-fn sync_directory(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> anyhow::Result<()> {
     let synced = fs::File::open(path).and_then(|directory| directory.sync_all());
     if let Err(error) = synced {
         bail!("{} cannot be made durable: {error}", path.display());

@@ -12,6 +12,7 @@ mod commands;
 mod configuration;
 mod context;
 mod data;
+mod examples;
 mod front;
 mod homes;
 mod logging;
@@ -19,7 +20,7 @@ mod settings;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::settings::LogFormat;
@@ -56,6 +57,8 @@ enum Command {
     #[command(flatten)]
     Client(commands::ClientCommand),
     Tuf(commands::tuf::Args),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::completions::ManArgs),
 }
 
 impl Command {
@@ -68,8 +71,14 @@ impl Command {
     }
 }
 
+/// All commands, with their examples.
+fn command() -> clap::Command {
+    examples::with_examples(Cli::command())
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     logging::start(cli.verbose, cli.command.log_format());
     match run(cli) {
         Ok(code) => code,
@@ -92,6 +101,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Index(args) => commands::index::run(args, &context).await,
             Command::Client(command) => command.run(&context).await,
             Command::Tuf(args) => commands::tuf::run(args, &context).await,
+            Command::Completions(args) => commands::completions::completions(&args, command()),
+            Command::Man(args) => commands::completions::man(&args, command()),
         }
     })
 }

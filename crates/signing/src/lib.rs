@@ -26,7 +26,7 @@ pub use self::ed25519::Ed25519Key;
 pub use self::file_key::{CreateKeyError, FileKey, OpenKeyError};
 pub use self::offline::{
     DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR, NoSuchKey, Phrase, PhraseError, SEAT_KEYS, SealError,
-    Seat, UnsealError, generate_seat, seal, unseal,
+    Seat, UnsealError, generate_seat, seal, seal_bytes, unseal, unseal_bytes,
 };
 pub use self::private_file::create_private_file;
 pub use self::signer::{SignError, SignRoleError, Signer, sign_role};

@@ -16,7 +16,10 @@ use std::fmt;
 use rand::CryptoRng;
 
 pub use self::phrase::{Phrase, PhraseError};
-pub use self::seal::{DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR, SealError, UnsealError, seal, unseal};
+pub use self::seal::{
+    DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR, SealError, UnsealError, seal, seal_bytes, unseal,
+    unseal_bytes,
+};
 
 use crate::{Ed25519Key, Signer};
 

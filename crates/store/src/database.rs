@@ -78,6 +78,37 @@ impl Database {
     }
 }
 
+/// Writes the state of the database at `from`, as it is at one moment, into a new file, while others
+/// use it. The copy is on the disk when this returns.
+///
+/// # Errors
+///
+/// [`OpenError`] if there is no database, if it fails, or if `to` exists.
+pub async fn copy_database(from: &Path, to: &Path) -> Result<(), OpenError> {
+    let failed = |source: sqlx::Error| open_error(from, source);
+    let options = SqliteConnectOptions::new()
+        .filename(from)
+        .create_if_missing(false)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("trusted_schema", "OFF");
+    let connection = pool(1).connect_with(options).await.map_err(failed)?;
+    let copied = sqlx::query("VACUUM INTO ?")
+        .bind(to.to_string_lossy().into_owned())
+        .execute(&connection)
+        .await;
+    connection.close().await;
+    copied.map_err(failed)?;
+    let path = to.to_owned();
+    let flushed = tokio::task::spawn_blocking(move || std::fs::File::open(path)?.sync_all())
+        .await
+        .unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
+    flushed.map_err(|source| OpenError::Flush {
+        path: to.to_owned(),
+        source,
+    })?;
+    flush_directory_entry(to.to_owned()).await
+}
+
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)

@@ -5,12 +5,14 @@
 mod access;
 mod account;
 mod audit_log;
+mod backup;
 mod config;
 mod files;
 mod orders;
 mod page;
 mod project;
 mod remove;
+mod restore;
 mod status;
 mod table;
 mod token;
@@ -36,6 +38,7 @@ use crate::logging::WithHint as _;
 ///   wheelmark index user add alice
 ///   wheelmark index token create --user alice --scope upload --expires 90d
 ///   wheelmark index project maintainer add flask bob
+///   wheelmark index backup /backup/index
 ///   wheelmark index yank flask 3.0.9 --reason "breaks on Python 3.14"
 ///   wheelmark index status flask archived
 ///
@@ -68,18 +71,23 @@ enum Command {
     Yank(yank::Args),
     Unyank(yank::UnyankArgs),
     Remove(remove::Args),
-    Restore(remove::RestoreArgs),
+    Unremove(remove::RestoreArgs),
     Status(status::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    // The only one that needs no index: its file can be wrong, or wanted before there is one.
-    if let Command::Config(config) = args.command {
-        return config::run(config, &args.data);
+    // These need no index: settings can be wrong or come first, and a restored index comes to be.
+    match args.command {
+        Command::Config(config) => return config::run(config, &args.data),
+        Command::Restore(restore) => return restore::run(&restore, &args.data, context).await,
+        _ => {}
     }
     let data = open(&args.data)?;
     match args.command {
-        Command::Config(_) => unreachable!("done above"),
+        Command::Config(_) | Command::Restore(_) => unreachable!("done above"),
+        Command::Backup(args) => backup::run(&args, &data, context).await,
         Command::Files(args) => files::run(&args, &data).await,
         Command::User(args) => user::run(args, &data, context).await,
         Command::Token(args) => token::run(args, &data, context).await,
@@ -89,7 +97,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Yank(args) => yank::run(&args, &data, context).await,
         Command::Unyank(args) => yank::run_unyank(&args, &data, context).await,
         Command::Remove(args) => remove::run(&args, &data, context).await,
-        Command::Restore(args) => remove::run_restore(&args, &data, context).await,
+        Command::Unremove(args) => remove::run_restore(&args, &data, context).await,
         Command::Status(args) => status::run(&args, &data, context).await,
     }
 }

@@ -84,6 +84,19 @@ pub enum UnsealError {
 ///
 /// [`SealError::WorkFactor`] for 0 and for more than [`MAX_WORK_FACTOR`].
 pub fn seal(seat: &Seat, phrase: &Phrase, work_factor: Option<u8>) -> Result<Vec<u8>, SealError> {
+    seal_bytes(to_json(seat)?.as_bytes(), phrase, work_factor)
+}
+
+/// Encrypts any secret under `phrase`, as [`seal`] does a seat.
+///
+/// # Errors
+///
+/// As those of [`seal`].
+pub fn seal_bytes(
+    secret_bytes: &[u8],
+    phrase: &Phrase,
+    work_factor: Option<u8>,
+) -> Result<Vec<u8>, SealError> {
     let work_factor = work_factor.unwrap_or(DEFAULT_WORK_FACTOR);
     if !(1..=MAX_WORK_FACTOR).contains(&work_factor) {
         return Err(SealError::WorkFactor { asked: work_factor });
@@ -94,9 +107,7 @@ pub fn seal(seat: &Seat, phrase: &Phrase, work_factor: Option<u8>) -> Result<Vec
         .map_err(SealError::Encrypt)?;
     let mut sealed = Vec::new();
     let mut writer = encryptor.wrap_output(&mut sealed).map_err(SealError::Io)?;
-    writer
-        .write_all(to_json(seat)?.as_bytes())
-        .map_err(SealError::Io)?;
+    writer.write_all(secret_bytes).map_err(SealError::Io)?;
     writer.finish().map_err(SealError::Io)?;
     Ok(sealed)
 }
@@ -107,6 +118,15 @@ pub fn seal(seat: &Seat, phrase: &Phrase, work_factor: Option<u8>) -> Result<Vec
 ///
 /// [`UnsealError::WrongPhrase`] if the phrase is another file's.
 pub fn unseal(sealed: &[u8], phrase: &Phrase) -> Result<Seat, UnsealError> {
+    from_json(&unseal_bytes(sealed, phrase)?)
+}
+
+/// Opens what [`seal_bytes`] encrypted, at most 64 KiB of it.
+///
+/// # Errors
+///
+/// [`UnsealError::WrongPhrase`] if the phrase is another file's.
+pub fn unseal_bytes(sealed: &[u8], phrase: &Phrase) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
     let decryptor = Decryptor::new(sealed).map_err(UnsealError::NotAge)?;
     if !decryptor.is_scrypt() {
         return Err(UnsealError::NoPhrase);
@@ -123,12 +143,12 @@ pub fn unseal(sealed: &[u8], phrase: &Phrase) -> Result<Seat, UnsealError> {
             other => UnsealError::NotAge(other),
         })?;
     // The buffer has its final size at once: growing would leave copies behind.
-    let mut json = Zeroizing::new(Vec::with_capacity(MAX_SEAT_LEN as usize + 1));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SEAT_LEN as usize + 1));
     reader
         .take(MAX_SEAT_LEN + 1)
-        .read_to_end(&mut json)
+        .read_to_end(&mut bytes)
         .map_err(UnsealError::Damaged)?;
-    from_json(&json)
+    Ok(bytes)
 }
 
 fn secret(phrase: &Phrase) -> SecretString {

@@ -47,7 +47,7 @@ pub(super) struct Args {
 
 /// Bring back a file that was removed, with the bytes it had
 ///
-///   wheelmark index restore flask 3.0.9
+///   wheelmark index unremove flask 3.0.9
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct RestoreArgs {

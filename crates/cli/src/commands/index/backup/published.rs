@@ -1,0 +1,260 @@
+//! The published tree as one timestamp has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use serde::Deserialize;
+use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{Hashes, ListedProject, ProjectList, ProjectPage};
+use wheelmark_tuf::{RoleName, Sha256};
+
+use super::TREE;
+use super::files::Copier;
+
+/// A timestamp, with what it leads to. It is the index's own, so its signatures are not looked
+/// at here: `wheelmark verify` does.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    bytes: Vec<u8>,
+    pub(super) timestamp_version: u64,
+    pub(super) snapshot_version: u64,
+    /// The version of every role below the timestamp.
+    roles: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    signed: Signed,
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    version: u64,
+    #[serde(default)]
+    meta: BTreeMap<String, Listed>,
+    #[serde(default)]
+    targets: BTreeMap<String, Target>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    version: u64,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    hashes: TargetHashes,
+}
+
+#[derive(Deserialize)]
+struct TargetHashes {
+    sha256: Sha256,
+}
+
+fn parse(path: &Path) -> anyhow::Result<(Vec<u8>, Signed)> {
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let envelope: Envelope =
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
+    Ok((bytes, envelope.signed))
+}
+
+fn at(tree: &Path, role: &RoleName, version: u64) -> std::path::PathBuf {
+    tree.join(ObjectPath::metadata(role, version).as_str())
+}
+
+impl Published {
+    pub(super) fn read(tree: &Path) -> anyhow::Result<Published> {
+        let path = tree.join(ObjectPath::timestamp().as_str());
+        let (bytes, timestamp) = parse(&path)?;
+        let listed = timestamp.meta.get("snapshot.json");
+        let snapshot_version = listed
+            .ok_or_else(|| anyhow!("{} names no snapshot", path.display()))?
+            .version;
+        let (_, snapshot) = parse(&at(tree, &RoleName::snapshot(), snapshot_version))?;
+        let mut roles: BTreeMap<String, u64> = snapshot
+            .meta
+            .into_iter()
+            .filter_map(|(file, Listed { version })| {
+                Some((file.strip_suffix(".json")?.to_owned(), version))
+            })
+            .collect();
+        roles.insert("snapshot".to_owned(), snapshot_version);
+        Ok(Published {
+            bytes,
+            timestamp_version: timestamp.version,
+            snapshot_version,
+            roles,
+        })
+    }
+
+    /// Copies what the timestamp leads to, and everything else that was uploaded, and at the end
+    /// the timestamp.
+    pub(super) fn copy(&self, from: &Path, copier: &mut Copier) -> anyhow::Result<()> {
+        // First the files: pages speak of them.
+        self.folder(from, "targets", copier)?;
+        self.metadata(from, copier)?;
+        copier.flush()?;
+        // The other names of all that, in the state of this timestamp, and nothing of a later one.
+        let pages = self.pages(from)?;
+        for (project, sha256) in &pages {
+            names(project, sha256, copier)?;
+        }
+        self.without_others(&pages, copier)?;
+        copier.flush()?;
+        copier.write(&format!("{TREE}/{}", ObjectPath::timestamp()), &self.bytes)
+    }
+
+    fn folder(&self, tree: &Path, name: &str, copier: &mut Copier) -> anyhow::Result<()> {
+        let folder = tree.join(name);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.with_context(|| format!("{} cannot be read", folder.display()))?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let below = entry.file_name();
+            let Some(below) = below.to_str().filter(|below| !below.starts_with('.')) else {
+                continue;
+            };
+            let below = format!("{name}/{below}");
+            if entry.file_type()?.is_dir() {
+                self.folder(tree, &below, copier)?;
+            } else {
+                match copier.object(&tree.join(&below), &format!("{TREE}/{below}")) {
+                    // An upload that was refused took it back.
+                    Err(_) if !tree.join(&below).exists() => {}
+                    copied => copied?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Metadata up to the versions of this timestamp: a restored index signs the next ones anew.
+    fn metadata(&self, tree: &Path, copier: &mut Copier) -> anyhow::Result<()> {
+        for (name, version) in &self.roles {
+            let Ok(role) = name.parse::<RoleName>() else {
+                continue;
+            };
+            let path = ObjectPath::metadata(&role, *version);
+            copier.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
+        }
+        for version in 1.. {
+            let path = ObjectPath::metadata(&RoleName::root(), version);
+            if !tree.join(path.as_str()).exists() {
+                break;
+            }
+            copier.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
+        }
+        Ok(())
+    }
+
+    /// The signed page of every project.
+    fn pages(&self, tree: &Path) -> anyhow::Result<BTreeMap<ProjectName, Sha256>> {
+        let mut pages = BTreeMap::new();
+        for (name, version) in &self.roles {
+            let Ok(role) = name.parse::<RoleName>() else {
+                continue;
+            };
+            let (_, signed) = parse(&at(tree, &role, *version))?;
+            for (path, target) in signed.targets {
+                let project = path
+                    .strip_prefix("simple/")
+                    .and_then(|rest| rest.strip_suffix("/index.json"));
+                if let Some(project) = project {
+                    pages.insert(project.parse()?, target.hashes.sha256);
+                }
+            }
+        }
+        Ok(pages)
+    }
+
+    /// Takes the names away that are of another state, and writes the list of projects.
+    fn without_others(
+        &self,
+        pages: &BTreeMap<ProjectName, Sha256>,
+        copier: &mut Copier,
+    ) -> anyhow::Result<()> {
+        let tree = copier.target().join(TREE);
+        for folder in ["simple", "packages"] {
+            let Ok(entries) = fs::read_dir(tree.join(folder)) else {
+                continue;
+            };
+            for entry in entries {
+                let entry = entry?;
+                let project = entry.file_name().to_string_lossy().parse::<ProjectName>();
+                let known = project.is_ok_and(|project| pages.contains_key(&project));
+                if entry.file_type()?.is_dir() && !known {
+                    fs::remove_dir_all(entry.path())?;
+                }
+            }
+        }
+        let listed = |name: &ProjectName| ListedProject {
+            name: name.clone(),
+            extra: BTreeMap::new(),
+        };
+        let list = ProjectList {
+            projects: pages.keys().map(listed).collect(),
+            ..ProjectList::default()
+        };
+        let named = |path: ObjectPath| format!("{TREE}/{path}");
+        copier.write(&named(ObjectPath::simple_list_json()), &list.to_json())?;
+        copier.write(
+            &named(ObjectPath::simple_list_html()),
+            list.to_html().as_bytes(),
+        )
+    }
+}
+
+/// The unsigned copies of a page, and the plain names of its files.
+fn names(project: &ProjectName, sha256: &Sha256, copier: &mut Copier) -> anyhow::Result<()> {
+    let tree = copier.target().join(TREE);
+    let signed = fs::read(tree.join(ObjectPath::page(project, sha256).as_str()))
+        .with_context(|| format!("the page of {project} is not there"))?;
+    let json = ObjectPath::simple_json(project);
+    let is_same = fs::read(tree.join(json.as_str())).is_ok_and(|copy| copy == signed);
+    if is_same && !copier.has_mended(&format!("{TREE}/targets/packages/{project}/")) {
+        return Ok(());
+    }
+    let page =
+        ProjectPage::parse(&signed).with_context(|| format!("the page of {project} is damaged"))?;
+    let named = |path: ObjectPath| format!("{TREE}/{path}");
+    let mut kept = BTreeSet::new();
+    for file in &page.files {
+        let filename = file.filename.as_str();
+        let mut second_name = |object: ObjectPath, plain: ObjectPath| {
+            kept.insert(tree.join(plain.as_str()));
+            copier.second_name(&named(object), &named(plain))
+        };
+        if let Some(sha256) = file.hashes.sha256() {
+            second_name(
+                ObjectPath::file(project, &Sha256(sha256.into()), filename)?,
+                ObjectPath::plain_file(project, filename)?,
+            )?;
+        }
+        if let Some(sha256) = file.core_metadata.as_ref().and_then(Hashes::sha256) {
+            second_name(
+                ObjectPath::file_metadata(project, &Sha256(sha256.into()), filename)?,
+                ObjectPath::plain_file_metadata(project, filename)?,
+            )?;
+        }
+    }
+    // What was removed since the last backup has lost its name.
+    if let Ok(entries) = fs::read_dir(tree.join("packages").join(project.as_str())) {
+        for entry in entries {
+            let path = entry?.path();
+            if !kept.contains(&path) {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    copier.write(
+        &named(ObjectPath::simple_html(project)),
+        page.to_html().as_bytes(),
+    )?;
+    // The copy of the page last: it says that the names are there.
+    copier.write(&named(json), &signed)
+}
