@@ -15,7 +15,7 @@ import pytest
 
 from harness import history as h
 from harness.copying import COMPLETE, HERE, REFUSED, UNAVAILABLE, Copy, stop
-from harness.distributions import sdist, wheel
+from harness.distributions import read_wheel, sdist, wheel
 from harness.history import History
 from harness.hostile import Edit, Exchange, Replay, Says, StripSignatures, SwapBins, bin_of, flip, page_target
 from harness.index import Index, free_port
@@ -243,12 +243,17 @@ def test_nobody_notices_changes_and_kills(
 ) -> None:
     """Clients install from a copy all the time, while its index changes and its runs are killed.
 
-    WHEELMARK_MIRROR_FILES, _CHANGES, _CLIENTS and _KILLS make it larger.
+    WHEELMARK_MIRROR_FILES, _CHANGES, _CLIENTS and _KILLS make it larger, and _REAL names a folder
+    of wheels of real projects, which lie in the index with all that they depend on.
     """
     files, changes, clients, kills = (number("FILES", 120), number("CHANGES", 10), number("CLIENTS", 3), number("KILLS", 5))
     projects = max(files // 5, 1)
     names = [f"p{at}" for at in range(projects)]
     publish_all(index, [wheel(names[at % projects], f"1.{at // projects}", says=f"{at}", payload=2000) for at in range(files)])
+    real = [read_wheel(path) for path in sorted(Path(os.environ["WHEELMARK_MIRROR_REAL"]).glob("*.whl"))] if "WHEELMARK_MIRROR_REAL" in os.environ else []
+    publish_all(index, real)
+    wanted = names + [dist.project for dist in real] * (1 + len(names) // 40)
+    files += len(real)
     copy = Copy(sandbox, index.index_url, index.root_file)
     copy.run("--jobs", "16").ok()
     failures: list[str] = []
@@ -261,7 +266,7 @@ def test_nobody_notices_changes_and_kills(
         own = Sandbox(tmp_path / f"client{who}", binary)
         own.wheelmark("trust", "add", nginx.index_url, "--root", index.root_file).ok()
         while not over.is_set():
-            project, venv = chance.choice(names), own.venv()
+            project, venv = chance.choice(wanted), own.venv()
             done = own.install("uv", venv, project, env={"UV_NO_CACHE": "1"})
             installs[who] += 1
             if done.code != 0 or project not in venv.installed():

@@ -61,6 +61,14 @@ def core_metadata(name: str, version: str, *extra: str, version_of_metadata: str
     return ("\n".join(lines) + "\n\nMade by the tests.\n").encode()
 
 
+def read_wheel(path: Path) -> Distribution:
+    """A wheel that somebody else has built."""
+    with zipfile.ZipFile(path) as archive:
+        metadata = next(archive.read(name) for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    name, version = path.name.split("-")[:2]
+    return Distribution(name, version, path.name, path.read_bytes(), metadata)
+
+
 def wheel(
     name: str,
     version: str = "1.0",
