@@ -171,6 +171,28 @@ async fn a_large_file_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test]
+async fn what_comes_too_slowly_is_waited_for_until_the_state_has_expired() {
+    let (index, copier) = changed().await;
+    let before = copier.contents(&index).await;
+    // Five MiB at this pace would take four minutes.
+    copier.web.set_fault(Fault::Drips("new-1.0.tar.gz"));
+    index.sign_for(SignedDuration::from_secs(4)).await;
+    let error = copier.run().await.unwrap_err();
+    assert!(matches!(error, CopyError::Expired { .. }), "{error:?}");
+    assert_eq!(error.blame(), Blame::Unavailable);
+    assert_eq!(copier.contents(&index).await, before);
+    // What else came is here already.
+    copier.web.set_fault(Fault::None);
+    copier.web.asked();
+    copier.run().await.unwrap();
+    let asked = copier.web.asked();
+    assert!(
+        !asked.iter().any(|path| path.contains("demo-3.0")),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_piece_is_of_one_source_however_small_the_steps_are() {
     let index = TestIndex::with_files().await;
     let mut copier = Copier::of(&index, "copy").await;

@@ -133,6 +133,15 @@ impl TestIndex {
         self.write_timestamp(&timestamp, online);
     }
 
+    /// Signs the state of now for so long.
+    pub(crate) async fn sign_for(&self, time: jiff::SignedDuration) {
+        let (_, set) = self.state().await;
+        let mut timestamp = set.timestamp().clone().into_inner();
+        timestamp.version += 1;
+        timestamp.expires = self.clock.now() + time;
+        self.write_timestamp(&timestamp, &self.key("online"));
+    }
+
     fn write_timestamp(&self, timestamp: &TimestampMetadata, key: &FileKey) {
         let signed = sign_role(&timestamp.to_canonical(), &[key]).unwrap();
         std::fs::write(self.path("metadata/timestamp.json"), signed).unwrap();

@@ -35,7 +35,12 @@ pub(crate) enum Fault {
     Breaks(&'static str, usize),
     /// Sends so many bytes of paths that contain the word, and then nothing more.
     Silent(&'static str, usize),
+    /// Sends paths that contain the word as slowly as a client bears.
+    Drips(&'static str),
 }
+
+/// What [`Fault::Drips`] sends at a time.
+const DROP: usize = 4096;
 
 /// Which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +143,8 @@ impl Fault {
             | Self::Alters(word, _)
             | Self::Says(word, _)
             | Self::Breaks(word, _)
-            | Self::Silent(word, _) => match word.strip_suffix('$') {
+            | Self::Silent(word, _)
+            | Self::Drips(word) => match word.strip_suffix('$') {
                 Some(end) => path.ends_with(end),
                 None => path.contains(word),
             },
@@ -161,6 +167,13 @@ impl Fault {
             Self::Silent(_, after) => {
                 let sent = bytes.slice(..after.min(bytes.len()));
                 pieces(stream::iter([Ok(sent)]).chain(stream::pending()))
+            }
+            Self::Drips(_) => {
+                let drops: Vec<Bytes> = bytes.chunks(DROP).map(Bytes::copy_from_slice).collect();
+                pieces(stream::iter(drops).then(async |drop| {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    Ok(drop)
+                }))
             }
             _ => whole(bytes),
         }
