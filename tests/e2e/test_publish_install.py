@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ BOTH = pytest.mark.parametrize("tool", ["pip", "uv"])
 # What an index next door offers: the same project, a higher version.
 OURS = wheel("inhouse-tool", "1.0", says="ours")
 HOSTILE = wheel("inhouse-tool", "99.0", says="hostile")
+
+
+@pytest.fixture(scope="module")
+def shared_index(_make) -> Iterator[Index]:
+    """It takes files of years ago, under the names and with the classifiers that they had then."""
+    started: list[Index] = []
+    yield _make(started, env={"WHEELMARK_INDEX_LIFTED_RULES": "older-file-names, unknown-classifiers"}).start()
+    for index in started:
+        index.kill()
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,7 @@ impl Front {
         app.run = SysRng.try_next_u64()?;
         app.limits.file_len = settings.max_file_size;
         app.limits.project_len = settings.max_project_size;
+        app.leeway = settings.lifted_rules;
         app.limits.publish_timeout = settings.publish_timeout;
         app.proxies = TrustedProxies(settings.trusted_proxies.clone());
         app.metrics_are_public = self.metrics.is_none();

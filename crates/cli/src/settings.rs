@@ -10,7 +10,7 @@
 
 mod file;
 mod keys;
-mod sizes;
+pub(crate) mod sizes;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use url::Url;
-use wheelmark_server::Network;
+use wheelmark_server::{Leeway, Network};
 
 use crate::logging::WithHint as _;
 
@@ -54,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     pub(crate) max_file_size: u64,
     pub(crate) max_project_size: Option<u64>,
+    pub(crate) lifted_rules: Leeway,
     pub(crate) publish_timeout: Duration,
     pub(crate) log_format: LogFormat,
 }
@@ -150,6 +151,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "SIZE")]
     max_project_size: Option<String>,
 
+    /// Rules for new files that do not hold here: older-file-names, standard-library-names,
+    /// similar-names, unknown-classifiers
+    #[arg(long, value_name = "RULES")]
+    lifted_rules: Option<String>,
+
     /// How long an upload waits for its snapshot before it is told to ask again [default: 30s]
     #[arg(long, value_name = "TIME")]
     publish_timeout: Option<String>,
@@ -171,6 +177,7 @@ impl Flags {
             "max-connections" => self.max_connections.as_ref(),
             "max-file-size" => self.max_file_size.as_ref(),
             "max-project-size" => self.max_project_size.as_ref(),
+            "lifted-rules" => self.lifted_rules.as_ref(),
             "publish-timeout" => self.publish_timeout.as_ref(),
             "log-format" => self.log_format.as_ref(),
             _ => None,
@@ -275,6 +282,7 @@ impl Effective {
             max_connections: reading.needed("max-connections", keys::connections, 0),
             max_file_size: reading.needed("max-file-size", sizes::size, 0),
             max_project_size: reading.optional("max-project-size", sizes::size),
+            lifted_rules: reading.needed("lifted-rules", keys::leeway, Leeway::default()),
             publish_timeout: reading.needed("publish-timeout", sizes::time, Duration::ZERO),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };

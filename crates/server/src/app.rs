@@ -58,6 +58,9 @@ impl Default for Limits {
 /// Rules for new files that an operator may lift, because what they protect from can be wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leeway {
+    /// File names need not be normalised, as those of files that were published elsewhere years ago
+    /// are not.
+    pub older_file_names: bool,
     /// New projects may be called like modules of Python's standard library.
     pub standard_library_names: bool,
     /// New projects may have names that look like those of others.

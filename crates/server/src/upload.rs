@@ -121,7 +121,7 @@ async fn publish(
     received: receive::Received,
     uploader: Uploader,
 ) -> Result<Published, UploadError> {
-    let claimed = check::claims(received)?;
+    let claimed = check::claims(received, publishing.leeway)?;
     let (filename, sha256) = (claimed.filename.to_string(), claimed.content.sha256);
     uploader.uploads(&claimed.project, &filename);
     let seq = record::record(publishing, claimed, &uploader).await?;

@@ -8,6 +8,7 @@ mod audit_log;
 mod backup;
 mod config;
 mod files;
+mod limit;
 mod orders;
 mod page;
 mod project;
@@ -66,6 +67,7 @@ enum Command {
     Token(token::Args),
     Project(project::Args),
     Access(access::Args),
+    Limit(limit::Args),
     AuditLog(audit_log::Args),
     Config(config::Args),
     Yank(yank::Args),
@@ -93,6 +95,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Token(args) => token::run(args, &data, context).await,
         Command::Project(args) => project::run(args, &data, context).await,
         Command::Access(args) => access::run(args, &data, context).await,
+        Command::Limit(args) => limit::run(args, &data).await,
         Command::AuditLog(args) => audit_log::run(args, &data).await,
         Command::Yank(args) => yank::run(&args, &data, context).await,
         Command::Unyank(args) => yank::run_unyank(&args, &data, context).await,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use url::Url;
-use wheelmark_server::Network;
+use wheelmark_server::{Leeway, Network};
 
 use super::LogFormat;
 
@@ -96,6 +96,15 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "lifted-rules",
+        example: "older-file-names, similar-names",
+        about: "Rules for new files that do not hold here: older-file-names,\n\
+                standard-library-names, similar-names, unknown-classifiers. docs/uploads.md says\n\
+                what each protects from.",
+        is_list: true,
+        ..TEXT
+    },
+    Key {
         name: "publish-timeout",
         default: "30s",
         about: "How long an upload waits until it is published. Then it is told to ask again; the\n\
@@ -161,6 +170,26 @@ pub(super) fn networks(text: &str) -> Result<Vec<Network>, String> {
                 .map_err(|error: wheelmark_server::NetworkError| error.to_string())
         })
         .collect()
+}
+
+/// The rules for new files that do not hold.
+pub(super) fn leeway(text: &str) -> Result<Leeway, String> {
+    let mut leeway = Leeway::default();
+    let rules = text.split(',').map(str::trim);
+    for rule in rules.filter(|rule| !rule.is_empty()) {
+        match rule {
+            "older-file-names" => leeway.older_file_names = true,
+            "standard-library-names" => leeway.standard_library_names = true,
+            "similar-names" => leeway.similar_names = true,
+            "unknown-classifiers" => leeway.unknown_classifiers = true,
+            _ => {
+                return Err(format!(
+                    "`{rule}` is not a rule that can be lifted: those are older-file-names, standard-library-names, similar-names and unknown-classifiers"
+                ));
+            }
+        }
+    }
+    Ok(leeway)
 }
 
 pub(super) fn connections(text: &str) -> Result<usize, String> {

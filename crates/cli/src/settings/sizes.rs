@@ -15,7 +15,7 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 /// Reads a number of bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a size, such as 500MB or 4GiB");
     let unit = UNITS.iter().find_map(|(unit, bytes)| {
         let number = text.strip_suffix(unit)?;

@@ -96,7 +96,11 @@ fn values_are_read_as_people_write_them() {
          publish-timeout = '2m'\nmax-connections = 100\nlisten = '[::]:443'\n\
          metrics-listen = '127.0.0.1:9000'\nexternal-url = 'https://a.example/pypi/'\n\
          trusted-proxies = '127.0.0.1, ::1'\nlog-format = 'json'\n\
-         tls-cert = 'tls/cert.pem'\ntls-key = '/etc/key.pem'\n");
+         tls-cert = 'tls/cert.pem'\ntls-key = '/etc/key.pem'\n\
+         lifted-rules = ['similar-names', 'older-file-names']\n");
+    let lifted = settings.lifted_rules;
+    assert!(lifted.similar_names && lifted.older_file_names);
+    assert!(!lifted.standard_library_names && !lifted.unknown_classifiers);
     assert_eq!(settings.max_file_size, 500_000_000);
     assert_eq!(settings.max_project_size, Some(2 << 30));
     assert_eq!(settings.publish_timeout, Duration::from_secs(120));
@@ -107,6 +111,7 @@ fn values_are_read_as_people_write_them() {
     assert_eq!(settings.tls_key, Some("/etc/key.pem".into()));
     for wrong in [
         "max-file-size = 0",
+        "lifted-rules = 'all'",
         "publish-timeout = '2h'",
         "publish-timeout = '0s'",
         "max-connections = 0",

@@ -66,7 +66,7 @@ impl From<Error> for Problem {
             Error::NotNormalised { expected, .. } => {
                 bad("File name not normalised").hint(match expected {
                     Some(expected) => {
-                        format!("it should be `{expected}`: build with a current build backend")
+                        format!("it should be `{expected}`: build with a current build backend; whoever runs the index can allow older names")
                     }
                     None => "build the source distribution as .tar.gz, which `python -m build --sdist` does"
                         .to_owned(),

@@ -6,6 +6,7 @@ use super::error::{Digest, Mismatch, UploadError};
 use super::form::Form;
 use super::receive::Received;
 use super::sink::Content;
+use crate::app::Leeway;
 
 /// A file whose form is in order. What is inside it is looked at later.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Claimed {
 }
 
 /// Checks everything that the form alone can tell.
-pub(super) fn claims(received: Received) -> Result<Claimed, UploadError> {
+pub(super) fn claims(received: Received, leeway: Leeway) -> Result<Claimed, UploadError> {
     let Received { form, content } = received;
     let need = |value: &Option<String>, field| {
         let value = value.as_deref().filter(|value| !value.is_empty());
@@ -48,7 +49,7 @@ pub(super) fn claims(received: Received) -> Result<Claimed, UploadError> {
             is: filename.version().clone(),
         }));
     }
-    if !filename.is_normalised() {
+    if !filename.is_normalised() && !leeway.older_file_names {
         return Err(UploadError::NotNormalised {
             filename: filename.to_string(),
             expected: filename.normalised(),

@@ -52,6 +52,7 @@ async fn names_that_mislead_are_refused() {
 #[tokio::test]
 async fn an_operator_can_allow_names_and_classifiers() {
     let leeway = Leeway {
+        older_file_names: true,
         standard_library_names: true,
         similar_names: true,
         unknown_classifiers: true,
@@ -62,7 +63,7 @@ async fn an_operator_can_allow_names_and_classifiers() {
     }
     let metadata = format!("Classifier: New :: Thing\n{}", metadata("new", "1.0"));
     let content = wheel_saying("new", "1.0", 0, &metadata);
-    let upload = Upload::new("new-1.0-py3-none-any.whl", "new", "1.0", &content);
+    let upload = Upload::new("New-1.0-py3-none-any.whl", "new", "1.0", &content);
     upload.publish(&index).await;
 }
 
