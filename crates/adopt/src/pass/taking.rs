@@ -95,10 +95,6 @@ impl Pass {
             State::Signed if looks == Looks::AsKept => self.report.counts.kept += 1,
             State::Removed | State::Signed => self.report.counts.unchanged += 1,
         }
-        // Where it stands twice, the first place counts.
-        if row.again {
-            return Ok(());
-        }
         let mut seq = None;
         let yank_changed = row.state == State::Signed && row.yanked != listed.yanked;
         if yank_changed {
