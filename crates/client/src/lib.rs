@@ -19,6 +19,7 @@
 //! - [`TrustStore`], [`TrustedIndex`]: one directory per index, kept by its owner alone.
 //! - [`add_trust`]: the three ways in which trust in an index begins.
 //! - [`Remote`]: HTTP with limits on size, silence and redirects, and its [`Patience`].
+//! - [`Credentials`]: what private indexes are told, each its own.
 //! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
 //! - [`Upstream`]: everything that an index's state signs for, for whoever copies it.
 //! - [`Explanation`]: the chain behind a project's page, or how far it held.
@@ -37,6 +38,7 @@ mod adding;
 mod authority;
 mod chain;
 mod chunks;
+mod credentials;
 mod explanation;
 mod file;
 mod general;
@@ -64,6 +66,11 @@ pub use adding::{AddError, Beginning, MirrorState, add_trust, check_mirror};
 pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, pem};
 pub use chain::Chain;
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
+pub use credentials::{
+    CREDENTIALS_FILE, Credential, Credentials, CredentialsError, Keeping, KeptCredential,
+    MAX_NETRC_LEN, Realm, RealmError, TOKEN_USER, forget_credential, keep_credential,
+    kept_credentials,
+};
 pub use explanation::{Answer, Break, Explanation, RoleShown};
 pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{

@@ -11,14 +11,18 @@ mod in_vain;
 mod patience;
 mod probe;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, HeaderValue, LOCATION, RANGE,
+};
 use url::{Host, Url};
 use wheelmark_tuf::Shown;
 
+use crate::credentials::Credentials;
 use crate::range::ByteRange;
 
 pub use asking::{Arriving, Asked};
@@ -95,6 +99,17 @@ pub enum FetchError {
         /// The answer's status.
         status: StatusCode,
     },
+    /// The index is not open to everybody.
+    #[error(
+        "{url} {}",
+        if *.sent { "does not take the token that is kept for it" } else { "asks for a token, and none is kept for it" }
+    )]
+    Unauthorised {
+        /// What was asked for.
+        url: Url,
+        /// Whether a credential was sent.
+        sent: bool,
+    },
     /// A redirect that leaves the host, or too many.
     #[error("{url} redirects to {}, which is not followed", Shown(.location))]
     Redirected {
@@ -140,6 +155,10 @@ impl FetchError {
             Self::TooSlow { url, .. } => format!("{} is too slow", host(url)),
             Self::TooLarge { limit, .. } => format!("longer than the {limit} bytes allowed"),
             Self::Status { url, status } => format!("{} answered {status}", host(url)),
+            Self::Unauthorised { url, sent: true } => {
+                format!("{} does not take the token", host(url))
+            }
+            Self::Unauthorised { url, sent: false } => format!("{} asks for a token", host(url)),
             Self::Redirected { url, .. } => format!("{} redirects elsewhere", host(url)),
             Self::OtherRange { url } => format!("{} answered another range", host(url)),
         }
@@ -152,6 +171,7 @@ pub struct Remote {
     clients: Clients,
     patience: Patience,
     in_vain: InVain,
+    credentials: Arc<Credentials>,
 }
 
 impl Remote {
@@ -177,7 +197,29 @@ impl Remote {
             clients: Clients::new(user_agent, patience.connect)?,
             patience,
             in_vain: InVain::default(),
+            credentials: Arc::default(),
         })
+    }
+
+    /// The same, with what private indexes are to be told.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self {
+            credentials: Arc::new(credentials),
+            ..self
+        }
+    }
+
+    /// A request with the credential for its URL, if there is one; and whether there is.
+    fn signed_in(
+        &self,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+    ) -> (reqwest::RequestBuilder, bool) {
+        match self.credentials.header_for(url) {
+            Some(header) => (request.header(AUTHORIZATION, header), true),
+            None => (request, false),
+        }
     }
 
     /// How long is waited for what.
@@ -276,8 +318,9 @@ impl Remote {
     ) -> Result<Option<Download>, FetchError> {
         self.in_vain.recall(url)?;
         let watch = self.watch(haste);
+        let (request, signed_in) = self.signed_in(url, request);
         let sent = match tokio::time::timeout_at(watch.deadline(), request.send()).await {
-            Ok(sent) => answer(url, sent, &self.patience),
+            Ok(sent) => answer(url, sent, signed_in, &self.patience),
             Err(_) => Err(watch.verdict(url)),
         };
         let response = sent.inspect_err(|error| self.in_vain.note(error, haste))?;
@@ -359,6 +402,7 @@ impl Download {
 fn answer(
     url: &Url,
     sent: Result<reqwest::Response, reqwest::Error>,
+    signed_in: bool,
     patience: &Patience,
 ) -> Result<Option<reqwest::Response>, FetchError> {
     let response = sent.map_err(|e| failed(url, e, patience))?;
@@ -366,6 +410,10 @@ fn answer(
     match status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Some(response)),
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => Ok(None),
+        StatusCode::UNAUTHORIZED => Err(FetchError::Unauthorised {
+            url: url.clone(),
+            sent: signed_in,
+        }),
         _ if status.is_redirection() => {
             let location = response
                 .headers()

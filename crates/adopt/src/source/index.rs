@@ -323,9 +323,10 @@ fn may_pass(error: &FetchError) -> bool {
         FetchError::Status { status, .. } => {
             status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
         }
-        FetchError::Client(_) | FetchError::TooLarge { .. } | FetchError::Redirected { .. } => {
-            false
-        }
+        FetchError::Client(_)
+        | FetchError::Unauthorised { .. }
+        | FetchError::TooLarge { .. }
+        | FetchError::Redirected { .. } => false,
     }
 }
 
