@@ -5,6 +5,7 @@ pub(crate) mod cross_check;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod index;
+pub(crate) mod login;
 pub(crate) mod mirror;
 pub(crate) mod proxy;
 pub(crate) mod setup;
@@ -29,6 +30,8 @@ pub(crate) enum ClientCommand {
     Proxy(proxy::Args),
     Trust(trust::Args),
     Explain(explain::Args),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
     Setup(setup::Args),
     Verify(verify::Args),
     Mirror(Box<mirror::Args>),
@@ -44,6 +47,8 @@ impl ClientCommand {
             Self::Proxy(args) => proxy::run(args, context).await,
             Self::Trust(args) => trust::run(args, context).await,
             Self::Explain(args) => explain::run(args, context).await,
+            Self::Login(args) => login::login(args, context).await,
+            Self::Logout(args) => login::logout(args, context).await,
             Self::Setup(args) => setup::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::Mirror(args) => mirror::run(*args, context).await,

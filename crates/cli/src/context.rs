@@ -21,6 +21,8 @@ pub(crate) struct Context {
     /// Where the user's `wheelmark.toml` is: `WHEELMARK_HOME`, or the user's configuration
     /// directory.
     pub(crate) configuration: PathBuf,
+    /// The person's netrc: `NETRC`, or `.netrc` in their home directory.
+    pub(crate) netrc: Option<PathBuf>,
     /// What the system's administrator says: `WHEELMARK_SYSTEM_DIR`, or `/etc/wheelmark`.
     pub(crate) system: PathBuf,
     /// The users whose files count there: root; and in a directory that was moved, this one.
@@ -36,7 +38,7 @@ const ROOT: u32 = 0;
 impl Context {
     /// Reads the environment.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
-        let (home, cache, configuration) = match directory("WHEELMARK_HOME")? {
+        let (home, cache, configuration) = match place("WHEELMARK_HOME")? {
             Some(home) => (home.clone(), home.join("cache"), home),
             None => {
                 use etcetera::BaseStrategy;
@@ -49,12 +51,14 @@ impl Context {
                 )
             }
         };
-        let system = directory("WHEELMARK_SYSTEM_DIR")?;
+        let system = place("WHEELMARK_SYSTEM_DIR")?;
         let mut system_owners = vec![ROOT];
         if system.is_some() {
             system_owners.push(rustix::process::geteuid().as_raw());
         }
+        let own_netrc = || Some(etcetera::home_dir().ok()?.join(".netrc"));
         Ok(Self {
+            netrc: place("NETRC")?.or_else(own_netrc),
             clock: Arc::new(SystemClock),
             home,
             cache,
@@ -65,8 +69,8 @@ impl Context {
     }
 }
 
-/// A directory that a variable names, if it is set to anything.
-fn directory(variable: &str) -> anyhow::Result<Option<PathBuf>> {
+/// A place that a variable names, if it is set to anything.
+fn place(variable: &str) -> anyhow::Result<Option<PathBuf>> {
     let named = std::env::var_os(variable).filter(|named| !named.is_empty());
     let path = named.map(|named| std::path::absolute(PathBuf::from(named)));
     Ok(path.transpose()?)

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use wheelmark_client::{
-    Freshness, Homes, MapError, MapRule, Reader, ReaderOptions, Remote, RuleOrigin, TrustStore,
+    Freshness, Homes, MapError, MapRule, Reader, ReaderOptions, RuleOrigin, TrustStore,
     TrustedIndex, Tunnel,
 };
 
-use crate::commands::trust::{USER_AGENT, find, open_store, trusted};
+use crate::commands::trust::{find, open_store, trusted};
 use crate::configuration::{Configuration, FILE};
 use crate::context::Context;
 use crate::logging::{Hinted, WithHint as _};
+use crate::remote::remote;
 
 /// How a command wants its indexes.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow
     let configuration = Configuration::load(context)?;
     tracing::debug!(strict = configuration.strict, tunnels = ?configuration.tunnel, "configured");
     let store = open_store(context)?;
-    let remote = Remote::new(USER_AGENT)?;
+    let remote = remote(context)?;
     let reader = |index: TrustedIndex| {
         let options = ReaderOptions {
             freshness: options.freshness,

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use tracing_subscriber::EnvFilter;
+use wheelmark_client::FetchError;
 use wheelmark_tuf::without_controls;
 
 use crate::settings::LogFormat;
@@ -76,11 +77,27 @@ fn render(error: &anyhow::Error) -> String {
         };
         shown.push_str(&format!("{head} {line}\n"));
     }
+    hints.extend(about_a_token(error));
     for hint in hints {
         let head = format!("{}", "hint:".if_supports_color(Stderr, |t| t.cyan()));
         shown.push_str(&format!("{head} {hint}\n"));
     }
     shown
+}
+
+/// What to do where an index wants a token, whatever was asked of it.
+fn about_a_token(error: &anyhow::Error) -> Option<String> {
+    let of_a_token = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(FetchError::Unauthorised { sent, .. }) => Some(*sent),
+        _ => None,
+    };
+    let sent = error.chain().find_map(of_a_token)?;
+    let get = if sent {
+        "the token has expired or was revoked: get a new one from whoever runs the index"
+    } else {
+        "the index is not open to everybody: get a token from whoever runs it"
+    };
+    Some(format!("{get}, then: wheelmark login URL"))
 }
 
 /// A text that a terminal shows and does not obey. Its further lines are indented, so that

@@ -16,6 +16,7 @@ mod examples;
 mod front;
 mod homes;
 mod logging;
+mod remote;
 mod settings;
 
 use std::process::ExitCode;

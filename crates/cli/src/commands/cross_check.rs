@@ -12,14 +12,15 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use wheelmark_client::{Remote, TrustedIndex, Upstream};
+use wheelmark_client::{TrustedIndex, Upstream};
 use wheelmark_mirror::{CrossCheck, CrossCheckOptions, Depth, Source, WebPlace, cross_check};
 
 use crate::anchor::{AnchorArgs, Copy, anchor, copy_at};
-use crate::commands::trust::{USER_AGENT, open_store};
+use crate::commands::trust::open_store;
 use crate::context::Context;
 use crate::homes::choose;
 use crate::logging::Hinted;
+use crate::remote::remote;
 
 /// A source is behind, or ahead, by more than is tolerated.
 const DELAYED: u8 = 3;
@@ -135,7 +136,7 @@ async fn compare(
     args: &Args,
     context: &Context,
 ) -> anyhow::Result<(CrossCheck, String)> {
-    let remote = Remote::new(USER_AGENT)?;
+    let remote = remote(context)?;
     let index = copies.iter().find_map(|copy| copy.index.clone());
     let kept = match &index {
         Some(index) => Upstream::new(index.clone(), remote.clone()).chain_files()?,

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use wheelmark_adopt::{Choices, Form, Known, Origin, Source, SourceError};
-use wheelmark_client::Remote;
 use wheelmark_objects::{Directory, Sharing};
 use wheelmark_packaging::ProjectName;
 use wheelmark_repository::{BinForm, Bins, Engine, JournalWriter, Lifetimes};
@@ -23,11 +22,11 @@ use wheelmark_tuf::without_controls;
 
 use self::passing::{Done, Passing};
 use self::places::Places;
-use crate::commands::trust::USER_AGENT;
 use crate::commands::up::{StopSignals, announce_phrase, explain_open, print_line, remind};
 use crate::context::Context;
 use crate::data::{Data, SOURCE_MEMORY, outside};
 use crate::logging::{WithHint as _, report};
+use crate::remote::remote;
 
 /// How many changes one snapshot takes in. Each snapshot writes the bins that it touches, and a
 /// first import touches all of them every time.
@@ -180,7 +179,13 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let places = Places::check(&args.out, args.data.as_deref())?;
     // The source first: if it is not there, nothing has been made yet.
     let before = before(args, &places).await?;
-    let source = find(args, &places, before.as_ref().map(|origin| origin.form)).await?;
+    let source = find(
+        args,
+        &places,
+        before.as_ref().map(|origin| origin.form),
+        context,
+    )
+    .await?;
     demand_same(&source, before)?;
     places.demand_apart(source.directory())?;
     let waiting = waiting::Waiting::begin(args.every, args.watch, &source, &places)?;
@@ -276,8 +281,13 @@ fn demand_same(source: &Source, before: Option<Origin>) -> anyhow::Result<()> {
     }
 }
 
-async fn find(args: &Args, places: &Places, before: Option<Form>) -> anyhow::Result<Source> {
-    let remote = Remote::new(USER_AGENT)?;
+async fn find(
+    args: &Args,
+    places: &Places,
+    before: Option<Form>,
+    context: &Context,
+) -> anyhow::Result<Source> {
+    let remote = remote(context)?;
     // A directory is of the form that it had: one that lost its pages is no directory of files.
     let is_directory = !args.source.contains("://");
     let before = before.filter(|form| is_directory && *form != Form::Index);

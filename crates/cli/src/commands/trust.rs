@@ -9,13 +9,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use wheelmark_client::{
-    AddError, Began, Beginning, IndexRecord, IndexUrls, Remote, RoleState, TrustError, TrustStore,
+    AddError, Began, Beginning, IndexRecord, IndexUrls, RoleState, TrustError, TrustStore,
     TrustedIndex, add_trust, system_indexes,
 };
 use wheelmark_tuf::Sha256;
 
 use crate::context::Context;
 use crate::logging::{Hinted, WithHint as _};
+use crate::remote::remote;
 
 /// The name under which requests are made.
 pub(crate) const USER_AGENT: &str = concat!("wheelmark/", env!("CARGO_PKG_VERSION"));
@@ -195,7 +196,7 @@ async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Re
         } => Beginning::Fingerprint(fingerprint),
         BeginningArgs { .. } => Beginning::FirstUse,
     };
-    let remote = Remote::new(USER_AGENT)?;
+    let remote = remote(context)?;
     let added = add_trust(store, &remote, urls, beginning, context.clock.now()).await;
     let index = match added {
         Ok(index) => index,

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use wheelmark_client::{GeneralClient, GeneralError, MetadataDir, MetadataDirError, Remote};
+use wheelmark_client::{GeneralClient, GeneralError, MetadataDir, MetadataDirError};
 use wheelmark_tuf::TargetPath;
 
-use super::trust::USER_AGENT;
 use crate::context::Context;
 use crate::logging::WithHint as _;
+use crate::remote::remote;
 
 /// Use any TUF repository: verify its metadata, download its targets
 ///
@@ -85,7 +85,7 @@ async fn refresh(
     context: &Context,
 ) -> anyhow::Result<GeneralClient> {
     let url = required(args.metadata_url.as_deref(), "--metadata-url")?;
-    let remote = Remote::new(USER_AGENT)?;
+    let remote = remote(context)?;
     let now = context.clock.now();
     let refreshed = GeneralClient::refresh(metadata, url, remote, now).await;
     if let Err(GeneralError::MetadataDir(MetadataDirError::NoRoot { .. })) = &refreshed {

@@ -2,15 +2,16 @@
 
 use anyhow::{Context as _, anyhow};
 use wheelmark_client::{
-    AddError, Beginning, IndexUrls, Mirror, Remote, TrustedIndex, Turn, Upstream, add_trust,
+    AddError, Beginning, IndexUrls, Mirror, TrustedIndex, Turn, Upstream, add_trust,
 };
 use wheelmark_mirror::CopyFolder;
 use wheelmark_tuf::Sha256;
 
 use super::{Args, REFUSED, UNAVAILABLE, USAGE};
-use crate::commands::trust::{USER_AGENT, open_store};
+use crate::commands::trust::open_store;
 use crate::context::Context;
 use crate::logging::WithHint as _;
+use crate::remote::remote;
 
 /// The index to copy, and everywhere that it is to be had. The inner error is the index's, with
 /// the exit code that tells of it.
@@ -31,7 +32,7 @@ pub(super) async fn upstream(
         Ok(urls) => urls,
         Err(error) => return Ok(Err((USAGE, error.into()))),
     };
-    let remote = Remote::new(USER_AGENT)?;
+    let remote = remote(context)?;
     if let Some(known) = place.trust().find(urls.simple())? {
         demand_the_same(args, &known)?;
         return Ok(Ok(Upstream::with_mirrors(known, from, remote)));

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use wheelmark_client::{Beginning, HandedOver, Remote, TrustStore, add_trust};
+use wheelmark_client::{Beginning, HandedOver, TrustStore, add_trust};
 
-use super::{USER_AGENT, explain, find, print};
+use super::{explain, find, print};
 use crate::context::Context;
 use crate::logging::WithHint as _;
+use crate::remote::remote;
 
 /// Write what is trusted of an index into a file, for others
 ///
@@ -74,7 +75,7 @@ pub(super) async fn import(
         handed.root_version(),
         handed.root_fingerprint(),
     );
-    let remote = Remote::new(USER_AGENT)?;
+    let remote = remote(context)?;
     let beginning = Beginning::HandedOver(Box::new(handed));
     let added = add_trust(store, &remote, urls, beginning, context.clock.now()).await;
     if let Err(error) = added {

@@ -10,9 +10,10 @@ use wheelmark_client::{
 };
 use wheelmark_tuf::without_controls;
 
-use super::{USER_AGENT, find, print, print_json};
+use super::{find, print, print_json};
 use crate::context::Context;
 use crate::logging::WithHint as _;
+use crate::remote::remote;
 
 /// Say where copies of a trusted index are
 ///
@@ -168,7 +169,7 @@ async fn add(
         "{mirror} is a mirror of {} from now on.\n",
         index.urls().simple()
     ))?;
-    tell_state(&index, &mirror, &Remote::new(USER_AGENT)?, context).await?;
+    tell_state(&index, &mirror, &remote(context)?, context).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use wheelmark_client::Remote;
 use wheelmark_mirror::{
     Audit, AuditOptions, CopyScope, Depth, DirectoryPlace, Everything, Record, Scope, Tally,
     Unnamed, WebPlace, audit, audit_directory,
@@ -17,8 +16,9 @@ use super::progress::Progress;
 use super::words::{Told, text};
 use super::{Args, Outcome};
 use crate::anchor::{Anchor, AnchorArgs, anchor, copy_at};
-use crate::commands::trust::{USER_AGENT, open_store};
+use crate::commands::trust::open_store;
 use crate::context::Context;
+use crate::remote::remote;
 
 /// Digits of the hash that keeps the records of two trees apart.
 const NAMED: usize = 32;
@@ -91,7 +91,7 @@ pub(super) async fn verify_url(
     } else {
         Depth::Lengths
     };
-    let remote = Remote::new(USER_AGENT)?;
+    let remote = remote(context)?;
     let place = WebPlace::new(copy.metadata, copy.targets, remote, depth);
     let now = context.clock.now();
     let tally = Arc::new(Tally::default());
