@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import re
+import ssl
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from harness.distributions import wheel
-from harness.index import Index
+from harness.index import Index, free_port
 from harness.people import add_users, administer, audit_log, token
 from harness.sandbox import Sandbox, Venv
 from harness.site import Site
+from harness.tls import Certificates, make_certificates
 from harness.upload import request, upload
 
 TOOLS = pytest.mark.parametrize("tool", ["pip", "uv"])
@@ -351,6 +354,99 @@ def test_a_copy_is_made_with_the_token(private: Private, sandbox: Sandbox) -> No
     login(sandbox, private)
     sandbox.wheelmark(*words).ok()
     assert list(copy.rglob(f"*{HIDDEN.filename}")), "the file was not copied"
+
+
+def test_the_daemon_hands_nobody_a_private_index(private: Private, sandbox: Sandbox) -> None:
+    """It answers to every user of the machine, so it signs in nowhere."""
+    login(sandbox, private)
+    sandbox.trust(private.index)
+    port = free_port()
+    daemon = subprocess.Popen(
+        [sandbox.binary, "proxy", "--listen", f"127.0.0.1:{port}"],
+        env=sandbox.env, cwd=sandbox.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        assert daemon.stdout is not None
+        said = [daemon.stdout.readline() for _ in range(4)]
+        url = re.search(r"--index-url (\S+)", "".join(said))
+        assert url, said
+        done, venv = plain(sandbox, "pip", url[1])
+        done.failed()
+        assert venv.installed() == {}
+        answer = request("GET", url[1].rstrip("/") + "/hidden/")
+        assert answer.status != 200 or HIDDEN.filename.encode() not in answer.body, f"{answer}"
+    finally:
+        daemon.terminate()
+        _, err = daemon.communicate(timeout=20)
+    assert "it does not use your token" in err and private.secret not in err, err
+
+
+class Headers(Site):
+    """A site that keeps the credentials it is sent; with `certificates`, it speaks TLS."""
+
+    def __init__(self, pages, certificates: Certificates | None = None) -> None:
+        super().__init__(pages)
+        self.signed_in: list[str | None] = []
+        signed_in, handler = self.signed_in, self._server.RequestHandlerClass
+        answer = handler.do_GET
+
+        def keep(request) -> None:
+            signed_in.append(request.headers.get("Authorization"))
+            answer(request)
+
+        handler.do_GET = handler.do_HEAD = keep
+        if certificates is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificates.certificate, certificates.key)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+
+
+def test_what_a_source_links_to_is_sent_no_password(sandbox: Sandbox) -> None:
+    """netrc has a password for the other host, too, which the source has no right to use."""
+    dist = wheel("linked", "1.0")
+    netrc = sandbox.folder / "home" / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\nmachine localhost login me password other\n")
+    certificates = make_certificates(sandbox.folder)
+    env = {"NETRC": str(netrc), **certificates.env}
+    with Headers(lambda path: ("application/octet-stream", dist.content), certificates) as elsewhere:
+        far = elsewhere.url(f"files/{dist.filename}").replace("http://127.0.0.1", "https://localhost")
+        link = f'<a href="{far}#sha256={dist.sha256}">{dist.filename}</a>'
+        pages = {"/simple/": '<a href="linked/">linked</a>', "/simple/linked/": link}
+        html = lambda path: ("text/html", pages[path].encode()) if path in pages else None  # noqa: E731
+        with Headers(html) as source:
+            out = sandbox.folder / "out"
+            done = sandbox.wheelmark("sign-tree", source.url("simple/"), "--out", out, env=env, timeout=200)
+    assert source.signed_in and None not in source.signed_in, f"{source.signed_in} {done}"
+    assert elsewhere.asked, f"the link was not followed: {done}"
+    assert set(elsewhere.signed_in) == {None}, f"{elsewhere.signed_in} {done}"
+
+
+def test_login_says_what_it_could_not_try(private: Private, make_index, sandbox: Sandbox) -> None:
+    open_index = make_index().start()
+    secret = sandbox.folder / "secret"
+    secret.write_text("wmk_" + "1" * 64)
+    done = sandbox.wheelmark("login", open_index.index_url, "--token-file", secret).ok()
+    assert "could not be tried" in done.err, f"{done}"
+    done = sandbox.wheelmark("login", open_index.url("nowhere/simple/"), "--token-file", secret).failed()
+    assert "there is no index at" in done.err, f"{done}"
+    secret.write_text("wmk_" + "1" * 5000)
+    done = sandbox.wheelmark("login", open_index.index_url, "--token-file", secret).failed()
+    assert "that is no token" in done.err, f"{done}"
+
+
+def test_a_locked_keyring_stops_no_other_index(private: Private, make_index, sandbox: Sandbox) -> None:
+    env = private.keyring(sandbox)
+    login(sandbox, private, "--keyring", env=env)
+    asked = sandbox.folder / "keyring" / "asked"
+    asked.unlink()
+    (sandbox.folder / "keyring" / "kept.json").write_text("{}")
+    open_index = make_index().start()
+    open_index.publish(HIDDEN)
+    sandbox.wheelmark("trust", "add", open_index.index_url, "--root", open_index.root_file, env=env).ok()
+    sandbox.install("pip", sandbox.venv(), "hidden", env=env).ok()
+    assert not asked.exists(), "the keyring was asked for what nobody needed"
 
 
 def test_no_token_in_the_open_or_in_a_url(private: Private, sandbox: Sandbox) -> None:

@@ -13,7 +13,7 @@ use crate::commands::trust::{find, open_store, trusted};
 use crate::configuration::{Configuration, FILE};
 use crate::context::Context;
 use crate::logging::{Hinted, WithHint as _};
-use crate::remote::remote;
+use crate::remote::{anonymous, credentials, remote};
 
 /// How a command wants its indexes.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,17 @@ pub(crate) struct HomesOptions<'a> {
     pub(crate) freshness: Freshness,
     /// Whether the person asked for the stricter check of files.
     pub(crate) strict: bool,
+    /// Who gets what is read.
+    pub(crate) readers: Readers,
+}
+
+/// Who gets what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// The person, so that private indexes are told their token.
+    Person,
+    /// Everybody on this machine who asks the proxy, so that they are not.
+    Everybody,
 }
 
 /// Makes the readers of the trusted indexes, and the map of which answers for what. Nothing is
@@ -32,7 +43,13 @@ pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow
     let configuration = Configuration::load(context)?;
     tracing::debug!(strict = configuration.strict, tunnels = ?configuration.tunnel, "configured");
     let store = open_store(context)?;
-    let remote = remote(context)?;
+    let remote = match options.readers {
+        Readers::Person => remote(context)?,
+        Readers::Everybody => {
+            warn_of_tokens(&store, context)?;
+            anonymous()?
+        }
+    };
     let reader = |index: TrustedIndex| {
         let options = ReaderOptions {
             freshness: options.freshness,
@@ -82,6 +99,18 @@ pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow
         };
         Err(error).hint(hint)
     })
+}
+
+/// Says of which indexes the token is not used.
+fn warn_of_tokens(store: &TrustStore, context: &Context) -> anyhow::Result<()> {
+    let credentials = credentials(context);
+    for index in trusted(store)? {
+        let index = index.urls().simple();
+        if credentials.has_one_for(index) {
+            tracing::warn!(%index, "every user of this machine can ask the proxy, so it does not use your token: read a private index with `wheelmark exec`");
+        }
+    }
+    Ok(())
 }
 
 /// The hosts that may be reached unverified where the proxy answers for real URLs.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use tracing_subscriber::EnvFilter;
-use wheelmark_client::FetchError;
+use wheelmark_client::{FetchError, SignIn};
 use wheelmark_tuf::without_controls;
 
 use crate::settings::LogFormat;
@@ -88,14 +88,15 @@ fn render(error: &anyhow::Error) -> String {
 /// What to do where an index wants a token, whatever was asked of it.
 fn about_a_token(error: &anyhow::Error) -> Option<String> {
     let of_a_token = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
-        Some(FetchError::Unauthorised { sent, .. }) => Some(*sent),
+        Some(FetchError::Unauthorised { sign_in, .. }) => Some(*sign_in),
         _ => None,
     };
-    let sent = error.chain().find_map(of_a_token)?;
-    let get = if sent {
-        "the token has expired or was revoked: get a new one from whoever runs the index"
-    } else {
-        "the index is not open to everybody: get a token from whoever runs it"
+    let get = match error.chain().find_map(of_a_token)? {
+        SignIn::Sent => {
+            "the token has expired or was revoked: get a new one from whoever runs the index"
+        }
+        SignIn::Unknown => "the index is not open to everybody: get a token from whoever runs it",
+        SignIn::Withheld => return Some("use the index's https URL".to_owned()),
     };
     Some(format!("{get}, then: wheelmark login URL"))
 }

@@ -2,84 +2,120 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, anyhow};
+use url::Url;
 use wheelmark_client::{
-    Credential, Credentials, CredentialsError, Keeping, KeptCredential, Realm, Remote,
-    kept_credentials,
+    Credential, Credentials, CredentialsError, Keeping, Realm, Remote, kept_credentials,
 };
+use wheelmark_tuf::without_controls;
 use zeroize::Zeroizing;
 
 use crate::commands::trust::USER_AGENT;
 use crate::context::Context;
-use crate::logging::{Hinted, WithHint as _};
+use crate::logging::Hinted;
 
 /// The program that stands for the system's keyring, to pip and to uv as well.
 pub(crate) const KEYRING: &str = "keyring";
 
 /// A remote that knows what private indexes are to be told: what `wheelmark login` keeps, and the
-/// person's netrc.
+/// person's netrc. For URLs that the person's own settings are made of.
 pub(crate) fn remote(context: &Context) -> anyhow::Result<Remote> {
-    Ok(Remote::new(USER_AGENT)?.with_credentials(credentials(context)?))
+    Ok(anonymous()?.with_credentials(credentials(context)))
 }
 
-fn credentials(context: &Context) -> anyhow::Result<Credentials> {
-    let mut credentials = Credentials::default();
-    for kept in kept_credentials(&context.home).map_err(explained)? {
-        let realm = Realm::of_index(kept.index.as_str());
-        let realm =
-            realm.hint("what is kept for it is not used: `wheelmark logout URL` forgets it")?;
-        credentials.add(realm, opened(&kept)?);
+/// The same for URLs that a source names, links to and redirects to: what is known goes to the
+/// source itself alone. Anything else could have the person's other passwords fetch files for it.
+pub(crate) fn remote_of_source(source: &str, context: &Context) -> anyhow::Result<Remote> {
+    match Url::parse(source) {
+        Ok(url) => Ok(anonymous()?.with_credentials(credentials(context).confined_to(&url))),
+        Err(_) => anonymous(),
     }
-    if let Some(netrc) = &context.netrc {
-        // It is other programs' file, and most runs need nothing from it.
-        if let Err(error) = credentials.add_netrc(netrc) {
-            tracing::warn!(error = %error, "netrc is passed over");
+}
+
+/// A remote that signs in nowhere.
+pub(crate) fn anonymous() -> anyhow::Result<Remote> {
+    Ok(Remote::new(USER_AGENT)?)
+}
+
+/// What is known. What cannot be read is told and left out: most indexes want none of it.
+pub(crate) fn credentials(context: &Context) -> Credentials {
+    let mut credentials = Credentials::default();
+    let kept = kept_credentials(&context.home).unwrap_or_else(|error| {
+        tell(&error);
+        Vec::new()
+    });
+    for kept in kept {
+        let realm = match Realm::of_index(kept.index.as_str()) {
+            Ok(realm) => realm,
+            Err(error) => {
+                tracing::warn!(%error, "a token that is kept is not used");
+                continue;
+            }
+        };
+        match kept.keeping {
+            Keeping::Here(credential) => credentials.add(realm, credential),
+            Keeping::Keyring { user } => {
+                credentials.add_asked(realm, move || from_keyring(&kept.index, &user));
+            }
         }
     }
-    Ok(credentials)
+    if let Some(netrc) = &context.netrc
+        && let Err(error) = credentials.add_netrc(netrc)
+    {
+        tell(&error);
+    }
+    credentials
 }
 
-/// The credential itself, wherever its secret is.
-fn opened(kept: &KeptCredential) -> anyhow::Result<Credential> {
-    let user = match &kept.keeping {
-        Keeping::Here(credential) => return Ok(credential.clone()),
-        Keeping::Keyring { user } => user,
-    };
-    let index = kept.index.as_str();
+fn tell(error: &CredentialsError) {
+    let hint = hint_on(error).map(|hint| format!("; {hint}"));
+    let text = format!("{error}{}", hint.unwrap_or_default());
+    tracing::warn!("no token of it is used: {}", without_controls(&text));
+}
+
+/// What the program `keyring` has under an index's URL and a name.
+fn from_keyring(index: &Url, user: &str) -> Option<Credential> {
     let asked = Command::new(KEYRING)
-        .args(["get", index, user])
+        .args(["get", index.as_str(), user])
         .stdin(Stdio::null())
         .output();
-    let hint = format!(
-        "is the keyring open? To keep the token in a file instead: wheelmark login {index}"
-    );
-    let asked = asked
-        .with_context(|| format!("the program `{KEYRING}` could not be run"))
-        .hint(&hint)?;
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(error) => {
+            tracing::warn!(%error, %index, "the program `{KEYRING}`, which keeps its token, could not be run");
+            return None;
+        }
+    };
     let out = Zeroizing::new(asked.stdout);
-    let secret = std::str::from_utf8(&out)
-        .unwrap_or_default()
-        .trim_end_matches(['\r', '\n']);
+    let secret = std::str::from_utf8(&out).unwrap_or_default();
+    let secret = secret.trim_end_matches(['\r', '\n']);
     if !asked.status.success() || secret.is_empty() {
-        return Err(anyhow!("the keyring has no token for {index}")).hint(hint);
+        tracing::warn!(%index, "the keyring has no token for it, or is locked");
+        return None;
     }
-    Ok(Credential {
-        user: user.clone(),
+    Some(Credential {
+        user: user.to_owned(),
         secret: Zeroizing::new(secret.to_owned()),
     })
 }
 
 /// An error about what is kept, with what to do.
 pub(crate) fn explained(error: CredentialsError) -> anyhow::Error {
-    let hint = match &error {
-        CredentialsError::Exposed { path } => format!(
+    match hint_on(&error) {
+        Some(hint) => anyhow::Error::from(error).context(Hinted { hint }),
+        None => error.into(),
+    }
+}
+
+fn hint_on(error: &CredentialsError) -> Option<String> {
+    match error {
+        CredentialsError::Exposed { path } => Some(format!(
             "others may have read the tokens in it: have them revoked, log in anew, and chmod 600 {}",
             path.display()
-        ),
-        CredentialsError::Malformed { path, .. } => {
-            format!("correct {}, or remove it and log in anew", path.display())
-        }
-        CredentialsError::Io { .. } => return error.into(),
-    };
-    anyhow::Error::from(error).context(Hinted { hint })
+        )),
+        CredentialsError::Malformed { path, .. } => Some(format!(
+            "correct {}, or remove it and log in anew",
+            path.display()
+        )),
+        CredentialsError::Io { .. } => None,
+    }
 }

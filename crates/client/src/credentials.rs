@@ -1,14 +1,19 @@
 //! What an index that is not open to everybody is told: a user name and a token.
 //!
 //! A credential is sent to the place it is for and nowhere else: the scheme, host and port of its
-//! index, below the folder that the index lies in; and never in the open, that is over plain http
-//! to another machine. It is a header of requests, so it is in no URL, log, report or lock file.
+//! index, below the folder that the index lies in (a redirect within that host takes it along); and
+//! never in the open, that is over plain http to another machine. It is a header of requests, so it
+//! is in no URL, log, report or lock file.
+//!
+//! Whoever asks for URLs that others have chosen, such as the links of a page, confines its
+//! credentials to one origin first ([`Credentials::confined_to`]): netrc has passwords for many hosts.
 
 mod file;
 mod netrc;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
@@ -109,18 +114,87 @@ fn is_closed(url: &Url) -> bool {
     url.scheme() == "https" || is_loopback(url)
 }
 
+/// A credential, or how to get it once it is needed.
+#[derive(Clone)]
+enum Source {
+    Known(Credential),
+    Asked(Arc<Asked>),
+}
+
+struct Asked {
+    ask: Box<dyn Fn() -> Option<Credential> + Send + Sync>,
+    answer: OnceLock<Option<Credential>>,
+}
+
+impl Source {
+    fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Known(credential) => Some(credential),
+            Self::Asked(asked) => asked.answer.get_or_init(|| (asked.ask)()).as_ref(),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Source(…)")
+    }
+}
+
+/// Whether a request brought a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignIn {
+    /// It did.
+    Sent,
+    /// There is one for the host, which was not sent over plain http.
+    Withheld,
+    /// None is known.
+    Unknown,
+}
+
 /// The credentials of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    of_indexes: Vec<(Realm, Credential)>,
+    of_indexes: Vec<(Realm, Source)>,
     /// By host, as netrc has them.
     of_hosts: Vec<(String, Credential)>,
+    /// The only origin that they go to, if there is but one.
+    confined_to: Option<Origin>,
 }
 
 impl Credentials {
     /// Adds the credential of an index.
     pub fn add(&mut self, realm: Realm, credential: Credential) {
-        self.of_indexes.push((realm, credential));
+        self.of_indexes.push((realm, Source::Known(credential)));
+    }
+
+    /// Adds the credential of an index that `ask` knows. It is asked once, and only when something
+    /// is fetched from that index; what it does not know is not sent.
+    pub fn add_asked(
+        &mut self,
+        realm: Realm,
+        ask: impl Fn() -> Option<Credential> + Send + Sync + 'static,
+    ) {
+        let asked = Asked {
+            ask: Box::new(ask),
+            answer: OnceLock::new(),
+        };
+        self.of_indexes
+            .push((realm, Source::Asked(Arc::new(asked))));
+    }
+
+    /// The same, for the origin of `url` alone.
+    #[must_use]
+    pub fn confined_to(self, url: &Url) -> Self {
+        Self {
+            confined_to: Some(url.origin()),
+            ..self
+        }
+    }
+
+    /// Whether something would be sent with requests to `url`; nobody is asked for it yet.
+    pub fn has_one_for(&self, url: &Url) -> bool {
+        is_closed(url) && (self.of_index(url).is_some() || self.of_host(url).is_some())
     }
 
     /// Adds what a netrc file has, for hosts that nothing else is known of. A file that is not
@@ -136,24 +210,37 @@ impl Credentials {
 
     /// What is sent with a request to `url`: what is kept for the innermost place that it lies in,
     /// else what netrc says of its host.
-    pub(crate) fn header_for(&self, url: &Url) -> Option<HeaderValue> {
-        if !is_closed(url) {
-            return None;
+    pub(crate) fn header_for(&self, url: &Url) -> (Option<HeaderValue>, SignIn) {
+        let elsewhere = |confined: &Origin| *confined != url.origin();
+        if self.confined_to.as_ref().is_some_and(elsewhere) {
+            return (None, SignIn::Unknown);
         }
-        let of_index = self
-            .of_indexes
-            .iter()
-            .filter(|(realm, _)| realm.contains(url));
-        let of_index = of_index.max_by_key(|(realm, _)| realm.folder.len());
-        let credential = match of_index {
-            Some((_, credential)) => credential,
-            None => {
-                let host = url.host_str()?;
-                let mut of_host = self.of_hosts.iter();
-                &of_host.find(|(name, _)| name.eq_ignore_ascii_case(host))?.1
-            }
+        if !is_closed(url) {
+            let withheld = self.of_host(url).map(|_| SignIn::Withheld);
+            return (None, withheld.unwrap_or(SignIn::Unknown));
+        }
+        let credential = match self.of_index(url) {
+            Some(source) => source.credential(),
+            None => self.of_host(url),
         };
-        credential.header()
+        match credential.and_then(Credential::header) {
+            Some(header) => (Some(header), SignIn::Sent),
+            None => (None, SignIn::Unknown),
+        }
+    }
+
+    fn of_index(&self, url: &Url) -> Option<&Source> {
+        let around = self.of_indexes.iter();
+        let around = around.filter(|(realm, _)| realm.contains(url));
+        let innermost = around.max_by_key(|(realm, _)| realm.folder.len());
+        innermost.map(|(_, source)| source)
+    }
+
+    fn of_host(&self, url: &Url) -> Option<&Credential> {
+        let host = url.host_str()?;
+        let mut hosts = self.of_hosts.iter();
+        let found = hosts.find(|(name, _)| name.eq_ignore_ascii_case(host));
+        found.map(|(_, credential)| credential)
     }
 }
 
@@ -171,7 +258,9 @@ mod tests {
     }
 
     fn sent(credentials: &Credentials, url: &str) -> Option<String> {
-        let header = credentials.header_for(&url.parse().unwrap())?;
+        let (header, sign_in) = credentials.header_for(&url.parse().unwrap());
+        assert_eq!(header.is_some(), sign_in == SignIn::Sent);
+        let header = header?;
         assert!(header.is_sensitive());
         let encoded = header
             .to_str()
@@ -258,6 +347,46 @@ mod tests {
         check("https://a.example/other/simple/", Some("host"));
         check("http://a.example/other/simple/", None);
         check("https://b.example/", None);
+        let in_the_open = "http://a.example/".parse().unwrap();
+        assert_eq!(
+            credentials.header_for(&in_the_open),
+            (None, SignIn::Withheld)
+        );
+
+        // Where others choose the URLs, one origin is all that is signed in to.
+        let source = "https://a.example/team/simple/".parse().unwrap();
+        let credentials = credentials.confined_to(&source);
+        let check = |url: &str, expected: Option<&str>| {
+            assert_eq!(sent(&credentials, url).as_deref(), expected, "{url}");
+        };
+        check("https://a.example/team/files/x", Some("team"));
+        check("https://a.example:444/team/files/x", None);
+        let elsewhere = "https://c.example/simple/".parse().unwrap();
+        let credentials = credentials.confined_to(&elsewhere);
+        assert_eq!(sent(&credentials, "https://a.example/team/files/x"), None);
+    }
+
+    #[test]
+    fn nobody_is_asked_for_what_is_not_needed() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let times = Arc::new(AtomicU32::new(0));
+        let counted = times.clone();
+        let mut credentials = Credentials::default();
+        let realm = |url| Realm::of_index(url).unwrap();
+        credentials.add_asked(realm("https://a.example/simple/"), move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Some(credential("asked"))
+        });
+        credentials.add_asked(realm("https://locked.example/simple/"), || None);
+        let a = "https://a.example/simple/";
+        assert!(credentials.has_one_for(&a.parse().unwrap()));
+        assert_eq!(sent(&credentials, "https://b.example/"), None);
+        assert_eq!(sent(&credentials, "https://locked.example/"), None);
+        assert_eq!(times.load(Ordering::Relaxed), 0);
+        for _ in 0..3 {
+            assert_eq!(sent(&credentials, a).as_deref(), Some("asked"));
+        }
+        assert_eq!(times.load(Ordering::Relaxed), 1);
     }
 
     #[test]
@@ -267,7 +396,7 @@ mod tests {
         credentials.add(realm, credential("wmk_secret"));
         assert!(!format!("{credentials:?}").contains("wmk_secret"));
         let url = "https://a.example/simple/".parse().unwrap();
-        let header = credentials.header_for(&url).unwrap();
+        let header = credentials.header_for(&url).0.unwrap();
         assert!(!format!("{header:?}").contains("Basic"));
         // Nothing in it becomes another header.
         let mut broken = Credentials::default();

@@ -68,7 +68,7 @@ pub use chain::Chain;
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
 pub use credentials::{
     CREDENTIALS_FILE, Credential, Credentials, CredentialsError, Keeping, KeptCredential,
-    MAX_NETRC_LEN, Realm, RealmError, TOKEN_USER, forget_credential, keep_credential,
+    MAX_NETRC_LEN, Realm, RealmError, SignIn, TOKEN_USER, forget_credential, keep_credential,
     kept_credentials,
 };
 pub use explanation::{Answer, Break, Explanation, RoleShown};

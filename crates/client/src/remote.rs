@@ -15,14 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::StatusCode;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, HeaderValue, LOCATION, RANGE,
 };
+use reqwest::{RequestBuilder, StatusCode};
 use url::{Host, Url};
 use wheelmark_tuf::Shown;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, SignIn};
 use crate::range::ByteRange;
 
 pub use asking::{Arriving, Asked};
@@ -100,15 +100,12 @@ pub enum FetchError {
         status: StatusCode,
     },
     /// The index is not open to everybody.
-    #[error(
-        "{url} {}",
-        if *.sent { "does not take the token that is kept for it" } else { "asks for a token, and none is kept for it" }
-    )]
+    #[error("{url} {}", refused_sign_in(*.sign_in))]
     Unauthorised {
         /// What was asked for.
         url: Url,
         /// Whether a credential was sent.
-        sent: bool,
+        sign_in: SignIn,
     },
     /// A redirect that leaves the host, or too many.
     #[error("{url} redirects to {}, which is not followed", Shown(.location))]
@@ -124,6 +121,16 @@ pub enum FetchError {
         /// What was asked for.
         url: Url,
     },
+}
+
+fn refused_sign_in(sign_in: SignIn) -> &'static str {
+    match sign_in {
+        SignIn::Sent => "does not take the token that is kept for it",
+        SignIn::Withheld => {
+            "asks for a token, and the one that netrc has for it is not sent over plain http"
+        }
+        SignIn::Unknown => "asks for a token, and none is kept for it",
+    }
 }
 
 impl FetchError {
@@ -155,10 +162,10 @@ impl FetchError {
             Self::TooSlow { url, .. } => format!("{} is too slow", host(url)),
             Self::TooLarge { limit, .. } => format!("longer than the {limit} bytes allowed"),
             Self::Status { url, status } => format!("{} answered {status}", host(url)),
-            Self::Unauthorised { url, sent: true } => {
-                format!("{} does not take the token", host(url))
-            }
-            Self::Unauthorised { url, sent: false } => format!("{} asks for a token", host(url)),
+            Self::Unauthorised { url, sign_in } => match sign_in {
+                SignIn::Sent => format!("{} does not take the token", host(url)),
+                SignIn::Withheld | SignIn::Unknown => format!("{} asks for a token", host(url)),
+            },
             Self::Redirected { url, .. } => format!("{} redirects elsewhere", host(url)),
             Self::OtherRange { url } => format!("{} answered another range", host(url)),
         }
@@ -211,14 +218,11 @@ impl Remote {
     }
 
     /// A request with the credential for its URL, if there is one; and whether there is.
-    fn signed_in(
-        &self,
-        url: &Url,
-        request: reqwest::RequestBuilder,
-    ) -> (reqwest::RequestBuilder, bool) {
-        match self.credentials.header_for(url) {
-            Some(header) => (request.header(AUTHORIZATION, header), true),
-            None => (request, false),
+    fn signed_in(&self, url: &Url, request: RequestBuilder) -> (RequestBuilder, SignIn) {
+        let (header, sign_in) = self.credentials.header_for(url);
+        match header {
+            Some(header) => (request.header(AUTHORIZATION, header), sign_in),
+            None => (request, sign_in),
         }
     }
 
@@ -313,14 +317,14 @@ impl Remote {
     async fn send(
         &self,
         url: &Url,
-        request: reqwest::RequestBuilder,
+        request: RequestBuilder,
         haste: Haste,
     ) -> Result<Option<Download>, FetchError> {
         self.in_vain.recall(url)?;
         let watch = self.watch(haste);
-        let (request, signed_in) = self.signed_in(url, request);
+        let (request, sign_in) = self.signed_in(url, request);
         let sent = match tokio::time::timeout_at(watch.deadline(), request.send()).await {
-            Ok(sent) => answer(url, sent, signed_in, &self.patience),
+            Ok(sent) => answer(url, sent, sign_in, &self.patience),
             Err(_) => Err(watch.verdict(url)),
         };
         let response = sent.inspect_err(|error| self.in_vain.note(error, haste))?;
@@ -402,7 +406,7 @@ impl Download {
 fn answer(
     url: &Url,
     sent: Result<reqwest::Response, reqwest::Error>,
-    signed_in: bool,
+    sign_in: SignIn,
     patience: &Patience,
 ) -> Result<Option<reqwest::Response>, FetchError> {
     let response = sent.map_err(|e| failed(url, e, patience))?;
@@ -412,7 +416,7 @@ fn answer(
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => Ok(None),
         StatusCode::UNAUTHORIZED => Err(FetchError::Unauthorised {
             url: url.clone(),
-            sent: signed_in,
+            sign_in,
         }),
         _ if status.is_redirection() => {
             let location = response

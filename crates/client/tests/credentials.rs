@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use url::Url;
-use wheelmark_client::{Credential, Credentials, FetchError, Realm, Remote, TOKEN_USER};
+use wheelmark_client::{Credential, Credentials, FetchError, Realm, Remote, SignIn, TOKEN_USER};
 
 /// Answers every request with `answer`, and keeps what was asked.
 struct Listening {
@@ -127,12 +127,12 @@ async fn an_index_that_wants_a_token_is_told_from_one_that_does_not_take_it() {
     let index = Listening::new(|_| closed.to_owned());
     let url = index.url("/team/metadata/timestamp.json");
     for (remote, known) in [
-        (knowing(&index), true),
-        (Remote::new("test").unwrap(), false),
+        (knowing(&index), SignIn::Sent),
+        (Remote::new("test").unwrap(), SignIn::Unknown),
     ] {
         let refused = remote.get(&url, 10).await.unwrap_err();
         let all = format!("{refused} {refused:?}");
         assert!(!all.contains("wmk_1") && !all.contains("Basic"), "{all}");
-        assert!(matches!(refused, FetchError::Unauthorised { sent, .. } if sent == known));
+        assert!(matches!(refused, FetchError::Unauthorised { sign_in, .. } if sign_in == known));
     }
 }

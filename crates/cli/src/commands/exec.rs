@@ -29,7 +29,7 @@ use wheelmark_client::{
 };
 
 use crate::context::{Context, fill_random};
-use crate::homes::{HomesOptions, open_homes};
+use crate::homes::{HomesOptions, Readers, open_homes};
 use crate::logging::WithHint as _;
 
 use lead::Lead;
@@ -179,6 +179,7 @@ async fn run_verified(
             index: options.index.as_deref(),
             freshness: Freshness::Once,
             strict: options.strict,
+            readers: Readers::Person,
         },
     )?);
     let shown = options.progress.then(progress::Shown::start);

@@ -21,7 +21,7 @@ use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
 
 use crate::context::Context;
-use crate::homes::{HomesOptions, open_homes};
+use crate::homes::{HomesOptions, Readers, open_homes};
 
 /// Show who vouches for a project's files, and since when
 ///
@@ -91,6 +91,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             index: args.index.as_deref(),
             freshness: Freshness::Once,
             strict: false,
+            readers: Readers::Person,
         },
     )?;
     let project = &args.project.project;

@@ -6,16 +6,15 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, anyhow};
 use wheelmark_client::{
-    Credential, Credentials, FetchError, IndexUrls, Keeping, KeptCredential, Realm, Remote,
-    TOKEN_USER, forget_credential, keep_credential,
+    Credential, Credentials, FetchError, IndexUrls, Keeping, KeptCredential, Realm, TOKEN_USER,
+    forget_credential, keep_credential,
 };
 use zeroize::Zeroizing;
 
-use crate::commands::trust::USER_AGENT;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
-use crate::remote::{KEYRING, explained};
+use crate::remote::{KEYRING, anonymous, explained};
 
 /// Longest token that is read, in bytes; ours have 68.
 const MAX_TOKEN_LEN: u64 = 4096;
@@ -51,7 +50,10 @@ pub(crate) struct LoginArgs {
 /// Forget the token of an index
 ///
 /// The token stays good: whoever runs the index can revoke it.
+///
+///   wheelmark logout https://index.example/simple/
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct LogoutArgs {
     /// The index's simple URL
     url: String,
@@ -72,18 +74,7 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> anyhow::Result<
 
     let mut credentials = Credentials::default();
     credentials.add(realm, credential.clone());
-    let remote = Remote::new(USER_AGENT)?.with_credentials(credentials);
-    match remote.stated_length(&index).await {
-        Ok(_) => {}
-        Err(error @ FetchError::Unauthorised { .. }) => {
-            return Err(error)
-                .context("the token was not kept")
-                .hint("is it whole, not expired and not revoked? Whoever runs the index sees: wheelmark index token list");
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the token could not be tried; it is kept all the same");
-        }
-    }
+    try_out(&index, credentials).await?;
 
     let keeping = if args.keyring {
         into_keyring(&index, &credential)?;
@@ -107,6 +98,35 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> anyhow::Result<
         place.display()
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tries a token before it is kept; where that tells nothing, the person is told so.
+async fn try_out(index: &url::Url, credentials: Credentials) -> anyhow::Result<()> {
+    let remote = anonymous()?.with_credentials(credentials);
+    match remote.stated_length(index).await {
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            return Err(anyhow!(
+                "there is no index at {index}; the token was not kept"
+            ))
+            .hint("give the simple URL, as pip and uv take it");
+        }
+        Err(error @ FetchError::Unauthorised { .. }) => {
+            return Err(error)
+                .context("the token was not kept")
+                .hint("is it whole, not expired and not revoked? Whoever runs the index sees: wheelmark index token list");
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the token could not be tried; it is kept all the same");
+            return Ok(());
+        }
+    }
+    if anonymous()?.stated_length(index).await.is_ok() {
+        tracing::warn!(
+            "the index is open to everybody at the moment, so the token could not be tried"
+        );
+    }
+    Ok(())
 }
 
 pub(crate) async fn logout(args: LogoutArgs, context: &Context) -> anyhow::Result<ExitCode> {
@@ -138,7 +158,7 @@ fn token(file: Option<&Path>, index: &url::Url) -> anyhow::Result<Zeroizing<Stri
     if let Some(path) = file {
         let could_not = || format!("could not read {}", path.display());
         let file = std::fs::File::open(path).with_context(could_not)?;
-        file.take(MAX_TOKEN_LEN)
+        file.take(MAX_TOKEN_LEN + 1)
             .read_to_string(&mut text)
             .with_context(could_not)?;
     } else if stdin.is_terminal() {
@@ -148,12 +168,13 @@ fn token(file: Option<&Path>, index: &url::Url) -> anyhow::Result<Zeroizing<Stri
         // Without showing what is typed or pasted.
         *text = console::Term::stderr().read_secure_line()?;
     } else {
-        let stdin = stdin.lock().take(MAX_TOKEN_LEN);
+        let stdin = stdin.lock().take(MAX_TOKEN_LEN + 1);
         std::io::Read::read_to_string(&mut { stdin }, &mut text)
             .context("could not read the token from standard input")?;
     }
     let token = Zeroizing::new(text.trim().to_owned());
-    if token.is_empty() || token.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    let too_long = text.len() as u64 > MAX_TOKEN_LEN;
+    if too_long || token.is_empty() || token.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(anyhow!("that is no token")).hint(
             "a token is one word, such as wmk_…; whoever runs the index makes one: wheelmark index token create --user NAME --scope read",
         );

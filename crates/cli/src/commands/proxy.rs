@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wheelmark_client::{Connect, Entrance, Freshness, Ledger, Proxy, ProxyError};
 
 use crate::context::Context;
-use crate::homes::{HomesOptions, open_homes};
+use crate::homes::{HomesOptions, Readers, open_homes};
 use crate::logging::WithHint as _;
 
 use certificates::Certificates;
@@ -58,6 +58,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             index: args.index.as_deref(),
             freshness: Freshness::Periodic,
             strict: args.strict,
+            readers: Readers::Everybody,
         },
     )?);
     let ledger = Arc::new(Ledger::default());

@@ -25,7 +25,7 @@ use wheelmark_tuf::without_controls;
 
 use crate::commands::trust::{open_store, trusted};
 use crate::context::Context;
-use crate::homes::{HomesOptions, choose, open_homes};
+use crate::homes::{HomesOptions, Readers, choose, open_homes};
 use crate::logging::WithHint as _;
 
 use places::Places;
@@ -107,6 +107,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             index: Some(index.urls().simple().as_str()),
             freshness: Freshness::Periodic,
             strict: false,
+            readers: Readers::Everybody,
         },
     )?;
     if let Some(open) = homes.readers().iter().find_map(|reader| {

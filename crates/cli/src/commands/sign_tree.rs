@@ -26,7 +26,7 @@ use crate::commands::up::{StopSignals, announce_phrase, explain_open, print_line
 use crate::context::Context;
 use crate::data::{Data, SOURCE_MEMORY, outside};
 use crate::logging::{WithHint as _, report};
-use crate::remote::remote;
+use crate::remote::remote_of_source;
 
 /// How many changes one snapshot takes in. Each snapshot writes the bins that it touches, and a
 /// first import touches all of them every time.
@@ -287,7 +287,7 @@ async fn find(
     before: Option<Form>,
     context: &Context,
 ) -> anyhow::Result<Source> {
-    let remote = remote(context)?;
+    let remote = remote_of_source(&args.source, context)?;
     // A directory is of the form that it had: one that lost its pages is no directory of files.
     let is_directory = !args.source.contains("://");
     let before = before.filter(|form| is_directory && *form != Form::Index);

@@ -45,27 +45,27 @@ struct Entry {
 fn parse(text: &str) -> Vec<(String, Credential)> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut words = Words { rest: text };
-    while let Some(word) = words.next() {
+    while let Some(word) = words.keyword() {
         match word.as_str() {
             "machine" => entries.push(Entry {
-                host: words.next().map(|name| name.to_string()),
+                host: words.value().map(|name| name.to_string()),
                 ..Entry::default()
             }),
             "default" => entries.push(Entry::default()),
             "login" | "user" => {
-                let name = words.next();
+                let name = words.value();
                 if let (Some(entry), Some(name)) = (entries.last_mut(), name) {
                     entry.user = name.to_string();
                 }
             }
             "password" => {
-                let secret = words.next();
+                let secret = words.value();
                 if let Some(entry) = entries.last_mut() {
                     entry.secret = secret;
                 }
             }
             "account" => {
-                words.next();
+                words.value();
             }
             // A macro goes on to the first empty line.
             "macdef" => words.skip_macro(),
@@ -88,17 +88,23 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The next word: up to a blank, or in quotes with `\` before what means itself.
-    fn next(&mut self) -> Option<Zeroizing<String>> {
+    /// The next word that is no part of a comment. A comment begins where a keyword could, and goes
+    /// to the end of its line.
+    fn keyword(&mut self) -> Option<Zeroizing<String>> {
         loop {
             self.rest = self.rest.trim_start();
             if !self.rest.starts_with('#') {
-                break;
+                return self.value();
             }
-            // A comment, to the end of its line.
             let end = self.rest.find('\n').unwrap_or(self.rest.len());
             self.rest = &self.rest[end..];
         }
+    }
+
+    /// The next word, whatever it begins with: up to a blank, or in quotes with `\` before what
+    /// means itself.
+    fn value(&mut self) -> Option<Zeroizing<String>> {
+        self.rest = self.rest.trim_start();
         let mut word = Zeroizing::new(String::new());
         let mut letters = self.rest.char_indices();
         let quoted = self.rest.starts_with('"');
@@ -126,7 +132,15 @@ impl Words<'_> {
     }
 
     fn skip_macro(&mut self) {
-        let end = self.rest.find("\n\n").map_or(self.rest.len(), |at| at + 2);
+        // The rest of its own line is its name.
+        let mut lines = self.rest.split_inclusive('\n');
+        let mut end = lines.next().map_or(0, str::len);
+        for line in lines {
+            end += line.len();
+            if line.trim().is_empty() {
+                break;
+            }
+        }
         self.rest = &self.rest[end..];
     }
 }
@@ -164,6 +178,20 @@ mod tests {
         check(
             "machine a login u password p\nmacdef init\nmachine evil login x\npassword y\n\nmachine b password q",
             &[("a", "u", "p"), ("b", "", "q")],
+        );
+        // What begins with `#` is a value like others: it must not shift those behind it to
+        // another host.
+        check(
+            "machine a login u password #S3cret\nmachine b login v password q",
+            &[("a", "u", "#S3cret"), ("b", "v", "q")],
+        );
+        check(
+            "machine a login #u password p # end\r\nmachine b password q",
+            &[("a", "#u", "p"), ("b", "", "q")],
+        );
+        check(
+            "macdef init\r\nmachine evil password x\r\n\r\nmachine b password q\r\n",
+            &[("b", "", "q")],
         );
         check("machine a password \"unended", &[("a", "", "unended")]);
         check("machine a password \\", &[("a", "", "")]);

@@ -22,9 +22,9 @@ impl Remote {
         let request = client.head(url.clone()).header(ACCEPT_ENCODING, IDENTITY);
         self.in_vain.recall(url)?;
         let watch = self.watch(Haste::NoOtherSource);
-        let (request, signed_in) = self.signed_in(url, request);
+        let (request, sign_in) = self.signed_in(url, request);
         let sent = match tokio::time::timeout_at(watch.deadline(), request.send()).await {
-            Ok(sent) => answer(url, sent, signed_in, &self.patience)?,
+            Ok(sent) => answer(url, sent, sign_in, &self.patience)?,
             Err(_) => return Err(watch.verdict(url)),
         };
         Ok(sent.map(|response| {

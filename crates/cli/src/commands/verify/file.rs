@@ -10,7 +10,7 @@ use wheelmark_packaging::simple::{Signed, Yanked};
 
 use super::{Args, Outcome};
 use crate::context::Context;
-use crate::homes::{HomesOptions, open_homes};
+use crate::homes::{HomesOptions, Readers, open_homes};
 
 pub(super) async fn verify(path: &Path, args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let homes = open_homes(
@@ -19,6 +19,7 @@ pub(super) async fn verify(path: &Path, args: &Args, context: &Context) -> anyho
             index: args.anchor.index.as_deref(),
             freshness: Freshness::Once,
             strict: args.strict,
+            readers: Readers::Person,
         },
     )?;
     let found = check_distribution(path, &homes)
