@@ -138,7 +138,10 @@ pub(crate) struct Place {
 #[derive(Clone)]
 pub(crate) struct Reading {
     pub(crate) tree: Arc<Directory>,
+    /// Metadata and pages.
     pub(crate) shelf: Arc<Shelf>,
+    /// Small files.
+    pub(crate) files: Arc<Shelf>,
 }
 
 /// Telling mirrors what is new.
@@ -153,6 +156,7 @@ impl Reading {
         Self {
             tree,
             shelf: Arc::new(Shelf::new()),
+            files: Arc::new(Shelf::of_files()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Distribution files, streamed from the disk, whole or in part.
+//! Distribution files, from the disk or from memory, whole or in part.
 
 use std::io::{Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -17,6 +17,7 @@ use wheelmark_objects::OpenObject;
 use crate::conditional::EntityTag;
 use crate::range::Portion;
 use crate::read_error::ReadError;
+use crate::shelf::Held;
 
 /// How much is read from the disk at once, in bytes.
 const READ_LEN: usize = 256 * 1024;
@@ -38,7 +39,50 @@ pub(crate) fn stream(
         metadata.mtime(),
         metadata.mtime_nsec()
     ));
+    let (mut response, sent) = head(tag, len, request, content_type, cache_control)?;
+    if let Some((start, send)) = sent {
+        if start > 0 {
+            file.seek(SeekFrom::Start(start))?;
+        }
+        let reader = tokio::fs::File::from_std(file).take(send);
+        *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(reader, READ_LEN));
+    }
+    Ok(response)
+}
 
+/// Answers with a file in memory, in the same way.
+pub(crate) fn held(
+    held: &Held,
+    request: &HeaderMap,
+    content_type: &'static str,
+    cache_control: &'static str,
+) -> Result<Response, ReadError> {
+    let bytes = held.bytes();
+    let tag = EntityTag::new(&held.sha256().to_string());
+    let (mut response, sent) = head(
+        tag,
+        bytes.len() as u64,
+        request,
+        content_type,
+        cache_control,
+    )?;
+    if let Some((start, send)) = sent {
+        // Both lie within the bytes, whose number is a `usize`.
+        let (start, send) = (start as usize, send as usize);
+        *response.body_mut() = Body::from(bytes.slice(start..start + send));
+    }
+    Ok(response)
+}
+
+/// What an answer with `len` bytes begins with, and which of them follow, as first byte and number;
+/// none where the request holds them already.
+fn head(
+    tag: Option<EntityTag>,
+    len: u64,
+    request: &HeaderMap,
+    content_type: &'static str,
+    cache_control: &'static str,
+) -> Result<(Response, Option<(u64, u64)>), ReadError> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
@@ -46,7 +90,7 @@ pub(crate) fn stream(
         headers.insert(ETAG, tag.header());
         if tag.is_held(request) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return Ok(response);
+            return Ok((response, None));
         }
     }
     let portion = match &tag {
@@ -67,9 +111,6 @@ pub(crate) fn stream(
             headers.insert(CONTENT_RANGE, range);
         }
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-        file.seek(SeekFrom::Start(start))?;
     }
-    let reader = tokio::fs::File::from_std(file).take(send);
-    *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(reader, READ_LEN));
-    Ok(response)
+    Ok((response, Some((start, send))))
 }

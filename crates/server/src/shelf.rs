@@ -1,4 +1,4 @@
-//! Metadata and pages in memory, with the compressed forms that were made of them.
+//! Metadata, pages and small files in memory, with the compressed forms that were made of them.
 //!
 //! Every request looks at the object's file first: a shelved copy is used only if the file is
 //! still the very one that it was read from. So what is replaced in the tree is seen at once.
@@ -24,6 +24,13 @@ pub const SHELF_BYTES: usize = 256 * 1024 * 1024;
 /// An object with more bytes than this is not kept, so that it does not push out the others. Each
 /// request would have to read, hash and compress it anew; so it is sent as it is, from the disk.
 pub const SHELVED_LEN: usize = SHELF_BYTES / 8;
+
+/// Most bytes of small files that are kept, apart from the others, so that many of them push out
+/// no page.
+const FILES_BYTES: usize = 64 * 1024 * 1024;
+
+/// A file with more bytes than this is not kept: to read it costs little beside sending it.
+const SMALL_FILE_LEN: usize = 64 * 1024;
 
 /// Which file a copy was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +157,7 @@ fn read(file: std::fs::File, len: u64) -> std::io::Result<Bytes> {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     capacity: usize,
+    longest: usize,
     places: Mutex<HashMap<ObjectPath, Place>>,
     ticks: AtomicUsize,
 }
@@ -163,12 +171,18 @@ struct Place {
 
 impl Shelf {
     pub(crate) fn new() -> Shelf {
-        Shelf::with_capacity(SHELF_BYTES)
+        Shelf::with_capacity(SHELF_BYTES, SHELVED_LEN)
     }
 
-    fn with_capacity(capacity: usize) -> Shelf {
+    /// A shelf for distribution files.
+    pub(crate) fn of_files() -> Shelf {
+        Shelf::with_capacity(FILES_BYTES, SMALL_FILE_LEN)
+    }
+
+    fn with_capacity(capacity: usize, longest: usize) -> Shelf {
         Shelf {
             capacity,
+            longest,
             places: Mutex::new(HashMap::new()),
             ticks: AtomicUsize::new(0),
         }
@@ -196,7 +210,7 @@ impl Shelf {
                 limit: max_len,
             }));
         }
-        if len > SHELVED_LEN.min(self.capacity) as u64 {
+        if len > self.longest as u64 {
             return Ok(Some(Found::Large(OpenObject { file, len })));
         }
         let stamp = Stamp::of(&file.metadata()?);
@@ -349,7 +363,7 @@ mod tests {
     async fn what_is_too_large_to_keep_is_not_read() {
         let root = tempfile::tempdir().unwrap();
         let tree = Directory::open(root.path()).await.unwrap();
-        let shelf = Shelf::with_capacity(1000);
+        let shelf = Shelf::with_capacity(1000, 1000);
         for (version, len) in [(1, 1000), (2, 1001)] {
             let bytes = Bytes::from(vec![b' '; len]);
             tree.create(&metadata(version), bytes).await.unwrap();
@@ -380,7 +394,7 @@ mod tests {
     async fn the_longest_unused_go_first() {
         let root = tempfile::tempdir().unwrap();
         let tree = Directory::open(root.path()).await.unwrap();
-        let shelf = Shelf::with_capacity(4000);
+        let shelf = Shelf::with_capacity(4000, 4000);
         for version in 1..=4 {
             let bytes = Bytes::from(vec![b'0' + u8::try_from(version).unwrap(); 1000]);
             tree.create(&metadata(version), bytes).await.unwrap();

@@ -82,8 +82,11 @@ pub(crate) async fn object(
             answer_found(found, &headers, &label).await
         }
         Policy::Streamed => {
-            let object = reading.tree.open_object(&path).await?;
-            files::stream(object.ok_or_else(absent)?, &headers, BINARY, IMMUTABLE)
+            let found = reading.files.get(&reading.tree, &path, u64::MAX).await?;
+            match found.ok_or_else(absent)? {
+                Found::Held(file) => files::held(&file, &headers, BINARY, IMMUTABLE),
+                Found::Large(object) => files::stream(object, &headers, BINARY, IMMUTABLE),
+            }
         }
     }
 }
