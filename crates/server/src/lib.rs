@@ -33,6 +33,7 @@ mod home;
 mod legacy_json;
 mod metrics;
 mod observe;
+mod openapi;
 mod pace;
 mod privacy;
 mod problem;

@@ -14,7 +14,7 @@ use wheelmark_objects::Directory;
 use crate::app::{App, Reading, Services};
 use crate::observe::observe;
 use crate::read_error::ReadError;
-use crate::{health, home, legacy_json, metrics, privacy, simple, tree, upload};
+use crate::{health, home, legacy_json, metrics, openapi, privacy, simple, tree, upload};
 
 /// The index as a service.
 pub fn router(app: App) -> Router {
@@ -25,6 +25,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(home::home).post(upload::upload))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/simple", get(simple::list_without_slash))
         .route("/simple/", get(simple::list))
         .route("/simple/{project}", get(simple::project_without_slash))
