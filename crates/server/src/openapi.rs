@@ -34,7 +34,8 @@ mod tests {
             let path = route.split('"').next().unwrap();
             // Without its last slash it is a redirect, or the same once more.
             let path = path.replace("{*object}", "{object}");
-            let known = described.contains_key(&path) || described.contains_key(&format!("{path}/"));
+            let known =
+                described.contains_key(&path) || described.contains_key(&format!("{path}/"));
             assert!(known, "{path}");
             routes += 1;
         }

@@ -1,4 +1,4 @@
-use super::distributions::metadata;
+use super::distributions::{metadata, wheel};
 use super::form::{Upload, told};
 use super::index::Index;
 
@@ -90,7 +90,7 @@ async fn core_metadata_stands_beside_the_wheel() {
 async fn a_large_file_has_a_list_of_its_chunks() {
     let index = Index::new().await;
     let chunk = wheelmark_server::CHUNK_LEN as usize;
-    let content = super::distributions::wheel("large", "1.0", 5 * chunk);
+    let content = wheel("large", "1.0", 5 * chunk);
     assert!(content.len() as u64 > wheelmark_server::CHUNKS_ABOVE);
     let upload = Upload::new("large-1.0-py3-none-any.whl", "large", "1.0", &content);
     upload.publish(&index).await;
@@ -111,4 +111,58 @@ async fn a_large_file_has_a_list_of_its_chunks() {
         .get("/packages/large/large-1.0-py3-none-any.whl")
         .await;
     assert_eq!(file.bytes().await.unwrap(), content);
+}
+
+#[tokio::test]
+async fn caches_see_the_same_of_files_in_memory_and_on_the_disk() {
+    let index = Index::new().await;
+    // Small ones are kept in memory, others come from the disk.
+    for (version, payload) in [("1.0", 0), ("2.0", 200_000)] {
+        let content = wheel("six", version, payload);
+        let name = format!("six-{version}-py3-none-any.whl");
+        Upload::new(&name, "six", version, &content)
+            .publish(&index)
+            .await;
+        let path = format!("/packages/six/{name}");
+        let whole = index.get(&path).await;
+        let header = |name: &str| whole.headers()[name].to_str().unwrap().to_owned();
+        let (tag, len) = (header("etag"), content.len());
+        assert_eq!(
+            header("cache-control"),
+            "public, max-age=31536000, immutable"
+        );
+        assert_eq!(header("accept-ranges"), "bytes");
+        // No coding is chosen for them, so caches keep one form.
+        assert_eq!(whole.headers().get("vary"), None);
+        assert_eq!(whole.bytes().await.unwrap(), content);
+
+        for (asked, status, expected) in [
+            ("bytes=5-9", 206, &content[5..10]),
+            ("bytes=-7", 206, &content[len - 7..]),
+            ("bytes=0-4,10-14", 200, &content[..]),
+            ("bytes=9-5", 200, &content[..]),
+            ("lines=1-2", 200, &content[..]),
+            ("bytes=x-", 200, &content[..]),
+        ] {
+            let part = index.get_with(&path, &[("range", asked)]).await;
+            assert_eq!(part.status(), status, "{asked}");
+            assert_eq!(part.headers()["etag"], tag.as_str(), "{asked}");
+            assert_eq!(part.bytes().await.unwrap(), expected, "{asked}");
+        }
+        let behind = format!("bytes={len}-");
+        let behind = index.get_with(&path, &[("range", &behind)]).await;
+        assert_eq!(behind.status(), 416);
+        assert_eq!(behind.headers()["content-range"], format!("bytes */{len}"));
+        let held = [("if-none-match", tag.as_str()), ("range", "bytes=0-4")];
+        assert_eq!(index.get_with(&path, &held).await.status(), 304);
+        let other = [("if-range", "\"other\""), ("range", "bytes=0-4")];
+        assert_eq!(index.get_with(&path, &other).await.status(), 200);
+
+        let head = index.request(reqwest::Method::HEAD, &path);
+        let head = head.header("range", "bytes=5-9").send().await.unwrap();
+        assert_eq!(head.status(), 206);
+        assert_eq!(head.headers()["content-length"], "5");
+        assert_eq!(head.headers()["content-range"], format!("bytes 5-9/{len}"));
+        assert_eq!(head.bytes().await.unwrap(), "");
+    }
 }
