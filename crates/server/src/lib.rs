@@ -56,7 +56,7 @@ pub use auth::{FAILED_ATTEMPTS, REFUSALS_NOTED, UPLOADS, USERS_REFUSALS_NOTED};
 pub use health::LEAST_LEFT;
 pub use metrics::Metrics;
 pub use pace::{MIN_SPEED, PATIENCE};
-pub use privacy::ACCESS_KEPT;
+pub use privacy::{ACCESS_KEPT, ACCESS_KEPT_AT_MOST};
 pub use rate::{MAX_COUNTED, Rate};
 pub use router::{metrics_router, read_router, router};
 pub use serve::{

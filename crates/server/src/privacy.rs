@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CACHE_CONTROL, HeaderValue, VARY};
+use http::header::{CACHE_CONTROL, HeaderValue};
 use tokio::time::Instant;
 use wheelmark_store::{Access, Store, StoreError};
 
@@ -17,12 +17,14 @@ use crate::problem::chain;
 /// How long what was found out is good for: so long it takes at most until a change counts.
 pub const ACCESS_KEPT: Duration = Duration::from_secs(1);
 
+/// How long what was found out counts while the database fails: an index that is open stays so
+/// over a hiccup, and one that was closed meanwhile is closed then.
+pub const ACCESS_KEPT_AT_MOST: Duration = Duration::from_secs(10);
+
 /// What is answered without a token, whatever the setting: it shows nothing of what is published.
-/// Uploads ask for a token of their own accord, and the figures are here only if whoever runs the
-/// index shows them to everybody. The rest, also what is added some day, is closed where reading is.
-const OPEN: [&str; 6] = [
-    "/", "/healthz", "/readyz", "/metrics", "/legacy", "/legacy/",
-];
+/// Uploads ask for a token of their own accord. The rest, also what is added some day, is closed
+/// where reading is; so are the figures, which tell how much happens here.
+const OPEN: [&str; 5] = ["/", "/healthz", "/readyz", "/legacy", "/legacy/"];
 
 /// Why somebody may not read.
 #[derive(Debug)]
@@ -31,62 +33,64 @@ pub(crate) struct MayNotRead(pub(crate) AuthError);
 /// Knows who may read.
 pub(crate) struct Privacy {
     store: Store,
-    known: Mutex<Option<(Access, Instant)>>,
+    /// What was read last, and when.
+    known: Arc<Mutex<Option<(Access, Instant)>>>,
+    /// Held by the one who reads it again.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Privacy {
     pub(crate) fn new(store: Store) -> Privacy {
         Privacy {
             store,
-            known: Mutex::new(None),
+            known: Arc::default(),
+            reading: Arc::default(),
         }
     }
 
-    /// The setting, at most [`ACCESS_KEPT`] old, or older while it is being read again and while
-    /// the database does not answer. Where nothing was ever read, nobody reads.
+    /// The setting, at most [`ACCESS_KEPT`] old, or [`ACCESS_KEPT_AT_MOST`] while the database
+    /// fails. Who finds it older waits until it is read again, which one does for all.
     async fn access(&self) -> Result<Access, StoreError> {
-        let known = match self.look() {
-            Look::Fresh(access) => return Ok(access),
-            Look::Old(access) => Some(access),
-            Look::Unknown => None,
-        };
-        match (self.store.access().await, known) {
-            (Ok(access), _) => {
-                *self.lock() = Some((access, Instant::now()));
-                Ok(access)
-            }
+        if let Some(access) = self.known_since(ACCESS_KEPT) {
+            return Ok(access);
+        }
+        let reading = Arc::clone(&self.reading).lock_owned().await;
+        if let Some(access) = self.known_since(ACCESS_KEPT) {
+            return Ok(access);
+        }
+        let (store, known) = (self.store.clone(), Arc::clone(&self.known));
+        // Whoever asks and leaves stops nothing that others wait for.
+        let task = tokio::spawn(async move {
+            let _reading = reading;
+            let access = store.access().await?;
+            *lock(&known) = Some((access, Instant::now()));
+            Ok(access)
+        });
+        let read = task.await.unwrap_or(Err(StoreError::Invalid {
+            what: "access",
+            value: "nothing, for the task that reads it stopped".to_owned(),
+        }));
+        match (read, self.known_since(ACCESS_KEPT_AT_MOST)) {
             (Err(error), Some(access)) => {
                 tracing::error!(error = chain(&error), "who may read is not known anew");
                 Ok(access)
             }
-            (Err(error), None) => Err(error),
+            (read, _) => read,
         }
     }
 
-    /// What is known. One of those who find it old reads it again; the others go by it meanwhile.
-    fn look(&self) -> Look {
-        let mut known = self.lock();
-        match known.as_mut() {
-            None => Look::Unknown,
-            Some((access, since)) if since.elapsed() < ACCESS_KEPT => Look::Fresh(*access),
-            Some((access, since)) => {
-                *since = Instant::now();
-                Look::Old(*access)
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Access, Instant)>> {
-        // It is replaced whole, so a panic elsewhere leaves it sound.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The setting, if it was read so short a time ago.
+    fn known_since(&self, at_most: Duration) -> Option<Access> {
+        let (access, read_at) = (*lock(&self.known))?;
+        (read_at.elapsed() < at_most).then_some(access)
     }
 }
 
-/// What is known of the setting.
-enum Look {
-    Fresh(Access),
-    Old(Access),
-    Unknown,
+fn lock(
+    known: &Mutex<Option<(Access, Instant)>>,
+) -> std::sync::MutexGuard<'_, Option<(Access, Instant)>> {
+    // It is replaced whole, so a panic elsewhere leaves it sound.
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What guards reading.
@@ -115,7 +119,10 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
 }
 
 /// No cache that several people share keeps it: it would hand it to people without a token
-/// (RFC 9111 §3.5).
+/// (RFC 9111 §5.2.2.7).
+///
+/// It must not vary by `Authorization` as well: pip keeps, with what it caches, the request's value
+/// of each header that the answer varies by, and the token would lie in its cache.
 fn keep_private(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let said = headers
@@ -131,14 +138,68 @@ fn keep_private(mut response: Response) -> Response {
     if let Ok(private) = HeaderValue::try_from(private) {
         headers.insert(CACHE_CONTROL, private);
     }
-    headers.append(VARY, HeaderValue::from_static("Authorization"));
     response
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
 mod tests {
+    use http::header::VARY;
+
     use super::*;
+
+    use wheelmark_store::Actor;
+
+    /// A database that says so, who read it a while ago, and where it is.
+    async fn asked_a_while_ago(first: Access) -> (tempfile::TempDir, Store, Privacy) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("catalogue.sqlite")).await;
+        let store = store.unwrap();
+        set(&store, first).await;
+        let privacy = Privacy::new(store.clone());
+        assert_eq!(privacy.access().await.unwrap(), first);
+        tokio::time::sleep(ACCESS_KEPT).await;
+        (folder, store, privacy)
+    }
+
+    async fn set(store: &Store, access: Access) {
+        let by = Actor::Operator {
+            account: "root".to_owned(),
+        };
+        let at = "2026-11-20T10:00:00Z".parse().unwrap();
+        store.set_access(access, &by, at).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_counts_for_all_who_ask_at_once() {
+        let (_folder, store, privacy) = asked_a_while_ago(Access::Public).await;
+        set(&store, Access::Private).await;
+        let all = (0..50).map(|_| privacy.access());
+        for access in futures::future::join_all(all).await {
+            assert_eq!(access.unwrap(), Access::Private);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_and_leaves_holds_no_door_open() {
+        let (_folder, store, privacy) = asked_a_while_ago(Access::Public).await;
+        set(&store, Access::Private).await;
+        {
+            let asking = std::pin::pin!(privacy.access());
+            assert!(futures::poll!(asking).is_pending());
+        }
+        assert_eq!(privacy.access().await.unwrap(), Access::Private);
+    }
+
+    #[tokio::test]
+    async fn what_was_known_counts_for_a_short_while_without_the_database() {
+        let (_folder, store, privacy) = asked_a_while_ago(Access::Public).await;
+        store.close().await;
+        assert_eq!(privacy.access().await.unwrap(), Access::Public);
+        let minute_ago = Instant::now().checked_sub(Duration::from_mins(1));
+        *lock(&privacy.known) = Some((Access::Public, minute_ago.unwrap()));
+        assert!(privacy.access().await.is_err());
+    }
 
     #[test]
     fn no_shared_cache_keeps_what_is_private() {
@@ -153,7 +214,7 @@ mod tests {
                 response.headers()[CACHE_CONTROL].to_str().unwrap(),
                 expected
             );
-            assert_eq!(response.headers()[VARY], "Authorization");
+            assert!(!response.headers().contains_key(VARY));
         };
         check(None, "private");
         check(Some("no-cache"), "private, no-cache");
