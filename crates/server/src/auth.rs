@@ -14,10 +14,14 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use jiff::SignedDuration;
-use wheelmark_store::{Bearer, Checked, Ended, Scope, Store, StoreError, UserName};
+use wheelmark_store::{
+    Bearer, Checked, Ended, LAST_USED_STEP, Scope, Store, StoreError, TOKEN_PREFIX, TokenId,
+    UserName,
+};
 use wheelmark_tuf::Clock;
 
 use crate::client_address::From;
+use crate::problem::chain;
 use crate::rate::{Rate, Rates};
 use credentials::Presented;
 use notebook::Notebook;
@@ -42,8 +46,11 @@ pub const UPLOADS: Rate = Rate {
     every: SignedDuration::from_secs(1),
 };
 
-/// Longest name that is counted by, in bytes: no user has a longer one.
-const MAX_NAME_LEN: usize = wheelmark_store::MAX_USER_NAME_LEN;
+/// How often it is tried to note that a token was used.
+const USES: Rate = Rate {
+    burst: 1,
+    every: LAST_USED_STEP,
+};
 
 /// Why a request is not let in.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +67,9 @@ pub(crate) enum AuthError {
     /// The token is not one of this index.
     #[error("this index does not know the token")]
     Unknown,
+    /// A token where the user name belongs.
+    #[error("the token was sent as the user name")]
+    TokenAsName,
     /// The token was one of this index.
     #[error(transparent)]
     Ended(Ended),
@@ -91,7 +101,8 @@ pub(crate) fn whole_seconds(wait: SignedDuration) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Counted {
     Address(IpAddr),
-    Name(String),
+    User(UserName),
+    Token(TokenId),
 }
 
 /// Lets requests in.
@@ -100,6 +111,7 @@ pub(crate) struct Door {
     clock: Arc<dyn Clock>,
     failures: Rates<Counted>,
     uploads: Rates<UserName>,
+    uses: Rates<TokenId>,
     notebook: Notebook,
 }
 
@@ -111,6 +123,7 @@ impl Door {
             clock,
             failures: Rates::new(failures),
             uploads: Rates::new(uploads),
+            uses: Rates::new(USES),
         }
     }
 
@@ -122,27 +135,51 @@ impl Door {
     ) -> Result<Bearer, AuthError> {
         let header = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
         let presented = Presented::read(header.as_bytes()).ok_or(AuthError::Malformed)?;
-        let name = presented.name.as_deref().filter(|name| *name != TOKEN_USER);
-        let checked = self.store.check_token(&presented.token, self.clock.now());
-        let failure = match checked.await? {
+        let name = presented.name.as_deref().map(String::as_str);
+        let name = name.filter(|name| *name != TOKEN_USER);
+        let now = self.clock.now();
+        let failure = match self.store.check_token(&presented.token, now).await? {
             Checked::Good(bearer) => match name {
-                Some(name) if name != bearer.user().as_str() => AuthError::User,
-                _ => return Ok(bearer),
+                Some(name) if name != bearer.user().as_str() => wrong_name(name),
+                _ => {
+                    self.note_use(&bearer);
+                    return Ok(bearer);
+                }
             },
             Checked::Ended(ended) => AuthError::Ended(ended),
-            Checked::Unknown => AuthError::Unknown,
+            Checked::Unknown => match name.map(wrong_name) {
+                Some(AuthError::TokenAsName) => AuthError::TokenAsName,
+                _ => AuthError::Unknown,
+            },
         };
+        // What is no user's name may be anything: a token, a password, a line made up for the log.
+        let name = name.map(str::parse::<UserName>).transpose().ok().flatten();
         Err(self.failed(failure, name, from).await)
     }
 
+    /// Notes that a token was used, while its request goes on, and at most once in each
+    /// [`LAST_USED_STEP`], also where that fails.
+    fn note_use(&self, bearer: &Bearer) {
+        let now = self.clock.now();
+        if !bearer.use_is_news(now) || self.uses.count(bearer.id(), now).is_err() {
+            return;
+        }
+        let (store, bearer) = (self.store.clone(), bearer.clone());
+        tokio::spawn(async move {
+            if let Err(error) = store.note_use(&bearer, now).await {
+                let (token, error) = (bearer.id(), chain(&error));
+                tracing::warn!(%token, error, "the use of a token could not be noted");
+            }
+        });
+    }
+
     /// Counts a failure, and writes it down unless it is one too many.
-    async fn failed(&self, failure: AuthError, name: Option<&str>, from: From) -> AuthError {
-        let name = match (&failure, name) {
-            (AuthError::Ended(ended), _) => Some(ended.id().as_str()),
-            (_, name) => name.map(|name| &name[..name.floor_char_boundary(MAX_NAME_LEN)]),
-        };
+    async fn failed(&self, failure: AuthError, name: Option<UserName>, from: From) -> AuthError {
         let by_address = from.0.map(|address| Counted::Address(network(address)));
-        let by_name = name.map(|name| Counted::Name(name.to_owned()));
+        let by_name = match &failure {
+            AuthError::Ended(ended) => Some(Counted::Token(ended.id().clone())),
+            _ => name.clone().map(Counted::User),
+        };
         let now = self.clock.now();
         let counts = [by_address, by_name].into_iter().flatten();
         // Each of them counts, also where the other is over.
@@ -172,6 +209,15 @@ impl Door {
     /// What was refused to somebody who is known is written down.
     pub(crate) fn notebook(&self) -> &Notebook {
         &self.notebook
+    }
+}
+
+/// What is wrong about a name that does not go with its token.
+fn wrong_name(name: &str) -> AuthError {
+    if name.starts_with(TOKEN_PREFIX) {
+        AuthError::TokenAsName
+    } else {
+        AuthError::User
     }
 }
 

@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use http::request::Parts;
 use serde::Serialize;
+use tracing::Instrument as _;
 use wheelmark_store::{Outcome, Seq};
 
 use crate::app::Publishing;
@@ -67,13 +68,7 @@ pub(crate) async fn upload(State(publishing): State<Publishing>, request: Reques
     let outcome = answer(&publishing, &parts, &source).await;
     match outcome {
         Ok(published) => Json(published).into_response(),
-        Err(error) => {
-            let problem = Problem::from(error);
-            tracing::info!(
-                status = problem.status().as_u16(),
-                ?problem,
-                "refused an upload"
-            );
+        Err(problem) => {
             // Who asked for leave to send has not begun, unless we began to read.
             if !parts.headers.contains_key(EXPECT) || source.was_read() {
                 source.drain(DRAIN_BYTES, DRAIN_TIME).await;
@@ -87,44 +82,68 @@ async fn answer(
     publishing: &Publishing,
     parts: &Parts,
     source: &Source,
-) -> Result<Published, UploadError> {
-    let uploader = Uploader::of(publishing, parts).await?;
-    let taken = take(publishing, &parts.headers, source, uploader.clone()).await;
-    if let Err(error) = &taken {
-        uploader.note_refusal(publishing, error).await;
+) -> Result<Published, Problem> {
+    let uploader = Uploader::of(publishing, parts).await.map_err(refused)?;
+    let received = match receive(publishing, &parts.headers, source).await {
+        Ok(received) => received,
+        Err(error) => {
+            uploader.note_refusal(publishing, &error).await;
+            return Err(refused(error));
+        }
+    };
+    // From here on nobody needs the connection: what was begun is finished, and what becomes of it
+    // is written down, also if the uploader has left.
+    let publishing = publishing.clone();
+    let finishing = async move {
+        match publish(&publishing, received, &uploader).await {
+            Ok(published) => Ok(published),
+            Err(error) => {
+                uploader.note_refusal(&publishing, &error).await;
+                Err(refused(error))
+            }
+        }
+    };
+    let task = tokio::spawn(finishing.in_current_span());
+    match task.await {
+        Ok(published) => published,
+        Err(_) => Err(refused(UploadError::Stopped)),
     }
-    taken
 }
 
-async fn take(
+/// What the uploader is told; the log has it, too.
+fn refused(error: UploadError) -> Problem {
+    let problem = Problem::from(error);
+    tracing::info!(
+        status = problem.status().as_u16(),
+        ?problem,
+        "refused an upload"
+    );
+    problem
+}
+
+async fn receive(
     publishing: &Publishing,
     headers: &HeaderMap,
     source: &Source,
-    uploader: Uploader,
-) -> Result<Published, UploadError> {
+) -> Result<receive::Received, UploadError> {
     let boundary = boundary(headers)?;
     // Which project it is for is not known yet.
     let longest = publishing.store.longest_file_limit().await?;
     let limit = publishing.limits.file_len.max(longest.unwrap_or_default());
     refuse_at_once_if_too_long(headers, limit)?;
     let incoming = publishing.tree.incoming();
-    let pace = Pace::default();
-    let received = receive::receive(source, boundary, incoming, limit, pace).await?;
-    // From here on nobody needs the connection: what was begun is finished.
-    let publishing = publishing.clone();
-    let task = tokio::spawn(async move { publish(&publishing, received, uploader).await });
-    task.await.unwrap_or(Err(UploadError::Stopped))
+    receive::receive(source, boundary, incoming, limit, Pace::default()).await
 }
 
 async fn publish(
     publishing: &Publishing,
     received: receive::Received,
-    uploader: Uploader,
+    uploader: &Uploader,
 ) -> Result<Published, UploadError> {
     let claimed = check::claims(received, publishing.leeway)?;
     let (filename, sha256) = (claimed.filename.to_string(), claimed.content.sha256);
     uploader.uploads(&claimed.project, &filename);
-    let seq = record::record(publishing, claimed, &uploader).await?;
+    let seq = record::record(publishing, claimed, uploader).await?;
     let snapshot_version = published(publishing, seq).await?;
     tracing::info!(filename, %seq, snapshot_version, "published a file");
     Ok(Published {

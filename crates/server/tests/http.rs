@@ -8,6 +8,7 @@ mod http {
     pub(crate) mod form;
     pub(crate) mod index;
 
+    mod attempts;
     mod files;
     mod health;
     mod hostile_forms;

@@ -18,6 +18,9 @@ pub enum Denied {
     /// The token ended while its upload was under way.
     #[error(transparent)]
     Ended(#[from] Ended),
+    /// The token is not on record any more.
+    #[error("this index does not know the token any more")]
+    Unknown,
     /// The token is not for uploading.
     #[error("the token is for reading alone")]
     ReadOnly,
@@ -28,6 +31,8 @@ pub enum Denied {
         only: ProjectName,
         /// The one that was asked for.
         project: ProjectName,
+        /// Whose token it is.
+        user: UserName,
     },
     /// The project is somebody else's.
     #[error("{user} is neither owner nor maintainer of {project}")]
@@ -130,7 +135,8 @@ async fn examine(
     now: Timestamp,
 ) -> Result<Standing, AdmitError> {
     let standing = token::standing(connection, bearer.id()).await?;
-    if let Some(ended) = standing.and_then(|standing| standing.ended(bearer.id(), now)) {
+    let standing = standing.ok_or(Denied::Unknown)?;
+    if let Some(ended) = standing.ended(bearer.id(), now) {
         return Err(Denied::Ended(ended).into());
     }
     let any_project = match bearer.scope() {
@@ -139,6 +145,7 @@ async fn examine(
             return Err(Denied::OtherProject {
                 only: only.clone(),
                 project: project.clone(),
+                user: bearer.user().clone(),
             }
             .into());
         }

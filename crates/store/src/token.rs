@@ -143,6 +143,7 @@ pub struct Bearer {
     id: TokenId,
     user: UserName,
     scope: Scope,
+    last_used_at: Option<Timestamp>,
 }
 
 impl Bearer {
@@ -159,6 +160,13 @@ impl Bearer {
     /// What it allows.
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Whether the last use that is on record is so long ago that one at this moment is to be
+    /// noted ([`Store::note_use`](crate::Store::note_use)).
+    pub fn use_is_news(&self, now: Timestamp) -> bool {
+        let recent = |last| now.duration_since(last) < LAST_USED_STEP;
+        !self.last_used_at.is_some_and(recent)
     }
 
     /// As the audit log names them.

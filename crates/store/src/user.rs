@@ -6,12 +6,13 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::audit::{self, Actor, AuditAction, AuditEntry};
-use crate::{Store, StoreError, text};
+use crate::{Store, StoreError, TOKEN_PREFIX, text};
 
 /// Longest name of a user, in bytes.
 pub const MAX_USER_NAME_LEN: usize = 64;
 
 /// The name of a user: lowercase letters, digits, `.`, `_` and `-`, with a letter or digit first.
+/// It does not begin as tokens do, so that none is ever taken for a name and written down.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(String);
 
@@ -37,11 +38,11 @@ impl fmt::Display for UserName {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{}` is no name for a user: lowercase letters, digits, `.`, `_` and `-`, at most \
-     {MAX_USER_NAME_LEN}, with a letter or digit first",
+     {MAX_USER_NAME_LEN}, with a letter or digit first, and not {TOKEN_PREFIX}, as tokens begin",
     text.escape_debug()
 )]
 pub struct UserNameError {
-    /// The text.
+    /// The text, as far as it can be shown.
     pub text: String,
 }
 
@@ -51,6 +52,10 @@ impl FromStr for UserName {
     fn from_str(text: &str) -> Result<Self, UserNameError> {
         let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let any = |b: u8| first(b) || matches!(b, b'.' | b'_' | b'-');
+        if text.starts_with(TOKEN_PREFIX) {
+            let text = format!("{TOKEN_PREFIX}…");
+            return Err(UserNameError { text });
+        }
         let good = text.len() <= MAX_USER_NAME_LEN
             && text.bytes().next().is_some_and(first)
             && text.bytes().all(any);
@@ -167,6 +172,16 @@ impl Store {
         audit::append(&mut transaction, &entry).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Whether there is such a user, disabled or not.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn has_user(&self, name: &UserName) -> Result<bool, StoreError> {
+        let known = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM person WHERE name = ?)");
+        Ok(known.bind(name.as_str()).fetch_one(self.readers()).await?)
     }
 
     /// All users, by name.

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use sqlx::{Connection, SqliteConnection};
 use wheelmark_store::{
-    Actor, AuditAction, AuditEntry, Change, Checked, FileState, NewFile, OpenError, Role, Scope,
-    Seq, Store, UserName, format_token,
+    Actor, AdmitError, AuditAction, AuditEntry, Change, Checked, FileState, NewFile, OpenError,
+    Role, Scope, Seq, Store, UserName, format_token,
 };
 use wheelmark_tuf::Sha256;
 
@@ -312,4 +312,28 @@ async fn killed_processes_lose_nothing_acknowledged() {
         let there = store.file(&new.project, &new.filename).await.unwrap();
         assert_eq!(there.unwrap().seq, row.seq);
     }
+}
+
+/// No command deletes a token, and somebody in an emergency does.
+#[tokio::test]
+async fn a_token_that_is_not_on_record_any_more_brings_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let text = format_token(&[1; 32]);
+    let (digest, now) = (Sha256::of(text.as_bytes()), file(1).uploaded_at);
+    let added = store.add_operator_token("first", digest, now, "").await;
+    added.unwrap();
+    let Checked::Good(bearer) = store.check_token(&text, now).await.unwrap() else {
+        panic!("not good");
+    };
+    execute(&path, "DELETE FROM token").await;
+    let asked = store.demand_uploader(&bearer, &file(1).project, now).await;
+    assert!(matches!(asked, Err(AdmitError::Denied(_))), "{asked:?}");
+    let admitted = store.admit_from(file(1), &bearer, None).await;
+    assert!(
+        matches!(admitted, Err(AdmitError::Denied(_))),
+        "{admitted:?}"
+    );
+    assert_eq!(store.journal_end().await.unwrap(), Seq(0));
 }

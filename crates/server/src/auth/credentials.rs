@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// Credentials, believed by nobody yet.
+/// Credentials, believed by nobody yet. People send a token as the name, too.
 pub(super) struct Presented {
     /// The user name of basic authentication.
-    pub(super) name: Option<String>,
+    pub(super) name: Option<Zeroizing<String>>,
     pub(super) token: Zeroizing<String>,
 }
 
@@ -27,7 +27,7 @@ impl Presented {
         let decoded = std::str::from_utf8(&decoded).ok()?;
         let (name, token) = decoded.split_once(':')?;
         Some(Presented {
-            name: Some(name.to_owned()),
+            name: Some(Zeroizing::new(name.to_owned())),
             token: Zeroizing::new(token.to_owned()),
         })
     }
@@ -41,9 +41,12 @@ mod tests {
     fn credentials_are_read_as_the_two_rfcs_have_them() {
         let check = |header: &str, expected: Option<(Option<&str>, &str)>| {
             let read = Presented::read(header.as_bytes());
-            let read = read
-                .as_ref()
-                .map(|read| (read.name.as_deref(), read.token.as_str()));
+            let read = read.as_ref().map(|read| {
+                (
+                    read.name.as_deref().map(String::as_str),
+                    read.token.as_str(),
+                )
+            });
             assert_eq!(read, expected, "{header}");
         };
         check(

@@ -1,6 +1,5 @@
 //! What was refused, in the audit log: a bounded number of rows, whoever tries how often.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +8,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_store::{Actor, AuditAction, AuditEntry, Bearer, Store, UserName};
 use wheelmark_tuf::Clock;
 
+use super::AuthError;
 use crate::client_address::From;
 use crate::problem::chain;
 use crate::rate::{Rate, Rates};
@@ -53,7 +53,9 @@ impl Notebook {
     }
 
     /// Writes a refused credential down.
-    pub(super) async fn failure(&self, why: &impl Display, name: Option<&str>, from: From) {
+    ///
+    /// A name is written down only if it is that of a user: people type other secrets there.
+    pub(super) async fn failure(&self, why: &AuthError, name: Option<UserName>, from: From) {
         let now = self.clock.now();
         if self.strangers.count(&(), now).is_err() {
             self.skip_failure();
@@ -64,13 +66,25 @@ impl Notebook {
             0 => why.to_string(),
             more => format!("{why} (and {more} more before it that are not written down)"),
         };
+        let ended = match why {
+            AuthError::Ended(ended) => Some(ended.id().to_string()),
+            _ => None,
+        };
         let entry = AuditEntry {
-            subject: name.map(str::to_owned),
+            subject: ended,
             ..AuditEntry::new(now, Actor::Stranger, AuditAction::AccessRefused)
                 .from_address(from.0)
                 .saying(detail)
         };
-        self.write(&entry).await;
+        let store = self.store.clone();
+        finished(async move {
+            let subject = match (entry.subject, name) {
+                (None, Some(name)) if known(&store, &name).await => Some(name.to_string()),
+                (subject, _) => subject,
+            };
+            write(&store, &AuditEntry { subject, ..entry }).await;
+        })
+        .await;
     }
 
     /// Writes down that somebody with a good token was refused a file.
@@ -92,13 +106,26 @@ impl Notebook {
                 .from_address(from.0)
                 .saying(why)
         };
-        self.write(&entry).await;
+        let store = self.store.clone();
+        finished(async move { write(&store, &entry).await }).await;
     }
+}
 
-    /// A refusal stays one if it cannot be written down.
-    async fn write(&self, entry: &AuditEntry) {
-        if let Err(error) = self.store.audit(entry).await {
-            tracing::error!(error = chain(&error), "the audit log cannot be written");
-        }
+/// Waits for work that is done whether or not somebody waits: who hangs up does not get round it.
+async fn finished(work: impl Future<Output = ()> + Send + 'static) {
+    if let Err(error) = tokio::spawn(work).await {
+        tracing::error!(error = chain(&error), "the audit log cannot be written");
+    }
+}
+
+/// Whether there is such a user. If that cannot be told, the name is not written down.
+async fn known(store: &Store, name: &UserName) -> bool {
+    store.has_user(name).await.unwrap_or(false)
+}
+
+/// A refusal stays one if it cannot be written down.
+async fn write(store: &Store, entry: &AuditEntry) {
+    if let Err(error) = store.audit(entry).await {
+        tracing::error!(error = chain(&error), "the audit log cannot be written");
     }
 }

@@ -12,8 +12,16 @@ use crate::privacy::MayNotRead;
 /// How to upload with a token.
 const TO_UPLOAD: &str = "use __token__ as the user name and an upload token as the password";
 
-/// How to get a token.
-const NEW_TOKEN: &str = "whoever runs the index makes a new one: wheelmark index token create --user NAME --scope upload";
+/// How to get a token that uploads.
+const NEW_TO_UPLOAD: &str = "whoever runs the index makes a new one: wheelmark index token create --user NAME --scope upload";
+
+/// How to get a token that reads, and does no more.
+const NEW_TO_READ: &str =
+    "whoever runs the index makes a new one: wheelmark index token create --user NAME --scope read";
+
+/// How to send a token.
+const IN_ITS_PLACE: &str =
+    "use __token__ as the user name and the token as the password; no log keeps what was sent";
 
 /// How to read with a token.
 const TO_READ: &str = "use __token__ as the user name and a token of this index as the password: in \
@@ -30,9 +38,10 @@ pub(super) fn uploading(error: &AuthError) -> Problem {
         AuthError::Missing => unauthorised("Token missing", "uploading needs a token".to_owned()),
         AuthError::Malformed => unauthorised("Malformed credentials", chain(error)),
         AuthError::User => unauthorised("Wrong user name", chain(error)),
+        AuthError::TokenAsName => token_as_name(error),
         AuthError::Unknown => Problem::new(StatusCode::FORBIDDEN, "Unknown token", chain(error))
             .hint("check the password: it is a token that this index has given out"),
-        AuthError::Ended(ended) => ended_token(StatusCode::FORBIDDEN, ended),
+        AuthError::Ended(ended) => ended_token(StatusCode::FORBIDDEN, ended, NEW_TO_UPLOAD),
         AuthError::TooManyAttempts { .. } | AuthError::TooManyUploads { .. } => too_many(error),
         AuthError::Store(store) => writing_the_journal(store),
     }
@@ -42,13 +51,15 @@ pub(super) fn uploading(error: &AuthError) -> Problem {
 pub(super) fn denied(error: &Denied) -> Problem {
     let forbidden = |title| Problem::new(StatusCode::FORBIDDEN, title, chain(error));
     match error {
-        Denied::Ended(ended) => ended_token(StatusCode::FORBIDDEN, ended),
-        Denied::ReadOnly => forbidden("Token cannot upload")
-            .hint("use a token of scope upload: wheelmark index token create --scope upload"),
-        Denied::OtherProject { .. } => forbidden("Token of another project").hint(
-            "use this project's token, or one for all projects of its user: \
-             wheelmark index token create --scope upload, without --project",
-        ),
+        Denied::Ended(ended) => ended_token(StatusCode::FORBIDDEN, ended, NEW_TO_UPLOAD),
+        Denied::Unknown => forbidden("Unknown token").hint(NEW_TO_UPLOAD),
+        Denied::ReadOnly => forbidden("Token cannot upload").hint(NEW_TO_UPLOAD),
+        Denied::OtherProject { user, project, .. } => {
+            forbidden("Token of another project").hint(format!(
+                "use this project's token; whoever runs the index makes one: wheelmark index token \
+                 create --user {user} --scope upload --project {project}"
+            ))
+        }
         Denied::NotMember { user, project } => forbidden("Not your project").hint(format!(
             "choose another name, or ask an owner; whoever runs the index can add you: \
              wheelmark index project maintainer add {project} {user}"
@@ -70,8 +81,11 @@ impl From<MayNotRead> for Problem {
             ),
             AuthError::Malformed => unauthorised("Malformed credentials", chain(&error)),
             AuthError::User => unauthorised("Wrong user name", chain(&error)),
+            AuthError::TokenAsName => token_as_name(&error),
             AuthError::Unknown => unauthorised("Unknown token", chain(&error)),
-            AuthError::Ended(ended) => ended_token(StatusCode::UNAUTHORIZED, ended).authenticate(),
+            AuthError::Ended(ended) => {
+                ended_token(StatusCode::UNAUTHORIZED, ended, NEW_TO_READ).authenticate()
+            }
             AuthError::TooManyAttempts { .. } | AuthError::TooManyUploads { .. } => {
                 too_many(&error)
             }
@@ -86,11 +100,21 @@ impl IntoResponse for MayNotRead {
     }
 }
 
-fn ended_token(status: StatusCode, ended: &Ended) -> Problem {
+fn token_as_name(error: &AuthError) -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "Token sent as the user name",
+        chain(error),
+    )
+    .authenticate()
+    .hint(IN_ITS_PLACE)
+}
+
+fn ended_token(status: StatusCode, ended: &Ended, new: &'static str) -> Problem {
     let problem = |title| Problem::new(status, title, chain(ended));
     match ended {
-        Ended::Expired { .. } => problem("Token expired").hint(NEW_TOKEN),
-        Ended::Revoked { .. } => problem("Token revoked").hint(NEW_TOKEN),
+        Ended::Expired { .. } => problem("Token expired").hint(new),
+        Ended::Revoked { .. } => problem("Token revoked").hint(new),
         Ended::Disabled { .. } => problem("User disabled").hint("ask whoever runs the index"),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::request::Parts;
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::Bearer;
+use wheelmark_store::{Bearer, Denied, Scope};
 
 use super::error::UploadError;
 use crate::app::Publishing;
@@ -30,10 +30,17 @@ impl Uploader {
             from,
             file: Arc::default(),
         };
-        match publishing.door.count_upload(&uploader.bearer) {
+        // Here already, so that nothing is sent for nothing: the rest depends on the project.
+        let may = match uploader.bearer.scope() {
+            Scope::Read => Err(Denied::ReadOnly.into()),
+            Scope::Upload | Scope::UploadTo(_) | Scope::Admin => {
+                let counted = publishing.door.count_upload(&uploader.bearer);
+                counted.map_err(UploadError::from)
+            }
+        };
+        match may {
             Ok(()) => Ok(uploader),
             Err(error) => {
-                let error = error.into();
                 uploader.note_refusal(publishing, &error).await;
                 Err(error)
             }

@@ -116,6 +116,7 @@ pub(crate) struct Told {
     pub(crate) reason: String,
     pub(crate) title: String,
     pub(crate) detail: String,
+    pub(crate) hint: String,
 }
 
 /// Takes an error apart, and checks that it is told in both places.
@@ -136,6 +137,7 @@ pub(crate) async fn told(answer: Response) -> Told {
         reason,
         title: text("title"),
         detail: text("detail"),
+        hint: body["hint"].as_str().unwrap_or_default().to_owned(),
     };
     assert!(
         told.reason.is_ascii() && told.reason.len() <= 400,

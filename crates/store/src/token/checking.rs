@@ -48,32 +48,34 @@ impl Store {
         if let Some(ended) = standing.ended(&id, now) {
             return Ok(Checked::Ended(ended));
         }
-        self.note_use(&id, standing.last_used_at, now).await;
         Ok(Checked::Good(Bearer {
             id,
             user: standing.user,
             scope: standing.scope,
+            last_used_at: standing.last_used_at,
         }))
     }
 
-    /// Notes that a token was used. That this cannot be written is no reason to refuse the token.
-    async fn note_use(&self, id: &TokenId, last: Option<Timestamp>, now: Timestamp) {
-        if last.is_some_and(|last| now.duration_since(last) < LAST_USED_STEP) {
-            return;
-        }
-        let noting = async {
-            let mut transaction = self.write().await?;
-            sqlx::query("UPDATE token SET last_used_at = ? WHERE id = ?")
-                .bind(now.to_string())
-                .bind(id.as_str())
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            Ok::<(), StoreError>(())
-        };
-        if let Err(error) = noting.await {
-            tracing::warn!(%error, token = %id, "the use of a token could not be noted");
-        }
+    /// Notes that a token was used, unless a use not long before is on record.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn note_use(&self, bearer: &Bearer, now: Timestamp) -> Result<(), StoreError> {
+        // Of many who found it old at the same time, one writes.
+        let long_ago = now.checked_sub(LAST_USED_STEP).unwrap_or(now);
+        let mut transaction = self.write().await?;
+        sqlx::query(
+            "UPDATE token SET last_used_at = ? \
+             WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)",
+        )
+        .bind(now.to_string())
+        .bind(bearer.id().as_str())
+        .bind(long_ago.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ async fn uploads(store: &Store, bearer: &Bearer, name: &str, version: u32) -> St
         Err(AdmitError::Denied(Denied::OtherProject { .. })) => "other project",
         Err(AdmitError::Denied(Denied::NotMember { .. })) => "not member",
         Err(AdmitError::Denied(Denied::Ended(_))) => "ended",
+        Err(AdmitError::Denied(Denied::Unknown)) => "unknown",
         Err(AdmitError::Store(error)) => panic!("{error}"),
     };
     // Asked beforehand, the answer is the same; refused, nothing is left.

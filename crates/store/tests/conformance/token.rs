@@ -178,12 +178,20 @@ pub(crate) async fn a_use_is_noted_now_and_then(backend: &impl Backend) {
     let used = async || store.tokens().await.unwrap()[0].last_used_at;
     assert_eq!(used().await, None);
     let second = SignedDuration::from_secs(1);
+    let present = async |at| match store.check_token(&text, at).await.unwrap() {
+        Checked::Good(bearer) => bearer,
+        other => panic!("{other:?}"),
+    };
+    let before = present(now()).await;
+    assert_eq!(used().await, None);
     for (at, noted) in [
         (now(), now()),
         (now() + LAST_USED_STEP - second, now()),
         (now() + LAST_USED_STEP, now() + LAST_USED_STEP),
     ] {
-        store.check_token(&text, at).await.unwrap();
+        assert_eq!(present(at).await.use_is_news(at), at == noted);
+        // Also by one who was let in before anything was noted.
+        store.note_use(&before, at).await.unwrap();
         assert_eq!(used().await, Some(noted));
     }
 }

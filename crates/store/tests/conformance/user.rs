@@ -17,6 +17,8 @@ pub(crate) async fn names_are_plain(_backend: &impl Backend) {
         "a/b",
         "ä",
         "a\n",
+        // It looks like a token, and whatever stands where a name belongs is written down.
+        "wmk_x",
         &"a".repeat(65),
         &"ä".repeat(1000),
     ] {

@@ -161,11 +161,14 @@ fn samples() -> Vec<Error> {
         Error::Auth(AuthError::Missing),
         Error::Auth(AuthError::Malformed),
         Error::Auth(AuthError::User),
+        Error::Auth(AuthError::TokenAsName),
         Error::Auth(AuthError::Unknown),
+        Error::Denied(Denied::Unknown),
         Error::Denied(Denied::ReadOnly),
         Error::Denied(Denied::OtherProject {
             only: project(),
             project: project(),
+            user: "ada".parse().unwrap(),
         }),
         Error::Denied(Denied::NotMember {
             user: "ada".parse().unwrap(),
