@@ -173,6 +173,8 @@ def test_what_it_prints_can_be_pasted(make_index, sandbox: Sandbox) -> None:
         for tool in ("twine upload", "uv publish", "wheelmark trust add", "wheelmark pip install", "wheelmark uv pip install"):
             found = [c for c in commands if tool in c]
             assert found, f"{tool} is not shown:\n{text}"
+            # What a shell puts among a program's arguments, every user of the machine can see.
+            assert not re.search(r'\s-\S+ "\$\(', found[0]), found[0]
             venv = sandbox.venv()
             line = found[0].replace("NAME", "name").replace(str(index.binary), "wheelmark")
             line = line.replace("wheelmark pip install", f"wheelmark pip --python {venv.python} install")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
 use crate::{OpenError, StoreError};
 
@@ -63,6 +63,23 @@ impl Database {
             .await
             .map_err(failed)?;
         Ok(Self { writer, readers })
+    }
+
+    /// Whether the database at `path` has yet to be brought up to date; nothing is changed.
+    pub(crate) async fn is_older(path: &Path, schema: &Schema) -> Result<bool, OpenError> {
+        let failed = |source: sqlx::Error| open_error(path, source);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("query_only", "ON");
+        let mut connection = options.connect().await.map_err(failed)?;
+        let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        Ok(usize::try_from(found).is_ok_and(|found| found < schema.migrations.len()))
     }
 
     /// Begins a transaction that holds the write lock from its first statement, so that what

@@ -66,6 +66,16 @@ impl Store {
         })
     }
 
+    /// Whether [`Store::open`] would bring the database at `path` up to date: an older version of
+    /// Wheelmark, which may still have it open, would not understand it any more.
+    ///
+    /// # Errors
+    ///
+    /// When there is no database, or it cannot be read.
+    pub async fn is_older(path: &Path) -> Result<bool, OpenError> {
+        Database::is_older(path, &SCHEMA).await
+    }
+
     /// How this handle's writer reaches the disk, as the database itself tells it.
     ///
     /// # Errors

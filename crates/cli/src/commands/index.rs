@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use wheelmark_objects::{Directory, LockError};
+use wheelmark_store::Store;
 
 use crate::context::Context;
 use crate::data::Data;
@@ -87,6 +89,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         _ => {}
     }
     let data = open(&args.data)?;
+    bring_up_to_date(&data).await?;
     match args.command {
         Command::Config(_) | Command::Restore(_) => unreachable!("done above"),
         Command::Backup(args) => backup::run(&args, &data, context).await,
@@ -103,6 +106,27 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Unremove(args) => remove::run_restore(&args, &data, context).await,
         Command::Status(args) => status::run(&args, &data, context).await,
     }
+}
+
+/// Brings the database of an older version up to date, unless that version still runs: it would
+/// look for what is said here, such as that a token is revoked, where it is not said any more.
+async fn bring_up_to_date(data: &Data) -> anyhow::Result<()> {
+    if !Store::is_older(&data.catalogue()).await? {
+        return Ok(());
+    }
+    let tree = Directory::open(&data.tree()).await?;
+    let _lock = match tree.lock().await {
+        Err(LockError::Held { .. }) => {
+            return Err(anyhow!(
+                "an older version of wheelmark runs on {}, and would not obey what is changed here",
+                data.directory().display()
+            ))
+            .hint("stop it, start it anew in this version, and give this command again");
+        }
+        other => other?,
+    };
+    Store::open(&data.catalogue()).await?.close().await;
+    Ok(())
 }
 
 /// The index that is there. None of these commands makes one.

@@ -121,7 +121,7 @@ pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
         .strip_suffix('d')
         .and_then(|days| days.parse::<i64>().ok());
     let duration = match days {
-        Some(days) => days.checked_mul(24).map(SignedDuration::from_hours),
+        Some(days) => days.checked_mul(86_400).map(SignedDuration::from_secs),
         None => text.parse().ok(),
     };
     duration
@@ -330,7 +330,17 @@ mod tests {
             let read = duration(text);
             assert_eq!(read, Ok(SignedDuration::from_secs(seconds)), "{text}");
         }
-        for bad in ["", "5", "m", "-5m", "-1d", "soon", "99999999999999999999d"] {
+        for bad in [
+            "",
+            "5",
+            "m",
+            "-5m",
+            "-1d",
+            "soon",
+            "400000000000000d",
+            "9223372036854775807d",
+            "99999999999999999999d",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
         }
         assert!(interval("0s").is_err() && interval("0d").is_err());

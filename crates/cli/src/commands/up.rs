@@ -245,13 +245,21 @@ impl Ready {
         let (base, token) = (&self.base, shell_word(&self.token_file));
         let fingerprint = &self.root_fingerprint;
         let wheelmark = own_name();
+        let data_option = match data.directory() {
+            usual if is_usual(usual) => String::new(),
+            other => format!(" --data {}", shell_word(other)),
+        };
         let title = format!("A signed index is running at {base}/simple/");
         let mut text = format!("{}\n", title.if_supports_color(Stdout, |t| t.bold()));
         text.push_str(&format!(
             "
 Publish, with the tools you have:
-  twine upload --repository-url {base}/legacy/ -u __token__ -p \"$(cat {token})\" dist/*
-  uv publish --publish-url {base}/legacy/ --token \"$(cat {token})\" dist/*
+  TWINE_PASSWORD=\"$(cat {token})\" twine upload --repository-url {base}/legacy/ -u __token__ dist/*
+  UV_PUBLISH_TOKEN=\"$(cat {token})\" uv publish --publish-url {base}/legacy/ dist/*
+
+This token may do everything, without end. For others:
+  {wheelmark} index{data_option} user add NAME
+  {wheelmark} index{data_option} token create --user NAME --scope upload
 
 Install, every byte verified (trust is given once):
   {wheelmark} trust add {base}/simple/ --fingerprint {fingerprint}
@@ -320,6 +328,11 @@ pub(crate) fn own_name() -> String {
     }
     let here = std::env::current_dir().unwrap_or_default();
     shell_word(own.strip_prefix(&here).unwrap_or(&own))
+}
+
+/// Whether a data directory is the one that is meant where none is named.
+fn is_usual(directory: &Path) -> bool {
+    std::path::absolute("wheelmark-data").is_ok_and(|usual| usual == directory)
 }
 
 /// A path as one word of a shell's command line.

@@ -108,13 +108,15 @@ async fn apply(store: &Store, role: Role, change: Change, context: &Context) -> 
     let (now, by) = (context.clock.now(), operator());
     match change {
         Change::Add { project, user } => {
+            let members = store.members(&project).await?.unwrap_or_default();
+            let before = members.iter().find(|member| member.user == user);
             let granted = store.grant_role(&project, &user, role, &by, now).await;
-            let already = if granted.or_else(explained)? {
-                ""
-            } else {
-                " already"
+            let more = match (granted.or_else(explained)?, before) {
+                (false, _) => " already".to_owned(),
+                (true, Some(before)) => format!(", and its {} no longer", before.role),
+                (true, None) => String::new(),
             };
-            print_line(&format!("{user} is {role} of {project}{already}."))
+            print_line(&format!("{user} is {role} of {project}{more}."))
         }
         Change::Remove { project, user } => {
             let revoked = store.revoke_role(&project, &user, role, &by, now).await;

@@ -1,13 +1,15 @@
 //! `wheelmark index token`: what users may do, and until when.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use serde_json::json;
 use wheelmark_packaging::ProjectName;
+use wheelmark_signing::create_private_file;
 use wheelmark_store::{NewToken, Scope, Store, TokenError, TokenRow, UserName, format_token};
 use wheelmark_tuf::Sha256;
 use zeroize::Zeroizing;
@@ -55,9 +57,10 @@ enum Command {
 
 /// Make a token; its secret is printed this once, and kept nowhere
 ///
-/// The secret alone goes to standard output, so that a script can keep it:
+/// It goes into a new file that only you can read, or alone to standard output:
 ///
-///   wheelmark index token create --user ci --scope read > token
+///   wheelmark index token create --user ci --scope read --out token
+///   wheelmark index token create --user ci --scope read | secret-tool store …
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 struct CreateArgs {
@@ -80,6 +83,10 @@ struct CreateArgs {
     /// What it is for, for people
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
+
+    /// Write the secret into this file, which must not be there yet (mode 0600)
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    out: Option<PathBuf>,
 
     /// Print a JSON object, the secret in it, for scripts
     #[arg(long)]
@@ -132,6 +139,12 @@ async fn create(args: CreateArgs, store: &Store, context: &Context) -> anyhow::R
             .hint("leave --project out, or say --scope upload");
         }
     };
+    if args.expires.is_some_and(|expires| expires.is_zero()) {
+        return Err(anyhow!(
+            "a token that has ended before it is made is good for nothing"
+        ))
+        .hint("say how long it is to be good, such as --expires 90d");
+    }
     let now = context.clock.now();
     // To the second: it is for people to read.
     let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -152,7 +165,17 @@ async fn create(args: CreateArgs, store: &Store, context: &Context) -> anyhow::R
         expires_at,
         note: args.note,
     };
-    match store.create_token(&token, &operator(), now).await {
+    // First of all: a token whose secret could not be kept would be one more to revoke.
+    if let Some(out) = &args.out {
+        create_private_file(out, text.as_bytes())
+            .with_context(|| format!("{} cannot be made", out.display()))
+            .hint("name a file that is not there yet, in a folder that you can write to")?;
+    }
+    let created = store.create_token(&token, &operator(), now).await;
+    if let (Err(_), Some(out)) = (&created, &args.out) {
+        std::fs::remove_file(out).with_context(|| format!("{} is left over", out.display()))?;
+    }
+    match created {
         Err(error @ TokenError::NoUser { .. }) => {
             Err(error).hint(format!(
                 "add them first: wheelmark index user add {}",
@@ -161,7 +184,9 @@ async fn create(args: CreateArgs, store: &Store, context: &Context) -> anyhow::R
         }
         other => other?,
     }
-    if let Some(warning) = without_part(store, &token).await? {
+    let disabled = of_disabled(store, &token).await?;
+    let without_part = without_part(store, &token).await?;
+    for warning in disabled.into_iter().chain(without_part) {
         said(&warning)?;
     }
     if args.json {
@@ -182,11 +207,30 @@ async fn create(args: CreateArgs, store: &Store, context: &Context) -> anyhow::R
         Some(at) => format!("until {at}"),
         None => "until it is revoked".to_owned(),
     };
+    let about = format!("{} of {}: {}, {until}.", token.id, token.user, token.scope);
+    if let Some(out) = &args.out {
+        return print_line(&format!(
+            "{about} Its secret is in {} alone.",
+            out.display()
+        ));
+    }
     said(&format!(
-        "{} of {}: {}, {until}. Its secret is shown this once, and kept nowhere:",
-        token.id, token.user, token.scope
+        "{about} Its secret is shown this once, and kept nowhere:"
     ))?;
     print_line(&text)
+}
+
+/// What to say where a token's user is disabled.
+async fn of_disabled(store: &Store, token: &NewToken) -> anyhow::Result<Option<String>> {
+    let users = store.users().await?;
+    let user = users.iter().find(|user| user.name == token.user);
+    Ok(user.and_then(|user| user.disabled_at).map(|_| {
+        let user = &token.user;
+        format!(
+            "warning: {user} is disabled, so the token is taken nowhere until they are enabled: \
+             wheelmark index user enable {user}"
+        )
+    }))
 }
 
 /// What to say where a token is for a project in which its user has no part.

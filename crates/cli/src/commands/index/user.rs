@@ -43,8 +43,12 @@ enum Command {
     Disable {
         /// Their name
         name: UserName,
+
+        /// Revoke their tokens, too, so that none is good again when they are enabled
+        #[arg(long)]
+        revoke_tokens: bool,
     },
-    /// Take a disabled user's tokens again
+    /// Take a disabled user's tokens again, those that were not revoked meanwhile
     Enable {
         /// Their name
         name: UserName,
@@ -64,8 +68,40 @@ pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::R
             ))?;
         }
         Command::List { json } => list(&store, json).await?,
-        Command::Disable { name } => set_disabled(&store, &name, true, context).await?,
-        Command::Enable { name } => set_disabled(&store, &name, false, context).await?,
+        Command::Disable {
+            name,
+            revoke_tokens,
+        } => {
+            let said = set_disabled(&store, &name, true, context).await?;
+            let left = alive(&store, &name, context).await?;
+            let of_tokens = match (left.as_slice(), revoke_tokens) {
+                ([], _) => String::new(),
+                (left, true) => {
+                    for id in left {
+                        let now = context.clock.now();
+                        store.revoke_token(id, &operator(), now).await?;
+                    }
+                    format!(" and {} revoked for good", tokens(left))
+                }
+                (left, false) => format!(
+                    "; {} good again if they are enabled (--revoke-tokens ends them for good)",
+                    tokens(left)
+                ),
+            };
+            print_line(&format!("{said}{of_tokens}."))?;
+        }
+        Command::Enable { name } => {
+            let said = set_disabled(&store, &name, false, context).await?;
+            let of_tokens = match alive(&store, &name, context).await?.as_slice() {
+                [] => "none of their tokens is left".to_owned(),
+                left => format!(
+                    "{} good: {}. To end one: wheelmark index token revoke ID",
+                    tokens(left),
+                    left.join(", ")
+                ),
+            };
+            print_line(&format!("{said}; {of_tokens}."))?;
+        }
     }
     store.close().await;
     Ok(ExitCode::SUCCESS)
@@ -76,7 +112,7 @@ async fn set_disabled(
     name: &UserName,
     disabled: bool,
     context: &Context,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let now = context.clock.now();
     let changed = store
         .set_user_disabled(name, disabled, &operator(), now)
@@ -89,7 +125,24 @@ async fn set_disabled(
     };
     let state = if disabled { "disabled" } else { "enabled" };
     let already = if changed { "" } else { " already" };
-    print_line(&format!("{name} is {state}{already}."))
+    Ok(format!("{name} is {state}{already}"))
+}
+
+/// The tokens of a user that have not ended by themselves.
+async fn alive(store: &Store, name: &UserName, context: &Context) -> anyhow::Result<Vec<String>> {
+    let now = context.clock.now();
+    let tokens = store.tokens().await?.into_iter().filter(|token| {
+        let over = token.expires_at.is_some_and(|at| at <= now);
+        token.user == *name && token.revoked_at.is_none() && !over
+    });
+    Ok(tokens.map(|token| token.id.to_string()).collect())
+}
+
+fn tokens(ids: &[String]) -> String {
+    match ids.len() {
+        1 => "1 token is".to_owned(),
+        more => format!("{more} tokens are"),
+    }
 }
 
 async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
