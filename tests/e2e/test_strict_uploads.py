@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import json
 import socket
 import time
 import zipfile
@@ -162,3 +163,18 @@ def test_what_the_registry_has_is_still_welcome(index: Index, registry_folder: P
         if answer.status != 200:
             refused[path.name] = answer.reason
     assert refused == {}
+
+
+def test_one_project_may_have_other_limits(index: Index, sandbox: Sandbox) -> None:
+    def limit(*words: str) -> dict:
+        done = sandbox.wheelmark("index", "limit", "--data", index.data, "--json", *words).ok()
+        return json.loads(done.out)
+
+    assert limit() == {"projects": []}
+    small = {"project": "small", "file_size": 1000, "project_size": None}
+    assert limit("small", "--file-size", "1kB") == {"projects": [small]}
+    dist = wheel("small", payload=5000)
+    answer = upload(index.upload_url, index.token, dist)
+    assert answer.status == 413 and "1000 bytes" in answer.reason, answer
+    limit("small", "--none")
+    index.publish(dist)
