@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) netrc: Option<PathBuf>,
     /// What the system's administrator says: `WHEELMARK_SYSTEM_DIR`, or `/etc/wheelmark`.
     pub(crate) system: PathBuf,
+    /// How much more is said on standard error, as `-v` has it.
+    pub(crate) verbose: u8,
     /// The users whose files count there: root; and in a directory that was moved, this one.
     pub(crate) system_owners: Vec<u32>,
 }
@@ -37,7 +39,7 @@ const ROOT: u32 = 0;
 
 impl Context {
     /// Reads the environment.
-    pub(crate) fn from_environment() -> anyhow::Result<Self> {
+    pub(crate) fn from_environment(verbose: u8) -> anyhow::Result<Self> {
         let (home, cache, configuration) = match place("WHEELMARK_HOME")? {
             Some(home) => (home.clone(), home.join("cache"), home),
             None => {
@@ -64,6 +66,7 @@ impl Context {
             cache,
             configuration,
             system: system.unwrap_or_else(|| PathBuf::from(SYSTEM)),
+            verbose,
             system_owners,
         })
     }

@@ -1,6 +1,7 @@
 //! The data directory of an index: what lies where, how it is made, when it is refused.
 
 pub(crate) mod outside;
+pub(crate) mod socket;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -25,7 +26,10 @@ use crate::context::Context;
 use crate::logging::WithHint as _;
 
 /// The newest form of data directory that this version knows.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = FORMAT_APART;
+
+/// The form of one that two users have; earlier versions would not find its catalogue.
+const FORMAT_APART: u32 = 3;
 
 /// The form of one whose tree lies elsewhere; earlier versions would not find it.
 const FORMAT_ELSEWHERE: u32 = 2;
@@ -60,6 +64,12 @@ const OFFLINE_INSIDE: &str = "offline-keys";
 /// The folder of the operator's journal, which the web process must not be able to open.
 const OPERATOR: &str = "operator";
 
+/// The folder of what the web process writes to, where it runs as a user of its own.
+pub(crate) const WEB: &str = "web";
+
+/// The catalogue's file.
+const CATALOGUE: &str = "catalogue.sqlite";
+
 /// How the names of directories begin in which a first run works.
 const STAGING: &str = ".wheelmark-first-run-";
 
@@ -82,6 +92,9 @@ pub(crate) struct Settings {
     /// Where the tree is, if it is not in the data directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tree: Option<PathBuf>,
+    /// Whether web process and snapshot process run as two users.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    apart: bool,
 }
 
 impl Data {
@@ -98,12 +111,50 @@ impl Data {
     }
 
     pub(crate) fn catalogue(&self) -> PathBuf {
-        self.directory.join("catalogue.sqlite")
+        let folder = match self.settings.apart {
+            true => self.directory.join(WEB),
+            false => self.directory.clone(),
+        };
+        folder.join(CATALOGUE)
+    }
+
+    /// Whether web process and snapshot process run as two users.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.settings.apart
+    }
+
+    /// Says that two users have this directory from now on, and brings the catalogue to the folder
+    /// that both write to. Nobody may have it open. Doing it again is right.
+    pub(crate) fn set_apart(&mut self) -> anyhow::Result<()> {
+        let folder = self.directory.join(WEB);
+        if !folder.exists() {
+            private_directory(&folder)?;
+        }
+        if !self.settings.apart {
+            self.settings.apart = true;
+            self.settings.format = FORMAT_APART;
+            let text = serde_json::to_vec_pretty(&self.settings)?;
+            let (file, next) = ("settings.json", "settings.json.new");
+            fs::remove_file(self.directory.join(next)).or_else(unless_absent)?;
+            write_private(&self.directory.join(next), &text)?;
+            fs::rename(self.directory.join(next), self.directory.join(file))?;
+        }
+        for suffix in ["-wal", "-shm", ""] {
+            let name = format!("{CATALOGUE}{suffix}");
+            fs::rename(self.directory.join(&name), folder.join(&name)).or_else(unless_absent)?;
+        }
+        sync_directory(&folder)?;
+        sync_directory(&self.directory)
     }
 
     /// The directory itself, absolute.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Where web process and snapshot process wake one another.
+    pub(crate) fn socket(&self) -> anyhow::Result<socket::SocketPath> {
+        Ok(socket::SocketPath::in_directory(&self.directory)?)
     }
 
     /// Opens the operator's journal, in a folder that is nobody else's; the first time makes it.
@@ -336,6 +387,7 @@ async fn make(
         bins: bins.count(),
         root_fingerprint,
         tree: elsewhere.map(Path::to_owned),
+        apart: false,
     };
     let mut text = serde_json::to_vec_pretty(&settings)?;
     text.push(b'\n');
@@ -432,6 +484,13 @@ fn private_directory(path: &Path) -> anyhow::Result<()> {
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     create_private_file(path, bytes)
         .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn unless_absent(error: std::io::Error) -> std::io::Result<()> {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    }
 }
 
 pub(crate) fn sync_directory(path: &Path) -> anyhow::Result<()> {

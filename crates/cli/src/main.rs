@@ -53,6 +53,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(commands::up::Args),
+    Serve(commands::serve::Args),
+    Snapshotter(commands::snapshotter::Args),
     SignTree(commands::sign_tree::Args),
     Index(commands::index::Args),
     #[command(flatten)]
@@ -67,6 +69,8 @@ impl Command {
     fn log_format(&self) -> LogFormat {
         match self {
             Command::Up(args) => args.log_format(),
+            Command::Serve(args) => args.log_format(),
+            Command::Snapshotter(args) => args.log_format(),
             _ => LogFormat::Text,
         }
     }
@@ -91,13 +95,15 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let context = Context::from_environment()?;
+    let context = Context::from_environment(cli.verbose)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         match cli.command {
             Command::Up(args) => commands::up::run(args, &context).await,
+            Command::Serve(args) => commands::serve::run(args, &context).await,
+            Command::Snapshotter(args) => commands::snapshotter::run(args, &context).await,
             Command::SignTree(args) => commands::sign_tree::run(args, &context).await,
             Command::Index(args) => commands::index::run(args, &context).await,
             Command::Client(command) => command.run(&context).await,

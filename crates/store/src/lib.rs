@@ -24,8 +24,8 @@
 //! signed state. The rows are the web process's word, no more.
 //!
 //! The backend is SQLite with a write-ahead log, flushed to the disk at every commit. Waiting
-//! (for a journal row, for an outcome) is woken inside one process and falls back to slow
-//! polling between processes.
+//! (for a journal row, for an outcome) is woken inside one process, and between processes through a
+//! socket; it falls back to slow polling.
 
 mod access;
 mod admission;
@@ -48,6 +48,7 @@ mod status;
 mod text;
 mod token;
 mod user;
+mod wake;
 mod withdrawal;
 
 pub use access::Access;

@@ -1,4 +1,5 @@
-//! Wakes those who wait inside this process; other processes poll.
+//! Wakes those who wait inside this process; for other processes there is the wake socket, and
+//! slow polling where it is not.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ pub(crate) const JOURNAL_POLL: Duration = Duration::from_millis(250);
 /// How long an outcome recorded by another process may go unseen by an upload that waits.
 pub(crate) const OUTCOME_POLL: Duration = Duration::from_millis(100);
 
-/// The two things that happen in a store.
+/// The things that happen in a store.
 #[derive(Debug)]
 pub(crate) struct Signals {
     /// A journal row was appended. The permit of `notify_one` is kept until the (one)
@@ -18,6 +19,8 @@ pub(crate) struct Signals {
     pub(crate) admitted: Notify,
     /// Outcomes were recorded; any number of uploads wait.
     pub(crate) settled: watch::Sender<()>,
+    /// How long the last snapshot took.
+    pub(crate) took: watch::Sender<Duration>,
 }
 
 impl Signals {
@@ -25,6 +28,7 @@ impl Signals {
         Self {
             admitted: Notify::new(),
             settled: watch::Sender::new(()),
+            took: watch::Sender::new(Duration::ZERO),
         }
     }
 }

@@ -11,6 +11,7 @@ mod files;
 mod limit;
 mod orders;
 mod page;
+mod permissions;
 mod project;
 mod remove;
 mod restore;
@@ -21,7 +22,7 @@ mod user;
 mod which;
 mod yank;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
@@ -79,6 +80,7 @@ enum Command {
     Status(status::Args),
     Backup(backup::Args),
     Restore(restore::Args),
+    Permissions(permissions::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -88,10 +90,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Restore(restore) => return restore::run(&restore, &args.data, context).await,
         _ => {}
     }
-    let data = open(&args.data)?;
+    let data = Data::open_existing(&args.data)?;
+    // Before any database is opened: this one runs as root, and the catalogue can be another's.
+    if let Command::Permissions(permissions) = args.command {
+        return permissions::run(&permissions, data).await;
+    }
     bring_up_to_date(&data).await?;
     match args.command {
-        Command::Config(_) | Command::Restore(_) => unreachable!("done above"),
+        Command::Config(_) | Command::Restore(_) | Command::Permissions(_) => {
+            unreachable!("done above")
+        }
         Command::Backup(args) => backup::run(&args, &data, context).await,
         Command::Files(args) => files::run(&args, &data).await,
         Command::User(args) => user::run(args, &data, context).await,
@@ -127,12 +135,4 @@ async fn bring_up_to_date(data: &Data) -> anyhow::Result<()> {
     };
     Store::open(&data.catalogue()).await?.close().await;
     Ok(())
-}
-
-/// The index that is there. None of these commands makes one.
-fn open(directory: &Path) -> anyhow::Result<Data> {
-    let absent = || anyhow!("there is no index in {}", directory.display());
-    Data::open(directory)?
-        .ok_or_else(absent)
-        .hint("name its data directory with --data; `wheelmark up` makes a new index")
 }

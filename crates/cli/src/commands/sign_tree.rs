@@ -22,7 +22,8 @@ use wheelmark_tuf::without_controls;
 
 use self::passing::{Done, Passing};
 use self::places::Places;
-use crate::commands::up::{StopSignals, announce_phrase, explain_open, print_line, remind};
+use crate::commands::snapshotter::remind;
+use crate::commands::up::{StopSignals, announce_phrase, explain_open, print_line};
 use crate::context::Context;
 use crate::data::{Data, SOURCE_MEMORY, outside};
 use crate::logging::{WithHint as _, report};

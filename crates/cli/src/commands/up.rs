@@ -1,30 +1,27 @@
 //! `wheelmark up`: a signed index, running.
 
+mod publisher;
+
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::anyhow;
-use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use wheelmark_objects::{Directory, LockError};
-use wheelmark_repository::{BinForm, Bins, Engine, Lifetimes, OpenError, Phase};
-use wheelmark_server::{App, Metrics};
+use wheelmark_objects::LockError;
+use wheelmark_repository::{BinForm, Bins, OpenError};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
 
+use self::publisher::{How, Publisher};
+use super::serve::web;
 use crate::context::Context;
 use crate::data::Data;
 use crate::front::Front;
 use crate::logging::WithHint as _;
 use crate::settings::{Effective, Flags, LogFormat};
-
-/// How long before the end of an offline role people are reminded at every start.
-const OFFLINE_REMINDER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Run a signed index: the first run creates everything, every run serves it
 ///
@@ -32,7 +29,8 @@ const OFFLINE_REMINDER: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The offline keys go to a folder beside the data directory, encrypted under a phrase that is
 /// printed once: move the folder to two people's offline media, and the phrase with it.
 ///
-/// Every upload is signed and published before its answer. Stop with Ctrl-C.
+/// Every upload is signed and published before its answer. What signs is a process of its own,
+/// which this command starts and looks after. Stop with Ctrl-C.
 ///
 ///   wheelmark up
 ///   wheelmark up --data /srv/index --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
@@ -83,34 +81,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     // and then stops. It takes seconds, and half an index is of no use.
     let mut stop = StopSignals::new()?;
     let data = open_or_create(&args, context).await?;
-    let online = data.online_key(args.online_key.as_deref())?;
-    let tree = Arc::new(Directory::open(&data.tree()).await?);
+    // Before the other process, so that one of them brings an older database up to date.
     let store = Store::open(&data.catalogue()).await?;
-    let orders = data.orders().await?;
-    let mut engine = Engine::open_with_orders(
-        tree.clone(),
-        store.clone(),
-        orders.clone(),
-        online,
-        context.clock.clone(),
-        Lifetimes::default(),
-    )
-    .await
-    .map_err(explain_open)?;
-    // Only now is it sure that no other process writes here.
-    wheelmark_server::take_back_cut_off(&tree, &store).await?;
-    tree.clean_incoming().await?;
-    remind(&engine, context.clock.now());
-
-    let mut app = App::new(tree, store.clone(), context.clock.clone());
-    front.furnish(&mut app)?;
-    measure(&mut engine, Arc::clone(&app.metrics));
+    let how = How::new(&args.data, args.online_key.as_deref(), context);
+    let Some(mut publisher) = Publisher::start(how).await? else {
+        return Ok(ExitCode::FAILURE);
+    };
     let ready = Ready::new(&data, front.base()?);
-
     let (stop_server, server_stopped) = oneshot::channel();
-    let (stop_engine, engine_stopped) = oneshot::channel();
-    let mut engine = tokio::spawn(engine.run(when(engine_stopped)));
-    let server = tokio::spawn(front.serve(app, when(server_stopped)));
+    let stopped = when(server_stopped);
+    let mut server = web(front, &data, store.clone(), context, stopped).await?;
 
     if args.json {
         print_line(&serde_json::to_string(&ready.json())?)?;
@@ -118,48 +98,39 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         print_line(&ready.text(&data))?;
     }
 
-    tokio::select! {
-        () = stop.received() => {}
-        ended = &mut engine => {
-            ended?;
-            anyhow::bail!("the snapshot process ended by itself");
+    loop {
+        tokio::select! {
+            () = stop.received() => break,
+            ended = &mut server => {
+                ended?;
+                anyhow::bail!("the server ended by itself");
+            }
+            status = publisher.ended() => {
+                let status = status?;
+                tracing::error!(%status, "the snapshot process ended; it is started again");
+                match publisher.again().await? {
+                    Some(again) => publisher = again,
+                    None => anyhow::bail!("the snapshot process does not start any more"),
+                }
+                tracing::warn!("the snapshot process runs again");
+            }
         }
     }
     tracing::info!("stopping: running uploads are finished first");
-    // The engine goes last: uploads in flight wait for the snapshot that takes them in.
+    // What publishes goes last: uploads in flight wait for the snapshot that takes them in.
     drop(stop_server);
     server.await?;
-    drop(stop_engine);
-    engine.await?;
+    let status = publisher.stop().await?;
     store.close().await;
-    orders.close().await;
+    if !status.success() {
+        anyhow::bail!("the snapshot process did not end well: {status}");
+    }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Counts how long each snapshot takes that the engine publishes from now on.
-pub(crate) fn measure(engine: &mut Engine, metrics: Arc<Metrics>) {
-    let mut began = None;
-    engine.observe(move |phase| match phase {
-        Phase::Plan => began = Some(Instant::now()),
-        Phase::Sign | Phase::Record | Phase::Write => {}
-        Phase::Done => {
-            if let Some(began) = began.take() {
-                metrics.snapshot_took(began.elapsed());
-            }
-        }
-    });
 }
 
 async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> {
     if let Some(data) = Data::open(&args.data)? {
-        if let Some(tree) = &data.settings().tree {
-            return Err(anyhow!(
-                "{} belongs to the tree in {}, which follows what is elsewhere",
-                args.data.display(),
-                tree.display()
-            ))
-            .hint("`wheelmark sign-tree` keeps that tree up to date, and any web server serves it; for an index that takes uploads, name another directory with --data");
-        }
+        data.demand_uploads()?;
         let existing = data.settings().bins;
         if let Some(asked) = args.bins
             && asked != existing
@@ -197,22 +168,8 @@ pub(crate) fn explain_open(error: OpenError) -> anyhow::Error {
     Err::<(), _>(error).hint(hint).expect_err("it is an error")
 }
 
-/// Says which offline role ends soon, while there is time.
-pub(crate) fn remind(engine: &Engine, now: Timestamp) {
-    for (role, expires) in engine.offline_expiries() {
-        let left = expires.duration_since(now);
-        if left <= OFFLINE_REMINDER {
-            tracing::warn!(
-                %role,
-                %expires,
-                "this role is signed with offline keys and ends soon; clients refuse the index after that"
-            );
-        }
-    }
-}
-
 /// What a person or a script needs to know of a running index.
-struct Ready {
+pub(crate) struct Ready {
     base: String,
     token_file: PathBuf,
     root_file: PathBuf,
@@ -220,7 +177,7 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(data: &Data, base: String) -> Self {
+    pub(crate) fn new(data: &Data, base: String) -> Self {
         Self {
             base,
             token_file: data.token(),
@@ -229,7 +186,12 @@ impl Ready {
         }
     }
 
-    fn json(&self) -> serde_json::Value {
+    /// Where installers find it.
+    pub(crate) fn index_url(&self) -> String {
+        format!("{}/simple/", self.base)
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "index_url": format!("{}/simple/", self.base),
             "upload_url": format!("{}/legacy/", self.base),

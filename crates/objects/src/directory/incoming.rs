@@ -147,8 +147,8 @@ impl Incoming {
             }
             match named_in_unlocked(&path, prefix) {
                 Ok(files) => found.extend(files),
-                // Its owner, or a cleaner, was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Its owner, or a cleaner, was faster; or it is another user's.
+                Err(error) if is_no_business(&error) => {}
                 Err(error) => return Err(ObjectError::io("list", path)(error)),
             }
         }
@@ -175,8 +175,8 @@ impl Incoming {
             match gone {
                 Ok(true) => removed += 1,
                 Ok(false) => {}
-                // Its owner, or another cleaner, was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Its owner, or another cleaner, was faster; or it is another user's, who cleans up.
+                Err(error) if is_no_business(&error) => {}
                 Err(error) => return Err(ObjectError::io("remove", path)(error)),
             }
         }
@@ -191,6 +191,14 @@ impl Drop for Incoming {
             rustix::fs::unlinkat(&self.all, name, AtFlags::REMOVEDIR).ok();
         }
     }
+}
+
+/// Whether what could not be looked into or removed is gone, or another user's.
+fn is_no_business(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// Removes a directory with all that is in it if nobody holds its lock.

@@ -74,6 +74,7 @@ pub(super) async fn give(
 ) -> anyhow::Result<ExitCode> {
     demand_own(data)?;
     let orders = data.orders().await?;
+    data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
     let actor = account::operator();
     let now = context.clock.now();
