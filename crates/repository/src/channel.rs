@@ -96,6 +96,14 @@ impl Followed {
         }
     }
 
+    /// The serial number of what the snapshot changes that comes this far. It is higher than that
+    /// of every snapshot before it, wherever the changes come from; it follows from what is signed
+    /// alone, so that it is the same when the snapshot is recorded once more; and it is not below
+    /// the positions of the uploads' journal, which were the serial numbers once.
+    pub(crate) fn serial(self) -> Seq {
+        Seq(self.journal.0.saturating_add(self.orders.0))
+    }
+
     /// The timestamp's own words for it.
     pub(crate) fn member(self) -> BTreeMap<String, Value> {
         let mut own = json!({ "journal": self.journal.0 });

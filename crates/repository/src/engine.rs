@@ -360,8 +360,15 @@ impl Engine {
         for (seq, reason) in &after.refused {
             tracing::warn!(seq, reason, "a pending change was refused");
         }
-        let orders = self.orders.as_ref();
-        settle(&self.store, orders, self.fence, snapshot_version, after).await
+        settle(
+            &self.store,
+            self.orders.as_ref(),
+            self.fence,
+            snapshot_version,
+            self.state.followed,
+            after,
+        )
+        .await
     }
 
     /// The online roles below `targets` that are to be signed again now.

@@ -89,7 +89,8 @@ pub(crate) async fn recover(
         State::load(tree, online).await?
     };
     publish::name(tree, lock, &after, &state.projects).await?;
-    settle(store, orders, fence, snapshot_version, &after).await?;
+    let followed = state.followed;
+    settle(store, orders, fence, snapshot_version, followed, &after).await?;
     tracing::info!(
         snapshot = snapshot_version,
         replayed = !landed,

@@ -1,25 +1,25 @@
 //! Tells those who wait what became of their changes, once the snapshot stands.
 
-use wheelmark_store::{Fence, Orders, Outcome, Seq, Store};
+use wheelmark_store::{Change, Fence, Orders, Outcome, Seq, Settlement, Store};
 
+use crate::channel::Followed;
 use crate::intent::{After, Ordered};
 use crate::publish::PublishError;
 
-/// Records what became of every change that a snapshot covers, and ends its record.
+/// Records what became of every change that a snapshot covers, and ends its record. `followed` is
+/// what its timestamp says.
 ///
-/// The record goes last: whatever a crash cuts off here, recovery finds it and does all of it
-/// again.
+/// The record goes last, and with the catalogue's own changes: whatever a crash cuts off here,
+/// recovery finds the record and does all of it again. Answers to orders that are there stay.
 pub(crate) async fn settle(
     store: &Store,
     orders: Option<&Orders>,
     fence: Fence,
     snapshot_version: u64,
+    followed: Followed,
     after: &After,
 ) -> Result<(), PublishError> {
     if !after.ordered.is_empty() {
-        let done = after.ordered.iter().filter_map(Ordered::published);
-        let done: Vec<_> = done.cloned().collect();
-        store.follow(fence, &done).await?;
         let outcomes: Vec<(Seq, Outcome)> = after
             .ordered
             .iter()
@@ -33,8 +33,15 @@ pub(crate) async fn settle(
             ),
         }
     }
+    let done = after.ordered.iter().filter_map(Ordered::published);
+    let done: Vec<Change> = done.cloned().collect();
+    let settlement = Settlement {
+        serial: followed.serial(),
+        outcomes: &after.outcomes(snapshot_version),
+        ordered: &done,
+    };
     store
-        .complete_intent(fence, snapshot_version, &after.outcomes(snapshot_version))
+        .complete_intent(fence, snapshot_version, settlement)
         .await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{Sqlite, Transaction};
 
-use crate::{Change, Fence, Outcome, Seq, Store, StoreError, journal, lease, outcome, text};
+use crate::{Change, Fence, Outcome, Seq, Store, StoreError, lease, outcome, text};
 
 /// A snapshot that is signed and about to be published. Recovery replays exactly these bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,17 @@ pub struct Intent {
     pub timestamp: Vec<u8>,
     /// What is left to do once the timestamp is out; its form is the snapshot process's own.
     pub after: serde_json::Value,
+}
+
+/// What a published snapshot changes in the catalogue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settlement<'a> {
+    /// The serial number of every project that the snapshot changed: higher than all before it.
+    pub serial: Seq,
+    /// What became of the journal rows.
+    pub outcomes: &'a [(Seq, Outcome)],
+    /// The changes that the operator's journal brought.
+    pub ordered: &'a [Change],
 }
 
 /// Why an intent was not recorded or completed.
@@ -121,8 +132,9 @@ impl Store {
         }))
     }
 
-    /// Ends the intent for `snapshot_version` and records what became of the journal rows, in
-    /// one transaction. A refused file leaves the catalogue, unless it was published before.
+    /// Ends the intent for `snapshot_version`, records what became of the journal rows, and makes
+    /// the changes of the operator's journal in the catalogue, all in one transaction. A refused
+    /// file leaves the catalogue, unless it was published before.
     ///
     /// # Errors
     ///
@@ -132,24 +144,21 @@ impl Store {
         &self,
         fence: Fence,
         snapshot_version: u64,
-        outcomes: &[(Seq, Outcome)],
+        settlement: Settlement<'_>,
     ) -> Result<(), IntentError> {
-        self.end_intent(fence, snapshot_version, outcomes).await
-    }
-
-    /// Makes changes that the operator's journal brought in the catalogue, once they are
-    /// published. To be called before [`Store::complete_intent`]; doing it again is right.
-    ///
-    /// # Errors
-    ///
-    /// [`IntentError::Fenced`] if the lease was taken over. Nothing is changed then.
-    pub async fn follow(&self, fence: Fence, changes: &[Change]) -> Result<(), IntentError> {
         let mut transaction = self.write_fenced(fence).await?;
-        for change in changes {
-            let seq = journal::pass(&mut transaction).await?;
-            outcome::follow(&mut transaction, change, seq).await?;
+        if recorded(&mut transaction).await? != Some(snapshot_version) {
+            return Err(IntentError::NotRecorded { snapshot_version });
         }
+        outcome::settle(&mut transaction, settlement.outcomes, settlement.serial).await?;
+        for change in settlement.ordered {
+            outcome::follow(&mut transaction, change, settlement.serial).await?;
+        }
+        sqlx::raw_sql("DELETE FROM intent_object; DELETE FROM intent;")
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
+        self.signals().settled.send_replace(());
         Ok(())
     }
 
@@ -180,26 +189,8 @@ impl Store {
         outcomes: &[(Seq, Outcome)],
     ) -> Result<(), IntentError> {
         let mut transaction = self.write_fenced(fence).await?;
-        outcome::settle(&mut transaction, outcomes).await?;
-        transaction.commit().await?;
-        self.signals().settled.send_replace(());
-        Ok(())
-    }
-
-    async fn end_intent(
-        &self,
-        fence: Fence,
-        snapshot_version: u64,
-        outcomes: &[(Seq, Outcome)],
-    ) -> Result<(), IntentError> {
-        let mut transaction = self.write_fenced(fence).await?;
-        if recorded(&mut transaction).await? != Some(snapshot_version) {
-            return Err(IntentError::NotRecorded { snapshot_version });
-        }
-        outcome::settle(&mut transaction, outcomes).await?;
-        sqlx::raw_sql("DELETE FROM intent_object; DELETE FROM intent;")
-            .execute(&mut *transaction)
-            .await?;
+        let serial = outcomes.iter().map(|(seq, _)| *seq).max();
+        outcome::settle(&mut transaction, outcomes, serial.unwrap_or_default()).await?;
         transaction.commit().await?;
         self.signals().settled.send_replace(());
         Ok(())

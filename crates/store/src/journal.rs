@@ -122,22 +122,6 @@ pub(crate) async fn append(
     Ok(Seq(text::unsigned("journal position", seq)?))
 }
 
-/// Takes a position inside `transaction` without leaving a row there: for a change that another
-/// journal brought.
-pub(crate) async fn pass(
-    transaction: &mut Transaction<'static, Sqlite>,
-) -> Result<i64, StoreError> {
-    let seq = sqlx::query("INSERT INTO journal (change) VALUES ('')")
-        .execute(&mut **transaction)
-        .await?
-        .last_insert_rowid();
-    sqlx::query("DELETE FROM journal WHERE seq = ?")
-        .bind(seq)
-        .execute(&mut **transaction)
-        .await?;
-    Ok(seq)
-}
-
 impl Store {
     /// The rows behind `after`, oldest first, at most `limit` of them.
     ///

@@ -58,7 +58,7 @@ pub use authority::{AdmitError, Denied};
 pub use catalogue::{FileRow, FileState, NewFile};
 pub use database::copy_database;
 pub use error::{OpenError, StoreError};
-pub use intent::{Intent, IntentError};
+pub use intent::{Intent, IntentError, Settlement};
 pub use journal::{Change, JournalRow, Seq};
 pub use lease::Fence;
 pub use orders::Orders;

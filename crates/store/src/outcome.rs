@@ -113,7 +113,8 @@ impl Store {
     }
 }
 
-/// Writes outcomes, and what follows from them for the catalogue, inside `transaction`.
+/// Writes outcomes, and what follows from them for the catalogue, inside `transaction`. `serial`
+/// is that of the snapshot that they came with.
 ///
 /// A row that already has an outcome keeps it. A published change is made in the catalogue; a
 /// refused file's row goes, so that its name is free for a better upload, unless it is published
@@ -121,6 +122,7 @@ impl Store {
 pub(crate) async fn settle(
     transaction: &mut Transaction<'static, Sqlite>,
     outcomes: &[(Seq, Outcome)],
+    serial: Seq,
 ) -> Result<(), StoreError> {
     for (seq, outcome) in outcomes {
         let seq = text::number(seq.0);
@@ -139,7 +141,7 @@ pub(crate) async fn settle(
             continue;
         }
         match outcome {
-            Outcome::Published { .. } => catalogue(transaction, seq).await?,
+            Outcome::Published { .. } => catalogue(transaction, seq, serial).await?,
             Outcome::Refused { .. } => {
                 sqlx::query("DELETE FROM file WHERE seq = ? AND NOT published AND NOT removed")
                     .bind(seq)
@@ -155,6 +157,7 @@ pub(crate) async fn settle(
 async fn catalogue(
     transaction: &mut Transaction<'static, Sqlite>,
     seq: i64,
+    serial: Seq,
 ) -> Result<(), StoreError> {
     let stored: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT CAST(change AS BLOB) FROM journal WHERE seq = ?")
@@ -165,7 +168,7 @@ async fn catalogue(
         // By position: a row that somebody else appended to the journal brings no file.
         Some(change @ Change::FileAdded(_)) => {
             if let Some(project) = change.project() {
-                serial::raise(transaction, project, seq).await?;
+                serial::raise(transaction, project, serial).await?;
             }
             sqlx::query("UPDATE file SET published = 1, removed = 0 WHERE seq = ?")
                 .bind(seq)
@@ -173,19 +176,19 @@ async fn catalogue(
                 .await?;
             Ok(())
         }
-        Some(change) => follow(transaction, &change, seq).await,
+        Some(change) => follow(transaction, &change, serial).await,
         None => Ok(()),
     }
 }
 
-/// Makes a published change to what is there in the catalogue; `seq` is its place among all.
+/// Makes a published change to what is there in the catalogue.
 pub(crate) async fn follow(
     transaction: &mut Transaction<'static, Sqlite>,
     change: &Change,
-    seq: i64,
+    serial: Seq,
 ) -> Result<(), StoreError> {
     if let Some(project) = change.project() {
-        serial::raise(transaction, project, seq).await?;
+        serial::raise(transaction, project, serial).await?;
     }
     let query = match change {
         Change::FileRemoved { project, filename } => sqlx::query(

@@ -1,9 +1,11 @@
 //! Serial numbers: the last change of each project that was published, for mirrors that ask
 //! what is new.
 //!
-//! A serial is a journal position. A snapshot takes the journal up in order and its outcomes
-//! become visible together, so once a reader has seen a serial, whatever is published later
-//! has a higher one.
+//! All changes of one snapshot have the same serial, which the snapshot process says. It rises
+//! with each snapshot that takes in a change, and what a snapshot changes becomes visible
+//! together, so once a reader has seen a serial, whatever is published later has a higher one.
+//! A position in the journal would not do: an order is not among them, and an upload that was
+//! there before it can be published after it.
 
 use sqlx::{Sqlite, Transaction};
 use wheelmark_packaging::ProjectName;
@@ -48,10 +50,10 @@ impl Store {
 pub(crate) async fn raise(
     transaction: &mut Transaction<'static, Sqlite>,
     project: &ProjectName,
-    seq: i64,
+    serial: Seq,
 ) -> Result<(), StoreError> {
     sqlx::query("UPDATE project SET serial = max(serial, ?) WHERE name = ?")
-        .bind(seq)
+        .bind(text::number(serial.0))
         .bind(project.as_str())
         .execute(&mut **transaction)
         .await?;
@@ -59,5 +61,5 @@ pub(crate) async fn raise(
 }
 
 fn position(serial: i64) -> Result<Seq, StoreError> {
-    Ok(Seq(text::unsigned("journal position", serial)?))
+    Ok(Seq(text::unsigned("serial number", serial)?))
 }

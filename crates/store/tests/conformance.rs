@@ -81,7 +81,7 @@ suite! { Sqlite:
     orders::an_answer_is_given_once_and_to_those_who_asked,
     orders::a_journal_that_was_lost_goes_on_behind_what_is_signed,
     orders::the_catalogue_follows_and_can_follow_twice,
-    orders::what_was_followed_raises_the_serial_and_leaves_no_row,
+    orders::what_was_followed_raises_the_serial_and_takes_no_position,
     outcome::a_published_file_is_marked_and_its_project_listed,
     outcome::a_refused_file_leaves_its_name_free,
     outcome::refusing_a_published_row_takes_nothing_away,

@@ -1,6 +1,7 @@
-use wheelmark_store::{IntentError, Outcome, Seq};
+use wheelmark_store::{IntentError, Outcome, Seq, Settlement};
 
 use super::backend::{Backend, file, intent, recorded};
+use super::outcome::settled;
 
 pub(crate) async fn an_intent_comes_back_byte_for_byte(backend: &impl Backend) {
     let store = backend.open().await;
@@ -9,7 +10,10 @@ pub(crate) async fn an_intent_comes_back_byte_for_byte(backend: &impl Backend) {
     let written = intent(2, Seq(0));
     store.record_intent(fence, &written).await.unwrap();
     assert_eq!(store.intent().await.unwrap(), Some(written));
-    store.complete_intent(fence, 2, &[]).await.unwrap();
+    store
+        .complete_intent(fence, 2, Settlement::default())
+        .await
+        .unwrap();
     assert_eq!(store.intent().await.unwrap(), None);
 }
 
@@ -68,7 +72,9 @@ pub(crate) async fn completing_another_version_changes_nothing(backend: &impl Ba
             },
         )]
     };
-    let none = store.complete_intent(fence, 2, &published(2)).await;
+    let none = store
+        .complete_intent(fence, 2, settled(&published(2)))
+        .await;
     assert!(
         matches!(
             none,
@@ -79,7 +85,9 @@ pub(crate) async fn completing_another_version_changes_nothing(backend: &impl Ba
         "{none:?}"
     );
     store.record_intent(fence, &intent(2, seq)).await.unwrap();
-    let other = store.complete_intent(fence, 3, &published(3)).await;
+    let other = store
+        .complete_intent(fence, 3, settled(&published(3)))
+        .await;
     assert!(
         matches!(other, Err(IntentError::NotRecorded { .. })),
         "{other:?}"

@@ -1,6 +1,7 @@
 use wheelmark_store::{IntentError, Outcome, Seq};
 
 use super::backend::{Backend, file, intent, recorded};
+use super::outcome::settled;
 
 pub(crate) async fn fences_strictly_grow(backend: &impl Backend) {
     let stores = [backend.open().await, backend.open().await];
@@ -58,7 +59,7 @@ pub(crate) async fn an_old_fence_can_complete_nothing(backend: &impl Backend) {
     )];
 
     for refused in [
-        store.complete_intent(old, 2, &outcomes).await,
+        store.complete_intent(old, 2, settled(&outcomes)).await,
         store.clear_intent(old).await,
         store.record_outcomes(old, &outcomes).await,
     ] {
@@ -70,6 +71,9 @@ pub(crate) async fn an_old_fence_can_complete_nothing(backend: &impl Backend) {
     assert_eq!(store.outcome(seq).await.unwrap(), None);
     assert!(store.intent().await.unwrap().is_some());
 
-    store.complete_intent(new, 2, &outcomes).await.unwrap();
+    store
+        .complete_intent(new, 2, settled(&outcomes))
+        .await
+        .unwrap();
     assert!(store.outcome(seq).await.unwrap().is_some());
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use wheelmark_store::{Admission, FileState, Outcome, Seq, Store};
+use wheelmark_store::{Admission, FileState, Outcome, Seq, Settlement, Store};
 
 use super::backend::{Backend, file, intent, project, recorded};
 
@@ -19,6 +19,16 @@ pub(crate) fn refused(reason: &str) -> Outcome {
     }
 }
 
+/// What a snapshot does that has these outcomes and nothing else: its serial number is the last
+/// position.
+pub(crate) fn settled(outcomes: &[(Seq, Outcome)]) -> Settlement<'_> {
+    Settlement {
+        serial: outcomes.last().unwrap().0,
+        outcomes,
+        ordered: &[],
+    }
+}
+
 /// Publishes a snapshot that settles `outcomes`.
 pub(crate) async fn publish(store: &Store, version: u64, outcomes: &[(Seq, Outcome)]) {
     let fence = store.acquire_lease("test").await.unwrap();
@@ -28,7 +38,7 @@ pub(crate) async fn publish(store: &Store, version: u64, outcomes: &[(Seq, Outco
         .await
         .unwrap();
     store
-        .complete_intent(fence, version, outcomes)
+        .complete_intent(fence, version, settled(outcomes))
         .await
         .unwrap();
 }
