@@ -12,6 +12,10 @@ use crate::plan::{Decision, Plan};
 /// What is left to do once the timestamp stands: names and answers, nothing signed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct After {
+    /// The SHA-256 of the timestamp on which the snapshot follows. Records of earlier versions
+    /// have none.
+    #[serde(default)]
+    pub(crate) follows: Option<Sha256>,
     /// Files to be given their plain names.
     pub(crate) files: Vec<NamedFile>,
     /// Files whose plain names go. Records of earlier versions have none.
@@ -100,8 +104,10 @@ impl NamedFile {
 }
 
 impl After {
-    pub(crate) fn of(plan: &Plan) -> Self {
+    /// What is left to do for `plan`, made on the state whose timestamp has the SHA-256 `follows`.
+    pub(crate) fn of(plan: &Plan, follows: Sha256) -> Self {
         let mut after = Self {
+            follows: Some(follows),
             files: plan.files.clone(),
             gone: plan.gone.clone(),
             pages: plan.named_pages.clone(),

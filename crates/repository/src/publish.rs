@@ -103,6 +103,7 @@ pub(crate) struct Advance {
     snapshot: Option<(SnapshotBytes, (Sha256, u64))>,
     timestamp_version: u64,
     timestamp_expires: Timestamp,
+    timestamp_sha256: Sha256,
     followed: Followed,
     schedule: Vec<(RoleName, Timestamp)>,
     new_projects: BTreeSet<ProjectName>,
@@ -117,6 +118,7 @@ impl State {
         }
         self.timestamp_version = advance.timestamp_version;
         self.timestamp_expires = advance.timestamp_expires;
+        self.timestamp_sha256 = advance.timestamp_sha256;
         self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
@@ -125,7 +127,7 @@ impl State {
 
 /// Signs everything a plan changes: its roles, the snapshot, the timestamp.
 pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Signed, PublishError> {
-    let after = After::of(&plan);
+    let after = After::of(&plan, state.timestamp_sha256);
     let mut objects = Vec::with_capacity(plan.pages.len() + plan.roles.len() + 1);
     let mut schedule = Vec::with_capacity(plan.roles.len());
     for (page, bytes) in after.pages.iter().zip(plan.pages.into_values()) {
@@ -159,6 +161,7 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
         plan.through,
     );
     let timestamp = sign_role(&timestamp.to_canonical(), &[online])?;
+    let timestamp_sha256 = Sha256::of(&timestamp);
     let mut intent = Intent {
         snapshot_version,
         timestamp_version: plan.timestamp_version,
@@ -175,6 +178,7 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
             snapshot,
             timestamp_version: plan.timestamp_version,
             timestamp_expires: plan.timestamp_expires,
+            timestamp_sha256,
             followed: plan.through,
             schedule,
             new_projects: plan.new_projects,

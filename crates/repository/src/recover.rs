@@ -1,14 +1,14 @@
 //! Takes up the state after a crash: replays what was recorded, never signs.
 
-use wheelmark_objects::{Directory, ObjectError, ObjectPath, WriterLock};
+use wheelmark_objects::{Directory, ObjectError, WriterLock};
 use wheelmark_store::{Fence, Intent, Orders, Store, StoreError};
-use wheelmark_tuf::{Key, RoleName};
+use wheelmark_tuf::{Key, RoleName, Sha256};
 
 use crate::intent::After;
 use crate::publish::{self, PublishError};
 use crate::record;
 use crate::settle::settle;
-use crate::state::{OWN_METADATA_LIMIT, State};
+use crate::state::State;
 
 /// What stands after recovery.
 pub(crate) struct Recovered {
@@ -51,7 +51,7 @@ pub(crate) async fn recover(
         }
         Err(error) => return Err(error.into()),
     };
-    let (after, landed) = match judge(tree, &state, &intent, online).await? {
+    let (after, landed) = match judge(&state, &intent, online) {
         Standing::Landed(after) => (after, true),
         Standing::Next(after) => (after, false),
         Standing::Foreign(why) => {
@@ -106,29 +106,18 @@ impl Recovered {
     }
 }
 
-/// The seal says that this index recorded the intent; the published timestamp says whether it
-/// is the one to go on with. A record from earlier days is genuine, too, and must not come back.
-async fn judge(
-    tree: &Directory,
-    state: &State,
-    intent: &Intent,
-    online: &Key,
-) -> Result<Standing, PublishError> {
+/// The seal says that this index recorded the intent, and on which timestamp it follows; the
+/// published one says whether it is the one to go on with. A record from earlier days is genuine,
+/// too, and must not come back, whatever versions it has.
+fn judge(state: &State, intent: &Intent, online: &Key) -> Standing {
     let Some(after) = record::open(intent, online) else {
-        return Ok(Standing::Foreign("it is not sealed with this index's key"));
+        return Standing::Foreign("it is not sealed with this index's key");
     };
-    let published = tree
-        .read(&ObjectPath::timestamp(), OWN_METADATA_LIMIT)
-        .await?;
-    if published.is_some_and(|published| published == intent.timestamp) {
-        return Ok(Standing::Landed(after));
-    }
-    let goes_on = intent.timestamp_version > state.timestamp_version
-        && intent.snapshot_version >= state.snapshot.version()
-        && intent.through >= state.followed.journal;
-    Ok(if goes_on {
+    if Sha256::of(&intent.timestamp) == state.timestamp_sha256 {
+        Standing::Landed(after)
+    } else if after.follows == Some(state.timestamp_sha256) {
         Standing::Next(after)
     } else {
-        Standing::Foreign("it is older than what is published")
-    })
+        Standing::Foreign("it does not follow on what is published")
+    }
 }

@@ -18,7 +18,7 @@ use crate::snapshot_bytes::SnapshotBytes;
 
 /// The most bytes of metadata the engine reads of itself: above what any client accepts, so
 /// that an index never locks itself out of its own state.
-pub(crate) const OWN_METADATA_LIMIT: u64 = 64 * 1024 * 1024;
+const OWN_METADATA_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The index's own signed state could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +114,8 @@ pub(crate) struct State {
     pub(crate) timestamp_version: u64,
     /// Expiry of the published timestamp.
     pub(crate) timestamp_expires: Timestamp,
+    /// Digest of the published timestamp.
+    pub(crate) timestamp_sha256: Sha256,
     /// How far the journals have been followed.
     pub(crate) followed: Followed,
     /// Expiry of every role that the online key signs below `targets`.
@@ -139,6 +141,7 @@ impl State {
             &root.roles.timestamp,
         )?;
         require_online("timestamp", &root.roles.timestamp.keyids, online)?;
+        let timestamp_sha256 = Sha256::of(&bytes);
 
         let snapshot_version = timestamp.snapshot.version;
         let (snapshot, bytes): (Verified<Snapshot>, _) = versioned(
@@ -235,6 +238,7 @@ impl State {
             snapshot_file,
             timestamp_version: timestamp.version,
             timestamp_expires: timestamp.expires,
+            timestamp_sha256,
             followed: Followed::of(&timestamp),
             schedule,
             projects,
