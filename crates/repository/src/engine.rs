@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, LockError, ObjectError, WriterLock};
 use wheelmark_signing::Signer;
-use wheelmark_store::{Fence, Orders, Seq, Store, StoreError};
+use wheelmark_store::{Fence, JournalRow, Orders, Seq, Store, StoreError};
 use wheelmark_tuf::{Clock, RoleName};
 
 use crate::channel::Channel;
@@ -109,6 +109,8 @@ pub struct Engine {
     writer: JournalWriter,
     /// A row that does not follow on the others, and that was told of.
     stray: Option<Seq>,
+    /// Whether the journal could not be read, and that was told.
+    unreadable: bool,
 }
 
 impl Engine {
@@ -188,6 +190,7 @@ impl Engine {
             changes_per_snapshot: CHANGES_PER_SNAPSHOT,
             writer,
             stray: None,
+            unreadable: false,
         })
     }
 
@@ -292,7 +295,7 @@ impl Engine {
         let now = self.clock.now();
         let followed = self.state.followed;
         let limit = self.changes_per_snapshot.get();
-        let rows = self.store.journal_after(followed.journal, limit).await?;
+        let rows = self.uploads_after(followed.journal, limit).await?;
         let (rows, stray) = within_reach(followed.journal, rows);
         self.tell_of_stray(stray);
         let orders = match &self.orders {
@@ -353,6 +356,33 @@ impl Engine {
             changes,
             renewed: due.len(),
         })
+    }
+
+    /// The rows of the journal behind `after`. Where a web process writes it, it may be damaged on
+    /// purpose: then there are none, and orders and renewals go on.
+    async fn uploads_after(
+        &mut self,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<JournalRow>, PublishError> {
+        match self.store.journal_after(after, limit).await {
+            Ok(rows) => {
+                self.unreadable = false;
+                Ok(rows)
+            }
+            Err(error) if self.writer == JournalWriter::WebProcess => {
+                if !self.unreadable {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the journal of the uploads cannot be read: no upload is published, orders \
+                         and renewals are"
+                    );
+                }
+                self.unreadable = true;
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn finish(&self, after: &After, snapshot_version: u64) -> Result<(), PublishError> {

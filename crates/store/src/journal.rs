@@ -9,6 +9,14 @@ use wheelmark_packaging::ProjectName;
 use crate::signals::JOURNAL_POLL;
 use crate::{NewFile, Store, StoreError, text};
 
+/// The longest row that is read, in bytes: many times what an upload writes, whose texts have
+/// limits of their own. Whoever takes over the web process can write rows of any length, and a
+/// thousand of them are read at a time.
+pub(crate) const MAX_CHANGE_LEN: i64 = 256 * 1024;
+
+/// How much of an unreadable row is told, in bytes.
+const MAX_SHOWN_LEN: usize = 200;
+
 /// A position in the journal. The first row is 1; 0 stands before it. Positions are not used
 /// twice, and rows become visible in their order.
 #[derive(
@@ -67,7 +75,7 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// A row that this version cannot read, with its text. It never stops the rows behind it.
+    /// A row that this version cannot read, with how its text begins. It never stops the rows behind it.
     #[serde(skip)]
     Unreadable(String),
 }
@@ -104,9 +112,14 @@ impl Change {
 
     /// Reads a stored row.
     pub(crate) fn read(stored: &[u8]) -> Self {
-        serde_json::from_slice(stored)
-            .unwrap_or_else(|_| Self::Unreadable(String::from_utf8_lossy(stored).into_owned()))
+        serde_json::from_slice(stored).unwrap_or_else(|_| Self::Unreadable(beginning(stored)))
     }
+}
+
+/// How a text begins that nobody can read, for people.
+fn beginning(stored: &[u8]) -> String {
+    let shown = stored.len().min(MAX_SHOWN_LEN);
+    String::from_utf8_lossy(&stored[..shown]).into_owned()
 }
 
 /// Appends a row inside `transaction`.
@@ -134,18 +147,25 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<JournalRow>, StoreError> {
         // As bytes: a text that is no UTF-8 must not keep the rows behind it from being read.
-        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT seq, CAST(change AS BLOB) FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
+        // The length comes from the row's header: one that is too long is never in memory.
+        let rows: Vec<(i64, i64, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT seq, octet_length(change), \
+             CASE WHEN octet_length(change) <= ? THEN CAST(change AS BLOB) END \
+             FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
         )
+        .bind(MAX_CHANGE_LEN)
         .bind(text::number(after.0))
         .bind(limit)
         .fetch_all(self.readers())
         .await?;
         rows.into_iter()
-            .map(|(seq, change)| {
+            .map(|(seq, length, change)| {
                 Ok(JournalRow {
                     seq: Seq(text::unsigned("journal position", seq)?),
-                    change: Change::read(&change),
+                    change: match change {
+                        Some(change) => Change::read(&change),
+                        None => Change::Unreadable(format!("it has {length} bytes")),
+                    },
                 })
             })
             .collect()

@@ -25,6 +25,10 @@ impl fmt::Display for Fence {
     }
 }
 
+/// A number that no counting comes to: one above it, or below none, is somebody else's, and the
+/// counting begins anew. The lock on the tree keeps two processes apart even then.
+const LAST_COUNTED: i64 = 1 << 53;
+
 impl Store {
     /// Takes the lease for `holder` (a name for the log) and ends the one before it.
     ///
@@ -34,9 +38,12 @@ impl Store {
     pub async fn acquire_lease(&self, holder: &str) -> Result<Fence, StoreError> {
         let mut transaction = self.write().await?;
         let fence: i64 = sqlx::query_scalar(
-            "UPDATE lease SET fence = fence + 1, holder = ? WHERE id = 1 RETURNING fence",
+            "INSERT INTO lease (id, fence, holder) VALUES (1, 1, ?) ON CONFLICT (id) DO UPDATE \
+             SET fence = CASE WHEN fence BETWEEN 0 AND ? THEN fence + 1 ELSE 1 END, \
+             holder = excluded.holder RETURNING fence",
         )
         .bind(holder)
+        .bind(LAST_COUNTED)
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;
