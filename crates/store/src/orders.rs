@@ -152,16 +152,15 @@ impl Orders {
     }
 
     /// Sees to it that what is asked from now on stands behind `signed`, the position that the
-    /// signed state has come to. It does so by itself, unless this file is older than that state,
-    /// or a new one: then what waits in it is answered that it has to be asked for anew.
+    /// signed state has come to, and that nobody waits for an answer at or before it, where nothing
+    /// is taken up any more. Both are so by themselves, unless this file is older than that state,
+    /// or a new one: then what waits there is answered that it has to be asked for anew. To be
+    /// called when what was recorded is settled.
     ///
     /// # Errors
     ///
     /// When the database fails or its disk is full.
     pub async fn go_on_behind(&self, signed: Seq) -> Result<(), StoreError> {
-        if self.end().await? >= signed {
-            return Ok(());
-        }
         let mut transaction = self.database.write().await?;
         let last = text::number(signed.0);
         sqlx::query(
@@ -173,18 +172,22 @@ impl Orders {
         .execute(&mut *transaction)
         .await?;
         // A row that comes and goes takes all positions up to its own.
-        sqlx::query(
-            r#"INSERT INTO "order" (seq, change, asked_at, asked_by)
-               SELECT ?, '', '', '' WHERE NOT EXISTS (SELECT 1 FROM "order" WHERE seq >= ?)"#,
-        )
-        .bind(last)
-        .bind(last)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(r#"DELETE FROM "order" WHERE seq = ? AND change = ''"#)
+        let end: Option<i64> =
+            sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'order'")
+                .fetch_optional(&mut *transaction)
+                .await?;
+        if end.unwrap_or(0) < last {
+            sqlx::query(
+                r#"INSERT INTO "order" (seq, change, asked_at, asked_by) VALUES (?, '', '', '')"#,
+            )
             .bind(last)
             .execute(&mut *transaction)
             .await?;
+            sqlx::query(r#"DELETE FROM "order" WHERE seq = ?"#)
+                .bind(last)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

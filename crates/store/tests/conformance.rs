@@ -80,6 +80,7 @@ suite! { Sqlite:
     orders::they_are_recorded_all_or_none,
     orders::an_answer_is_given_once_and_to_those_who_asked,
     orders::a_journal_that_was_lost_goes_on_behind_what_is_signed,
+    orders::an_old_journal_that_was_written_on_leaves_nobody_waiting,
     orders::the_catalogue_follows_and_can_follow_twice,
     orders::what_was_followed_raises_the_serial_and_takes_no_position,
     outcome::a_published_file_is_marked_and_its_project_listed,

@@ -119,7 +119,7 @@ pub(crate) async fn a_journal_that_was_lost_goes_on_behind_what_is_signed(backen
     };
     orders.settle(&[(answered, published(3))]).await.unwrap();
     // Nothing is lost: nothing happens.
-    orders.go_on_behind(Seq(2)).await.unwrap();
+    orders.go_on_behind(Seq(1)).await.unwrap();
     assert_eq!(orders.outcome(waiting).await.unwrap(), None);
 
     orders.go_on_behind(Seq(9)).await.unwrap();
@@ -132,6 +132,25 @@ pub(crate) async fn a_journal_that_was_lost_goes_on_behind_what_is_signed(backen
     assert_eq!(ask(&orders, &[removal()]).await, [Seq(10)]);
     orders.go_on_behind(Seq(9)).await.unwrap();
     assert_eq!(orders.outcome(Seq(10)).await.unwrap(), None);
+}
+
+pub(crate) async fn an_old_journal_that_was_written_on_leaves_nobody_waiting(
+    backend: &impl Backend,
+) {
+    let orders = backend.orders().await;
+    let asked = ask(&orders, &[removal(), yank(None), restoration(), removal()]).await;
+    orders.settle(&[(asked[0], published(3))]).await.unwrap();
+    // It is a copy from when it had one: the index had come to the third.
+    orders.go_on_behind(asked[2]).await.unwrap();
+    assert_eq!(orders.outcome(asked[0]).await.unwrap(), Some(published(3)));
+    for seq in [asked[1], asked[2]] {
+        match orders.outcome(seq).await.unwrap() {
+            Some(Outcome::Refused { reason }) => assert!(reason.contains("once more"), "{reason}"),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+    assert_eq!(orders.outcome(asked[3]).await.unwrap(), None);
+    assert_eq!(orders.after(asked[2], 10).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn the_catalogue_follows_and_can_follow_twice(backend: &impl Backend) {
@@ -150,7 +169,10 @@ pub(crate) async fn the_catalogue_follows_and_can_follow_twice(backend: &impl Ba
     for _ in 0..2 {
         follow(&store, seq, &[restoration()]).await;
         let back = row().await;
-        assert_eq!((back.state, back.yanked), (FileState::Published, None));
+        assert_eq!(
+            (back.state, back.yanked),
+            (FileState::Published, Some("broken".to_owned()))
+        );
     }
     for _ in 0..2 {
         follow(&store, seq, &[status("archived", Some("it is done"))]).await;
