@@ -119,7 +119,8 @@ async fn need_removed(
     }
 }
 
-/// Reads the page of a project and the bins of all its files.
+/// Reads the page of a project and the bins of all its files, and looks for the objects of those
+/// that are withheld.
 async fn need_project(
     state: &State,
     tree: &Directory,
@@ -135,10 +136,13 @@ async fn need_project(
         .filter_map(|file| file_target(project, file.filename.as_str()).ok())
         .map(|target| state.bin(Family::Packages, &target))
         .collect();
+    let withheld = page.wheelmark.withheld.iter();
+    let objects = withheld.flat_map(|entry| objects_of_entry(project, entry));
+    let objects: Vec<ObjectPath> = objects.collect();
     for bin in bins {
         need_role(state, tree, gathered, &bin).await?;
     }
-    Ok(())
+    need_objects(tree, gathered, objects).await
 }
 
 /// Looks which of the objects are in the tree.

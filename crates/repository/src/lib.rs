@@ -43,6 +43,7 @@ pub use engine::{Engine, OpenError, Phase, Turn};
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
 pub use journal_writer::JournalWriter;
 pub use lifetimes::Lifetimes;
+pub use plan::MAX_REASON_LEN;
 pub use publish::PublishError;
 pub use roles::{
     BinForm, Bins, BinsError, CLAIMED, Family, MOST_BINS, PACKAGES, RECENTLY_CLAIMED, SIMPLE,

@@ -13,8 +13,11 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_store::Change;
 use wheelmark_tuf::{RoleName, Sha256, TargetInfo, Targets};
 
+pub use self::entry::MAX_REASON_LEN;
+
 use self::changes::Changes;
 use self::draft::Drafts;
+use self::entry::as_signed;
 use crate::channel::{Followed, Place};
 use crate::gather::Gathered;
 use crate::intent::{GoneFile, NamedFile, NamedPage};
@@ -87,7 +90,7 @@ pub(crate) fn plan(
             None => changes.take(&row.change, row.place.channel.writer(writer)),
         };
         let decision = match decided {
-            Ok(()) => Decision::Published(Box::new(row.change)),
+            Ok(()) => Decision::Published(Box::new(as_signed(row.change))),
             Err(why) => Decision::Refused(why),
         };
         outcomes.push((row.place, decision));

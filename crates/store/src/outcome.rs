@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, Transaction};
 
+use crate::journal::MAX_CHANGE_LEN;
 use crate::signals::OUTCOME_POLL;
 use crate::{Change, Seq, Store, StoreError, serial, text};
 
@@ -159,11 +160,13 @@ async fn catalogue(
     seq: i64,
     serial: Seq,
 ) -> Result<(), StoreError> {
-    let stored: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT CAST(change AS BLOB) FROM journal WHERE seq = ?")
-            .bind(seq)
-            .fetch_optional(&mut **transaction)
-            .await?;
+    let stored: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT CAST(change AS BLOB) FROM journal WHERE seq = ? AND octet_length(change) <= ?",
+    )
+    .bind(seq)
+    .bind(MAX_CHANGE_LEN)
+    .fetch_optional(&mut **transaction)
+    .await?;
     match stored.as_deref().map(Change::read) {
         // By position: a row that somebody else appended to the journal brings no file.
         Some(change @ Change::FileAdded(_)) => {
@@ -197,8 +200,7 @@ pub(crate) async fn follow(
         .bind(project.as_str())
         .bind(filename),
         Change::FileRestored { project, filename } => sqlx::query(
-            "UPDATE file SET published = 1, removed = 0, yanked = NULL \
-             WHERE project = ? AND filename = ?",
+            "UPDATE file SET published = 1, removed = 0 WHERE project = ? AND filename = ?",
         )
         .bind(project.as_str())
         .bind(filename),

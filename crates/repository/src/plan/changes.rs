@@ -10,7 +10,7 @@ use wheelmark_store::{Change, NewFile};
 use wheelmark_tuf::{RoleName, TargetPath, Targets};
 
 use super::draft::Drafts;
-use super::entry::{one_line, page_file, target_info, yanked_of};
+use super::entry::{page_file, status_reason, target_info, yanked_of};
 use super::judge::{self, Examined};
 use crate::intent::NamedFile;
 use crate::journal_writer::JournalWriter;
@@ -109,7 +109,7 @@ impl Changes<'_> {
         if page.status() == &Status::Quarantined {
             return Err(format!("{project} is quarantined: it lists no files"));
         }
-        let entry = judge::brought_back(project, &removed, None, &self.present)?;
+        let entry = judge::brought_back(project, &removed, removed.yanked.clone(), &self.present)?;
         self.list(project, target, entry)
     }
 
@@ -153,13 +153,18 @@ impl Changes<'_> {
         match (page.status(), &status) {
             (Status::Quarantined, Status::Quarantined) => {}
             (_, Status::Quarantined) => gone = page.withhold(),
-            (Status::Quarantined, _) => back = page.release(),
+            (Status::Quarantined, _) => {
+                for entry in page.withheld() {
+                    judge::complete(project, entry, &self.present)
+                        .map_err(|why| format!("{why}: restore it, or remove that file first"))?;
+                }
+                back = page.release();
+            }
             (_, _) => {}
         }
-        let reason = reason.map(one_line).filter(|reason| !reason.is_empty());
         page.set_status(ProjectStatus {
             status,
-            reason,
+            reason: status_reason(reason),
             ..ProjectStatus::default()
         });
         for filename in gone {

@@ -178,6 +178,11 @@ impl Draft {
         names
     }
 
+    /// The entries of a quarantined project's files.
+    pub(super) fn withheld(&self) -> impl Iterator<Item = &PageFile> {
+        self.withheld.values()
+    }
+
     /// Lists again what was withheld; the entries.
     pub(super) fn release(&mut self) -> Vec<PageFile> {
         self.touched = true;

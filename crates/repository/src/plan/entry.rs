@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use wheelmark_packaging::DistributionFilename;
 use wheelmark_packaging::simple::{Hashes, Marks, PageFile, Signed, Yanked};
-use wheelmark_store::NewFile;
+use wheelmark_store::{Change, NewFile};
 use wheelmark_tuf::{OWN_MEMBER, Sha256, TargetInfo};
 
 use crate::journal_writer::JournalWriter;
@@ -12,7 +12,7 @@ use crate::lifetimes::whole_seconds;
 
 /// Longest reason that is signed, in bytes; a longer one is cut. People read it on one line of an
 /// installer's warning.
-pub(super) const MAX_REASON_LEN: usize = 2_000;
+pub const MAX_REASON_LEN: usize = 2_000;
 
 /// How a yank stands in a page: on one line and not without end, whoever gave the reason.
 pub(super) fn yanked_of(yanked: Option<&str>) -> Yanked {
@@ -28,6 +28,39 @@ pub(super) fn one_line(reason: &str) -> String {
     let line = reason.replace(char::is_control, " ");
     let cut = line.floor_char_boundary(MAX_REASON_LEN);
     line[..cut].trim().to_owned()
+}
+
+/// A change as it stands in what is signed: so the catalogue, which follows it, has the same words.
+pub(super) fn as_signed(change: Change) -> Change {
+    match change {
+        Change::FileYanked {
+            project,
+            filename,
+            yanked,
+        } => Change::FileYanked {
+            project,
+            filename,
+            yanked: yanked.as_deref().map(one_line),
+        },
+        Change::StatusSet {
+            project,
+            status,
+            reason,
+        } => Change::StatusSet {
+            project,
+            status,
+            reason: status_reason(reason.as_deref()),
+        },
+        change @ (Change::FileAdded(_)
+        | Change::FileRemoved { .. }
+        | Change::FileRestored { .. }
+        | Change::Unreadable(_)) => change,
+    }
+}
+
+/// Why a project is in its state, as it stands in the page.
+pub(super) fn status_reason(reason: Option<&str>) -> Option<String> {
+    reason.map(one_line).filter(|reason| !reason.is_empty())
 }
 
 /// When the file was signed, relative to its upload.

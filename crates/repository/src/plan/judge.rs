@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use wheelmark_objects::{ObjectPath, file_target, page_target};
-use wheelmark_packaging::simple::PageFile;
+use wheelmark_packaging::simple::{PageFile, Yanked};
 use wheelmark_packaging::{DistributionFilename, MAX_REQUIRES_PYTHON_LEN, ProjectName};
 use wheelmark_store::NewFile;
 use wheelmark_tuf::TargetPath;
@@ -116,26 +116,37 @@ fn back(
     writer
         .to_published()
         .map_err(|why| format!("{filename} was removed: {why}"))?;
-    brought_back(&file.project, removed, file.yanked.as_deref(), present)
+    let yanked = yanked_of(file.yanked.as_deref());
+    brought_back(&file.project, removed, yanked, present)
 }
 
 /// The entry of a removed file that comes back, if its objects are there.
 pub(super) fn brought_back(
     project: &ProjectName,
     removed: &PageFile,
-    yanked: Option<&str>,
+    yanked: Yanked,
     present: &HashMap<ObjectPath, Option<u64>>,
 ) -> Result<PageFile, String> {
-    for object in objects_of_entry(project, removed) {
+    complete(project, removed, present)?;
+    let mut entry = removed.clone();
+    entry.yanked = yanked;
+    Ok(entry)
+}
+
+/// Whether the objects of a file that comes back are there, or which one is not.
+pub(super) fn complete(
+    project: &ProjectName,
+    entry: &PageFile,
+    present: &HashMap<ObjectPath, Option<u64>>,
+) -> Result<(), String> {
+    for object in objects_of_entry(project, entry) {
         // Those of a file that was listed when this snapshot began were not asked for: they are
         // what is published.
         if present.get(&object) == Some(&None) {
             return Err(format!("{} is not in the tree", object.as_str()));
         }
     }
-    let mut entry = removed.clone();
-    entry.yanked = yanked_of(yanked);
-    Ok(entry)
+    Ok(())
 }
 
 /// The target path of a file that the index's own keys may speak for, or why they may not.

@@ -75,8 +75,8 @@ impl Note {
 ///
 /// An object goes only if a note names it *and* the catalogue has no row for its file name *and*
 /// the file has no plain name, which it gets when it is published, *and* its project's page does
-/// not speak of it: a file that was removed has lost its plain name, and its bytes stay, so that
-/// it can come back.
+/// not speak of it: a file that was removed or is withheld has no plain name, and its bytes stay,
+/// so that it can come back.
 ///
 /// # Errors
 ///
@@ -121,7 +121,7 @@ pub async fn take_back_cut_off(tree: &Directory, store: &Store) -> Result<usize,
     Ok(taken)
 }
 
-/// Whether the project's page lists the file, or says that it was removed. A page that cannot be
+/// Whether the project's page lists or withholds the file, or says that it was removed. A page that cannot be
 /// read may do either: then nothing of the project is taken back.
 ///
 /// The page is read under the name that the snapshot process gives it before it takes plain names
@@ -137,7 +137,11 @@ async fn page_may_speak_of(tree: &Directory, note: &Note) -> Result<bool, Object
     let read = spawn_blocking(move || ProjectPage::parse(&page)).await;
     Ok(match read {
         Ok(Ok(page)) => {
+            let withheld = &page.wheelmark.withheld;
             page.file(&note.filename).is_some()
+                || withheld
+                    .iter()
+                    .any(|file| file.filename.as_str() == note.filename)
                 || page.wheelmark.removed.contains_key(&note.filename)
         }
         Ok(Err(_)) | Err(_) => true,
@@ -164,20 +168,23 @@ mod tests {
         let dead = tree.root().join(".incoming").join("wDEAD");
         std::fs::create_dir(&dead).unwrap();
 
-        // Its page lists what was removed and not what was cut off.
+        // Its page has what was removed and what is withheld, and not what was cut off.
         let page = format!(
             r#"{{"meta":{{"api-version":"1.4"}},"name":"flask","files":[],"versions":[],
             "_wheelmark":{{"removed":{{"flask-3.0-py3-none-any.whl":{{"entry":{{
             "filename":"flask-3.0-py3-none-any.whl","url":"x","size":7,
-            "hashes":{{"sha256":"{}"}}}},"removed-at":"2026-11-20T10:00:00Z"}}}}}}}}"#,
-            Sha256::of(b"removed")
+            "hashes":{{"sha256":"{}"}}}},"removed-at":"2026-11-20T10:00:00Z"}}}},"withheld":[{{
+            "filename":"flask-4.0-py3-none-any.whl","url":"x","size":8,
+            "hashes":{{"sha256":"{}"}}}}]}}}}"#,
+            Sha256::of(b"removed"),
+            Sha256::of(b"withheld")
         );
         let page_path = tree.local_path(&ObjectPath::simple_json(&project));
         std::fs::create_dir_all(page_path.parent().unwrap()).unwrap();
         std::fs::write(&page_path, page).unwrap();
 
         let mut objects = Vec::new();
-        let states = ["cut off", "recorded", "published", "removed"];
+        let states = ["cut off", "recorded", "published", "removed", "withheld"];
         for (number, state) in states.into_iter().enumerate() {
             let filename = format!("flask-{number}.0-py3-none-any.whl");
             let bytes = Bytes::from(state);
@@ -222,13 +229,14 @@ mod tests {
         let timestamp = tree.local_path(&ObjectPath::timestamp());
         std::fs::create_dir_all(timestamp.parent().unwrap()).unwrap();
         std::fs::write(&timestamp, "not an upload's").unwrap();
-        std::fs::write(dead.join("placing-4"), "{\"project\": \"fl").unwrap();
+        std::fs::write(dead.join("placing-9"), "{\"project\": \"fl").unwrap();
 
         assert_eq!(take_back_cut_off(&tree, &store).await.unwrap(), 1);
         assert!(!tree.exists(&objects[0]).await.unwrap());
         assert!(tree.exists(&objects[1]).await.unwrap());
         assert!(tree.exists(&objects[2]).await.unwrap());
         assert!(tree.exists(&objects[3]).await.unwrap());
+        assert!(tree.exists(&objects[4]).await.unwrap());
         assert!(timestamp.exists());
     }
 
