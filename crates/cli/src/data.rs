@@ -160,9 +160,11 @@ impl Data {
     /// Opens the operator's journal, in a folder that is nobody else's; the first time makes it.
     pub(crate) async fn orders(&self) -> anyhow::Result<Orders> {
         let folder = self.directory.join(OPERATOR);
-        if !folder.exists() {
-            private_directory(&folder)?;
-            sync_directory(&self.directory)?;
+        // Another command may make it at the same moment.
+        match private_directory(&folder) {
+            Ok(()) => sync_directory(&self.directory)?,
+            Err(_) if folder.is_dir() => {}
+            Err(error) => return Err(error),
         }
         Ok(Orders::open(&folder.join("orders.sqlite")).await?)
     }

@@ -228,8 +228,19 @@ impl Store {
     ///
     /// When the database fails or its disk is full.
     pub async fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.audit_all(std::slice::from_ref(entry)).await
+    }
+
+    /// Adds rows to the log, all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or its disk is full.
+    pub async fn audit_all(&self, entries: &[AuditEntry]) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        append(&mut transaction, entry).await?;
+        for entry in entries {
+            append(&mut transaction, entry).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

@@ -124,6 +124,28 @@ impl Orders {
         row.map(|row| read_outcome(seq, row)).transpose()
     }
 
+    /// What became of the orders from `first` to `last`, as far as it is known, in their order.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn outcomes(&self, first: Seq, last: Seq) -> Result<Vec<(Seq, Outcome)>, StoreError> {
+        let rows: Vec<(i64, Option<i64>, Option<String>)> = sqlx::query_as(
+            "SELECT seq, snapshot_version, refused FROM outcome \
+             WHERE seq BETWEEN ? AND ? ORDER BY seq",
+        )
+        .bind(text::number(first.0))
+        .bind(text::number(last.0))
+        .fetch_all(&self.database.readers)
+        .await?;
+        let rows = rows.into_iter();
+        rows.map(|(seq, version, refused)| {
+            let seq = position(seq)?;
+            Ok((seq, read_outcome(seq, (version, refused))?))
+        })
+        .collect()
+    }
+
     /// Records what became of orders. One that has an outcome keeps it. For the snapshot process,
     /// which is one at a time.
     ///

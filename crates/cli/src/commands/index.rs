@@ -13,6 +13,7 @@ mod orders;
 mod page;
 mod permissions;
 mod project;
+mod reason;
 mod remove;
 mod restore;
 mod status;

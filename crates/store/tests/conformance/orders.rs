@@ -110,6 +110,9 @@ pub(crate) async fn an_answer_is_given_once_and_to_those_who_asked(backend: &imp
     let told = orders.outcome(second).await.unwrap();
     assert_eq!(told, Some(refused("claimed")));
     assert_eq!(orders.outcome(nobody).await.unwrap(), None);
+    let both = [(first, published(5)), (second, refused("claimed"))];
+    assert_eq!(orders.outcomes(first, nobody).await.unwrap(), both);
+    assert_eq!(orders.outcomes(second, second).await.unwrap(), both[1..]);
 }
 
 pub(crate) async fn a_journal_that_was_lost_goes_on_behind_what_is_signed(backend: &impl Backend) {

@@ -3,6 +3,7 @@
 //! The process that publishes may be another one, or none: then this one takes a turn itself, or
 //! the next start does.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use wheelmark_store::{Actor, AuditAction, AuditEntry, Change, Orders, Outcome, S
 use wheelmark_tuf::without_controls;
 
 use super::account;
-use crate::commands::up::{explain_open, print_line};
+use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
 use crate::logging::WithHint as _;
@@ -45,6 +46,16 @@ pub(super) struct How {
 }
 
 impl How {
+    /// Whether orders can be given for this index at all, by whoever runs the command and with
+    /// the key that was named. To be asked before a person is asked anything.
+    pub(super) fn demand(&self, data: &Data) -> anyhow::Result<()> {
+        demand_own(data)?;
+        if let Some(named) = &self.online_key {
+            data.online_key(Some(named))?;
+        }
+        Ok(())
+    }
+
     /// Whether it is a script that asks.
     pub(super) fn json(&self) -> bool {
         self.json
@@ -61,10 +72,10 @@ pub(super) struct Order {
     pub(super) action: AuditAction,
 }
 
-/// Gives the orders, waits for them, and tells what became of them.
+/// Gives the orders, waits for them, and tells what became of them. [`How::demand`] comes first.
 ///
 /// Exit code: 0 when all is published, 1 when something was refused, 3 when they are recorded and
-/// wait for the next start.
+/// not published yet.
 pub(super) async fn give(
     given: Vec<Order>,
     project: &ProjectName,
@@ -72,28 +83,45 @@ pub(super) async fn give(
     data: &Data,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
-    demand_own(data)?;
     let orders = data.orders().await?;
     data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
     let actor = account::operator();
     let now = context.clock.now();
     let changes: Vec<Change> = given.iter().map(|order| order.change.clone()).collect();
-    let asked = orders.ask_all(&changes, now, &name_of(&actor)).await?;
-    for order in &given {
+    let entries = given.iter().map(|order| {
         let mut entry = AuditEntry::new(now, actor.clone(), order.action);
         entry.project = Some(project.clone());
         entry.subject = Some(order.subject.clone());
         entry.detail = reason_of(&order.change);
-        store.audit(&entry).await?;
+        entry
+    });
+    // First the log: no order is carried out that it does not have.
+    store.audit_all(&entries.collect::<Vec<_>>()).await?;
+    let asked = orders.ask_all(&changes, now, &name_of(&actor)).await?;
+    // From here on the orders stand, whatever fails.
+    let failed = wait(&asked, &orders, &store, how, data, context).await;
+    if let Err(error) = failed {
+        tracing::error!(
+            error = format!("{error:#}"),
+            orders = ?asked.iter().map(|seq| seq.0).collect::<Vec<_>>(),
+            "the orders are recorded, and this command cannot publish them"
+        );
     }
-    let outcomes = wait(&asked, &orders, &store, how, data, context).await;
+    let outcomes = outcomes_of(&asked, &orders).await.unwrap_or_else(|error| {
+        tracing::error!(
+            error = format!("{error:#}"),
+            "what became of the orders cannot be read"
+        );
+        vec![None; asked.len()]
+    });
     store.close().await;
     orders.close().await;
-    tell(&given, &outcomes?, project, how.json)
+    tell(&given, &outcomes, project, how.json)
 }
 
-/// What an order that was given needs to be carried out: a process that publishes.
+/// Waits until there is an answer to every order, or for as long as there is patience. What that
+/// needs is a process that publishes: this one does, where no other holds the tree.
 async fn wait(
     asked: &[Seq],
     orders: &Orders,
@@ -101,21 +129,20 @@ async fn wait(
     how: &How,
     data: &Data,
     context: &Context,
-) -> anyhow::Result<Vec<Option<Outcome>>> {
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
-    loop {
-        let outcomes = outcomes_of(asked, orders).await?;
-        if outcomes.iter().all(Option::is_some) || Instant::now() > deadline {
-            return Ok(outcomes);
-        }
-        // Without the key, only whoever has it can go on.
-        let Ok(online) = data.online_key(how.online_key.as_deref()) else {
-            if tree.lock().await.is_ok() {
-                return Ok(outcomes);
+    while !is_over(asked, orders, deadline).await? {
+        let online = match data.online_key(how.online_key.as_deref()) {
+            Ok(online) => online,
+            // Without the key, only whoever has it can go on.
+            Err(error) if tree.lock().await.is_ok() => {
+                return Err(error.context("no process publishes, and this one has no online key"));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
-            continue;
+            Err(_) => {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
         };
         let engine = Engine::open_with_orders(
             tree.clone(),
@@ -126,19 +153,36 @@ async fn wait(
             Lifetimes::default(),
         );
         match engine.await {
-            Ok(mut engine) => while engine.turn().await? != Turn::Idle {},
+            // Not a turn more than these orders need: the index's own process waits for the lock.
+            Ok(mut engine) => {
+                while engine.turn().await? != Turn::Idle
+                    && !is_over(asked, orders, deadline).await?
+                {}
+            }
             Err(OpenError::Lock(LockError::Held { .. })) => tokio::time::sleep(LOOK_EVERY).await,
-            Err(error) => return Err(explain_open(error)),
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
 }
 
+/// Whether all orders are answered, or patience has ended.
+async fn is_over(asked: &[Seq], orders: &Orders, deadline: Instant) -> anyhow::Result<bool> {
+    let outcomes = outcomes_of(asked, orders).await?;
+    Ok(outcomes.iter().all(Option::is_some) || Instant::now() > deadline)
+}
+
+/// What became of orders that were asked for at once, and so follow on one another.
 async fn outcomes_of(asked: &[Seq], orders: &Orders) -> anyhow::Result<Vec<Option<Outcome>>> {
-    let mut outcomes = Vec::with_capacity(asked.len());
-    for seq in asked {
-        outcomes.push(orders.outcome(*seq).await?);
-    }
-    Ok(outcomes)
+    let [first, .., last] = asked else {
+        return match asked {
+            [only] => Ok(vec![orders.outcome(*only).await?]),
+            _ => Ok(Vec::new()),
+        };
+    };
+    let mut known: BTreeMap<Seq, Outcome> =
+        orders.outcomes(*first, *last).await?.into_iter().collect();
+    Ok(asked.iter().map(|seq| known.remove(seq)).collect())
 }
 
 fn tell(

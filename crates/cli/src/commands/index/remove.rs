@@ -59,15 +59,24 @@ pub(super) struct RestoreArgs {
     #[arg(value_name = "VERSION|FILENAME")]
     which: Which,
 
+    /// Do not ask; without it, a version's files are shown before they come back
+    #[arg(long)]
+    yes: bool,
+
     #[command(flatten)]
     how: How,
 }
 
 pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
+    args.how.demand(data)?;
     let page = page::of(data, &args.project).await?;
     let files = which::there(&page, args.which.as_ref())?;
     if !args.yes {
-        confirm(&args.project, &files)?;
+        confirm(
+            &args.project,
+            "These go, and their names take no other bytes ever:",
+            &files,
+        )?;
     }
     let given = files.into_iter().map(|filename| Order {
         change: Change::FileRemoved {
@@ -78,7 +87,19 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         done: "removed; the name takes no other bytes",
         action: AuditAction::FileRemoved,
     });
-    give(given.collect(), &args.project, &args.how, data, context).await
+    let code = give(given.collect(), &args.project, &args.how, data, context).await?;
+    // What was published between the reading and the removing was not asked for.
+    let page = page::of(data, &args.project).await?;
+    if code == ExitCode::SUCCESS
+        && let Ok(left) = which::there(&page, args.which.as_ref())
+    {
+        return Err(anyhow!(
+            "published meanwhile, and not removed: {}",
+            left.join(", ")
+        ))
+        .hint("run the command once more; a quarantine keeps new files out");
+    }
+    Ok(code)
 }
 
 pub(super) async fn run_restore(
@@ -86,9 +107,19 @@ pub(super) async fn run_restore(
     data: &Data,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
+    args.how.demand(data)?;
     let page = page::of(data, &args.project).await?;
-    let files = which::removed(&page, Some(&args.which))?.into_iter();
-    let given = files.map(|filename| Order {
+    let files = which::removed(&page, Some(&args.which))?;
+    if !args.yes && matches!(args.which, Which::Version(_)) {
+        let removed = &page.wheelmark.removed;
+        let shown = files.iter().map(|name| match removed.get(name) {
+            Some(removed) => format!("{name}, removed {}", removed.removed_at),
+            None => name.clone(),
+        });
+        let shown: Vec<String> = shown.collect();
+        confirm(&args.project, "These come back:", &shown)?;
+    }
+    let given = files.into_iter().map(|filename| Order {
         change: Change::FileRestored {
             project: args.project.clone(),
             filename: filename.clone(),
@@ -100,17 +131,17 @@ pub(super) async fn run_restore(
     give(given.collect(), &args.project, &args.how, data, context).await
 }
 
-/// Lets a person type the project's name.
-fn confirm(project: &ProjectName, files: &[String]) -> anyhow::Result<()> {
+/// Shows the files and lets a person type the project's name.
+fn confirm(project: &ProjectName, what: &str, files: &[String]) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(anyhow!(
-            "nobody is there to confirm that {} files go",
+            "nobody is there to confirm it for {} files",
             files.len()
         ))
         .hint("scripts say --yes");
     }
     let mut err = std::io::stderr().lock();
-    writeln!(err, "These go, and their names take no other bytes ever:")?;
+    writeln!(err, "{what}")?;
     for file in files {
         writeln!(err, "  {file}")?;
     }
@@ -119,7 +150,7 @@ fn confirm(project: &ProjectName, files: &[String]) -> anyhow::Result<()> {
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed)?;
     if typed.trim() != project.as_str() {
-        bail!("nothing was removed");
+        bail!("nothing was changed");
     }
     Ok(())
 }

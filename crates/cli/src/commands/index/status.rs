@@ -10,6 +10,7 @@ use wheelmark_tuf::without_controls;
 
 use super::orders::{How, Order, give};
 use super::page;
+use super::reason::reason;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
@@ -42,7 +43,7 @@ pub(super) struct Args {
     status: Option<Word>,
 
     /// Why, for people: one line, in the project's page and in the answer to uploads
-    #[arg(long, value_name = "TEXT", requires = "status")]
+    #[arg(long, value_name = "TEXT", value_parser = reason, requires = "status")]
     reason: Option<String>,
 
     #[command(flatten)]
@@ -73,6 +74,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     let Some(word) = args.status else {
         return show(&page, args.how.json());
     };
+    args.how.demand(data)?;
     let order = Order {
         change: Change::StatusSet {
             project: args.project.clone(),

@@ -7,6 +7,7 @@ use wheelmark_store::{AuditAction, Change};
 
 use super::orders::{How, Order, give};
 use super::page;
+use super::reason::reason;
 use super::which::{Which, there};
 use crate::context::Context;
 use crate::data::Data;
@@ -33,6 +34,7 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "TEXT",
+        value_parser = reason,
         default_value = "",
         hide_default_value = true
     )]
@@ -81,6 +83,7 @@ async fn set(
     data: &Data,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
+    how.demand(data)?;
     let page = page::of(data, project).await?;
     let (done, action) = match &yanked {
         Some(_) => ("yanked", AuditAction::FileYanked),
