@@ -6,23 +6,17 @@ import json
 import sqlite3
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.index import Index
-from harness.sandbox import Outcome
+from harness.distributions import wheel
+from harness.index import Index, free_port
+from harness.people import administer, token
+from harness.sandbox import Sandbox
 from harness.upload import request
 
 MakeIndex = Callable[..., Index]
-
-
-def administer(index: Index, *words: object) -> Outcome:
-    """`wheelmark index …` on the index's data directory."""
-    command = [str(word) for word in (index.binary, "index", "--data", index.data, *words)]
-    done = subprocess.run(
-        command, env=index.env | {"NO_COLOR": "1"}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
-    return Outcome(command, done.returncode, done.stdout, done.stderr)
 
 
 def test_a_token_goes_into_a_file_of_its_own(make_index: MakeIndex, tmp_path: Path) -> None:
@@ -112,3 +106,39 @@ def test_a_tree_that_something_else_serves_is_not_said_to_be_closed(make_index: 
     settings.write_text(json.dumps(said))
     refused = administer(index, "access", "private").failed()
     assert "a web server of your own" in refused.err and "from now on" not in refused.out
+
+
+def test_the_copy_of_a_private_index_is_not_served_by_mistake(make_index: MakeIndex, sandbox: Sandbox) -> None:
+    index = make_index().start()
+    index.publish(wheel("hidden", "1.0"))
+    administer(index, "user", "add", "reader").ok()
+    secret = sandbox.folder / "secret"
+    secret.write_text(token(index, "reader", "read"))
+    sandbox.wheelmark("login", index.index_url, "--token-file", secret).ok()
+    port = free_port()
+    words = ("mirror", index.index_url, sandbox.folder / "copy", "--root", index.root_file)
+    served = (*words, "--serve", f"127.0.0.1:{port}", "--json")
+
+    def serves(*more: str) -> str:
+        command = [str(word) for word in (sandbox.binary, *served, *more)]
+        running = subprocess.Popen(
+            command, env=sandbox.env, cwd=sandbox.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert running.stdout is not None
+            return running.stdout.readline()
+        finally:
+            running.terminate()
+            running.communicate(timeout=30)
+
+    # Who has a token for what is open may serve it.
+    assert json.loads(serves())["result"] == "serving"
+    administer(index, "access", "private").ok()
+    deadline = time.monotonic() + 20
+    while index.get("simple/").status != 401:
+        assert time.monotonic() < deadline, "it stays public"
+        time.sleep(0.1)
+    refused = sandbox.wheelmark(*served).failed()
+    assert "is not read without a token" in refused.err and "--serve-openly" in refused.err, f"{refused}"
+    sandbox.wheelmark(*words).ok()
+    assert json.loads(serves("--serve-openly"))["result"] == "serving"

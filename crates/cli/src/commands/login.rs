@@ -121,7 +121,8 @@ async fn try_out(index: &url::Url, credentials: Credentials) -> anyhow::Result<(
             return Ok(());
         }
     }
-    if anonymous()?.stated_length(index).await.is_ok() {
+    // Some indexes say to those without a token that they are not there.
+    if let Ok(Some(_)) = anonymous()?.stated_length(index).await {
         tracing::warn!(
             "the index is open to everybody at the moment, so the token could not be tried"
         );

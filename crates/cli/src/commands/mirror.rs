@@ -19,7 +19,7 @@ use wheelmark_mirror::{Blame, Copy, CopyError, CopyFolder, CopyOptions};
 use wheelmark_objects::LockError;
 use wheelmark_tuf::Sha256;
 
-use self::beginning::upstream;
+use self::beginning::{demand_open, upstream};
 use self::selecting::SelectionArgs;
 use self::shown::Shown;
 use crate::context::Context;
@@ -96,6 +96,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     serve: Option<SocketAddr>,
 
+    /// Serve the copy of an index that wants a token: whoever reaches the address of --serve reads
+    /// it without one
+    #[arg(long, requires = "serve")]
+    serve_openly: bool,
+
     /// Print one line of JSON for each run, instead of text
     #[arg(long)]
     json: bool,
@@ -156,6 +161,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         ),
         None => None,
     };
+    if listener.is_some() && !args.serve_openly {
+        demand_open(&args.url, context).await?;
+    }
     let place = CopyFolder::open(&args.dir).await.map_err(explained)?;
     let upstream = tokio::select! {
         upstream = upstream(&args, &place, context) => upstream?,

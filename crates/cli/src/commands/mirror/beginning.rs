@@ -11,7 +11,7 @@ use super::{Args, REFUSED, UNAVAILABLE, USAGE};
 use crate::commands::trust::open_store;
 use crate::context::Context;
 use crate::logging::WithHint as _;
-use crate::remote::remote;
+use crate::remote::{anonymous, credentials, remote};
 
 /// The index to copy, and everywhere that it is to be had. The inner error is the index's, with
 /// the exit code that tells of it.
@@ -66,6 +66,29 @@ pub(super) async fn upstream(
                 .expect_err("it is an error");
             Ok(Err((code, error)))
         }
+    }
+}
+
+/// Refuses what is not open to everybody: a copy that is served would be. It is asked only where a
+/// token would be sent; without one, nothing that is closed is copied.
+pub(super) async fn demand_open(url: &str, context: &Context) -> anyhow::Result<()> {
+    let Ok(urls) = IndexUrls::new(url, None, None) else {
+        return Ok(());
+    };
+    let timestamp = urls.metadata_url("timestamp.json");
+    if !credentials(context).has_one_for(&timestamp) {
+        return Ok(());
+    }
+    match anonymous()?.stated_length(&timestamp).await {
+        Ok(Some(_)) => Ok(()),
+        // Some say that what is closed is not there.
+        Ok(None) | Err(_) => Err(anyhow!(
+            "{} is not read without a token, and a copy that is served here would be",
+            urls.simple()
+        ))
+        .hint(
+            "serve the directory with a web server that asks for a password, or say --serve-openly where only those who may read it reach the address",
+        ),
     }
 }
 
