@@ -163,6 +163,13 @@ def test_without_a_running_index(index: Index) -> None:
     # An order that comes after it is answered when both are done.
     order(index, "yank", "tool", "2.0")
     assert listed(index) == [NEW.filename]
+    refused = order(index, "yank", "tool", "2.0", "--online-key", str(key) + ".typo", code=1)
+    assert "online-key.typo" in refused["said"], "a key that is named has to be there"
+    refused = order(index, "unremove", "tool", "1.0", code=1)
+    assert "--yes" in refused["said"], "nobody is there to be shown what comes back"
+    order(index, "unremove", "tool", "1.0", "--yes")
+    by_name = {file["filename"]: file["yanked"] for file in page(index)["files"]}
+    assert by_name[OLD.filename], "it comes back yanked, as it was"
     refused = order(index, "yank", "tool", "9.0", code=1)
     assert "has no version 9.0" in refused["said"]
     assert "no project nothing" in order(index, "files", "nothing", code=1)["said"]
