@@ -47,6 +47,9 @@ pub struct Names {
     pub skipped: Vec<Skipped>,
     /// What relative links are relative to, where the list says it (`<base href>`).
     pub base: Option<String>,
+    /// Whether it comes to its end, as far as that can be seen: an HTML list may have been cut
+    /// off anywhere.
+    pub whole: bool,
 }
 
 /// A project of a list.
@@ -197,6 +200,7 @@ impl Names {
                 },
             }
         }
+        taken.names.whole = true;
         Ok(taken.names)
     }
 
@@ -237,6 +241,7 @@ impl Names {
             }
         }
         taken.names.base = document.base;
+        taken.names.whole = document.whole;
         Ok(taken.names)
     }
 }

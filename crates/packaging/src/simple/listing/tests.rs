@@ -273,4 +273,11 @@ fn a_page_that_was_cut_off_is_not_whole() {
     assert!(whole(""));
     let json = br#"{"meta":{"api-version":"1.0"},"name":"flask","files":[]}"#;
     assert!(Listing::from_json(&flask(), json).unwrap().whole);
+    // Nor is a list of projects.
+    let whole = |html: &str| Names::from_html(html.as_bytes()).unwrap().whole;
+    let list = "<html><body><a href=flask/>flask</a><a href=six/>six</a></body></html>";
+    assert!(whole(list));
+    assert!(!whole(&list[..list.find("<a href=six").unwrap()]));
+    let json = br#"{"meta":{"api-version":"1.0"},"projects":[]}"#;
+    assert!(Names::from_json(json).unwrap().whole);
 }
