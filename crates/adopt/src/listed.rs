@@ -43,7 +43,11 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// The projects that are listed, where the source has a list.
-    Projects(Vec<ProjectName>),
+    Projects {
+        names: Vec<ProjectName>,
+        /// Why there may be more than it lists, if so.
+        short: Option<String>,
+    },
     /// A file.
     File(Box<Listed>),
     /// A project has been gone through to its end.
@@ -52,6 +56,9 @@ pub(crate) enum Found {
     Doubtful(ProjectName),
     /// What a project has cannot be known now.
     Unread { project: ProjectName, why: String },
+    /// Something that has the name of a project and is none. If it was one, this is no word that
+    /// its files are gone.
+    Hollow { project: ProjectName, why: String },
     /// A file that cannot be had now.
     Failed {
         project: ProjectName,

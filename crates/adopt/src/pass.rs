@@ -87,6 +87,8 @@ pub struct Pass {
     asked: u64,
     /// The last journal row whose refusal was looked for.
     settled: Seq,
+    /// Whether there may be projects that the source did not list.
+    list_is_short: bool,
     /// Names that were given to be decided on and were not met.
     undecided: BTreeSet<String>,
     phase: Phase,
@@ -169,6 +171,7 @@ impl Pass {
             read: Vec::new(),
             asked,
             settled,
+            list_is_short: false,
             undecided,
             phase: Phase::Scanning,
             stop,

@@ -5,6 +5,7 @@
 mod passes {
     mod damage;
     mod doubts;
+    mod hidden;
     mod interrupted;
     mod twice;
     pub(crate) mod world;

@@ -18,9 +18,16 @@ const AT_A_TIME: usize = 256;
 /// What a finding means.
 #[derive(Debug)]
 pub(super) enum Event {
-    Projects(Vec<ProjectName>),
+    Projects {
+        names: Vec<ProjectName>,
+        short: Option<String>,
+    },
     Read(ProjectName),
     Doubtful(ProjectName),
+    Hollow {
+        project: ProjectName,
+        why: String,
+    },
     Unread {
         project: ProjectName,
         why: String,
@@ -130,7 +137,11 @@ pub(super) async fn compare(
                     progress.project();
                     Event::Unread { project, why }
                 }
-                Found::Projects(names) => Event::Projects(names),
+                Found::Hollow { project, why } => {
+                    progress.project();
+                    Event::Hollow { project, why }
+                }
+                Found::Projects { names, short } => Event::Projects { names, short },
                 Found::Cut { project, why } => {
                     progress.project();
                     Event::Cut { project, why }

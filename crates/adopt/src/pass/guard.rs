@@ -11,10 +11,12 @@ use crate::known::Share;
 const FEW_FILES: u64 = 20;
 
 impl Pass {
-    /// Stops before anything is taken away when a list is a shadow of what it was.
-    pub(super) async fn demand_most_is_listed(
+    /// Looks at the list of projects. Stops before anything is taken away when it is a shadow of
+    /// what it was; what a list that is `short` does not list is left as it was.
+    pub(super) async fn listed(
         &mut self,
         names: &[ProjectName],
+        short: Option<String>,
     ) -> Result<(), PassError> {
         self.progress.lists(names.len());
         if self.choices.accept_loss {
@@ -24,15 +26,26 @@ impl Pass {
         if !self.choices.projects.is_empty() {
             known.retain(|name| self.choices.projects.contains(name));
         }
+        let all = known.len() as u64;
         let listed: BTreeSet<&ProjectName> = names.iter().collect();
-        let seen = known.iter().filter(|name| listed.contains(name)).count();
-        demand_most(
-            "projects",
-            Share {
-                known: known.len() as u64,
-                seen: seen as u64,
-            },
-        )
+        known.retain(|name| !listed.contains(name));
+        let share = Share {
+            known: all,
+            seen: all - known.len() as u64,
+        };
+        demand_most("projects", share)?;
+        if let Some(why) = short {
+            for project in known {
+                self.known.see_all(&project).await?;
+                self.known.owe(&project, "").await?;
+                let why = format!("{why}, and it is not on it; --accept-loss believes it all");
+                self.report.unread(&project, why);
+            }
+            let why = format!("{why}; --accept-loss believes it all");
+            self.report.skipped("the list of projects".to_owned(), why);
+            self.list_is_short = true;
+        }
+        Ok(())
     }
 
     pub(super) async fn demand_most_is_here(&mut self) -> Result<(), PassError> {

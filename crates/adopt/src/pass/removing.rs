@@ -30,7 +30,8 @@ impl Pass {
         self.report.counts.removed += removed;
         if removed == 0 {
             // Nothing at all is no import: a mount that is missing, or a directory yet to be filled.
-            if self.report.counts.listed > 0 {
+            // And what a list does not show yet was there before all the same.
+            if self.report.counts.listed > 0 && !self.list_is_short {
                 self.known.finish_import(&self.choices.projects).await?;
             }
             self.report.undecided = std::mem::take(&mut self.undecided).into_iter().collect();

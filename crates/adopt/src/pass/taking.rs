@@ -15,7 +15,7 @@ use crate::source::chain;
 impl Pass {
     pub(super) async fn take(&mut self, event: Event) -> Result<(), PassError> {
         match event {
-            Event::Projects(names) => self.demand_most_is_listed(&names).await?,
+            Event::Projects { names, short } => self.listed(&names, short).await?,
             Event::Read(project) => {
                 self.report.counts.projects += 1;
                 self.read.push(project);
@@ -32,6 +32,13 @@ impl Pass {
                     self.report.unread(&project, why.to_owned());
                 } else {
                     self.report.counts.projects += 1;
+                }
+            }
+            Event::Hollow { project, why } => {
+                if !self.choices.accept_loss && self.known.has_files(&project).await? {
+                    self.known.see_all(&project).await?;
+                    let why = format!("{why}; --accept-loss believes it");
+                    self.report.unread(&project, why);
                 }
             }
             Event::Cut { project, why } => self.cut(project, why).await?,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use wheelmark_packaging::simple::Hashes;
@@ -74,6 +75,13 @@ impl Files {
         Ok(())
     }
 
+    /// Whether there is not even a link. One that leads nowhere may lead somewhere tomorrow, when
+    /// what it leads to is mounted.
+    fn is_gone(&self, relative: &Path) -> bool {
+        let path = self.beneath.root().join(relative);
+        fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+
     fn file(&self, scan: &Scan, folder: &Path, name: &str) -> Result<(), SourceError> {
         let relative = folder.join(name);
         let skip = |file, why: String| {
@@ -106,7 +114,7 @@ impl Files {
                 return skip(Some((project, name.to_owned())), error.to_string());
             }
             // Gone since the directory was read.
-            Err(error) if error.is_missing() => return Ok(()),
+            Err(error) if error.is_missing() && self.is_gone(&relative) => return Ok(()),
             Err(BeneathError::Io(error)) => {
                 return scan.tell(Found::Failed {
                     project,

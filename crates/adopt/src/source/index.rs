@@ -115,8 +115,10 @@ impl Index {
     }
 
     pub(super) async fn scan(&self, scan: Scan) -> Result<(), SourceError> {
+        let mut short = None;
         let pages: Vec<(ProjectName, Url)> = if scan.projects.is_empty() {
             let List { names, base, .. } = self.list().await?;
+            short = (!names.whole).then(|| "the list of projects seems to be cut off".to_owned());
             for skipped in names.skipped {
                 let (file, name, why) = (None, skipped.name, skipped.why);
                 scan.tell_async(Found::Skipped { file, name, why }).await?;
@@ -136,7 +138,7 @@ impl Index {
                 .collect()
         };
         let names = pages.iter().map(|(project, _)| project.clone()).collect();
-        scan.tell_async(Found::Projects(names)).await?;
+        scan.tell_async(Found::Projects { names, short }).await?;
         let large = &Semaphore::new(1);
         // In the order in which they come: one that is large must not wait behind one that waits
         // for its turn to be.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
@@ -28,6 +29,55 @@ const HOST: &str = "http://tree.invalid/";
 enum PageForm {
     Json,
     Html,
+}
+
+/// What has the name of a project, the best first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Folder {
+    /// A directory with a page, or with something that is called like one.
+    Pages,
+    /// The file system does not say what there is.
+    Unread(String),
+    /// A directory without a page, or a link that leads nowhere.
+    Hollow(String),
+}
+
+/// The directories of projects.
+#[derive(Debug, Default)]
+struct Folders {
+    found: Vec<(ProjectName, Folder, PathBuf)>,
+    /// Why there may be more of them.
+    short: Option<String>,
+}
+
+impl Folder {
+    /// Looks at an entry of a directory; `None` if it is no directory, or gone by now.
+    fn look(path: &Path) -> Option<Self> {
+        let unread = |error| {
+            Some(Self::Unread(format!(
+                "its directory cannot be read: {error}"
+            )))
+        };
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_dir() => return None,
+            Ok(_) => {}
+            Err(error) if error.kind() != ErrorKind::NotFound => return unread(error),
+            Err(_) => {
+                fs::symlink_metadata(path).ok()?;
+                let why = "its directory is a link that leads nowhere";
+                return Some(Self::Hollow(why.to_owned()));
+            }
+        }
+        for (name, _) in PAGES {
+            // A link to a page that is not there now is a sign of one all the same.
+            match fs::symlink_metadata(path.join(name)) {
+                Ok(_) => return Some(Self::Pages),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return unread(error),
+            }
+        }
+        Some(Self::Hollow("its directory has no page".to_owned()))
+    }
 }
 
 /// A directory as a web server would serve it.
@@ -75,18 +125,20 @@ impl Tree {
     }
 
     pub(super) fn scan(&self, scan: &Scan) -> Result<(), SourceError> {
-        let mut pages = Vec::new();
-        self.folders(&self.simple, 0, &mut |project, folder| {
-            if scan.wants(&project) {
-                pages.push((project, folder));
+        let mut folders = Folders::default();
+        self.folders(&self.simple, 0, &mut folders)?;
+        let Folders { mut found, short } = folders;
+        found.retain(|(project, ..)| scan.wants(project));
+        found.sort();
+        found.dedup_by(|later, first| later.0 == first.0);
+        let names = found.iter().map(|(project, ..)| project.clone()).collect();
+        scan.tell(Found::Projects { names, short })?;
+        for (project, folder, path) in found {
+            match folder {
+                Folder::Pages => self.project(scan, &project, &path)?,
+                Folder::Unread(why) => scan.tell(Found::Unread { project, why })?,
+                Folder::Hollow(why) => scan.tell(Found::Hollow { project, why })?,
             }
-        })?;
-        pages.sort();
-        pages.dedup_by(|later, first| later.0 == first.0);
-        let names = pages.iter().map(|(project, _)| project.clone()).collect();
-        scan.tell(Found::Projects(names))?;
-        for (project, folder) in pages {
-            self.project(scan, &project, &folder)?;
         }
         Ok(())
     }
@@ -96,7 +148,7 @@ impl Tree {
         &self,
         below: &Path,
         depth: usize,
-        found: &mut impl FnMut(ProjectName, PathBuf),
+        folders: &mut Folders,
     ) -> Result<(), SourceError> {
         let path = self.beneath.root().join(below);
         let cannot = |source| SourceError::Directory {
@@ -107,15 +159,25 @@ impl Tree {
             let entry = entry.map_err(cannot)?;
             let (name, folder) = (entry.file_name(), below.join(entry.file_name()));
             let Some(name) = name.to_str() else { continue };
-            if !entry.path().is_dir() || name.starts_with('.') {
+            if name.starts_with('.') {
                 continue;
             }
-            if has_page(&entry.path()) {
-                if let Ok(project) = name.parse() {
-                    found(project, folder);
+            let kind = Folder::look(&entry.path());
+            if depth == 0 && name.chars().count() == 1 {
+                match kind {
+                    Some(Folder::Hollow(_)) if entry.path().is_dir() => {
+                        self.folders(&folder, 1, folders)?;
+                    }
+                    // Below a letter there may be any number of projects.
+                    Some(Folder::Hollow(_) | Folder::Unread(_)) => {
+                        let why = format!("the directory `{name}` cannot be looked into");
+                        folders.short = Some(why);
+                    }
+                    Some(Folder::Pages) | None => {}
                 }
-            } else if depth == 0 && name.chars().count() == 1 {
-                self.folders(&folder, 1, found)?;
+            }
+            if let (Some(kind), Ok(project)) = (kind, name.parse()) {
+                folders.found.push((project, kind, folder));
             }
         }
         Ok(())
@@ -321,8 +383,8 @@ fn has_pages(path: &Path) -> std::io::Result<bool> {
     const LOOKED_AT: usize = 10_000;
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(false),
         Err(error) => return Err(error),
     };
     for entry in entries.take(LOOKED_AT) {
