@@ -14,7 +14,7 @@ use crate::logging::WithHint as _;
 
 /// What is as it was after reading was closed.
 const NOT_CLOSED: &str = "\
-note: this closes `wheelmark up` alone. What was read before can lie in caches on the way: purge those
+note: this closes what the index itself serves. What was read before can lie in caches on the way: purge those
 of a proxy or CDN. Copies (`wheelmark mirror`, rsync, a bucket) are open to whoever reaches them.";
 
 /// Say whether reading is open to everybody, or show it
@@ -22,7 +22,7 @@ of a proxy or CDN. Copies (`wheelmark mirror`, rsync, a bucket) are open to whoe
 /// Where it is private, pages, files and metadata are for those who have a token, of whatever
 /// scope. It counts within a second, also while the index runs.
 ///
-/// Only `wheelmark up` asks for tokens: copies that something else serves are as open as that
+/// Only `wheelmark up` and `wheelmark serve` ask for tokens: copies that something else serves are as open as that
 /// makes them, and what a shared cache took before stays in it until it is purged.
 ///
 ///   wheelmark index access private
