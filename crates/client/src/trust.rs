@@ -18,8 +18,9 @@
 //!
 //! What a rollback could be hidden by losing (the roots, `timestamp.json`, `snapshot.json`,
 //! `targets.json`, the record) is a new file, flushed and renamed into place before it is gone
-//! by. A page takes the place of an older one in the same way, but is not flushed: half of one
-//! would be taken for none, and the page that stands in for one that failed would list nothing.
+//! by. A page takes the place of an older one in the same way, but is not flushed. Half of one, as
+//! a kill can leave it, is taken for none: it is fetched again, and the page that stands in for one
+//! that failed is then above every version.
 //! `delegated/` holds copies of what can be had again: they are written over, and a run that is
 //! killed may leave half of one. Whatever is read back is verified again before it counts, except
 //! `root.json`: it is the trust, which is why nobody else may write here. The names on a page that
@@ -390,17 +391,13 @@ impl TrustedIndex {
         let parent = path.parent().unwrap_or(&self.directory);
         let write = || match durability {
             Durability::Synced => replace(&path, parent, bytes, durability),
-            Durability::Whole => match put(&path, bytes, fs::File::options().create_new(true)) {
+            Durability::Whole => match create(&path, |file| file.write_all(bytes)) {
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
                     replace(&path, parent, bytes, durability)
                 }
                 created => created,
             },
-            Durability::Cached => put(
-                &path,
-                bytes,
-                fs::File::options().create(true).truncate(true),
-            ),
+            Durability::Cached => put(&path, bytes),
         };
         let written = match write() {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -494,11 +491,31 @@ fn replace(
 
 /// Writes to the file itself. There are hundreds of these in a run, and whoever reads half of one
 /// finds that out: it is verified again.
-fn put(path: &Path, bytes: &[u8], options: &mut fs::OpenOptions) -> std::io::Result<()> {
-    options.write(true);
+fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = fs::File::options();
+    private(options.create(true).truncate(true))
+        .open(path)?
+        .write_all(bytes)
+}
+
+/// Writes a file that is not there yet, and leaves none that is not whole.
+fn create(
+    path: &Path,
+    fill: impl FnOnce(&mut fs::File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut file = private(fs::File::options().create_new(true)).open(path)?;
+    let filled = fill(&mut file);
+    if filled.is_err() {
+        // If this fails as well, half of a file is taken for none.
+        fs::remove_file(path).ok();
+    }
+    filled
+}
+
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options.open(path)?.write_all(bytes)
+    options.write(true)
 }
 
 fn io(doing: &'static str, path: &Path, source: std::io::Error) -> TrustError {

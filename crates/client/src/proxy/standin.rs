@@ -2,10 +2,18 @@
 //!
 //! An error here would make pip say "no matching distribution", and an older version that is
 //! installed already would look like a success. So the page lists the files that the last
-//! verified one listed, and one above them all; each of them is answered with the refusal.
+//! verified one listed, and one above them all; each of them is answered with the refusal. Where
+//! nothing is known of the project, or what was kept is damaged, one entry is above whatever can
+//! be installed, and a low one is for those who ask for less.
 
 use wheelmark_packaging::simple::{Hashes, PageFile, ProjectPage};
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
+
+/// Above every release: nobody counts epochs that far.
+const ABOVE_ALL: &str = "9999!1";
+
+/// What the version of an entry of ours ends with, so that people see what it is.
+const LABEL: &str = "+refused.by.wheelmark";
 
 /// Makes the page. It carries no digests: nothing in it is ever served.
 pub(super) fn page(project: &ProjectName, remembered: &[String]) -> ProjectPage {
@@ -13,10 +21,14 @@ pub(super) fn page(project: &ProjectName, remembered: &[String]) -> ProjectPage 
         .iter()
         .filter_map(|name| DistributionFilename::parse_for(project, name).ok());
     let mut names: Vec<DistributionFilename> = known.collect();
-    let highest = names.iter().map(DistributionFilename::version).max();
-    let above = above(highest);
-    let name = format!("{}-{above}-py3-none-any.whl", project.escaped());
-    names.extend(DistributionFilename::parse_for(project, &name));
+    let ours = match names.iter().map(DistributionFilename::version).max() {
+        Some(highest) => vec![above(highest)],
+        None => vec!["1".to_owned(), ABOVE_ALL.to_owned()],
+    };
+    for version in ours {
+        let name = format!("{}-{version}{LABEL}-py3-none-any.whl", project.escaped());
+        names.extend(DistributionFilename::parse_for(project, &name));
+    }
     let mut page = ProjectPage::new(project.clone());
     page.files = names
         .into_iter()
@@ -31,17 +43,14 @@ pub(super) fn page(project: &ProjectName, remembered: &[String]) -> ProjectPage 
     page
 }
 
-/// A version above the given one, whose local label tells people what it is.
-fn above(highest: Option<&Version>) -> String {
-    let epoch = highest.map_or(0, Version::epoch);
-    let first = highest.and_then(|version| version.release().first().copied());
-    let next = first.unwrap_or(0).saturating_add(1);
-    let epoch = if epoch == 0 {
-        String::new()
-    } else {
-        format!("{epoch}!")
-    };
-    format!("{epoch}{next}+refused.by.wheelmark")
+/// A version above the given one.
+fn above(highest: &Version) -> String {
+    let first = highest.release().first().copied().unwrap_or(0);
+    let next = first.saturating_add(1);
+    match highest.epoch() {
+        0 => next.to_string(),
+        epoch => format!("{epoch}!{next}"),
+    }
 }
 
 #[cfg(test)]
@@ -68,11 +77,10 @@ mod tests {
 
     #[test]
     fn one_entry_is_above_all_others() {
-        check(
-            "zope-interface",
-            &[],
-            "zope_interface-1+refused.by.wheelmark-py3-none-any.whl",
-        );
+        // Whatever is installed, it is below that.
+        let nothing_is_known = "zope_interface-9999!1+refused.by.wheelmark-py3-none-any.whl";
+        check("zope-interface", &[], nothing_is_known);
+        check("zope-interface", &["other-9.tar.gz"], nothing_is_known);
         check(
             "a",
             &[

@@ -195,6 +195,26 @@ async fn pages_are_not_written_over() {
     assert_eq!(left.len(), 1, "nothing is left beside them");
 }
 
+/// As on a disk that is full.
+#[test]
+fn a_page_that_could_not_be_written_leaves_no_half_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("flask.json");
+    let full = create(&path, |file| {
+        file.write_all(b"{\"files\": [")?;
+        Err(std::io::ErrorKind::StorageFull.into())
+    });
+    assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    assert!(!path.exists());
+    create(&path, |file| file.write_all(b"whole")).unwrap();
+    create(&path, |_| Ok(())).unwrap_err();
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        b"whole",
+        "another's is not touched"
+    );
+}
+
 #[tokio::test]
 async fn copies_of_roles_are_private_and_the_last_one_stays() {
     let (_home, store) = store();
