@@ -26,6 +26,10 @@ use crate::ObjectPath;
 /// to six times faster for thousands, but then also waits for what other programs have written.
 const FLUSH_TOGETHER_FROM: usize = 256;
 
+/// Elsewhere a flush of the whole file system may return before anything is written, and tells of
+/// no error.
+pub(super) const CAN_FLUSH_TOGETHER: bool = cfg!(target_os = "linux");
+
 /// More threads than this do not make a file system faster.
 const MAX_THREADS: usize = 4;
 
@@ -77,7 +81,7 @@ pub(super) enum Flush {
 
 impl Flush {
     pub(super) fn new(tree: &Tree, count: usize) -> Result<Flush, ObjectError> {
-        if cfg!(target_os = "linux") && count >= FLUSH_TOGETHER_FROM {
+        if CAN_FLUSH_TOGETHER && count >= FLUSH_TOGETHER_FROM {
             tree.open_root().map(Flush::Together)
         } else {
             Ok(Flush::Each)

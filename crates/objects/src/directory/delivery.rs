@@ -25,14 +25,16 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
-use super::batch::{flush_file_system, in_parallel, in_parallel_mut, write_contents};
+use super::batch::{
+    CAN_FLUSH_TOGETHER, flush_file_system, in_parallel, in_parallel_mut, write_contents,
+};
 use super::error::ObjectError;
 use super::placing::{already_same, give_name, rename_new};
 use super::{Creation, Directory, OBJECT_MODE, Tree, WriterLock};
 use crate::ObjectPath;
 
 /// Up to so many files and directories are flushed one by one; beyond it the whole file system
-/// is, which also waits for what other programs have written.
+/// is, where that can be relied on; it also waits for what other programs have written.
 const FLUSHED_ONE_BY_ONE: usize = 32;
 
 /// Many objects on their way into one tree. Clones share it.
@@ -147,7 +149,7 @@ impl Directory {
 
 impl Delivery {
     /// Makes everything durable that stands in the tree: also what an earlier process named and
-    /// did not live to flush.
+    /// did not live to flush. Outside of Linux the system is asked for it, and nothing is promised.
     ///
     /// # Errors
     ///
@@ -292,7 +294,7 @@ fn flush<const N: usize>(
     named: &Unsettled,
 ) -> Result<[Ready; N], ObjectError> {
     let contents = || staged.iter().flat_map(|staged| &staged.0);
-    if contents().count() + named.0.len() > FLUSHED_ONE_BY_ONE {
+    if CAN_FLUSH_TOGETHER && contents().count() + named.0.len() > FLUSHED_ONE_BY_ONE {
         flush_file_system(tree, file_system)?;
     } else {
         for unnamed in contents() {
