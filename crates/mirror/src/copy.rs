@@ -153,7 +153,7 @@ pub enum Step {
     Names,
     /// What the copy remembers.
     State,
-    /// The removal of what has left.
+    /// The removal of what has left: one batch.
     Removal,
 }
 

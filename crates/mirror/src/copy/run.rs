@@ -70,8 +70,10 @@ impl Copy {
         let timestamp_sha256 = Sha256::of(&chain.timestamp);
         self.refuse_older(set)?;
         let intact = self.is_intact().await?;
+        // Pages of another selection may have come since, and names may have gone.
+        let pages_are_its = self.state.pages_for.as_deref() == Some(&*selection);
         let complete = self.state.complete.clone().filter(|complete| {
-            intact && !self.reads_everything() && complete.selection == selection
+            intact && pages_are_its && !self.reads_everything() && complete.selection == selection
         });
         let shared = self.shared(now, &selection).await?;
         if let Some(complete) = &complete
@@ -391,8 +393,8 @@ impl Copy {
         if !due {
             return Ok(0);
         }
-        self.observer.see(Step::Removal);
-        let removed = shared.sweep(set, &mut self.state.leaving).await;
+        let leaving = &mut self.state.leaving;
+        let removed = shared.sweep(set, leaving, &self.observer).await;
         self.save()?;
         removed
     }

@@ -13,6 +13,7 @@ use wheelmark_tuf::{Found, RoleName, Sha256, TargetPath, TrustedSet};
 
 use super::error::CopyError;
 use super::fetch::{PageRef, Shared, Wanted};
+use super::{Observer, Step};
 use crate::local::LocalTree;
 
 /// How many objects are removed between two looks at the state.
@@ -84,20 +85,23 @@ impl Shared {
 
     /// Removes what is due and what the state, `set`, has no use for. What it has a use for again
     /// stays for good. Says how many objects went.
+    ///
+    /// Pages are gone for good before the first of their files goes: a page that is in place says
+    /// that its files are, also to the run that comes after one that was cut off here.
     pub(super) async fn sweep(
         &self,
         set: &TrustedSet,
         leaving: &mut BTreeMap<ObjectPath, Timestamp>,
+        observer: &Observer,
     ) -> Result<usize, CopyError> {
-        let due: Vec<ObjectPath> = leaving
-            .iter()
-            .filter(|(_, until)| **until <= self.now)
-            .map(|(path, _)| path.clone())
-            .collect();
+        let due = leaving.iter().filter(|(_, until)| **until <= self.now);
+        let due = due.map(|(path, _)| path.clone());
+        let (pages, others): (Vec<_>, Vec<_>) = due.partition(|path| path.kind() == Kind::Page);
         let mut removed = 0;
         let named = Named::by(set);
         let mut known: Option<(ProjectName, BTreeSet<ObjectPath>)> = None;
-        for together in due.chunks(REMOVED_AT_ONCE) {
+        let batches = [&pages, &others];
+        for together in batches.iter().flat_map(|all| all.chunks(REMOVED_AT_ONCE)) {
             let mut going = Vec::new();
             for path in together {
                 match self.is_needed(set, &named, path, &mut known).await {
@@ -110,6 +114,7 @@ impl Shared {
                     Err(error) => return Err(error),
                 }
             }
+            observer.see(Step::Removal);
             removed += self.tree.remove_all(&self.lock, going.clone()).await?;
             for path in going {
                 leaving.remove(&path);

@@ -233,3 +233,70 @@ async fn between_a_root_and_its_timestamp_no_run_of_the_index_is_needed() {
         last += 1;
     }
 }
+
+fn pages_of_demo(root: &std::path::Path) -> Vec<String> {
+    let mut pages = walk(root);
+    pages.retain(|path| path.starts_with("targets/simple/demo/"));
+    pages
+}
+
+/// A page that is in place is believed to have its files. So one that leaves goes before they do.
+#[tokio::test]
+async fn a_removal_that_was_cut_off_leaves_no_page_without_its_files() {
+    let mut last = 0;
+    loop {
+        let mut index = TestIndex::with_files().await;
+        let mut copier = Copier::of(&index, "copy").await;
+        copier.options.grace = SignedDuration::from_hours(1);
+        // A copy of everything also looks at each file that is signed by itself.
+        copier.options.selection =
+            wheelmark_mirror::Selection::parse("allowlist.packages = ['demo']").unwrap();
+        copier.run().await.unwrap();
+        index.remove(FILES[1]).await;
+        index.publish().await;
+        copier.run().await.unwrap();
+        index.clock.forward(SignedDuration::from_hours(20));
+        index.publish().await;
+        copier.run().await.unwrap();
+        index.clock.forward(SignedDuration::from_hours(5));
+        let steps = kill_at(&copier, last).await;
+        // It comes back as what it was, and with it the page, byte for byte.
+        index.clock.forward(SignedDuration::from_hours(-25));
+        index.add(FILES[1], &content(FILES[1])).await;
+        index.clock.forward(SignedDuration::from_hours(25));
+        index.publish().await;
+        assert_eq!(pages_of_demo(index.root()).len(), 2, "{steps:?}");
+        copier.run().await.unwrap();
+        let contents = copier.contents(&index).await;
+        assert_eq!(contents.files().len(), 3, "{steps:?}");
+        assert_eq!(plain(&copier.directory), contents.projects, "{steps:?}");
+        if steps.len() < last {
+            let removals = steps.iter().filter(|step| **step == Step::Removal);
+            assert!(removals.count() >= 2, "{steps:?}");
+            return;
+        }
+        last += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_selection_that_was_cut_off_is_undone_by_going_back() {
+    let mut last = 0;
+    loop {
+        let index = TestIndex::with_files().await;
+        let mut copier = Copier::of(&index, "copy").await;
+        copier.run().await.unwrap();
+        copier.options.selection =
+            wheelmark_mirror::Selection::parse("allowlist.packages = ['demo']").unwrap();
+        let steps = kill_at(&copier, last).await;
+        copier.options.selection = wheelmark_mirror::Selection::default();
+        copier.run().await.unwrap();
+        let contents = copier.contents(&index).await;
+        assert_eq!(contents.files().len(), 6, "{steps:?}");
+        assert_eq!(plain(&copier.directory), contents.projects, "{steps:?}");
+        if steps.len() < last {
+            return;
+        }
+        last += 1;
+    }
+}
