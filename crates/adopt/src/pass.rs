@@ -2,6 +2,7 @@
 
 mod batch;
 mod choices;
+mod companions;
 mod compare;
 mod error;
 mod guard;
@@ -9,6 +10,8 @@ mod mending;
 mod reading;
 mod removing;
 mod taking;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -77,6 +80,7 @@ pub struct Pass {
     choices: Choices,
     events: Events,
     scan: Option<JoinHandle<Result<(), SourceError>>>,
+    comparing: Option<JoinHandle<()>>,
     tasks: Vec<AbortHandle>,
     batch: Batch,
     /// What is to be remembered without anything being signed.
@@ -89,6 +93,8 @@ pub struct Pass {
     settled: Seq,
     /// Whether there may be projects that the source did not list.
     list_is_short: bool,
+    /// The last file that was asked to be taken off the index because the source has it no more.
+    removed_up_to: Option<(ProjectName, String)>,
     /// Names that were given to be decided on and were not met.
     undecided: BTreeSet<String>,
     phase: Phase,
@@ -166,12 +172,14 @@ impl Pass {
             now,
             choices,
             scan: Some(scan),
+            comparing: Some(comparing),
             batch: Batch::default(),
             touched: Vec::new(),
             read: Vec::new(),
             asked,
             settled,
             list_is_short: false,
+            removed_up_to: None,
             undecided,
             phase: Phase::Scanning,
             stop,
@@ -259,6 +267,10 @@ impl Pass {
                     self.flush().await?;
                     if let Some(scan) = self.scan.take() {
                         scan.await.unwrap_or(Err(SourceError::Stopped))?;
+                    }
+                    // What was found and not compared is not gone.
+                    if let Some(comparing) = self.comparing.take() {
+                        comparing.await.map_err(|_| SourceError::Stopped)?;
                     }
                     self.demand_most_is_here().await?;
                     self.phase = Phase::Removing;

@@ -63,20 +63,25 @@ impl Known {
             .collect()
     }
 
-    /// Signed files of the `wanted` projects that this pass did not see, at most `limit`; of all
-    /// projects where none is wanted.
+    /// Signed files of the `wanted` projects that this pass did not see, in the order of their
+    /// names, at most `limit`: the first ones, or those behind `after`. Of all projects where none
+    /// is wanted.
     pub(crate) async fn unseen(
         &self,
         wanted: &[ProjectName],
+        after: Option<&(ProjectName, String)>,
         limit: u32,
     ) -> Result<Vec<(ProjectName, String)>, KnownError> {
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT project, filename FROM file WHERE state = 0 AND seen < ?1 \
-             AND (?2 = '[]' OR project IN (SELECT value FROM json_each(?2))) LIMIT ?3",
+             AND (?2 = '[]' OR project IN (SELECT value FROM json_each(?2))) \
+             AND (project, filename) > (?4, ?5) ORDER BY project, filename LIMIT ?3",
         )
         .bind(self.pass)
         .bind(list(wanted))
         .bind(limit)
+        .bind(after.map_or("", |(project, _)| project.as_str()))
+        .bind(after.map_or("", |(_, filename)| filename.as_str()))
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter()

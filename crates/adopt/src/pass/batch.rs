@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use wheelmark_objects::{ObjectPath, Outside, OutsideFile, TakenIn};
 use wheelmark_packaging::ProjectName;
@@ -92,7 +91,7 @@ impl Pass {
     pub(super) async fn flush(&mut self) -> Result<(), PassError> {
         let batch = std::mem::take(&mut self.batch);
         let mut remember = std::mem::take(&mut self.touched);
-        let (mut outside, mut coming, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut outside, mut coming) = (Vec::new(), Vec::new());
         for mut prepared in batch.files {
             let (project, filename) = (&prepared.listed.project, prepared.listed.filename.as_str());
             let path = match ObjectPath::file(project, &prepared.hashed.sha256, filename) {
@@ -164,12 +163,7 @@ impl Pass {
                 }
             }
         }
-        for prepared in &here {
-            beside_objects(prepared, &mut beside);
-        }
-        if !beside.is_empty() {
-            self.tree.create_all(beside).await?;
-        }
+        let here = self.place_companions(here).await?;
         self.admit(here, &mut remember).await?;
         // What admitting met.
         remember.append(&mut self.touched);
@@ -284,22 +278,6 @@ fn is_private(file: &OutsideFile) -> bool {
         OutsideFile::Theirs(file, _) => file
             .metadata()
             .is_ok_and(|metadata| metadata.mode() & 0o004 == 0),
-    }
-}
-
-/// A file's core metadata and chunk list, as objects of their own.
-fn beside_objects(prepared: &Prepared, beside: &mut Vec<(ObjectPath, Bytes)>) {
-    let (project, filename): (&ProjectName, &str) =
-        (&prepared.listed.project, prepared.listed.filename.as_str());
-    if let Some(metadata) = &prepared.metadata
-        && let Ok(path) = ObjectPath::file_metadata(project, &Sha256::of(metadata), filename)
-    {
-        beside.push((path, metadata.clone()));
-    }
-    if let Some(chunks) = &prepared.hashed.chunks
-        && let Ok(path) = ObjectPath::chunks(project, &Sha256::of(chunks), filename)
-    {
-        beside.push((path, chunks.clone()));
     }
 }
 

@@ -20,7 +20,9 @@ impl Pass {
             return Ok(());
         }
         let wanted = &self.choices.projects;
-        let unseen = self.known.unseen(wanted, REMOVALS_AT_A_TIME).await?;
+        // Each once: what is refused meanwhile is asked for again by the next pass.
+        let after = self.removed_up_to.as_ref();
+        let unseen = self.known.unseen(wanted, after, REMOVALS_AT_A_TIME).await?;
         let mut removed = 0;
         for (project, filename) in &unseen {
             let removal = (project, filename.as_str(), State::Removed);
@@ -28,6 +30,9 @@ impl Pass {
             removed += 1;
         }
         self.report.counts.removed += removed;
+        if let Some(last) = unseen.last() {
+            self.removed_up_to = Some(last.clone());
+        }
         if removed == 0 {
             // Nothing at all is no import: a mount that is missing, or a directory yet to be filled.
             // And what a list does not show yet was there before all the same.

@@ -73,7 +73,10 @@ impl Pass {
     /// A project whose page may have been cut off. What it lists was followed; what it does not
     /// list is taken away only if a person says so.
     async fn cut(&mut self, project: ProjectName, why: String) -> Result<(), PassError> {
-        let missing = self.known.unseen(std::slice::from_ref(&project), 1).await?;
+        let missing = self
+            .known
+            .unseen(std::slice::from_ref(&project), None, 1)
+            .await?;
         match missing.first() {
             Some((_, filename)) if !self.choices.accept_loss => {
                 self.known.see_all(&project).await?;
@@ -146,6 +149,12 @@ impl Pass {
                         .await;
                 }
                 if row.state == State::Signed {
+                    if let Some(why) = self.demand_companions(&prepared).await? {
+                        let listed = prepared.listed;
+                        return self
+                            .failed(&listed.project, listed.filename.as_str(), why)
+                            .await;
+                    }
                     return self.unchanged(prepared.listed, row, Looks::Anew).await;
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -159,4 +160,70 @@ async fn what_not_everybody_could_read_is_told() {
         (2, 1)
     );
     assert_eq!(report.made_public[0].name, NAME);
+}
+
+/// Writes a wheel into the source; the object and the plain name of its core metadata.
+fn wheel(world: &World) -> [PathBuf; 2] {
+    const NAME: &str = "a-1-py3-none-any.whl";
+    let metadata = "Metadata-Version: 2.1\nName: a\nVersion: 1\n";
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in [
+        ("a.py", ""),
+        ("a-1.dist-info/METADATA", metadata),
+        ("a-1.dist-info/WHEEL", "Wheel-Version: 1.0\n"),
+        ("a-1.dist-info/RECORD", ""),
+    ] {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(name, options).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    world.write(NAME, zip.finish().unwrap().into_inner());
+    let project = "a".parse().unwrap();
+    let sha256 = Sha256::of(metadata.as_bytes());
+    let object = ObjectPath::file_metadata(&project, &sha256, NAME).unwrap();
+    let plain = ObjectPath::plain_file_metadata(&project, NAME).unwrap();
+    [object, plain].map(|path| world.tree.local_path(&path))
+}
+
+#[tokio::test]
+async fn damaged_metadata_of_a_signed_wheel_is_mended() {
+    let world = World::new().await;
+    let [object, plain] = wheel(&world);
+    world.pass_and(all(), &published()).await;
+    let good = fs::read(&object).unwrap();
+    fs::create_dir_all(plain.parent().unwrap()).unwrap();
+    fs::hard_link(&object, &plain).unwrap();
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    damage(&object);
+    let report = world.pass(rehash()).await.unwrap();
+    assert_eq!((report.counts.mended, report.counts.unchanged), (1, 1));
+    for place in [&object, &plain] {
+        assert_eq!(fs::read(place).unwrap(), good, "{}", place.display());
+    }
+    fs::remove_file(&object).unwrap();
+    assert_eq!(world.pass(rehash()).await.unwrap().counts.mended, 1);
+    assert_eq!(world.pass(rehash()).await.unwrap().counts.mended, 0);
+}
+
+#[tokio::test]
+async fn damaged_metadata_of_a_wheel_that_comes_back_stops_nothing() {
+    let world = World::new().await;
+    let [object, _] = wheel(&world);
+    for name in ["b-1.tar.gz", "c-1.tar.gz"] {
+        world.write(name, name);
+    }
+    world.pass_and(all(), &published()).await;
+    let good = fs::read(&object).unwrap();
+    fs::remove_file(world.source().join("a-1-py3-none-any.whl")).unwrap();
+    world.pass_and(all(), &published()).await;
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    damage(&object);
+    wheel(&world);
+    world.write("d-1.tar.gz", "d");
+    let report = world.pass(all()).await.unwrap();
+    assert_eq!(report.counts.mended, 1, "{report:?}");
+    assert_eq!(fs::read(&object).unwrap(), good);
+    let asked: BTreeSet<String> = world.journal().await.split_off(4).into_iter().collect();
+    let expected = ["new a-1-py3-none-any.whl", "new d-1.tar.gz"];
+    assert_eq!(asked, expected.map(str::to_owned).into());
 }

@@ -1,6 +1,7 @@
 //! Passes that were stopped or killed, and changes that were refused.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -95,6 +96,32 @@ async fn refused_removals_yanks_and_withdrawals_are_told_and_tried_again() {
         (counts.removed, counts.yank_changes, counts.refused),
         (0, 0, 0)
     );
+}
+
+#[tokio::test]
+async fn a_removal_that_is_refused_at_once_is_asked_for_once_in_a_pass() {
+    let world = World::new().await;
+    for name in ["a-1.tar.gz", "b-1.tar.gz", "c-1.tar.gz"] {
+        world.write(name, name);
+    }
+    world.pass_and(all(), &published()).await;
+    fs::remove_file(world.source().join("a-1.tar.gz")).unwrap();
+    for _ in 0..2 {
+        let mut pass = world.begin(all()).await.unwrap();
+        let mut asked = 0;
+        loop {
+            let before = world.store.journal_end().await.unwrap();
+            match pass.next().await.unwrap() {
+                Step::Asked(more) => asked += more,
+                Step::Over => break,
+                Step::On | Step::Stopped => {}
+            }
+            assert!(asked < 2, "it is asked for again and again");
+            world.decide(before, &refused()).await;
+            pass.settle().await.unwrap();
+        }
+        assert_eq!((asked, pass.report().counts.refused), (1, 1));
+    }
 }
 
 #[tokio::test]
