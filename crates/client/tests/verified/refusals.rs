@@ -251,7 +251,8 @@ async fn a_changed_role_is_named() {
         let front = setup.proxy().await;
         let name = role.trim_end_matches(".json");
         front.refused(&file(SMALL), 409, name).await;
-        assert_eq!(front.page().await["files"].as_array().unwrap().len(), 1);
+        // Nothing is known of the project: an entry below its releases, and one above them.
+        assert_eq!(front.page().await["files"].as_array().unwrap().len(), 2);
         bad.undo();
         let held = path.with_extension("away");
         std::fs::rename(&path, &held).unwrap();
