@@ -25,9 +25,9 @@ const MAX_TOKEN_LEN: u64 = 4096;
 /// first, and kept in a file that only you can read. It is sent to that index alone, and never
 /// stands in a URL, a lock file or a report.
 ///
-///   wheelmark login https://index.example/simple/
-///   wheelmark login https://index.example/simple/ --token-file token
-///   secret-tool lookup index example | wheelmark login https://index.example/simple/
+///   wheelmark login URL
+///   wheelmark login URL --token-file token
+///   secret-tool lookup index example | wheelmark login URL
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct LoginArgs {
@@ -51,7 +51,7 @@ pub(crate) struct LoginArgs {
 ///
 /// The token stays good: whoever runs the index can revoke it.
 ///
-///   wheelmark logout https://index.example/simple/
+///   wheelmark logout URL
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct LogoutArgs {
