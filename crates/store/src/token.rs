@@ -137,7 +137,7 @@ pub struct TokenRow {
     pub note: String,
 }
 
-/// Who presented a token of this index. Only [`Store::check_token`] makes one.
+/// Who presented a token of this index. Only [`check_token`](crate::Store::check_token) makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bearer {
     id: TokenId,
