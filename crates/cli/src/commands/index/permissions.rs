@@ -22,8 +22,9 @@ use crate::logging::WithHint as _;
 /// Run it as root while the index does not run; doing it again is right, and needed after a
 /// restore. From then on `wheelmark snapshotter` runs as the one user and `wheelmark serve` as the
 /// other; both are in the group. The web's user can read what is published, add uploads, and
-/// write to the catalogue. It can read no key and not the operator's journal, and change nothing
-/// that is signed. Offline keys are not touched: take them off the machine.
+/// write to the catalogue. It can read no key and not the operator's journal, and cannot change
+/// what is signed for a file. Files that it has uploaded stay its own: it can spoil them, and
+/// clients refuse them then. Offline keys are not touched: take them off the machine.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
