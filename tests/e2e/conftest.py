@@ -7,6 +7,8 @@ that wants an index of its own gets a copy of that data directory.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -123,6 +125,14 @@ def registry_folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.config.cache.mkdir("registry"))
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of several workers, one fetches, and the others wait for it."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_projects(registry_folder: Path) -> list[Path]:
     """Five real projects and what they need: many files, sdist only, extras.
@@ -132,17 +142,18 @@ def real_projects(registry_folder: Path) -> list[Path]:
     """
     done = registry_folder / "complete"
     many, rest = registry_folder / "markupsafe", registry_folder / "rest"
-    if not done.exists():
-        for folder in (many, rest):
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            registry.all_files(many, "markupsafe", "3.0.2")
-            registry.pip_download(
-                rest, "markupsafe==3.0.2", "docopt==0.6.2", "requests[socks]==2.32.3", "jinja2==3.1.6", "setuptools", "wheel"
-            )
-        except (registry.Unreachable, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"skipped: needs a package registry ({error})")
-        done.touch()
+    with _alone(registry_folder / "projects"):
+        if not done.exists():
+            for folder in (many, rest):
+                shutil.rmtree(folder, ignore_errors=True)
+            try:
+                registry.all_files(many, "markupsafe", "3.0.2")
+                registry.pip_download(
+                    rest, "markupsafe==3.0.2", "docopt==0.6.2", "requests[socks]==2.32.3", "jinja2==3.1.6", "setuptools", "wheel"
+                )
+            except (registry.Unreachable, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"skipped: needs a package registry ({error})")
+            done.touch()
     files = {path.name: path for folder in (rest, many) for path in folder.iterdir()}
     return [files[name] for name in sorted(files)]
 
@@ -155,13 +166,14 @@ def bandersnatch_tree(registry_folder: Path) -> Path:
     """
     folder = registry_folder / "bandersnatch"
     done = folder / "complete"
-    if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            real_tree(folder, *SMALL_PROJECTS)
-        except (registry.Unreachable, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"skipped: needs a package registry ({error})")
-        done.touch()
+    with _alone(folder):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                real_tree(folder, *SMALL_PROJECTS)
+            except (registry.Unreachable, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"skipped: needs a package registry ({error})")
+            done.touch()
     return folder / "mirror" / "web"
 
 

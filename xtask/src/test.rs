@@ -14,6 +14,9 @@ use crate::workspace::Workspace;
 /// pytest's exit status when a filter left nothing to run.
 const PYTEST_NOTHING_COLLECTED: i32 = 5;
 
+/// How many end-to-end tests run at once.
+const WORKERS: &str = "3";
+
 /// Which tests to run
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -110,7 +113,9 @@ fn pytest(
     let mut totals = PytestTotals::default();
     let mut command = workspace.command(venv.python());
     command
-        .args(["-m", "pytest", "--color=no", "tests/e2e", "-o"])
+        .args(["-m", "pytest", "--color=no", "tests/e2e"])
+        // Mostly the tests wait for other programs. What a file sets up is set up once.
+        .args(["--numprocesses", WORKERS, "--dist", "loadfile", "-o"])
         // What the tests fetch and keep stays out of the sources.
         .arg(format!("cache_dir={}", workspace.target().join("pytest").display()))
         .args(filter.into_iter().flat_map(|name| ["-k", name]))
