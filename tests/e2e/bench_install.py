@@ -91,7 +91,7 @@ class Bench:
         (folder / "index").mkdir()
         env = environment(folder / "index")
         Path(env["TMPDIR"]).mkdir(parents=True)
-        self.index = Index(binary, folder / "index" / "data", env, bins=256)
+        self.index = Index(binary, folder / "index" / "data", env, bins=64)
         self.index.start()
         self.sandbox = Sandbox(folder / "user", binary)
         del self.sandbox.env["UV_LINK_MODE"]

@@ -47,7 +47,7 @@ pub use plan::MAX_REASON_LEN;
 pub use publish::PublishError;
 pub use roles::{
     BinForm, Bins, BinsError, CLAIMED, Family, MOST_BINS, PACKAGES, RECENTLY_CLAIMED, SIMPLE,
-    STATUS,
+    STATUS, USUAL_BINS,
 };
 pub use snapshot_bytes::SnapshotBytes;
 pub use state::LoadError;

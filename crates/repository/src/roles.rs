@@ -73,6 +73,12 @@ pub struct BinsError {
 /// 65,536 bins would no longer pass the 2,000,000 bytes that python-tuf's client reads.
 pub const MOST_BINS: u32 = 16_384;
 
+/// The bins of an index that says nothing about it. Each project that a client installs costs it
+/// the project's bin, so an install of many projects fetches nearly all there are: 200 projects
+/// lie in 61 of 64 bins, and in 139 of 256. A bin of 64 stays as small as one of PyPI's 16,384
+/// (46 pages, some 3 kB compressed) up to about 3,000 projects.
+pub const USUAL_BINS: u32 = 64;
+
 impl Bins {
     /// `count` bins in each family.
     ///

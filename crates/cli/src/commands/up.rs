@@ -11,7 +11,7 @@ use owo_colors::{OwoColorize as _, Stream::Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use wheelmark_objects::LockError;
-use wheelmark_repository::{BinForm, Bins, OpenError};
+use wheelmark_repository::{BinForm, Bins, OpenError, USUAL_BINS};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
 
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = "wheelmark-data")]
     data: PathBuf,
 
-    /// Number of bins in each family, a power of two (first run only) [default: 256; PyPI's size wants 16384]
+    /// Number of bins in each family, a power of two (first run only) [default: 64, good for some 3,000 projects; PyPI's size wants 16384]
     #[arg(long, value_name = "N")]
     bins: Option<u32>,
 
@@ -147,7 +147,7 @@ async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> 
     } else {
         BinForm::Succinct
     };
-    let bins = Bins::new(args.bins.unwrap_or(256), form)?;
+    let bins = Bins::new(args.bins.unwrap_or(USUAL_BINS), form)?;
     let online_key = args.online_key.as_deref();
     Data::create(&args.data, None, bins, online_key, context, announce_phrase).await
 }
