@@ -35,6 +35,8 @@ pub(crate) use patience::{Haste, Watch};
 
 /// Redirects followed within one host.
 const MAX_REDIRECTS: usize = 5;
+/// The most room that is made for a piece before it has come; what is promised may never come.
+const ROOM: usize = 1 << 20;
 
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
@@ -365,7 +367,7 @@ impl Download {
         if !std::mem::take(&mut self.watching) {
             self.watch = self.watch.again();
         }
-        let mut taken = BytesMut::new();
+        let mut taken = BytesMut::with_capacity(len.min(ROOM));
         while taken.len() < len {
             if self.ahead.is_empty() {
                 let waiting = tokio::time::timeout_at(self.watch.deadline(), self.response.chunk());

@@ -13,6 +13,7 @@
 //! What a page that is in place says of its files need not be looked at again, so a run costs
 //! what has changed.
 
+mod assembly;
 mod error;
 mod fetch;
 mod folder;

@@ -222,7 +222,7 @@ impl Shared {
                 self.came(bytes.len() as u64).await;
                 self.writer.put(path, bytes).await?;
             } else {
-                self.large_file(file, path, chunks.as_ref()).await?;
+                self.large_file(file, path, chunks).await?;
             }
             self.progress.fetched_file();
         }

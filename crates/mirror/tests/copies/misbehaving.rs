@@ -150,6 +150,28 @@ async fn another_source_has_what_the_first_one_alters() {
 }
 
 #[tokio::test]
+async fn of_a_large_file_that_was_altered_only_what_follows_is_fetched_again() {
+    let index = TestIndex::with_files().await;
+    let mut copier = Copier::of(&index, "copy").await;
+    let second = Web::serve(index.root()).await;
+    copier.from.push(second.base.clone());
+    copier
+        .web
+        .set_fault(Fault::Alters(LARGE_END, At::Byte((3 << 20) + 5)));
+    let outcome = copier.run().await.unwrap();
+    assert!(!outcome.warnings.is_empty());
+    let (begins, size) = (3 << 20, crate::index::large().len() - 1);
+    let rest = format!("{LARGE} bytes={begins}-{size}");
+    let asked = second.asked();
+    let asked: Vec<_> = asked.iter().filter(|path| path.contains(LARGE)).collect();
+    assert!(
+        matches!(asked[..], [one] if one.ends_with(&rest)),
+        "{asked:?}"
+    );
+    assert_eq!(copier.contents(&index).await.files().len(), 6);
+}
+
+#[tokio::test]
 async fn a_large_file_goes_on_where_it_broke_off() {
     let index = TestIndex::with_files().await;
     let copier = Copier::of(&index, "copy").await;
