@@ -9,6 +9,7 @@
 //!  METADATA, PKG-INFO ──────────▶ CoreMetadata           what the distribution says of itself
 //!  a wheel, an sdist ── inspect ▶ Inspected              its metadata, and the assurance that
 //!                                                        every unpacker will see the same files
+//!  FILE.asc ── parse ───────────▶ DetachedSignature      an OpenPGP signature, by its shape
 //!  index.json ── parse ─────────▶ ProjectPage ──▶ to_json (hashed and signed), to_html
 //!  Accept: … ── negotiate ──────▶ Format
 //! ```
@@ -20,6 +21,7 @@ mod filename;
 pub mod inspect;
 mod metadata;
 mod name;
+mod signature;
 pub mod simple;
 
 pub use pep440_rs::{Version, VersionSpecifiers};
@@ -35,3 +37,4 @@ pub use self::metadata::{
     RequirementError, RuleError,
 };
 pub use self::name::{MAX_NAME_LEN, NameError, ProjectName};
+pub use self::signature::{DetachedSignature, MAX_SIGNATURE_LEN, SignatureError};
