@@ -23,6 +23,7 @@ pub const MAX_FILENAME_LEN: usize = MAX_SEGMENT_LEN - 64 - 1 - METADATA_SUFFIX.l
 
 const METADATA_SUFFIX: &str = ".metadata";
 const CHUNKS_SUFFIX: &str = ".chunks";
+const SIGNATURE_SUFFIX: &str = ".asc";
 const PAGE_SUFFIX: &str = ".index.json";
 
 /// The path of one object, relative to the root of the tree, with `/` between its segments.
@@ -55,10 +56,14 @@ pub enum Kind {
     FileMetadata,
     /// `targets/packages/<project>/<sha256>.<file>.chunks`
     Chunks,
+    /// `targets/packages/<project>/<sha256>.<file>.asc`
+    Signature,
     /// `packages/<project>/<file>`
     PlainFile,
     /// `packages/<project>/<file>.metadata`
     PlainFileMetadata,
+    /// `packages/<project>/<file>.asc`
+    PlainSignature,
     /// `simple/<project>/index.json`
     SimpleJson,
     /// `simple/<project>/index.html`
@@ -86,15 +91,20 @@ impl Kind {
             | Kind::File
             | Kind::FileMetadata
             | Kind::Chunks
+            | Kind::Signature
             | Kind::PlainFile
-            | Kind::PlainFileMetadata => false,
+            | Kind::PlainFileMetadata
+            | Kind::PlainSignature => false,
         }
     }
 
     /// Whether an object of this kind is a second name for one under `targets/`, and can go
     /// without anything being lost.
     pub fn is_second_name(self) -> bool {
-        matches!(self, Kind::PlainFile | Kind::PlainFileMetadata)
+        matches!(
+            self,
+            Kind::PlainFile | Kind::PlainFileMetadata | Kind::PlainSignature
+        )
     }
 }
 
@@ -192,6 +202,19 @@ impl ObjectPath {
         ))
     }
 
+    /// The OpenPGP signature of a distribution file. `sha256` is that of the signature.
+    pub fn signature(
+        project: &ProjectName,
+        sha256: &Sha256,
+        filename: &str,
+    ) -> Result<ObjectPath, PathError> {
+        check_filename(filename)?;
+        Ok(ObjectPath::new(
+            Kind::Signature,
+            format!("targets/packages/{project}/{sha256}.{filename}{SIGNATURE_SUFFIX}"),
+        ))
+    }
+
     /// A distribution file under the name that installers know.
     pub fn plain_file(project: &ProjectName, filename: &str) -> Result<ObjectPath, PathError> {
         check_filename(filename)?;
@@ -210,6 +233,15 @@ impl ObjectPath {
         Ok(ObjectPath::new(
             Kind::PlainFileMetadata,
             format!("packages/{project}/{filename}{METADATA_SUFFIX}"),
+        ))
+    }
+
+    /// The OpenPGP signature of a distribution file beside it (PEP 503).
+    pub fn plain_signature(project: &ProjectName, filename: &str) -> Result<ObjectPath, PathError> {
+        check_filename(filename)?;
+        Ok(ObjectPath::new(
+            Kind::PlainSignature,
+            format!("packages/{project}/{filename}{SIGNATURE_SUFFIX}"),
         ))
     }
 
@@ -236,7 +268,7 @@ impl ObjectPath {
     /// The SHA-256 after which the object is named, for the kinds that are named so.
     pub fn sha256(&self) -> Option<Sha256> {
         match self.kind {
-            Kind::Page | Kind::File | Kind::FileMetadata | Kind::Chunks => {
+            Kind::Page | Kind::File | Kind::FileMetadata | Kind::Chunks | Kind::Signature => {
                 let digest = self.split().1.split('.').next();
                 digest.and_then(|digest| digest.parse().ok())
             }
@@ -244,6 +276,7 @@ impl ObjectPath {
             | Kind::Metadata
             | Kind::PlainFile
             | Kind::PlainFileMetadata
+            | Kind::PlainSignature
             | Kind::SimpleJson
             | Kind::SimpleHtml
             | Kind::SimpleListJson
@@ -301,7 +334,9 @@ pub(crate) fn check_filename(filename: &str) -> Result<(), PathError> {
     }
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+' | b'!');
-    let derived = filename.ends_with(METADATA_SUFFIX) || filename.ends_with(CHUNKS_SUFFIX);
+    let derived = [METADATA_SUFFIX, CHUNKS_SUFFIX, SIGNATURE_SUFFIX]
+        .iter()
+        .any(|suffix| filename.ends_with(suffix));
     if filename.is_empty() || filename.starts_with('.') || derived || !filename.bytes().all(allowed)
     {
         return Err(PathError::Filename {

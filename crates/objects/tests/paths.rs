@@ -76,6 +76,11 @@ fn every_object_has_its_path() {
         "targets/packages/flask/HASH.flask-3.1.0-py3-none-any.whl.chunks",
     );
     check(
+        ObjectPath::signature(p, hash, WHEEL).unwrap(),
+        Kind::Signature,
+        "targets/packages/flask/HASH.flask-3.1.0-py3-none-any.whl.asc",
+    );
+    check(
         ObjectPath::plain_file(p, WHEEL).unwrap(),
         Kind::PlainFile,
         "packages/flask/flask-3.1.0-py3-none-any.whl",
@@ -84,6 +89,11 @@ fn every_object_has_its_path() {
         ObjectPath::plain_file_metadata(p, WHEEL).unwrap(),
         Kind::PlainFileMetadata,
         "packages/flask/flask-3.1.0-py3-none-any.whl.metadata",
+    );
+    check(
+        ObjectPath::plain_signature(p, WHEEL).unwrap(),
+        Kind::PlainSignature,
+        "packages/flask/flask-3.1.0-py3-none-any.whl.asc",
     );
     check(
         ObjectPath::simple_json(p),
@@ -188,6 +198,10 @@ fn requests_for_anything_else_are_refused() {
         "/packages/flask/a.chunks",
         "/packages/flask/a.metadata.metadata",
         "/packages/flask/.metadata",
+        "/packages/flask/.asc",
+        "/packages/flask/a.asc.asc",
+        "/packages/flask/a.asc.metadata",
+        "/packages/flask/a.metadata.asc",
         "/packages/flask%2fa.whl",
         &format!("/targets/simple/flask/{upper}.index.json"),
         &format!("/targets/simple/flask/{hash}.index.html"),
@@ -195,6 +209,8 @@ fn requests_for_anything_else_are_refused() {
         &format!("/targets/packages/flask/{hash}."),
         &format!("/targets/packages/flask/{hash}..metadata"),
         &format!("/targets/packages/flask/{hash}.a.chunks.metadata"),
+        &format!("/targets/packages/flask/{hash}.a.asc.chunks"),
+        &format!("/targets/packages/flask/{hash}..asc"),
         &format!("/targets/packages/flask/x/{hash}.a.whl"),
         &format!("/targets/packages/{hash}.a.whl"),
     ] {
@@ -265,7 +281,7 @@ fn request() -> impl Strategy<Value = String> {
         Just(WHEEL.to_owned()),
         Just(digest().to_string()),
         "[0-9]{1,3}\\.[a-z./%]{1,8}\\.json",
-        "[a-z._%-]{0,6}(\\.whl|\\.metadata|\\.chunks)?",
+        "[a-z._%-]{0,6}(\\.whl|\\.metadata|\\.chunks|\\.asc)?",
         any::<String>(),
     ];
     let separator = prop_oneof![8 => Just("/"), 1 => Just(""), 1 => Just("."), 1 => Just("//")];

@@ -14,11 +14,12 @@ mod listing;
 mod negotiate;
 mod page;
 mod page_marks;
+mod sources;
 mod status;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub use self::file::{FileError, Marks, PageFile, Signed, Yanked};
+pub use self::file::{FileError, Marks, PageFile, SignatureMark, Signed, Yanked};
 pub use self::hashes::{HashError, Hashes, Sha256Hex};
 pub use self::json::{JsonError, MAX_JSON_DEPTH};
 pub use self::list::{ListError, ListedProject, MAX_LIST_LEN, ProjectList};

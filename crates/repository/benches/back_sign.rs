@@ -100,6 +100,7 @@ async fn run(options: Options) {
             requires_python: Some(">=3.9".to_owned()),
             core_metadata_sha256: None,
             chunks_sha256: None,
+            gpg_signature: None,
             uploaded_by: "an import".to_owned(),
             back_signed: true,
             yanked: None,

@@ -186,6 +186,9 @@ pub(crate) fn objects_of(file: &NewFile) -> Vec<ObjectPath> {
     if let Some(sha256) = &file.chunks_sha256 {
         objects.extend(ObjectPath::chunks(project, sha256, name).ok());
     }
+    if let Some(signature) = &file.gpg_signature {
+        objects.extend(ObjectPath::signature(project, &signature.sha256, name).ok());
+    }
     objects
 }
 
@@ -198,11 +201,14 @@ pub(crate) fn objects_of_entry(project: &ProjectName, entry: &PageFile) -> Vec<O
     let file = entry.hashes.sha256().map(own);
     let metadata = core_metadata.and_then(|hashes| hashes.sha256()).map(own);
     let chunks = marks.and_then(|marks| marks.chunks_sha256).map(own);
+    let signature = marks.and_then(|marks| marks.gpg_sig);
+    let signature = signature.map(|signature| own(signature.sha256));
     let mut objects = Vec::new();
     objects.extend(file.and_then(|digest| ObjectPath::file(project, &digest, name).ok()));
     objects
         .extend(metadata.and_then(|digest| ObjectPath::file_metadata(project, &digest, name).ok()));
     objects.extend(chunks.and_then(|digest| ObjectPath::chunks(project, &digest, name).ok()));
+    objects.extend(signature.and_then(|digest| ObjectPath::signature(project, &digest, name).ok()));
     objects
 }
 

@@ -72,6 +72,9 @@ pub(crate) struct NamedFile {
     pub(crate) filename: String,
     pub(crate) sha256: Sha256,
     pub(crate) core_metadata_sha256: Option<Sha256>,
+    /// Records of earlier versions have none.
+    #[serde(default)]
+    pub(crate) gpg_signature_sha256: Option<Sha256>,
 }
 
 /// A file that is published no more.
@@ -92,6 +95,8 @@ impl NamedFile {
     /// The names of a file that its page lists; none if the entry has no SHA-256.
     pub(crate) fn of(project: &ProjectName, entry: &PageFile) -> Option<Self> {
         let core_metadata = entry.core_metadata.as_ref();
+        let marks = entry.wheelmark.as_ref();
+        let signature = marks.and_then(|marks| marks.gpg_sig);
         Some(Self {
             project: project.clone(),
             filename: entry.filename.as_str().to_owned(),
@@ -99,6 +104,7 @@ impl NamedFile {
             core_metadata_sha256: core_metadata
                 .and_then(|hashes| hashes.sha256())
                 .map(|sha256| Sha256(*sha256.as_bytes())),
+            gpg_signature_sha256: signature.map(|signature| Sha256(*signature.sha256.as_bytes())),
         })
     }
 }

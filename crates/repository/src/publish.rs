@@ -297,7 +297,7 @@ pub(crate) async fn name(
     if after.list {
         replace_copies(tree, lock, copies_of_list(projects).into()).await?;
     }
-    let mut gone = Vec::with_capacity(2 * after.gone.len());
+    let mut gone = Vec::with_capacity(3 * after.gone.len());
     for file in &after.gone {
         let names = plain_names_of(file).map_err(Into::into);
         gone.extend(unless_lasting(names, &file.filename)?.into_iter().flatten());
@@ -345,14 +345,21 @@ fn names_of(file: &NamedFile) -> Result<Vec<(ObjectPath, ObjectPath)>, PathError
             ObjectPath::plain_file_metadata(project, filename)?,
         ));
     }
+    if let Some(sha256) = &file.gpg_signature_sha256 {
+        names.push((
+            ObjectPath::signature(project, sha256, filename)?,
+            ObjectPath::plain_signature(project, filename)?,
+        ));
+    }
     Ok(names)
 }
 
 /// The plain names that a file may have had.
-fn plain_names_of(file: &GoneFile) -> Result<[ObjectPath; 2], PathError> {
+fn plain_names_of(file: &GoneFile) -> Result<[ObjectPath; 3], PathError> {
     Ok([
         ObjectPath::plain_file(&file.project, &file.filename)?,
         ObjectPath::plain_file_metadata(&file.project, &file.filename)?,
+        ObjectPath::plain_signature(&file.project, &file.filename)?,
     ])
 }
 

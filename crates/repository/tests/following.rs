@@ -13,7 +13,7 @@ use wheelmark_objects::file_target;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage, Signed, Yanked};
 use wheelmark_repository::{BinForm, Phase, Turn};
-use wheelmark_store::{Admission, Change, FileState, NewFile, Outcome, Seq};
+use wheelmark_store::{Admission, Change, FileSignature, FileState, NewFile, Outcome, Seq};
 
 const NAME: &str = "demo-1.0-py3-none-any.whl";
 const OTHER: &str = "demo-2.0-py3-none-any.whl";
@@ -55,6 +55,15 @@ async fn metadata(index: &TestIndex, metadata: &'static [u8]) -> wheelmark_tuf::
     let bytes = bytes::Bytes::from_static(metadata);
     index.tree.create(&path, bytes).await.unwrap();
     digest
+}
+
+/// Places a signature of the file in the tree.
+async fn signature(index: &TestIndex, signature: &[u8]) -> FileSignature {
+    let (sha256, length) = (wheelmark_tuf::Sha256::of(signature), signature.len() as u64);
+    let path = wheelmark_objects::ObjectPath::signature(&demo(), &sha256, NAME).unwrap();
+    let bytes = bytes::Bytes::copy_from_slice(signature);
+    index.tree.create(&path, bytes).await.unwrap();
+    FileSignature { sha256, length }
 }
 
 /// Appends to the journal what the store itself would refuse to.
@@ -150,6 +159,74 @@ async fn core_metadata_goes_and_comes_with_its_file() {
     index.store.admit(file).await.unwrap();
     turn(&index).await;
     assert!(is_there(&index, &plain));
+}
+
+#[tokio::test]
+async fn a_signature_goes_and_comes_with_its_file() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let mut file = index.place(NAME, b"a wheel").await;
+    file.gpg_signature = Some(signature(&index, b"of a wheel").await);
+    let plain = format!("packages/demo/{NAME}.asc");
+
+    index.store.admit(file.clone()).await.unwrap();
+    turn(&index).await;
+    assert_eq!(unsigned(&index, &plain), "of a wheel");
+    let before = entry(&index, NAME);
+    assert_eq!(before.gpg_sig, Some(true));
+    let mark = before.wheelmark.as_ref().unwrap().gpg_sig.unwrap();
+    let sha256 = wheelmark_tuf::Sha256::of(b"of a wheel");
+    assert_eq!(*mark.sha256.as_bytes(), sha256.0);
+    assert_eq!(mark.length, 10);
+
+    remove(&index, NAME).await;
+    turn(&index).await;
+    assert!(!is_there(&index, &plain));
+    // It comes back with the signature that it had, whatever is asked for.
+    file.gpg_signature = None;
+    index.store.admit(file).await.unwrap();
+    turn(&index).await;
+    assert_eq!(unsigned(&index, &plain), "of a wheel");
+    assert_eq!(entry(&index, NAME), before);
+}
+
+#[tokio::test]
+async fn a_signature_that_is_not_as_a_row_says_is_refused() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let file = index.place(NAME, b"a wheel").await;
+    let good = signature(&index, b"of a wheel").await;
+    let long = signature(&index, &[b'x'; 8 * 1024 + 1]).await;
+    let absent = FileSignature {
+        sha256: wheelmark_tuf::Sha256::of(b"another"),
+        length: 7,
+    };
+    let lies = FileSignature { length: 9, ..good };
+    for (stated, why) in [
+        (lies, "has 10 bytes in the tree, not 9"),
+        (absent, "is not in the tree"),
+        (long, "more than 8192"),
+    ] {
+        let file = NewFile {
+            gpg_signature: Some(stated),
+            ..file.clone()
+        };
+        let seq = intrude(&index, &Change::FileAdded(file)).await;
+        turn(&index).await;
+        let told = refusal(&index, seq).await;
+        assert!(told.contains(why), "{told}");
+    }
+    // What is published does not get one from a row, either.
+    index.store.admit(file.clone()).await.unwrap();
+    turn(&index).await;
+    let before = entry(&index, NAME);
+    assert_eq!(before.gpg_sig, Some(false));
+    let file = NewFile {
+        gpg_signature: Some(good),
+        ..file
+    };
+    intrude(&index, &Change::FileAdded(file)).await;
+    turn(&index).await;
+    assert_eq!(entry(&index, NAME), before);
+    assert!(!is_there(&index, &format!("packages/demo/{NAME}.asc")));
 }
 
 #[tokio::test]

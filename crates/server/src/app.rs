@@ -142,6 +142,8 @@ pub(crate) struct Reading {
     pub(crate) shelf: Arc<Shelf>,
     /// Small files.
     pub(crate) files: Arc<Shelf>,
+    /// Held by the one who renders what is too large for a shelf.
+    pub(crate) rendering: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Telling mirrors what is new.
@@ -157,6 +159,7 @@ impl Reading {
             tree,
             shelf: Arc::new(Shelf::new()),
             files: Arc::new(Shelf::of_files()),
+            rendering: Arc::default(),
         }
     }
 }

@@ -46,6 +46,7 @@ mod serials;
 mod serve;
 mod shelf;
 mod simple;
+mod sources;
 mod tls;
 mod tree;
 mod upload;

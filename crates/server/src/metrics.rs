@@ -53,7 +53,7 @@ impl Route {
             "/simple" | "/simple/" => Route::List,
             "/healthz" | "/readyz" | "/metrics" => Route::Watch,
             _ => match path.split('/').nth(1) {
-                Some("simple") => Route::Page,
+                Some("simple" | "src") => Route::Page,
                 Some("pypi") => Route::Document,
                 Some("metadata") => Route::Metadata,
                 Some("targets") => Route::Target,
@@ -220,6 +220,7 @@ mod tests {
         check(true, "/legacy/", "upload");
         check(false, "/simple/", "list");
         check(false, "/simple/flask/", "page");
+        check(false, "/src/flask/", "page");
         check(false, "/pypi/flask/json", "document");
         check(false, "/metadata/timestamp.json", "metadata");
         check(false, "/targets/a", "target");

@@ -14,7 +14,7 @@ use wheelmark_objects::Directory;
 use crate::app::{App, Reading, Services};
 use crate::observe::observe;
 use crate::read_error::ReadError;
-use crate::{health, home, legacy_json, metrics, openapi, privacy, simple, tree, upload};
+use crate::{health, home, legacy_json, metrics, openapi, privacy, simple, sources, tree, upload};
 
 /// The index as a service.
 pub fn router(app: App) -> Router {
@@ -30,6 +30,8 @@ pub fn router(app: App) -> Router {
         .route("/simple/", get(simple::list))
         .route("/simple/{project}", get(simple::project_without_slash))
         .route("/simple/{project}/", get(simple::project))
+        .route("/src/{project}", get(sources::project_without_slash))
+        .route("/src/{project}/", get(sources::project))
         .route("/pypi/{project}/json", get(legacy_json::project))
         .route("/pypi/{project}/{version}/json", get(legacy_json::release))
         .route("/metadata/{*object}", get(tree::object))
@@ -68,6 +70,8 @@ pub fn read_router(tree: Arc<Directory>) -> Router {
         .route("/simple/", get(simple::plain_list))
         .route("/simple/{project}", get(simple::project_without_slash))
         .route("/simple/{project}/", get(simple::project))
+        .route("/src/{project}", get(sources::project_without_slash))
+        .route("/src/{project}/", get(sources::project))
         .route("/metadata/{*object}", get(tree::object))
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))

@@ -62,6 +62,7 @@ pub(crate) struct Held {
     gzip: OnceCell<Option<Bytes>>,
     zstd: OnceCell<Option<Bytes>>,
     html: OnceCell<Arc<Held>>,
+    sources: OnceCell<Arc<Held>>,
 }
 
 impl Held {
@@ -72,6 +73,7 @@ impl Held {
             gzip: OnceCell::new(),
             zstd: OnceCell::new(),
             html: OnceCell::new(),
+            sources: OnceCell::new(),
         }
     }
 
@@ -108,12 +110,27 @@ impl Held {
         &self,
         render: impl FnOnce(&[u8]) -> Result<String, ReadError> + Send + 'static,
     ) -> Result<&Arc<Held>, ReadError> {
-        self.html
-            .get_or_try_init(|| {
-                let bytes = self.bytes.clone();
-                blocking(move || Ok(Arc::new(Held::new(Bytes::from(render(&bytes)?)))))
-            })
-            .await
+        self.rendered(&self.html, render).await
+    }
+
+    /// The listing of source archives that `render` makes of the bytes; made once.
+    pub(crate) async fn sources(
+        &self,
+        render: impl FnOnce(&[u8]) -> Result<String, ReadError> + Send + 'static,
+    ) -> Result<&Arc<Held>, ReadError> {
+        self.rendered(&self.sources, render).await
+    }
+
+    async fn rendered<'a>(
+        &self,
+        form: &'a OnceCell<Arc<Held>>,
+        render: impl FnOnce(&[u8]) -> Result<String, ReadError> + Send + 'static,
+    ) -> Result<&'a Arc<Held>, ReadError> {
+        form.get_or_try_init(|| {
+            let bytes = self.bytes.clone();
+            blocking(move || Ok(Arc::new(Held::new(Bytes::from(render(&bytes)?)))))
+        })
+        .await
     }
 
     /// How many bytes it takes, in all forms that were made.
@@ -122,8 +139,9 @@ impl Held {
             let made = form.get().and_then(Option::as_ref);
             made.map_or(0, Bytes::len)
         };
-        let html = self.html.get().map_or(0, |html| html.weight());
-        self.bytes.len() + form(&self.gzip) + form(&self.zstd) + html
+        let rendered = |form: &OnceCell<Arc<Held>>| form.get().map_or(0, |made| made.weight());
+        let rendered = rendered(&self.html) + rendered(&self.sources);
+        self.bytes.len() + form(&self.gzip) + form(&self.zstd) + rendered
     }
 }
 

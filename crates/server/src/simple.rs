@@ -168,7 +168,7 @@ async fn published(
     answer_found(Found::Large(object), headers, &label(format)).await
 }
 
-fn links(mut response: Response) -> Response {
+pub(crate) fn links(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, LINKS_ONLY);
     response

@@ -31,6 +31,9 @@ pub(crate) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BINARY: &str = "application/octet-stream";
 
+/// RFC 3156, section 5. Whoever saves it does not read it as text.
+const SIGNATURE: &str = "application/pgp-signature";
+
 /// How an object that has several forms is described.
 pub(crate) struct Label {
     pub(crate) content_type: &'static str,
@@ -60,7 +63,8 @@ pub(crate) async fn object(
         Kind::FileMetadata | Kind::PlainFileMetadata => {
             shelved(TEXT, IMMUTABLE, wheelmark_packaging::MAX_METADATA_LEN)
         }
-        Kind::File | Kind::Chunks | Kind::PlainFile => Policy::Streamed,
+        Kind::File | Kind::Chunks | Kind::PlainFile => Policy::Streamed(BINARY),
+        Kind::Signature | Kind::PlainSignature => Policy::Streamed(SIGNATURE),
         // These have pages of their own, under `/simple/`.
         Kind::SimpleJson | Kind::SimpleHtml | Kind::SimpleListJson | Kind::SimpleListHtml => {
             return Err(absent());
@@ -81,11 +85,11 @@ pub(crate) async fn object(
             };
             answer_found(found, &headers, &label).await
         }
-        Policy::Streamed => {
+        Policy::Streamed(content_type) => {
             let found = reading.files.get(&reading.tree, &path, u64::MAX).await?;
             match found.ok_or_else(absent)? {
-                Found::Held(file) => files::held(&file, &headers, BINARY, IMMUTABLE),
-                Found::Large(object) => files::stream(object, &headers, BINARY, IMMUTABLE),
+                Found::Held(file) => files::held(&file, &headers, content_type, IMMUTABLE),
+                Found::Large(object) => files::stream(object, &headers, content_type, IMMUTABLE),
             }
         }
     }
@@ -97,7 +101,7 @@ enum Policy {
         cache_control: &'static str,
         max_len: u64,
     },
-    Streamed,
+    Streamed(&'static str),
 }
 
 /// Answers with an object in memory in the best coding that the request accepts, with another one

@@ -21,6 +21,7 @@ mod http {
     mod publishing;
     mod refusals;
     mod rules;
+    mod signatures;
     mod static_tree;
     mod waiting;
 }

@@ -87,7 +87,7 @@ pub(crate) async fn admit(
         unreachable!("made above");
     };
     let row = if known.is_some() {
-        // It stays removed until a snapshot has it again.
+        // It stays removed until a snapshot has it again, with the signature that it had.
         sqlx::query(
             "UPDATE file SET seq = ?, size = ?, uploaded_at = ?, uploaded_by = ?, yanked = ?, \
              back_signed = ? WHERE project = ? AND filename = ?",
@@ -100,7 +100,7 @@ pub(crate) async fn admit(
             .await?;
         sqlx::query(
             "INSERT INTO file (seq, size, uploaded_at, uploaded_by, yanked, back_signed, \
-             project, filename, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             project, filename, sha256, gpg_signature_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
     };
     row.bind(text::number(seq.0))
@@ -112,6 +112,10 @@ pub(crate) async fn admit(
         .bind(file.project.as_str())
         .bind(&file.filename)
         .bind(file.sha256.to_string())
+        .bind(
+            file.gpg_signature
+                .map(|signature| signature.sha256.to_string()),
+        )
         .execute(&mut **transaction)
         .await?;
     Ok(Admission::Recorded(seq))

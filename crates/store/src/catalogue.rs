@@ -33,6 +33,9 @@ pub struct NewFile {
     /// The SHA-256 of its chunk list, for a large file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunks_sha256: Option<Sha256>,
+    /// The OpenPGP signature that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpg_signature: Option<FileSignature>,
     /// The id of the token that uploaded it.
     pub uploaded_by: String,
     /// Whether it was there before the index was first signed.
@@ -41,6 +44,15 @@ pub struct NewFile {
     /// Whether it is yanked from the start (PEP 592), with the reason; an empty one is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<String>,
+}
+
+/// An OpenPGP signature that stands beside a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSignature {
+    /// The SHA-256 of its bytes.
+    pub sha256: Sha256,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 /// A file in the catalogue.
@@ -66,6 +78,8 @@ pub struct FileRow {
     pub yanked: Option<String>,
     /// Whether it was there before the index was first signed.
     pub back_signed: bool,
+    /// The SHA-256 of the OpenPGP signature that came with it.
+    pub gpg_signature_sha256: Option<Sha256>,
 }
 
 /// How far a file has come.
@@ -85,7 +99,7 @@ macro_rules! file_rows {
         concat!(
             "SELECT project, filename, sha256, size, uploaded_at, uploaded_by, seq, \
              EXISTS (SELECT 1 FROM outcome WHERE outcome.seq = file.seq) AS settled, \
-             removed, yanked, back_signed FROM file ",
+             removed, yanked, back_signed, gpg_signature_sha256 FROM file ",
             $rest
         )
     };
@@ -108,6 +122,10 @@ fn read(row: &SqliteRow) -> Result<FileRow, StoreError> {
         },
         yanked: row.try_get("yanked")?,
         back_signed: row.try_get("back_signed")?,
+        gpg_signature_sha256: row
+            .try_get::<Option<&str>, _>("gpg_signature_sha256")?
+            .map(|digest| text::parse("sha256", digest))
+            .transpose()?,
     })
 }
 

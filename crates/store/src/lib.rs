@@ -55,7 +55,7 @@ pub use access::Access;
 pub use admission::Admission;
 pub use audit::{Actor, AuditAction, AuditEntry, AuditRow, MAX_AUDIT_TEXT_LEN};
 pub use authority::{AdmitError, Denied};
-pub use catalogue::{FileRow, FileState, NewFile};
+pub use catalogue::{FileRow, FileSignature, FileState, NewFile};
 pub use database::copy_database;
 pub use error::{OpenError, StoreError};
 pub use intent::{Intent, IntentError, Settlement};

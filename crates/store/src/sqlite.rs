@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_people.sql"),
     include_str!("migrations/0005_status.sql"),
     include_str!("migrations/0006_project_limits.sql"),
+    include_str!("migrations/0007_signatures.sql"),
 ];
 
 /// The catalogue ("WMRK").

@@ -34,6 +34,7 @@ fn file(n: u64) -> NewFile {
         requires_python: None,
         core_metadata_sha256: None,
         chunks_sha256: None,
+        gpg_signature: None,
         uploaded_by: "test".to_owned(),
         back_signed: false,
         yanked: None,

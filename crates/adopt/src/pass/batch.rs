@@ -264,6 +264,7 @@ impl Pass {
             requires_python: prepared.requires_python.clone(),
             core_metadata_sha256: prepared.metadata.as_deref().map(Sha256::of),
             chunks_sha256: prepared.hashed.chunks.as_deref().map(Sha256::of),
+            gpg_signature: None,
             uploaded_by: BROUGHT_BY.to_owned(),
             back_signed,
             yanked: prepared.listed.yanked.clone(),

@@ -126,6 +126,7 @@ mod tests {
                 requires_python: None,
                 core_metadata_sha256: None,
                 chunks_sha256: None,
+                gpg_signature: None,
                 uploaded_by: "tests".to_owned(),
                 back_signed: true,
                 yanked: None,

@@ -209,6 +209,7 @@ impl Index {
             requires_python: None,
             core_metadata_sha256: Some(metadata_sha256),
             chunks_sha256,
+            gpg_signature: None,
             uploaded_by: "simulation".to_owned(),
             back_signed: false,
             yanked: None,

@@ -31,8 +31,12 @@ pub(super) fn count(place: &DirectoryPlace, named: &HashSet<u64>, listed: usize)
         let counter = match path.parse::<ObjectPath>().map(|path| path.kind()) {
             Ok(Kind::Metadata | Kind::Timestamp) => &mut unnamed.metadata,
             Ok(Kind::Page) => &mut unnamed.pages,
-            Ok(Kind::File | Kind::FileMetadata | Kind::Chunks) => &mut unnamed.files,
-            Ok(Kind::PlainFile | Kind::PlainFileMetadata) => &mut unnamed.plain_names,
+            Ok(Kind::File | Kind::FileMetadata | Kind::Chunks | Kind::Signature) => {
+                &mut unnamed.files
+            }
+            Ok(Kind::PlainFile | Kind::PlainFileMetadata | Kind::PlainSignature) => {
+                &mut unnamed.plain_names
+            }
             Ok(
                 Kind::SimpleJson | Kind::SimpleHtml | Kind::SimpleListJson | Kind::SimpleListHtml,
             ) => &mut unnamed.unsigned_copies,

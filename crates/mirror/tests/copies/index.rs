@@ -140,6 +140,7 @@ impl TestIndex {
                 requires_python: Some(">=3.8".to_owned()),
                 core_metadata_sha256,
                 chunks_sha256,
+                gpg_signature: None,
                 uploaded_by: "test".to_owned(),
                 back_signed: false,
                 yanked: None,

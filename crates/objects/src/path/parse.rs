@@ -6,7 +6,10 @@ use percent_encoding::percent_decode_str;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{RoleName, Sha256};
 
-use super::{CHUNKS_SUFFIX, MAX_SEGMENT_LEN, METADATA_SUFFIX, ObjectPath, PAGE_SUFFIX, PathError};
+use super::{
+    CHUNKS_SUFFIX, MAX_SEGMENT_LEN, METADATA_SUFFIX, ObjectPath, PAGE_SUFFIX, PathError,
+    SIGNATURE_SUFFIX,
+};
 
 impl ObjectPath {
     /// Reads a path as [`ObjectPath::as_str`] gives it.
@@ -91,6 +94,8 @@ fn from_segments<'a>(
                     ObjectPath::file_metadata(&project, &digest, filename)
                 } else if let Some(filename) = filename.strip_suffix(CHUNKS_SUFFIX) {
                     ObjectPath::chunks(&project, &digest, filename)
+                } else if let Some(filename) = filename.strip_suffix(SIGNATURE_SUFFIX) {
+                    ObjectPath::signature(&project, &digest, filename)
                 } else {
                     ObjectPath::file(&project, &digest, filename)
                 },
@@ -98,9 +103,12 @@ fn from_segments<'a>(
         }
         ["packages", dir, name] => {
             let project = project(dir)?;
-            Some(match name.strip_suffix(METADATA_SUFFIX) {
-                Some(filename) => ObjectPath::plain_file_metadata(&project, filename),
-                None => ObjectPath::plain_file(&project, name),
+            Some(if let Some(filename) = name.strip_suffix(METADATA_SUFFIX) {
+                ObjectPath::plain_file_metadata(&project, filename)
+            } else if let Some(filename) = name.strip_suffix(SIGNATURE_SUFFIX) {
+                ObjectPath::plain_signature(&project, filename)
+            } else {
+                ObjectPath::plain_file(&project, name)
             })
         }
         ["simple", "index.json"] => Some(Ok(ObjectPath::simple_list_json())),

@@ -61,8 +61,19 @@ pub struct Marks {
     pub provenance_sha256: Option<Sha256Hex>,
     /// Digest of its chunk list, if it has one.
     pub chunks_sha256: Option<Sha256Hex>,
+    /// The OpenPGP signature that stands beside it, if one does.
+    pub gpg_sig: Option<SignatureMark>,
     /// Members that are not known here.
     pub extra: Extra,
+}
+
+/// What a file's OpenPGP signature is, byte for byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignatureMark {
+    /// Its digest.
+    pub sha256: Sha256Hex,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 /// When a file was signed, relative to its upload.
@@ -73,6 +84,9 @@ pub enum Signed {
     /// `back`: it had been there before the index was first signed.
     Back,
 }
+
+const GPG_SIG_SHA256: &str = "gpg-sig-sha256";
+const GPG_SIG_LENGTH: &str = "gpg-sig-length";
 
 /// Why the entry of a file, or what stands under `_wheelmark`, cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +136,11 @@ impl PageFile {
             wheelmark: None,
             extra: Extra::new(),
         }
+    }
+
+    /// Whether its page says that an OpenPGP signature stands beside it.
+    pub fn has_signature(&self) -> bool {
+        self.gpg_sig == Some(true)
     }
 
     /// How many bytes its entry has in the JSON form of a page.
@@ -216,6 +235,7 @@ impl Marks {
             signed_at,
             provenance_sha256: None,
             chunks_sha256: None,
+            gpg_sig: None,
             extra: Extra::new(),
         }
     }
@@ -240,6 +260,12 @@ impl Marks {
         };
         let (provenance_sha256, chunks_sha256) =
             (digest("provenance-sha256")?, digest("chunks-sha256")?);
+        let gpg_sig = match (digest(GPG_SIG_SHA256)?, marks.take_u64(GPG_SIG_LENGTH)?) {
+            (Some(sha256), Some(length)) => Some(SignatureMark { sha256, length }),
+            (None, None) => None,
+            (None, Some(_)) => return Err(missing(GPG_SIG_SHA256)),
+            (Some(_), None) => return Err(missing(GPG_SIG_LENGTH)),
+        };
         Ok(Marks {
             signed,
             signed_at: marks.take_time("signed-at")?.ok_or(JsonError::Missing {
@@ -247,26 +273,24 @@ impl Marks {
             })?,
             provenance_sha256,
             chunks_sha256,
+            gpg_sig,
             extra: marks.rest(),
         })
     }
 
     fn to_value(&self) -> Value {
         let mut marks: Map<String, Value> = self.extra.clone().into_iter().collect();
-        let mut put = |member: &str, value: Option<String>| match value {
-            Some(value) => drop(marks.insert(member.to_owned(), value.into())),
+        let mut put = |member: &str, value: Option<Value>| match value {
+            Some(value) => drop(marks.insert(member.to_owned(), value)),
             None => drop(marks.remove(member)),
         };
-        put("signed", Some(self.signed.as_str().to_owned()));
-        put("signed-at", Some(self.signed_at.to_string()));
-        put(
-            "provenance-sha256",
-            self.provenance_sha256.map(|digest| digest.to_string()),
-        );
-        put(
-            "chunks-sha256",
-            self.chunks_sha256.map(|digest| digest.to_string()),
-        );
+        let digest = |digest: Option<Sha256Hex>| digest.map(|digest| digest.to_string().into());
+        put("signed", Some(self.signed.as_str().into()));
+        put("signed-at", Some(self.signed_at.to_string().into()));
+        put("provenance-sha256", digest(self.provenance_sha256));
+        put("chunks-sha256", digest(self.chunks_sha256));
+        put(GPG_SIG_SHA256, digest(self.gpg_sig.map(|sig| sig.sha256)));
+        put(GPG_SIG_LENGTH, self.gpg_sig.map(|sig| sig.length.into()));
         Value::Object(marks)
     }
 }
@@ -307,6 +331,10 @@ fn core_metadata(entry: &mut Members) -> Result<Option<Hashes>, FileError> {
         Some((_, Value::Bool(true))) => Ok(Some(Hashes::new())),
         Some((member, value)) => take_hashes(value, member).map(Some),
     }
+}
+
+fn missing(member: &'static str) -> FileError {
+    JsonError::Missing { member }.into()
 }
 
 fn take_hashes(value: Value, member: &'static str) -> Result<Hashes, FileError> {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use super::{API_VERSION, Hashes, PageFile, ProjectList, ProjectPage, Yanked};
 
 /// Text made safe for an element's content and for a double-quoted attribute alike.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +28,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// A `<meta name="pypi:…">` element, or nothing.
-struct Meta<'a>(&'a str, Option<&'a str>);
+pub(super) struct Meta<'a>(&'a str, Option<&'a str>);
 
 impl fmt::Display for Meta<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +45,7 @@ impl fmt::Display for Meta<'_> {
 }
 
 /// An attribute with a space before it, or nothing.
-struct Attribute<'a>(&'a str, Option<&'a str>);
+pub(super) struct Attribute<'a>(pub(super) &'a str, pub(super) Option<&'a str>);
 
 impl fmt::Display for Attribute<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +86,7 @@ pub(super) fn list(list: &ProjectList) -> String {
     document("Projects", &[], &links.collect::<String>())
 }
 
-fn document(title: &str, metas: &[Meta<'_>], body: &str) -> String {
+pub(super) fn document(title: &str, metas: &[Meta<'_>], body: &str) -> String {
     let version = Meta("repository-version", Some(API_VERSION));
     let metas: String = std::iter::once(&version)
         .chain(metas)
@@ -113,9 +113,11 @@ fn anchor(file: &PageFile) -> String {
         Yanked::Yes => Some(""),
         Yanked::Because(reason) => Some(reason.as_str()),
     };
-    let gpg_sig = file
-        .gpg_sig
-        .map(|there| if there { "true" } else { "false" });
+    // On every link, if on one (PEP 503): an index that states what a signature is has none where
+    // it states none, also on entries that are older than that.
+    let none = file.wheelmark.as_ref().map(|_| false);
+    let gpg_sig = file.gpg_sig.or(none);
+    let gpg_sig = gpg_sig.map(|there| if there { "true" } else { "false" });
     format!(
         "<a{}{}{}{}{}{}>{}</a><br>\n",
         Attribute("href", Some(&href)),

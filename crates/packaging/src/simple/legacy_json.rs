@@ -96,6 +96,7 @@ fn entry(project: &ProjectName, file: &PageFile) -> Value {
     let mut entry = Map::from_iter([
         ("digests".to_owned(), digests.into()),
         ("filename".to_owned(), filename.into()),
+        ("has_sig".to_owned(), file.has_signature().into()),
         ("packagetype".to_owned(), packagetype.into()),
         ("python_version".to_owned(), python.into()),
         (

@@ -202,9 +202,14 @@ impl ProjectPage {
 
     /// Renders the HTML form, version 1.4, of the files that installers can use.
     pub fn to_html(&self) -> String {
+        html::page(self, &self.by_version())
+    }
+
+    /// The files that installers can use, by version and then by name.
+    pub(super) fn by_version(&self) -> Vec<&PageFile> {
         let mut files: Vec<&PageFile> = self.files.iter().collect();
         files.sort_by(|a, b| file_order(a, b));
-        html::page(self, &files)
+        files
     }
 
     /// The entry of a file.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 use wheelmark_packaging::DistributionFilename;
-use wheelmark_packaging::simple::{Hashes, Marks, PageFile, Signed, Yanked};
+use wheelmark_packaging::simple::{Hashes, Marks, PageFile, SignatureMark, Signed, Yanked};
 use wheelmark_store::{Change, NewFile};
 use wheelmark_tuf::{OWN_MEMBER, Sha256, TargetInfo};
 
@@ -98,12 +98,17 @@ pub(super) fn page_file(
     let sha256_of = |digest: Sha256| Hashes::of_sha256(digest.0);
     let mut marks = Marks::new(signed(file), whole_seconds(now));
     marks.chunks_sha256 = file.chunks_sha256.map(|digest| digest.0.into());
+    marks.gpg_sig = file.gpg_signature.map(|signature| SignatureMark {
+        sha256: signature.sha256.0.into(),
+        length: signature.length,
+    });
     let mut entry = PageFile::new(&file.project, filename, sha256_of(file.sha256));
     entry.size = Some(file.size);
     entry.upload_time = Some(writer.upload_time(file.uploaded_at, now));
     entry.requires_python = file.requires_python.clone();
     entry.core_metadata = file.core_metadata_sha256.map(sha256_of);
     entry.yanked = yanked_of(file.yanked.as_deref());
+    entry.gpg_sig = Some(marks.gpg_sig.is_some());
     entry.wheelmark = Some(marks);
     entry
 }

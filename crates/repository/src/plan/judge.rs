@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use wheelmark_objects::{ObjectPath, file_target, page_target};
+use wheelmark_objects::{Kind, ObjectPath, file_target, page_target};
 use wheelmark_packaging::simple::{PageFile, Yanked};
-use wheelmark_packaging::{DistributionFilename, MAX_REQUIRES_PYTHON_LEN, ProjectName};
+use wheelmark_packaging::{
+    DistributionFilename, MAX_REQUIRES_PYTHON_LEN, MAX_SIGNATURE_LEN, ProjectName,
+};
 use wheelmark_store::NewFile;
 use wheelmark_tuf::TargetPath;
 
@@ -75,17 +77,27 @@ pub(super) fn new_file(
             file.filename, file.uploaded_at
         ));
     }
+    if let Some(signature) = &file.gpg_signature
+        && signature.length > MAX_SIGNATURE_LEN as u64
+    {
+        return Err(format!(
+            "the signature of {} has {} bytes, more than {MAX_SIGNATURE_LEN}",
+            file.filename, signature.length
+        ));
+    }
     for object in objects_of(file) {
+        let stated = match object.kind() {
+            Kind::File => Some(file.size),
+            Kind::Signature => file.gpg_signature.map(|signature| signature.length),
+            _ => None,
+        };
         match present.get(&object) {
+            Some(Some(size)) if stated.is_none_or(|stated| stated == *size) => {}
             Some(Some(size)) => {
-                let is_file = ObjectPath::file(&file.project, &file.sha256, &file.filename)
-                    .is_ok_and(|path| path == object);
-                if is_file && *size != file.size {
-                    return Err(format!(
-                        "{} has {size} bytes in the tree, not {}",
-                        file.filename, file.size
-                    ));
-                }
+                return Err(format!(
+                    "{object} has {size} bytes in the tree, not {}",
+                    stated.unwrap_or_default()
+                ));
             }
             _ => return Err(format!("{} is not in the tree", object.as_str())),
         }

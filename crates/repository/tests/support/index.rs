@@ -129,6 +129,7 @@ impl TestIndex {
             requires_python: None,
             core_metadata_sha256: None,
             chunks_sha256: None,
+            gpg_signature: None,
             uploaded_by: "test".into(),
             back_signed: false,
             yanked: None,

@@ -96,6 +96,10 @@ impl From<Error> for Problem {
             Error::Inspect { source, .. } => bad("Invalid distribution file").hint(source.fix()),
             Error::Exists { .. } => bad("File already exists")
                 .hint("a published file never changes; publish a new version or build number"),
+            Error::Signature(source) => bad("Invalid signature").hint(source.fix()),
+            Error::OtherSignature { .. } => bad("File already exists").hint(
+                "what is said of a published file stays; upload the next version together with its signature",
+            ),
             Error::Closed { .. } => bad("Project takes no files")
                 .hint("whoever runs the index decides what state a project is in"),
             Error::Removed { .. } => bad("File was removed").hint(

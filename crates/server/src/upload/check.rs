@@ -1,6 +1,6 @@
 //! What the form says about the file, held against what arrived.
 
-use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
+use wheelmark_packaging::{DetachedSignature, DistributionFilename, ProjectName, Version};
 
 use super::error::{Digest, Mismatch, UploadError};
 use super::form::Form;
@@ -14,11 +14,16 @@ pub(super) struct Claimed {
     pub(super) project: ProjectName,
     pub(super) filename: DistributionFilename,
     pub(super) content: Content,
+    pub(super) signature: Option<DetachedSignature>,
 }
 
 /// Checks everything that the form alone can tell.
 pub(super) fn claims(received: Received, leeway: Leeway) -> Result<Claimed, UploadError> {
-    let Received { form, content } = received;
+    let Received {
+        form,
+        content,
+        signature,
+    } = received;
     let need = |value: &Option<String>, field| {
         let value = value.as_deref().filter(|value| !value.is_empty());
         value
@@ -61,6 +66,7 @@ pub(super) fn claims(received: Received, leeway: Leeway) -> Result<Claimed, Uplo
         project,
         filename,
         content,
+        signature,
     })
 }
 

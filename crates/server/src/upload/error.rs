@@ -7,7 +7,7 @@ use std::time::Duration;
 use wheelmark_objects::{ObjectError, PathError};
 use wheelmark_packaging::simple::Status;
 use wheelmark_packaging::{
-    ClassifierError, FilenameError, InspectError, NameError, ProjectName, Version,
+    ClassifierError, FilenameError, InspectError, NameError, ProjectName, SignatureError, Version,
 };
 use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
@@ -237,6 +237,17 @@ pub(crate) enum UploadError {
         filename: String,
         /// What is there.
         existing: Sha256,
+    },
+    /// What was sent as the file's OpenPGP signature is none.
+    #[error("the OpenPGP signature is not acceptable")]
+    Signature(#[source] SignatureError),
+    /// The same file is there, and not with this signature.
+    #[error("`{filename}` is there {} OpenPGP signature", if *has_one { "with another" } else { "without an" })]
+    OtherSignature {
+        /// The file.
+        filename: String,
+        /// Whether it has a signature.
+        has_one: bool,
     },
     /// The file was there and was taken away.
     #[error("`{filename}` was removed from this index")]

@@ -2,6 +2,9 @@
 
 use super::error::UploadError;
 
+/// The field of the file's OpenPGP signature.
+pub(super) const SIGNATURE: &str = "gpg_signature";
+
 /// The values that were sent. Fields that are not listed here repeat what the file's own
 /// metadata says, which is what counts.
 #[derive(Debug, Default)]
@@ -23,6 +26,8 @@ pub(super) enum Field {
     Value(&'static str),
     /// The file.
     Content,
+    /// The file's OpenPGP signature.
+    Signature,
     /// Something that is refused rather than dropped without a word.
     Unsupported(&'static str),
     /// Read and forgotten.
@@ -42,7 +47,7 @@ impl Field {
             "md5_digest" => Field::Value("md5_digest"),
             "content" => Field::Content,
             "attestations" => Field::Unsupported("attestations"),
-            "gpg_signature" => Field::Unsupported("OpenPGP signatures"),
+            SIGNATURE => Field::Signature,
             _ => Field::Other,
         }
     }

@@ -202,6 +202,7 @@ mod tests {
                         requires_python: None,
                         core_metadata_sha256: None,
                         chunks_sha256: None,
+                        gpg_signature: None,
                         uploaded_by: "first".to_owned(),
                         back_signed: false,
                         yanked: None,

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use multer::Multipart;
+use wheelmark_packaging::{DetachedSignature, MAX_SIGNATURE_LEN, SignatureError};
 
 use super::error::UploadError;
-use super::form::{Field, Form};
+use super::form::{Field, Form, SIGNATURE};
 use super::sink::{Content, Sink};
 use super::source::{Source, SourceError};
 use crate::pace::Pace;
@@ -27,6 +28,7 @@ pub const MAX_VALUE_LEN: usize = 4096;
 pub(super) struct Received {
     pub(super) form: Form,
     pub(super) content: Content,
+    pub(super) signature: Option<DetachedSignature>,
 }
 
 /// Reads the form. The file goes to a temporary file in `incoming`, which is gone again when
@@ -44,7 +46,7 @@ pub(super) async fn receive(
         pace,
     };
     let mut form = Form::default();
-    let mut content = None;
+    let (mut content, mut signature) = (None, None);
     let mut budget = Budget {
         fields: MAX_FIELDS,
         bytes: MAX_FORM_LEN,
@@ -65,22 +67,26 @@ pub(super) async fn receive(
                 content = Some(sink.finish(stated_name).await?);
             }
             Field::Value(field) => {
-                let mut value = BytesMut::new();
-                while let Some(piece) = parts.piece(&mut part).await? {
-                    if value.len() + piece.len() > MAX_VALUE_LEN {
-                        return Err(UploadError::ValueTooLong {
-                            field,
-                            limit: MAX_VALUE_LEN,
-                        });
-                    }
-                    value.extend_from_slice(&piece);
-                }
+                let value = parts.value(&mut part, MAX_VALUE_LEN).await?;
+                let value = value.ok_or(UploadError::ValueTooLong {
+                    field,
+                    limit: MAX_VALUE_LEN,
+                })?;
                 budget.spend(value.len())?;
                 let value =
                     String::from_utf8(value.into()).map_err(|_| UploadError::MalformedForm {
                         what: format!("the field `{field}` is not UTF-8"),
                     })?;
                 form.set(field, value)?;
+            }
+            Field::Signature => {
+                if signature.is_some() {
+                    return Err(UploadError::Repeated { field: SIGNATURE });
+                }
+                let value = parts.value(&mut part, MAX_SIGNATURE_LEN).await?;
+                let value = value.ok_or(UploadError::Signature(SignatureError::TooLong))?;
+                budget.spend(value.len())?;
+                signature = Some(DetachedSignature::parse(&value).map_err(UploadError::Signature)?);
             }
             Field::Unsupported(what) => return Err(UploadError::Unsupported { what }),
             Field::Other => {
@@ -91,7 +97,11 @@ pub(super) async fn receive(
         }
     }
     match content {
-        Some(content) => Ok(Received { form, content }),
+        Some(content) => Ok(Received {
+            form,
+            content,
+            signature,
+        }),
         None => Err(UploadError::Missing { field: "content" }),
     }
 }
@@ -136,6 +146,22 @@ impl Parts<'_> {
         part: &mut multer::Field<'static>,
     ) -> Result<Option<Bytes>, UploadError> {
         in_time(part.chunk(), self.source, &mut self.pace).await
+    }
+
+    /// A field in memory; none if it is longer than `limit` bytes.
+    async fn value(
+        &mut self,
+        part: &mut multer::Field<'static>,
+        limit: usize,
+    ) -> Result<Option<BytesMut>, UploadError> {
+        let mut value = BytesMut::new();
+        while let Some(piece) = self.piece(part).await? {
+            if value.len() + piece.len() > limit {
+                return Ok(None);
+            }
+            value.extend_from_slice(&piece);
+        }
+        Ok(Some(value))
     }
 }
 

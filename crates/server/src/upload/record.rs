@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use wheelmark_objects::{Creation, Directory, ObjectPath};
 use wheelmark_packaging::{DistributionFilename, Inspected, ProjectName, inspect};
-use wheelmark_store::{Admission, FileState, NewFile, Seq};
+use wheelmark_store::{Admission, FileRow, FileSignature, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
 
 use super::check::Claimed;
@@ -31,12 +31,18 @@ pub(super) async fn record(
         project,
         filename,
         content,
+        signature,
     } = claimed;
     let sha256 = content.sha256;
     let exists = |existing| UploadError::Exists {
         filename: filename.to_string(),
         existing,
     };
+    let signature = signature.map(|signature| Bytes::from(signature.into_bytes()));
+    let gpg_signature = signature.as_ref().map(|bytes| FileSignature {
+        sha256: Sha256::of(bytes),
+        length: bytes.len() as u64,
+    });
     // Taken here, before the file has any place: a path that the tree refuses costs nothing.
     let blob = ObjectPath::file(&project, &sha256, filename.as_str()).map_err(UploadError::Path)?;
 
@@ -51,7 +57,7 @@ pub(super) async fn record(
             return Err(exists(row.sha256));
         }
         match row.state {
-            FileState::Pending | FileState::Published => return Ok(row.seq),
+            FileState::Pending | FileState::Published => return same(&row, gpg_signature),
             FileState::Removed => {
                 return Err(UploadError::Removed {
                     filename: filename.to_string(),
@@ -108,6 +114,10 @@ pub(super) async fn record(
         let path = ObjectPath::chunks(&project, digest, filename.as_str());
         beside.push((path.map_err(UploadError::Path)?, bytes));
     }
+    if let (Some(bytes), Some(FileSignature { sha256, .. })) = (signature, &gpg_signature) {
+        let path = ObjectPath::signature(&project, sha256, filename.as_str());
+        beside.push((path.map_err(UploadError::Path)?, bytes));
+    }
     let objects = beside.iter().map(|(path, _)| path).chain([&blob]);
     // Held until the row is written, or what was placed is taken back.
     let _note = Note {
@@ -141,6 +151,7 @@ pub(super) async fn record(
         requires_python: inspected.metadata.requires_python,
         core_metadata_sha256,
         chunks_sha256,
+        gpg_signature,
         uploaded_by: uploader.bearer.id().to_string(),
         back_signed: false,
         yanked: None,
@@ -149,7 +160,12 @@ pub(super) async fn record(
         .store
         .admit_from(new, &uploader.bearer, uploader.from.0);
     match admitting.await {
-        Ok(Admission::Recorded(seq) | Admission::Same(seq)) => Ok(seq),
+        Ok(Admission::Recorded(seq)) => Ok(seq),
+        // Another process was faster.
+        Ok(Admission::Same(seq)) => {
+            let row = publishing.store.file(&project, filename.as_str()).await?;
+            row.map_or(Ok(seq), |row| same(&row, gpg_signature))
+        }
         Ok(Admission::Different { existing }) => Err(exists(existing)),
         Err(error) => {
             // Whether it was recorded is not certain; the objects go only if it was not.
@@ -158,6 +174,21 @@ pub(super) async fn record(
             }
             Err(error.into())
         }
+    }
+}
+
+/// Where the same bytes stand in the journal already, if they came with the signature that is sent
+/// now, or none is. Another one would change what is signed for a published file, and that is not
+/// an upload's to do.
+fn same(row: &FileRow, sent: Option<FileSignature>) -> Result<Seq, UploadError> {
+    match sent {
+        Some(sent) if row.gpg_signature_sha256 != Some(sent.sha256) => {
+            Err(UploadError::OtherSignature {
+                filename: row.filename.clone(),
+                has_one: row.gpg_signature_sha256.is_some(),
+            })
+        }
+        Some(_) | None => Ok(row.seq),
     }
 }
 

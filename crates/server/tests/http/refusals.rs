@@ -90,7 +90,11 @@ async fn what_the_form_gets_wrong_is_named() {
             "Not supported",
             "attestations",
         ),
-        (good().and("gpg_signature", "x"), "Not supported", "OpenPGP"),
+        (
+            good().and("gpg_signature", "x"),
+            "Invalid signature",
+            "BEGIN PGP SIGNATURE",
+        ),
     ] {
         assert_eq!(refused(&index, upload, title, detail).await.status, 400);
     }

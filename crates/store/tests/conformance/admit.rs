@@ -1,14 +1,16 @@
 use std::collections::BTreeSet;
 
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{Admission, Change, FileState, NewFile, Seq};
+use wheelmark_store::{Admission, Change, FileSignature, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
 
 use super::backend::{Backend, file, project, recorded};
 
 pub(crate) async fn an_admitted_file_is_in_catalogue_and_journal(backend: &impl Backend) {
     let store = backend.open().await;
-    let new = file("flask", "flask-3.0.tar.gz", "bytes");
+    let mut new = file("flask", "flask-3.0.tar.gz", "bytes");
+    let sha256 = Sha256::of(b"signature");
+    new.gpg_signature = Some(FileSignature { sha256, length: 9 });
     assert_eq!(store.file(&new.project, &new.filename).await.unwrap(), None);
 
     let seq = recorded(&store, new.clone()).await;
@@ -24,6 +26,7 @@ pub(crate) async fn an_admitted_file_is_in_catalogue_and_journal(backend: &impl 
     assert_eq!(row.uploaded_at, new.uploaded_at);
     assert_eq!(row.uploaded_by, "first");
     assert_eq!(row.state, FileState::Pending);
+    assert_eq!(row.gpg_signature_sha256, Some(sha256));
     assert_eq!((row.yanked, row.back_signed), (None, false));
     let journal = store.journal_after(Seq(0), 10).await.unwrap();
     assert_eq!(journal.len(), 1);

@@ -56,6 +56,7 @@ pub(crate) fn file(name: &str, filename: &str, content: &str) -> NewFile {
         requires_python: None,
         core_metadata_sha256: None,
         chunks_sha256: None,
+        gpg_signature: None,
         uploaded_by: "first".to_owned(),
         back_signed: false,
         yanked: None,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use wheelmark_store::{Change, JournalRow, Seq};
+use wheelmark_store::{Change, FileSignature, JournalRow, Seq};
 use wheelmark_tuf::Sha256;
 
 use super::backend::{Backend, file, recorded};
@@ -33,6 +33,10 @@ pub(crate) async fn a_row_keeps_every_field(backend: &impl Backend) {
     new.requires_python = Some(">=3.9, <\"4\" ü".to_owned());
     new.core_metadata_sha256 = Some(Sha256::of(b"metadata"));
     new.chunks_sha256 = Some(Sha256::of(b"chunks"));
+    new.gpg_signature = Some(FileSignature {
+        sha256: Sha256::of(b"signature"),
+        length: 228,
+    });
     new.back_signed = true;
     new.yanked = Some("because".to_owned());
     recorded(&store, new.clone()).await;

@@ -82,6 +82,10 @@ pub(crate) async fn a_removed_name_takes_the_same_bytes_alone(backend: &impl Bac
         yanked: Some(String::new()),
         uploaded_by: "second".to_owned(),
         uploaded_at: "2026-11-21T10:00:00Z".parse().unwrap(),
+        gpg_signature: Some(wheelmark_store::FileSignature {
+            sha256: Sha256::of(b"signature"),
+            length: 9,
+        }),
         ..file("a", NAME, "x")
     };
     let seq = recorded(&store, again.clone()).await;
@@ -96,6 +100,7 @@ pub(crate) async fn a_removed_name_takes_the_same_bytes_alone(backend: &impl Bac
     assert_eq!((back.state, back.seq), (FileState::Published, seq));
     assert_eq!(back.yanked.as_deref(), Some(""));
     assert!(back.back_signed);
+    assert_eq!(back.gpg_signature_sha256, None, "it has what it had");
     assert_eq!(back.uploaded_by, "second");
     assert_eq!(back.uploaded_at, again.uploaded_at);
     assert_eq!(store.projects().await.unwrap(), [project("a")]);

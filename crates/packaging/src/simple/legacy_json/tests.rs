@@ -37,6 +37,7 @@ fn a_file_is_described_as_bandersnatch_reads_it() {
     let wheel = json!({
         "digests": {"sha256": DIGEST},
         "filename": "demo-1.0+local.1-py2.py3-none-any.whl",
+        "has_sig": false,
         "packagetype": "bdist_wheel",
         "python_version": "py2.py3",
         "requires_python": ">=3.9,<4",

@@ -2,6 +2,7 @@
 
 mod properties;
 mod removed;
+mod signatures;
 
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use wheelmark_objects::{ObjectError, ObjectPath, PathError};
 use wheelmark_packaging::inspect::{RecordError, TarError, ZipError};
 use wheelmark_packaging::{
     ClassifierError, FilenameError, MetadataError, MetadataVersion, NameError, RequirementError,
-    RuleError,
+    RuleError, SignatureError,
 };
 use wheelmark_store::{Denied, Seq};
 use wheelmark_tuf::Sha256;
@@ -50,6 +50,8 @@ fn kind(error: &Error) -> &'static str {
         Error::Mismatch(_) => "mismatch",
         Error::Inspect { .. } => "inspect",
         Error::Exists { .. } => "exists",
+        Error::Signature(_) => "signature",
+        Error::OtherSignature { .. } => "other signature",
         Error::Closed { .. } => "closed",
         Error::Removed { .. } => "removed",
         Error::Refused { .. } => "refused",
@@ -61,7 +63,7 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-const KINDS: usize = 37;
+const KINDS: usize = 39;
 
 fn samples() -> Vec<Error> {
     let text = || "demo".to_owned();
@@ -131,6 +133,15 @@ fn samples() -> Vec<Error> {
         Error::Exists {
             filename: filename(),
             existing: Sha256::of(b""),
+        },
+        Error::Signature(SignatureError::NotArmoured),
+        Error::OtherSignature {
+            filename: filename(),
+            has_one: true,
+        },
+        Error::OtherSignature {
+            filename: filename(),
+            has_one: false,
         },
         Error::Removed {
             filename: filename(),

@@ -241,6 +241,13 @@ fn names(project: &ProjectName, sha256: &Sha256, copier: &mut Copier) -> anyhow:
                 ObjectPath::plain_file_metadata(project, filename)?,
             )?;
         }
+        let marks = file.wheelmark.as_ref();
+        if let Some(signature) = marks.and_then(|marks| marks.gpg_sig) {
+            second_name(
+                ObjectPath::signature(project, &Sha256(signature.sha256.into()), filename)?,
+                ObjectPath::plain_signature(project, filename)?,
+            )?;
+        }
     }
     // What was removed since the last backup has lost its name.
     if let Ok(entries) = fs::read_dir(tree.join("packages").join(project.as_str())) {
