@@ -1,4 +1,4 @@
-//! A distribution file and its core metadata, verified by the project's page.
+//! A distribution file, verified by the project's page.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use url::Url;
 use wheelmark_objects::{ObjectPath, PathError, file_target};
+use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, Sha256Hex};
-use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
 use wheelmark_tuf::{Found, RoleName, Sha256};
 
 use crate::chunks::{ChunkList, list_length};
@@ -341,53 +341,6 @@ impl Reader {
             )
             .await
     }
-
-    /// The core metadata of a file (PEP 658), verified by the digest in the page; `None` when
-    /// the page has no such file or lists no metadata of it.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal`] as for the file itself.
-    pub async fn core_metadata(
-        &self,
-        project: &ProjectName,
-        filename: &str,
-    ) -> Result<Option<Bytes>, Arc<Refusal>> {
-        let subject = || Subject::CoreMetadata(project.clone(), filename.to_owned());
-        let view = self.view(subject).await?;
-        if let Some(refusal) = view.verdict(&subject()) {
-            return Err(refusal);
-        }
-        let Some(page) = self.page_in(&view, project).await? else {
-            return Ok(None);
-        };
-        let listed = page.page().file(filename);
-        let Some(hashes) = listed.and_then(|entry| entry.core_metadata.as_ref()) else {
-            return Ok(None);
-        };
-        let fetched = async {
-            let Some(sha256) = hashes.sha256().map(digest) else {
-                return Err(Failure::Unspecified { lacking: "sha256" });
-            };
-            let path = ObjectPath::file_metadata(project, &sha256, filename)?;
-            let limit = MAX_METADATA_LEN;
-            self.sources
-                .object(
-                    subject().to_string(),
-                    &Location::Object(path),
-                    Wanted::CoreMetadata { limit },
-                    |bytes| {
-                        demand(&bytes, &sha256)?;
-                        Ok(bytes)
-                    },
-                )
-                .await
-        };
-        match fetched.await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(failure) => Err(view.refuse(subject(), failure, page.signed_by())),
-        }
-    }
 }
 
 fn location(file: &SignedFile) -> Result<Location, PathError> {
@@ -410,6 +363,6 @@ fn chunk_list(entry: &PageFile) -> Option<Sha256> {
     entry.wheelmark.as_ref()?.chunks_sha256.map(digest)
 }
 
-fn digest(hex: Sha256Hex) -> Sha256 {
+pub(crate) fn digest(hex: Sha256Hex) -> Sha256 {
     Sha256(hex.into())
 }

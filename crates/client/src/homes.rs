@@ -459,6 +459,30 @@ impl Home {
         Ok(bytes.filter(|bytes| Sha256::of(bytes) == sha256))
     }
 
+    /// A file's OpenPGP signature; see [`Reader::signature`]. Where several indexes have to agree,
+    /// none if they do not agree on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::signature`].
+    pub async fn signature(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Option<Bytes>, Arc<Refusal>> {
+        let Some(agreed) = &self.agreed else {
+            return self.reader.signature(project, filename).await;
+        };
+        let subject = || Subject::Signature(project.clone(), filename.to_owned());
+        let found = agreed.what.sha256(filename, agreed.threshold);
+        found.map_err(|failure| self.refuse(subject(), failure, agreed))?;
+        let Some((sha256, at)) = agreed.what.signature(filename) else {
+            return Ok(None);
+        };
+        let bytes = agreed.readers[at].signature(project, filename).await?;
+        Ok(bytes.filter(|bytes| Sha256::of(bytes) == sha256))
+    }
+
     fn refuse(&self, subject: Subject, failure: Failure, agreed: &Agreed) -> Arc<Refusal> {
         Arc::new(Refusal {
             subject,

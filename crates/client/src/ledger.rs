@@ -196,6 +196,7 @@ impl Ledger {
             Subject::Page(_) => None,
             Subject::File(_, file) => Some(file.clone()),
             Subject::CoreMetadata(_, file) => Some(format!("{file}.metadata")),
+            Subject::Signature(_, file) => Some(format!("{file}.asc")),
         };
         let (role, role_version) = refusal.signed_by.clone().unzip();
         let may_pass = refusal.is_unavailable();

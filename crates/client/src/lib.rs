@@ -38,6 +38,7 @@ mod adding;
 mod authority;
 mod chain;
 mod chunks;
+mod companion;
 mod credentials;
 mod explanation;
 mod file;

@@ -4,6 +4,7 @@
 //! GET /<entrance>/simple/<project>/             JSON or HTML, file URLs of our own
 //! GET /<entrance>/packages/<project>/<file>     GET, HEAD, Range
 //! GET /<entrance>/packages/<project>/<file>.metadata
+//! GET /<entrance>/packages/<project>/<file>.asc
 //! CONNECT, http://elsewhere/                    403: only the index can be reached
 //! ```
 //!
@@ -253,6 +254,7 @@ impl Desk {
             }
             Route::File(project, file) => self.file(&project, &file, &asked).await,
             Route::CoreMetadata(project, file) => self.core_metadata(&project, &file, &asked).await,
+            Route::Signature(project, file) => self.signature(&project, &file, &asked).await,
             Route::Nowhere => answer::not_found(),
             Route::Outside => match self.entrance {
                 Entrance::Secret(_) => answer::not_found(),

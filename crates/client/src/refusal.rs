@@ -28,6 +28,8 @@ pub enum Subject {
     File(ProjectName, String),
     /// A file's core metadata (PEP 658).
     CoreMetadata(ProjectName, String),
+    /// A file's OpenPGP signature.
+    Signature(ProjectName, String),
 }
 
 impl Subject {
@@ -35,9 +37,10 @@ impl Subject {
     #[must_use]
     pub fn project(&self) -> &ProjectName {
         match self {
-            Self::Page(project) | Self::File(project, _) | Self::CoreMetadata(project, _) => {
-                project
-            }
+            Self::Page(project)
+            | Self::File(project, _)
+            | Self::CoreMetadata(project, _)
+            | Self::Signature(project, _) => project,
         }
     }
 }
@@ -48,6 +51,7 @@ impl fmt::Display for Subject {
             Self::Page(project) => write!(f, "the page simple/{project}/index.json"),
             Self::File(_, file) => f.write_str(file),
             Self::CoreMetadata(_, file) => write!(f, "{file}.metadata"),
+            Self::Signature(_, file) => write!(f, "{file}.asc"),
         }
     }
 }

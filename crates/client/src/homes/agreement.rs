@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use url::Url;
-use wheelmark_packaging::simple::{Hashes, PageFile, Sha256Hex, Yanked};
+use wheelmark_packaging::simple::{Hashes, PageFile, Sha256Hex, SignatureMark, Yanked};
 use wheelmark_tuf::Sha256;
 
 use crate::page::VerifiedPage;
@@ -43,6 +43,8 @@ enum Verdict {
         /// The core metadata's digest, where as many list the same one, and the first page
         /// that does.
         core_metadata: Option<(Sha256Hex, usize)>,
+        /// The OpenPGP signature, where as many list the same one, and the first page that does.
+        signature: Option<(SignatureMark, usize)>,
     },
     /// These two list different bytes under its name.
     Differs { first: Box<Url>, second: Box<Url> },
@@ -118,6 +120,17 @@ impl Agreement {
             _ => None,
         }
     }
+
+    /// The digest that is agreed on for a file's signature, and the place of the first page that
+    /// lists it.
+    pub(super) fn signature(&self, filename: &str) -> Option<(Sha256, usize)> {
+        match self.verdicts.get(filename)? {
+            Verdict::Agreed { signature, .. } => {
+                signature.map(|(mark, at)| (Sha256(mark.sha256.into()), at))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A file on the page of one index.
@@ -142,16 +155,23 @@ fn said_by<A, T: PartialEq>(
 
 /// The file as the page of the home lists it, if it does.
 fn entry(listed: &[Listing<'_>], verdict: &Verdict, threshold: usize) -> Option<PageFile> {
-    let (at, agreed_metadata) = match verdict {
+    let (at, agreed_metadata, agreed_signature) = match verdict {
         Verdict::Agreed {
-            at, core_metadata, ..
-        } => (*at, *core_metadata),
-        Verdict::Differs { .. } => (listed.first()?.at, None),
+            at,
+            core_metadata,
+            signature,
+            ..
+        } => (*at, *core_metadata, *signature),
+        Verdict::Differs { .. } => (listed.first()?.at, None, None),
         Verdict::TooFew { .. } => return None,
     };
     let mut file = listed.iter().find(|listing| listing.at == at)?.file.clone();
     // Installers take the dependencies from there.
     file.core_metadata = agreed_metadata.map(|(digest, _)| Hashes::of_sha256(digest));
+    file.gpg_sig = file.gpg_sig.map(|_| agreed_signature.is_some());
+    if let Some(marks) = &mut file.wheelmark {
+        marks.gpg_sig = agreed_signature.map(|(mark, _)| mark);
+    }
     // Each of these can make them pass over a file, and be content with an older one.
     file.requires_python = said_by(threshold, listed, |at| at.file.requires_python.clone());
     let yanked = listed.iter().map(|listing| &listing.file.yanked);
@@ -192,10 +212,16 @@ fn weigh(listed: &[Listing<'_>], threshold: usize) -> Verdict {
         let first = listed.iter().find(|at| metadata(at) == Some(digest))?;
         Some((digest, first.at))
     });
+    let mark = |at: &Listing<'_>| at.file.wheelmark.as_ref()?.gpg_sig;
+    let signature = said_by(threshold, listed, mark).and_then(|agreed| {
+        let first = listed.iter().find(|at| mark(at) == Some(agreed))?;
+        Some((agreed, first.at))
+    });
     Verdict::Agreed {
         sha256: *sha256,
         at: one.at,
         core_metadata,
+        signature,
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn refused(refusal: &Refusal, names_index: bool) -> Response<Body> {
         Subject::Page(_) => None,
         Subject::File(_, file) => Some(file.clone()),
         Subject::CoreMetadata(_, file) => Some(format!("{file}.metadata")),
+        Subject::Signature(_, file) => Some(format!("{file}.asc")),
     };
     let (role, role_version) = refusal.signed_by.clone().unzip();
     let signed = refusal

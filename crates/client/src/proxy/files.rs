@@ -1,4 +1,4 @@
-//! Files and their core metadata, as installers get them.
+//! Files, their core metadata and their signatures, as installers get them.
 
 use std::sync::Arc;
 
@@ -22,6 +22,9 @@ use crate::range::RangeRequest;
 use crate::refusal::Refusal;
 
 const OCTETS: &str = "application/octet-stream";
+
+/// RFC 3156, section 5.
+const SIGNATURE: &str = "application/pgp-signature";
 
 impl Desk {
     pub(super) async fn file(
@@ -108,13 +111,37 @@ impl Desk {
             Ok(None) => Ok(None),
             Err(refusal) => Err(refusal),
         };
+        self.companion(found, OCTETS, asked)
+    }
+
+    pub(super) async fn signature(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+        asked: &Asked<'_>,
+    ) -> Response<Body> {
+        let found = match self.homes.home_of(project, asked.index()).await {
+            Ok(Some(home)) => home.signature(project, filename).await,
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(refusal),
+        };
+        self.companion(found, SIGNATURE, asked)
+    }
+
+    /// Answers with what stands beside a file.
+    fn companion(
+        &self,
+        found: Result<Option<Bytes>, Arc<Refusal>>,
+        content_type: &'static str,
+        asked: &Asked<'_>,
+    ) -> Response<Body> {
         match found {
             Ok(Some(bytes)) => {
                 let etag = format!("\"{}\"", Sha256::of(&bytes));
                 let mut answer = if asked.holds(&etag) {
                     response(StatusCode::NOT_MODIFIED, "", full(""))
                 } else {
-                    response(StatusCode::OK, OCTETS, full(bytes))
+                    response(StatusCode::OK, content_type, full(bytes))
                 };
                 revalidated(&mut answer, &etag);
                 self.not_worth_keeping(&mut answer);

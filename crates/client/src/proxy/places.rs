@@ -4,7 +4,7 @@ use http::uri::Authority;
 use url::{Host, Url};
 use wheelmark_packaging::{DistributionFilename, ProjectName};
 
-use super::route::{METADATA, Route, segment};
+use super::route::{Part, Route, segment};
 use crate::homes::Homes;
 
 /// The real URLs of a run's indexes.
@@ -164,10 +164,7 @@ fn file(path: &str) -> Route {
     let Some(last) = segments.next().and_then(segment) else {
         return Route::Nowhere;
     };
-    let (name, is_metadata) = match last.strip_suffix(METADATA) {
-        Some(name) => (name, true),
-        None => (last.as_str(), false),
-    };
+    let (name, part) = Part::of(&last);
     let above = segments.next().zip(segments.next());
     let project = match above {
         Some((project, "packages")) if ProjectName::is_normalised(project) => project.parse().ok(),
@@ -176,8 +173,7 @@ fn file(path: &str) -> Route {
             .map(|parsed| parsed.project().clone()),
     };
     match project {
-        Some(project) if is_metadata => Route::CoreMetadata(project, name.to_owned()),
-        Some(project) if !name.is_empty() => Route::File(project, name.to_owned()),
+        Some(project) if !name.is_empty() => part.route(project, name),
         _ => Route::Nowhere,
     }
 }

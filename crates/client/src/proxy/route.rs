@@ -6,7 +6,8 @@ use wheelmark_packaging::ProjectName;
 
 use super::Entrance;
 
-pub(super) const METADATA: &str = ".metadata";
+const METADATA: &str = ".metadata";
+const SIGNATURE: &str = ".asc";
 
 /// What a path asks for. Names are checked here, once: a project's is normalised, a file's is
 /// one plain segment.
@@ -20,6 +21,8 @@ pub(super) enum Route {
     File(ProjectName, String),
     /// A file's core metadata.
     CoreMetadata(ProjectName, String),
+    /// A file's OpenPGP signature.
+    Signature(ProjectName, String),
     /// Nothing that we serve.
     Nowhere,
     /// Not through the entrance.
@@ -44,15 +47,42 @@ impl Route {
                 project.parse().map_or(Self::Nowhere, Self::Spelling)
             }
             ["packages", project, file] if ProjectName::is_normalised(project) => {
-                match (project.parse(), file.strip_suffix(METADATA)) {
-                    (Ok(project), Some(of)) if !of.is_empty() => {
-                        Self::CoreMetadata(project, of.to_owned())
-                    }
-                    (Ok(project), None) if !file.is_empty() => Self::File(project, file.to_owned()),
+                match (project.parse(), Part::of(file)) {
+                    (Ok(project), (of, part)) if !of.is_empty() => part.route(project, of),
                     _ => Self::Nowhere,
                 }
             }
             _ => Self::Nowhere,
+        }
+    }
+}
+
+/// What a name says of a file: the file itself, or what stands beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    File,
+    CoreMetadata,
+    Signature,
+}
+
+impl Part {
+    /// The name of the file, and what of it is asked for.
+    pub(super) fn of(name: &str) -> (&str, Self) {
+        if let Some(of) = name.strip_suffix(METADATA) {
+            (of, Self::CoreMetadata)
+        } else if let Some(of) = name.strip_suffix(SIGNATURE) {
+            (of, Self::Signature)
+        } else {
+            (name, Self::File)
+        }
+    }
+
+    pub(super) fn route(self, project: ProjectName, filename: &str) -> Route {
+        let filename = filename.to_owned();
+        match self {
+            Self::File => Route::File(project, filename),
+            Self::CoreMetadata => Route::CoreMetadata(project, filename),
+            Self::Signature => Route::Signature(project, filename),
         }
     }
 }
@@ -111,6 +141,10 @@ mod tests {
             "/packages/flask/flask-1.0+local-py3-none-any.whl.metadata",
             Route::CoreMetadata(flask(), file()),
         );
+        check(
+            "/packages/flask/flask-1.0+local-py3-none-any.whl.asc",
+            Route::Signature(flask(), file()),
+        );
     }
 
     #[test]
@@ -133,6 +167,7 @@ mod tests {
             "/packages/flask/a%00b",
             "/packages/flask/%ff",
             "/packages/flask/.metadata",
+            "/packages/flask/.asc",
             "/packages/flask/a/b",
             "/other",
         ] {
@@ -144,7 +179,9 @@ mod tests {
         #[test]
         fn no_path_names_more_than_one_segment(path in "/(simple|packages)(/[ -~]{0,12}){1,3}") {
             match Route::of(&format!("/s3cret{path}"), &secret()) {
-                Route::File(project, file) | Route::CoreMetadata(project, file) => {
+                Route::File(project, file)
+                | Route::CoreMetadata(project, file)
+                | Route::Signature(project, file) => {
                     prop_assert!(ProjectName::is_normalised(project.as_str()));
                     prop_assert!(!file.is_empty() && file != "." && file != "..");
                     prop_assert!(!file.contains(['/', '\\']));

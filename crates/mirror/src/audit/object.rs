@@ -32,6 +32,7 @@ pub(super) enum What {
     File,
     CoreMetadata,
     Chunks,
+    Signature,
 }
 
 impl<P: Place> Auditor<'_, P> {
@@ -68,6 +69,7 @@ impl<P: Place> Auditor<'_, P> {
                 What::File => &self.tally.files,
                 What::CoreMetadata => &self.tally.core_metadata,
                 What::Chunks => &self.tally.chunk_lists,
+                What::Signature => &self.tally.signatures,
             });
             if object.what == What::File {
                 let length = object.expected.length.unwrap_or(0);

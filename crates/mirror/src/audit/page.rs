@@ -7,7 +7,7 @@ use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::simple::{
     Listing, MAX_PAGE_LEN, Named, Names, PageFile, ProjectList, ProjectPage,
 };
-use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
+use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
 use wheelmark_tuf::Sha256;
 
 use super::object::{Object, What};
@@ -163,6 +163,20 @@ impl<P: Place> Auditor<'_, P> {
                     sha256,
                     length,
                     limit: MAX_FILE_LEN / CHUNK_LEN * 32,
+                },
+            );
+        }
+        let marks = file.wheelmark.as_ref();
+        if let Some(signature) = marks.and_then(|marks| marks.gpg_sig) {
+            let sha256 = digest(signature.sha256);
+            add(
+                What::Signature,
+                ObjectPath::signature(project, &sha256, filename),
+                ObjectPath::plain_signature(project, filename).ok(),
+                Expected {
+                    sha256,
+                    length: Some(signature.length),
+                    limit: MAX_SIGNATURE_LEN as u64,
                 },
             );
         }

@@ -15,6 +15,7 @@ pub struct Tally {
     pub(super) file_bytes: AtomicU64,
     pub(super) core_metadata: AtomicU64,
     pub(super) chunk_lists: AtomicU64,
+    pub(super) signatures: AtomicU64,
     pub(super) plain_names: AtomicU64,
     pub(super) plain_alone: AtomicU64,
     pub(super) unsigned_copies: AtomicU64,
@@ -45,6 +46,9 @@ pub struct Counts {
     pub core_metadata: u64,
     /// Chunk lists of files.
     pub chunk_lists: u64,
+    /// OpenPGP signatures of files that are there as they were uploaded; whose they are is not
+    /// looked at.
+    pub signatures: u64,
     /// Plain names that are the signed file.
     pub plain_names: u64,
     /// Files that are there under their plain name alone.
@@ -79,6 +83,7 @@ impl Tally {
             file_bytes: now(&self.file_bytes),
             core_metadata: now(&self.core_metadata),
             chunk_lists: now(&self.chunk_lists),
+            signatures: now(&self.signatures),
             plain_names: now(&self.plain_names),
             plain_alone: now(&self.plain_alone),
             unsigned_copies: now(&self.unsigned_copies),

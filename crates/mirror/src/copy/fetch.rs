@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use wheelmark_client::{ChunkList, Failure, MAX_FILE_LEN, MAX_WHOLE, Upstream};
 use wheelmark_objects::{Delivery, Directory, ObjectError, ObjectPath, WriterLock};
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage, Sha256Hex};
-use wheelmark_packaging::{MAX_METADATA_LEN, ProjectName};
+use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha256Hasher};
 
 use super::error::CopyError;
@@ -105,6 +105,14 @@ pub(super) struct Wanted<'a> {
     pub(super) size: u64,
     pub(super) chunks: Option<Sha256>,
     pub(super) metadata: Option<Sha256>,
+    pub(super) signature: Option<Signature>,
+}
+
+/// A file's OpenPGP signature, as the page describes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signature {
+    pub(super) sha256: Sha256,
+    length: u64,
 }
 
 impl<'a> Wanted<'a> {
@@ -117,10 +125,9 @@ impl<'a> Wanted<'a> {
                 Box::new(Failure::Unspecified { lacking }),
             )
         };
-        let listed = file
-            .wheelmark
-            .as_ref()
-            .and_then(|marks| marks.chunks_sha256);
+        let marks = file.wheelmark.as_ref();
+        let listed = marks.and_then(|marks| marks.chunks_sha256);
+        let signature = marks.and_then(|marks| marks.gpg_sig);
         let metadata = file
             .core_metadata
             .as_ref()
@@ -136,6 +143,10 @@ impl<'a> Wanted<'a> {
             size: file.size.ok_or_else(|| lacking("length"))?,
             chunks: listed.map(digest),
             metadata: metadata.map(digest),
+            signature: signature.map(|signature| Signature {
+                sha256: digest(signature.sha256),
+                length: signature.length,
+            }),
         })
     }
 }
@@ -212,6 +223,17 @@ impl Shared {
             let list = ChunkList::verify(&bytes, &sha256, file.size);
             chunks = Some(list.map_err(|error| Failed::Upstream(what, Box::new(error.into())))?);
         }
+        if let Some(Signature { sha256, length }) = file.signature {
+            let path = ObjectPath::signature(file.project, &sha256, file.filename);
+            let path = path.map_err(CopyError::from)?;
+            let what = format!("{}.asc", file.filename);
+            let limit = MAX_SIGNATURE_LEN as u64;
+            if length > limit {
+                let too_long = Failure::FileTooLarge { length, limit };
+                return Err(Failed::Upstream(what, Box::new(too_long)));
+            }
+            self.companion(path, &sha256, length, what).await?;
+        }
         let path = ObjectPath::file(file.project, &file.sha256, file.filename);
         let path = path.map_err(CopyError::from)?;
         if !self.here(&path, &file.sha256, file.size).await? {
@@ -230,7 +252,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Core metadata or a chunk list: its bytes.
+    /// Core metadata, a chunk list or a signature: its bytes.
     async fn companion(
         &self,
         path: ObjectPath,
@@ -238,7 +260,7 @@ impl Shared {
         limit: u64,
         what: String,
     ) -> Result<Bytes, Failed> {
-        // Small, so it is always read: its length is not signed.
+        // Small, so it is always read, also where its length is signed.
         if let Some(bytes) = self.read_here(&path, sha256, limit).await? {
             return Ok(bytes);
         }

@@ -217,7 +217,7 @@ pub(super) struct Names {
     pub(super) copies: Vec<(ObjectPath, Bytes)>,
 }
 
-/// The plain names of a file and of its core metadata, with what they name.
+/// The plain names of a file, of its core metadata and of its signature, with what they name.
 fn links_of(file: &Wanted<'_>) -> Result<Vec<(ObjectPath, ObjectPath)>, CopyError> {
     let (project, filename) = (file.project, file.filename);
     let mut links = vec![(
@@ -228,6 +228,12 @@ fn links_of(file: &Wanted<'_>) -> Result<Vec<(ObjectPath, ObjectPath)>, CopyErro
         links.push((
             ObjectPath::file_metadata(project, sha256, filename)?,
             ObjectPath::plain_file_metadata(project, filename)?,
+        ));
+    }
+    if let Some(signature) = &file.signature {
+        links.push((
+            ObjectPath::signature(project, &signature.sha256, filename)?,
+            ObjectPath::plain_signature(project, filename)?,
         ));
     }
     Ok(links)

@@ -299,6 +299,7 @@ impl Copy {
                         size,
                         chunks: None,
                         metadata: None,
+                        signature: None,
                     };
                     shared.file(&wanted).await?;
                     Ok(Holding::default())

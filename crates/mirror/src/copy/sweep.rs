@@ -68,6 +68,10 @@ impl Shared {
             if let Some(sha256) = &file.chunks {
                 needed.insert(ObjectPath::chunks(project, sha256, name)?);
             }
+            if let Some(signature) = &file.signature {
+                needed.insert(ObjectPath::signature(project, &signature.sha256, name)?);
+                needed.insert(ObjectPath::plain_signature(project, name)?);
+            }
         }
         Ok(needed)
     }

@@ -134,6 +134,9 @@ fn checked(audit: &Audit) -> String {
         count(counts.core_metadata, "core metadata", "core metadata"),
         count(counts.chunk_lists, "chunk list", "chunk lists"),
     ];
+    if counts.signatures > 0 {
+        parts.push(count(counts.signatures, "signature", "signatures"));
+    }
     if counts.plain_names > 0 {
         parts.push(count(counts.plain_names, "plain name", "plain names"));
     }
