@@ -9,10 +9,11 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 10] = [
+const MAY_DEPEND: [(&str, &[&str]); 11] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
     ("wheelmark-signing", &["wheelmark-tuf"]),
+    ("wheelmark-ceremony", &["wheelmark-tuf"]),
     (
         "wheelmark-objects",
         &["wheelmark-packaging", "wheelmark-tuf"],
@@ -64,7 +65,7 @@ const MAY_DEPEND: [(&str, &[&str]); 10] = [
 ];
 
 /// What a crate must not reach, through any number of steps.
-const MUST_NOT_REACH: [(&str, &[&str]); 6] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 7] = [
     (
         "wheelmark-server",
         &["wheelmark-signing", "wheelmark-repository", "age"],
@@ -83,6 +84,7 @@ const MUST_NOT_REACH: [(&str, &[&str]); 6] = [
     ),
     ("wheelmark-tuf", CORE_MUST_NOT_REACH),
     ("wheelmark-packaging", CORE_MUST_NOT_REACH),
+    ("wheelmark-ceremony", CORE_MUST_NOT_REACH),
 ];
 
 /// What brings sockets, files or a runtime into a core that has none.

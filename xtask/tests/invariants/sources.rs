@@ -58,9 +58,10 @@ const BELOW_THE_BINARY: &[&str] = &[
 ];
 
 /// The crates and what each must not name. `wheelmark` itself, the binary, may.
-const RULES: [(&str, &[&str]); 10] = [
+const RULES: [(&str, &[&str]); 11] = [
     ("tuf", CORE),
     ("packaging", CORE),
+    ("ceremony", CORE),
     ("signing", BELOW_THE_BINARY),
     ("objects", BELOW_THE_BINARY),
     ("store", BELOW_THE_BINARY),

@@ -1,0 +1,379 @@
+//! One ceremony: a plan on the ground of what is published, and the payloads that follow.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde_json::json;
+use wheelmark_tuf::{Key, KeyId, RoleKeys, RoleName, Root, Sha256, Targets, canonical};
+
+use crate::payload::{Content, Payload};
+use crate::plan::{Plan, PlanError, follow};
+use crate::policy::{LEAST_GAIN, Policy};
+use crate::standing::Standing;
+use crate::words::Words;
+
+/// What the digest of a ceremony begins with.
+const PURPOSE: &[u8] = b"wheelmark: a ceremony, form 1\n";
+
+/// How many bytes of the digest are its name.
+const ID_LEN: usize = 8;
+
+/// The name of a ceremony: the beginning of the digest of all that it is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CeremonyId([u8; ID_LEN]);
+
+/// The text is not the name of a ceremony.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a ceremony is named by 16 hexadecimal digits")]
+pub struct ParseCeremonyIdError;
+
+/// A ceremony, with everything in it checked.
+#[derive(Clone, Debug)]
+pub struct Ceremony {
+    standing: Standing,
+    plan: Plan,
+    contents: BTreeMap<RoleName, Content>,
+    payloads: Vec<Payload>,
+    digest: Sha256,
+}
+
+/// A plan cannot be carried out on what is published.
+#[derive(Debug, thiserror::Error)]
+pub enum CeremonyError {
+    /// The plan in itself.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The plan is another index's.
+    #[error("this is a ceremony of the index {planned}, and what is published is that of {found}")]
+    OtherIndex {
+        /// Whose the plan is: the fingerprint of its first root.
+        planned: Sha256,
+        /// Whose the published metadata is.
+        found: Sha256,
+    },
+    /// Nothing would be signed.
+    #[error("the ceremony signs nothing")]
+    NoRoles,
+    /// A role that offline keys do not sign.
+    #[error("{role} is no role that offline keys sign")]
+    UnknownRole {
+        /// Which.
+        role: RoleName,
+    },
+    /// Another version than the one after the published one.
+    #[error("version {planned} of {role} cannot follow on version {published}, which is published")]
+    Version {
+        /// Which role.
+        role: RoleName,
+        /// The published version.
+        published: u64,
+        /// The version that would be signed.
+        planned: u64,
+    },
+    /// It would hold for longer than policy allows.
+    #[error(
+        "{role} would hold until {expires}, longer than the {days} days that are allowed from now on (by this machine's clock it is {now})"
+    )]
+    BeyondPolicy {
+        /// Which role.
+        role: RoleName,
+        /// Until when.
+        expires: Timestamp,
+        /// How many days it may hold.
+        days: i64,
+        /// What time it is here.
+        now: Timestamp,
+    },
+    /// It would have expired already.
+    #[error(
+        "{role} would hold until {expires}, which is over (by this machine's clock it is {now})"
+    )]
+    Over {
+        /// Which role.
+        role: RoleName,
+        /// Until when.
+        expires: Timestamp,
+        /// What time it is here.
+        now: Timestamp,
+    },
+    /// Nothing would change.
+    #[error("{role} would stay as it is: the same keys, and no later expiry than {expires}")]
+    NothingNew {
+        /// Which role.
+        role: RoleName,
+        /// The published expiry.
+        expires: Timestamp,
+    },
+}
+
+/// Whose signatures a payload needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Whether these are the keys of before the ceremony; then clients that have not followed the
+    /// next root yet go by them.
+    pub in_force: bool,
+    /// The keys.
+    pub keys: &'a BTreeMap<KeyId, Key>,
+    /// Which of them count, and how many have to sign.
+    pub role_keys: &'a RoleKeys,
+}
+
+impl Request<'_> {
+    /// The key of that id, if its signature counts here.
+    pub fn key(&self, keyid: &KeyId) -> Option<&Key> {
+        let counts = self.role_keys.keyids.contains(keyid);
+        self.keys
+            .get(keyid)
+            .filter(|key| counts && key.keyid() == keyid)
+    }
+}
+
+impl Ceremony {
+    /// What `plan` comes to on the ground of `standing`, by a clock that says `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`CeremonyError`], for anything that no holder should sign.
+    pub fn new(
+        standing: Standing,
+        plan: Plan,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Self, CeremonyError> {
+        let found = standing.first_fingerprint();
+        if plan.index != found {
+            let planned = plan.index;
+            return Err(CeremonyError::OtherIndex { planned, found });
+        }
+        if plan.roles.is_empty() {
+            return Err(CeremonyError::NoRoles);
+        }
+        for (role, next) in &plan.roles {
+            let role = role.clone();
+            let Some((published, _)) = standing.version_and_expiry(&role) else {
+                return Err(CeremonyError::UnknownRole { role });
+            };
+            let planned = next.version;
+            if published.checked_add(1) != Some(planned) {
+                return Err(CeremonyError::Version {
+                    role,
+                    published,
+                    planned,
+                });
+            }
+            let expires = next.expires;
+            if expires <= now {
+                return Err(CeremonyError::Over { role, expires, now });
+            }
+            if expires > policy.latest(&role, now) {
+                let days = policy.life(&role).as_hours() / 24;
+                return Err(CeremonyError::BeyondPolicy {
+                    role,
+                    expires,
+                    days,
+                    now,
+                });
+            }
+        }
+        let contents = follow(&standing, &plan)?;
+        demand_difference(&standing, &plan, &contents)?;
+        let payloads: Vec<Payload> = contents
+            .iter()
+            .map(|(role, content)| Payload::of(role.clone(), content))
+            .collect();
+        let digest = digest(&plan, &payloads);
+        Ok(Self {
+            contents: contents.into_iter().collect(),
+            standing,
+            plan,
+            payloads,
+            digest,
+        })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> CeremonyId {
+        let mut id = [0; ID_LEN];
+        id.copy_from_slice(&self.digest.0[..ID_LEN]);
+        CeremonyId(id)
+    }
+
+    /// What is read aloud.
+    pub fn words(&self) -> Words {
+        Words::of(&self.digest)
+    }
+
+    /// The digest of all that it is about.
+    pub fn digest(&self) -> &Sha256 {
+        &self.digest
+    }
+
+    /// What is published.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// What it is to bring.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What is signed, root first.
+    pub fn payloads(&self) -> &[Payload] {
+        &self.payloads
+    }
+
+    /// What is signed for a role.
+    pub fn payload(&self, role: &RoleName) -> Option<&Payload> {
+        self.payloads.iter().find(|payload| payload.role() == role)
+    }
+
+    /// The root after the ceremony.
+    pub fn next_root(&self) -> &Root {
+        match self.contents.get(&RoleName::root()) {
+            Some(Content::Root(root)) => root,
+            _ => self.standing.root(),
+        }
+    }
+
+    /// The top-level targets after the ceremony.
+    pub fn next_targets(&self) -> &Targets {
+        match self.contents.get(&RoleName::targets()) {
+            Some(Content::Targets(targets)) => targets,
+            _ => self.standing.targets(),
+        }
+    }
+
+    /// Until when a role holds after the ceremony.
+    pub fn next_expiry(&self, role: &RoleName) -> Option<Timestamp> {
+        match self.contents.get(role) {
+            Some(content) => Some(content.expires()),
+            None => Some(self.standing.version_and_expiry(role)?.1),
+        }
+    }
+
+    /// Whose signatures the payload of a role needs; all of these requests have to be met.
+    ///
+    /// `targets` needs those of before as well as those that the next root names: between the
+    /// moment in which it is published and the one in which the next root is, and for as long as
+    /// somebody has not followed that root, clients go by the old keys, and none must see a gap.
+    pub fn requests(&self, role: &RoleName) -> Vec<Request<'_>> {
+        let now = self.standing.keys_of(role);
+        let next = match role.as_str() {
+            "root" => {
+                let root = self.next_root();
+                Some((&root.keys, &root.roles.root))
+            }
+            "targets" => {
+                let root = self.next_root();
+                Some((&root.keys, &root.roles.targets))
+            }
+            _ => {
+                let below = self.next_targets().delegations.as_ref();
+                below.and_then(|below| Some((&below.keys, below.role_keys(role)?)))
+            }
+        };
+        let is_top = role.is_top_level();
+        let changed = now.map(|(_, keys)| keys) != next.map(|(_, keys)| keys);
+        let request = |in_force| {
+            move |(keys, role_keys)| Request {
+                in_force,
+                keys,
+                role_keys,
+            }
+        };
+        let in_force = now.filter(|_| is_top || !changed).map(request(true));
+        let next = next.filter(|_| changed).map(request(false));
+        in_force.into_iter().chain(next).collect()
+    }
+
+    /// The payloads that a signature of this key counts for.
+    pub fn payloads_for(&self, keyid: &KeyId) -> Vec<&Payload> {
+        let counts = |payload: &&Payload| {
+            let requests = self.requests(payload.role());
+            requests.iter().any(|request| request.key(keyid).is_some())
+        };
+        self.payloads.iter().filter(counts).collect()
+    }
+
+    /// The name of the holder to whom a key belongs: that of a newcomer, or the position.
+    pub fn holder_of(&self, keyid: &KeyId) -> Option<String> {
+        use crate::plan::HolderChange;
+        for change in &self.plan.holders {
+            if let HolderChange::Replace { by, .. } | HolderChange::Add(by) = change
+                && by.keyids().any(|(_, id)| id == keyid)
+            {
+                return Some(by.name().to_owned());
+            }
+        }
+        let seats = self.standing.seats();
+        let seat = seats
+            .iter()
+            .find(|seat| seat.keys.values().any(|id| id == keyid))?;
+        Some(format!("holder {}", seat.number))
+    }
+}
+
+/// Refuses what would change nothing: signing it has no use, and a holder who gets used to that
+/// signs anything.
+fn demand_difference(
+    standing: &Standing,
+    plan: &Plan,
+    contents: &[(RoleName, Content)],
+) -> Result<(), CeremonyError> {
+    for (role, content) in contents {
+        let Some((_, expires)) = standing.version_and_expiry(role) else {
+            continue;
+        };
+        let gains = content.expires().duration_since(expires) >= LEAST_GAIN;
+        let keys_differ = match content {
+            Content::Root(root) => root.roles != standing.root().roles,
+            // Signed by others, even where it says the same.
+            Content::Targets(_) => plan.changes_keys(),
+        };
+        if !gains && !keys_differ {
+            let role = role.clone();
+            return Err(CeremonyError::NothingNew { role, expires });
+        }
+    }
+    Ok(())
+}
+
+fn digest(plan: &Plan, payloads: &[Payload]) -> Sha256 {
+    let payloads: Vec<_> = payloads
+        .iter()
+        .map(|payload| {
+            json!({
+                "role": payload.role().as_str(),
+                "version": payload.version(),
+                "sha256": payload.sha256(),
+            })
+        })
+        .collect();
+    let all = canonical::encode(&json!({ "plan": plan.to_value(), "payloads": payloads }));
+    Sha256::of(&[PURPOSE, &all].concat())
+}
+
+impl fmt::Display for CeremonyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for CeremonyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CeremonyId({self})")
+    }
+}
+
+impl FromStr for CeremonyId {
+    type Err = ParseCeremonyIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut id = [0; ID_LEN];
+        hex::decode_to_slice(text, &mut id).map_err(|_| ParseCeremonyIdError)?;
+        Ok(Self(id))
+    }
+}

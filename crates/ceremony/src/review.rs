@@ -1,0 +1,99 @@
+//! What a ceremony changes, in words.
+
+use jiff::Timestamp;
+use wheelmark_tuf::{DelegatedRoles, KeyId, RoleKeys, RoleName, Targets};
+
+use crate::ceremony::Ceremony;
+
+/// How many digits of a key's id are shown.
+const SHOWN_KEYID: usize = 16;
+
+/// What becomes of one role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which role.
+    pub role: RoleName,
+    /// The published version and the next one.
+    pub versions: (u64, u64),
+    /// The published expiry and the next one.
+    pub expires: (Timestamp, Timestamp),
+    /// Changes of keys and thresholds; nothing else changes.
+    pub changes: Vec<String>,
+}
+
+impl Ceremony {
+    /// What becomes of each role that is signed, root first.
+    pub fn differences(&self) -> Vec<Difference> {
+        let payloads = self.payloads().iter();
+        let differences = payloads.filter_map(|payload| {
+            let role = payload.role();
+            let (version, expires) = self.standing().version_and_expiry(role)?;
+            Some(Difference {
+                role: role.clone(),
+                versions: (version, payload.version()),
+                expires: (expires, self.next_expiry(role)?),
+                changes: self.changes_in(role),
+            })
+        });
+        differences.collect()
+    }
+
+    fn changes_in(&self, role: &RoleName) -> Vec<String> {
+        let mut changes = Vec::new();
+        match role.as_str() {
+            "root" => {
+                let (now, next) = (&self.standing().root().roles, &self.next_root().roles);
+                let pairs = [
+                    ("root", &now.root, &next.root),
+                    ("targets", &now.targets, &next.targets),
+                    ("snapshot", &now.snapshot, &next.snapshot),
+                    ("timestamp", &now.timestamp, &next.timestamp),
+                ];
+                for (name, now, next) in pairs {
+                    self.compare(name, now, next, &mut changes);
+                }
+            }
+            "targets" => {
+                let next = self.next_targets();
+                for (name, now) in delegations(self.standing().targets()) {
+                    let below = next.delegations.as_ref();
+                    if let Some(next) = below.and_then(|below| below.role_keys(name)) {
+                        self.compare(name.as_str(), now, next, &mut changes);
+                    }
+                }
+            }
+            _ => {}
+        }
+        changes
+    }
+
+    fn compare(&self, role: &str, now: &RoleKeys, next: &RoleKeys, changes: &mut Vec<String>) {
+        let shown = |id: &KeyId| {
+            let short: String = id.as_str().chars().take(SHOWN_KEYID).collect();
+            match self.holder_of(id) {
+                Some(holder) => format!("{short} ({holder})"),
+                None => short,
+            }
+        };
+        let gone = now.keyids.iter().filter(|id| !next.keyids.contains(id));
+        changes.extend(gone.map(|id| format!("{role}: the key {} goes", shown(id))));
+        let comes = next.keyids.iter().filter(|id| !now.keyids.contains(id));
+        changes.extend(comes.map(|id| format!("{role}: the key {} comes", shown(id))));
+        let sizes = (now.keyids.len(), next.keyids.len());
+        if now.threshold != next.threshold || sizes.0 != sizes.1 {
+            changes.push(format!(
+                "{role}: {} of {} have to sign, where it was {} of {}",
+                next.threshold, sizes.1, now.threshold, sizes.0
+            ));
+        }
+    }
+}
+
+fn delegations(targets: &Targets) -> Vec<(&RoleName, &RoleKeys)> {
+    match targets.delegations.as_ref().map(|below| &below.roles) {
+        Some(DelegatedRoles::Listed(roles)) => {
+            roles.iter().map(|role| (&role.name, &role.keys)).collect()
+        }
+        Some(DelegatedRoles::Succinct(_)) | None => Vec::new(),
+    }
+}

@@ -1,0 +1,9 @@
+//! Ceremonies over metadata that the tests sign themselves.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod holders;
+mod properties;
+mod rules;
+mod signatures;
+mod world;
