@@ -61,7 +61,7 @@ pub use error::{OpenError, StoreError};
 pub use intent::{Intent, IntentError, Settlement};
 pub use journal::{Change, JournalRow, Seq};
 pub use lease::Fence;
-pub use orders::Orders;
+pub use orders::{HandedIn, Orders};
 pub use outcome::Outcome;
 pub use project::{LimitedProject, ProjectLimits};
 pub use role::{Member, Role, RoleError};

@@ -4,6 +4,8 @@
 //! users. So the snapshot process can tell by the place of a change who asks for it: what takes
 //! files away, yanks them or sets a project's status is obeyed from here alone.
 
+mod ceremonies;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,10 +15,15 @@ use crate::database::{Database, Schema};
 use crate::outcome::read_outcome;
 use crate::{Change, JournalRow, OpenError, Outcome, Seq, StoreError, text};
 
+pub use ceremonies::HandedIn;
+
 /// The operator's journal ("WMRO").
 const SCHEMA: Schema = Schema {
     application_id: 0x574d_524f,
-    migrations: &[include_str!("orders/0001_orders.sql")],
+    migrations: &[
+        include_str!("orders/0001_orders.sql"),
+        include_str!("orders/0002_ceremonies.sql"),
+    ],
 };
 
 /// Connections that only read: few ask.

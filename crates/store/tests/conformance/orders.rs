@@ -203,3 +203,43 @@ pub(crate) async fn what_was_followed_raises_the_serial_and_takes_no_position(
     follow(&store, Seq(16), &[yank(None)]).await;
     assert_eq!(serial().await, Some(Seq(17)));
 }
+
+pub(crate) async fn what_ceremonies_bring_waits_for_its_answer(backend: &impl Backend) {
+    let orders = backend.orders().await;
+    assert_eq!(orders.handed_in().await.unwrap(), None);
+    let files = vec![
+        ("2.root.json".to_owned(), b"{}".to_vec()),
+        ("2.targets.json".to_owned(), vec![0, 255]),
+    ];
+    let hand_in = async |name: &str, files: &[(String, Vec<u8>)]| {
+        let at = Timestamp::UNIX_EPOCH;
+        orders.hand_in(name, files, at, "somebody").await.unwrap()
+    };
+    let march = hand_in("march", &files).await;
+    let april = hand_in("april", &[]).await;
+    assert!(april > march);
+    let waiting = orders.handed_in().await.unwrap().unwrap();
+    assert_eq!((waiting.seq, waiting.name.as_str()), (march, "march"));
+    assert_eq!(waiting.files, files);
+    assert_eq!(orders.ceremony_outcome(march).await.unwrap(), None);
+
+    let published = Outcome::Published {
+        snapshot_version: 7,
+    };
+    orders.answer_ceremony(march, &published).await.unwrap();
+    let refused = Outcome::Refused {
+        reason: "too late".to_owned(),
+    };
+    orders.answer_ceremony(march, &refused).await.unwrap();
+    let told = orders.ceremony_outcome(march).await.unwrap();
+    assert_eq!(told, Some(published), "an answer is given once");
+    assert!(!orders.take_back("march", "no").await.unwrap());
+
+    assert_eq!(orders.handed_in().await.unwrap().unwrap().seq, april);
+    assert!(orders.take_back("april", "broken off").await.unwrap());
+    assert_eq!(orders.handed_in().await.unwrap(), None);
+    let told = orders.ceremony_outcome(april).await.unwrap();
+    let reason = "broken off".to_owned();
+    assert_eq!(told, Some(Outcome::Refused { reason }));
+    assert!(orders.ceremony_outcome(Seq(99)).await.is_err());
+}

@@ -1,0 +1,139 @@
+//! What ceremonies have brought: metadata that offline keys have signed, on its way into the tree.
+//!
+//! It lies beside the orders, where no web process writes. Nothing here is believed: the snapshot
+//! process verifies it as clients will.
+
+use jiff::Timestamp;
+
+use super::{Orders, position};
+use crate::outcome::read_outcome;
+use crate::{Outcome, Seq, StoreError, text};
+
+/// The metadata of a ceremony that waits for the snapshot process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedIn {
+    /// Its position.
+    pub seq: Seq,
+    /// The name of the ceremony.
+    pub name: String,
+    /// The metadata files: name in the tree's `metadata` folder, and bytes.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+impl Orders {
+    /// Hands in what a ceremony has brought; it is on the disk when this returns. `by` is for
+    /// people: who did it.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or its disk is full.
+    pub async fn hand_in(
+        &self,
+        name: &str,
+        files: &[(String, Vec<u8>)],
+        at: Timestamp,
+        by: &str,
+    ) -> Result<Seq, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let seq = sqlx::query("INSERT INTO ceremony (name, asked_at, asked_by) VALUES (?, ?, ?)")
+            .bind(name)
+            .bind(at.to_string())
+            .bind(by)
+            .execute(&mut *transaction)
+            .await?
+            .last_insert_rowid();
+        for (name, bytes) in files {
+            sqlx::query("INSERT INTO ceremony_file (seq, name, bytes) VALUES (?, ?, ?)")
+                .bind(seq)
+                .bind(name.as_str())
+                .bind(bytes.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        position(seq)
+    }
+
+    /// The oldest that waits.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn handed_in(&self) -> Result<Option<HandedIn>, StoreError> {
+        let mut transaction = self.database.readers.begin().await?;
+        let row: Option<(i64, String)> = sqlx::query_as(
+            "SELECT seq, name FROM ceremony \
+             WHERE snapshot_version IS NULL AND refused IS NULL ORDER BY seq LIMIT 1",
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some((seq, name)) = row else {
+            return Ok(None);
+        };
+        let files =
+            sqlx::query_as("SELECT name, bytes FROM ceremony_file WHERE seq = ? ORDER BY name")
+                .bind(seq)
+                .fetch_all(&mut *transaction)
+                .await?;
+        let seq = position(seq)?;
+        Ok(Some(HandedIn { seq, name, files }))
+    }
+
+    /// Says what became of it. One that has an answer keeps it. For the snapshot process.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or its disk is full. Doing it again is right.
+    pub async fn answer_ceremony(&self, seq: Seq, outcome: &Outcome) -> Result<(), StoreError> {
+        let (version, refused) = outcome.columns();
+        let mut transaction = self.database.write().await?;
+        sqlx::query(
+            "UPDATE ceremony SET snapshot_version = ?, refused = ? \
+             WHERE seq = ? AND snapshot_version IS NULL AND refused IS NULL",
+        )
+        .bind(version)
+        .bind(refused)
+        .bind(text::number(seq.0))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// What became of it; none while it waits.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails, or it was never handed in.
+    pub async fn ceremony_outcome(&self, seq: Seq) -> Result<Option<Outcome>, StoreError> {
+        let row: (Option<i64>, Option<String>) =
+            sqlx::query_as("SELECT snapshot_version, refused FROM ceremony WHERE seq = ?")
+                .bind(text::number(seq.0))
+                .fetch_one(&self.database.readers)
+                .await?;
+        match row {
+            (None, None) => Ok(None),
+            row => read_outcome(seq, row).map(Some),
+        }
+    }
+
+    /// Takes back what waits under the name of a ceremony; whether anything did. What the snapshot
+    /// process has taken up meanwhile, it publishes all the same.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or its disk is full.
+    pub async fn take_back(&self, name: &str, why: &str) -> Result<bool, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let done = sqlx::query(
+            "UPDATE ceremony SET refused = ? \
+             WHERE name = ? AND snapshot_version IS NULL AND refused IS NULL",
+        )
+        .bind(why)
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
