@@ -1,5 +1,7 @@
 //! The snapshot process: one engine for one tree, under its lock and its fence.
 
+mod ceremonies;
+
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -8,11 +10,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, LockError, ObjectError, WriterLock};
 use wheelmark_signing::Signer;
-use wheelmark_store::{Fence, JournalRow, Orders, Seq, Store, StoreError};
+use wheelmark_store::{Fence, JournalRow, Orders, Outcome, Seq, Store, StoreError};
 use wheelmark_tuf::{Clock, RoleName};
 
+use crate::as_clients;
 use crate::channel::Channel;
 use crate::gather::gather;
+use crate::handed::said;
 use crate::intent::After;
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
@@ -96,6 +100,8 @@ pub struct Engine {
     lock: WriterLock,
     store: Store,
     orders: Option<Orders>,
+    /// Where ceremonies are handed in.
+    ceremonies: Option<Orders>,
     fence: Fence,
     online: Arc<dyn Signer>,
     clock: Arc<dyn Clock>,
@@ -178,6 +184,7 @@ impl Engine {
             tree,
             lock,
             store,
+            ceremonies: orders.clone(),
             orders,
             fence,
             online,
@@ -278,11 +285,13 @@ impl Engine {
         let mut last = None;
         for _ in 0..VERSIONS_TO_TRY {
             match self.attempt().await {
+                Ok(Some(turn)) => return Ok(turn),
+                Ok(None) => {}
                 Err(PublishError::Objects(ObjectError::Different { path })) => {
                     self.skip(path.as_str()).await?;
                     last = Some(path.as_str().to_owned());
                 }
-                other => return other,
+                Err(error) => return Err(error),
             }
         }
         Err(PublishError::Occupied {
@@ -290,7 +299,8 @@ impl Engine {
         })
     }
 
-    async fn attempt(&mut self) -> Result<Turn, PublishError> {
+    /// One try; `None` where there is to be another one at once.
+    async fn attempt(&mut self) -> Result<Option<Turn>, PublishError> {
         self.phase(Phase::Plan);
         let now = self.clock.now();
         let followed = self.state.followed;
@@ -309,11 +319,16 @@ impl Engine {
             || self
                 .lifetimes
                 .top_is_due(self.state.snapshot.expires(), now);
-        if rows.is_empty() && due.is_empty() && !top_due {
-            return Ok(Turn::Idle);
+        let handed = self.handed_in(now).await?;
+        if rows.is_empty() && due.is_empty() && !top_due && handed.is_none() {
+            return Ok(Some(Turn::Idle));
         }
         let changes = rows.len();
-        let gathered = gather(&self.state, &self.tree, rows, &mut due).await?;
+        let ceremony = handed
+            .as_ref()
+            .map(|handed| (handed.seq, handed.root_version));
+        let mut gathered = gather(&self.state, &self.tree, rows, &mut due).await?;
+        gathered.handed = handed;
         let plan = plan(
             &self.state,
             gathered,
@@ -331,6 +346,20 @@ impl Engine {
             advance,
         } = publish::sign(plan, &self.state, self.online.as_ref())?;
 
+        if let Some((seq, _)) = ceremony {
+            let tried = as_clients::try_out(&self.tree, &self.state, &intent, now).await?;
+            if let Err(refused) = tried {
+                self.answer(
+                    seq,
+                    Outcome::Refused {
+                        reason: said(&refused),
+                    },
+                )
+                .await?;
+                return Ok(None);
+            }
+        }
+
         self.phase(Phase::Record);
         // From here on the recorded bytes decide, even if the record's own answer is unclear.
         self.unsettled = Some(record::versions(&intent));
@@ -339,9 +368,21 @@ impl Engine {
         self.phase(Phase::Write);
         let snapshot_version = intent.snapshot_version;
         publish::publish(&self.tree, &self.lock, intent).await?;
-        self.state.advance(advance);
+        match ceremony {
+            // Rarely, and then most of what is in memory changes.
+            Some(_) => self.state = State::load(&self.tree, self.online.key()).await?,
+            None => self.state.advance(advance),
+        }
         self.finish(&after, snapshot_version).await?;
         self.unsettled = None;
+        if let Some((seq, root_version)) = ceremony {
+            let published = self.state.root.version == root_version;
+            self.answer(
+                seq,
+                ceremonies::published_or_not(published, snapshot_version),
+            )
+            .await?;
+        }
         self.phase(Phase::Done);
 
         tracing::info!(
@@ -351,11 +392,11 @@ impl Engine {
             refused = after.refused.len(),
             "published a snapshot"
         );
-        Ok(Turn::Published {
+        Ok(Some(Turn::Published {
             snapshot_version,
             changes,
             renewed: due.len(),
-        })
+        }))
     }
 
     /// The rows of the journal behind `after`. Where a web process writes it, it may be damaged on

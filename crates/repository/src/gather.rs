@@ -10,6 +10,7 @@ use wheelmark_store::{Change, NewFile};
 use wheelmark_tuf::{RoleName, Sha256, Targets};
 
 use crate::channel::{Pending, Place};
+use crate::handed::Handed;
 use crate::roles::Family;
 use crate::state::{LoadError, State};
 
@@ -30,6 +31,8 @@ pub(crate) struct Gathered {
     pub(crate) present: HashMap<ObjectPath, Option<u64>>,
     /// Changes that need something of the index's own that cannot be read.
     pub(crate) damaged: HashMap<Place, String>,
+    /// What a ceremony has brought.
+    pub(crate) handed: Option<Handed>,
 }
 
 /// Reads what `rows` and the roles in `due` need.

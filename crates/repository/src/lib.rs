@@ -22,10 +22,12 @@
 //! How far the journals have been followed stands in the signed timestamp itself
 //! (`"_wheelmark":{"journal":N,"orders":M}`), so it moves with the snapshot or not at all.
 
+mod as_clients;
 mod channel;
 mod engine;
 mod gather;
 mod genesis;
+mod handed;
 mod intent;
 mod journal_writer;
 mod lifetimes;

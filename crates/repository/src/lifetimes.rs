@@ -1,6 +1,16 @@
 //! How long each role's metadata is valid, and when it is renewed.
 
 use jiff::{SignedDuration, Timestamp};
+use wheelmark_tuf::RoleName;
+
+use crate::roles::CLAIMED;
+
+/// How long before its end a role that lives a year is due for a ceremony: three people in three
+/// cities, and a month of holidays.
+const SIGNING_PERIOD: SignedDuration = SignedDuration::from_hours(60 * 24);
+
+/// The same for `claimed`, a third of whose life it is.
+const CLAIMED_SIGNING_PERIOD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Life of what each kind of role signs (PEP 458, *Metadata Expiry Times*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +73,16 @@ impl Lifetimes {
     /// Whether timestamp and snapshot are to be signed again: half a life is left.
     pub fn top_is_due(&self, expires: Timestamp, now: Timestamp) -> bool {
         expires.duration_since(now) <= self.online / 2
+    }
+
+    /// From when on a role that offline keys sign is due for a ceremony: 60 days before it expires,
+    /// 30 days for `claimed`.
+    pub fn ceremony_due(&self, role: &RoleName, expires: Timestamp) -> Timestamp {
+        let period = match role.as_str() {
+            CLAIMED => CLAIMED_SIGNING_PERIOD.min(self.claimed / 3),
+            _ => SIGNING_PERIOD.min(self.offline / 3),
+        };
+        after(expires, -period)
     }
 
     /// How often to look for what is due: a 96th of the online life, a second at least.

@@ -20,6 +20,7 @@ use self::draft::Drafts;
 use self::entry::as_signed;
 use crate::channel::{Followed, Place};
 use crate::gather::Gathered;
+use crate::handed::Handed;
 use crate::intent::{GoneFile, NamedFile, NamedPage};
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
@@ -48,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) named_pages: Vec<NamedPage>,
     /// Projects that appear for the first time.
     pub(crate) new_projects: BTreeSet<ProjectName>,
+    /// What a ceremony has brought, signed already.
+    pub(crate) handed: Option<Handed>,
 }
 
 /// What is decided about one pending change.
@@ -146,7 +149,8 @@ pub(crate) fn plan(
     };
     roles.retain(|role, _| changed.contains(role));
     let snapshot_due = lifetimes.top_is_due(state.snapshot.expires(), now);
-    let snapshot = (!roles.is_empty() || snapshot_due).then(|| {
+    let handed = gathered.handed;
+    let snapshot = (!roles.is_empty() || snapshot_due || handed.is_some()).then(|| {
         let mut snapshot = state.snapshot.clone();
         for (role, content) in &mut roles {
             content.version = next(role.as_str(), content.version);
@@ -157,6 +161,9 @@ pub(crate) fn plan(
                 None => lifetimes.online_from(now),
             };
             snapshot.set_role(role, content.version);
+        }
+        for (role, version) in handed.iter().flat_map(|handed| &handed.listed) {
+            snapshot.set_role(role, *version);
         }
         snapshot.set_header(
             next("snapshot", snapshot.version()),
@@ -177,5 +184,6 @@ pub(crate) fn plan(
         gone,
         named_pages,
         new_projects,
+        handed,
     }
 }

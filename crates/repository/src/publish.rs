@@ -140,6 +140,7 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
         objects.push((path.as_str().to_owned(), bytes));
         schedule.push((role, content.expires));
     }
+    objects.extend(plan.handed.into_iter().flat_map(|handed| handed.objects));
     let mut snapshot_version = state.snapshot.version();
     let mut snapshot_file = state.snapshot_file;
     let snapshot = match plan.snapshot {
@@ -210,7 +211,12 @@ pub(crate) fn timestamp(
 }
 
 /// Writes what was recorded. Everything but the timestamp is create-only and may be written
-/// any number of times; the snapshot comes after the roles it names, the timestamp last.
+/// any number of times; the snapshot comes after the roles it names, the timestamp after that, and
+/// a next root at the very end.
+///
+/// A client asks for root first. So whoever sees the next one sees the new timestamp as well, and
+/// whoever does not goes by the old keys, which have signed what is new, too: nobody comes upon one
+/// without the other.
 pub(crate) async fn publish(
     tree: &Directory,
     lock: &WriterLock,
@@ -218,15 +224,15 @@ pub(crate) async fn publish(
 ) -> Result<(), PublishError> {
     let mut first = Vec::new();
     let mut snapshot = Vec::new();
+    let mut roots = Vec::new();
     for (path, bytes) in intent.objects {
         let path = recorded_path(&path)?;
-        let is_snapshot = path.as_str().ends_with(".snapshot.json");
-        let object = (path, Bytes::from(bytes));
-        if is_snapshot {
-            snapshot.push(object);
-        } else {
-            first.push(object);
-        }
+        let order = match path.as_str() {
+            path if path.ends_with(".snapshot.json") => &mut snapshot,
+            path if is_root(path) => &mut roots,
+            _ => &mut first,
+        };
+        order.push((path, Bytes::from(bytes)));
     }
     tree.create_all(first).await?;
     for (path, bytes) in snapshot {
@@ -238,6 +244,46 @@ pub(crate) async fn publish(
         Bytes::from(intent.timestamp),
     )
     .await?;
+    publish_roots(tree, roots).await
+}
+
+/// Whether a recorded object is a root.
+fn is_root(path: &str) -> bool {
+    path.ends_with(".root.json")
+}
+
+/// Writes the next root of a recorded snapshot whose timestamp has landed, if there is one; whether
+/// there is.
+pub(crate) async fn follow_with_root(
+    tree: &Directory,
+    intent: &Intent,
+) -> Result<bool, PublishError> {
+    let mut roots = Vec::new();
+    for (path, bytes) in intent.objects.iter().filter(|(path, _)| is_root(path)) {
+        roots.push((recorded_path(path)?, Bytes::from(bytes.clone())));
+    }
+    let found = !roots.is_empty();
+    publish_roots(tree, roots).await?;
+    Ok(found)
+}
+
+/// Writes next roots. One whose name is taken is told of and left: what was published before it is
+/// signed with the keys of the present one as well, and the index goes on under that.
+async fn publish_roots(
+    tree: &Directory,
+    roots: Vec<(ObjectPath, Bytes)>,
+) -> Result<(), PublishError> {
+    for (path, bytes) in roots {
+        match tree.create(&path, bytes).await {
+            Ok(_) => {}
+            Err(error) if is_lasting(&error) => tracing::error!(
+                path = path.as_str(),
+                error = &error as &dyn std::error::Error,
+                "the next root cannot be published; the index goes on under the present one"
+            ),
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(())
 }
 

@@ -65,7 +65,10 @@ pub(crate) async fn recover(
         }
     };
     let snapshot_version = intent.snapshot_version;
-    if !landed {
+    let mut moved = !landed;
+    if landed {
+        moved = publish::follow_with_root(tree, &intent).await?;
+    } else {
         let versions = record::versions(&intent);
         match publish::publish(tree, lock, intent).await {
             Ok(()) => {}
@@ -83,10 +86,9 @@ pub(crate) async fn recover(
             Err(error) => return Err(error),
         }
     }
-    let state = if landed {
-        state
-    } else {
-        State::load(tree, online).await?
+    let state = match moved {
+        true => State::load(tree, online).await?,
+        false => state,
     };
     publish::name(tree, lock, &after, &state.projects).await?;
     let followed = state.followed;

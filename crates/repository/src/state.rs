@@ -18,7 +18,7 @@ use crate::snapshot_bytes::SnapshotBytes;
 
 /// The most bytes of metadata the engine reads of itself: above what any client accepts, so
 /// that an index never locks itself out of its own state.
-const OWN_METADATA_LIMIT: u64 = 64 * 1024 * 1024;
+pub(crate) const OWN_METADATA_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The index's own signed state could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +100,8 @@ impl LoadError {
 /// What was signed last.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
+    /// The newest root.
+    pub(crate) root: Root,
     /// `targets`, whose delegations name every other role's keys.
     pub(crate) targets: Targets,
     /// `simple` and `packages`, which delegate to the bins.
@@ -122,7 +124,7 @@ pub(crate) struct State {
     pub(crate) schedule: HashMap<RoleName, Timestamp>,
     /// Every project that has a page, for the unsigned list of all of them.
     pub(crate) projects: BTreeSet<ProjectName>,
-    /// Expiry of the roles signed offline, for warnings.
+    /// Expiry of the roles signed offline, root first.
     pub(crate) offline: Vec<(RoleName, Timestamp)>,
 }
 
@@ -231,6 +233,7 @@ impl State {
         }
 
         Ok(Self {
+            root,
             targets: targets.into_inner(),
             families,
             claimed,

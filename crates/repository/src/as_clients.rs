@@ -1,0 +1,193 @@
+//! Reads a snapshot that is about to be recorded as clients will, before it exists for anybody.
+//!
+//! What the engine signs online it makes itself, again and again. What a ceremony brings comes once
+//! in months, from elsewhere, and a mistake in it would lock every client out: so it is tried first,
+//! with the client's own workflow, on what is published and what is about to be.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::Intent;
+use wheelmark_tuf::{
+    Cached, Limits, Lookup, LookupError, Refresh, RefreshError, RoleName, TrustedSet,
+};
+
+use crate::publish::PublishError;
+use crate::state::{LoadError, OWN_METADATA_LIMIT, State};
+
+/// A project and a file that no index has: searching for them leads through every offline role.
+const ANY_PROJECT: &str = "a";
+const ANY_FILE: &str = "a-0.tar.gz";
+
+/// Why clients would not accept what is about to be published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("{client} would refuse it")]
+    Refresh {
+        client: &'static str,
+        #[source]
+        source: RefreshError,
+    },
+    #[error("{client} could not search it")]
+    Lookup {
+        client: &'static str,
+        #[source]
+        source: LookupError,
+    },
+}
+
+/// Follows `intent` as a new client and as one that has what is published now: before the next root
+/// is out, and after.
+pub(crate) async fn try_out(
+    tree: &Directory,
+    state: &State,
+    intent: &Intent,
+    now: Timestamp,
+) -> Result<Result<(), Refused>, PublishError> {
+    let root = RoleName::root();
+    let mut view = View {
+        tree,
+        next: HashMap::new(),
+    };
+    let objects = intent.objects.iter();
+    view.next
+        .extend(objects.map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
+    view.next
+        .insert("metadata/timestamp.json", intent.timestamp.as_slice());
+    let first = view.must(&ObjectPath::metadata(&root, 1)).await?;
+    let known = ObjectPath::metadata(&root, state.root.version);
+    let known = view.must(&known).await?;
+    let cached = published(tree, state).await?;
+    let next = ObjectPath::metadata(&root, state.root.version.saturating_add(1));
+    let next_root = view.next.remove(next.as_str());
+    // Under a root that has expired no client gets on before the next one is out.
+    if next_root.is_none() || state.root.expires > now {
+        for (client, root, cached) in [
+            ("a new client", &first, Cached::default()),
+            (
+                "a client that knows the state of now",
+                &known,
+                cached.clone(),
+            ),
+        ] {
+            if let Err(refused) = view.follow(client, root, cached, now).await? {
+                return Ok(Err(refused));
+            }
+        }
+    }
+    let Some(next_root) = next_root else {
+        return Ok(Ok(()));
+    };
+    view.next.insert(next.as_str(), next_root);
+    for (client, root, cached) in [
+        (
+            "a new client, with the next root,",
+            &first,
+            Cached::default(),
+        ),
+        (
+            "a client that knows the state of now, with the next root,",
+            &known,
+            cached,
+        ),
+    ] {
+        if let Err(refused) = view.follow(client, root, cached, now).await? {
+            return Ok(Err(refused));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// What a client keeps that was here a moment ago.
+async fn published(tree: &Directory, state: &State) -> Result<Cached, PublishError> {
+    let read = async |path: ObjectPath| {
+        let bytes = tree.read(&path, OWN_METADATA_LIMIT).await?;
+        Ok::<_, PublishError>(bytes.map(|bytes| bytes.to_vec()))
+    };
+    let targets = RoleName::targets();
+    let version = state.snapshot.role_version(&targets).unwrap_or(0);
+    let snapshot = ObjectPath::metadata(&RoleName::snapshot(), state.snapshot.version());
+    Ok(Cached {
+        timestamp: read(ObjectPath::timestamp()).await?,
+        snapshot: read(snapshot).await?,
+        targets: read(ObjectPath::metadata(&targets, version)).await?,
+        floors: Vec::new(),
+    })
+}
+
+/// The tree as it is about to be.
+struct View<'a> {
+    tree: &'a Directory,
+    next: HashMap<&'a str, &'a [u8]>,
+}
+
+impl View<'_> {
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, PublishError> {
+        let path = format!("metadata/{name}");
+        if let Some(bytes) = self.next.get(path.as_str()) {
+            return Ok(Some(bytes.to_vec()));
+        }
+        let path = crate::publish::recorded_path(&path)?;
+        let bytes = self.tree.read(&path, OWN_METADATA_LIMIT).await?;
+        Ok(bytes.map(|bytes| bytes.to_vec()))
+    }
+
+    async fn must(&self, path: &ObjectPath) -> Result<Vec<u8>, PublishError> {
+        let bytes = self.tree.read(path, OWN_METADATA_LIMIT).await?;
+        let missing = || LoadError::Missing {
+            path: path.as_str().to_owned(),
+        };
+        Ok(bytes.ok_or_else(missing)?.to_vec())
+    }
+
+    async fn follow(
+        &self,
+        client: &'static str,
+        root: &[u8],
+        cached: Cached,
+        now: Timestamp,
+    ) -> Result<Result<(), Refused>, PublishError> {
+        let refused = |source| Refused::Refresh { client, source };
+        let mut refresh = match Refresh::new(root, cached, now, Limits::default()) {
+            Ok(refresh) => refresh,
+            Err(source) => return Ok(Err(refused(source))),
+        };
+        while let Some(need) = refresh.need() {
+            let answer = self.read(&need.path).await?;
+            refresh = match refresh.supply(answer) {
+                Ok((refresh, _)) => refresh,
+                Err(source) => return Ok(Err(refused(source))),
+            };
+        }
+        match refresh.finish() {
+            Ok(trusted) => self.search(client, &trusted).await,
+            Err(source) => Ok(Err(refused(source))),
+        }
+    }
+
+    async fn search(
+        &self,
+        client: &'static str,
+        trusted: &TrustedSet,
+    ) -> Result<Result<(), Refused>, PublishError> {
+        let project: ProjectName = ANY_PROJECT.parse().expect("a letter is a project's name");
+        let page = page_target(&project);
+        let file = file_target(&project, ANY_FILE)?;
+        for path in [page, file] {
+            let mut lookup: Lookup = trusted.lookup(&path);
+            while let Some(need) = lookup.need() {
+                let name = need.fetch.path.clone();
+                let bytes = self.read(&name).await?.unwrap_or_default();
+                if let Err(source) = lookup.supply(bytes) {
+                    return Ok(Err(Refused::Lookup { client, source }));
+                }
+            }
+            if let Err(source) = lookup.finish() {
+                return Ok(Err(Refused::Lookup { client, source }));
+            }
+        }
+        Ok(Ok(()))
+    }
+}

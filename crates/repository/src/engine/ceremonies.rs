@@ -1,0 +1,68 @@
+//! What the engine does with what ceremonies bring.
+
+use jiff::Timestamp;
+use wheelmark_store::{Orders, Outcome, Seq};
+
+use super::Engine;
+use crate::handed::{Examined, Handed, examine};
+use crate::publish::PublishError;
+
+impl Engine {
+    /// Takes what ceremonies bring out of the operator's journal, for an index that takes no orders
+    /// from it: [`Engine::open_with_orders`] does so by itself.
+    pub fn take_ceremonies_from(&mut self, orders: Orders) {
+        self.ceremonies = Some(orders);
+    }
+
+    /// What a ceremony has brought and the next snapshot is to publish. What is there already, or
+    /// cannot follow on what is published, gets its answer.
+    pub(super) async fn handed_in(&self, now: Timestamp) -> Result<Option<Handed>, PublishError> {
+        let Some(ceremonies) = &self.ceremonies else {
+            return Ok(None);
+        };
+        while let Some(handed) = ceremonies.handed_in().await? {
+            let seq = handed.seq;
+            match examine(&self.tree, &self.state, handed, now).await? {
+                Examined::Next(next) => return Ok(Some(*next)),
+                Examined::There => {
+                    let snapshot_version = self.state.snapshot.version();
+                    self.answer(seq, Outcome::Published { snapshot_version })
+                        .await?;
+                }
+                Examined::Refused(reason) => {
+                    self.answer(seq, Outcome::Refused { reason }).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says what became of what a ceremony has brought.
+    pub(super) async fn answer(&self, seq: Seq, outcome: Outcome) -> Result<(), PublishError> {
+        match &outcome {
+            Outcome::Published { snapshot_version } => tracing::info!(
+                snapshot = snapshot_version,
+                root = self.state.root.version,
+                "published what a ceremony has brought"
+            ),
+            Outcome::Refused { reason } => {
+                tracing::error!(reason, "what a ceremony has brought is refused");
+            }
+        }
+        if let Some(ceremonies) = &self.ceremonies {
+            ceremonies.answer_ceremony(seq, &outcome).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The answer to a ceremony whose snapshot stands, by whether its root does, too.
+pub(super) fn published_or_not(published: bool, snapshot_version: u64) -> Outcome {
+    match published {
+        true => Outcome::Published { snapshot_version },
+        false => Outcome::Refused {
+            reason: "the next root could not be published: another file stands in its place"
+                .to_owned(),
+        },
+    }
+}

@@ -1,0 +1,404 @@
+//! What a ceremony has brought: examined as the next version of what offline keys sign.
+//!
+//! Whoever hands it in is not believed. Each file has to follow on the one that is published, signed
+//! by those whom clients ask, and may change expiries, keys of offline roles and thresholds, and
+//! nothing that this engine goes by: paths, bins, or who signs online.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use wheelmark_objects::{Directory, ObjectPath};
+use wheelmark_store::{HandedIn, Seq};
+use wheelmark_tuf::{
+    DelegatedRoles, Delegations, Key, KeyId, RoleKeys, RoleName, Root, Targets, Verified,
+    VerifyError, verify, verify_next_root,
+};
+
+use crate::publish::PublishError;
+use crate::roles::{self, CLAIMED, Family, role_name};
+use crate::state::{OWN_METADATA_LIMIT, State};
+
+/// Metadata of offline keys that belongs into the next snapshot.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Handed {
+    /// What it is called in the operator's journal.
+    pub(crate) seq: Seq,
+    /// The version of root after it.
+    pub(crate) root_version: u64,
+    /// The roles that the snapshot lists, with their versions.
+    pub(crate) listed: Vec<(RoleName, u64)>,
+    /// All of it: object path and bytes.
+    pub(crate) objects: Vec<(String, Vec<u8>)>,
+}
+
+/// What is to become of what was handed in.
+pub(crate) enum Examined {
+    /// It belongs into the next snapshot.
+    Next(Box<Handed>),
+    /// It is published already.
+    There,
+    /// It is not published, for this reason.
+    Refused(String),
+}
+
+/// Why it is not published.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("it holds no metadata")]
+    Empty,
+    #[error("{} is no metadata file of an offline role", name.escape_debug())]
+    Name { name: String },
+    #[error("{role} is in it twice")]
+    Twice { role: RoleName },
+    #[error("version {found} of {role} does not follow on version {published}, which is published")]
+    Version {
+        role: RoleName,
+        published: u64,
+        found: u64,
+    },
+    #[error("another file stands under the name {path} in the tree")]
+    Occupied { path: String },
+    #[error("{role} is not signed as clients demand ({whose})")]
+    Signatures {
+        role: RoleName,
+        whose: &'static str,
+        #[source]
+        source: VerifyError,
+    },
+    #[error("{role} says of itself that it has version {found}")]
+    States { role: RoleName, found: u64 },
+    #[error("{role} does not say that it is {role}")]
+    OtherRole { role: RoleName },
+    #[error("{role} expired at {expires}")]
+    Expired { role: RoleName, expires: Timestamp },
+    #[error("{role} changes {what}, which no ceremony can do in this version")]
+    Changes { role: RoleName, what: &'static str },
+}
+
+/// Examines what was handed in.
+///
+/// # Errors
+///
+/// When the tree cannot be read.
+pub(crate) async fn examine(
+    tree: &Directory,
+    state: &State,
+    handed: HandedIn,
+    now: Timestamp,
+) -> Result<Examined, PublishError> {
+    let files = match read_names(state, &handed) {
+        Ok(files) => files,
+        Err(refusal) => return Ok(Examined::Refused(said(&refusal))),
+    };
+    let mut there = 0;
+    for (role, file) in &files {
+        let path = ObjectPath::metadata(role, file.version);
+        match tree.read(&path, OWN_METADATA_LIMIT).await? {
+            Some(bytes) if *bytes == *file.bytes => {
+                // One that no snapshot names yet is in the way of nothing.
+                there += usize::from(published(state, role) == Some(file.version));
+            }
+            Some(_) => {
+                let path = path.as_str().to_owned();
+                return Ok(Examined::Refused(said(&Refusal::Occupied { path })));
+            }
+            None => {}
+        }
+    }
+    if there == files.len() {
+        return Ok(Examined::There);
+    }
+    Ok(match follow(state, handed.seq, &files, now) {
+        Ok(next) => Examined::Next(Box::new(next)),
+        Err(refusal) => Examined::Refused(said(&refusal)),
+    })
+}
+
+/// A file that was handed in, not yet trusted.
+struct File<'a> {
+    version: u64,
+    bytes: &'a [u8],
+}
+
+fn read_names<'a>(
+    state: &State,
+    handed: &'a HandedIn,
+) -> Result<BTreeMap<RoleName, File<'a>>, Refusal> {
+    let mut files = BTreeMap::new();
+    for (name, bytes) in &handed.files {
+        let no_name = || Refusal::Name { name: name.clone() };
+        let (version, role) = name
+            .strip_suffix(".json")
+            .and_then(|name| name.split_once('.'))
+            .ok_or_else(no_name)?;
+        let role: RoleName = role.parse().map_err(|_| no_name())?;
+        let version: u64 = version.parse().map_err(|_| no_name())?;
+        let is_offline = state.offline.iter().any(|(offline, _)| *offline == role);
+        if !is_offline || role.versioned_file_name(version) != *name {
+            return Err(no_name());
+        }
+        let file = File {
+            version,
+            bytes: bytes.as_slice(),
+        };
+        if files.insert(role.clone(), file).is_some() {
+            return Err(Refusal::Twice { role });
+        }
+    }
+    if files.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    Ok(files)
+}
+
+/// The version of an offline role that is published.
+fn published(state: &State, role: &RoleName) -> Option<u64> {
+    match *role == RoleName::root() {
+        true => Some(state.root.version),
+        false => state.snapshot.role_version(role),
+    }
+}
+
+/// Verifies the files as what follows on `state`.
+fn follow(
+    state: &State,
+    seq: Seq,
+    files: &BTreeMap<RoleName, File<'_>>,
+    now: Timestamp,
+) -> Result<Handed, Refusal> {
+    for (role, file) in files {
+        let (role, found) = (role.clone(), file.version);
+        let published = published(state, &role).unwrap_or(0);
+        if published.checked_add(1) != Some(found) {
+            return Err(Refusal::Version {
+                role,
+                published,
+                found,
+            });
+        }
+    }
+    let root = next_root(state, files, now)?;
+    let root = root.as_ref().map_or(&state.root, |root| &**root);
+    let targets = next_targets(state, root, files, now)?;
+    let targets = targets
+        .as_ref()
+        .map_or(&state.targets, |targets| &**targets);
+    let below = targets.delegations.as_ref();
+    for (role, file) in files {
+        if role.is_top_level() {
+            continue;
+        }
+        let keys = below.and_then(|below| Some((&below.keys, roles::keys_of(below, role)?)));
+        let Some((keys, role_keys)) = keys else {
+            let role = role.clone();
+            let what = "its place below targets";
+            return Err(Refusal::Changes { role, what });
+        };
+        let whose = "by the keys that targets names";
+        let next = open(role, file, keys, role_keys, whose, now)?;
+        demand_same(state, role, &next)?;
+    }
+    let objects = files.iter().map(|(role, file)| {
+        let path = ObjectPath::metadata(role, file.version);
+        (path.as_str().to_owned(), file.bytes.to_vec())
+    });
+    let listed = files.iter().filter(|(role, _)| **role != RoleName::root());
+    Ok(Handed {
+        seq,
+        root_version: root.version,
+        listed: listed
+            .map(|(role, file)| (role.clone(), file.version))
+            .collect(),
+        objects: objects.collect(),
+    })
+}
+
+/// The next root: signed by the keys of the present one and by its own, and with the same keys for
+/// what is signed online.
+fn next_root(
+    state: &State,
+    files: &BTreeMap<RoleName, File<'_>>,
+    now: Timestamp,
+) -> Result<Option<Verified<Root>>, Refusal> {
+    let role = RoleName::root();
+    let Some(file) = files.get(&role) else {
+        return Ok(None);
+    };
+    let root = verify_next_root(&state.root, file.bytes).map_err(|source| {
+        let (role, whose) = (role.clone(), "by the keys of now and by its own");
+        Refusal::Signatures {
+            role,
+            whose,
+            source,
+        }
+    })?;
+    demand_current(&role, &*root, file, now)?;
+    let (old, new) = (&state.root.roles, &root.roles);
+    let of = |root: &Root, keys: &RoleKeys| -> Vec<Option<Key>> {
+        keys.keyids
+            .iter()
+            .map(|id| root.keys.get(id).cloned())
+            .collect()
+    };
+    let online = [
+        (&old.timestamp, &new.timestamp),
+        (&old.snapshot, &new.snapshot),
+    ];
+    let is_same = online
+        .iter()
+        .all(|(now, next)| now == next && of(&state.root, now) == of(&root, next));
+    let what = match (is_same, root.consistent_snapshot) {
+        (true, true) => return Ok(Some(root)),
+        (false, _) => "the keys of timestamp or snapshot",
+        (true, false) => "how files are named",
+    };
+    Err(Refusal::Changes { role, what })
+}
+
+/// The next targets. Clients go by the present root until they have followed the next one, which is
+/// published after everything else: so both have to agree to it.
+fn next_targets(
+    state: &State,
+    root: &Root,
+    files: &BTreeMap<RoleName, File<'_>>,
+    now: Timestamp,
+) -> Result<Option<Verified<Targets>>, Refusal> {
+    let role = RoleName::targets();
+    let Some(file) = files.get(&role) else {
+        // The targets that stand have to go on under the next root.
+        if root.roles.targets != state.root.roles.targets {
+            let what = "the keys of targets without signing targets anew";
+            let role = RoleName::root();
+            return Err(Refusal::Changes { role, what });
+        }
+        return Ok(None);
+    };
+    let before = &state.root;
+    let whose = "by the keys of the present root, which clients go by until they have the next one";
+    open(&role, file, &before.keys, &before.roles.targets, whose, now)?;
+    let whose = "by the keys of the next root";
+    let next = open(&role, file, &root.keys, &root.roles.targets, whose, now)?;
+    let changes = |what| {
+        let role = role.clone();
+        Refusal::Changes { role, what }
+    };
+    if next.targets != state.targets.targets {
+        return Err(changes("the targets that it lists"));
+    }
+    let (Some(old), Some(new)) = (&state.targets.delegations, &next.delegations) else {
+        return Err(changes("its delegations"));
+    };
+    if without_offline_keys(state, old) != without_offline_keys(state, new) {
+        return Err(changes(
+            "more of its delegations than the keys of offline roles",
+        ));
+    }
+    for (role, _) in state
+        .offline
+        .iter()
+        .filter(|(role, _)| !role.is_top_level())
+    {
+        let keys = |below: &Delegations| roles::keys_of(below, role).cloned();
+        if keys(old) != keys(new) && !files.contains_key(role) {
+            let what = "its keys without being signed anew";
+            let role = role.clone();
+            return Err(Refusal::Changes { role, what });
+        }
+    }
+    Ok(Some(next))
+}
+
+/// Delegations with the keys of offline roles left out: what the engine goes by.
+fn without_offline_keys(state: &State, delegations: &Delegations) -> Delegations {
+    let mut left = delegations.clone();
+    let DelegatedRoles::Listed(roles) = &mut left.roles else {
+        return left;
+    };
+    for role in roles.iter_mut() {
+        if state
+            .offline
+            .iter()
+            .any(|(offline, _)| *offline == role.name)
+        {
+            role.keys.keyids.clear();
+            role.keys.threshold = 0;
+        }
+    }
+    let is_named = |id: &KeyId| roles.iter().any(|role| role.keys.keyids.contains(id));
+    left.keys.retain(|id, _| is_named(id));
+    left
+}
+
+/// A role below targets says what it said.
+fn demand_same(state: &State, role: &RoleName, next: &Targets) -> Result<(), Refusal> {
+    let family = Family::ALL
+        .into_iter()
+        .find(|family| family.name() == role.as_str());
+    let same = match family {
+        Some(family) => {
+            next.targets.is_empty() && next.delegations.as_ref() == Some(state.family(family))
+        }
+        None => {
+            let claimed = state.claimed.first();
+            *role == role_name(CLAIMED)
+                && next.targets.is_empty()
+                && next.delegations.as_ref() == claimed
+        }
+    };
+    if same {
+        Ok(())
+    } else {
+        let (role, what) = (role.clone(), "what it delegates");
+        Err(Refusal::Changes { role, what })
+    }
+}
+
+fn open(
+    role: &RoleName,
+    file: &File<'_>,
+    keys: &BTreeMap<KeyId, Key>,
+    role_keys: &RoleKeys,
+    whose: &'static str,
+    now: Timestamp,
+) -> Result<Verified<Targets>, Refusal> {
+    let targets: Verified<Targets> = verify(file.bytes, keys, role_keys).map_err(|source| {
+        let role = role.clone();
+        Refusal::Signatures {
+            role,
+            whose,
+            source,
+        }
+    })?;
+    demand_current(role, &*targets, file, now)?;
+    match targets.stated_role() {
+        Some(stated) if stated == role.as_str() => Ok(targets),
+        _ => {
+            let role = role.clone();
+            Err(Refusal::OtherRole { role })
+        }
+    }
+}
+
+fn demand_current(
+    role: &RoleName,
+    metadata: &impl wheelmark_tuf::Role,
+    file: &File<'_>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let (found, expires) = (metadata.version(), metadata.expires());
+    let role = role.clone();
+    if found != file.version {
+        return Err(Refusal::States { role, found });
+    }
+    if expires <= now {
+        return Err(Refusal::Expired { role, expires });
+    }
+    Ok(())
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn said(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
+}

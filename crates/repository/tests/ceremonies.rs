@@ -1,0 +1,618 @@
+//! What ceremonies bring, on its way into the tree: an index that lives for more than a year, and
+//! everything that it must not take.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/index.rs"]
+mod index;
+
+use std::collections::BTreeMap;
+
+use index::TestIndex;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use wheelmark_ceremony::{
+    Ceremony, HolderChange, HolderKeys, Plan, Policy, Published, SignatureFile, Standing, Tally,
+    proof_message,
+};
+use wheelmark_repository::{BinForm, Engine, Lifetimes, Phase};
+use wheelmark_signing::{Ed25519Key, FileKey, Signer, sign_role};
+use wheelmark_store::{Orders, Outcome, Seq};
+use wheelmark_tuf::{
+    CacheName, Cached, Clock as _, Effect, Key, Limits, Refresh, RoleName, Sha256, TrustedSet,
+    canonical,
+};
+
+const OFFLINE: [&str; 5] = ["root", "targets", "claimed", "simple", "packages"];
+
+const POLICY: Policy = Policy {
+    offline: SignedDuration::from_hours(365 * 24),
+    claimed: SignedDuration::from_hours(90 * 24),
+};
+
+type Files = Vec<(String, Vec<u8>)>;
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+async fn orders(index: &TestIndex) -> Orders {
+    let path = index.folder.path().join("orders.sqlite");
+    Orders::open(&path).await.unwrap()
+}
+
+async fn engine(index: &TestIndex) -> Engine {
+    let engine = Engine::open_with_orders(
+        index.tree.clone(),
+        index.store.clone(),
+        orders(index).await,
+        index.online.clone(),
+        index.clock.clone(),
+        Lifetimes::default(),
+    );
+    engine.await.unwrap()
+}
+
+fn metadata(index: &TestIndex, name: &str) -> Option<Vec<u8>> {
+    std::fs::read(index.folder.path().join("repository/metadata").join(name)).ok()
+}
+
+fn newest(index: &TestIndex, role: &str) -> (u64, Vec<u8>) {
+    let found = (1..).map_while(|v| Some((v, metadata(index, &format!("{v}.{role}.json"))?)));
+    found.last().unwrap()
+}
+
+fn signed(index: &TestIndex, role: &str) -> Value {
+    let file: Value = serde_json::from_slice(&newest(index, role).1).unwrap();
+    file["signed"].clone()
+}
+
+fn standing(index: &TestIndex) -> Standing {
+    let roots = (1..).map_while(|v| metadata(index, &format!("{v}.root.json")));
+    let roles = OFFLINE[1..].iter().map(|role| {
+        let name: RoleName = role.parse().unwrap();
+        (name, newest(index, role).1)
+    });
+    let (roots, roles) = (roots.collect(), roles.collect());
+    Standing::verify(Published { roots, roles }).unwrap()
+}
+
+/// The offline keys of the first run, in the order in which the support makes them.
+fn offline(index: &TestIndex) -> Vec<FileKey> {
+    let key = |i: usize| FileKey::open(&index.folder.path().join(format!("offline-{i}")));
+    (0..8).map(|i| key(i).unwrap()).collect()
+}
+
+/// Which of the first keys sign a role.
+fn pair<'a>(keys: &'a [FileKey], role: &str) -> [&'a dyn Signer; 2] {
+    let first = match role {
+        "root" => 0,
+        "targets" => 2,
+        "claimed" => 6,
+        _ => 4,
+    };
+    [&keys[first], &keys[first + 1]]
+}
+
+/// Everybody whose key counts signs.
+fn held(ceremony: &Ceremony, keys: &[&dyn Signer], now: Timestamp) -> Files {
+    let mut tally = Tally::new(ceremony);
+    for signer in keys {
+        for payload in ceremony.payloads_for(signer.key().keyid()) {
+            let signature = signer.sign(payload.bytes()).unwrap();
+            let file = SignatureFile::of(ceremony, payload, signature);
+            tally.admit(file).unwrap();
+        }
+    }
+    let finished = tally.finish(now).unwrap();
+    let files = finished.files.into_iter();
+    files
+        .map(|(role, version, bytes)| (role.versioned_file_name(version), bytes))
+        .collect()
+}
+
+/// A renewal of everything, by the keys of the first run.
+fn renewal(index: &TestIndex) -> Files {
+    let now = index.clock.now();
+    let standing = standing(index);
+    let plan = Plan::renewal(&standing, &[], &POLICY, now);
+    let ceremony = Ceremony::new(standing, plan, &POLICY, now).unwrap();
+    let keys = offline(index);
+    let keys: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
+    held(&ceremony, &keys, now)
+}
+
+async fn hand_in(index: &TestIndex, files: &Files) -> Seq {
+    let handed = orders(index).await;
+    let now = index.clock.now();
+    handed
+        .hand_in("a ceremony", files, now, "somebody")
+        .await
+        .unwrap()
+}
+
+async fn outcome(index: &TestIndex, seq: Seq) -> Option<Outcome> {
+    orders(index).await.ceremony_outcome(seq).await.unwrap()
+}
+
+/// A client that keeps what it has seen.
+struct Client {
+    root: Vec<u8>,
+    cached: Cached,
+}
+
+impl Client {
+    fn new(index: &TestIndex) -> Self {
+        Self {
+            root: index.root.clone(),
+            cached: Cached::default(),
+        }
+    }
+
+    /// Refreshes, and looks a file up: a failure is the test's.
+    fn uses(&mut self, index: &TestIndex, hidden: &[&str]) {
+        let at = index.clock.now();
+        let cached = self.cached.clone();
+        let mut refresh = Refresh::new(&self.root, cached, at, Limits::default()).unwrap();
+        while let Some(need) = refresh.need() {
+            let answer = metadata(index, &need.path).filter(|_| !hidden.contains(&&*need.path));
+            let path = need.path.clone();
+            let (next, effects) = refresh
+                .supply(answer)
+                .unwrap_or_else(|error| panic!("{at}: {path}: {}", said(&error)));
+            refresh = next;
+            effects.into_iter().for_each(|effect| self.keep(effect));
+        }
+        let trusted: TrustedSet = refresh.finish().unwrap();
+        let project = "demo".parse().unwrap();
+        let page = wheelmark_objects::page_target(&project);
+        let file = wheelmark_objects::file_target(&project, NAME).unwrap();
+        for path in [page, file] {
+            let mut lookup = trusted.lookup(&path);
+            while let Some(need) = lookup.need() {
+                let bytes = metadata(index, &need.fetch.path).unwrap();
+                lookup
+                    .supply(bytes)
+                    .unwrap_or_else(|error| panic!("{at}: {}", said(&error)));
+            }
+            assert!(matches!(
+                lookup.finish().unwrap(),
+                wheelmark_tuf::Found::Target(_)
+            ));
+        }
+    }
+
+    fn keep(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist { file, bytes } => match file {
+                CacheName::Root => self.root = bytes,
+                CacheName::Timestamp => self.cached.timestamp = Some(bytes),
+                CacheName::Snapshot => self.cached.snapshot = Some(bytes),
+                CacheName::Targets => self.cached.targets = Some(bytes),
+                CacheName::Delegated { .. } => {}
+            },
+            Effect::Forget { .. } => {}
+        }
+    }
+}
+
+fn said(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+const NAME: &str = "demo-1.0-py3-none-any.whl";
+
+async fn with_a_file() -> TestIndex {
+    let memory = std::path::Path::new("/dev/shm");
+    let parent = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    let index = TestIndex::new_in(parent, 2, BinForm::Succinct).await;
+    index.upload(NAME, b"a wheel").await;
+    engine(&index).await.turn().await.unwrap();
+    index
+}
+
+#[tokio::test]
+async fn an_index_lives_on_for_400_days_and_no_client_does_anything() {
+    let index = with_a_file().await;
+    let mut engine = engine(&index).await;
+    let mut old = Client::new(&index);
+    let mut seldom = Client::new(&index);
+    let mut ceremonies = 0;
+    for half_day in 0..800 {
+        let day = half_day / 2;
+        let is_morning = half_day % 2 == 0;
+        if is_morning && day > 0 && day % 60 == 0 {
+            let seq = hand_in(&index, &renewal(&index)).await;
+            engine.turn().await.unwrap();
+            let published = outcome(&index, seq).await;
+            assert!(
+                matches!(published, Some(Outcome::Published { .. })),
+                "{published:?}"
+            );
+            ceremonies += 1;
+        }
+        engine.turn().await.unwrap();
+        old.uses(&index, &[]);
+        if day % 25 == 0 {
+            Client::new(&index).uses(&index, &[]);
+        }
+        if is_morning && day % 133 == 0 {
+            seldom.uses(&index, &[]);
+        }
+        index.clock.forward(SignedDuration::from_hours(12));
+    }
+    engine.turn().await.unwrap();
+    for mut client in [old, seldom, Client::new(&index)] {
+        client.uses(&index, &[]);
+    }
+    assert_eq!(ceremonies, 6);
+    assert_eq!(newest(&index, "root").0, 7);
+    assert_eq!(index.files("demo"), [NAME]);
+}
+
+/// Another pair of holders, and the ceremony that brings them in.
+fn other_holders(index: &TestIndex) -> (Vec<Ed25519Key>, Ceremony) {
+    use rand::SeedableRng as _;
+    let mut rng = rand::rngs::StdRng::seed_from_u64(3);
+    let now = index.clock.now();
+    let standing = standing(index);
+    let mut plan = Plan::renewal(&standing, &[], &POLICY, now);
+    let mut all = Vec::new();
+    for seat in [1, 2] {
+        let name = format!("holder {seat}");
+        let made: Vec<(String, Ed25519Key)> = ["bins", "claimed", "root", "targets"]
+            .map(|name| (name.to_owned(), Ed25519Key::generate(&mut rng)))
+            .into();
+        let keys: BTreeMap<String, Key> = made
+            .iter()
+            .map(|(name, key)| (name.clone(), key.key().clone()))
+            .collect();
+        let message = proof_message(&name, &keys);
+        let proofs = made.iter();
+        let proofs = proofs
+            .map(|(name, key)| (name.clone(), key.sign(&message).unwrap()))
+            .collect();
+        let by = HolderKeys::new(&name, keys, proofs).unwrap();
+        plan.holders.push(HolderChange::Replace { seat, by });
+        all.extend(made.into_iter().map(|(_, key)| key));
+    }
+    let ceremony = Ceremony::new(standing, plan, &POLICY, now).unwrap();
+    (all, ceremony)
+}
+
+/// Everything of [`other_holders`], signed by those before and those after.
+fn replacement(index: &TestIndex) -> Files {
+    let (new, ceremony) = other_holders(index);
+    let old = offline(index);
+    let old = old.iter().map(|key| key as &dyn Signer);
+    let keys: Vec<&dyn Signer> = old
+        .chain(new.iter().map(|key| key as &dyn Signer))
+        .collect();
+    held(&ceremony, &keys, index.clock.now())
+}
+
+#[tokio::test]
+async fn no_client_sees_a_gap_where_holders_change() {
+    let index = with_a_file().await;
+    let mut old = Client::new(&index);
+    old.uses(&index, &[]);
+    let seq = hand_in(&index, &replacement(&index)).await;
+    engine(&index).await.turn().await.unwrap();
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Published { .. })
+    ));
+    assert!(metadata(&index, "2.root.json").is_some());
+    // Between the timestamp and the next root: what is new is there, and the root is not yet.
+    let between = ["2.root.json"];
+    Client {
+        root: old.root.clone(),
+        cached: old.cached.clone(),
+    }
+    .uses(&index, &between);
+    Client::new(&index).uses(&index, &between);
+    old.uses(&index, &[]);
+    Client::new(&index).uses(&index, &[]);
+    // The engine goes on with it.
+    index.upload("demo-2.0-py3-none-any.whl", b"another").await;
+    engine(&index).await.turn().await.unwrap();
+    assert_eq!(index.files("demo").len(), 2);
+}
+
+#[tokio::test]
+async fn a_crash_anywhere_leaves_the_ceremony_to_the_next_start() {
+    for phase in [
+        Phase::Plan,
+        Phase::Sign,
+        Phase::Record,
+        Phase::Write,
+        Phase::Done,
+    ] {
+        let index = with_a_file().await;
+        let seq = hand_in(&index, &replacement(&index)).await;
+        let mut crashing = engine(&index).await;
+        crashing.observe(move |now| assert!(now != phase, "the crash that this test wants"));
+        let crashed = tokio::spawn(async move { crashing.turn().await.map(drop) }).await;
+        assert!(crashed.unwrap_err().is_panic());
+        Client::new(&index).uses(&index, &[]);
+        engine(&index).await.turn().await.unwrap();
+        let published = outcome(&index, seq).await;
+        assert!(
+            matches!(published, Some(Outcome::Published { .. })),
+            "{phase:?}: {published:?}"
+        );
+        assert_eq!(newest(&index, "root").0, 2, "{phase:?}");
+        assert_eq!(newest(&index, "targets").0, 2, "{phase:?}");
+        Client::new(&index).uses(&index, &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_timestamp_and_root_is_made_good() {
+    let index = with_a_file().await;
+    let files = replacement(&index);
+    let seq = hand_in(&index, &files).await;
+    let mut crashing = engine(&index).await;
+    crashing.observe(|now| assert!(now != Phase::Write, "the crash that this test wants"));
+    let crashed = tokio::spawn(async move { crashing.turn().await.map(drop) }).await;
+    assert!(crashed.unwrap_err().is_panic());
+    // As far as it would have come, and no further.
+    let intent = index.store.intent().await.unwrap().unwrap();
+    let tree = index.folder.path().join("repository");
+    for (path, bytes) in intent
+        .objects
+        .iter()
+        .filter(|(path, _)| !path.ends_with(".root.json"))
+    {
+        std::fs::write(tree.join(path), bytes).unwrap();
+    }
+    std::fs::write(tree.join("metadata/timestamp.json"), &intent.timestamp).unwrap();
+    Client::new(&index).uses(&index, &[]);
+    engine(&index).await.turn().await.unwrap();
+    assert_eq!(newest(&index, "root").0, 2);
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Published { .. })
+    ));
+    Client::new(&index).uses(&index, &[]);
+}
+
+#[tokio::test]
+async fn what_is_published_already_is_told_so_and_what_is_older_is_not() {
+    let index = with_a_file().await;
+    index.clock.forward(days(10));
+    let first = renewal(&index);
+    index.clock.forward(days(1));
+    let second = renewal(&index);
+    let mut engine = engine(&index).await;
+    let (one, again) = (hand_in(&index, &first).await, hand_in(&index, &first).await);
+    let other = hand_in(&index, &second).await;
+    engine.turn().await.unwrap();
+    engine.turn().await.unwrap();
+    for seq in [one, again] {
+        let told = outcome(&index, seq).await;
+        assert!(matches!(told, Some(Outcome::Published { .. })), "{told:?}");
+    }
+    let Some(Outcome::Refused { reason }) = outcome(&index, other).await else {
+        panic!("not refused");
+    };
+    assert!(reason.contains("another file stands"), "{reason}");
+    assert_eq!(
+        metadata(&index, "2.root.json").unwrap(),
+        file(&first, "root")
+    );
+}
+
+fn file(files: &Files, role: &str) -> Vec<u8> {
+    let ending = format!(".{role}.json");
+    let found = files.iter().find(|(name, _)| name.ends_with(&ending));
+    found.unwrap().1.clone()
+}
+
+/// Changes one file of a renewal, signs it again with the right keys, and says why the index does
+/// not take the whole.
+async fn refusal(role: &str, change: impl FnOnce(&mut Value)) -> String {
+    let index = with_a_file().await;
+    index.clock.forward(days(10));
+    let mut files = renewal(&index);
+    let keys = offline(&index);
+    let place = files
+        .iter()
+        .position(|(name, _)| name.ends_with(&format!(".{role}.json")));
+    let (name, bytes) = &mut files[place.unwrap()];
+    let mut content: Value = serde_json::from_slice(bytes).unwrap();
+    let mut content = content["signed"].take();
+    change(&mut content);
+    let version = content["version"].as_u64().unwrap_or(0);
+    *name = format!("{version}.{role}.json");
+    *bytes = sign_role(&canonical::encode(&content), &pair(&keys, role)).unwrap();
+    refused(&index, &files).await
+}
+
+/// Hands in what is not taken, and sees that nothing changes and everything goes on.
+async fn refused(index: &TestIndex, files: &Files) -> String {
+    let before = index.versions();
+    let seq = hand_in(index, files).await;
+    let upload = index.upload("demo-2.0-py3-none-any.whl", b"another").await;
+    let mut engine = engine(index).await;
+    while engine.turn().await.unwrap() != wheelmark_repository::Turn::Idle {}
+    assert!(index.published(upload).await, "uploads go on");
+    let after = index.versions();
+    for role in OFFLINE {
+        let of_role = |versions: &BTreeMap<String, Vec<u8>>| {
+            let ending = format!(".{role}.json");
+            let of_role = versions.iter().filter(|(name, _)| name.ends_with(&ending));
+            of_role
+                .map(|(name, bytes)| (name.clone(), bytes.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of_role(&before), of_role(&after), "{role}");
+    }
+    Client::new(index).uses(index, &[]);
+    match outcome(index, seq).await {
+        Some(Outcome::Refused { reason }) => reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn says(reason: &str, what: &str) {
+    assert!(reason.contains(what), "{reason}");
+}
+
+#[tokio::test]
+async fn what_follows_on_nothing_is_refused() {
+    for role in OFFLINE {
+        for version in [1, 3] {
+            let reason = refusal(role, |signed| signed["version"] = version.into()).await;
+            says(
+                &reason,
+                if version == 3 {
+                    "does not follow on version 1"
+                } else {
+                    "another file stands"
+                },
+            );
+        }
+        let over = |signed: &mut Value| signed["expires"] = "2020-01-01T00:00:00Z".into();
+        says(&refusal(role, over).await, "expired");
+    }
+}
+
+#[tokio::test]
+async fn what_the_engine_goes_by_is_not_changed_from_elsewhere() {
+    let reason = refusal("targets", |signed| {
+        let roles = signed["delegations"]["roles"].as_array_mut().unwrap();
+        roles.retain(|role| role["name"] != "status");
+    });
+    says(&reason.await, "more of its delegations");
+    let reason = refusal("targets", |signed| {
+        signed["delegations"]["roles"][2]["paths"] = json!(["simple/a*/*"]);
+    });
+    says(&reason.await, "more of its delegations");
+    let reason = refusal("targets", |signed| {
+        let sha256 = Sha256::of(b"").to_string();
+        signed["targets"]["evil"] = json!({"length": 0, "hashes": {"sha256": sha256}});
+    });
+    says(&reason.await, "the targets that it lists");
+    for family in ["simple", "packages"] {
+        let reason = refusal(family, |signed| {
+            signed["delegations"]["succinct_roles"]["bit_length"] = 2.into();
+        });
+        says(&reason.await, "what it delegates");
+    }
+    let reason = refusal("root", |signed| {
+        signed["consistent_snapshot"] = false.into()
+    });
+    says(&reason.await, "how files are named");
+    let reason = refusal("root", |signed| {
+        let targets = signed["roles"]["targets"]["keyids"].clone();
+        signed["roles"]["timestamp"]["keyids"] = targets;
+    });
+    says(&reason.await, "the keys of timestamp or snapshot");
+    let reason = refusal("simple", |signed| {
+        signed["_wheelmark"]["role"] = "packages".into()
+    });
+    says(&reason.await, "does not say that it is simple");
+}
+
+#[tokio::test]
+async fn fewer_keys_than_the_threshold_bring_nothing() {
+    for role in OFFLINE {
+        let index = with_a_file().await;
+        index.clock.forward(days(10));
+        let mut files = renewal(&index);
+        let ending = format!(".{role}.json");
+        let (_, bytes) = files
+            .iter_mut()
+            .find(|(name, _)| name.ends_with(&ending))
+            .unwrap();
+        let mut content: Value = serde_json::from_slice(bytes).unwrap();
+        content["signatures"].as_array_mut().unwrap().pop();
+        *bytes = serde_json::to_vec(&content).unwrap();
+        says(&refused(&index, &files).await, "signed by 1 of the 2 keys");
+    }
+}
+
+#[tokio::test]
+async fn new_keys_need_the_word_of_the_old_ones_for_targets_too() {
+    let index = with_a_file().await;
+    let mut files = replacement(&index);
+    let old: Vec<String> = offline(&index)[2..4]
+        .iter()
+        .map(|key| key.key().keyid().as_str().to_owned())
+        .collect();
+    let (_, bytes) = files
+        .iter_mut()
+        .find(|(name, _)| name == "2.targets.json")
+        .unwrap();
+    let mut content: Value = serde_json::from_slice(bytes).unwrap();
+    let signatures = content["signatures"].as_array_mut().unwrap();
+    signatures.retain(|signature| !old.iter().any(|id| signature["keyid"] == id.as_str()));
+    *bytes = serde_json::to_vec(&content).unwrap();
+    says(&refused(&index, &files).await, "present root");
+    assert_eq!(signed(&index, "root")["version"], 1);
+}
+
+#[tokio::test]
+async fn names_that_are_none_are_refused() {
+    let index = with_a_file().await;
+    index.clock.forward(days(10));
+    let good = file(&renewal(&index), "claimed");
+    for name in [
+        "claimed.json",
+        "02.claimed.json",
+        "2.status.json",
+        "2.timestamp.json",
+        "2.simple-0.json",
+        "../2.claimed.json",
+        "2.claimed",
+        "",
+    ] {
+        let files = vec![(name.to_owned(), good.clone())];
+        let seq = hand_in(&index, &files).await;
+        engine(&index).await.turn().await.unwrap();
+        let told = outcome(&index, seq).await;
+        assert!(
+            matches!(told, Some(Outcome::Refused { .. })),
+            "{name}: {told:?}"
+        );
+    }
+    let seq = hand_in(&index, &Vec::new()).await;
+    engine(&index).await.turn().await.unwrap();
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Refused { .. })
+    ));
+    // A part of a ceremony that stands by itself is one.
+    let alone = vec![("2.claimed.json".to_owned(), good)];
+    let seq = hand_in(&index, &alone).await;
+    engine(&index).await.turn().await.unwrap();
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Published { .. })
+    ));
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_not_published() {
+    let index = with_a_file().await;
+    index.clock.forward(days(10));
+    let seq = hand_in(&index, &renewal(&index)).await;
+    let handed = orders(&index).await;
+    assert!(handed.take_back("a ceremony", "broken off").await.unwrap());
+    assert!(!handed.take_back("a ceremony", "broken off").await.unwrap());
+    engine(&index).await.turn().await.unwrap();
+    assert_eq!(newest(&index, "root").0, 1);
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Refused { .. })
+    ));
+}
