@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod ceremony;
 pub(crate) mod completions;
 pub(crate) mod cross_check;
 pub(crate) mod exec;

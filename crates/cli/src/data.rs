@@ -4,7 +4,7 @@ pub(crate) mod outside;
 pub(crate) mod socket;
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -145,6 +145,23 @@ impl Data {
         }
         sync_directory(&folder)?;
         sync_directory(&self.directory)
+    }
+
+    /// Refuses any user but the one whose directory this is: what another one makes in there, the
+    /// index could not change.
+    pub(crate) fn demand_owner(&self) -> anyhow::Result<()> {
+        let owner = fs::metadata(&self.directory)?.uid();
+        let own = rustix::process::geteuid().as_raw();
+        if owner == own {
+            return Ok(());
+        }
+        Err(anyhow!(
+            "{} belongs to the user with number {owner}, and this is number {own}",
+            self.directory.display()
+        ))
+        .hint(format!(
+            "run it as that user: sudo -u '#{owner}' wheelmark …"
+        ))
     }
 
     /// The directory itself, absolute.

@@ -16,6 +16,7 @@ mod examples;
 mod front;
 mod homes;
 mod logging;
+mod published;
 mod remote;
 mod settings;
 
@@ -31,6 +32,7 @@ use crate::settings::LogFormat;
 /// Run a signed index:         wheelmark up
 /// Sign one that exists:       wheelmark sign-tree SOURCE --out DIR
 /// Look after it:              wheelmark index files flask
+/// Renew its offline roles:    wheelmark ceremony begin --data DIR --out DIR
 /// Install from it, verified:  wheelmark exec -- pip install flask
 /// Check a copy of an index:   wheelmark verify DIR
 /// Any TUF repository:         wheelmark tuf --metadata-dir D --metadata-url U refresh
@@ -57,6 +59,7 @@ enum Command {
     Snapshotter(commands::snapshotter::Args),
     SignTree(commands::sign_tree::Args),
     Index(commands::index::Args),
+    Ceremony(Box<commands::ceremony::Args>),
     #[command(flatten)]
     Client(commands::ClientCommand),
     Tuf(commands::tuf::Args),
@@ -106,6 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Snapshotter(args) => commands::snapshotter::run(args, &context).await,
             Command::SignTree(args) => commands::sign_tree::run(args, &context).await,
             Command::Index(args) => commands::index::run(args, &context).await,
+            Command::Ceremony(args) => commands::ceremony::run(*args, &context).await,
             Command::Client(command) => command.run(&context).await,
             Command::Tuf(args) => commands::tuf::run(args, &context).await,
             Command::Completions(args) => commands::completions::completions(&args, command()),

@@ -8,6 +8,7 @@ mod audit_log;
 mod backup;
 mod config;
 mod files;
+mod keys;
 mod limit;
 mod orders;
 mod page;
@@ -40,6 +41,7 @@ use crate::logging::WithHint as _;
 /// them goes through its web server.
 ///
 ///   wheelmark index files flask
+///   wheelmark index keys
 ///   wheelmark index user add alice
 ///   wheelmark index token create --user alice --scope upload --expires 90d
 ///   wheelmark index project maintainer add flask bob
@@ -67,6 +69,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Files(files::Args),
+    Keys(keys::Args),
     User(user::Args),
     Token(token::Args),
     Project(project::Args),
@@ -82,6 +85,11 @@ enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Permissions(permissions::Args),
+}
+
+/// The account of whoever runs this command, for people to read.
+pub(crate) fn account_name() -> String {
+    orders::name_of(&account::operator())
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -103,6 +111,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
         Command::Backup(args) => backup::run(&args, &data, context).await,
         Command::Files(args) => files::run(&args, &data).await,
+        Command::Keys(args) => keys::run(&args, &data, context),
         Command::User(args) => user::run(args, &data, context).await,
         Command::Token(args) => token::run(args, &data, context).await,
         Command::Project(args) => project::run(args, &data, context).await,

@@ -205,6 +205,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     .await
     .map_err(explain_open)?;
     engine.set_changes_per_snapshot(CHANGES_PER_SNAPSHOT);
+    engine.take_ceremonies_from(data.orders().await?);
     tree.clean_incoming().await?;
     remind(&engine, context.clock.now());
     let known = open_known(&data.source()).await?;

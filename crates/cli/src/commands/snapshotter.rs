@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{Engine, Lifetimes, OpenError, Phase};
@@ -21,9 +21,6 @@ use crate::settings::{Effective, Flags, LogFormat};
 
 /// What it says on standard output once it publishes.
 pub(super) const READY: &str = r#"{"publishing":true}"#;
-
-/// How long before the end of an offline role people are reminded at every start.
-const OFFLINE_REMINDER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How long a snapshot process that is being ended is waited for. One that was killed holds the
 /// lock until the system has taken it down.
@@ -145,12 +142,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 /// Says which offline role ends soon, while there is time.
 pub(crate) fn remind(engine: &Engine, now: Timestamp) {
     for (role, expires) in engine.offline_expiries() {
-        let left = expires.duration_since(now);
-        if left <= OFFLINE_REMINDER {
+        if now >= *expires {
+            tracing::error!(
+                %role,
+                %expires,
+                "this role is signed with offline keys and has ended: clients refuse the index until a ceremony renews it (wheelmark ceremony begin)"
+            );
+        } else if now >= Lifetimes::default().ceremony_due(role, *expires) {
             tracing::warn!(
                 %role,
                 %expires,
-                "this role is signed with offline keys and ends soon; clients refuse the index after that"
+                "this role is signed with offline keys and ends soon: hold a ceremony (wheelmark ceremony begin); clients refuse the index after that"
             );
         }
     }

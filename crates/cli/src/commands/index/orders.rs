@@ -4,7 +4,6 @@
 //! the next start does.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -248,21 +247,10 @@ fn demand_own(data: &Data) -> anyhow::Result<()> {
         return Err(anyhow!("{} follows what is elsewhere", tree.display()))
             .hint("change it there; the next `wheelmark sign-tree` takes it over");
     }
-    let owner = std::fs::metadata(data.directory())?.uid();
-    let own = rustix::process::geteuid().as_raw();
-    if owner == own {
-        return Ok(());
-    }
-    Err(anyhow!(
-        "{} belongs to the user with number {owner}, and this is number {own}",
-        data.directory().display()
-    ))
-    .hint(format!(
-        "run it as that user: sudo -u '#{owner}' wheelmark index …"
-    ))
+    data.demand_owner()
 }
 
-fn name_of(actor: &Actor) -> String {
+pub(super) fn name_of(actor: &Actor) -> String {
     match actor {
         Actor::Operator { account } => account.clone(),
         Actor::Bearer { user, .. } => user.to_string(),

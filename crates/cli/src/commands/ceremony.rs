@@ -1,0 +1,75 @@
+//! `wheelmark ceremony`: the next version of what the offline keys sign, as files that travel.
+//!
+//! One file for each subcommand, under `ceremony/`; `folder` is the directory that travels.
+
+mod abort;
+mod begin;
+mod finish;
+mod folder;
+mod keygen;
+mod publish;
+mod review;
+mod sign;
+mod signer;
+mod status;
+
+use std::process::ExitCode;
+
+use wheelmark_ceremony::Policy;
+use wheelmark_repository::Lifetimes;
+
+use crate::context::Context;
+
+/// Renew what the offline keys sign, and change who holds them
+///
+/// A ceremony is a directory of small files. It begins where the index is, travels to each holder
+/// on a stick or by mail, and comes back with their signatures. No holder needs a network, and
+/// nobody who carries it can change what is signed.
+///
+///   wheelmark ceremony begin --data /srv/index --out /media/stick/march
+///   wheelmark ceremony sign /media/stick/march --trust FINGERPRINT --signer file:custodian-1.age
+///   wheelmark ceremony finish /media/stick/march
+///   wheelmark ceremony publish /media/stick/march --data /srv/index
+///
+/// Each holder signs on a machine of their own; the rest is done where the index is.
+///
+/// `wheelmark index keys` says when the next one is due; docs/ceremonies.md goes through it all.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Begin(begin::Args),
+    Keygen(keygen::Args),
+    Review(review::Args),
+    Sign(sign::Args),
+    Status(status::Args),
+    Finish(finish::Args),
+    Publish(publish::Args),
+    Abort(abort::Args),
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Begin(args) => begin::run(&args, context),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Review(args) => review::run(&args, context),
+        Command::Sign(args) => sign::run(&args, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::Finish(args) => finish::run(&args, context),
+        Command::Publish(args) => publish::run(&args, context).await,
+        Command::Abort(args) => abort::run(&args, context).await,
+    }
+}
+
+/// How long what is signed may hold.
+fn policy() -> Policy {
+    let Lifetimes {
+        offline, claimed, ..
+    } = Lifetimes::default();
+    Policy { offline, claimed }
+}

@@ -1,0 +1,144 @@
+//! `wheelmark ceremony begin`: a new ceremony, on the ground of what is published.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::json;
+use wheelmark_ceremony::{Ceremony, HolderChange, HolderKeys, Plan, Standing};
+use wheelmark_tuf::RoleName;
+
+use super::folder::Folder;
+use super::{policy, review};
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::data::Data;
+use crate::logging::WithHint as _;
+use crate::published::{self, read_bounded};
+
+/// The longest file of a holder's public keys, in bytes.
+const MAX_HOLDER_LEN: u64 = 64 * 1024;
+
+/// Begin a ceremony, in a directory that can travel
+///
+/// Reads what the index has published, and needs none of its keys. Every role that offline keys
+/// sign gets its next version, with a year of life, and `claimed` with 90 days; name roles to renew
+/// these alone. Nothing is published, and a ceremony that is not finished changes nothing.
+///
+///   wheelmark ceremony begin --data /srv/index --out march
+///   wheelmark ceremony begin --data /srv/index --out march --replace 1=alice.json --replace 2=bob.json
+///   wheelmark ceremony begin --data /srv/index --out march --add carol.json --threshold 2
+///
+/// Holders are numbered by the position of their keys in the metadata; `wheelmark index keys` shows
+/// them. The files with their public keys come from `wheelmark ceremony keygen`.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The data directory of the index
+    #[arg(long, value_name = "DIR", default_value = "wheelmark-data")]
+    data: PathBuf,
+
+    /// The published tree itself, or a copy of it, in place of a data directory
+    #[arg(long, value_name = "DIR", conflicts_with = "data")]
+    tree: Option<PathBuf>,
+
+    /// Where the ceremony is to be: a directory that is not there, or empty
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Sign this role anew, and others that are named [default: all that offline keys sign]
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<RoleName>,
+
+    /// Put somebody's keys in the place of those of a holder
+    #[arg(long, value_name = "N=FILE")]
+    replace: Vec<String>,
+
+    /// Let somebody join
+    #[arg(long, value_name = "FILE")]
+    add: Vec<PathBuf>,
+
+    /// Let a holder go, without anybody in their place
+    #[arg(long, value_name = "N")]
+    remove: Vec<usize>,
+
+    /// How many holders have to sign from then on [default: as many as now]
+    #[arg(long, value_name = "N")]
+    threshold: Option<u32>,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let tree = match &args.tree {
+        Some(tree) => tree.clone(),
+        None => Data::open_existing(&args.data)?.tree(),
+    };
+    let (published, _) = published::read(&tree)?;
+    let standing = Standing::verify(published)
+        .with_context(|| format!("{} is no ground for a ceremony", tree.display()))?;
+    let known = standing.roles();
+    if let Some(unknown) = args.roles.iter().find(|role| !known.contains(role)) {
+        let known: Vec<&str> = known.iter().map(RoleName::as_str).collect();
+        return Err(anyhow!("{unknown} is no role that offline keys sign"))
+            .hint(format!("these are: {}", known.join(", ")));
+    }
+    let now = context.clock.now();
+    let mut plan = Plan::renewal(&standing, &args.roles, &policy(), now);
+    plan.holders = holders(args)?;
+    plan.threshold = args.threshold;
+    let ceremony =
+        Ceremony::new(standing, plan, &policy(), now).context("no ceremony can be held so")?;
+    let folder = Folder::create(&args.out, &ceremony)?;
+    if args.json {
+        let told = json!({
+            "ceremony": ceremony.id().to_string(),
+            "words": ceremony.words().to_string(),
+            "directory": folder.directory(),
+            "roles": review::as_json(&ceremony),
+        });
+        print_line(&told.to_string())?;
+    } else {
+        print_line(&review::text(&ceremony))?;
+        print_line(&format!(
+            "\n{} is ready to travel. Each holder signs it:\n  \
+             wheelmark ceremony sign {} --trust {} --signer file:KEYS.age",
+            folder.directory().display(),
+            folder.directory().display(),
+            ceremony.standing().first_fingerprint(),
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn holders(args: &Args) -> anyhow::Result<Vec<HolderChange>> {
+    let mut changes = Vec::new();
+    for replace in &args.replace {
+        let parts = replace.split_once('=');
+        let parts = parts.and_then(|(seat, file)| Some((seat.parse().ok()?, file)));
+        let (seat, file) = parts
+            .ok_or_else(|| anyhow!("`{replace}` does not say whom to replace"))
+            .hint(
+                "name the number of the holder and a file of public keys: --replace 1=alice.json",
+            )?;
+        let by = holder(Path::new(file))?;
+        changes.push(HolderChange::Replace { seat, by });
+    }
+    for seat in &args.remove {
+        changes.push(HolderChange::Remove { seat: *seat });
+    }
+    for file in &args.add {
+        changes.push(HolderChange::Add(holder(file)?));
+    }
+    Ok(changes)
+}
+
+fn holder(file: &Path) -> anyhow::Result<HolderKeys> {
+    let bytes = read_bounded(file, MAX_HOLDER_LEN)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    HolderKeys::read(&bytes)
+        .with_context(|| format!("{} is refused", file.display()))
+        .hint("a new holder makes it with `wheelmark ceremony keygen`")
+}

@@ -1,0 +1,325 @@
+//! The directory in which a ceremony travels.
+//!
+//! ```text
+//! ceremony.json          the plan
+//! published/             what it stands on: every root, and the present offline roles
+//! payloads/              what is to be signed, for people and other tools to look at
+//! signatures/            one file for each signature
+//! finished/              the metadata, once it is complete
+//! ```
+//!
+//! Nothing in it is believed. What is signed follows from the plan and from what is published, and
+//! each command computes it again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use wheelmark_ceremony::{Ceremony, Plan, Published, SignatureFile, Standing, Tally};
+use wheelmark_tuf::{RoleName, Sha256, root_fingerprint};
+
+use crate::context::Context;
+use crate::logging::WithHint as _;
+use crate::published::read_bounded;
+
+const PLAN: &str = "ceremony.json";
+const PUBLISHED: &str = "published";
+const PAYLOADS: &str = "payloads";
+const SIGNATURES: &str = "signatures";
+const FINISHED: &str = "finished";
+const ABORTED: &str = "aborted";
+
+/// The longest file that is read out of the directory, in bytes.
+const MAX_FILE_LEN: u64 = 64 * 1024 * 1024;
+
+/// The most files that one of the folders has.
+const MOST_FILES: usize = 10_000;
+
+/// A ceremony's directory.
+pub(super) struct Folder {
+    directory: PathBuf,
+}
+
+/// A signature file that does not count, and why.
+pub(super) struct Refused {
+    pub(super) file: PathBuf,
+    pub(super) why: anyhow::Error,
+}
+
+impl Folder {
+    /// The directory of a ceremony that goes on.
+    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
+        let directory = directory.to_owned();
+        let folder = Self { directory };
+        if folder.directory.join(ABORTED).exists() {
+            return Err(anyhow!(
+                "the ceremony in {} was broken off",
+                folder.directory.display()
+            ))
+            .hint("begin another one: wheelmark ceremony begin");
+        }
+        if !folder.directory.join(PLAN).is_file() {
+            return Err(anyhow!(
+                "{} is no ceremony: there is no {PLAN} in it",
+                folder.directory.display()
+            ))
+            .hint("name the directory that `wheelmark ceremony begin --out` made");
+        }
+        Ok(folder)
+    }
+
+    /// Writes a new ceremony into a directory that is not there, or empty.
+    pub(super) fn create(directory: &Path, ceremony: &Ceremony) -> anyhow::Result<Self> {
+        let cannot = || format!("{} cannot be written", directory.display());
+        fs::create_dir_all(directory).with_context(cannot)?;
+        if fs::read_dir(directory)
+            .with_context(cannot)?
+            .next()
+            .is_some()
+        {
+            return Err(anyhow!("{} is not empty", directory.display()))
+                .hint("each ceremony has a directory of its own: name a new one with --out");
+        }
+        let folder = Self {
+            directory: directory.to_owned(),
+        };
+        let published = ceremony.standing().published();
+        let roots = published.roots.iter().zip(1..).map(|(bytes, version)| {
+            let name = RoleName::root().versioned_file_name(version);
+            (name, bytes.clone())
+        });
+        let roles = published.roles.iter().filter_map(|(role, bytes)| {
+            let (version, _) = ceremony.standing().version_and_expiry(role)?;
+            Some((role.versioned_file_name(version), bytes.clone()))
+        });
+        folder.write_all(PUBLISHED, roots.chain(roles))?;
+        let payloads = ceremony.payloads().iter();
+        let payloads = payloads.map(|payload| (payload.file_name(), payload.unsigned_file()));
+        folder.write_all(PAYLOADS, payloads)?;
+        folder.write_all(SIGNATURES, std::iter::empty())?;
+        // Last: a directory without it is no ceremony.
+        let plan = serde_json::to_vec_pretty(&ceremony.plan().to_value())?;
+        write_new(&folder.directory.join(PLAN), &plan)?;
+        crate::data::sync_directory(&folder.directory)?;
+        Ok(folder)
+    }
+
+    /// The directory itself.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The ceremony in it, computed and checked anew.
+    pub(super) fn ceremony(&self, context: &Context) -> anyhow::Result<Ceremony> {
+        let path = self.directory.join(PLAN);
+        let damaged = || format!("the ceremony in {} is refused", self.directory.display());
+        let plan = self.read(&path)?;
+        let plan = Plan::read(&plan).with_context(|| format!("{} is refused", path.display()))?;
+        let standing = Standing::verify(self.published()?).with_context(damaged)?;
+        let now = context.clock.now();
+        let ceremony =
+            Ceremony::new(standing, plan, &super::policy(), now).with_context(damaged)?;
+        self.demand_payloads(&ceremony)?;
+        Ok(ceremony)
+    }
+
+    /// The payloads that travel are those that follow from the plan.
+    fn demand_payloads(&self, ceremony: &Ceremony) -> anyhow::Result<()> {
+        let mut there = self.files(PAYLOADS)?;
+        for payload in ceremony.payloads() {
+            let name = payload.file_name();
+            let Some(path) = there.remove(&name) else {
+                bail!(
+                    "the payload {name} is missing from {}",
+                    self.directory.display()
+                );
+            };
+            if self.read(&path)? != payload.unsigned_file() {
+                return Err(anyhow!(
+                    "{} was changed: it is not what this ceremony signs",
+                    path.display()
+                ))
+                .hint("somebody or something changed it on its way; take the ceremony anew from whoever began it, and compare the words");
+            }
+        }
+        match there.into_keys().next() {
+            None => Ok(()),
+            Some(name) => Err(anyhow!("{name} is no payload of this ceremony"))
+                .hint("somebody put it there; take the ceremony anew from whoever began it"),
+        }
+    }
+
+    /// What the ceremony stands on.
+    fn published(&self) -> anyhow::Result<Published> {
+        let mut published = Published::default();
+        let mut roots = BTreeMap::new();
+        for (name, path) in self.files(PUBLISHED)? {
+            let parts = name.strip_suffix(".json").and_then(|name| {
+                let (version, role) = name.split_once('.')?;
+                Some((version.parse::<u64>().ok()?, role.parse::<RoleName>().ok()?))
+            });
+            let Some((version, role)) = parts else {
+                bail!("{} is no metadata file", path.display());
+            };
+            let bytes = self.read(&path)?;
+            if role == RoleName::root() {
+                roots.insert(version, bytes);
+            } else if published.roles.insert(role, bytes).is_some() {
+                bail!("{PUBLISHED} holds two versions of a role ({name})");
+            }
+        }
+        published.roots = roots.into_values().collect();
+        Ok(published)
+    }
+
+    /// Takes in the signatures that are there; those that do not count come back.
+    pub(super) fn signatures<'a>(
+        &self,
+        ceremony: &'a Ceremony,
+    ) -> anyhow::Result<(Tally<'a>, Vec<Refused>)> {
+        let mut tally = Tally::new(ceremony);
+        let mut refused = Vec::new();
+        for (_, file) in self.files(SIGNATURES)? {
+            let bytes = self.read(&file)?;
+            let admitted = SignatureFile::read(&bytes).and_then(|read| tally.admit(read));
+            if let Err(error) = admitted {
+                let why = error.into();
+                refused.push(Refused { file, why });
+            }
+        }
+        Ok((tally, refused))
+    }
+
+    /// Takes in the signatures that are there, each of which has to count.
+    pub(super) fn all_signatures<'a>(&self, ceremony: &'a Ceremony) -> anyhow::Result<Tally<'a>> {
+        let (tally, refused) = self.signatures(ceremony)?;
+        match refused.into_iter().next() {
+            None => Ok(tally),
+            Some(Refused { file, why }) => Err(why)
+                .with_context(|| format!("{} does not count", file.display()))
+                .hint("find out where it comes from, and take it out of the directory"),
+        }
+    }
+
+    /// Adds a signature; whether it is new.
+    pub(super) fn add_signature(&self, signature: &SignatureFile) -> anyhow::Result<bool> {
+        let mut bytes = serde_json::to_vec_pretty(&signature.to_value())?;
+        bytes.push(b'\n');
+        let path = self.directory.join(SIGNATURES).join(signature.file_name());
+        if path.exists() {
+            if self.read(&path)? == bytes {
+                return Ok(false);
+            }
+            return Err(anyhow!("{} is there with other contents", path.display()))
+                .hint("find out where it comes from, and take it out of the directory");
+        }
+        write_new(&path, &bytes)?;
+        Ok(true)
+    }
+
+    /// Writes the finished metadata.
+    pub(super) fn write_finished(&self, files: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
+        let folder = self.directory.join(FINISHED);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("{} cannot be written anew", folder.display()))?;
+        }
+        self.write_all(FINISHED, files.iter().cloned())
+    }
+
+    /// The finished metadata.
+    pub(super) fn finished(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let files = self.files(FINISHED)?.into_iter();
+        files
+            .map(|(name, path)| Ok((name, self.read(&path)?)))
+            .collect()
+    }
+
+    /// Ends the ceremony without a result: what was signed is removed here.
+    pub(super) fn abort(&self) -> anyhow::Result<()> {
+        let mark = self.directory.join(ABORTED);
+        write_new(&mark, b"this ceremony was broken off\n")?;
+        for name in [SIGNATURES, FINISHED] {
+            let folder = self.directory.join(name);
+            if folder.exists() {
+                fs::remove_dir_all(&folder)
+                    .with_context(|| format!("{} cannot be removed", folder.display()))?;
+            }
+        }
+        crate::data::sync_directory(&self.directory)
+    }
+
+    fn write_all(
+        &self,
+        folder: &str,
+        files: impl Iterator<Item = (String, Vec<u8>)>,
+    ) -> anyhow::Result<()> {
+        let folder = self.directory.join(folder);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        for (name, bytes) in files {
+            write_new(&folder.join(name), &bytes)?;
+        }
+        crate::data::sync_directory(&folder)
+    }
+
+    /// The files of a folder, by name.
+    fn files(&self, folder: &str) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+        let folder = self.directory.join(folder);
+        let cannot = || format!("{} cannot be read", folder.display());
+        let mut files = BTreeMap::new();
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+            entries => entries.with_context(cannot)?,
+        };
+        for entry in entries {
+            let path = entry.with_context(cannot)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // What file managers leave behind.
+            if name.starts_with('.') || !path.is_file() {
+                continue;
+            }
+            files.insert(name.into_owned(), path);
+            if files.len() > MOST_FILES {
+                bail!("{} holds more than {MOST_FILES} files", folder.display());
+            }
+        }
+        Ok(files)
+    }
+
+    fn read(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
+        read_bounded(path, MAX_FILE_LEN)
+            .with_context(|| format!("{} cannot be read", path.display()))
+    }
+}
+
+/// The root that a holder trusts: 64 digits of a fingerprint, or a file.
+pub(super) fn pinned(trust: &str) -> anyhow::Result<Sha256> {
+    if let Ok(fingerprint) = trust.parse() {
+        return Ok(fingerprint);
+    }
+    let bytes = read_bounded(Path::new(trust), MAX_FILE_LEN)
+        .with_context(|| format!("`{trust}` is neither a fingerprint nor a file that can be read"))
+        .hint(
+            "give the root's fingerprint, 64 hexadecimal digits, or your own copy of a root file",
+        )?;
+    root_fingerprint(&bytes).with_context(|| format!("{trust} is no root file"))
+}
+
+/// Writes a file whole, durable and create-only. It is no secret.
+fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let write = || -> anyhow::Result<()> {
+        let parent = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new()
+            .prefix(".wheelmark-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(parent)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,184 @@
+//! `wheelmark ceremony publish`: the result, handed to the snapshot process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use serde_json::json;
+use wheelmark_objects::{Directory, LockError};
+use wheelmark_repository::{Engine, JournalWriter, Lifetimes, OpenError, Turn};
+use wheelmark_store::{Orders, Outcome, Seq, Store};
+use wheelmark_tuf::without_controls;
+
+use super::finish::named;
+use super::folder::Folder;
+use crate::commands::index::account_name;
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::data::Data;
+use crate::logging::WithHint as _;
+
+/// How long the running index is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What the command answers when it is handed in and not published yet.
+const WAITING: u8 = 3;
+
+/// Publish a finished ceremony
+///
+/// Hands the metadata to the snapshot process, which follows it as clients would before it records
+/// and publishes it with a fresh snapshot. The index goes on running; no client notices more than
+/// a new version. If the index does not run, this publishes it where it has the online key;
+/// otherwise the next start does, and the exit code is 3. Doing it again is right.
+///
+///   wheelmark ceremony publish march --data /srv/index
+///
+/// Runs as the user that the index publishes as.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The directory of the ceremony
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// The data directory of the index
+    #[arg(long, value_name = "DIR", default_value = "wheelmark-data")]
+    data: PathBuf,
+
+    /// The file with the online key, if it is not DATA/online-key; used when the index does not run
+    #[arg(long, value_name = "FILE")]
+    online_key: Option<PathBuf>,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let folder = Folder::open(&args.directory)?;
+    let ceremony = folder.ceremony(context)?;
+    let tally = folder.all_signatures(&ceremony)?;
+    let finished = tally
+        .finish(context.clock.now())
+        .context("the ceremony is not finished")?;
+    let mut files = named(&finished);
+    files.sort();
+    if folder.finished()? != files {
+        return Err(anyhow!(
+            "the files in {}/finished are not what this ceremony ends with",
+            folder.directory().display()
+        ))
+        .hint("wheelmark ceremony finish writes them, and checks them as clients would");
+    }
+    let data = Data::open_existing(&args.data)?;
+    data.demand_owner()?;
+    let id = ceremony.id().to_string();
+    let orders = data.orders().await?;
+    let seq = orders
+        .hand_in(&id, &files, context.clock.now(), &account_name())
+        .await?;
+    // From here on it stands, whatever fails.
+    if let Err(error) = wait(seq, &orders, args, &data, context).await {
+        tracing::error!(
+            error = format!("{error:#}"),
+            "it is handed in, and this command cannot publish it"
+        );
+    }
+    let outcome = orders.ceremony_outcome(seq).await?;
+    orders.close().await;
+    let root = ceremony.next_root().version;
+    let (ends, first) = (finished.ends, &finished.first_to_end);
+    match outcome {
+        Some(Outcome::Published { snapshot_version }) => {
+            print_line(&if args.json {
+                json!({
+                    "ceremony": id,
+                    "published": true,
+                    "snapshot_version": snapshot_version,
+                    "root_version": root,
+                    "ends": ends.to_string(),
+                    "first_to_end": first.as_str(),
+                })
+                .to_string()
+            } else {
+                format!(
+                    "published in snapshot {snapshot_version}, under version {root} of root\n\
+                     the next ceremony has to be held before {first} ends, at {ends}; `wheelmark index keys` says when it is due"
+                )
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Outcome::Refused { reason }) => {
+            if args.json {
+                let told = json!({ "ceremony": id, "published": false, "refused": reason });
+                print_line(&told.to_string())?;
+            }
+            Err(anyhow!("the index refuses it: {}", without_controls(&reason)))
+                .hint("nothing was changed; a ceremony that stands on an older state has to be begun anew")
+        }
+        None => {
+            print_line(&if args.json {
+                json!({ "ceremony": id, "published": false, "waiting": true }).to_string()
+            } else {
+                "handed in and not published yet: the index does it at its next start, or when it is done with what it is at".to_owned()
+            })?;
+            Ok(ExitCode::from(WAITING))
+        }
+    }
+}
+
+/// Waits until there is an answer, or for as long as there is patience; publishes where no other
+/// process does.
+async fn wait(
+    seq: Seq,
+    orders: &Orders,
+    args: &Args,
+    data: &Data,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let tree = Arc::new(Directory::open(&data.tree()).await?);
+    data.demand_plain_catalogue()?;
+    let store = Store::open(&data.catalogue()).await?;
+    while orders.ceremony_outcome(seq).await?.is_none() && Instant::now() < deadline {
+        let online = match data.online_key(args.online_key.as_deref()) {
+            Ok(online) => online,
+            Err(error) if tree.lock().await.is_ok() => {
+                return Err(error.context("no process publishes, and this one has no online key"));
+            }
+            Err(_) => {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+        };
+        let (tree, store, clock) = (tree.clone(), store.clone(), context.clock.clone());
+        let lifetimes = Lifetimes::default();
+        let opened = match data.settings().tree {
+            None => {
+                let orders = orders.clone();
+                Engine::open_with_orders(tree, store, orders, online, clock, lifetimes).await
+            }
+            Some(_) => {
+                let writer = JournalWriter::Operator;
+                Engine::open(tree, store, online, clock, lifetimes, writer).await
+            }
+        };
+        match opened {
+            Ok(mut engine) => {
+                engine.take_ceremonies_from(orders.clone());
+                while orders.ceremony_outcome(seq).await?.is_none()
+                    && engine.turn().await? != Turn::Idle
+                {}
+            }
+            Err(OpenError::Lock(LockError::Held { .. })) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    store.close().await;
+    Ok(())
+}

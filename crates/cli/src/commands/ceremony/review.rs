@@ -1,0 +1,132 @@
+//! `wheelmark ceremony review`: what a ceremony changes, in words.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use wheelmark_ceremony::{Ceremony, HolderChange};
+use wheelmark_tuf::without_controls;
+
+use super::folder::{Folder, pinned};
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::logging::WithHint as _;
+
+/// Show what a ceremony changes
+///
+/// Works offline. Everything that is to be signed is computed anew from the plan and from what is
+/// published, and compared with the files that travelled.
+///
+///   wheelmark ceremony review march --trust 5f0c…
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The directory of the ceremony
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// A root that you trust: its fingerprint, or your own copy of the file
+    #[arg(long, value_name = "ROOT")]
+    trust: Option<String>,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let ceremony = Folder::open(&args.directory)?.ceremony(context)?;
+    let trusted = args
+        .trust
+        .as_deref()
+        .map(|trust| demand_pinned(&ceremony, trust));
+    let trusted = trusted.transpose()?;
+    if args.json {
+        let told = json!({
+            "ceremony": ceremony.id().to_string(),
+            "words": ceremony.words().to_string(),
+            "sha256": ceremony.digest(),
+            "index": ceremony.standing().first_fingerprint(),
+            "trusted_root": trusted,
+            "roles": as_json(&ceremony),
+        });
+        print_line(&told.to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_line(&text(&ceremony))?;
+    print_line(&match trusted {
+        Some(version) => format!("\nthe root that you trust is version {version} of this index's"),
+        None => "\nwhether this is the index that you mean was not asked: name a root that you trust with --trust".to_owned(),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The version of the root that a holder trusts, which has to be one of this index's.
+pub(super) fn demand_pinned(ceremony: &Ceremony, trust: &str) -> anyhow::Result<u64> {
+    let pinned = pinned(trust)?;
+    ceremony
+        .standing()
+        .pinned(&pinned)
+        .hint("this is a ceremony of another index than the one that you trust: sign nothing, and ask whoever began it by another way")
+}
+
+/// What changes, for people.
+pub(super) fn text(ceremony: &Ceremony) -> String {
+    let mut lines = vec![
+        format!("ceremony {}", ceremony.id()),
+        format!("of the index {}", ceremony.standing().first_fingerprint()),
+        format!("begun {}", ceremony.plan().made_at),
+        String::new(),
+    ];
+    for difference in ceremony.differences() {
+        let (before, after) = difference.versions;
+        let (until, now_until) = difference.expires;
+        lines.push(format!(
+            "{}: version {before} -> {after}, until {now_until} (now {until})",
+            difference.role
+        ));
+        let changes = difference.changes.iter();
+        lines.extend(changes.map(|change| format!("  {}", without_controls(change))));
+        if difference.changes.is_empty() {
+            lines.push("  nothing else changes".to_owned());
+        }
+    }
+    for change in &ceremony.plan().holders {
+        lines.push(String::new());
+        let (by, what) = match change {
+            HolderChange::Replace { seat, by } => (by, format!("takes the place of holder {seat}")),
+            HolderChange::Add(by) => (by, "joins".to_owned()),
+            HolderChange::Remove { seat } => {
+                lines.push(format!("holder {seat} goes"));
+                continue;
+            }
+        };
+        lines.push(format!(
+            "{} {what}, with the keys",
+            without_controls(by.name())
+        ));
+        lines.extend(by.keyids().map(|(name, id)| format!("  {name:<8} {id}")));
+    }
+    lines.push(String::new());
+    lines.push("to read aloud:".to_owned());
+    lines.extend(ceremony.words().lines().map(|line| format!("  {line}")));
+    lines.join("\n")
+}
+
+/// What changes, for scripts.
+pub(super) fn as_json(ceremony: &Ceremony) -> Value {
+    let differences = ceremony.differences().into_iter();
+    let roles = differences.map(|difference| {
+        let payload = ceremony.payload(&difference.role);
+        json!({
+            "role": difference.role.as_str(),
+            "version": difference.versions.1,
+            "published_version": difference.versions.0,
+            "expires": difference.expires.1.to_string(),
+            "published_expires": difference.expires.0.to_string(),
+            "changes": difference.changes,
+            "payload_sha256": payload.map(|payload| payload.sha256()),
+        })
+    });
+    roles.collect()
+}

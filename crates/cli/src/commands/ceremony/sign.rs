@@ -1,0 +1,157 @@
+//! `wheelmark ceremony sign`: a holder's signatures.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::json;
+use wheelmark_ceremony::{Ceremony, SignatureFile};
+
+use super::folder::Folder;
+use super::signer::{Opened, Passphrase, SignerUri};
+use super::{review, status};
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::logging::WithHint as _;
+
+/// How often words may be mistyped.
+const TRIES: usize = 3;
+
+/// Sign, as one of the holders
+///
+/// Works offline, on any machine that has the directory of the ceremony and your keys. Nothing is
+/// signed unless everything fits: the root that you trust leads to what is published, each version
+/// is the next one, nothing holds for longer than is allowed, and what travelled was not changed.
+/// Type the words that whoever began the ceremony reads out to you, not those on your screen: then
+/// all of you sign the same.
+///
+///   wheelmark ceremony sign march --trust 5f0c… --signer file:custodian-1.age
+///
+/// The signatures are small files in the directory's `signatures`; they can come back by any way.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The directory of the ceremony
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// A root that you trust: its fingerprint, or your own copy of the file
+    #[arg(long, value_name = "ROOT")]
+    trust: String,
+
+    /// Where your keys are: file:PATH
+    #[arg(long, value_name = "URI")]
+    signer: SignerUri,
+
+    #[command(flatten)]
+    passphrase: Passphrase,
+
+    /// The words that were read out to you [default: ask for them on the terminal]
+    #[arg(long, value_name = "WORDS")]
+    words: Option<String>,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let folder = Folder::open(&args.directory)?;
+    let ceremony = folder.ceremony(context)?;
+    let trusted = review::demand_pinned(&ceremony, &args.trust)?;
+    // A signature that does not count is told of before anything is added to it.
+    folder.all_signatures(&ceremony)?;
+    if !args.json {
+        print_line(&review::text(&ceremony))?;
+        print_line(&format!(
+            "\nthe root that you trust is version {trusted} of this index's\n"
+        ))?;
+    }
+    confirm(args, &ceremony)?;
+    let opened = Opened::open(&args.signer, &args.passphrase)?;
+    let signatures = sign(&ceremony, &opened)?;
+
+    let mut written = Vec::with_capacity(signatures.len());
+    for signature in &signatures {
+        if folder.add_signature(signature)? {
+            written.push(signature.file_name());
+        }
+    }
+    // Read back from the disk.
+    let tally = folder.all_signatures(&ceremony)?;
+    for signature in &signatures {
+        if !tally.has(signature.role(), signature.keyid()) {
+            return Err(anyhow!("{} was not written", signature.file_name()));
+        }
+    }
+    if args.json {
+        let told = json!({
+            "ceremony": ceremony.id().to_string(),
+            "written": written,
+            "complete": tally.is_complete(),
+            "needs": status::as_json(&tally),
+        });
+        print_line(&told.to_string())?;
+    } else {
+        print_line(&match written.len() {
+            0 => "you had signed already".to_owned(),
+            count => format!("{count} signatures written, and verified"),
+        })?;
+        print_line(&status::text(&tally))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every signature that these keys can add: all of them, before the first is written.
+fn sign(ceremony: &Ceremony, opened: &Opened) -> anyhow::Result<Vec<SignatureFile>> {
+    let mut signatures = Vec::new();
+    for signer in opened.signers() {
+        for payload in ceremony.payloads_for(signer.key().keyid()) {
+            let signature = signer
+                .sign(payload.bytes())
+                .with_context(|| format!("{} was not signed", payload.role()))?;
+            signer
+                .key()
+                .verify(payload.bytes(), &signature.sig)
+                .with_context(|| format!("the new signature of {} is wrong", payload.role()))?;
+            signatures.push(SignatureFile::of(ceremony, payload, signature));
+        }
+    }
+    if signatures.is_empty() {
+        return Err(anyhow!(
+            "none of these keys signs anything in this ceremony"
+        ))
+        .hint("these are the keys of another index, or of somebody who is no holder any more");
+    }
+    Ok(signatures)
+}
+
+fn confirm(args: &Args, ceremony: &Ceremony) -> anyhow::Result<()> {
+    use std::io::{IsTerminal as _, Write as _};
+    let words = ceremony.words();
+    let about =
+        "what you were read is not this ceremony: sign nothing, and compare with whoever began it";
+    if let Some(said) = &args.words {
+        return words
+            .check(said)
+            .context("the words do not fit")
+            .hint(about);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(anyhow!("nobody can be asked for the words of the ceremony"))
+            .hint("in a script, give those that were read out to you with --words");
+    }
+    for left in (0..TRIES).rev() {
+        write!(
+            std::io::stderr(),
+            "type the words as they were read to you (four letters of each are enough): "
+        )?;
+        let typed = console::Term::stderr().read_line()?;
+        match words.check(&typed) {
+            Ok(()) => return Ok(()),
+            Err(error) if left > 0 => writeln!(std::io::stderr(), "{error}; once more")?,
+            Err(error) => return Err(error).context("the words do not fit").hint(about),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! `wheelmark ceremony status`: which signatures there are, and which are missing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use wheelmark_ceremony::{Need, Tally};
+use wheelmark_tuf::{KeyId, without_controls};
+
+use super::folder::Folder;
+use crate::commands::up::print_line;
+use crate::context::Context;
+
+/// What the command answers while signatures are missing.
+const INCOMPLETE: u8 = 3;
+
+/// How many digits of a key's id are shown.
+const SHOWN_KEYID: usize = 16;
+
+/// Show who has signed, and who is missing
+///
+/// Where keys change, those of before have to sign as well as those of after. Exit code: 0 when
+/// every threshold is met, 3 while one is not, 1 when a signature is there that does not count.
+///
+///   wheelmark ceremony status march
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The directory of the ceremony
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let folder = Folder::open(&args.directory)?;
+    let ceremony = folder.ceremony(context)?;
+    let (tally, refused) = folder.signatures(&ceremony)?;
+    if args.json {
+        let refused = refused.iter().map(|refused| {
+            let why = format!("{:#}", refused.why);
+            json!({ "file": refused.file, "why": why })
+        });
+        let told = json!({
+            "ceremony": ceremony.id().to_string(),
+            "complete": tally.is_complete(),
+            "needs": as_json(&tally),
+            "refused": refused.collect::<Vec<_>>(),
+        });
+        print_line(&told.to_string())?;
+    } else {
+        print_line(&format!("ceremony {}", ceremony.id()))?;
+        print_line(&text(&tally))?;
+        for refused in &refused {
+            let why = without_controls(&format!("{:#}", refused.why));
+            print_line(&format!("{} does not count: {why}", refused.file.display()))?;
+        }
+    }
+    Ok(match (refused.is_empty(), tally.is_complete()) {
+        (false, _) => ExitCode::FAILURE,
+        (true, false) => ExitCode::from(INCOMPLETE),
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// What is there and what is missing, for people.
+pub(super) fn text(tally: &Tally<'_>) -> String {
+    let mut lines: Vec<String> = tally.needs().iter().map(|need| line(tally, need)).collect();
+    if tally.is_complete() {
+        lines.push("complete: `wheelmark ceremony finish` is next".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn line(tally: &Tally<'_>, need: &Need) -> String {
+    let whose = if need.in_force { "now" } else { "next" };
+    let mark = if need.is_met() { "ok     " } else { "missing" };
+    let count = need.signed.len();
+    let mut line = format!(
+        "{mark} {:<9} {count} of {} ({whose})",
+        need.role.as_str(),
+        need.threshold
+    );
+    if !need.is_met() {
+        let missing = need.missing.iter().map(|id| {
+            let short: String = id.as_str().chars().take(SHOWN_KEYID).collect();
+            match tally.ceremony().holder_of(id) {
+                Some(holder) => format!("{} {short}", without_controls(&holder)),
+                None => short,
+            }
+        });
+        line.push_str(": ");
+        line.push_str(&missing.collect::<Vec<_>>().join(", "));
+    }
+    line
+}
+
+/// The same, for scripts.
+pub(super) fn as_json(tally: &Tally<'_>) -> Value {
+    let ids = |ids: &[KeyId]| {
+        ids.iter()
+            .map(|id| id.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let needs = tally.needs().into_iter().map(|need| {
+        json!({
+            "role": need.role.as_str(),
+            "keys": if need.in_force { "now" } else { "next" },
+            "threshold": need.threshold,
+            "met": need.is_met(),
+            "signed": ids(&need.signed),
+            "missing": ids(&need.missing),
+        })
+    });
+    needs.collect()
+}

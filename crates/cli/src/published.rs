@@ -1,0 +1,105 @@
+//! What an index has published that its offline keys have signed, read from its tree.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use wheelmark_ceremony::Published;
+use wheelmark_tuf::{
+    DelegatedRoles, Role, RoleName, Snapshot, Targets, TimestampMetadata, Verified, verify,
+    verify_trusted_root,
+};
+
+use crate::logging::WithHint as _;
+
+/// The longest metadata file that is read, in bytes: above what any client accepts.
+const MAX_METADATA_LEN: u64 = 64 * 1024 * 1024;
+
+/// Top-level roles that the online key signs, as they are published.
+pub(crate) struct Online {
+    pub(crate) timestamp: Verified<TimestampMetadata>,
+    pub(crate) snapshot: Verified<Snapshot>,
+}
+
+/// Reads a file that is no longer than `most`.
+pub(crate) fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let problem = format!("it is longer than {most} bytes");
+        return Err(std::io::Error::other(problem));
+    }
+    Ok(bytes)
+}
+
+/// One metadata file of a tree; none if it is not there.
+pub(crate) fn metadata(tree: &Path, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let path = tree.join("metadata").join(name);
+    match read_bounded(&path, MAX_METADATA_LEN) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+fn must(tree: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
+    metadata(tree, name)?
+        .ok_or_else(|| anyhow!("{name} is missing from {}/metadata", tree.display()))
+        .hint("name the tree of a signed index, or its data directory")
+}
+
+/// Reads what is published in a tree, as of its timestamp. That anything has expired is no error.
+pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
+    let root = RoleName::root();
+    let mut roots = vec![must(tree, &root.versioned_file_name(1))?];
+    while let Some(next) = metadata(tree, &root.versioned_file_name(roots.len() as u64 + 1))? {
+        roots.push(next);
+    }
+    let newest = roots.last().map(Vec::as_slice).unwrap_or_default();
+    let root = verify_trusted_root(newest).context("the newest root is damaged")?;
+    let timestamp: Verified<TimestampMetadata> = verify(
+        &must(tree, &RoleName::timestamp().file_name())?,
+        &root.keys,
+        &root.roles.timestamp,
+    )
+    .context("the published timestamp is not this index's")?;
+    let name = RoleName::snapshot();
+    let snapshot: Verified<Snapshot> = verify(
+        &must(tree, &name.versioned_file_name(timestamp.snapshot.version))?,
+        &root.keys,
+        &root.roles.snapshot,
+    )
+    .context("the published snapshot is not this index's")?;
+    let role = |name: &RoleName| {
+        let listed = snapshot.role(name);
+        let version = listed.map(|meta| meta.version);
+        let version = version.ok_or_else(|| anyhow!("the snapshot does not list {name}"))?;
+        must(tree, &name.versioned_file_name(version))
+    };
+    let name = RoleName::targets();
+    let bytes = role(&name)?;
+    let targets: Verified<Targets> = verify(&bytes, &root.keys, &root.roles.targets)
+        .context("the published targets are not this index's")?;
+    let mut roles = BTreeMap::from([(name, bytes)]);
+    let below = targets.delegations.as_ref().map(|below| &below.roles);
+    if let Some(DelegatedRoles::Listed(delegated)) = below {
+        let online = &root.roles.timestamp.keyids;
+        for delegation in delegated {
+            if !delegation.keys.keyids.iter().any(|id| online.contains(id)) {
+                roles.insert(delegation.name.clone(), role(&delegation.name)?);
+            }
+        }
+    }
+    let online = Online {
+        timestamp,
+        snapshot,
+    };
+    Ok((Published { roots, roles }, online))
+}
+
+/// The version and the expiry of anything verified.
+pub(crate) fn version_and_expiry(role: &impl Role) -> (u64, jiff::Timestamp) {
+    (role.version(), role.expires())
+}
