@@ -91,6 +91,7 @@ pub(crate) async fn examine(
         Err(refusal) => return Ok(Examined::Refused(said(&refusal))),
     };
     let mut there = 0;
+    let mut occupied = None;
     for (role, file) in &files {
         let path = ObjectPath::metadata(role, file.version);
         match tree.read(&path, OWN_METADATA_LIMIT).await? {
@@ -98,17 +99,19 @@ pub(crate) async fn examine(
                 // One that no snapshot names yet is in the way of nothing.
                 there += usize::from(published(state, role) == Some(file.version));
             }
-            Some(_) => {
-                let path = path.as_str().to_owned();
-                return Ok(Examined::Refused(said(&Refusal::Occupied { path })));
-            }
+            Some(_) => occupied = Some(path.as_str().to_owned()),
             None => {}
         }
     }
     if there == files.len() {
         return Ok(Examined::There);
     }
-    Ok(match follow(state, handed.seq, &files, now) {
+    let next = follow(state, handed.seq, &files, now);
+    let next = next.and_then(|next| match occupied {
+        Some(path) => Err(Refusal::Occupied { path }),
+        None => Ok(next),
+    });
+    Ok(match next {
         Ok(next) => Examined::Next(Box::new(next)),
         Err(refusal) => Examined::Refused(said(&refusal)),
     })
