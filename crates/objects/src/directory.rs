@@ -17,6 +17,8 @@ mod naming;
 mod placing;
 mod reading;
 mod removing;
+mod replayable;
+mod restoring;
 mod taking;
 
 use std::collections::BTreeSet;
@@ -33,9 +35,11 @@ pub use self::delivery::{Delivery, Named, Ready, Staged, Unsettled};
 pub use self::error::{LockError, ObjectError, OpenError};
 pub use self::lock::WriterLock;
 pub use self::reading::OpenObject;
+pub use self::replayable::Replayable;
+pub use self::restoring::Restored;
 pub use self::taking::{Manner, Outside, OutsideFile, Sharing, Stamp, TakenIn};
 
-use self::batch::Rule;
+use self::batch::{Flush, Rule};
 use self::folders::DurableFolders;
 use self::incoming::Incoming;
 use crate::ObjectPath;
@@ -48,11 +52,14 @@ const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// A published tree in a directory of a local file system.
 ///
-/// Clones share one tree. Blocking work is done on tokio's blocking threads; a call whose future
+/// Clones share one tree. Blocking work is done on tokio's blocking threads, unless it is
+/// [inline](Directory::inline); a call whose future
 /// is dropped may still be carried out to its end.
 #[derive(Clone, Debug)]
 pub struct Directory {
     tree: Arc<Tree>,
+    /// Whether work is done on the thread that asks for it.
+    inline: bool,
 }
 
 /// What all clones of a [`Directory`] share.
@@ -86,7 +93,19 @@ impl Directory {
         let tree = opened.unwrap_or(Err(OpenError::Stopped { root: stopped }))?;
         Ok(Directory {
             tree: Arc::new(tree),
+            inline: false,
         })
+    }
+
+    /// The same tree, for a process that does one thing after the other: work is done on the thread
+    /// that asks for it. To hand it to another thread and to wait for that one costs more than most
+    /// of it.
+    #[must_use]
+    pub fn inline(self) -> Directory {
+        Directory {
+            inline: true,
+            ..self
+        }
     }
 
     /// Takes the lock that allows replacing objects, for as long as the value lives.
@@ -116,7 +135,7 @@ impl Directory {
     pub async fn create(&self, path: &ObjectPath, bytes: Bytes) -> Result<Creation, ObjectError> {
         let object = [(path.clone(), bytes)];
         let created = self
-            .blocking(move |tree| batch::write(tree, &object, Rule::Create))
+            .blocking(move |tree| batch::write(tree, &object, Rule::Create, &Flush::Each))
             .await?;
         Ok(created.first().copied().unwrap_or(Creation::Created))
     }
@@ -133,8 +152,11 @@ impl Directory {
         &self,
         objects: Vec<(ObjectPath, Bytes)>,
     ) -> Result<Vec<Creation>, ObjectError> {
-        self.blocking(move |tree| batch::write(tree, &objects, Rule::Create))
-            .await
+        self.blocking(move |tree| {
+            let flush = Flush::new(tree, objects.len())?;
+            batch::write(tree, &objects, Rule::Create, &flush)
+        })
+        .await
     }
 
     /// Overwrites an object, or creates it. A reader sees the old bytes or the new ones.
@@ -158,17 +180,13 @@ impl Directory {
         lock: &WriterLock,
         objects: Vec<(ObjectPath, Bytes)>,
     ) -> Result<(), ObjectError> {
-        if let Some((path, _)) = objects
-            .iter()
-            .find(|(path, _)| !path.kind().is_replaceable())
-        {
-            return Err(ObjectError::NotReplaceable { path: path.clone() });
-        }
+        demand_replaceable(&objects)?;
         // The lock is held until the blocking work is done, even if this future is dropped.
         let lock = lock.share();
         self.blocking(move |tree| {
             lock.check(tree)?;
-            batch::write(tree, &objects, Rule::Replace).map(|_| ())
+            let flush = Flush::new(tree, objects.len())?;
+            batch::write(tree, &objects, Rule::Replace, &flush).map(|_| ())
         })
         .await
     }
@@ -236,8 +254,11 @@ impl Directory {
         &self,
         links: Vec<(ObjectPath, ObjectPath)>,
     ) -> Result<Vec<Result<Creation, ObjectError>>, ObjectError> {
-        self.blocking(move |tree| naming::link_all(tree, &links))
-            .await
+        self.blocking(move |tree| {
+            let flush = Flush::new(tree, links.len())?;
+            naming::link_all(tree, &links, &flush)
+        })
+        .await
     }
 
     /// Takes plain names away. The objects themselves stay, and can get their names again; a name
@@ -253,13 +274,12 @@ impl Directory {
         lock: &WriterLock,
         paths: Vec<ObjectPath>,
     ) -> Result<(), ObjectError> {
-        if let Some(path) = paths.iter().find(|path| !path.kind().is_second_name()) {
-            return Err(ObjectError::NotReplaceable { path: path.clone() });
-        }
+        demand_second_names(&paths)?;
         let lock = lock.share();
         self.blocking(move |tree| {
             lock.check(tree)?;
-            naming::unname_all(tree, &paths).map(|_| ())
+            let flush = Flush::new(tree, paths.len())?;
+            naming::unname_all(tree, &paths, &flush).map(|_| ())
         })
         .await
     }
@@ -404,10 +424,36 @@ impl Directory {
         &self,
         work: impl FnOnce(&Tree) -> Result<T, ObjectError> + Send + 'static,
     ) -> Result<T, ObjectError> {
+        if self.inline {
+            return work(&self.tree);
+        }
+        self.elsewhere(work).await
+    }
+
+    /// Does work that takes long on another thread in any case.
+    async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> Result<T, ObjectError> + Send + 'static,
+    ) -> Result<T, ObjectError> {
         let tree = Arc::clone(&self.tree);
         on_blocking_thread(move || work(&tree))
             .await
             .unwrap_or(Err(ObjectError::Stopped))
+    }
+}
+
+fn demand_replaceable(objects: &[(ObjectPath, Bytes)]) -> Result<(), ObjectError> {
+    let mut paths = objects.iter().map(|(path, _)| path);
+    match paths.find(|path| !path.kind().is_replaceable()) {
+        Some(path) => Err(ObjectError::NotReplaceable { path: path.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn demand_second_names(paths: &[ObjectPath]) -> Result<(), ObjectError> {
+    match paths.iter().find(|path| !path.kind().is_second_name()) {
+        Some(path) => Err(ObjectError::NotReplaceable { path: path.clone() }),
+        None => Ok(()),
     }
 }
 

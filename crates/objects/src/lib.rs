@@ -20,7 +20,9 @@
 //!
 //! When a call that writes returns `Ok`, what it wrote survives a power failure, and before that
 //! no reader ever sees a part of an object under its name. A [`Delivery`] takes the steps apart,
-//! for whoever brings a whole tree and vouches for none of it before its end.
+//! for whoever brings a whole tree and vouches for none of it before its end; and whoever keeps a
+//! durable record of what they write, and writes it again after a power failure, leaves the flushes
+//! out altogether ([`Replayable`]).
 
 mod chunks;
 mod directory;
@@ -30,7 +32,8 @@ mod target;
 pub use self::chunks::{CHUNK_LEN, CHUNKS_ABOVE, ContentHasher, Hashed};
 pub use self::directory::{
     Creation, Delivery, Directory, LockError, Manner, Named, ObjectError, OpenError, OpenObject,
-    Outside, OutsideFile, Ready, Sharing, Staged, Stamp, TakenIn, Unsettled, WriterLock,
+    Outside, OutsideFile, Ready, Replayable, Restored, Sharing, Staged, Stamp, TakenIn, Unsettled,
+    WriterLock,
 };
 pub use self::path::{Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, ObjectPath, PathError};
 pub use self::target::{file_target, page_target};

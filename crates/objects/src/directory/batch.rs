@@ -48,13 +48,13 @@ pub(super) fn write(
     tree: &Tree,
     objects: &[(ObjectPath, Bytes)],
     rule: Rule,
+    flush: &Flush,
 ) -> Result<Vec<Creation>, ObjectError> {
-    let flush = Flush::new(tree, objects.len())?;
     let written = in_parallel(objects, |(path, bytes)| {
         if rule == Rule::Create && is_there(tree, path, bytes)? {
             return Ok(None);
         }
-        write_one(tree, bytes, &flush).map(Some)
+        write_one(tree, bytes, flush).map(Some)
     })?;
     flush.everything(tree)?;
 
@@ -77,6 +77,8 @@ pub(super) enum Flush {
     /// With a descriptor of its own, so that the flush reports errors from now on and not those
     /// that others had long ago.
     Together(OwnedFd),
+    /// Not now: whoever asked for this can write everything again until it was flushed.
+    Later,
 }
 
 impl Flush {
@@ -88,6 +90,15 @@ impl Flush {
         }
     }
 
+    /// For what is flushed by [`flush_file_system`] later, where that can be relied on.
+    pub(super) fn later() -> Flush {
+        if CAN_FLUSH_TOGETHER {
+            Flush::Later
+        } else {
+            Flush::Each
+        }
+    }
+
     /// Makes the names of objects durable, or that they are gone: each directory once.
     pub(super) fn names<'a>(
         &self,
@@ -95,7 +106,7 @@ impl Flush {
         paths: impl Iterator<Item = &'a ObjectPath>,
     ) -> Result<(), ObjectError> {
         match self {
-            Flush::Together(_) => self.everything(tree),
+            Flush::Together(_) | Flush::Later => self.everything(tree),
             Flush::Each => {
                 let folders: BTreeMap<&str, &ObjectPath> =
                     paths.map(|path| (path.split().0, path)).collect();
@@ -112,13 +123,13 @@ impl Flush {
     pub(super) fn contents(&self, file: &File) -> std::io::Result<()> {
         match self {
             Flush::Each => file.sync_all(),
-            Flush::Together(_) => Ok(()),
+            Flush::Together(_) | Flush::Later => Ok(()),
         }
     }
 
     pub(super) fn everything(&self, tree: &Tree) -> Result<(), ObjectError> {
         match self {
-            Flush::Each => Ok(()),
+            Flush::Each | Flush::Later => Ok(()),
             Flush::Together(fd) => flush_file_system(tree, fd),
         }
     }

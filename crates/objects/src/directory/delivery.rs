@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use super::batch::{
-    CAN_FLUSH_TOGETHER, flush_file_system, in_parallel, in_parallel_mut, write_contents,
+    CAN_FLUSH_TOGETHER, Flush, flush_file_system, in_parallel, in_parallel_mut, write_contents,
 };
 use super::error::ObjectError;
 use super::placing::{already_same, give_name, rename_new};
@@ -251,7 +251,9 @@ impl Delivery {
     ) -> Result<(Vec<Result<Creation, ObjectError>>, Unsettled), ObjectError> {
         self.directory
             .blocking(move |tree| {
-                let linked = in_parallel(&links, |(from, to)| Ok(give_name(tree, from, to)))?;
+                let linked = in_parallel(&links, |(from, to)| {
+                    Ok(give_name(tree, from, to, &Flush::Each))
+                })?;
                 let done = links.iter().zip(&linked).filter(|(_, done)| done.is_ok());
                 let unsettled = Unsettled::of(done.map(|((_, to), _)| to));
                 Ok((linked, unsettled))

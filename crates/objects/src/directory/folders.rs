@@ -142,6 +142,9 @@ impl Tree {
 
     fn walk(&self, path: &ObjectPath, missing: Missing) -> Result<Option<OwnedFd>, ObjectError> {
         let (folder, _) = path.split();
+        if let Some(entered) = self.enter_at_once(folder) {
+            return Ok(Some(entered));
+        }
         let mut at: Option<OwnedFd> = None;
         for segment in folder.split('/') {
             let parent = at.as_ref().unwrap_or(&self.root_fd);
@@ -175,6 +178,20 @@ impl Tree {
             Ok(()) | Err(Errno::PERM) => Ok(made),
             Err(errno) => Err(cannot("set the mode of")(errno)),
         }
+    }
+
+    /// Opens a directory of the tree in one step, if it is there and the system can do it without
+    /// following any link. Where it does not work, [`Tree::enter`] tells why.
+    #[cfg(target_os = "linux")]
+    fn enter_at_once(&self, folder: &str) -> Option<OwnedFd> {
+        use rustix::fs::ResolveFlags;
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(&self.root_fd, folder, FOLDER_FLAGS, Mode::empty(), beneath).ok()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn enter_at_once(&self, _: &str) -> Option<OwnedFd> {
+        None
     }
 
     fn enter(

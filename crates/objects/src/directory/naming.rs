@@ -13,17 +13,22 @@ use crate::ObjectPath;
 pub(super) fn link_all(
     tree: &Tree,
     links: &[(ObjectPath, ObjectPath)],
+    flush: &Flush,
 ) -> Result<Vec<Result<Creation, ObjectError>>, ObjectError> {
-    let flush = Flush::new(tree, links.len())?;
-    let linked = in_parallel(links, |(from, to)| Ok(placing::give_name(tree, from, to)))?;
+    let linked = in_parallel(links, |(from, to)| {
+        Ok(placing::give_name(tree, from, to, flush))
+    })?;
     let named = links.iter().zip(&linked).filter(|(_, done)| done.is_ok());
     flush.names(tree, named.map(|((_, to), _)| to))?;
     Ok(linked)
 }
 
 /// Takes names away durably, and says how many were there. One that is not is no error.
-pub(super) fn unname_all(tree: &Tree, paths: &[ObjectPath]) -> Result<usize, ObjectError> {
-    let flush = Flush::new(tree, paths.len())?;
+pub(super) fn unname_all(
+    tree: &Tree,
+    paths: &[ObjectPath],
+    flush: &Flush,
+) -> Result<usize, ObjectError> {
     let gone = in_parallel(paths, |path| unname(tree, path))?;
     let count = gone.iter().filter(|gone| **gone).count();
     let gone = paths.iter().zip(gone).filter(|(_, gone)| *gone);

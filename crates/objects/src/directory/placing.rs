@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
+use super::batch::Flush;
 use super::error::ObjectError;
 use super::reading::{OpenObject, holds_same, open_in};
 use super::{Creation, OBJECT_MODE, Tree};
@@ -56,6 +57,7 @@ pub(super) fn give_name(
     tree: &Tree,
     from: &ObjectPath,
     to: &ObjectPath,
+    flush: &Flush,
 ) -> Result<Creation, ObjectError> {
     let missing = || ObjectError::Missing { path: from.clone() };
     let from_folder = tree.folder(from)?.ok_or_else(missing)?;
@@ -75,7 +77,7 @@ pub(super) fn give_name(
         Err(Errno::NOENT) => Err(missing()),
         // No links here, or not to a file of another user, or too many already.
         Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
-            copy(tree, &to_folder, to, source)
+            copy(tree, &to_folder, to, source, flush)
         }
         Err(errno) => Err(ObjectError::os("link", tree.root.join(to.as_str()))(errno)),
     }
@@ -86,6 +88,7 @@ fn copy(
     folder: &OwnedFd,
     to: &ObjectPath,
     mut source: OpenObject,
+    flush: &Flush,
 ) -> Result<Creation, ObjectError> {
     let (unfinished, mut file) = tree.incoming.create()?;
     let cannot = |action| ObjectError::io(action, unfinished.path());
@@ -93,7 +96,7 @@ fn copy(
     let mode = Permissions::from_mode(OBJECT_MODE.as_raw_mode());
     file.set_permissions(mode)
         .map_err(cannot("set the mode of"))?;
-    file.sync_all().map_err(cannot("flush"))?;
+    flush.contents(&file).map_err(cannot("flush"))?;
     match rename_new(unfinished.folder(), unfinished.name(), folder, to.split().1) {
         Ok(()) => {
             unfinished.settled();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rustix::fs::{AtFlags, Dir, FileType};
 use wheelmark_packaging::ProjectName;
 
+use super::batch::Flush;
 use super::error::ObjectError;
 use super::{Tree, naming};
 use crate::ObjectPath;
@@ -15,7 +16,8 @@ const FAMILIES: [&str; 4] = ["targets/simple", "targets/packages", "packages", "
 /// Removes the objects durably, and then directories that this leaves empty. What is not there is
 /// removed already.
 pub(super) fn remove(tree: &Tree, paths: &[ObjectPath]) -> Result<usize, ObjectError> {
-    let gone = naming::unname_all(tree, paths)?;
+    let flush = Flush::new(tree, paths.len())?;
+    let gone = naming::unname_all(tree, paths, &flush)?;
     let folders: BTreeSet<&str> = paths.iter().map(|path| path.split().0).collect();
     for folder in folders {
         if let Some((parent, name)) = folder.rsplit_once('/')

@@ -146,7 +146,7 @@ pub(super) fn take_in(
     })?;
 
     match flush {
-        Flush::Together(_) => flush.everything(tree)?,
+        Flush::Together(_) | Flush::Later => flush.everything(tree)?,
         Flush::Each => {
             let folders: BTreeMap<&str, &ObjectPath> =
                 paths.iter().map(|path| (path.split().0, path)).collect();
