@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use wheelmark_objects::{Directory, LockError, ObjectError, WriterLock};
+use wheelmark_objects::{Directory, LockError, ObjectError, Replayable, WriterLock};
 use wheelmark_signing::Signer;
-use wheelmark_store::{Fence, JournalRow, Orders, Outcome, Seq, Store, StoreError};
+use wheelmark_store::{Fence, IntentId, JournalRow, Orders, Outcome, Seq, Store, StoreError};
 use wheelmark_tuf::{Clock, RoleName};
 
 use crate::as_clients;
@@ -19,6 +19,7 @@ use crate::gather::gather;
 use crate::handed::said;
 use crate::intent::After;
 use crate::journal_writer::JournalWriter;
+use crate::keeping::{Keeping, weight};
 use crate::lifetimes::Lifetimes;
 use crate::plan::{Skipped, plan};
 use crate::publish::{self, PublishError, Signed};
@@ -97,6 +98,7 @@ pub enum Turn {
 /// Publishes what the journal holds, strictly one snapshot after the other.
 pub struct Engine {
     tree: Arc<Directory>,
+    writing: Replayable,
     lock: WriterLock,
     store: Store,
     orders: Option<Orders>,
@@ -110,6 +112,7 @@ pub struct Engine {
     skipped: Skipped,
     /// What an intent signs that is recorded (or may be) and not completed.
     unsettled: Option<Vec<(RoleName, u64)>>,
+    keeping: Keeping,
     observer: Option<Box<dyn FnMut(Phase) + Send + Sync>>,
     changes_per_snapshot: NonZeroU32,
     writer: JournalWriter,
@@ -168,8 +171,22 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let lock = tree.lock().await.map_err(OpenError::Lock)?;
         let fence = store.acquire_lease("snapshot process").await?;
-        let Recovered { state, skipped } =
-            recover(&tree, &lock, &store, orders.as_ref(), fence, online.key()).await?;
+        let writing = tree.replayable().map_err(PublishError::from)?;
+        let Recovered {
+            state,
+            skipped,
+            kept,
+        } = recover(
+            &writing,
+            &lock,
+            &store,
+            orders.as_ref(),
+            fence,
+            online.key(),
+        )
+        .await?;
+        let mut keeping = Keeping::new(writing.clone());
+        keeping.start_over(kept);
         let journal = store.journal_end().await?;
         if journal < state.followed.journal {
             return Err(OpenError::JournalBehind {
@@ -182,6 +199,7 @@ impl Engine {
         }
         Ok(Self {
             tree,
+            writing,
             lock,
             store,
             ceremonies: orders.clone(),
@@ -193,6 +211,7 @@ impl Engine {
             state,
             skipped: skipped.into_iter().collect(),
             unsettled: None,
+            keeping,
             observer: None,
             changes_per_snapshot: CHANGES_PER_SNAPSHOT,
             writer,
@@ -274,10 +293,14 @@ impl Engine {
     /// See [`PublishError`]. The next turn first settles what this one left recorded.
     pub async fn turn(&mut self) -> Result<Turn, PublishError> {
         if self.unsettled.is_some() {
-            let (tree, lock, store) = (&self.tree, &self.lock, &self.store);
+            let (tree, lock, store) = (&self.writing, &self.lock, &self.store);
             let (orders, key) = (self.orders.as_ref(), self.online.key());
-            let Recovered { state, skipped } =
-                recover(tree, lock, store, orders, self.fence, key).await?;
+            let Recovered {
+                state,
+                skipped,
+                kept,
+            } = recover(tree, lock, store, orders, self.fence, key).await?;
+            self.keeping.start_over(kept);
             self.state = state;
             self.skipped.extend(skipped);
             self.unsettled = None;
@@ -285,7 +308,10 @@ impl Engine {
         let mut last = None;
         for _ in 0..VERSIONS_TO_TRY {
             match self.attempt().await {
-                Ok(Some(turn)) => return Ok(turn),
+                Ok(Some(turn)) => {
+                    self.forget_what_is_durable().await?;
+                    return Ok(turn);
+                }
                 Ok(None) => {}
                 Err(PublishError::Objects(ObjectError::Different { path })) => {
                     self.skip(path.as_str()).await?;
@@ -363,17 +389,18 @@ impl Engine {
         self.phase(Phase::Record);
         // From here on the recorded bytes decide, even if the record's own answer is unclear.
         self.unsettled = Some(record::versions(&intent));
-        self.store.record_intent(self.fence, &intent).await?;
+        let id = self.store.record_intent(self.fence, &intent).await?;
 
         self.phase(Phase::Write);
-        let snapshot_version = intent.snapshot_version;
-        publish::publish(&self.tree, &self.lock, intent).await?;
+        let (snapshot_version, bytes) = (intent.snapshot_version, weight(&intent));
+        publish::publish(&self.writing, &self.lock, intent).await?;
         match ceremony {
             // Rarely, and then most of what is in memory changes.
             Some(_) => self.state = State::load(&self.tree, self.online.key()).await?,
             None => self.state.advance(advance),
         }
-        self.finish(&after, snapshot_version).await?;
+        self.finish(&after, id, snapshot_version).await?;
+        self.keeping.keep(id, bytes);
         self.unsettled = None;
         if let Some((seq, root_version)) = ceremony {
             let published = self.state.root.version == root_version;
@@ -426,8 +453,21 @@ impl Engine {
         }
     }
 
-    async fn finish(&self, after: &After, snapshot_version: u64) -> Result<(), PublishError> {
-        publish::name(&self.tree, &self.lock, after, &self.state.projects).await?;
+    /// Ends the records of what is on the disk by now, and sees to it that more gets there.
+    async fn forget_what_is_durable(&mut self) -> Result<(), PublishError> {
+        if let Some(last) = self.keeping.tend().await {
+            self.store.forget_intents(self.fence, last).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        after: &After,
+        id: IntentId,
+        snapshot_version: u64,
+    ) -> Result<(), PublishError> {
+        publish::name(&self.writing, &self.lock, after, &self.state.projects).await?;
         for (seq, reason) in &after.refused {
             tracing::warn!(seq, reason, "a pending change was refused");
         }
@@ -435,6 +475,7 @@ impl Engine {
             &self.store,
             self.orders.as_ref(),
             self.fence,
+            id,
             snapshot_version,
             self.state.followed,
             after,

@@ -1,5 +1,7 @@
 //! What is recorded, durably and under the fence, before anything is published.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageFile;
@@ -138,6 +140,35 @@ impl After {
             }
         }
         after
+    }
+
+    /// What is left to do after several snapshots, the oldest first, as far as a later one does not
+    /// undo it. The changes and their answers are not in it.
+    pub(crate) fn names_of_all<'a>(all: impl Iterator<Item = &'a After>) -> Self {
+        let (mut files, mut pages) = (BTreeMap::new(), BTreeMap::new());
+        let mut list = false;
+        for after in all {
+            for file in &after.files {
+                files.insert((&file.project, &file.filename), Ok(file));
+            }
+            for file in &after.gone {
+                files.insert((&file.project, &file.filename), Err(file));
+            }
+            pages.extend(after.pages.iter().map(|page| (&page.project, page)));
+            list |= after.list;
+        }
+        let mut merged = Self {
+            pages: pages.into_values().cloned().collect(),
+            list,
+            ..Self::default()
+        };
+        for file in files.into_values() {
+            match file {
+                Ok(named) => merged.files.push(named.clone()),
+                Err(gone) => merged.gone.push(gone.clone()),
+            }
+        }
+        merged
     }
 
     /// The answers to the uploads, once snapshot `snapshot_version` stands.

@@ -7,6 +7,8 @@
 //! journal ─▶ gather ─▶ plan (pure) ─▶ sign ─▶ record (durable) ─▶ publish, timestamp last ─▶ names
 //!                                                  │
 //!                                   recover ◀──────┘ after a crash: replays the recorded bytes
+//!
+//!            publish flushes nothing: records are kept until the file system was flushed
 //! ```
 //!
 //! The engine is not a signing oracle. What it signs next follows from what it signed last and
@@ -23,6 +25,7 @@
 //! (`"_wheelmark":{"journal":N,"orders":M}`), so it moves with the snapshot or not at all.
 
 mod as_clients;
+mod chain;
 mod channel;
 mod engine;
 mod gather;
@@ -30,6 +33,7 @@ mod genesis;
 mod handed;
 mod intent;
 mod journal_writer;
+mod keeping;
 mod lifetimes;
 mod plan;
 mod publish;

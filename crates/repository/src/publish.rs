@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use wheelmark_objects::{Directory, ObjectError, ObjectPath, PathError, WriterLock};
+use wheelmark_objects::{
+    Directory, ObjectError, ObjectPath, PathError, Replayable, Restored, WriterLock,
+};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
@@ -211,40 +213,35 @@ pub(crate) fn timestamp(
 }
 
 /// Writes what was recorded. Everything but the timestamp is create-only and may be written
-/// any number of times; the snapshot comes after the roles it names, the timestamp after that, and
-/// a next root at the very end.
+/// any number of times: it replaces nothing but what a power failure left of itself. The snapshot
+/// comes after the roles it names, the timestamp after that, and a next root at the very end.
 ///
 /// A client asks for root first. So whoever sees the next one sees the new timestamp as well, and
 /// whoever does not goes by the old keys, which have signed what is new, too: nobody comes upon one
 /// without the other.
+///
+/// Nothing is flushed, except before a next root: after a power failure all of it is written again
+/// from the record.
 pub(crate) async fn publish(
-    tree: &Directory,
+    tree: &Replayable,
     lock: &WriterLock,
     intent: Intent,
 ) -> Result<(), PublishError> {
-    let mut first = Vec::new();
-    let mut snapshot = Vec::new();
-    let mut roots = Vec::new();
-    for (path, bytes) in intent.objects {
-        let path = recorded_path(&path)?;
-        let order = match path.as_str() {
-            path if path.ends_with(".snapshot.json") => &mut snapshot,
-            path if is_root(path) => &mut roots,
-            _ => &mut first,
-        };
-        order.push((path, Bytes::from(bytes)));
+    let (objects, timestamp) = objects_of(intent)?;
+    let is_snapshot = |(path, _): &Object| path.as_str().ends_with(".snapshot.json");
+    let is_root = |(path, _): &Object| is_root(path.as_str());
+    let (roots, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_root);
+    let (snapshot, first): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_snapshot);
+    for objects in [first, snapshot] {
+        let paths: Vec<ObjectPath> = objects.iter().map(|(path, _)| path.clone()).collect();
+        let restored = tree.restore_all(lock, objects).await?;
+        let mut found = paths.into_iter().zip(restored);
+        if let Some((path, _)) = found.find(|(_, found)| *found == Restored::Different) {
+            return Err(ObjectError::Different { path }.into());
+        }
     }
-    tree.create_all(first).await?;
-    for (path, bytes) in snapshot {
-        tree.create(&path, bytes).await?;
-    }
-    tree.replace(
-        lock,
-        &ObjectPath::timestamp(),
-        Bytes::from(intent.timestamp),
-    )
-    .await?;
-    publish_roots(tree, roots).await
+    tree.replace_all(lock, vec![timestamp]).await?;
+    publish_roots(tree, lock, roots).await
 }
 
 /// Whether a recorded object is a root.
@@ -252,39 +249,53 @@ fn is_root(path: &str) -> bool {
     path.ends_with(".root.json")
 }
 
-/// Writes the next root of a recorded snapshot whose timestamp has landed, if there is one; whether
-/// there is.
-pub(crate) async fn follow_with_root(
-    tree: &Directory,
-    intent: &Intent,
-) -> Result<bool, PublishError> {
-    let mut roots = Vec::new();
-    for (path, bytes) in intent.objects.iter().filter(|(path, _)| is_root(path)) {
-        roots.push((recorded_path(path)?, Bytes::from(bytes.clone())));
-    }
-    let found = !roots.is_empty();
-    publish_roots(tree, roots).await?;
-    Ok(found)
-}
-
 /// Writes next roots. One whose name is taken is told of and left: what was published before it is
 /// signed with the keys of the present one as well, and the index goes on under that.
 async fn publish_roots(
-    tree: &Directory,
-    roots: Vec<(ObjectPath, Bytes)>,
+    tree: &Replayable,
+    lock: &WriterLock,
+    roots: Vec<Object>,
 ) -> Result<(), PublishError> {
-    for (path, bytes) in roots {
-        match tree.create(&path, bytes).await {
-            Ok(_) => {}
-            Err(error) if is_lasting(&error) => tracing::error!(
-                path = path.as_str(),
+    if roots.is_empty() {
+        return Ok(());
+    }
+    // Not even a power failure leaves the next root beside the old timestamp.
+    tree.flush().await?;
+    let paths: Vec<ObjectPath> = roots.iter().map(|(path, _)| path.clone()).collect();
+    let restored = tree.restore_all(lock, roots).await;
+    let restored = match restored {
+        Ok(restored) => restored,
+        Err(error) if is_lasting(&error) => {
+            tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the next root cannot be published; the index goes on under the present one"
-            ),
-            Err(error) => return Err(error.into()),
+            );
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    for (path, found) in paths.iter().zip(restored) {
+        if found == Restored::Different {
+            tracing::error!(
+                path = path.as_str(),
+                "another file has the name of the next root; the index goes on under the present one"
+            );
         }
     }
     Ok(())
+}
+
+/// An object and its bytes.
+pub(crate) type Object = (ObjectPath, Bytes);
+
+/// The objects of a record, and its timestamp.
+pub(crate) fn objects_of(intent: Intent) -> Result<(Vec<Object>, Object), PublishError> {
+    let objects = intent.objects.into_iter();
+    let objects: Result<Vec<Object>, PublishError> = objects
+        .map(|(path, bytes)| Ok((recorded_path(&path)?, Bytes::from(bytes))))
+        .collect();
+    let timestamp = (ObjectPath::timestamp(), Bytes::from(intent.timestamp));
+    Ok((objects?, timestamp))
 }
 
 /// An object path as it was recorded.
@@ -314,16 +325,12 @@ pub(crate) fn is_lasting(error: &ObjectError) -> bool {
 /// Nothing signed depends on these names. One that is taken, or a page that cannot be read, is
 /// logged and left: it must not keep the index from publishing. What may pass is an error.
 pub(crate) async fn name(
-    tree: &Directory,
+    tree: &Replayable,
     lock: &WriterLock,
     after: &After,
     projects: &BTreeSet<ProjectName>,
 ) -> Result<(), PublishError> {
-    let mut links = Vec::with_capacity(after.files.len());
-    for file in &after.files {
-        let names = names_of(file).map_err(Into::into);
-        links.extend(unless_lasting(names, &file.filename)?.into_iter().flatten());
-    }
+    let links = links_of(after)?;
     let wanted: Vec<ObjectPath> = links.iter().map(|(_, to)| to.clone()).collect();
     for (to, linked) in wanted.iter().zip(tree.link_all(links).await?) {
         unless_lasting(linked.map_err(Into::into), to.as_str())?;
@@ -331,7 +338,7 @@ pub(crate) async fn name(
     for pages in after.pages.chunks(PAGES_AT_ONCE) {
         let mut copies = Vec::with_capacity(2 * pages.len());
         for page in pages {
-            let made = copies_of_page(tree, page).await;
+            let made = copies_of_page(tree.directory(), page).await;
             copies.extend(
                 unless_lasting(made, page.project.as_str())?
                     .into_iter()
@@ -353,8 +360,18 @@ pub(crate) async fn name(
     Ok(())
 }
 
+/// The plain names that the files of a snapshot get, each with the object that it is given to.
+pub(crate) fn links_of(after: &After) -> Result<Vec<(ObjectPath, ObjectPath)>, PublishError> {
+    let mut links = Vec::with_capacity(after.files.len());
+    for file in &after.files {
+        let names = names_of(file).map_err(Into::into);
+        links.extend(unless_lasting(names, &file.filename)?.into_iter().flatten());
+    }
+    Ok(links)
+}
+
 async fn replace_copies(
-    tree: &Directory,
+    tree: &Replayable,
     lock: &WriterLock,
     copies: Vec<(ObjectPath, Bytes)>,
 ) -> Result<(), PublishError> {

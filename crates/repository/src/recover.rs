@@ -1,125 +1,187 @@
 //! Takes up the state after a crash: replays what was recorded, never signs.
 
-use wheelmark_objects::{Directory, ObjectError, WriterLock};
-use wheelmark_store::{Fence, Intent, Orders, Store, StoreError};
-use wheelmark_tuf::{Key, RoleName, Sha256};
+use bytes::Bytes;
+use wheelmark_objects::{Creation, ObjectError, ObjectPath, Replayable, Restored, WriterLock};
+use wheelmark_store::{Fence, IntentId, KeptObject, KeptPlace, Orders, Store};
+use wheelmark_tuf::{Key, RoleName};
 
+use crate::chain::{Chain, Link};
 use crate::intent::After;
-use crate::publish::{self, PublishError};
+use crate::keeping::weight;
+use crate::publish::{self, Object, PublishError};
 use crate::record;
 use crate::settle::settle;
-use crate::state::State;
+use crate::state::{OWN_METADATA_LIMIT, State};
 
 /// What stands after recovery.
 pub(crate) struct Recovered {
     pub(crate) state: State,
     /// Versions that were signed and can never be published.
     pub(crate) skipped: Vec<(RoleName, u64)>,
+    /// The last record that stands, and how many bytes all of them have: their files may not be on
+    /// the disk.
+    pub(crate) kept: Option<(IntentId, usize)>,
 }
 
-/// What a recorded intent turns out to be.
-enum Standing {
-    /// Its timestamp is the published one: the names are left to do.
-    Landed(After),
-    /// It is the next snapshot: it is published now.
-    Next(After),
-    /// This index did not record it, or has moved on since: it is dropped.
-    Foreign(&'static str),
-}
-
-/// Finishes the snapshot that was recorded but not completed, if there is one, and loads the
-/// state that stands then.
+/// Finishes the snapshot that was recorded but not completed, if there is one, writes again what a
+/// power failure took of those before, and loads the state that stands then.
 pub(crate) async fn recover(
-    tree: &Directory,
+    tree: &Replayable,
     lock: &WriterLock,
     store: &Store,
     orders: Option<&Orders>,
     fence: Fence,
     online: &Key,
 ) -> Result<Recovered, PublishError> {
-    let state = State::load(tree, online).await?;
-    let intent = match store.intent().await {
-        Ok(None) => return Ok(Recovered::plain(state)),
-        Ok(Some(intent)) => intent,
-        Err(error @ StoreError::Invalid { .. }) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a record is dropped"
-            );
-            store.clear_intent(fence).await?;
-            return Ok(Recovered::plain(state));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let (after, landed) = match judge(&state, &intent, online) {
-        Standing::Landed(after) => (after, true),
-        Standing::Next(after) => (after, false),
-        Standing::Foreign(why) => {
-            tracing::error!(
-                snapshot = intent.snapshot_version,
-                why,
-                "a recorded snapshot is dropped; what was pending stays in the journal"
-            );
-            store.clear_intent(fence).await?;
-            return Ok(Recovered::plain(state));
-        }
-    };
-    let snapshot_version = intent.snapshot_version;
-    let mut moved = !landed;
-    if landed {
-        moved = publish::follow_with_root(tree, &intent).await?;
-    } else {
-        let versions = record::versions(&intent);
-        match publish::publish(tree, lock, intent).await {
-            Ok(()) => {}
-            Err(PublishError::Objects(ObjectError::Different { path })) => {
-                tracing::warn!(
+    restore_uploads(tree, store).await?;
+    let recorded = store.recorded_intents().await?;
+    if recorded.is_empty() {
+        return Ok(Recovered {
+            state: State::load(tree.directory(), online).await?,
+            skipped: Vec::new(),
+            kept: None,
+        });
+    }
+    // Whoever recorded it may have been killed before it was durable.
+    store.flush().await?;
+    let published = tree
+        .directory()
+        .read(&ObjectPath::timestamp(), OWN_METADATA_LIMIT)
+        .await?;
+    let Chain {
+        mut landed,
+        next,
+        foreign,
+    } = Chain::of(recorded, published.as_deref(), online);
+    for (id, why) in foreign {
+        tracing::error!(
+            why,
+            "a recorded snapshot is dropped; what was pending stays in the journal"
+        );
+        store.drop_intent(fence, id).await?;
+    }
+
+    restore(tree, lock, &landed).await?;
+    let mut replayed = 0;
+    let mut skipped = Vec::new();
+    for link in next {
+        if skipped.is_empty() {
+            match publish::publish(tree, lock, link.intent.clone()).await {
+                Ok(()) => {
+                    replayed += 1;
+                    landed.push(link);
+                    continue;
+                }
+                Err(PublishError::Objects(ObjectError::Different { path })) => tracing::warn!(
                     path = path.as_str(),
                     "another file stands under a recorded version; the changes are planned anew"
-                );
-                store.clear_intent(fence).await?;
-                return Ok(Recovered {
-                    state,
-                    skipped: versions,
-                });
+                ),
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
+        }
+        skipped.extend(record::versions(&link.intent));
+        store.drop_intent(fence, link.id).await?;
+    }
+
+    let state = State::load(tree.directory(), online).await?;
+    name(tree, lock, &landed, &state).await?;
+    for link in landed.iter().filter(|link| !link.completed) {
+        let (version, followed) = (link.intent.snapshot_version, state.followed);
+        settle(
+            store,
+            orders,
+            fence,
+            link.id,
+            version,
+            followed,
+            &link.after,
+        )
+        .await?;
+        tracing::info!(
+            snapshot = version,
+            "finished the snapshot that was recorded before the last stop"
+        );
+    }
+    if replayed > 0 {
+        tracing::info!(replayed, "published what was recorded before the last stop");
+    }
+    let bytes = landed.iter().map(|link| weight(&link.intent)).sum();
+    Ok(Recovered {
+        state,
+        skipped,
+        kept: landed.last().map(|link| (link.id, bytes)),
+    })
+}
+
+/// Writes again what is missing or torn of small uploads, whose bytes are kept with their journal
+/// rows. Each is named after its bytes, so that nobody's word is taken for anything.
+async fn restore_uploads(tree: &Replayable, store: &Store) -> Result<(), PublishError> {
+    let mut place = KeptPlace::default();
+    while let Some((kept, next)) = store.kept_objects(place).await? {
+        place = next;
+        for KeptObject { path, bytes } in kept {
+            let path = ObjectPath::parse(&path).ok();
+            let Some(path) = path.filter(|path| path.as_str().starts_with("targets/packages/"))
+            else {
+                continue;
+            };
+            let object = vec![(path.clone(), Bytes::from(bytes))];
+            match tree.create_named(object).await {
+                Ok(created) if created.contains(&Creation::Created) => {
+                    tracing::warn!(path = path.as_str(), "wrote an uploaded object again");
+                }
+                Ok(_) => {}
+                // Not a digest's bytes, not a plain file in the way, or not this user's to write.
+                Err(error) => tracing::error!(
+                    path = path.as_str(),
+                    error = &error as &dyn std::error::Error,
+                    "an uploaded object cannot be written again"
+                ),
+            }
         }
     }
-    let state = match moved {
-        true => State::load(tree, online).await?,
-        false => state,
-    };
-    publish::name(tree, lock, &after, &state.projects).await?;
-    let followed = state.followed;
-    settle(store, orders, fence, snapshot_version, followed, &after).await?;
-    tracing::info!(
-        snapshot = snapshot_version,
-        replayed = !landed,
-        "finished the snapshot that was recorded before the last stop"
-    );
-    Ok(Recovered::plain(state))
+    Ok(())
 }
 
-impl Recovered {
-    fn plain(state: State) -> Self {
-        let skipped = Vec::new();
-        Self { state, skipped }
+/// Writes again what is missing or torn of snapshots that were published.
+async fn restore(
+    tree: &Replayable,
+    lock: &WriterLock,
+    landed: &[Link],
+) -> Result<(), PublishError> {
+    let mut objects: Vec<Object> = Vec::new();
+    for link in landed {
+        objects.extend(publish::objects_of(link.intent.clone())?.0);
     }
+    let paths: Vec<ObjectPath> = objects.iter().map(|(path, _)| path.clone()).collect();
+    let restored = tree.restore_all(lock, objects).await?;
+    for (path, found) in paths.iter().zip(restored) {
+        match found {
+            Restored::Whole => {}
+            Restored::Missing | Restored::Torn => {
+                tracing::warn!(
+                    path = path.as_str(),
+                    ?found,
+                    "wrote a published object again"
+                );
+            }
+            Restored::Different => {
+                tracing::error!(path = path.as_str(), "this is not as the index recorded it");
+            }
+        }
+    }
+    Ok(())
 }
 
-/// The seal says that this index recorded the intent, and on which timestamp it follows; the
-/// published one says whether it is the one to go on with. A record from earlier days is genuine,
-/// too, and must not come back, whatever versions it has.
-fn judge(state: &State, intent: &Intent, online: &Key) -> Standing {
-    let Some(after) = record::open(intent, online) else {
-        return Standing::Foreign("it is not sealed with this index's key");
-    };
-    if Sha256::of(&intent.timestamp) == state.timestamp_sha256 {
-        Standing::Landed(after)
-    } else if after.follows == Some(state.timestamp_sha256) {
-        Standing::Next(after)
-    } else {
-        Standing::Foreign("it does not follow on what is published")
-    }
+/// Gives the names of all these snapshots once more: none of them was flushed.
+async fn name(
+    tree: &Replayable,
+    lock: &WriterLock,
+    landed: &[Link],
+    state: &State,
+) -> Result<(), PublishError> {
+    let names = After::names_of_all(landed.iter().map(|link| &link.after));
+    let links = publish::links_of(&names)?;
+    tree.clear_remains(lock, links).await?;
+    publish::name(tree, lock, &names, &state.projects).await
 }

@@ -1,20 +1,21 @@
 //! Tells those who wait what became of their changes, once the snapshot stands.
 
-use wheelmark_store::{Change, Fence, Orders, Outcome, Seq, Settlement, Store};
+use wheelmark_store::{Change, Fence, IntentId, Orders, Outcome, Seq, Settlement, Store};
 
 use crate::channel::Followed;
 use crate::intent::{After, Ordered};
 use crate::publish::PublishError;
 
-/// Records what became of every change that a snapshot covers, and ends its record. `followed` is
-/// what its timestamp says.
+/// Records what became of every change that a snapshot covers, and completes its record. `followed`
+/// is what its timestamp says.
 ///
-/// The record goes last, and with the catalogue's own changes: whatever a crash cuts off here,
-/// recovery finds the record and does all of it again. Answers to orders that are there stay.
+/// The record is completed last, and with the catalogue's own changes: whatever a crash cuts off
+/// here, recovery finds it open and does all of it again. Answers to orders that are there stay.
 pub(crate) async fn settle(
     store: &Store,
     orders: Option<&Orders>,
     fence: Fence,
+    id: IntentId,
     snapshot_version: u64,
     followed: Followed,
     after: &After,
@@ -40,8 +41,6 @@ pub(crate) async fn settle(
         outcomes: &after.outcomes(snapshot_version),
         ordered: &done,
     };
-    store
-        .complete_intent(fence, snapshot_version, settlement)
-        .await?;
+    store.complete_intent(fence, id, settlement).await?;
     Ok(())
 }

@@ -104,6 +104,11 @@ async fn a_genuine_record_of_earlier_days_does_not_come_back() {
             ))
             .await;
     }
+    // Under a number of its own, so that it stands beside those that are there.
+    index.sql("UPDATE kept_intent SET id = 100").await;
+    index
+        .sql("UPDATE kept_intent_object SET intent = 100")
+        .await;
     let mut engine = index.engine().await;
     index.upload(name, b"a wheel").await;
     engine.turn().await.unwrap();

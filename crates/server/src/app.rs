@@ -94,6 +94,9 @@ pub struct App {
     pub speaks_tls: bool,
     /// Rules that do not hold here.
     pub leeway: Leeway,
+    /// Whether the snapshot process can write to what uploads bring into the tree, being the same
+    /// user: then it writes small objects again after a power failure, and they are not flushed.
+    pub publisher_restores: bool,
 }
 
 impl App {
@@ -111,6 +114,7 @@ impl App {
             external_url: None,
             speaks_tls: false,
             leeway: Leeway::default(),
+            publisher_restores: true,
         }
     }
 }
@@ -191,6 +195,7 @@ pub(crate) struct Publishing {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) leeway: Leeway,
+    pub(crate) publisher_restores: bool,
     pub(crate) gates: Arc<Gates>,
     pub(crate) new_names: Arc<NewNames>,
     pub(crate) door: Arc<Door>,
@@ -248,6 +253,7 @@ impl Services {
                 clock: app.clock,
                 limits: app.limits,
                 leeway: app.leeway,
+                publisher_restores: app.publisher_restores,
                 gates: Arc::new(Gates::new()),
                 door,
                 new_names: Arc::default(),

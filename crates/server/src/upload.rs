@@ -3,6 +3,9 @@
 //! `Uploader::of` → `receive` (stream to a temporary file, hashing) → `check` (what is it, and is it
 //! what the form says?) → `record` (objects, then the journal row) → `wait` (for its snapshot).
 //! Until the journal row is written, an upload that ends for whatever reason leaves nothing.
+//!
+//! A small file is not flushed to the disk here, and its journal row is not, either: both are with
+//! the record of the snapshot that takes them in, which is made durable before anybody is told.
 
 mod check;
 mod error;
@@ -10,6 +13,7 @@ mod form;
 mod gates;
 mod names;
 mod note;
+mod placed;
 mod receive;
 mod record;
 mod sink;
@@ -158,7 +162,11 @@ async fn published(publishing: &Publishing, seq: Seq) -> Result<u64, UploadError
     match publishing.store.wait(seq, waited).await? {
         Some(Outcome::Published { snapshot_version }) => Ok(snapshot_version),
         Some(Outcome::Refused { reason }) => Err(UploadError::Refused { reason }),
-        None => Err(UploadError::NotPublishedYet { seq, waited }),
+        None => {
+            // It is said to be recorded, and no snapshot has seen to it that it is.
+            publishing.store.flush().await?;
+            Err(UploadError::NotPublishedYet { seq, waited })
+        }
     }
 }
 

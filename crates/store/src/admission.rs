@@ -8,7 +8,7 @@ use crate::{Change, NewFile, Seq, Store, StoreError, journal, text};
 /// What became of a file that asked to be admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is new; its journal row is durable.
+    /// It is new, and this is its journal row.
     Recorded(Seq),
     /// The same bytes are there under this name; the journal row that brought them.
     Same(Seq),
@@ -93,15 +93,14 @@ pub(crate) async fn admit(
              back_signed = ? WHERE project = ? AND filename = ?",
         )
     } else {
-        sqlx::query("INSERT INTO project (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(file.project.as_str())
-            .bind(&uploaded_at)
-            .execute(&mut **transaction)
-            .await?;
+        // Both in one message to the thread of the connection.
         sqlx::query(
-            "INSERT INTO file (seq, size, uploaded_at, uploaded_by, yanked, back_signed, \
+            "INSERT INTO project (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING; \
+             INSERT INTO file (seq, size, uploaded_at, uploaded_by, yanked, back_signed, \
              project, filename, sha256, gpg_signature_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
+        .bind(file.project.as_str())
+        .bind(&uploaded_at)
     };
     row.bind(text::number(seq.0))
         .bind(text::number(file.size))

@@ -8,8 +8,8 @@ use wheelmark_packaging::ProjectName;
 
 use crate::audit::{self, AuditAction, AuditEntry};
 use crate::{
-    Admission, Bearer, Ended, NewFile, Role, Scope, Store, StoreError, UserName, admission, role,
-    token,
+    Admission, Bearer, Ended, KeptObject, NewFile, Role, Scope, Store, StoreError, UserName,
+    admission, kept, role, token,
 };
 
 /// Why a file is not taken from somebody.
@@ -83,7 +83,7 @@ impl Store {
         project: &ProjectName,
         now: Timestamp,
     ) -> Result<(), AdmitError> {
-        let mut reader = self.readers().begin().await?;
+        let mut reader = self.readers().acquire().await?;
         examine(&mut reader, bearer, project, now).await?;
         Ok(())
     }
@@ -91,6 +91,10 @@ impl Store {
     /// Records a file as [`Store::admit`] does, if its uploader may: whether they may, the file,
     /// the journal row and a row of the audit log are one transaction. Who uploads the first file
     /// of a project becomes its owner in it; of several at the same time, one does.
+    ///
+    /// It is durable with the next flush: that of the snapshot that takes the file in
+    /// ([`Store::record_intent`]), or [`Store::flush`]. Whoever says before that it was recorded has
+    /// to flush.
     ///
     /// # Errors
     ///
@@ -101,8 +105,25 @@ impl Store {
         bearer: &Bearer,
         address: Option<IpAddr>,
     ) -> Result<Admission, AdmitError> {
+        self.admit_keeping(file, &[], bearer, address).await
+    }
+
+    /// Records a file as [`Store::admit_from`] does, and with it the objects of it that are in the
+    /// tree and may not be on the disk: the snapshot process writes them again after a power
+    /// failure.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::admit_from`].
+    pub async fn admit_keeping(
+        &self,
+        file: NewFile,
+        objects: &[KeptObject],
+        bearer: &Bearer,
+        address: Option<IpAddr>,
+    ) -> Result<Admission, AdmitError> {
         let (project, at) = (file.project.clone(), file.uploaded_at);
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_deferring().await?;
         let standing = examine(&mut transaction, bearer, &project, at).await?;
         let entry = AuditEntry::new(at, bearer.actor(), AuditAction::UploadAccepted)
             .in_project(&project)
@@ -110,7 +131,8 @@ impl Store {
             .from_address(address)
             .saying(format!("sha256 {}", file.sha256));
         let admission = admission::admit(&mut transaction, file).await?;
-        if let Admission::Recorded(_) = admission {
+        if let Admission::Recorded(seq) = admission {
+            kept::keep(&mut transaction, seq, objects).await?;
             if standing == Standing::First {
                 role::grant(&mut transaction, &project, bearer.user(), Role::Owner, at).await?;
                 let entry = AuditEntry::new(at, bearer.actor(), AuditAction::RoleGranted)

@@ -1,6 +1,8 @@
 //! A SQLite database of ours: opened, recognised, brought up to date, flushed.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -29,7 +31,12 @@ pub(crate) struct Schema {
 #[derive(Debug)]
 pub(crate) struct Database {
     /// One connection: SQLite has one writer, and waiting for it here is fairer than its lock.
+    /// What it commits is on the disk before the commit returns.
     pub(crate) writer: SqlitePool,
+    /// One connection whose commits are in the log, in their order, and on the disk with the next
+    /// flush of it: after a power failure they are there up to some point, and not beyond.
+    deferring: SqlitePool,
+    log: Log,
     /// Connections that only read.
     pub(crate) readers: SqlitePool,
 }
@@ -58,11 +65,20 @@ impl Database {
             .map_err(failed)?;
         migrate(&writer, path, schema).await?;
         flush_directory_entry(path.to_owned()).await?;
+        let deferring = pool(1)
+            .connect_with(options.clone().synchronous(SqliteSynchronous::Normal))
+            .await
+            .map_err(failed)?;
         let readers = pool(readers)
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(failed)?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            deferring,
+            log: Log::of(path),
+            readers,
+        })
     }
 
     /// Whether the database at `path` has yet to be brought up to date; nothing is changed.
@@ -88,10 +104,68 @@ impl Database {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    /// Begins a transaction as [`Database::write`] does, whose commit is durable after the next
+    /// [`Database::flush`], or with the next commit that is.
+    pub(crate) async fn write_deferring(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.deferring.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Makes everything durable that was committed until now, through whichever connection of
+    /// whichever process. No other writer waits for it.
+    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        let log = self.log.clone();
+        tokio::task::spawn_blocking(move || log.flush())
+            .await
+            .unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
+            .map_err(|source| StoreError::Flush { source })
+    }
+
     /// Closes the connections once their work is done.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
+        self.deferring.close().await;
         self.writer.close().await;
+    }
+}
+
+/// The write-ahead log, in which a transaction stands as soon as it is committed. A checkpoint
+/// flushes it before it takes it over into the database, so what has left it is durable, too
+/// (<https://sqlite.org/wal.html#performance_considerations>).
+///
+/// SQLite keeps no locks on this file, so that opening and closing it here releases none.
+#[derive(Clone, Debug)]
+struct Log(Arc<LogFile>);
+
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    /// Kept open: the file stays as long as the database is open, and a flush tells of every
+    /// error since this was opened.
+    file: OnceLock<File>,
+}
+
+impl Log {
+    fn of(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Self(Arc::new(LogFile {
+            path: path.into(),
+            file: OnceLock::new(),
+        }))
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        let LogFile { path, file } = &*self.0;
+        let file = match file.get() {
+            Some(file) => file,
+            None => {
+                let opened = File::open(path)?;
+                // The name of a new log; SQLite sees to it where it is SQLite that flushes.
+                flush_parent(path)?;
+                file.get_or_init(|| opened)
+            }
+        };
+        file.sync_data()
     }
 }
 
@@ -116,7 +190,7 @@ pub async fn copy_database(from: &Path, to: &Path) -> Result<(), OpenError> {
     connection.close().await;
     copied.map_err(failed)?;
     let path = to.to_owned();
-    let flushed = tokio::task::spawn_blocking(move || std::fs::File::open(path)?.sync_all())
+    let flushed = tokio::task::spawn_blocking(move || File::open(path)?.sync_all())
         .await
         .unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
     flushed.map_err(|source| OpenError::Flush {
@@ -192,17 +266,19 @@ async fn migrate(writer: &SqlitePool, path: &Path, schema: &Schema) -> Result<()
 async fn flush_directory_entry(path: PathBuf) -> Result<(), OpenError> {
     let flushed = tokio::task::spawn_blocking({
         let path = path.clone();
-        move || {
-            let parent = match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                _ => Path::new("."),
-            };
-            std::fs::File::open(parent)?.sync_all()
-        }
+        move || flush_parent(&path)
     })
     .await
     .unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
     flushed.map_err(|source| OpenError::Flush { path, source })
+}
+
+fn flush_parent(path: &Path) -> std::io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)?.sync_all()
 }
 
 fn open_error(path: &Path, source: sqlx::Error) -> OpenError {

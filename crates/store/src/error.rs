@@ -67,6 +67,12 @@ pub enum StoreError {
         /// Why not.
         source: serde_json::Error,
     },
+    /// What was committed could not be made durable.
+    #[error("the database's log could not be flushed to the disk")]
+    Flush {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// The database failed.
     #[error("the database failed")]
     Database {
@@ -81,7 +87,11 @@ const SQLITE_FULL: &str = "13";
 impl StoreError {
     /// Whether the cause is a full disk.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        match self {
+            Self::Full { .. } => true,
+            Self::Flush { source } => source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Invalid { .. } | Self::Encode { .. } | Self::Database { .. } => false,
+        }
     }
 }
 

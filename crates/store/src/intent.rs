@@ -1,8 +1,12 @@
-//! The intent: what is about to be published, made durable before any of it is written.
+//! The intent: what is about to be published, made durable before any of it is written, and kept
+//! until all of it is durable itself.
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::{Change, Fence, Outcome, Seq, Store, StoreError, lease, outcome, text};
+
+/// How many objects of an intent are written at once.
+const OBJECTS_AT_ONCE: usize = 100;
 
 /// A snapshot that is signed and about to be published. Recovery replays exactly these bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +53,9 @@ pub enum IntentError {
         /// The version of its snapshot.
         snapshot_version: u64,
     },
-    /// There is no intent with this version to complete.
-    #[error("no intent for snapshot {snapshot_version} is recorded")]
-    NotRecorded {
-        /// The version that was to be completed.
-        snapshot_version: u64,
-    },
+    /// The intent that was to be completed is not recorded, or is completed already.
+    #[error("the snapshot that was published is not recorded any more")]
+    NotRecorded,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,21 +67,41 @@ impl From<sqlx::Error> for IntentError {
     }
 }
 
+/// A snapshot that stands recorded.
+#[derive(Debug)]
+pub struct RecordedIntent {
+    /// Its place: later ones have higher ones.
+    pub id: IntentId,
+    /// Whether it is published and settled, and kept only until its files are on the disk.
+    pub completed: bool,
+    /// What is recorded, unless it is no intent.
+    pub intent: Result<Intent, StoreError>,
+}
+
+/// Which of the recorded intents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntentId(i64);
+
 impl Store {
-    /// Records what is about to be published, durably, if `fence` is alive.
+    /// Records what is about to be published, if `fence` is alive. It is durable when this returns,
+    /// and so is everything that was committed before, whoever committed it.
     ///
     /// # Errors
     ///
     /// [`IntentError::Fenced`] if the lease was taken over, [`IntentError::Unfinished`] if an
     /// earlier intent waits. Nothing is recorded then.
-    pub async fn record_intent(&self, fence: Fence, intent: &Intent) -> Result<(), IntentError> {
+    pub async fn record_intent(
+        &self,
+        fence: Fence,
+        intent: &Intent,
+    ) -> Result<IntentId, IntentError> {
         let mut transaction = self.write_fenced(fence).await?;
-        if let Some(snapshot_version) = recorded(&mut transaction).await? {
+        if let Some(snapshot_version) = unfinished(&mut transaction).await? {
             return Err(IntentError::Unfinished { snapshot_version });
         }
-        sqlx::query(
-            "INSERT INTO intent (id, fence, snapshot_version, timestamp_version, through, \
-             timestamp, after_publish) VALUES (1, ?, ?, ?, ?, ?, ?)",
+        let id = sqlx::query(
+            "INSERT INTO intent (fence, snapshot_version, timestamp_version, through, \
+             timestamp, after_publish) VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(text::number(fence.number()))
         .bind(text::number(intent.snapshot_version))
@@ -89,17 +110,29 @@ impl Store {
         .bind(intent.timestamp.as_slice())
         .bind(intent.after.to_string())
         .execute(&mut *transaction)
-        .await?;
-        for (position, (path, bytes)) in (0_i64..).zip(&intent.objects) {
-            sqlx::query("INSERT INTO intent_object (position, path, bytes) VALUES (?, ?, ?)")
-                .bind(position)
-                .bind(path.as_str())
-                .bind(bytes.as_slice())
-                .execute(&mut *transaction)
-                .await?;
+        .await?
+        .last_insert_rowid();
+        let mut objects = (0_i64..).zip(&intent.objects).peekable();
+        while objects.peek().is_some() {
+            // Several at a time: each statement is a message to the thread of the connection.
+            let some = objects.by_ref().take(OBJECTS_AT_ONCE);
+            QueryBuilder::<Sqlite>::new(
+                "INSERT INTO intent_object (intent, position, path, bytes) ",
+            )
+            .push_values(some, |mut row, (position, (path, bytes))| {
+                row.push_bind(id)
+                    .push_bind(position)
+                    .push_bind(path.as_str())
+                    .push_bind(bytes.as_slice());
+            })
+            .build()
+            .execute(&mut *transaction)
+            .await?;
         }
         transaction.commit().await?;
-        Ok(())
+        // Without the lock on the database: others go on meanwhile, and have their rows flushed.
+        self.flush().await?;
+        Ok(IntentId(id))
     }
 
     /// The intent that is recorded and not completed.
@@ -108,72 +141,142 @@ impl Store {
     ///
     /// When the database fails or holds something that is not an intent.
     pub async fn intent(&self) -> Result<Option<Intent>, StoreError> {
-        // One read transaction: the row and its objects belong together.
-        let mut transaction = self.readers().begin().await?;
-        let row: Option<(i64, i64, i64, Vec<u8>, String)> = sqlx::query_as(
-            "SELECT snapshot_version, timestamp_version, through, timestamp, after_publish \
-             FROM intent",
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some((snapshot_version, timestamp_version, through, timestamp, after)) = row else {
-            return Ok(None);
-        };
-        let objects = sqlx::query_as("SELECT path, bytes FROM intent_object ORDER BY position")
-            .fetch_all(&mut *transaction)
-            .await?;
-        Ok(Some(Intent {
-            snapshot_version: text::unsigned("snapshot version", snapshot_version)?,
-            timestamp_version: text::unsigned("timestamp version", timestamp_version)?,
-            through: Seq(text::unsigned("journal position", through)?),
-            objects,
-            timestamp,
-            after: text::parse("intent", &after)?,
-        }))
+        let recorded = self.recorded_intents().await?;
+        let open = recorded.into_iter().find(|recorded| !recorded.completed);
+        open.map(|recorded| recorded.intent).transpose()
     }
 
-    /// Ends the intent for `snapshot_version`, records what became of the journal rows, and makes
-    /// the changes of the operator's journal in the catalogue, all in one transaction. A refused
-    /// file leaves the catalogue, unless it was published before.
+    /// Every intent that stands recorded, in the order in which they were recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; what is no intent is told in its place.
+    pub async fn recorded_intents(&self) -> Result<Vec<RecordedIntent>, StoreError> {
+        type Columns = (i64, bool, i64, i64, i64, Vec<u8>, String);
+        // One read transaction: the rows and their objects belong together.
+        let mut transaction = self.readers().begin().await?;
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT id, completed, snapshot_version, timestamp_version, through, timestamp, \
+             after_publish FROM intent ORDER BY id",
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut recorded = Vec::with_capacity(rows.len());
+        for (id, completed, snapshot_version, timestamp_version, through, timestamp, after) in rows
+        {
+            let objects = sqlx::query_as(
+                "SELECT path, bytes FROM intent_object WHERE intent = ? ORDER BY position",
+            )
+            .bind(id)
+            .fetch_all(&mut *transaction)
+            .await?;
+            let read = || -> Result<Intent, StoreError> {
+                Ok(Intent {
+                    snapshot_version: text::unsigned("snapshot version", snapshot_version)?,
+                    timestamp_version: text::unsigned("timestamp version", timestamp_version)?,
+                    through: Seq(text::unsigned("journal position", through)?),
+                    objects,
+                    timestamp,
+                    after: text::parse("intent", &after)?,
+                })
+            };
+            recorded.push(RecordedIntent {
+                id: IntentId(id),
+                completed,
+                intent: read(),
+            });
+        }
+        Ok(recorded)
+    }
+
+    /// Ends the intent `id`, records what became of the journal rows, and makes the changes of the
+    /// operator's journal in the catalogue, all in one transaction. A refused file leaves the
+    /// catalogue, unless it was published before. The intent stays recorded until it is
+    /// [forgotten](Store::forget_intents).
+    ///
+    /// It is durable with the next flush: before that, a power failure brings the intent back as
+    /// one that is not completed, to be done again.
     ///
     /// # Errors
     ///
     /// [`IntentError::Fenced`] if the lease was taken over, [`IntentError::NotRecorded`] if
-    /// this intent is not the recorded one. Nothing is changed then.
+    /// this intent is not recorded, or completed already. Nothing is changed then.
     pub async fn complete_intent(
         &self,
         fence: Fence,
-        snapshot_version: u64,
+        id: IntentId,
         settlement: Settlement<'_>,
     ) -> Result<(), IntentError> {
         let mut transaction = self.write_fenced(fence).await?;
-        if recorded(&mut transaction).await? != Some(snapshot_version) {
-            return Err(IntentError::NotRecorded { snapshot_version });
+        let completed =
+            sqlx::query("UPDATE intent SET completed = 1 WHERE id = ? AND completed = 0")
+                .bind(id.0)
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+        if completed == 0 {
+            return Err(IntentError::NotRecorded);
         }
         outcome::settle(&mut transaction, settlement.outcomes, settlement.serial).await?;
         for change in settlement.ordered {
             outcome::follow(&mut transaction, change, settlement.serial).await?;
         }
-        sqlx::raw_sql("DELETE FROM intent_object; DELETE FROM intent;")
-            .execute(&mut *transaction)
-            .await?;
         transaction.commit().await?;
         self.signals().settled.send_replace(());
         Ok(())
     }
 
-    /// Drops whatever stands as the intent, readable or not: the journal rows that it covered stay
-    /// pending. For one whose object names turned out to be taken by other bytes, and for one that
-    /// the snapshot process did not record.
+    /// Forgets the completed intents up to `last`, whose files are on the disk, and the objects that
+    /// were kept for the uploads which they took in.
+    ///
+    /// # Errors
+    ///
+    /// [`IntentError::Fenced`] if the lease was taken over.
+    pub async fn forget_intents(&self, fence: Fence, last: IntentId) -> Result<(), IntentError> {
+        let mut transaction = self.write_fenced(fence).await?;
+        sqlx::query(
+            "DELETE FROM kept_object WHERE seq <= \
+             (SELECT max(through) FROM intent WHERE completed AND id <= ?)",
+        )
+        .bind(last.0)
+        .execute(&mut *transaction)
+        .await?;
+        delete(&mut transaction, "completed AND id <= ?", last).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Drops one intent, completed or not, readable or not: the journal rows that it covered stay
+    /// as they are. For one that the snapshot process did not record, or has moved on from.
+    ///
+    /// # Errors
+    ///
+    /// [`IntentError::Fenced`] if the lease was taken over.
+    pub async fn drop_intent(&self, fence: Fence, id: IntentId) -> Result<(), IntentError> {
+        self.drop_intents(fence, "id = ?", id).await
+    }
+
+    /// Drops what stands as the intent that is not completed, if there is one: the journal rows
+    /// that it covered stay pending. For one whose object names turned out to be taken by other
+    /// bytes.
     ///
     /// # Errors
     ///
     /// [`IntentError::Fenced`] if the lease was taken over.
     pub async fn clear_intent(&self, fence: Fence) -> Result<(), IntentError> {
+        let every = IntentId(i64::MAX);
+        self.drop_intents(fence, "NOT completed AND id <= ?", every)
+            .await
+    }
+
+    async fn drop_intents(
+        &self,
+        fence: Fence,
+        which: &'static str,
+        id: IntentId,
+    ) -> Result<(), IntentError> {
         let mut transaction = self.write_fenced(fence).await?;
-        sqlx::raw_sql("DELETE FROM intent_object; DELETE FROM intent;")
-            .execute(&mut *transaction)
-            .await?;
+        delete(&mut transaction, which, id).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -192,16 +295,18 @@ impl Store {
         let serial = outcomes.iter().map(|(seq, _)| *seq).max();
         outcome::settle(&mut transaction, outcomes, serial.unwrap_or_default()).await?;
         transaction.commit().await?;
+        self.flush().await?;
         self.signals().settled.send_replace(());
         Ok(())
     }
 
-    /// Begins a write that only the holder of the living fence may make.
+    /// Begins a write that only the holder of the living fence may make. It is durable with the
+    /// next flush.
     async fn write_fenced(
         &self,
         fence: Fence,
     ) -> Result<Transaction<'static, Sqlite>, IntentError> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_deferring().await?;
         let current = lease::current(&mut transaction).await?;
         if current == fence.number() {
             Ok(transaction)
@@ -214,13 +319,33 @@ impl Store {
     }
 }
 
-/// The snapshot version of the recorded intent.
-async fn recorded(
+/// Deletes the intents that a condition about `id` takes.
+async fn delete(
+    transaction: &mut Transaction<'static, Sqlite>,
+    which: &'static str,
+    id: IntentId,
+) -> Result<(), StoreError> {
+    let objects =
+        format!("DELETE FROM intent_object WHERE intent IN (SELECT id FROM intent WHERE {which})");
+    let rows = format!("DELETE FROM intent WHERE {which}");
+    for statement in [objects, rows] {
+        // Put together from our own words alone.
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(id.0)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The snapshot version of the intent that is not completed.
+async fn unfinished(
     transaction: &mut Transaction<'static, Sqlite>,
 ) -> Result<Option<u64>, StoreError> {
-    let version: Option<i64> = sqlx::query_scalar("SELECT snapshot_version FROM intent")
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let version: Option<i64> =
+        sqlx::query_scalar("SELECT snapshot_version FROM intent WHERE NOT completed LIMIT 1")
+            .fetch_optional(&mut **transaction)
+            .await?;
     version
         .map(|version| text::unsigned("snapshot version", version))
         .transpose()

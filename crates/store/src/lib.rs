@@ -6,14 +6,16 @@
 //!   server ◀── wait ─── └─────────┘ ◀─ complete_intent ─ (under a fence)
 //! ```
 //!
-//! The web process only appends: [`Store::admit`] writes a file's row and its journal row in
-//! one transaction, and once it has returned, the upload survives a kill and a power loss;
+//! The web process only appends: [`Store::admit_from`] writes a file's row and its journal row in
+//! one transaction, which survives a kill at once, and a power loss as soon as its snapshot is
+//! recorded, which is before anybody is told that it was published;
 //! [`Store::remove`] and [`Store::set_yanked`] append that a file is to go or to be yanked, and
 //! the catalogue follows when that is published: for an index without a web process. Where there
 //! is one, whoever runs the index asks for such things in a journal of its own, [`Orders`], which
 //! the web process cannot write to. The snapshot process reads the journals in order, records what it is about to publish
 //! ([`Store::record_intent`]) before it writes a single object, and afterwards records what
-//! became of each journal row ([`Store::complete_intent`]). A snapshot process that was
+//! became of each journal row ([`Store::complete_intent`]). The record stays until what it is about
+//! is on the disk, so that nothing of that has to be flushed by itself. A snapshot process that was
 //! paused and replaced holds a dead [`Fence`] and can record nothing more.
 //!
 //! The web process also asks here who somebody is ([`Store::check_token`]) and whether they may
@@ -23,7 +25,9 @@
 //! Nothing here is trusted by the snapshot process: it checks every row against its own last
 //! signed state. The rows are the web process's word, no more.
 //!
-//! The backend is SQLite with a write-ahead log, flushed to the disk at every commit. Waiting
+//! The backend is SQLite with a write-ahead log. A commit is flushed to the disk before it returns,
+//! except those of an upload's way, which stand in the log before the intent that they lead to: one
+//! flush makes all of them durable. Waiting
 //! (for a journal row, for an outcome) is woken inside one process, and between processes through a
 //! socket; it falls back to slow polling.
 
@@ -36,6 +40,7 @@ mod database;
 mod error;
 mod intent;
 mod journal;
+mod kept;
 mod lease;
 mod orders;
 mod outcome;
@@ -58,8 +63,9 @@ pub use authority::{AdmitError, Denied};
 pub use catalogue::{FileRow, FileSignature, FileState, NewFile};
 pub use database::copy_database;
 pub use error::{OpenError, StoreError};
-pub use intent::{Intent, IntentError, Settlement};
+pub use intent::{Intent, IntentError, IntentId, RecordedIntent, Settlement};
 pub use journal::{Change, JournalRow, Seq};
+pub use kept::{KeptObject, KeptPlace, MAX_KEPT_LEN};
 pub use lease::Fence;
 pub use orders::{HandedIn, Orders};
 pub use outcome::Outcome;

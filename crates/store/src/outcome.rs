@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, Transaction};
+use wheelmark_packaging::ProjectName;
 
 use crate::journal::MAX_CHANGE_LEN;
 use crate::signals::OUTCOME_POLL;
@@ -170,13 +171,16 @@ async fn catalogue(
     match stored.as_deref().map(Change::read) {
         // By position: a row that somebody else appended to the journal brings no file.
         Some(change @ Change::FileAdded(_)) => {
-            if let Some(project) = change.project() {
-                serial::raise(transaction, project, serial).await?;
-            }
-            sqlx::query("UPDATE file SET published = 1, removed = 0 WHERE seq = ?")
-                .bind(seq)
-                .execute(&mut **transaction)
-                .await?;
+            // Both in one message to the thread of the connection.
+            sqlx::query(
+                "UPDATE project SET serial = max(serial, ?) WHERE name = ?; \
+                 UPDATE file SET published = 1, removed = 0 WHERE seq = ?",
+            )
+            .bind(text::number(serial.0))
+            .bind(change.project().map(ProjectName::as_str))
+            .bind(seq)
+            .execute(&mut **transaction)
+            .await?;
             Ok(())
         }
         Some(change) => follow(transaction, &change, serial).await,

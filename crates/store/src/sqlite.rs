@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_status.sql"),
     include_str!("migrations/0006_project_limits.sql"),
     include_str!("migrations/0007_signatures.sql"),
+    include_str!("migrations/0008_kept_records.sql"),
 ];
 
 /// The catalogue ("WMRK").
@@ -109,6 +110,16 @@ impl Store {
         Ok(self.write().await?.rollback().await?)
     }
 
+    /// Makes everything durable that was committed until now, through this handle or any other:
+    /// what [`Store::admit_from`] and [`Store::complete_intent`] leave to a later flush.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Flush`]: then nobody knows what is durable.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.inner.database.flush().await
+    }
+
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.inner.database.readers
     }
@@ -120,5 +131,10 @@ impl Store {
     /// Begins a transaction that holds the write lock from its first statement.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.inner.database.write().await
+    }
+
+    /// Begins such a transaction whose commit is durable after the next flush.
+    pub(crate) async fn write_deferring(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.inner.database.write_deferring().await
     }
 }

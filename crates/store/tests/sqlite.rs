@@ -203,6 +203,35 @@ async fn a_path_that_cannot_be_is_an_error_that_names_it() {
     );
 }
 
+/// What an upload brings is in the log when it is recorded, and flushed with the intent; the log's
+/// own flush works on a database that was just made, too.
+#[tokio::test]
+async fn what_is_deferred_can_be_flushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    store.flush().await.unwrap();
+    let text = format_token(&[1; 32]);
+    store.admit(file(1)).await.unwrap();
+    let fence = store.acquire_lease("test").await.unwrap();
+    let intent = wheelmark_store::Intent {
+        snapshot_version: 2,
+        timestamp_version: 2,
+        through: Seq(1),
+        objects: Vec::new(),
+        timestamp: text.clone().into_bytes(),
+        after: serde_json::json!({}),
+    };
+    store.record_intent(fence, &intent).await.unwrap();
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    let logged = std::fs::read(log).unwrap();
+    let found = logged
+        .windows(text.len())
+        .any(|part| part == text.as_bytes());
+    assert!(found, "the intent is in the log, which is what is flushed");
+}
+
 #[tokio::test]
 async fn every_commit_is_flushed() {
     let directory = tempfile::tempdir().unwrap();

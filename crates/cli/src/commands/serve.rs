@@ -83,6 +83,7 @@ pub(super) async fn web(
     wheelmark_server::take_back_cut_off(&tree, &store).await?;
     tree.clean_incoming().await?;
     let mut app = App::new(tree, store.clone(), context.clock.clone());
+    app.publisher_restores = !data.is_apart();
     front.furnish(&mut app)?;
     let metrics = Arc::clone(&app.metrics);
     let socket = data.socket()?;

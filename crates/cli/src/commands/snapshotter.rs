@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let data = Data::open_existing(&args.data)?;
     data.demand_uploads()?;
     let online = data.online_key(args.online_key.as_deref())?;
-    let tree = Arc::new(Directory::open(&data.tree()).await?);
+    let tree = Arc::new(Directory::open(&data.tree()).await?.inline());
     data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
     let orders = data.orders().await?;

@@ -17,7 +17,10 @@ use wheelmark_repository::{
     BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners, OpenError,
 };
 use wheelmark_signing::{FileKey, Signer};
-use wheelmark_store::{Admission, NewFile, Outcome, Seq, Store};
+use wheelmark_store::{
+    Actor, Admission, Checked, NewFile, NewToken, Outcome, Scope, Seq, Store, UserName,
+    format_token,
+};
 use wheelmark_tuf::{
     Cached, Clock, Found, Limits, Refresh, Sha256, Target, TargetPath, TrustedSet, Verified,
 };
@@ -112,6 +115,30 @@ impl TestIndex {
             writer,
         )
         .await
+    }
+
+    /// Somebody who may upload everything.
+    pub(crate) async fn bearer(&self) -> wheelmark_store::Bearer {
+        let text = format_token(&[7; 32]);
+        let by = Actor::Operator {
+            account: "root".to_owned(),
+        };
+        let user: UserName = "alice".parse().unwrap();
+        let now = self.clock.now();
+        self.store.add_user(&user, &by, now).await.unwrap();
+        let token = NewToken {
+            id: "alice-1".to_owned(),
+            user,
+            scope: Scope::Admin,
+            secret_sha256: Sha256::of(text.as_bytes()),
+            expires_at: None,
+            note: String::new(),
+        };
+        self.store.create_token(&token, &by, now).await.unwrap();
+        match self.store.check_token(&text, now).await.unwrap() {
+            Checked::Good(bearer) => bearer,
+            other => panic!("not good: {other:?}"),
+        }
     }
 
     /// Places a file in the tree and describes it, as the web process does.

@@ -150,9 +150,11 @@ fn writing_the_tree(error: &ObjectError) -> Problem {
 pub(super) fn writing_the_journal(error: &StoreError) -> Problem {
     match error {
         StoreError::Full { .. } => Problem::full(error),
-        StoreError::Invalid { .. } | StoreError::Encode { .. } | StoreError::Database { .. } => {
-            Problem::internal("the database", error)
-        }
+        StoreError::Flush { source } if is_full(source) => Problem::full(error),
+        StoreError::Flush { .. }
+        | StoreError::Invalid { .. }
+        | StoreError::Encode { .. }
+        | StoreError::Database { .. } => Problem::internal("the database", error),
     }
 }
 

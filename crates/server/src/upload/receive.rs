@@ -60,7 +60,7 @@ pub(super) async fn receive(
                     return Err(UploadError::Repeated { field: "content" });
                 }
                 let stated_name = part.file_name().unwrap_or_default().to_owned();
-                let mut sink = Sink::create(incoming, file_len).await?;
+                let mut sink = Sink::new(incoming, file_len);
                 while let Some(piece) = parts.piece(&mut part).await? {
                     sink = sink.take(piece).await?;
                 }

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
-use wheelmark_objects::{Creation, Directory, ObjectPath};
+use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::{DistributionFilename, Inspected, ProjectName, inspect};
 use wheelmark_store::{Admission, FileRow, FileSignature, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
@@ -14,10 +14,10 @@ use super::check::Claimed;
 use super::error::UploadError;
 use super::names;
 use super::note::Note;
-use super::sink::Content;
+use super::placed::Placed;
+use super::sink::{Body, Content};
 use super::uploader::Uploader;
 use crate::app::Publishing;
-use crate::problem::chain;
 
 /// Records a file, unless the same one is recorded already; returns its place in the journal.
 ///
@@ -85,7 +85,7 @@ pub(super) async fn record(
     .await?;
     let (
         Content {
-            file, len, chunks, ..
+            body, len, chunks, ..
         },
         inspected,
     ) = look_inside(content, &filename).await?;
@@ -105,39 +105,42 @@ pub(super) async fn record(
     let core_metadata_sha256 = metadata.as_deref().map(Sha256::of);
     let chunks_sha256 = chunks.as_deref().map(Sha256::of);
 
-    let mut beside = Vec::new();
+    let mut small = Vec::new();
     if let (Some(bytes), Some(digest)) = (metadata, &core_metadata_sha256) {
         let path = ObjectPath::file_metadata(&project, digest, filename.as_str());
-        beside.push((path.map_err(UploadError::Path)?, bytes));
+        small.push((path.map_err(UploadError::Path)?, bytes));
     }
     if let (Some(bytes), Some(digest)) = (chunks, &chunks_sha256) {
         let path = ObjectPath::chunks(&project, digest, filename.as_str());
-        beside.push((path.map_err(UploadError::Path)?, bytes));
+        small.push((path.map_err(UploadError::Path)?, bytes));
     }
     if let (Some(bytes), Some(FileSignature { sha256, .. })) = (signature, &gpg_signature) {
         let path = ObjectPath::signature(&project, sha256, filename.as_str());
-        beside.push((path.map_err(UploadError::Path)?, bytes));
+        small.push((path.map_err(UploadError::Path)?, bytes));
     }
-    let objects = beside.iter().map(|(path, _)| path).chain([&blob]);
+    let mut objects: Vec<&ObjectPath> = small.iter().map(|(path, _)| path).collect();
+    objects.push(&blob);
     // Held until the row is written, or what was placed is taken back.
     let _note = Note {
         project: project.clone(),
         filename: filename.to_string(),
-        objects: objects.map(|path| path.as_str().to_owned()).collect(),
+        objects: objects
+            .into_iter()
+            .map(|path| path.as_str().to_owned())
+            .collect(),
     }
     .write(publishing.tree.incoming())
     .await?;
 
-    let mut placed = Placed::new(&publishing.tree);
-    let placing = async {
-        for (path, bytes) in beside {
-            placed.create(path, bytes).await?;
+    let mut placed = Placed::new(publishing);
+    let large = match body {
+        Body::Memory(bytes) => {
+            small.push((blob, bytes));
+            None
         }
-        let creation = publishing.tree.place(&blob, file).await?;
-        placed.note(blob, creation);
-        Ok(())
+        Body::File(file) => Some((blob, file)),
     };
-    if let Err(error) = placing.await {
+    if let Err(error) = placed.place(small, large).await {
         placed.take_back().await;
         return Err(error);
     }
@@ -156,9 +159,10 @@ pub(super) async fn record(
         back_signed: false,
         yanked: None,
     };
-    let admitting = publishing
-        .store
-        .admit_from(new, &uploader.bearer, uploader.from.0);
+    let admitting =
+        publishing
+            .store
+            .admit_keeping(new, &placed.kept, &uploader.bearer, uploader.from.0);
     match admitting.await {
         Ok(Admission::Recorded(seq)) => Ok(seq),
         // Another process was faster.
@@ -225,8 +229,14 @@ async fn look_inside(
 ) -> Result<(Content, Inspected), UploadError> {
     let filename = filename.clone();
     let inspecting = spawn_blocking(move || {
-        let file = content.file.reopen().map_err(UploadError::Incoming)?;
-        match inspect(io::BufReader::new(file), &filename) {
+        let inspected = match &content.body {
+            Body::Memory(bytes) => inspect(io::Cursor::new(bytes), &filename),
+            Body::File(file) => {
+                let file = file.reopen().map_err(UploadError::Incoming)?;
+                inspect(io::BufReader::new(file), &filename)
+            }
+        };
+        match inspected {
             Ok(inspected) => Ok((content, inspected)),
             Err(source) => Err(UploadError::Inspect {
                 filename: filename.to_string(),
@@ -240,43 +250,4 @@ async fn look_inside(
 /// The time to the microsecond, which is what a page can hold (PEP 700).
 fn whole_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
-}
-
-/// The objects that one upload has brought into the tree.
-struct Placed<'a> {
-    tree: &'a Directory,
-    created: Vec<ObjectPath>,
-}
-
-impl<'a> Placed<'a> {
-    fn new(tree: &'a Directory) -> Placed<'a> {
-        Placed {
-            tree,
-            created: Vec::new(),
-        }
-    }
-
-    async fn create(&mut self, path: ObjectPath, bytes: Bytes) -> Result<(), UploadError> {
-        let creation = self.tree.create(&path, bytes).await?;
-        self.note(path, creation);
-        Ok(())
-    }
-
-    fn note(&mut self, path: ObjectPath, creation: Creation) {
-        match creation {
-            Creation::Created => self.created.push(path),
-            // Another's: not ours to take back.
-            Creation::AlreadySame => {}
-        }
-    }
-
-    /// Removes what this upload created. Nothing refers to it: the journal row comes last, and
-    /// the gate keeps out others of the same name. What cannot be removed does no harm.
-    async fn take_back(self) {
-        for path in self.created {
-            if let Err(error) = tokio::fs::remove_file(self.tree.local_path(&path)).await {
-                tracing::warn!(%path, error = chain(&error), "an unused object stays behind");
-            }
-        }
-    }
 }

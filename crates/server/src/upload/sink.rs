@@ -1,7 +1,7 @@
-//! Where an uploaded file goes: a temporary file, hashed on the way.
+//! Where an uploaded file goes: a temporary file, or memory if it is small; hashed on the way.
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use blake2::Blake2b;
 use blake2::digest::Digest as _;
@@ -18,12 +18,25 @@ use super::error::UploadError;
 /// How much is written at a time, in bytes.
 const PIECE_LEN: usize = 1024 * 1024;
 
-/// A file that has arrived whole. Dropped, it is gone from the disk.
+/// A file with more bytes than this goes to the disk while it is looked at.
+const IN_MEMORY: usize = 256 * 1024;
+
+/// What so many bytes cost, hashed with three functions, is not worth another thread.
+const HASHED_AT_ONCE: usize = 32 * 1024;
+
+/// Where a file is that has arrived whole. Dropped, it is gone.
+#[derive(Debug)]
+pub(super) enum Body {
+    Memory(Bytes),
+    File(NamedTempFile),
+}
+
+/// A file that has arrived whole.
 #[derive(Debug)]
 pub(super) struct Content {
     /// The name that the form gives it, unchecked.
     pub(super) stated_name: String,
-    pub(super) file: NamedTempFile,
+    pub(super) body: Body,
     pub(super) len: u64,
     pub(super) sha256: Sha256,
     /// Lowercase hex.
@@ -36,13 +49,15 @@ pub(super) struct Content {
 
 /// Takes the pieces of one file in; holds one piece in memory at most.
 pub(super) struct Sink {
+    directory: PathBuf,
     pending: BytesMut,
     writer: Writer,
     limit: u64,
 }
 
 struct Writer {
-    file: NamedTempFile,
+    /// None as long as nothing was written.
+    file: Option<NamedTempFile>,
     content: ContentHasher,
     blake2b_256: Blake2b<U32>,
     md5: Md5,
@@ -50,24 +65,18 @@ struct Writer {
 
 impl Sink {
     /// A sink for a file of at most `limit` bytes, with its temporary file in `directory`.
-    pub(super) async fn create(directory: &Path, limit: u64) -> Result<Sink, UploadError> {
-        let directory = directory.to_owned();
-        let file = blocking(move || {
-            tempfile::Builder::new()
-                .prefix("upload-")
-                .tempfile_in(directory)
-        })
-        .await?;
-        Ok(Sink {
+    pub(super) fn new(directory: &Path, limit: u64) -> Sink {
+        Sink {
+            directory: directory.to_owned(),
             pending: BytesMut::new(),
             writer: Writer {
-                file,
+                file: None,
                 content: ContentHasher::new(),
                 blake2b_256: Blake2b::new(),
                 md5: Md5::new(),
             },
             limit,
-        })
+        }
     }
 
     pub(super) async fn take(mut self, mut piece: Bytes) -> Result<Sink, UploadError> {
@@ -80,17 +89,24 @@ impl Sink {
             self.pending.extend_from_slice(&piece);
             piece = rest;
             let chunk = std::mem::take(&mut self.pending).freeze();
-            self.writer = self.writer.write(chunk).await?;
+            self.writer = self.writer.write(chunk, &self.directory).await?;
         }
         self.pending.extend_from_slice(&piece);
         Ok(self)
     }
 
     pub(super) async fn finish(self, stated_name: String) -> Result<Content, UploadError> {
-        let mut writer = self.writer;
-        if !self.pending.is_empty() {
-            writer = writer.write(self.pending.freeze()).await?;
+        let (mut writer, last) = (self.writer, self.pending.freeze());
+        let small = writer.file.is_none() && last.len() <= IN_MEMORY;
+        if small {
+            writer = writer.hash(last.clone()).await?;
+        } else if !last.is_empty() {
+            writer = writer.write(last.clone(), &self.directory).await?;
         }
+        let body = match writer.file {
+            Some(file) => Body::File(file),
+            None => Body::Memory(last),
+        };
         let Hashed {
             len,
             sha256,
@@ -98,7 +114,7 @@ impl Sink {
         } = writer.content.finish();
         Ok(Content {
             stated_name,
-            file: writer.file,
+            body,
             len,
             sha256,
             blake2b_256: hex::encode(writer.blake2b_256.finalize()),
@@ -110,15 +126,40 @@ impl Sink {
 
 impl Writer {
     /// Hashes and writes one chunk, away from the async threads.
-    async fn write(mut self, chunk: Bytes) -> Result<Writer, UploadError> {
+    async fn write(mut self, chunk: Bytes, directory: &Path) -> Result<Writer, UploadError> {
+        let directory = directory.to_owned();
         blocking(move || {
-            self.file.write_all(&chunk)?;
-            self.content.update(&chunk);
-            self.blake2b_256.update(&chunk);
-            self.md5.update(&chunk);
+            let mut file = match self.file.take() {
+                Some(file) => file,
+                None => tempfile::Builder::new()
+                    .prefix("upload-")
+                    .tempfile_in(directory)?,
+            };
+            file.write_all(&chunk)?;
+            self.file = Some(file);
+            self.update(&chunk);
             Ok(self)
         })
         .await
+    }
+
+    /// Hashes one chunk.
+    async fn hash(mut self, chunk: Bytes) -> Result<Writer, UploadError> {
+        if chunk.len() <= HASHED_AT_ONCE {
+            self.update(&chunk);
+            return Ok(self);
+        }
+        blocking(move || {
+            self.update(&chunk);
+            Ok(self)
+        })
+        .await
+    }
+
+    fn update(&mut self, chunk: &[u8]) {
+        self.content.update(chunk);
+        self.blake2b_256.update(chunk);
+        self.md5.update(chunk);
     }
 }
 

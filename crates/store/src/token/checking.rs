@@ -56,7 +56,8 @@ impl Store {
         }))
     }
 
-    /// Notes that a token was used, unless a use not long before is on record.
+    /// Notes that a token was used, unless a use not long before is on record. It is durable with
+    /// the next flush.
     ///
     /// # Errors
     ///
@@ -64,7 +65,7 @@ impl Store {
     pub async fn note_use(&self, bearer: &Bearer, now: Timestamp) -> Result<(), StoreError> {
         // Of many who found it old at the same time, one writes.
         let long_ago = now.checked_sub(LAST_USED_STEP).unwrap_or(now);
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_deferring().await?;
         sqlx::query(
             "UPDATE token SET last_used_at = ? \
              WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)",

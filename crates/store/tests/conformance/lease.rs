@@ -49,7 +49,7 @@ pub(crate) async fn an_old_fence_can_complete_nothing(backend: &impl Backend) {
     let store = backend.open().await;
     let seq = recorded(&store, file("a", "a-1.tar.gz", "x")).await;
     let old = store.acquire_lease("paused").await.unwrap();
-    store.record_intent(old, &intent(2, seq)).await.unwrap();
+    let id = store.record_intent(old, &intent(2, seq)).await.unwrap();
     let new = store.acquire_lease("successor").await.unwrap();
     let outcomes = [(
         seq,
@@ -59,7 +59,9 @@ pub(crate) async fn an_old_fence_can_complete_nothing(backend: &impl Backend) {
     )];
 
     for refused in [
-        store.complete_intent(old, 2, settled(&outcomes)).await,
+        store.complete_intent(old, id, settled(&outcomes)).await,
+        store.forget_intents(old, id).await,
+        store.drop_intent(old, id).await,
         store.clear_intent(old).await,
         store.record_outcomes(old, &outcomes).await,
     ] {
@@ -72,7 +74,7 @@ pub(crate) async fn an_old_fence_can_complete_nothing(backend: &impl Backend) {
     assert!(store.intent().await.unwrap().is_some());
 
     store
-        .complete_intent(new, 2, settled(&outcomes))
+        .complete_intent(new, id, settled(&outcomes))
         .await
         .unwrap();
     assert!(store.outcome(seq).await.unwrap().is_some());

@@ -46,13 +46,13 @@ async fn ask(orders: &Orders, changes: &[Change]) -> Vec<Seq> {
 async fn follow(store: &Store, serial: Seq, ordered: &[Change]) {
     let fence = store.acquire_lease("test").await.unwrap();
     let intent = intent(9, Seq(0));
-    store.record_intent(fence, &intent).await.unwrap();
+    let id = store.record_intent(fence, &intent).await.unwrap();
     let settlement = Settlement {
         serial,
         outcomes: &[],
         ordered,
     };
-    store.complete_intent(fence, 9, settlement).await.unwrap();
+    store.complete_intent(fence, id, settlement).await.unwrap();
 }
 
 pub(crate) async fn they_come_in_order_and_keep_every_field(backend: &impl Backend) {

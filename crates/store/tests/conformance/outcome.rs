@@ -33,12 +33,12 @@ pub(crate) fn settled(outcomes: &[(Seq, Outcome)]) -> Settlement<'_> {
 pub(crate) async fn publish(store: &Store, version: u64, outcomes: &[(Seq, Outcome)]) {
     let fence = store.acquire_lease("test").await.unwrap();
     let through = outcomes.last().unwrap().0;
-    store
+    let id = store
         .record_intent(fence, &intent(version, through))
         .await
         .unwrap();
     store
-        .complete_intent(fence, version, settled(outcomes))
+        .complete_intent(fence, id, settled(outcomes))
         .await
         .unwrap();
 }

@@ -1,0 +1,126 @@
+//! How long a published snapshot stays recorded: until its files are known to be on the disk.
+//!
+//! Publishing flushes nothing but the record. Now and then the whole file system is flushed, while
+//! publishing goes on, and what was published before that began needs no record any more.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use wheelmark_objects::{ObjectError, Replayable};
+use wheelmark_store::{Intent, IntentId};
+
+/// How long after it was published a snapshot is flushed at the latest, if all goes well.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// So many bytes of records are flushed before that time.
+const FLUSHED_BYTES: usize = 8 * 1024 * 1024;
+
+/// With so many bytes of records, publishing waits until they are flushed: a disk that does not
+/// keep up must not make the database grow without end.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// The records that are kept for files that may not be on the disk.
+#[derive(Debug)]
+pub(crate) struct Keeping {
+    tree: Replayable,
+    /// Those published since the last flush began.
+    waiting: Option<Kept>,
+    flushing: Option<(Kept, JoinHandle<Result<(), ObjectError>>)>,
+}
+
+/// Records up to one of them.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    last: IntentId,
+    bytes: usize,
+    since: Instant,
+}
+
+impl Keeping {
+    pub(crate) fn new(tree: Replayable) -> Self {
+        Self {
+            tree,
+            waiting: None,
+            flushing: None,
+        }
+    }
+
+    /// A record whose files were just written; it has so many bytes.
+    pub(crate) fn keep(&mut self, last: IntentId, bytes: usize) {
+        let waiting = self.waiting.get_or_insert_with(|| Kept {
+            last,
+            bytes: 0,
+            since: Instant::now(),
+        });
+        waiting.last = last;
+        waiting.bytes += bytes;
+    }
+
+    /// Starts over with the records up to `kept`, some of them from before: a flush that is under
+    /// way may have begun before their files were written again.
+    pub(crate) fn start_over(&mut self, kept: Option<(IntentId, usize)>) {
+        self.waiting = None;
+        self.flushing = None;
+        if let Some((last, bytes)) = kept {
+            self.keep(last, bytes);
+        }
+    }
+
+    /// Flushes what is due, and says up to which record everything is on the disk, if that is news.
+    pub(crate) async fn tend(&mut self) -> Option<IntentId> {
+        let is_too_much = |kept: Option<Kept>| kept.is_some_and(|kept| kept.bytes >= MOST_BYTES);
+        let mut settled = None;
+        if let Some((kept, task)) = self.flushing.take() {
+            if task.is_finished() || is_too_much(self.waiting) {
+                settled = self.finish(kept, task).await;
+            } else {
+                self.flushing = Some((kept, task));
+            }
+        }
+        if self.flushing.is_none() && self.waiting.is_some_and(Kept::is_due) {
+            let waiting = self.waiting.take()?;
+            let tree = self.tree.clone();
+            let task = tokio::spawn(async move { tree.flush().await });
+            if is_too_much(Some(waiting)) {
+                settled = self.finish(waiting, task).await.or(settled);
+            } else {
+                self.flushing = Some((waiting, task));
+            }
+        }
+        settled
+    }
+
+    async fn finish(
+        &mut self,
+        kept: Kept,
+        task: JoinHandle<Result<(), ObjectError>>,
+    ) -> Option<IntentId> {
+        let flushed = task.await.unwrap_or(Err(ObjectError::Stopped));
+        match flushed {
+            Ok(()) => Some(kept.last),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "what was published could not be flushed to the disk; its record is kept, and it \
+                     is tried again"
+                );
+                let last = self.waiting.map_or(kept.last, |waiting| waiting.last);
+                self.keep(last, kept.bytes);
+                None
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn is_due(self) -> bool {
+        self.bytes >= FLUSHED_BYTES || self.since.elapsed() >= FLUSH_AFTER
+    }
+}
+
+/// How many bytes a record has, nearly.
+pub(crate) fn weight(intent: &Intent) -> usize {
+    let objects = intent.objects.iter();
+    objects.map(|(_, bytes)| bytes.len()).sum::<usize>() + intent.timestamp.len()
+}

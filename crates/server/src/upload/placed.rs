@@ -1,0 +1,82 @@
+//! The objects of one upload on their way into the tree.
+//!
+//! Small ones are kept beside the journal row as well, where the snapshot process finds them after
+//! a power failure and writes them again, so that they need no flush of their own.
+
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+use wheelmark_objects::{Creation, Directory, ObjectPath};
+use wheelmark_store::{KeptObject, MAX_KEPT_LEN};
+
+use super::error::UploadError;
+use crate::app::Publishing;
+use crate::problem::chain;
+
+/// What one upload has brought into the tree.
+pub(super) struct Placed<'a> {
+    tree: &'a Directory,
+    keeps: bool,
+    created: Vec<ObjectPath>,
+    /// Objects that are not on the disk before what is kept with the journal row is.
+    pub(super) kept: Vec<KeptObject>,
+}
+
+impl<'a> Placed<'a> {
+    pub(super) fn new(publishing: &'a Publishing) -> Placed<'a> {
+        Placed {
+            tree: &publishing.tree,
+            keeps: publishing.publisher_restores,
+            created: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Gives the objects their names. Each of them is on the disk then, or in what is to be kept.
+    pub(super) async fn place(
+        &mut self,
+        small: Vec<(ObjectPath, Bytes)>,
+        large: Option<(ObjectPath, NamedTempFile)>,
+    ) -> Result<(), UploadError> {
+        let keeps = self.keeps;
+        let (kept, flushed): (Vec<_>, Vec<_>) = small
+            .into_iter()
+            .partition(|(_, bytes)| keeps && bytes.len() <= MAX_KEPT_LEN);
+        if !kept.is_empty() {
+            let to_keep = kept.iter().map(|(path, bytes)| KeptObject {
+                path: path.as_str().to_owned(),
+                bytes: bytes.to_vec(),
+            });
+            self.kept = to_keep.collect();
+            let paths: Vec<ObjectPath> = kept.iter().map(|(path, _)| path.clone()).collect();
+            let created = self.tree.replayable()?.create_named(kept).await?;
+            self.note(paths, created);
+        }
+        if !flushed.is_empty() {
+            let paths: Vec<ObjectPath> = flushed.iter().map(|(path, _)| path.clone()).collect();
+            let created = self.tree.create_all(flushed).await?;
+            self.note(paths, created);
+        }
+        if let Some((path, file)) = large {
+            let creation = self.tree.place(&path, file).await?;
+            self.note(vec![path], vec![creation]);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, paths: Vec<ObjectPath>, created: Vec<Creation>) {
+        let created = paths.into_iter().zip(created);
+        // The others are another upload's: not ours to take back.
+        let ours = created.filter(|(_, creation)| *creation == Creation::Created);
+        self.created.extend(ours.map(|(path, _)| path));
+    }
+
+    /// Removes what this upload created. Nothing refers to it: the journal row comes last, and
+    /// the gate keeps out others of the same name. What cannot be removed does no harm.
+    pub(super) async fn take_back(self) {
+        for path in self.created {
+            if let Err(error) = tokio::fs::remove_file(self.tree.local_path(&path)).await {
+                tracing::warn!(%path, error = chain(&error), "an unused object stays behind");
+            }
+        }
+    }
+}
