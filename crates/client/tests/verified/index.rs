@@ -16,7 +16,7 @@ use wheelmark_repository::{
     BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
 };
 use wheelmark_signing::{FileKey, Signer, sign_role};
-use wheelmark_store::{Admission, NewFile, Store};
+use wheelmark_store::{Admission, FileSignature, NewFile, Store};
 use wheelmark_tuf::{Clock, Sha256};
 
 /// A clock that stands still until it is told.
@@ -169,6 +169,13 @@ impl TestIndex {
             self.tree.create(&path, Bytes::from(list)).await.unwrap();
             chunks_sha256 = Some(digest);
         }
+        let bytes = Bytes::from(signature(filename));
+        let gpg_signature = FileSignature {
+            sha256: Sha256::of(&bytes),
+            length: bytes.len() as u64,
+        };
+        let path = ObjectPath::signature(&project, &gpg_signature.sha256, filename).unwrap();
+        self.tree.create(&path, bytes).await.unwrap();
         let admitted = self
             .store
             .admit(NewFile {
@@ -180,7 +187,7 @@ impl TestIndex {
                 requires_python: Some(">=3.8".to_owned()),
                 core_metadata_sha256,
                 chunks_sha256,
-                gpg_signature: None,
+                gpg_signature: Some(gpg_signature),
                 uploaded_by: "test".to_owned(),
                 back_signed: false,
                 yanked: None,
@@ -217,7 +224,8 @@ impl TestIndex {
             .map(|entry| entry.unwrap().path())
             .filter(|path| {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                words.iter().all(|word| name.contains(word))
+                let asked = !name.ends_with(".asc") || words.contains(&".asc");
+                asked && words.iter().all(|word| name.contains(word))
             })
             .map(|path| (version(&path), path))
             .collect();
@@ -270,6 +278,10 @@ pub(crate) fn large() -> Vec<u8> {
     (0..(5 * CHUNK_LEN + 12_345))
         .map(|i| (i * i % 253) as u8)
         .collect()
+}
+
+pub(crate) fn signature(filename: &str) -> Vec<u8> {
+    format!("the signature of {filename}\n").into_bytes()
 }
 
 pub(crate) fn metadata(filename: &str) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, small};
+use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, signature, small};
 use crate::setup::{Front, PLAIN, SECRET, Setup, password, status_line};
 use crate::web::Fault;
 use wheelmark_client::{
@@ -161,12 +161,19 @@ async fn ranges_are_verified_by_chunk() {
 }
 
 #[tokio::test]
-async fn core_metadata_redirects_and_what_is_not_there() {
+async fn companions_redirects_and_what_is_not_there() {
     let setup = Setup::with_files().await;
     let front = setup.proxy().await;
     let answer = front.get_file(&format!("{SMALL}.metadata")).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.bytes().await.unwrap(), metadata(SMALL));
+    let answer = front.get_file(&format!("{SMALL}.asc")).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.headers()["content-type"],
+        "application/pgp-signature"
+    );
+    assert_eq!(answer.bytes().await.unwrap(), signature(SMALL));
 
     for path in ["/simple/demo", "/simple/Demo/", "/simple/DEMO"] {
         let moved = front.get(path).await;
@@ -181,6 +188,7 @@ async fn core_metadata_redirects_and_what_is_not_there() {
         "/packages/other/other-1.0.tar.gz",
         "/packages/demo/demo-9.0.tar.gz",
         "/packages/demo/demo-9.0.tar.gz.metadata",
+        "/packages/demo/demo-9.0.tar.gz.asc",
         "/simple/",
         "/",
     ] {

@@ -190,6 +190,31 @@ async fn a_changed_chunk_list_or_metadata_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_changed_signature_is_refused_and_its_file_is_not() {
+    let setup = Setup::with_files().await;
+    let signature = setup
+        .index
+        .object("targets/packages/demo", &[SMALL, ".asc"]);
+    let bad = tamper(&signature, 7);
+    let front = setup.proxy().await;
+    let asked = file(&format!("{SMALL}.asc"));
+    let problem = front
+        .refused(&asked, 409, "sha256 is not the signed one")
+        .await;
+    assert_eq!(problem["file"], format!("{SMALL}.asc"));
+    assert_eq!(front.get_file(SMALL).await.status(), 200);
+    bad.undo();
+    let mut longer = std::fs::read(&signature).unwrap();
+    longer.push(b'\n');
+    std::fs::write(&signature, longer).unwrap();
+    let front = setup.proxy().await;
+    front.refused(&asked, 409, "length").await;
+    std::fs::remove_file(&signature).unwrap();
+    let front = setup.proxy().await;
+    front.refused(&asked, 409, "not there").await;
+}
+
+#[tokio::test]
 async fn a_changed_page_stands_in_with_names_that_are_all_refused() {
     let mut setup = Setup::with_files().await;
     assert_eq!(

@@ -172,6 +172,12 @@ fn files_of(directory: &Path, project: &ProjectName, sha256: &Sha256) -> Option<
             let path = ObjectPath::chunks(project, &chunks, name).unwrap();
             assert_eq!(sha256_of(&directory.join(path.as_str())), chunks, "{name}");
         }
+        let marks = file.wheelmark.as_ref();
+        if let Some(signature) = marks.and_then(|marks| marks.gpg_sig) {
+            let sha256 = digest(signature.sha256);
+            let path = ObjectPath::signature(project, &sha256, name).unwrap();
+            assert_eq!(sha256_of(&directory.join(path.as_str())), sha256, "{name}");
+        }
         files.push(name.to_owned());
     }
     files.sort();
@@ -208,6 +214,9 @@ pub(crate) fn plain(directory: &Path) -> BTreeMap<String, Vec<String>> {
             assert_eq!(Sha256::of(&bytes).0, sha256, "{filename}");
             if file.core_metadata.is_some() {
                 read(&format!("packages/{name}/{filename}.metadata"));
+            }
+            if file.has_signature() {
+                read(&format!("packages/{name}/{filename}.asc"));
             }
             files.push(filename.to_owned());
         }

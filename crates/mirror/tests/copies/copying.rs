@@ -81,7 +81,8 @@ async fn a_run_costs_what_has_changed() {
     let asked = copier.web.asked();
     let of = |part: &str| asked.iter().filter(|path| path.starts_with(part)).count();
     assert_eq!(of("/targets/simple/"), 1, "{asked:?}");
-    assert_eq!(of("/targets/packages/"), 1, "{asked:?}");
+    // The file and its signature.
+    assert_eq!(of("/targets/packages/"), 2, "{asked:?}");
     // The root that is not there, timestamp, snapshot, and the bins of the page and the file.
     assert_eq!(of("/metadata/"), 5, "{asked:?}");
     let contents = copier.contents(&index).await;

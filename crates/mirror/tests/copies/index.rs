@@ -11,12 +11,12 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use wheelmark_client::CHUNK_LEN;
 use wheelmark_objects::{Directory, ObjectPath};
-use wheelmark_packaging::DistributionFilename;
+use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_repository::{
     BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
 };
 use wheelmark_signing::{FileKey, Signer};
-use wheelmark_store::{Admission, NewFile, Store};
+use wheelmark_store::{Admission, FileSignature, NewFile, Store};
 use wheelmark_tuf::{Clock, Sha256};
 
 /// A clock that stands still until it is told.
@@ -103,6 +103,15 @@ impl TestIndex {
         index
     }
 
+    /// Places the signature of a file.
+    async fn sign(&self, project: &ProjectName, filename: &str) -> FileSignature {
+        let bytes = Bytes::from(format!("the signature of {filename}\n"));
+        let (sha256, length) = (Sha256::of(&bytes), bytes.len() as u64);
+        let path = ObjectPath::signature(project, &sha256, filename).unwrap();
+        self.tree.create(&path, bytes).await.unwrap();
+        FileSignature { sha256, length }
+    }
+
     /// Places a file with all that belongs to it, and admits it to the journal.
     pub(crate) async fn add(&self, filename: &str, content: &[u8]) {
         let parsed = DistributionFilename::parse(filename).unwrap();
@@ -129,6 +138,10 @@ impl TestIndex {
             self.tree.create(&path, Bytes::from(list)).await.unwrap();
             chunks_sha256 = Some(digest);
         }
+        let gpg_signature = match parsed {
+            DistributionFilename::Sdist(_) => Some(self.sign(&project, filename).await),
+            DistributionFilename::Wheel(_) => None,
+        };
         let admitted = self
             .store
             .admit(NewFile {
@@ -140,7 +153,7 @@ impl TestIndex {
                 requires_python: Some(">=3.8".to_owned()),
                 core_metadata_sha256,
                 chunks_sha256,
-                gpg_signature: None,
+                gpg_signature,
                 uploaded_by: "test".to_owned(),
                 back_signed: false,
                 yanked: None,

@@ -58,6 +58,7 @@ async fn whatever_upstream_does_the_last_good_state_stays() {
             unavailable,
         ),
         (Fault::Answers(".metadata$", StatusCode::GONE), unavailable),
+        (Fault::Answers(".asc$", StatusCode::NOT_FOUND), unavailable),
         (
             Fault::Answers(".chunks$", StatusCode::NOT_FOUND),
             unavailable,
@@ -70,6 +71,7 @@ async fn whatever_upstream_does_the_last_good_state_stays() {
         (Fault::Alters(".simple-", At::Middle), refused),
         (Fault::Alters("/targets/simple/", At::Middle), refused),
         (Fault::Alters(".whl$", At::Byte(0)), refused),
+        (Fault::Alters(".asc$", At::Byte(5)), refused),
         (Fault::Alters(".tar.gz$", At::Byte(3 << 20)), refused),
         (Fault::Floods("timestamp.json"), unavailable),
         (Fault::Floods("/targets/simple/"), refused),
