@@ -9,13 +9,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.distributions import wheel
+from harness.distributions import sdist, wheel
 from harness.index import Index
+from harness.openpgp import SIGNATURE
 from harness.sandbox import Sandbox
+from harness.upload import upload
 
 MakeIndex = Callable[..., Index]
 
 UPLOADS = 100
+SIGNED = sdist("signed", "1.0")
 
 
 def run(index: Index, *words: object) -> subprocess.CompletedProcess[str]:
@@ -60,6 +63,8 @@ def test_a_backup_during_uploads_is_one_state(
 ) -> None:
     target = tmp_path / "backup"
     index.publish(wheel("first", "1.0"))
+    signed = upload(index.upload_url, index.token, SIGNED, change={"gpg_signature": SIGNATURE})
+    assert signed.status == 200, f"{signed}"
     uploading = threading.Thread(target=uploads, args=(index, 0, UPLOADS))
     uploading.start()
     made = []
@@ -79,6 +84,7 @@ def test_a_backup_during_uploads_is_one_state(
     other = restored(make_index, index, target).start()
     good = verify(other, other.tree)
     assert good.returncode == 0, good.stdout + good.stderr
+    assert other.get(f"packages/signed/{SIGNED.filename}.asc").body.decode() == SIGNATURE
     sandbox.trust(other)
     venv = sandbox.venv()
     sandbox.install("pip", venv, "first", "p3").ok()

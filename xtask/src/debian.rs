@@ -26,6 +26,31 @@ pub(crate) const NGINX: Wanted = Wanted {
     service: Some("nginx"),
 };
 
+/// Downloads source archives and verifies their authors' signatures, as Debian's packagers do.
+pub(crate) const USCAN: Wanted = Wanted {
+    program: "uscan",
+    package: "devscripts",
+    service: None,
+};
+/// Verifies signatures; devscripts recommends it, and needs it for that.
+pub(crate) const GPGV: Wanted = Wanted {
+    program: "gpgv",
+    package: "gpgv",
+    service: None,
+};
+/// Makes the keys that authors sign with.
+pub(crate) const GPG: Wanted = Wanted {
+    program: "gpg",
+    package: "gpg",
+    service: None,
+};
+/// Verifies signatures, too.
+pub(crate) const SQV: Wanted = Wanted {
+    program: "sqv",
+    package: "sqv",
+    service: None,
+};
+
 /// Installs what is missing, as root with apt-get at hand, and otherwise only says what
 /// the tests will have to skip. Never an error: the tests that need nothing still run.
 ///

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use crate::debian::{self, FAKETIME, NGINX};
+use crate::debian::{self, FAKETIME, GPG, GPGV, NGINX, SQV, USCAN};
 use crate::tested::{CargoTotals, PytestTotals, watched};
 use crate::venv::{self, Venv};
 use crate::workspace::Workspace;
@@ -61,7 +61,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         }
     }
     if args.wants(Kind::E2e) {
-        let missing = debian::install(&[FAKETIME, NGINX]);
+        let missing = debian::install(&[FAKETIME, NGINX, GPG, GPGV, SQV, USCAN]);
         let venv = Venv::ensure(workspace)?;
         for foreign in [venv::BANDERSNATCH, venv::DEVPI] {
             Venv::foreign(workspace, &foreign)?;
