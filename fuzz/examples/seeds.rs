@@ -177,6 +177,16 @@ fn packaging(write: Write<'_>) -> io::Result<()> {
         b"Metadata-Version: 2.5\nName: demo\nVersion: 1.0\nImport-Name: a.b ; private\nImport-Namespace: a\n",
     )?;
     write(
+        "signature",
+        "gnupg",
+        b"-----BEGIN PGP SIGNATURE-----\nComment: a seed\n\niHUEABYIAB0WIQQO02PL5n2O9Am5eL1Qu6iAGlhuiQUCawHbGgAKCRBQu6iAGlhu\niVYKAQC67giD1tqtPIVTrY2Gxyu76qbPVYgdKiZ0nW/hHkLeYQD8CrvzgHoh31Mi\nKMwEO1BhQDIJZ8TFgTknfVfyUmPZLg8=\n=lPzA\n-----END PGP SIGNATURE-----\n",
+    )?;
+    write(
+        "signature",
+        "packets",
+        b"\xc2\x03\x04\x00\x00\x88\x03\x03\x05\x00",
+    )?;
+    write(
         "accept",
         "pip",
         b"application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01",
