@@ -21,7 +21,7 @@ from harness.distributions import wheel
 from harness.index import Index, NotReady, free_port
 from harness.sandbox import TOOLS, Sandbox
 from harness.tls import Certificates, make_certificates
-from harness.upload import request
+from harness.upload import request, upload
 
 MakeIndex = Callable[..., Index]
 
@@ -90,6 +90,32 @@ def test_what_the_file_says_holds(make_index: MakeIndex, sandbox: Sandbox) -> No
     assert 'wheelmark_uploads_total{outcome="refused"} 1' in figures
     assert request("GET", f"http://127.0.0.1:{metrics}/readyz").body == b"ok\n"
     assert request("GET", f"http://127.0.0.1:{metrics}/simple/").status == 404
+
+
+def test_rates_are_settings(make_index: MakeIndex) -> None:
+    index = make_index()
+    (index.data / "index.toml").write_text('rate-failed-attempts = "2, then 1/h"\nrate-uploads = "3"\n')
+    wrong = config(index, "check")
+    assert wrong.returncode == 1
+    assert "index.toml:2: `rate-uploads`: `3` is not a rate such as `30, then 10/min`" in wrong.stdout
+    with pytest.raises(NotReady, match="is not a rate such as"):
+        index.start()
+    (index.data / "index.toml").write_text('rate-failed-attempts = "2, then 1/h"\nrate-uploads = "1, then 1/h"\n')
+    shown = json.loads(config(index, "show", "--json").stdout)
+    assert shown["rate-failed-attempts"]["value"] == "2, then 1/h"
+    index.start()
+    dist = wheel("six", "1.0")
+    answers = [upload(index.upload_url, "wmk_" + 43 * "A", dist) for _ in range(3)]
+    assert [answer.status for answer in answers] == [403, 403, 429]
+    assert 3000 < int(answers[-1].headers["retry-after"]) <= 3600
+    user = [index.binary, "index", "--data", index.data]
+    subprocess.run([*user, "user", "add", "alice"], env=index.env, check=True, timeout=60)
+    made = [*user, "token", "create", "--user", "alice", "--scope", "upload"]
+    token = subprocess.run(made, env=index.env, check=True, timeout=60, capture_output=True, text=True).stdout.strip()
+    assert upload(index.upload_url, token, dist).status == 200
+    more = upload(index.upload_url, token, wheel("six", "2.0"))
+    assert more.status == 429 and "too many files" in more.json()["detail"]
+    assert upload(index.upload_url, index.token, wheel("six", "3.0")).status == 200
 
 
 # TLS.

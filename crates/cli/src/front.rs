@@ -90,6 +90,8 @@ impl Front {
         app.limits.file_len = settings.max_file_size;
         app.limits.project_len = settings.max_project_size;
         app.leeway = settings.lifted_rules;
+        app.limits.failed_attempts = settings.rate_failed_attempts;
+        app.limits.uploads = settings.rate_uploads;
         app.limits.publish_timeout = settings.publish_timeout;
         app.proxies = TrustedProxies(settings.trusted_proxies.clone());
         app.metrics_are_public = self.metrics.is_none();

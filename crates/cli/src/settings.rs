@@ -10,6 +10,7 @@
 
 mod file;
 mod keys;
+mod rates;
 pub(crate) mod sizes;
 
 use std::fmt;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use url::Url;
-use wheelmark_server::{Leeway, Network};
+use wheelmark_server::{FAILED_ATTEMPTS, Leeway, Network, Rate, UPLOADS};
 
 use crate::logging::WithHint as _;
 
@@ -55,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) max_file_size: u64,
     pub(crate) max_project_size: Option<u64>,
     pub(crate) lifted_rules: Leeway,
+    pub(crate) rate_failed_attempts: Rate,
+    pub(crate) rate_uploads: Rate,
     pub(crate) publish_timeout: Duration,
     pub(crate) log_format: LogFormat,
 }
@@ -156,6 +159,14 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "RULES")]
     lifted_rules: Option<String>,
 
+    /// How often an address or a name may fail to authenticate [default: 30, then 10/min]
+    #[arg(long, value_name = "RATE")]
+    rate_failed_attempts: Option<String>,
+
+    /// How many files a user may upload [default: 1000, then 60/min]
+    #[arg(long, value_name = "RATE")]
+    rate_uploads: Option<String>,
+
     /// How long an upload waits for its snapshot before it is told to ask again [default: 30s]
     #[arg(long, value_name = "TIME")]
     publish_timeout: Option<String>,
@@ -178,6 +189,8 @@ impl Flags {
             "max-file-size" => self.max_file_size.as_ref(),
             "max-project-size" => self.max_project_size.as_ref(),
             "lifted-rules" => self.lifted_rules.as_ref(),
+            "rate-failed-attempts" => self.rate_failed_attempts.as_ref(),
+            "rate-uploads" => self.rate_uploads.as_ref(),
             "publish-timeout" => self.publish_timeout.as_ref(),
             "log-format" => self.log_format.as_ref(),
             _ => None,
@@ -283,6 +296,12 @@ impl Effective {
             max_file_size: reading.needed("max-file-size", sizes::size, 0),
             max_project_size: reading.optional("max-project-size", sizes::size),
             lifted_rules: reading.needed("lifted-rules", keys::leeway, Leeway::default()),
+            rate_failed_attempts: reading.needed(
+                "rate-failed-attempts",
+                rates::rate,
+                FAILED_ATTEMPTS,
+            ),
+            rate_uploads: reading.needed("rate-uploads", rates::rate, UPLOADS),
             publish_timeout: reading.needed("publish-timeout", sizes::time, Duration::ZERO),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };

@@ -105,6 +105,21 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "rate-failed-attempts",
+        default: "30, then 10/min",
+        about: "How many attempts with wrong credentials one address, or one user name, may make at\n\
+                once, and how many more in a second (s), a minute (min) or an hour (h). More are\n\
+                answered 429. Good tokens are always taken.",
+        ..TEXT
+    },
+    Key {
+        name: "rate-uploads",
+        default: "1000, then 60/min",
+        about: "How many files one user may upload at once, and how many more in a second, a minute\n\
+                or an hour. Tokens of scope admin are not counted.",
+        ..TEXT
+    },
+    Key {
         name: "publish-timeout",
         default: "30s",
         about: "How long an upload waits until it is published. Then it is told to ask again; the\n\

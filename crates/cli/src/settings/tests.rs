@@ -26,6 +26,8 @@ fn the_defaults_are_good() {
     assert_eq!(settings.max_file_size, wheelmark_server::MAX_FILE_LEN);
     assert_eq!(settings.publish_timeout, wheelmark_server::PUBLISH_TIMEOUT);
     assert_eq!(settings.max_connections, wheelmark_server::MAX_CONNECTIONS);
+    assert_eq!(settings.rate_failed_attempts, FAILED_ATTEMPTS);
+    assert_eq!(settings.rate_uploads, UPLOADS);
     assert_eq!(settings.external_url, None);
 }
 
@@ -97,7 +99,12 @@ fn values_are_read_as_people_write_them() {
          metrics-listen = '127.0.0.1:9000'\nexternal-url = 'https://a.example/pypi/'\n\
          trusted-proxies = '127.0.0.1, ::1'\nlog-format = 'json'\n\
          tls-cert = 'tls/cert.pem'\ntls-key = '/etc/key.pem'\n\
-         lifted-rules = ['similar-names', 'older-file-names']\n");
+         lifted-rules = ['similar-names', 'older-file-names']\n\
+         rate-failed-attempts = '5, then 1/h'\nrate-uploads = '20,then 4/s'\n");
+    assert_eq!(settings.rate_failed_attempts.burst, 5);
+    assert_eq!(settings.rate_failed_attempts.every.as_secs(), 3600);
+    assert_eq!(settings.rate_uploads.burst, 20);
+    assert_eq!(settings.rate_uploads.every.as_millis(), 250);
     let lifted = settings.lifted_rules;
     assert!(lifted.similar_names && lifted.older_file_names);
     assert!(!lifted.standard_library_names && !lifted.unknown_classifiers);
@@ -119,6 +126,14 @@ fn values_are_read_as_people_write_them() {
         "external-url = 'https://a/?b'",
         "listen = 'localhost'",
         "max-file-size = '99999999999GiB'",
+        "rate-uploads = '10'",
+        "rate-uploads = '10, 1/s'",
+        "rate-uploads = '0, then 1/s'",
+        "rate-uploads = '10, then 0/s'",
+        "rate-uploads = '10, then 1/day'",
+        "rate-uploads = '10, then 1000001/s'",
+        "rate-failed-attempts = '-1, then 1/s'",
+        "rate-failed-attempts = 30",
         "listen = '127.0.0.1:1'\nmetrics-listen = '127.0.0.1:1'",
     ] {
         assert_eq!(mistakes(wrong).len(), 1, "{wrong}");
