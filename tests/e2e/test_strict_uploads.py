@@ -58,6 +58,7 @@ REFUSED: dict[str, tuple[Distribution, str, str]] = {
     "a requirement that is none": (with_lines("Requires-Dist: x >>1"), "does not follow PEP 508", "write it as PEP 508"),
     "a range that is none": (with_lines("Requires-Python: 3.9 or later"), "not a version specifier", ">=3.10"),
     "a link that is none": (with_lines("Project-URL: Docs, javascript:alert(1)"), "is not a web address", "https://"),
+    "a mail address that is none": (with_lines("Author-email: Jane <jane at example.org>"), "`jane at example.org` has no `@`", "leave the field out"),
     "a description of another kind": (with_lines("Description-Content-Type: text/html"), "is not text/markdown", "text/markdown"),
     "metadata from the future": (with_lines(version_of_metadata="2.9"), "newer than 2.5", "version 2.5 or older"),
     "a name of the standard library": (wheel("json"), "standard library", "choose another name"),

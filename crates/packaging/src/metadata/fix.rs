@@ -95,6 +95,9 @@ impl RuleError {
                 "write `Label, https://…` with a label of 1 to 32 characters"
             }
             RuleError::LinkTwice { .. } => "give each link a label of its own",
+            RuleError::MailAddress { .. } => {
+                "write `name@example.org` or `Name <name@example.org>`, with commas between several, or leave the field out"
+            }
             RuleError::DescriptionType { .. } => {
                 "state text/markdown, text/x-rst or text/plain, with charset=UTF-8 and variant=GFM or CommonMark if at all"
             }

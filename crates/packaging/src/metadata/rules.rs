@@ -5,6 +5,7 @@ mod dynamic;
 mod import_names;
 mod licence;
 mod links;
+mod mail;
 mod requirement;
 
 use std::str::FromStr;
@@ -150,6 +151,16 @@ pub enum RuleError {
         label: String,
     },
     /// A description in a form that cannot be shown.
+    /// An address of an author or a maintainer is none.
+    #[error("{field}: `{}` {why}", address.escape_debug())]
+    MailAddress {
+        /// The field.
+        field: &'static str,
+        /// What should be an address.
+        address: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     #[error("Description-Content-Type `{}` {why}", value.escape_debug())]
     DescriptionType {
         /// What the field holds.
@@ -211,6 +222,7 @@ impl CoreMetadata {
         self.check_requirements()?;
         self.check_links()?;
         self.check_import_names()
+        self.check_mail_addresses()?;
     }
 
     fn check_summary(&self) -> Result<(), RuleError> {

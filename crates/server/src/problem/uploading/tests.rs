@@ -414,6 +414,11 @@ fn rules() -> Vec<RuleError> {
 }
 
 #[test]
+        RuleError::MailAddress {
+            field: "Author-email",
+            address: text(),
+            why: "has no `@`",
+        },
 fn every_refusal_tells_the_rule_and_the_fix() {
     let mut kinds = BTreeSet::new();
     let mut fixes = BTreeSet::new();
