@@ -32,9 +32,9 @@ pub use self::filename::{
 };
 pub use self::inspect::{InspectError, Inspected, inspect};
 pub use self::metadata::{
-    ClassifierError, CoreMetadata, MAX_HEADERS, MAX_LABEL_LEN, MAX_METADATA_LEN,
-    MAX_REQUIRES_PYTHON_LEN, MAX_SUMMARY_LEN, MetadataError, MetadataVersion, NEWEST_METADATA,
-    RequirementError, RuleError,
+    ClassifierError, CoreMetadata, Dialect, MAX_HEADERS, MAX_LABEL_LEN, MAX_METADATA_LEN,
+    MAX_REQUIRES_PYTHON_LEN, MAX_SUMMARY_LEN, Markup, MetadataError, MetadataVersion,
+    NEWEST_METADATA, RequirementError, RuleError,
 };
 pub use self::name::{MAX_NAME_LEN, NameError, ProjectName};
 pub use self::signature::{DetachedSignature, MAX_SIGNATURE_LEN, SignatureError};

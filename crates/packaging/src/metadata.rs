@@ -15,8 +15,8 @@ use pep440_rs::Version;
 pub use self::classifiers::ClassifierError;
 pub use self::headers::MAX_HEADERS;
 pub use self::rules::{
-    MAX_LABEL_LEN, MAX_REQUIRES_PYTHON_LEN, MAX_SUMMARY_LEN, NEWEST_METADATA, RequirementError,
-    RuleError,
+    Dialect, MAX_LABEL_LEN, MAX_REQUIRES_PYTHON_LEN, MAX_SUMMARY_LEN, Markup, NEWEST_METADATA,
+    RequirementError, RuleError,
 };
 use crate::{NameError, ProjectName};
 

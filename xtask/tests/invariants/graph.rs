@@ -9,7 +9,7 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 11] = [
+const MAY_DEPEND: [(&str, &[&str]); 12] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
     ("wheelmark-signing", &["wheelmark-tuf"]),
@@ -36,9 +36,11 @@ const MAY_DEPEND: [(&str, &[&str]); 11] = [
             "wheelmark-objects",
             "wheelmark-client",
             "wheelmark-packaging",
+            "wheelmark-readme",
             "wheelmark-tuf",
         ],
     ),
+    ("wheelmark-readme", &["wheelmark-packaging"]),
     (
         "wheelmark-client",
         &["wheelmark-objects", "wheelmark-packaging", "wheelmark-tuf"],
@@ -65,7 +67,7 @@ const MAY_DEPEND: [(&str, &[&str]); 11] = [
 ];
 
 /// What a crate must not reach, through any number of steps.
-const MUST_NOT_REACH: [(&str, &[&str]); 7] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 8] = [
     (
         "wheelmark-server",
         &["wheelmark-signing", "wheelmark-repository", "age"],
@@ -85,6 +87,7 @@ const MUST_NOT_REACH: [(&str, &[&str]); 7] = [
     ("wheelmark-tuf", CORE_MUST_NOT_REACH),
     ("wheelmark-packaging", CORE_MUST_NOT_REACH),
     ("wheelmark-ceremony", CORE_MUST_NOT_REACH),
+    ("wheelmark-readme", CORE_MUST_NOT_REACH),
 ];
 
 /// What brings sockets, files or a runtime into a core that has none.

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use pep440_rs::VersionSpecifiers;
 
+pub use self::description::{Dialect, Markup};
 pub use self::links::MAX_LABEL_LEN;
 pub use self::requirement::RequirementError;
 use super::{CoreMetadata, MetadataVersion};
@@ -150,7 +151,6 @@ pub enum RuleError {
         /// The label.
         label: String,
     },
-    /// A description in a form that cannot be shown.
     /// An address of an author or a maintainer is none.
     #[error("{field}: `{}` {why}", address.escape_debug())]
     MailAddress {
@@ -161,6 +161,7 @@ pub enum RuleError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A description in a form that cannot be shown.
     #[error("Description-Content-Type `{}` {why}", value.escape_debug())]
     DescriptionType {
         /// What the field holds.
@@ -216,13 +217,13 @@ impl CoreMetadata {
         }
         self.check_summary()?;
         self.check_requires_python()?;
-        self.check_description_type()?;
+        self.markup()?;
         self.check_licence()?;
         self.check_dynamic()?;
         self.check_requirements()?;
         self.check_links()?;
-        self.check_import_names()
         self.check_mail_addresses()?;
+        self.check_import_names()
     }
 
     fn check_summary(&self) -> Result<(), RuleError> {

@@ -79,6 +79,9 @@ impl From<Error> for Problem {
                 "choose a name that is not mistaken for it; whoever runs the index can allow this one",
             ),
             Error::Classifier { source, .. } => bad("Invalid classifier").hint(source.fix()),
+            Error::Description { source, .. } => {
+                bad("Invalid description").hint(source.fix())
+            }
             Error::NoDigest => {
                 bad("Missing digest").hint("state sha256_digest, blake2_256_digest or md5_digest")
             }

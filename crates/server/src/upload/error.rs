@@ -9,6 +9,7 @@ use wheelmark_packaging::simple::Status;
 use wheelmark_packaging::{
     ClassifierError, FilenameError, InspectError, NameError, ProjectName, SignatureError, Version,
 };
+use wheelmark_readme::NotRendered;
 use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
 
@@ -200,6 +201,14 @@ pub(crate) enum UploadError {
         filename: String,
         /// Which, and why.
         source: ClassifierError,
+    },
+    /// The project's description cannot be shown.
+    #[error("`{filename}` has a description that cannot be rendered")]
+    Description {
+        /// The file.
+        filename: String,
+        /// Why not.
+        source: NotRendered,
     },
     /// The file's name cannot stand in the tree.
     #[error("the file's name is not valid")]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use wheelmark_objects::ObjectPath;
-use wheelmark_packaging::{DistributionFilename, Inspected, ProjectName, inspect};
+use wheelmark_packaging::{CoreMetadata, DistributionFilename, Inspected, ProjectName, inspect};
 use wheelmark_store::{Admission, FileRow, FileSignature, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
 
@@ -236,15 +236,32 @@ async fn look_inside(
                 inspect(io::BufReader::new(file), &filename)
             }
         };
-        match inspected {
-            Ok(inspected) => Ok((content, inspected)),
-            Err(source) => Err(UploadError::Inspect {
-                filename: filename.to_string(),
-                source,
-            }),
-        }
+        let inspected = inspected.map_err(|source| UploadError::Inspect {
+            filename: filename.to_string(),
+            source,
+        })?;
+        check_description(&inspected.metadata, &filename)?;
+        Ok((content, inspected))
     });
     inspecting.await.unwrap_or(Err(UploadError::Stopped))
+}
+
+/// Whether the description can be shown to people.
+fn check_description(
+    metadata: &CoreMetadata,
+    filename: &DistributionFilename,
+) -> Result<(), UploadError> {
+    // Of which kind it is was looked at with the rest of the metadata.
+    let (Some(description), Ok(markup)) = (&metadata.description, metadata.markup()) else {
+        return Ok(());
+    };
+    match wheelmark_readme::render(description, markup) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(UploadError::Description {
+            filename: filename.to_string(),
+            source,
+        }),
+    }
 }
 
 /// The time to the microsecond, which is what a page can hold (PEP 700).

@@ -88,6 +88,30 @@ async fn classifiers_are_known() {
 }
 
 #[tokio::test]
+async fn a_description_that_cannot_be_shown_is_refused() {
+    let index = Index::new().await;
+    let described = |version: &str, description: &str| {
+        let metadata = metadata("demo", version);
+        let metadata =
+            format!("Description-Content-Type: text/markdown\n{metadata}\n{description}");
+        let content = wheel_saying("demo", version, 0, &metadata);
+        let filename = format!("demo-{version}-py3-none-any.whl");
+        Upload::new(&filename, "demo", version, &content)
+    };
+    let long = "a".repeat(2 * 1024 * 1024 + 1);
+    let refused = told(described("1.0", &long).send(&index).await).await;
+    says(
+        &refused,
+        "Invalid description",
+        400,
+        &["at most 2097152 are rendered", "shorten it"],
+    );
+    described("1.1", "# Demo\n\n<script>x</script>\n")
+        .publish(&index)
+        .await;
+}
+
+#[tokio::test]
 async fn file_names_are_normalised() {
     let index = Index::new().await;
     let content = wheel("demo", "1.0", 0);

@@ -3,14 +3,37 @@
 use super::RuleError;
 use crate::CoreMetadata;
 
-const TYPES: [&str; 3] = ["text/markdown", "text/x-rst", "text/plain"];
-const VARIANTS: [&str; 2] = ["GFM", "CommonMark"];
+/// What a description is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Markup {
+    /// `text/markdown`.
+    Markdown(Dialect),
+    /// `text/x-rst`, and what a description is that does not say (core metadata specification).
+    ReStructuredText,
+    /// `text/plain`.
+    Plain,
+}
+
+/// A variant of Markdown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `variant=GFM`, and what holds where there is none.
+    #[default]
+    GitHub,
+    /// `variant=CommonMark`.
+    CommonMark,
+}
 
 impl CoreMetadata {
-    pub(super) fn check_description_type(&self) -> Result<(), RuleError> {
+    /// What the description is written in.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError::DescriptionType`], if it is something else.
+    pub fn markup(&self) -> Result<Markup, RuleError> {
         let value = self.get("Description-Content-Type");
         let Some(value) = value.filter(|value| !value.is_empty()) else {
-            return Ok(());
+            return Ok(Markup::ReStructuredText);
         };
         let refused = |why| {
             Err(RuleError::DescriptionType {
@@ -20,9 +43,12 @@ impl CoreMetadata {
         };
         let mut parts = value.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-        if !TYPES.contains(&kind.as_str()) {
-            return refused("is not text/markdown, text/x-rst or text/plain");
-        }
+        let mut markup = match kind.as_str() {
+            "text/markdown" => Markup::Markdown(Dialect::default()),
+            "text/x-rst" => Markup::ReStructuredText,
+            "text/plain" => Markup::Plain,
+            _ => return refused("is not text/markdown, text/x-rst or text/plain"),
+        };
         for parameter in parts.filter(|part| !part.is_empty()) {
             let Some((name, value)) = parameter.split_once('=') else {
                 return refused("has a parameter without a value");
@@ -32,12 +58,16 @@ impl CoreMetadata {
                 "charset" if !value.eq_ignore_ascii_case("UTF-8") => {
                     return refused("has another charset than UTF-8");
                 }
-                "variant" if kind == "text/markdown" && !VARIANTS.contains(&value) => {
-                    return refused("has another variant than GFM or CommonMark");
+                "variant" if kind == "text/markdown" => {
+                    markup = Markup::Markdown(match value {
+                        "GFM" => Dialect::GitHub,
+                        "CommonMark" => Dialect::CommonMark,
+                        _ => return refused("has another variant than GFM or CommonMark"),
+                    });
                 }
                 _ => {}
             }
         }
-        Ok(())
+        Ok(markup)
     }
 }

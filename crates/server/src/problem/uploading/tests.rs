@@ -11,6 +11,7 @@ use wheelmark_packaging::{
     ClassifierError, FilenameError, MetadataError, MetadataVersion, NameError, RequirementError,
     RuleError, SignatureError,
 };
+use wheelmark_readme::NotRendered;
 use wheelmark_store::{Denied, Seq};
 use wheelmark_tuf::Sha256;
 
@@ -45,6 +46,7 @@ fn kind(error: &Error) -> &'static str {
         Error::StandardLibraryName { .. } => "standard library",
         Error::SimilarName { .. } => "similar",
         Error::Classifier { .. } => "classifier",
+        Error::Description { .. } => "description",
         Error::Path(_) => "path",
         Error::NoDigest => "no digest",
         Error::Mismatch(_) => "mismatch",
@@ -195,6 +197,14 @@ fn samples() -> Vec<Error> {
         },
     ];
     samples.extend(classifiers.map(|source| Error::Classifier {
+        filename: filename(),
+        source,
+    }));
+    let descriptions = [
+        NotRendered::TooLong { length: 3_000_000 },
+        NotRendered::HtmlTooLong,
+    ];
+    samples.extend(descriptions.map(|source| Error::Description {
         filename: filename(),
         source,
     }));
@@ -404,6 +414,11 @@ fn rules() -> Vec<RuleError> {
         },
         RuleError::LinkLabel { value: text() },
         RuleError::LinkTwice { label: text() },
+        RuleError::MailAddress {
+            field: "Author-email",
+            address: text(),
+            why: "has no `@`",
+        },
         RuleError::DescriptionType {
             value: text(),
             why: "is none",
@@ -414,11 +429,6 @@ fn rules() -> Vec<RuleError> {
 }
 
 #[test]
-        RuleError::MailAddress {
-            field: "Author-email",
-            address: text(),
-            why: "has no `@`",
-        },
 fn every_refusal_tells_the_rule_and_the_fix() {
     let mut kinds = BTreeSet::new();
     let mut fixes = BTreeSet::new();
