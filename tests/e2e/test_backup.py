@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from harness.distributions import sdist, wheel
 from harness.index import Index
 from harness.openpgp import SIGNATURE
 from harness.sandbox import Sandbox
+from harness.signed_tree import SignedTree
 from harness.upload import upload
 
 MakeIndex = Callable[..., Index]
@@ -130,6 +133,131 @@ def test_keys_come_along_only_if_asked_for(make_index: MakeIndex, index: Index, 
     assert (other.data / "online-key").stat().st_mode & 0o777 == 0o600
     assert other.data.stat().st_mode & 0o777 == 0o700
     other.start()
+
+
+def test_a_backup_of_one_file(make_index: MakeIndex, index: Index, sandbox: Sandbox, tmp_path: Path) -> None:
+    index.publish(wheel("first", "1.0"))
+    uploading = threading.Thread(target=uploads, args=(index, 0, 30))
+    uploading.start()
+    made = tmp_path / "index.tar.zst"
+    said = backup(index, made, "--with-online-key")
+    uploading.join()
+    assert said["contents"]["entries"] > 20 and said["with_online_key"]
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob(".wheelmark*")), "nothing else stays"
+    assert not list(index.data.glob(".wheelmark-backup-*"))
+    again = run(index, "backup", made)
+    assert again.returncode == 1 and "is there already" in again.stderr
+    done = run(index, "backup", made, "--overwrite", "--with-online-key")
+    assert done.returncode == 0, done.stderr
+    [phrase] = [line.strip() for line in done.stderr.splitlines() if line.startswith("  ")]
+    (tmp_path / "phrase").write_text(phrase)
+
+    other = make_index(fresh=True)
+    done = run(other, "restore", made, "--online-key-phrase", tmp_path / "phrase")
+    assert done.returncode == 0, done.stderr
+    assert (other.data / "online-key").read_bytes() == (index.data / "online-key").read_bytes()
+    assert other.data.stat().st_mode & 0o777 == 0o700
+    [plain] = (other.tree / "packages/first").glob("*.whl")
+    assert plain.stat().st_nlink == 2, "a second name stays one"
+    shutil.copy(index.data / "token", other.data / "token")
+    other.start()
+    good = verify(other, other.tree)
+    assert good.returncode == 0, good.stdout + good.stderr
+    sandbox.trust(other)
+    venv = sandbox.venv()
+    sandbox.install("pip", venv, "first").ok()
+    uploads(other, 1000, 2)
+
+
+def test_a_backup_goes_through_a_pipe_and_tar_unpacks_it(make_index: MakeIndex, index: Index, tmp_path: Path) -> None:
+    index.publish(wheel("first", "1.0"))
+    command = [index.binary, "index", "--data", index.data, "backup", "-"]
+    done = subprocess.run(list(map(str, command)), env=index.env, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert b"standard output: snapshot" in done.stderr
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(["tar", "-x", "-C", unpacked], input=done.stdout, check=True, timeout=60)
+    restored(make_index, index, unpacked).start().stop()
+    other = make_index(fresh=True)
+    command = [other.binary, "index", "--data", other.data, "restore", "-"]
+    back = subprocess.run(list(map(str, command)), env=other.env, input=done.stdout, capture_output=True, timeout=120)
+    assert back.returncode == 0, back.stderr
+    good = verify(other, other.tree)
+    assert good.returncode == 0, good.stdout + good.stderr
+
+
+def test_what_was_cut_off_or_changed_restores_nothing(make_index: MakeIndex, index: Index, tmp_path: Path) -> None:
+    index.publish(wheel("first", "1.0", payload=1 << 16))
+    good = tmp_path / "good.tar"
+    backup(index, good)
+    whole = good.read_bytes()
+    at = whole.index(b"first-1.0-py3-none-any.whl") + 2000
+    files = {
+        "half": whole[: len(whole) // 2],
+        "end": whole[: whole.rindex(b"backup.json")],
+        "changed": whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :],
+        "empty": b"",
+        "other": b"no archive at all" * 1000,
+    }
+    other = make_index(fresh=True)
+    for name, content in files.items():
+        bad = tmp_path / f"{name}.tar"
+        bad.write_bytes(content)
+        done = run(other, "restore", bad)
+        assert done.returncode == 1 and "is no complete backup" in done.stderr, (name, done.stderr)
+        assert not other.data.exists() or not list(other.data.iterdir()), name
+        assert not list(other.data.parent.glob(".wheelmark-restore-*")), name
+    # In a directory, a file is held against its name.
+    folder = tmp_path / "folder"
+    backup(index, folder)
+    [kept] = (folder / "repository/targets/packages/first").glob("*.whl")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    done = run(other, "restore", folder)
+    assert done.returncode == 1 and "is damaged: its SHA-256 is" in done.stderr, done.stderr
+    for name in ("x.tar.gz", "x.zip"):
+        done = run(index, "backup", tmp_path / name)
+        assert done.returncode == 1 and ".tar.zst" in done.stderr
+    done = run(other, "restore", good)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["backup", "backup.tar"])
+def test_what_sign_tree_made_comes_back(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    source = tmp_path / "source"
+    for version in ("1.0", "2.0"):
+        wheel("demo", version).write(source)
+    tree = SignedTree(sandbox, source).run()
+    assert tree.counts == {"back_signed": 2}
+
+    def said(data: Path, *words: object, code: int = 0) -> str:
+        done = sandbox.wheelmark("index", "--data", data, *words)
+        assert done.code == code, done
+        return done.text
+
+    def verified(at: Path) -> None:
+        sandbox.wheelmark("verify", at, "--root", at / "metadata/1.root.json").ok()
+
+    said(tree.data, "backup", tmp_path / name)
+    assert "is there already" in said(tree.data, "restore", tmp_path / name, code=1)
+    for lost in (tree.out, tree.data):
+        shutil.move(lost, tmp_path / f"lost-{lost.name}")
+    said(tree.data, "restore", tmp_path / name)
+    shutil.copy(tmp_path / "lost-signed-data/online-key", tree.data / "online-key")
+    verified(tree.out)
+    assert tree.out.stat().st_mode & 0o777 == 0o755
+    assert tree.run().counts.get("back_signed") is None, "what was signed is remembered"
+    (source / "demo-1.0-py3-none-any.whl").unlink()
+    assert tree.run().counts["removed"] == 1
+    # Elsewhere, and over a tree that is newer.
+    elsewhere = tmp_path / "elsewhere"
+    said(tmp_path / "other-data", "restore", tmp_path / name, "--tree", elsewhere)
+    verified(elsewhere)
+    assert "is newer than the backup" in said(tree.data, "restore", tmp_path / name, "--replace", code=1)
+    said(tree.data, "restore", tmp_path / name, "--replace", "--accept-rollback")
+    assert len(list(tree.out.parent.glob("signed*.before-restore-*"))) == 2
+    verified(tree.out)
 
 
 def test_nothing_newer_is_replaced_unasked(index: Index, tmp_path: Path) -> None:

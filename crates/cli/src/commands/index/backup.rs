@@ -6,9 +6,14 @@
 //! its timestamp says, every file that the journal speaks of is there (an upload places it before
 //! its row), and so is everything that the timestamp leads to, since objects never change.
 
+mod archive;
+pub(super) mod contents;
+mod destination;
 mod files;
+pub(super) mod progress;
 mod published;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,11 +25,14 @@ use wheelmark_signing::{Phrase, seal_bytes};
 use wheelmark_store::copy_database;
 use zeroize::Zeroizing;
 
+use self::archive::{Archive, Place};
+use self::contents::Contents;
+use self::destination::Destination;
 use self::files::{Copier, Manner};
 use self::published::Published;
 use crate::commands::up::print_line;
 use crate::context::Context;
-use crate::data::Data;
+use crate::data::{Data, SOURCE_MEMORY};
 use crate::logging::WithHint as _;
 
 /// What is written last: without it, a directory is no backup.
@@ -43,22 +51,29 @@ pub(super) const ONLINE_KEY: &str = "online-key.age";
 /// out: the catalogue knows it, and it is a secret.
 const PLAIN: [&str; 2] = ["settings.json", crate::settings::FILE];
 
-/// Copy the index while it runs, into a directory that can be kept up to date
+/// Copy the index while it runs, into a directory that can be kept up to date, or one file
 ///
 ///   wheelmark index backup /backup/index
+///   wheelmark index backup /backup/index-2026-11-21.tar.zst
+///   wheelmark index backup - | ssh elsewhere 'cat > index.tar'
 ///   wheelmark index backup /backup/index --with-online-key
 ///   wheelmark verify /backup/index/repository
 ///
 /// The copy is one state: databases and published tree fit together. A later run into the same
 /// directory copies only what is new. If it is cut off, the state of before stays good.
 ///
+/// A file whose name ends in .tar or .tar.zst, or - for standard output, is written in one go. It
+/// gets its name when it is whole, and its last entry has a digest of all before it, which `restore`
+/// compares. Unpacked by tar, it is a backup in a directory.
+///
 /// Keys are left out unless --with-online-key asks for the online key; it is encrypted then,
 /// under a phrase that is printed once. The offline keys lie elsewhere and are never copied.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// Where the backup is, or is to be
-    #[arg(value_name = "DIR")]
+    /// Where the backup is, or is to be: a directory, a file (.tar, .tar.zst), or - for standard
+    /// output
+    #[arg(value_name = "PLACE")]
     backup: PathBuf,
 
     /// Keep the online key in it as well, encrypted under a phrase that is printed once
@@ -70,6 +85,10 @@ pub(super) struct Args {
     /// It costs no room, and no protection against a disk that fails or a file that is damaged.
     #[arg(long)]
     link: bool,
+
+    /// Replace a file that is there
+    #[arg(long)]
+    overwrite: bool,
 
     /// Print a JSON object, for scripts
     #[arg(long)]
@@ -84,96 +103,105 @@ pub(super) struct Manifest {
     pub(super) timestamp_version: u64,
     pub(super) snapshot_version: u64,
     pub(super) with_online_key: bool,
+    /// What a backup of one file holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) contents: Option<Contents>,
 }
 
 pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
-    if data.settings().tree.is_some() {
-        return Err(anyhow!("the tree of this index lies outside of its data directory"))
-            .hint("it follows a source that is elsewhere: copy the tree as any static files, timestamp.json last, and `wheelmark sign-tree` finds its way again");
-    }
-    let backup = std::path::absolute(&args.backup)?;
-    prepare(&backup)?;
+    let now = context.clock.now();
+    let to_stdout = args.backup == Path::new("-");
+    let mut copy = destination(args, data, u64::try_from(now.as_second()).unwrap_or(0))?;
     let published = Published::read(&data.tree())?;
-    databases(data.directory(), &backup).await?;
-    let with_online_key = online_key(args, data, &backup)?;
+    databases(data.directory(), copy.as_mut()).await?;
+    let with_online_key = online_key(args, data, copy.as_mut())?;
 
-    let manner = if args.link {
-        Manner::Link
-    } else {
-        Manner::Copy
-    };
-    let (source, target) = (data.directory().to_owned(), backup.clone());
-    let timestamp = published.clone();
-    let copied = tokio::task::spawn_blocking(move || {
-        let mut copier = Copier::new(&target, manner)?;
-        for name in PLAIN {
-            if source.join(name).exists() {
-                copier.replace(&source.join(name), name)?;
-            }
-        }
-        timestamp.copy(&source.join(TREE), &mut copier)?;
-        copier.finish()
-    })
-    .await??;
-
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         format: FORMAT,
-        made_at: context.clock.now().to_string(),
+        made_at: now.to_string(),
         timestamp_version: published.timestamp_version,
         snapshot_version: published.snapshot_version,
         with_online_key,
+        contents: None,
     };
-    files::replace_with(
-        &backup.join(MANIFEST),
-        &serde_json::to_vec_pretty(&manifest)?,
-    )?;
+    let (source, tree) = (data.directory().to_owned(), data.tree());
+    let (manifest, copied) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        for name in PLAIN {
+            if source.join(name).exists() {
+                copy.replace(&source.join(name), name)?;
+            }
+        }
+        published.copy(&tree, copy.as_mut())?;
+        let copied = copy.finish(&mut manifest)?;
+        Ok((manifest, copied))
+    })
+    .await??;
+
     if args.json {
         let mut object = serde_json::to_value(&manifest)?;
         object["files_copied"] = copied.files.into();
         object["bytes_copied"] = copied.bytes.into();
         print_line(&object.to_string())?;
-    } else {
-        print_line(&format!(
-            "{}: snapshot {}, {} files and {} bytes were new",
-            backup.display(),
-            manifest.snapshot_version,
-            copied.files,
-            copied.bytes
-        ))?;
-        if !with_online_key {
-            print_line(
-                "the online key is not in it: keep it elsewhere, or ask for it with --with-online-key",
-            )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let place = match to_stdout {
+        true => "standard output".to_owned(),
+        false => std::path::absolute(&args.backup)?.display().to_string(),
+    };
+    let mut lines = vec![format!(
+        "{place}: snapshot {}, {} files and {} bytes were new",
+        manifest.snapshot_version, copied.files, copied.bytes
+    )];
+    if !manifest.with_online_key {
+        lines.push(
+            "the online key is not in it: keep it elsewhere, or ask for it with --with-online-key"
+                .to_owned(),
+        );
+    }
+    for line in lines {
+        if to_stdout {
+            tell(&line)?;
+        } else {
+            print_line(&line)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The directory, for its owner alone: the catalogue has the names of users and the digests of
-/// tokens.
-fn prepare(backup: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let cannot = || format!("{} cannot be made", backup.display());
-    let made = std::fs::DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(backup);
-    made.with_context(cannot)?;
-    let is_empty = std::fs::read_dir(backup)
-        .with_context(cannot)?
-        .next()
-        .is_none();
-    if !is_empty && !backup.join(MANIFEST).exists() && !backup.join(files::PARTS).exists() {
-        return Err(anyhow!("{} is not empty, and no backup", backup.display()))
-            .hint("name a directory that is a backup, or that is not there yet");
+/// What the backup is written to. Mistakes about it are told before anything is copied.
+fn destination(args: &Args, data: &Data, now: u64) -> anyhow::Result<Box<dyn Destination>> {
+    let Some(place) = Place::named(&args.backup)? else {
+        let manner = if args.link {
+            Manner::Link
+        } else {
+            Manner::Copy
+        };
+        return Ok(Box::new(Copier::begin(
+            &std::path::absolute(&args.backup)?,
+            manner,
+        )?));
+    };
+    if args.link {
+        return Err(anyhow!("--link is for a backup in a directory"))
+            .hint("leave it out: a file holds copies");
     }
-    std::fs::create_dir_all(backup.join(files::PARTS)).with_context(cannot)
+    if place == Place::Stdout {
+        if args.json {
+            return Err(anyhow!("standard output is where the backup goes"))
+                .hint("leave --json out, or name a file");
+        }
+        if std::io::stdout().is_terminal() {
+            return Err(anyhow!("standard output is a terminal"))
+                .hint("send it into a file or a program: wheelmark index backup - > index.tar");
+        }
+    }
+    let archive = Archive::begin(place, data.directory(), args.overwrite, now)?;
+    Ok(Box::new(archive))
 }
 
 /// Copies every database of the data directory, each as it is at one moment. They lie in it, or in
 /// a folder of it.
-async fn databases(data: &Path, backup: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
+async fn databases(data: &Path, copy: &mut dyn Destination) -> anyhow::Result<()> {
     let mut found = named_so(data)?;
     for entry in std::fs::read_dir(data)? {
         let entry = entry?;
@@ -181,22 +209,13 @@ async fn databases(data: &Path, backup: &Path) -> anyhow::Result<()> {
             found.extend(named_so(&entry.path())?);
         }
     }
+    // What `sign-tree` remembers first: what it knows to be recorded has to be in the catalogue.
+    found.sort_by_key(|path| !path.ends_with(SOURCE_MEMORY));
     for path in found {
-        let to = backup.join(path.strip_prefix(data)?);
-        if let Some(folder) = to.parent() {
-            std::fs::DirBuilder::new()
-                .mode(0o700)
-                .recursive(true)
-                .create(folder)?;
-        }
-        let part = backup.join(files::PARTS).join("database");
-        match std::fs::remove_file(&part) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        let name = path.strip_prefix(data)?.to_string_lossy().into_owned();
+        let part = copy.scratch().join("database");
         copy_database(&path, &part).await?;
-        std::fs::rename(&part, &to)
-            .with_context(|| format!("{} cannot be written", to.display()))?;
+        copy.take(&part, &name)?;
     }
     Ok(())
 }
@@ -215,11 +234,10 @@ fn named_so(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Puts the online key into the backup, if that was asked for; says whether one is there.
-fn online_key(args: &Args, data: &Data, backup: &Path) -> anyhow::Result<bool> {
-    let place = backup.join(ONLINE_KEY);
+/// Puts the online key into the backup, if that was asked for; says whether one is in it.
+fn online_key(args: &Args, data: &Data, copy: &mut dyn Destination) -> anyhow::Result<bool> {
     if !args.with_online_key {
-        return Ok(place.exists());
+        return Ok(copy.has(ONLINE_KEY));
     }
     let file = data.online_key_file();
     let key = std::fs::read(&file)
@@ -227,13 +245,18 @@ fn online_key(args: &Args, data: &Data, backup: &Path) -> anyhow::Result<bool> {
         .hint("an online key that lies elsewhere is backed up where it lies")?;
     let key = Zeroizing::new(key);
     let phrase = Phrase::generate(&mut UnwrapErr(SysRng));
-    files::replace_with(&place, &seal_bytes(&key, &phrase, None)?)?;
-    use std::io::Write as _;
-    let text = format!(
-        "\nThe online key in {}\nopens with this phrase. It is shown this once and stored nowhere:\n\n  {}\n\n",
-        place.display(),
+    copy.write_private(ONLINE_KEY, &seal_bytes(&key, &phrase, None)?)?;
+    // At once: in a directory, the key that was there before is replaced.
+    tell(&format!(
+        "\nThe online key in {}\nopens with this phrase. It is shown this once and stored nowhere:\n\n  {}\n",
+        args.backup.display(),
         phrase.reveal()
-    );
-    std::io::stderr().lock().write_all(text.as_bytes())?;
+    ))?;
     Ok(true)
+}
+
+/// A line on standard error.
+fn tell(line: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stderr().lock(), "{line}")?)
 }

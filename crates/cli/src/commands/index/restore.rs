@@ -1,7 +1,10 @@
 //! `wheelmark index restore`: an index from its backup.
 
+mod archive;
+mod directory;
+mod staged;
+
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,15 +13,17 @@ use wheelmark_objects::{Directory, LockError, ObjectPath};
 use wheelmark_signing::{Phrase, unseal_bytes};
 use zeroize::Zeroizing;
 
-use super::backup::{FORMAT, MANIFEST, Manifest, ONLINE_KEY, TREE};
+use self::staged::Staged;
+use super::backup::{FORMAT, Manifest, TREE};
 use crate::commands::up::print_line;
 use crate::context::Context;
-use crate::data;
+use crate::data::{self, outside};
 use crate::logging::WithHint as _;
 
 /// Make an index out of a backup
 ///
 ///   wheelmark index --data /srv/index restore /backup/index
+///   wheelmark index --data /srv/index restore /backup/index-2026-11-21.tar.zst
 ///   wheelmark index --data /srv/index restore /backup/index --online-key-phrase phrase.txt
 ///
 /// The data directory must not be there, or --replace moves the one that is there aside; nothing
@@ -26,13 +31,16 @@ use crate::logging::WithHint as _;
 /// have seen the newer state refuse the older one, until the restored index has signed as many
 /// versions as they have seen (docs/operations.md).
 ///
-/// Afterwards `wheelmark verify DATA/repository` reads everything again, and `wheelmark up` goes
-/// on where the backup was made.
+/// A backup of one file is compared with the digest at its end, and the files in a directory with
+/// those that they are named after, before anything is moved. Afterwards `wheelmark verify
+/// DATA/repository` verifies every signature, and `wheelmark up` goes on where the backup was made.
+///
+/// The tree of an index that `wheelmark sign-tree` made goes where it was, or where --tree says.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// A directory that `wheelmark index backup` made
-    #[arg(value_name = "DIR")]
+    /// A directory or a file that `wheelmark index backup` made, or - for standard input
+    #[arg(value_name = "BACKUP")]
     backup: PathBuf,
 
     /// Move the data directory that is there aside
@@ -43,6 +51,10 @@ pub(super) struct Args {
     #[arg(long, requires = "replace")]
     accept_rollback: bool,
 
+    /// Where the tree of `wheelmark sign-tree` goes, if not where it was
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+
     /// A file with the phrase that opens the online key in the backup
     #[arg(long, value_name = "FILE")]
     online_key_phrase: Option<PathBuf>,
@@ -50,56 +62,60 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow::Result<ExitCode> {
     let target = std::path::absolute(target)?;
-    let manifest = manifest(&args.backup)?;
-    let key = online_key(args, &manifest)?;
+    if args.backup.is_dir() {
+        demand_known(&args.backup, &directory::manifest(&args.backup)?)?;
+    }
     let there = target.exists() && fs::read_dir(&target)?.next().is_some();
     if there {
-        may_replace(args, &target, &manifest).await?;
+        demand_replace(args, &target)?;
     }
-
-    let parent = target
-        .parent()
-        .ok_or_else(|| anyhow!("{} cannot hold an index", target.display()))?;
-    fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".wheelmark-restore-")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)
-        .with_context(|| format!("nothing can be written to {}", parent.display()))?;
-    let (backup, made) = (args.backup.clone(), staging.path().to_owned());
-    tokio::task::spawn_blocking(move || {
-        copy_all(&backup, &made)?;
-        let folder = fs::File::open(&made)?;
-        rustix::fs::syncfs(&folder).context("what was restored cannot be made durable")
+    let (backup, tree, beside) = (args.backup.clone(), args.tree.clone(), target.clone());
+    let (manifest, staged) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let tree = tree.as_deref();
+        if backup.is_dir() {
+            let manifest = directory::manifest(&backup)?;
+            let mut staged = Staged::beside(&beside)?;
+            directory::read(&backup, &mut staged, tree)?;
+            return Ok((manifest, staged));
+        }
+        let mut staged = Staged::beside(&beside)?;
+        let manifest = archive::read(&backup, &mut staged, tree)?;
+        demand_known(&backup, &manifest)?;
+        Ok((manifest, staged))
     })
     .await??;
+    let key = online_key(args, staged.sealed_key.as_deref())?;
     if let Some(key) = &key {
-        data::write_private(&staging.path().join(data::ONLINE_KEY), key)?;
+        data::write_private(&staged.data().join(data::ONLINE_KEY), key)?;
     }
+    let tree = staged.tree().map(Path::to_owned);
+    let tree_there = tree
+        .as_deref()
+        .is_some_and(|tree| outside::demand_free(tree).is_err());
+    let standing = [
+        (there && tree.is_none()).then(|| target.join(TREE)),
+        tree.clone().filter(|_| tree_there),
+    ];
+    for standing in standing.into_iter().flatten() {
+        demand_replace(args, &standing)?;
+        may_replace(args, &standing, &manifest).await?;
+    }
+    staged.flush()?;
 
-    let mut aside = None;
-    if there {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let now = context.clock.now().strftime("%Y%m%dT%H%M%SZ");
-        let moved = parent.join(format!("{name}.before-restore-{now}"));
-        fs::rename(&target, &moved)
-            .with_context(|| format!("{} cannot be moved aside", target.display()))?;
-        aside = Some(moved);
+    let mut aside = Vec::new();
+    let moved = [
+        there.then_some(target.as_path()),
+        tree.as_deref().filter(|_| tree_there),
+    ];
+    for path in moved.into_iter().flatten() {
+        aside.push(move_aside(path, context)?);
     }
-    let made = staging.keep();
-    fs::rename(&made, &target).with_context(|| format!("{} cannot be made", target.display()))?;
-    data::sync_directory(parent)?;
-    said(&target, &manifest, key.is_some(), aside.as_deref())?;
+    staged.rename(&target)?;
+    said(&target, tree.as_deref(), &manifest, key.is_some(), &aside)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn manifest(backup: &Path) -> anyhow::Result<Manifest> {
-    let path = backup.join(MANIFEST);
-    let bytes = fs::read(&path)
-        .with_context(|| format!("{} is no complete backup", backup.display()))
-        .hint("name a directory that `wheelmark index backup` has finished")?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
+fn demand_known(backup: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     if manifest.format > FORMAT {
         return Err(anyhow!(
             "{} was made by a newer version of wheelmark (form {}, this one knows {FORMAT})",
@@ -107,50 +123,52 @@ fn manifest(backup: &Path) -> anyhow::Result<Manifest> {
             manifest.format
         ));
     }
-    Ok(manifest)
+    Ok(())
 }
 
 /// The online key in the backup, opened by the phrase that was given.
-fn online_key(args: &Args, manifest: &Manifest) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
+fn online_key(args: &Args, sealed: Option<&[u8]>) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
     let Some(file) = &args.online_key_phrase else {
         return Ok(None);
     };
-    if !manifest.with_online_key {
+    let Some(sealed) = sealed else {
         return Err(anyhow!("the online key is not in this backup"))
             .hint("it was made without --with-online-key: leave --online-key-phrase out");
-    }
+    };
     let text = Zeroizing::new(
         fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?,
     );
     let phrase: Phrase = text.trim().parse()?;
-    let sealed = fs::read(args.backup.join(ONLINE_KEY))?;
-    Ok(Some(unseal_bytes(&sealed, &phrase)?))
+    Ok(Some(unseal_bytes(sealed, &phrase)?))
 }
 
-/// Whether what is there may be moved aside.
-async fn may_replace(args: &Args, target: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    if !args.replace {
-        return Err(anyhow!("{} is there already", target.display()))
-            .hint("--replace moves it aside; or name another directory with --data");
+fn demand_replace(args: &Args, path: &Path) -> anyhow::Result<()> {
+    if args.replace {
+        return Ok(());
     }
-    let tree = target.join(TREE);
+    Err(anyhow!("{} is there already", path.display()))
+        .hint("--replace moves it aside; or name another directory with --data")
+}
+
+/// Whether the tree that is there may be moved aside.
+async fn may_replace(args: &Args, tree: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     if !tree.join(ObjectPath::timestamp().as_str()).exists() {
         return Ok(());
     }
-    let opened = Directory::open(&tree).await?;
+    let opened = Directory::open(tree).await?;
     match opened.lock().await {
         Ok(_) => {}
         Err(LockError::Held { .. }) => {
-            return Err(anyhow!("{} is in use", target.display()))
+            return Err(anyhow!("{} is in use", tree.display()))
                 .hint("stop the index that runs there first");
         }
         Err(error) => return Err(error.into()),
     }
-    let standing = version(&tree)?;
+    let standing = version(tree)?;
     if standing > manifest.timestamp_version && !args.accept_rollback {
         return Err(anyhow!(
             "{} is newer than the backup: its timestamp has version {standing}, the backup's {}",
-            target.display(),
+            tree.display(),
             manifest.timestamp_version
         ))
         .hint("clients that have seen the newer state refuse the older one, and what was uploaded since is lost; --accept-rollback restores all the same (docs/operations.md)");
@@ -167,61 +185,43 @@ fn version(tree: &Path) -> anyhow::Result<u64> {
     Ok(envelope["signed"]["version"].as_u64().unwrap_or(0))
 }
 
-/// Copies everything of the backup that belongs into a data directory. Second names stay second
-/// names.
-fn copy_all(backup: &Path, to: &Path) -> anyhow::Result<()> {
-    let mut names = std::collections::HashMap::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let from = backup.join(&folder);
-        for entry in
-            fs::read_dir(&from).with_context(|| format!("{} cannot be read", from.display()))?
-        {
-            let entry = entry?;
-            let name = folder.join(entry.file_name());
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            if hidden || name == Path::new(MANIFEST) || name == Path::new(ONLINE_KEY) {
-                continue;
-            }
-            let made = to.join(&name);
-            if entry.file_type()?.is_dir() {
-                fs::create_dir(&made)?;
-                fs::set_permissions(&made, entry.metadata()?.permissions())?;
-                folders.push(name);
-                continue;
-            }
-            let metadata = entry.metadata()?;
-            let first = (metadata.nlink() > 1).then_some((metadata.dev(), metadata.ino()));
-            let first =
-                first.map(|inode| names.entry(inode).or_insert_with(|| made.clone()).clone());
-            match first.filter(|first| *first != made) {
-                Some(first) => fs::hard_link(&first, &made)
-                    .with_context(|| format!("{} cannot be made", made.display()))?,
-                None => {
-                    fs::copy(entry.path(), &made)
-                        .with_context(|| format!("{} cannot be copied", entry.path().display()))?;
-                }
-            }
-        }
-    }
-    Ok(())
+/// Gives a directory another name beside its own, and returns it.
+fn move_aside(path: &Path, context: &Context) -> anyhow::Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let now = context.clock.now().strftime("%Y%m%dT%H%M%SZ");
+    let aside = path.with_file_name(format!("{name}.before-restore-{now}"));
+    fs::rename(path, &aside)
+        .with_context(|| format!("{} cannot be moved aside", path.display()))?;
+    Ok(aside)
 }
 
-fn said(target: &Path, manifest: &Manifest, key: bool, aside: Option<&Path>) -> anyhow::Result<()> {
+fn said(
+    target: &Path,
+    tree: Option<&Path>,
+    manifest: &Manifest,
+    key: bool,
+    aside: &[PathBuf],
+) -> anyhow::Result<()> {
+    let inside = target.join(TREE);
     let target = target.display();
     print_line(&format!(
         "{target}: as it was at {}, with timestamp {} and snapshot {}",
         manifest.made_at, manifest.timestamp_version, manifest.snapshot_version
     ))?;
-    if let Some(aside) = aside {
+    for aside in aside {
         print_line(&format!("what was there before is in {}", aside.display()))?;
     }
     print_line(&format!(
-        "`wheelmark verify {target}/{TREE}` reads everything again"
+        "`wheelmark verify {}` verifies every signature",
+        tree.unwrap_or(&inside).display()
     ))?;
     if !key {
+        let option = match tree {
+            Some(_) => "sign-tree",
+            None => "up",
+        };
         print_line(&format!(
-            "the online key is not restored: put it into {target}/{} (mode 600), or name it with `wheelmark up --online-key`",
+            "the online key is not restored: put it into {target}/{} (mode 600), or name it with `wheelmark {option} --online-key`",
             data::ONLINE_KEY
         ))?;
     }

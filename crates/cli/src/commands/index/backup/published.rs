@@ -12,7 +12,7 @@ use wheelmark_packaging::simple::{Hashes, ListedProject, ProjectList, ProjectPag
 use wheelmark_tuf::{RoleName, Sha256};
 
 use super::TREE;
-use super::files::Copier;
+use super::destination::Destination;
 
 /// A timestamp, with what it leads to. It is the index's own, so its signatures are not looked
 /// at here: `wheelmark verify` does.
@@ -92,22 +92,22 @@ impl Published {
 
     /// Copies what the timestamp leads to, and everything else that was uploaded, and at the end
     /// the timestamp.
-    pub(super) fn copy(&self, from: &Path, copier: &mut Copier) -> anyhow::Result<()> {
+    pub(super) fn copy(&self, from: &Path, copy: &mut dyn Destination) -> anyhow::Result<()> {
         // First the files: pages speak of them.
-        self.folder(from, "targets", copier)?;
-        self.metadata(from, copier)?;
-        copier.flush()?;
+        self.folder(from, "targets", copy)?;
+        self.metadata(from, copy)?;
+        copy.flush()?;
         // The other names of all that, in the state of this timestamp, and nothing of a later one.
         let pages = self.pages(from)?;
         for (project, sha256) in &pages {
-            names(project, sha256, copier)?;
+            names(from, project, sha256, copy)?;
         }
-        self.without_others(&pages, copier)?;
-        copier.flush()?;
-        copier.write(&format!("{TREE}/{}", ObjectPath::timestamp()), &self.bytes)
+        self.without_others(&pages, copy)?;
+        copy.flush()?;
+        copy.write(&format!("{TREE}/{}", ObjectPath::timestamp()), &self.bytes)
     }
 
-    fn folder(&self, tree: &Path, name: &str, copier: &mut Copier) -> anyhow::Result<()> {
+    fn folder(&self, tree: &Path, name: &str, copy: &mut dyn Destination) -> anyhow::Result<()> {
         let folder = tree.join(name);
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -121,9 +121,9 @@ impl Published {
             };
             let below = format!("{name}/{below}");
             if entry.file_type()?.is_dir() {
-                self.folder(tree, &below, copier)?;
+                self.folder(tree, &below, copy)?;
             } else {
-                match copier.object(&tree.join(&below), &format!("{TREE}/{below}")) {
+                match copy.object(&tree.join(&below), &format!("{TREE}/{below}")) {
                     // An upload that was refused took it back.
                     Err(_) if !tree.join(&below).exists() => {}
                     copied => copied?,
@@ -134,20 +134,20 @@ impl Published {
     }
 
     /// Metadata up to the versions of this timestamp: a restored index signs the next ones anew.
-    fn metadata(&self, tree: &Path, copier: &mut Copier) -> anyhow::Result<()> {
+    fn metadata(&self, tree: &Path, copy: &mut dyn Destination) -> anyhow::Result<()> {
         for (name, version) in &self.roles {
             let Ok(role) = name.parse::<RoleName>() else {
                 continue;
             };
             let path = ObjectPath::metadata(&role, *version);
-            copier.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
+            copy.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
         }
         for version in 1.. {
             let path = ObjectPath::metadata(&RoleName::root(), version);
             if !tree.join(path.as_str()).exists() {
                 break;
             }
-            copier.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
+            copy.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
         }
         Ok(())
     }
@@ -176,22 +176,10 @@ impl Published {
     fn without_others(
         &self,
         pages: &BTreeMap<ProjectName, Sha256>,
-        copier: &mut Copier,
+        copy: &mut dyn Destination,
     ) -> anyhow::Result<()> {
-        let tree = copier.target().join(TREE);
-        for folder in ["simple", "packages"] {
-            let Ok(entries) = fs::read_dir(tree.join(folder)) else {
-                continue;
-            };
-            for entry in entries {
-                let entry = entry?;
-                let project = entry.file_name().to_string_lossy().parse::<ProjectName>();
-                let known = project.is_ok_and(|project| pages.contains_key(&project));
-                if entry.file_type()?.is_dir() && !known {
-                    fs::remove_dir_all(entry.path())?;
-                }
-            }
-        }
+        let projects: BTreeSet<String> = pages.keys().map(ProjectName::to_string).collect();
+        copy.keep_only(&format!("{TREE}/packages"), &projects)?;
         let listed = |name: &ProjectName| ListedProject {
             name: name.clone(),
             extra: BTreeMap::new(),
@@ -200,34 +188,46 @@ impl Published {
             projects: pages.keys().map(listed).collect(),
             ..ProjectList::default()
         };
-        let named = |path: ObjectPath| format!("{TREE}/{path}");
-        copier.write(&named(ObjectPath::simple_list_json()), &list.to_json())?;
-        copier.write(
-            &named(ObjectPath::simple_list_html()),
-            list.to_html().as_bytes(),
-        )
+        let (json, html) = (
+            ObjectPath::simple_list_json(),
+            ObjectPath::simple_list_html(),
+        );
+        let mut beside = projects;
+        for path in [&json, &html] {
+            beside.extend(path.as_str().strip_prefix("simple/").map(str::to_owned));
+        }
+        copy.keep_only(&format!("{TREE}/simple"), &beside)?;
+        copy.write(&named(&json), &list.to_json())?;
+        copy.write(&named(&html), list.to_html().as_bytes())
     }
 }
 
+/// The name of an object in a backup.
+fn named(path: &ObjectPath) -> String {
+    format!("{TREE}/{path}")
+}
+
 /// The unsigned copies of a page, and the plain names of its files.
-fn names(project: &ProjectName, sha256: &Sha256, copier: &mut Copier) -> anyhow::Result<()> {
-    let tree = copier.target().join(TREE);
-    let signed = fs::read(tree.join(ObjectPath::page(project, sha256).as_str()))
-        .with_context(|| format!("the page of {project} is not there"))?;
-    let json = ObjectPath::simple_json(project);
-    let is_same = fs::read(tree.join(json.as_str())).is_ok_and(|copy| copy == signed);
-    if is_same && !copier.has_mended(&format!("{TREE}/targets/packages/{project}/")) {
+fn names(
+    tree: &Path,
+    project: &ProjectName,
+    sha256: &Sha256,
+    copy: &mut dyn Destination,
+) -> anyhow::Result<()> {
+    if copy.has_names(project, sha256) {
         return Ok(());
     }
+    let signed = fs::read(tree.join(ObjectPath::page(project, sha256).as_str()))
+        .with_context(|| format!("the page of {project} is not there"))?;
     let page =
         ProjectPage::parse(&signed).with_context(|| format!("the page of {project} is damaged"))?;
-    let named = |path: ObjectPath| format!("{TREE}/{path}");
     let mut kept = BTreeSet::new();
     for file in &page.files {
         let filename = file.filename.as_str();
         let mut second_name = |object: ObjectPath, plain: ObjectPath| {
-            kept.insert(tree.join(plain.as_str()));
-            copier.second_name(&named(object), &named(plain))
+            let name = plain.as_str().rsplit('/').next().unwrap_or_default();
+            kept.insert(name.to_owned());
+            copy.second_name(&named(&object), &named(&plain))
         };
         if let Some(sha256) = file.hashes.sha256() {
             second_name(
@@ -250,18 +250,11 @@ fn names(project: &ProjectName, sha256: &Sha256, copier: &mut Copier) -> anyhow:
         }
     }
     // What was removed since the last backup has lost its name.
-    if let Ok(entries) = fs::read_dir(tree.join("packages").join(project.as_str())) {
-        for entry in entries {
-            let path = entry?.path();
-            if !kept.contains(&path) {
-                fs::remove_file(path)?;
-            }
-        }
-    }
-    copier.write(
-        &named(ObjectPath::simple_html(project)),
+    copy.keep_only(&format!("{TREE}/packages/{project}"), &kept)?;
+    copy.write(
+        &named(&ObjectPath::simple_html(project)),
         page.to_html().as_bytes(),
     )?;
     // The copy of the page last: it says that the names are there.
-    copier.write(&named(json), &signed)
+    copy.write(&named(&ObjectPath::simple_json(project)), &signed)
 }
