@@ -265,7 +265,7 @@ impl Engine {
                 Ok(Turn::Idle) => {
                     pause = FIRST_PAUSE;
                     tokio::select! {
-                        () = &mut shutdown => return,
+                        () = &mut shutdown => break,
                         () = self.store.journal_changed() => {}
                         () = tokio::time::sleep(self.lifetimes.tick()) => {}
                     }
@@ -277,13 +277,32 @@ impl Engine {
                         "a snapshot could not be published; it will be tried again"
                     );
                     tokio::select! {
-                        () = &mut shutdown => return,
+                        () = &mut shutdown => break,
                         () = tokio::time::sleep(pause) => {}
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
+        if let Err(error) = self.flush().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was published last is not known to be on the disk; the next start sees to it"
+            );
+        }
+    }
+
+    /// Waits until all that was published is on the disk, and ends the records of it. Whoever goes
+    /// without this leaves it to the next start.
+    ///
+    /// # Errors
+    ///
+    /// When the file system or the store fails. Nothing is lost by it.
+    pub async fn flush(&mut self) -> Result<(), PublishError> {
+        if let Some(last) = self.keeping.flush().await? {
+            self.store.forget_intents(self.fence, last).await?;
+        }
+        Ok(())
     }
 
     /// Publishes one snapshot with everything that is pending or due, if anything is.

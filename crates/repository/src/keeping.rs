@@ -91,6 +91,19 @@ impl Keeping {
         settled
     }
 
+    /// Flushes everything now, and says up to which record that is.
+    pub(crate) async fn flush(&mut self) -> Result<Option<IntentId>, ObjectError> {
+        // One that is under way may have begun too early; it ends by itself.
+        let earlier = self.flushing.take().map(|(kept, _)| kept);
+        let Some(kept) = self.waiting.or(earlier) else {
+            return Ok(None);
+        };
+        self.waiting = Some(kept);
+        self.tree.flush().await?;
+        self.waiting = None;
+        Ok(Some(kept.last))
+    }
+
     async fn finish(
         &mut self,
         kept: Kept,

@@ -219,6 +219,22 @@ async fn records_are_kept_until_their_files_are_flushed() {
 }
 
 #[tokio::test]
+async fn whoever_goes_in_order_leaves_no_record() {
+    let (index, _) = published().await;
+    let mut engine = index.engine().await;
+    index.upload(&wheel(SNAPSHOTS), b"one more").await;
+    engine.turn().await.unwrap();
+    engine.flush().await.unwrap();
+    assert!(index.store.recorded_intents().await.unwrap().is_empty());
+    engine.flush().await.unwrap();
+    index.upload(&wheel(SNAPSHOTS + 1), b"another").await;
+    engine.turn().await.unwrap();
+    engine.run(async {}).await;
+    assert!(index.store.recorded_intents().await.unwrap().is_empty());
+    assert_eq!(index.files("demo").len(), SNAPSHOTS + 2);
+}
+
+#[tokio::test]
 async fn an_uploaded_object_that_is_kept_is_written_again() {
     for left in Left::ALL {
         for is_published in [false, true] {

@@ -174,6 +174,7 @@ async fn wait(
                 while orders.ceremony_outcome(seq).await?.is_none()
                     && engine.turn().await? != Turn::Idle
                 {}
+                engine.flush().await?;
             }
             Err(OpenError::Lock(LockError::Held { .. })) => tokio::time::sleep(LOOK_EVERY).await,
             Err(error) => return Err(error.into()),

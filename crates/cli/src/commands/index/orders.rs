@@ -157,6 +157,7 @@ async fn wait(
                 while engine.turn().await? != Turn::Idle
                     && !is_over(asked, orders, deadline).await?
                 {}
+                engine.flush().await?;
             }
             Err(OpenError::Lock(LockError::Held { .. })) => tokio::time::sleep(LOOK_EVERY).await,
             Err(error) => return Err(error.into()),

@@ -94,7 +94,12 @@ impl Passing {
     /// Publishes all that is pending or due.
     pub(super) async fn publish(&mut self, shown: &Shown) -> anyhow::Result<()> {
         loop {
-            match self.engine.turn().await {
+            let turn = match self.engine.turn().await {
+                // Whoever serves the tree may never start this program again.
+                Ok(Turn::Idle) => self.engine.flush().await.map(|()| Turn::Idle),
+                turn => turn,
+            };
+            match turn {
                 Ok(Turn::Idle) => return Ok(()),
                 Ok(Turn::Published { changes, .. }) => shown.signed(changes as u64),
                 Err(error) => {
