@@ -231,13 +231,14 @@ pub(super) fn in_parallel_mut<T: Send, R: Send>(
     items: &mut [T],
     work: impl Fn(&mut T) -> Result<R, ObjectError> + Sync,
 ) -> Result<Vec<R>, ObjectError> {
+    if items.len() < 2 * MIN_PER_THREAD {
+        return items.iter_mut().map(work).collect();
+    }
+    // Asked for only where it matters: the system answers out of several files.
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = cores
         .clamp(2, MAX_THREADS)
         .min(items.len() / MIN_PER_THREAD);
-    if threads < 2 {
-        return items.iter_mut().map(work).collect();
-    }
     let share = items.len().div_ceil(threads);
     let work = &work;
     std::thread::scope(|scope| {
