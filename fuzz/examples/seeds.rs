@@ -8,6 +8,7 @@ use std::{env, fs, io};
 use serde_json::{Value, json};
 use wheelmark_fuzz::archive::{self, File};
 use wheelmark_fuzz::repository::Repository;
+use wheelmark_provenance::openpgp::Certificates;
 
 const METADATA: &[u8] = b"Metadata-Version: 2.4\nName: demo\nVersion: 1.0\nSummary: A demonstration\n\
     Requires-Python: >=3.9\nRequires-Dist: other>=1; extra == \"x\"\nProvides-Extra: x\nLicense-Expression: MIT OR (Apache-2.0)\n\
@@ -29,10 +30,24 @@ fn main() -> io::Result<()> {
     };
     metadata(&write)?;
     packaging(&write)?;
+    certificates(&write)?;
     archives(&write)
 }
 
 type Write<'a> = &'a dyn Fn(&str, &str, &[u8]) -> io::Result<()>;
+
+/// OpenPGP certificates, by their frame.
+fn certificates(write: Write<'_>) -> io::Result<()> {
+    // A key, a user id, a signature, a subkey: in the old form of packets and in the new one.
+    let old: &[u8] = b"\x99\x00\x03\x04\x00\x01\xb4\x03abc\x88\x01\x04\xb8\x02\x04\x02";
+    let new: &[u8] = b"\xc6\x03\x06\x00\x01\xcd\x03abc\xc2\xff\x00\x00\x00\x01\x04\xd1\x01\x00";
+    let text = Certificates::parse(old).map_err(io::Error::other)?;
+    let text = text.to_armor().map_err(io::Error::other)?;
+    write("certificates", "old", old)?;
+    write("certificates", "new", new)?;
+    write("certificates", "both", &[old, new].concat())?;
+    write("certificates", "armour", text.as_bytes())
+}
 
 /// Canonical JSON, roles, and the client's server.
 fn metadata(write: Write<'_>) -> io::Result<()> {

@@ -37,4 +37,4 @@ pub use self::metadata::{
     NEWEST_METADATA, RequirementError, RuleError,
 };
 pub use self::name::{MAX_NAME_LEN, NameError, ProjectName};
-pub use self::signature::{DetachedSignature, MAX_SIGNATURE_LEN, SignatureError};
+pub use self::signature::{DetachedSignature, MAX_SIGNATURE_LEN, MAX_SIGNATURES, SignatureError};

@@ -11,6 +11,10 @@ mod packets;
 /// signatures. One of a 4096-bit RSA key has 830 bytes, one of an Ed25519 key 230.
 pub const MAX_SIGNATURE_LEN: usize = 8 * 1024;
 
+/// Most signatures of one file, one after the other. To verify one can cost a hash over all of the
+/// file.
+pub const MAX_SIGNATURES: usize = 8;
+
 /// A detached signature of a file, in ASCII armour, as it was uploaded.
 ///
 /// ```
@@ -66,6 +70,9 @@ pub enum SignatureError {
         /// The packet's type.
         tag: u8,
     },
+    /// More than [`MAX_SIGNATURES`].
+    #[error("it holds more than {MAX_SIGNATURES} signatures")]
+    TooMany,
     /// A signature, but of a version that is not known.
     #[error("it holds a signature of a version that is not known here")]
     Version,
@@ -111,6 +118,7 @@ impl SignatureError {
                 "nothing of it was kept, but take the key for known to others: revoke it; sign with `gpg --armor --detach-sign FILE`"
             }
             Self::TooLong
+            | Self::TooMany
             | Self::NotArmoured
             | Self::OtherArmour { .. }
             | Self::OtherPacket { .. }

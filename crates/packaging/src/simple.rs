@@ -4,6 +4,7 @@
 //! so it is a function of the model alone, byte for byte; [`ProjectPage::to_html`] is a rendering
 //! of it for readers of HTML.
 
+mod certificates;
 mod file;
 mod hashes;
 mod html;
@@ -19,6 +20,7 @@ mod status;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub use self::certificates::{BoundCertificates, MAX_CERTIFICATES_LEN};
 pub use self::file::{FileError, Marks, PageFile, SignatureMark, Signed, Yanked};
 pub use self::hashes::{HashError, Hashes, Sha256Hex};
 pub use self::json::{JsonError, MAX_JSON_DEPTH};

@@ -9,9 +9,13 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 12] = [
+const MAY_DEPEND: [(&str, &[&str]); 13] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
+    (
+        "wheelmark-provenance",
+        &["wheelmark-packaging", "wheelmark-tuf"],
+    ),
     ("wheelmark-signing", &["wheelmark-tuf"]),
     ("wheelmark-ceremony", &["wheelmark-tuf"]),
     (
@@ -25,6 +29,7 @@ const MAY_DEPEND: [(&str, &[&str]); 12] = [
             "wheelmark-store",
             "wheelmark-objects",
             "wheelmark-signing",
+            "wheelmark-provenance",
             "wheelmark-packaging",
             "wheelmark-tuf",
         ],
@@ -35,6 +40,7 @@ const MAY_DEPEND: [(&str, &[&str]); 12] = [
             "wheelmark-store",
             "wheelmark-objects",
             "wheelmark-client",
+            "wheelmark-provenance",
             "wheelmark-packaging",
             "wheelmark-readme",
             "wheelmark-tuf",
@@ -67,7 +73,7 @@ const MAY_DEPEND: [(&str, &[&str]); 12] = [
 ];
 
 /// What a crate must not reach, through any number of steps.
-const MUST_NOT_REACH: [(&str, &[&str]); 8] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 9] = [
     (
         "wheelmark-server",
         &["wheelmark-signing", "wheelmark-repository", "age"],
@@ -88,6 +94,8 @@ const MUST_NOT_REACH: [(&str, &[&str]); 8] = [
     ("wheelmark-packaging", CORE_MUST_NOT_REACH),
     ("wheelmark-ceremony", CORE_MUST_NOT_REACH),
     ("wheelmark-readme", CORE_MUST_NOT_REACH),
+    // As it is without its feature `openpgp`; with it, sequoia has what makes keys, unused.
+    ("wheelmark-provenance", CORE_MUST_NOT_REACH),
 ];
 
 /// What brings sockets, files or a runtime into a core that has none.
@@ -220,6 +228,44 @@ fn host() -> String {
 #[test]
 fn the_crates_depend_in_the_directions_of_the_architecture() {
     none(&Graph::of_the_workspace().complaints());
+}
+
+/// Who asks for a feature of which dependency, as `from to/feature`.
+fn features_asked_for(metadata: &Value) -> BTreeSet<String> {
+    let mut asked = BTreeSet::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let from = package["name"].as_str().unwrap();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            for feature in dependency["features"].as_array().unwrap() {
+                let to = dependency["name"].as_str().unwrap();
+                asked.insert(format!("{from} {to}/{}", feature.as_str().unwrap()));
+            }
+        }
+        for (_, parts) in package["features"].as_object().unwrap() {
+            for part in parts.as_array().unwrap() {
+                asked.insert(format!("{from} {}", part.as_str().unwrap()));
+            }
+        }
+    }
+    asked
+}
+
+#[test]
+fn what_verifies_openpgp_is_asked_for_by_the_web_side_and_the_binary_alone() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--format-version=1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let asked = features_asked_for(&serde_json::from_slice(&output.stdout).unwrap());
+    let asked: Vec<&str> = asked
+        .iter()
+        .filter_map(|line| line.split_once(" wheelmark-provenance/"))
+        .map(|(from, _)| from)
+        .collect();
+    // The snapshot process judges certificates by their frame, and no signature.
+    assert_eq!(asked, ["wheelmark", "wheelmark-server"]);
 }
 
 #[test]

@@ -58,11 +58,12 @@ const BELOW_THE_BINARY: &[&str] = &[
 ];
 
 /// The crates and what each must not name. `wheelmark` itself, the binary, may.
-const RULES: [(&str, &[&str]); 12] = [
+const RULES: [(&str, &[&str]); 13] = [
     ("tuf", CORE),
     ("packaging", CORE),
     ("ceremony", CORE),
     ("readme", CORE),
+    ("provenance", CORE),
     ("signing", BELOW_THE_BINARY),
     ("objects", BELOW_THE_BINARY),
     ("store", BELOW_THE_BINARY),

@@ -1,6 +1,6 @@
 //! OpenPGP packets, as far as it takes to see that all of them are signatures of a file.
 
-use super::SignatureError;
+use super::{MAX_SIGNATURES, SignatureError};
 
 /// The type of a signature packet (RFC 9580, section 5).
 const SIGNATURE: u8 = 2;
@@ -10,7 +10,12 @@ const OF_A_FILE: [u8; 2] = [0x00, 0x01];
 
 /// Checks that there is one packet at least, and that each is the signature of a file.
 pub(super) fn check(mut bytes: &[u8]) -> Result<(), SignatureError> {
+    let mut count = 0;
     loop {
+        count += 1;
+        if count > MAX_SIGNATURES {
+            return Err(SignatureError::TooMany);
+        }
         let (tag, body, rest) = split(bytes).ok_or(SignatureError::Packets)?;
         if tag != SIGNATURE {
             return Err(SignatureError::OtherPacket { tag });

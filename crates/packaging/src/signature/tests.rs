@@ -135,6 +135,15 @@ fn packets_that_are_signatures_of_a_file_are_taken_in_every_form() {
 }
 
 #[test]
+fn so_many_signatures_and_no_more() {
+    let one: &[u8] = &[0xc2, 2, 4, 0];
+    let text = armoured(&one.repeat(MAX_SIGNATURES));
+    assert!(DetachedSignature::parse(text.as_bytes()).is_ok());
+    let text = armoured(&one.repeat(MAX_SIGNATURES + 1));
+    assert_eq!(refused(&text), SignatureError::TooMany);
+}
+
+#[test]
 fn packets_that_are_something_else_are_refused() {
     use SignatureError::{NotOfAFile, OtherPacket, Packets, Version};
     for (packets, error) in [

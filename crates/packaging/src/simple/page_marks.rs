@@ -8,12 +8,14 @@ use serde_json::{Map, Value};
 use super::file::FileError;
 use super::json::{self, JsonError, Members};
 use super::page::file_order;
-use super::{Extra, PageFile, Sha256Hex};
+use super::{BoundCertificates, Extra, PageFile, Sha256Hex};
 use crate::{DistributionFilename, ProjectName};
 
 /// What this index says about a project beyond the simple API, under `_wheelmark` of its page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageMarks {
+    /// The OpenPGP certificates of the project, if it has any.
+    pub certificates: Option<BoundCertificates>,
     /// The files that were taken away, by name. Such a name never takes other bytes.
     pub removed: BTreeMap<String, Removed>,
     /// The files of a quarantined project, which come back with its release. They are no files of
@@ -55,7 +57,9 @@ impl PageMarks {
         });
         let mut withheld: Vec<PageFile> = withheld.collect::<Result<_, FileError>>()?;
         withheld.sort_by(file_order);
+        let certificates = marks.take("certificates");
         Ok(PageMarks {
+            certificates: certificates.map(BoundCertificates::take).transpose()?,
             removed,
             withheld,
             extra: marks.rest(),
@@ -65,6 +69,10 @@ impl PageMarks {
     /// `None` where there is nothing to say.
     pub(super) fn to_value(&self) -> Option<Value> {
         let mut marks: Map<String, Value> = self.extra.clone().into_iter().collect();
+        match &self.certificates {
+            Some(bound) => drop(marks.insert("certificates".to_owned(), bound.to_value())),
+            None => drop(marks.remove("certificates")),
+        }
         let removed: Map<String, Value> = self
             .removed
             .iter()

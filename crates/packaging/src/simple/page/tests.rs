@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod certificates;
 mod properties;
 mod removed;
 mod signatures;
