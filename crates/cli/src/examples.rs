@@ -120,6 +120,23 @@ const EXAMPLES: &[(&str, &str)] = &[
         "wheelmark index project maintainer remove flask bob",
     ),
     (
+        "index project certificate add",
+        "wheelmark index project certificate add flask maintainer.asc",
+    ),
+    (
+        "index project certificate list",
+        "wheelmark index project certificate list flask",
+    ),
+    (
+        "index project certificate remove",
+        "wheelmark index project certificate remove flask 9E237D746B45DE98FE2306175D65774413AB2514",
+    ),
+    (
+        "index project certificate require",
+        "wheelmark index project certificate require flask\n\
+         wheelmark index project certificate require flask --undo",
+    ),
+    (
         "tuf",
         "wheelmark tuf --metadata-dir md --metadata-url https://tuf.example/metadata refresh",
     ),

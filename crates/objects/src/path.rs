@@ -25,6 +25,8 @@ const METADATA_SUFFIX: &str = ".metadata";
 const CHUNKS_SUFFIX: &str = ".chunks";
 const SIGNATURE_SUFFIX: &str = ".asc";
 const PAGE_SUFFIX: &str = ".index.json";
+const CERTIFICATES_SUFFIX: &str = ".certificates.asc";
+const PLAIN_CERTIFICATES_SUFFIX: &str = ".asc";
 
 /// The path of one object, relative to the root of the tree, with `/` between its segments.
 ///
@@ -50,6 +52,8 @@ pub enum Kind {
     Metadata,
     /// `targets/simple/<project>/<sha256>.index.json`
     Page,
+    /// `targets/simple/<project>/<sha256>.certificates.asc`
+    Certificates,
     /// `targets/packages/<project>/<sha256>.<file>`
     File,
     /// `targets/packages/<project>/<sha256>.<file>.metadata`
@@ -72,6 +76,8 @@ pub enum Kind {
     SimpleListJson,
     /// `simple/index.html`
     SimpleListHtml,
+    /// `keys/<project>.asc`
+    PlainCertificates,
 }
 
 impl Kind {
@@ -85,9 +91,11 @@ impl Kind {
             | Kind::SimpleJson
             | Kind::SimpleHtml
             | Kind::SimpleListJson
-            | Kind::SimpleListHtml => true,
+            | Kind::SimpleListHtml
+            | Kind::PlainCertificates => true,
             Kind::Metadata
             | Kind::Page
+            | Kind::Certificates
             | Kind::File
             | Kind::FileMetadata
             | Kind::Chunks
@@ -103,7 +111,10 @@ impl Kind {
     pub fn is_second_name(self) -> bool {
         matches!(
             self,
-            Kind::PlainFile | Kind::PlainFileMetadata | Kind::PlainSignature
+            Kind::PlainFile
+                | Kind::PlainFileMetadata
+                | Kind::PlainSignature
+                | Kind::PlainCertificates
         )
     }
 }
@@ -160,6 +171,14 @@ impl ObjectPath {
         ObjectPath::new(
             Kind::Page,
             format!("targets/simple/{project}/{sha256}{PAGE_SUFFIX}"),
+        )
+    }
+
+    /// The OpenPGP certificates of a project. `sha256` is theirs.
+    pub fn certificates(project: &ProjectName, sha256: &Sha256) -> ObjectPath {
+        ObjectPath::new(
+            Kind::Certificates,
+            format!("targets/simple/{project}/{sha256}{CERTIFICATES_SUFFIX}"),
         )
     }
 
@@ -245,6 +264,14 @@ impl ObjectPath {
         ))
     }
 
+    /// The OpenPGP certificates of a project under the name that people know.
+    pub fn plain_certificates(project: &ProjectName) -> ObjectPath {
+        ObjectPath::new(
+            Kind::PlainCertificates,
+            format!("keys/{project}{PLAIN_CERTIFICATES_SUFFIX}"),
+        )
+    }
+
     /// The unsigned copy of a project's page.
     pub fn simple_json(project: &ProjectName) -> ObjectPath {
         ObjectPath::new(Kind::SimpleJson, format!("simple/{project}/index.json"))
@@ -268,7 +295,12 @@ impl ObjectPath {
     /// The SHA-256 after which the object is named, for the kinds that are named so.
     pub fn sha256(&self) -> Option<Sha256> {
         match self.kind {
-            Kind::Page | Kind::File | Kind::FileMetadata | Kind::Chunks | Kind::Signature => {
+            Kind::Page
+            | Kind::Certificates
+            | Kind::File
+            | Kind::FileMetadata
+            | Kind::Chunks
+            | Kind::Signature => {
                 let digest = self.split().1.split('.').next();
                 digest.and_then(|digest| digest.parse().ok())
             }
@@ -280,7 +312,8 @@ impl ObjectPath {
             | Kind::SimpleJson
             | Kind::SimpleHtml
             | Kind::SimpleListJson
-            | Kind::SimpleListHtml => None,
+            | Kind::SimpleListHtml
+            | Kind::PlainCertificates => None,
         }
     }
 

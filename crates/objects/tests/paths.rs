@@ -29,7 +29,8 @@ fn check(path: ObjectPath, kind: Kind, expect: &str) {
     assert_eq!(path.as_str(), expect);
     assert_eq!(path.kind(), kind);
     assert_eq!(expect.parse::<ObjectPath>().unwrap(), path);
-    if kind.is_replaceable() && kind != Kind::Timestamp {
+    let asked_for = matches!(kind, Kind::Timestamp | Kind::PlainCertificates);
+    if kind.is_replaceable() && !asked_for {
         assert!(ObjectPath::from_request(&expect).is_err(), "{expect}");
     } else {
         assert_eq!(ObjectPath::from_request(&expect).unwrap(), path);
@@ -59,6 +60,16 @@ fn every_object_has_its_path() {
         ObjectPath::page(p, hash),
         Kind::Page,
         "targets/simple/flask/HASH.index.json",
+    );
+    check(
+        ObjectPath::certificates(p, hash),
+        Kind::Certificates,
+        "targets/simple/flask/HASH.certificates.asc",
+    );
+    check(
+        ObjectPath::plain_certificates(p),
+        Kind::PlainCertificates,
+        "keys/flask.asc",
     );
     check(
         ObjectPath::file(p, hash, WHEEL).unwrap(),
@@ -177,6 +188,14 @@ fn requests_for_anything_else_are_refused() {
         "/.lock",
         "/simple/flask/index.json",
         "/simple/index.html",
+        "/keys",
+        "/keys/",
+        "/keys/flask",
+        "/keys/.asc",
+        "/keys/Flask.asc",
+        "/keys/flask.asc/",
+        "/keys/flask/flask.asc",
+        "/keys/..%2fflask.asc",
         "/packages/flask",
         "/packages/flask/",
         "/packages/Flask/a.whl",
@@ -258,7 +277,8 @@ fn is_safe(path: &str) -> bool {
                 .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'?' | b'#' | b':'))
     };
     let top = path.split('/').next();
-    path.split('/').all(plain) && matches!(top, Some("metadata" | "targets" | "packages"))
+    let known = matches!(top, Some("metadata" | "targets" | "packages" | "keys"));
+    path.split('/').all(plain) && known
 }
 
 /// Requests that come close to being right.
@@ -268,6 +288,8 @@ fn request() -> impl Strategy<Value = String> {
         Just("targets".to_owned()),
         Just("packages".to_owned()),
         Just("simple".to_owned()),
+        Just("keys".to_owned()),
+        Just("flask.asc".to_owned()),
         Just("..".to_owned()),
         Just(".".to_owned()),
         Just("%2e%2E".to_owned()),
@@ -315,6 +337,9 @@ fn object() -> impl Strategy<Value = ObjectPath> {
         Just(ObjectPath::timestamp()),
         (role, 1_u64..).prop_map(|(role, version)| ObjectPath::metadata(&role, version)),
         (name(), any::<[u8; 32]>()).prop_map(|(name, hash)| ObjectPath::page(&name, &Sha256(hash))),
+        (name(), any::<[u8; 32]>())
+            .prop_map(|(name, hash)| ObjectPath::certificates(&name, &Sha256(hash))),
+        name().prop_map(|name| ObjectPath::plain_certificates(&name)),
         (name(), any::<[u8; 32]>(), filename, 0..5).prop_map(|(name, hash, file, kind)| {
             let hash = &Sha256(hash);
             match kind {

@@ -72,6 +72,9 @@ pub(crate) async fn gather(
             Change::FileRestored { project, filename } => {
                 need_removed(state, tree, &mut gathered, project, filename).await
             }
+            Change::CertificatesSet { project, .. } => {
+                need_page(state, tree, &mut gathered, project).await
+            }
             Change::StatusSet { project, .. } => {
                 need_project(state, tree, &mut gathered, project).await
             }

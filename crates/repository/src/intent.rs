@@ -25,6 +25,9 @@ pub(crate) struct After {
     pub(crate) gone: Vec<GoneFile>,
     /// Pages whose convenience copies are to be rewritten.
     pub(crate) pages: Vec<NamedPage>,
+    /// Projects whose certificates change. Records of earlier versions have none.
+    #[serde(default)]
+    pub(crate) certificates: Vec<NamedCertificates>,
     /// Whether the list of all projects changes.
     pub(crate) list: bool,
     /// Changes that were published.
@@ -93,6 +96,13 @@ pub(crate) struct NamedPage {
     pub(crate) sha256: Sha256,
 }
 
+/// The certificates of a project, which get their plain name, or lose it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NamedCertificates {
+    pub(crate) project: ProjectName,
+    pub(crate) sha256: Option<Sha256>,
+}
+
 impl NamedFile {
     /// The names of a file that its page lists; none if the entry has no SHA-256.
     pub(crate) fn of(project: &ProjectName, entry: &PageFile) -> Option<Self> {
@@ -119,6 +129,7 @@ impl After {
             files: plan.files.clone(),
             gone: plan.gone.clone(),
             pages: plan.named_pages.clone(),
+            certificates: plan.named_certificates.clone(),
             list: !plan.new_projects.is_empty(),
             ..Self::default()
         };
@@ -146,6 +157,7 @@ impl After {
     /// undo it. The changes and their answers are not in it.
     pub(crate) fn names_of_all<'a>(all: impl Iterator<Item = &'a After>) -> Self {
         let (mut files, mut pages) = (BTreeMap::new(), BTreeMap::new());
+        let mut certificates = BTreeMap::new();
         let mut list = false;
         for after in all {
             for file in &after.files {
@@ -155,10 +167,13 @@ impl After {
                 files.insert((&file.project, &file.filename), Err(file));
             }
             pages.extend(after.pages.iter().map(|page| (&page.project, page)));
+            let named = after.certificates.iter();
+            certificates.extend(named.map(|named| (&named.project, named)));
             list |= after.list;
         }
         let mut merged = Self {
             pages: pages.into_values().cloned().collect(),
+            certificates: certificates.into_values().cloned().collect(),
             list,
             ..Self::default()
         };

@@ -21,7 +21,7 @@ use self::entry::as_signed;
 use crate::channel::{Followed, Place};
 use crate::gather::Gathered;
 use crate::handed::Handed;
-use crate::intent::{GoneFile, NamedFile, NamedPage};
+use crate::intent::{GoneFile, NamedCertificates, NamedFile, NamedPage};
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
 use crate::roles::Family;
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) roles: BTreeMap<RoleName, Targets>,
     /// New pages, as the bytes that are hashed, stored and served.
     pub(crate) pages: BTreeMap<ProjectName, Vec<u8>>,
+    /// New certificates of projects, as the bytes that are hashed, stored and served.
+    pub(crate) certificates: BTreeMap<ProjectName, Vec<u8>>,
     /// The patched snapshot; `None` where only the timestamp is renewed.
     pub(crate) snapshot: Option<SnapshotBytes>,
     pub(crate) timestamp_version: u64,
@@ -47,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) files: Vec<NamedFile>,
     pub(crate) gone: Vec<GoneFile>,
     pub(crate) named_pages: Vec<NamedPage>,
+    pub(crate) named_certificates: Vec<NamedCertificates>,
     /// Projects that appear for the first time.
     pub(crate) new_projects: BTreeSet<ProjectName>,
     /// What a ceremony has brought, signed already.
@@ -85,6 +88,7 @@ pub(crate) fn plan(
         present: gathered.present,
         changed: due.iter().cloned().collect(),
         names: BTreeMap::new(),
+        certificates: BTreeMap::new(),
     };
     for row in gathered.rows {
         through.reach(row.place);
@@ -103,6 +107,7 @@ pub(crate) fn plan(
         pages,
         mut changed,
         names,
+        certificates,
         ..
     } = changes;
 
@@ -136,6 +141,16 @@ pub(crate) fn plan(
             Some(file) => files.push(file),
             None => gone.push(GoneFile { project, filename }),
         }
+    }
+
+    let mut new_certificates = BTreeMap::new();
+    let mut named_certificates = Vec::new();
+    for (project, text) in certificates {
+        named_certificates.push(NamedCertificates {
+            project: project.clone(),
+            sha256: text.as_ref().map(|text| Sha256::of(text.as_bytes())),
+        });
+        new_certificates.extend(text.map(|text| (project, text.into_bytes())));
     }
 
     let place_in_due: HashMap<&RoleName, usize> = due.iter().zip(0..).collect();
@@ -175,6 +190,7 @@ pub(crate) fn plan(
     Plan {
         roles: roles.into_iter().collect(),
         pages: new_pages,
+        certificates: new_certificates,
         snapshot,
         timestamp_version: next("timestamp", state.timestamp_version),
         timestamp_expires: lifetimes.online_from(now),
@@ -183,6 +199,7 @@ pub(crate) fn plan(
         files,
         gone,
         named_pages,
+        named_certificates,
         new_projects,
         handed,
     }

@@ -16,7 +16,7 @@ use wheelmark_tuf::{
 };
 
 use crate::channel::Followed;
-use crate::intent::{After, GoneFile, NamedFile, NamedPage};
+use crate::intent::{After, GoneFile, NamedCertificates, NamedFile, NamedPage};
 use crate::plan::Plan;
 use crate::record;
 use crate::roles::role_name;
@@ -132,6 +132,10 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
     let after = After::of(&plan, state.timestamp_sha256);
     let mut objects = Vec::with_capacity(plan.pages.len() + plan.roles.len() + 1);
     let mut schedule = Vec::with_capacity(plan.roles.len());
+    for (project, bytes) in plan.certificates {
+        let path = ObjectPath::certificates(&project, &Sha256::of(&bytes));
+        objects.push((path.as_str().to_owned(), bytes));
+    }
     for (page, bytes) in after.pages.iter().zip(plan.pages.into_values()) {
         let path = ObjectPath::page(&page.project, &page.sha256);
         objects.push((path.as_str().to_owned(), bytes));
@@ -351,6 +355,18 @@ pub(crate) async fn name(
         replace_copies(tree, lock, copies_of_list(projects).into()).await?;
     }
     let mut gone = Vec::with_capacity(3 * after.gone.len());
+    let mut copies = Vec::new();
+    for certificates in &after.certificates {
+        let plain = ObjectPath::plain_certificates(&certificates.project);
+        let Some(sha256) = certificates.sha256 else {
+            gone.push(plain);
+            continue;
+        };
+        let made = copy_of_certificates(tree.directory(), certificates, &sha256).await;
+        let copy = unless_lasting(made, plain.as_str())?;
+        copies.extend(copy.map(|bytes| (plain, bytes)));
+    }
+    replace_copies(tree, lock, copies).await?;
     for file in &after.gone {
         let names = plain_names_of(file).map_err(Into::into);
         gone.extend(unless_lasting(names, &file.filename)?.into_iter().flatten());
@@ -440,6 +456,18 @@ async fn copies_of_page(
         (ObjectPath::simple_json(&page.project), json),
         (ObjectPath::simple_html(&page.project), html.into()),
     ])
+}
+
+async fn copy_of_certificates(
+    tree: &Directory,
+    certificates: &NamedCertificates,
+    sha256: &Sha256,
+) -> Result<Bytes, PublishError> {
+    let signed = ObjectPath::certificates(&certificates.project, sha256);
+    let bytes = tree.read(&signed, u64::MAX).await?;
+    bytes.ok_or_else(|| PublishError::Recorded {
+        what: signed.as_str().to_owned(),
+    })
 }
 
 /// The unsigned list of all projects, in both forms.

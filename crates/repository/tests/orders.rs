@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use wheelmark_objects::file_target;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{ProjectPage, Status, Yanked};
+use wheelmark_provenance::openpgp::Certificates;
 use wheelmark_repository::{BinForm, Engine, Lifetimes, Phase, Turn};
 use wheelmark_store::{Change, FileState, Orders, Outcome, Seq};
+use wheelmark_tuf::Sha256;
 
 const NAME: &str = "demo-1.0-py3-none-any.whl";
 const OTHER: &str = "demo-2.0-py3-none-any.whl";
@@ -97,6 +99,24 @@ fn status(word: &str, reason: Option<&str>) -> Change {
         status: word.to_owned(),
         reason: reason.map(str::to_owned),
     }
+}
+
+fn certificates(text: Option<&str>, required: bool, in_place_of: Option<&str>) -> Change {
+    Change::CertificatesSet {
+        project: demo(),
+        certificates: text.map(str::to_owned),
+        required,
+        in_place_of: in_place_of.map(|text| Sha256::of(text.as_bytes())),
+    }
+}
+
+/// What a project registers: keys of so many numbers, which are none, in the form that is kept.
+fn armored(numbers: &[u8]) -> String {
+    let keys: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| [0xc6, 3, 4, 0, *number])
+        .collect();
+    Certificates::parse(&keys).unwrap().to_armor().unwrap()
 }
 
 fn page(index: &TestIndex) -> ProjectPage {
@@ -410,4 +430,120 @@ async fn an_order_is_carried_out_once_and_a_lost_journal_goes_on() {
     turn(&index).await;
     assert!(done(&index, seen).await);
     assert_eq!(index.files("demo"), [NAME]);
+}
+
+/// The certificates that are served under their plain name, if there are any.
+fn served_certificates(index: &TestIndex) -> Option<String> {
+    let path = index.folder.path().join("repository/keys/demo.asc");
+    std::fs::read_to_string(path).ok()
+}
+
+#[tokio::test]
+async fn certificates_are_bound_into_the_page_and_served() {
+    let index = two_files().await;
+    let (one, two) = (armored(&[1]), armored(&[1, 2]));
+    let mut before = None;
+    for (text, required) in [(&one, false), (&two, false), (&two, true)] {
+        let order = ask(&index, certificates(Some(text), required, before)).await;
+        turn(&index).await;
+        assert!(done(&index, order).await);
+        let bound = page(&index).wheelmark.certificates.unwrap();
+        let sha256 = Sha256::of(text.as_bytes());
+        assert_eq!(bound.sha256.to_string(), sha256.to_string());
+        assert_eq!((bound.size, bound.required), (text.len() as u64, required));
+        let object = format!("repository/targets/simple/demo/{sha256}.certificates.asc");
+        let object = std::fs::read_to_string(index.folder.path().join(object));
+        assert_eq!(object.unwrap(), *text);
+        assert_eq!(served_certificates(&index).as_ref(), Some(text));
+        let known = index.store.project_certificates(&demo()).await.unwrap();
+        let known = known.map(|known| (known.armored, known.required));
+        assert_eq!(known, Some((text.clone(), required)));
+        before = Some(text.as_str());
+    }
+    // They stay with every other change.
+    ask(&index, yank(NAME, None)).await;
+    ask(&index, status("quarantined", None)).await;
+    ask(&index, status("active", None)).await;
+    turn(&index).await;
+    assert!(page(&index).wheelmark.certificates.is_some());
+
+    let order = ask(&index, certificates(None, false, before)).await;
+    turn(&index).await;
+    assert!(done(&index, order).await);
+    assert_eq!(page(&index).wheelmark.certificates, None);
+    assert_eq!(served_certificates(&index), None);
+    let known = index.store.project_certificates(&demo()).await.unwrap();
+    assert_eq!(known, None);
+}
+
+#[tokio::test]
+async fn certificates_that_cannot_be_are_refused() {
+    let index = two_files().await;
+    let one = armored(&[1]);
+    // A private key in the armour of a public one.
+    let private =
+        "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxQMEAAE=\n-----END PGP PUBLIC KEY BLOCK-----\n";
+    for (text, why) in [
+        (private.to_owned(), "in the form in which they are kept"),
+        (format!("{one}\n"), "in the form in which they are kept"),
+        (String::new(), "in the form in which they are kept"),
+    ] {
+        let order = ask(&index, certificates(Some(&text), false, None)).await;
+        turn(&index).await;
+        let told = refusal(&index, order).await;
+        assert!(told.contains(why), "{told}");
+    }
+    // On the ground of others than those that are there.
+    let order = ask(&index, certificates(Some(&one), false, Some("others"))).await;
+    turn(&index).await;
+    assert!(refusal(&index, order).await.contains("meanwhile"));
+    ask(&index, certificates(Some(&one), false, None)).await;
+    let late = ask(&index, certificates(Some(&armored(&[2])), false, None)).await;
+    let same = ask(&index, certificates(Some(&one), false, None)).await;
+    turn(&index).await;
+    assert!(refusal(&index, late).await.contains("meanwhile"));
+    assert!(done(&index, same).await, "what is so already is made");
+    assert_eq!(served_certificates(&index), Some(one));
+
+    let Change::CertificatesSet {
+        certificates,
+        required,
+        in_place_of,
+        ..
+    } = certificates(Some(&armored(&[3])), false, None)
+    else {
+        unreachable!("made above");
+    };
+    let foreign = Change::CertificatesSet {
+        project: "nobody".parse().unwrap(),
+        certificates,
+        required,
+        in_place_of,
+    };
+    let order = ask(&index, foreign).await;
+    turn(&index).await;
+    assert!(refusal(&index, order).await.contains("not in the index"));
+}
+
+#[tokio::test]
+async fn certificates_survive_a_stop_at_every_step() {
+    for phase in [
+        Phase::Plan,
+        Phase::Sign,
+        Phase::Record,
+        Phase::Write,
+        Phase::Done,
+    ] {
+        let index = two_files().await;
+        let text = armored(&[1]);
+        let order = ask(&index, certificates(Some(&text), false, None)).await;
+        let mut engine = engine(&index).await;
+        engine.observe(move |at| assert!(at != phase, "stopped"));
+        let turning = tokio::spawn(async move { drop(engine.turn().await) });
+        assert!(turning.await.is_err(), "{phase:?}");
+        while turn(&index).await != Turn::Idle {}
+        assert!(done(&index, order).await, "{phase:?}");
+        assert!(page(&index).wheelmark.certificates.is_some(), "{phase:?}");
+        assert_eq!(served_certificates(&index), Some(text), "{phase:?}");
+    }
 }

@@ -37,6 +37,7 @@ pub fn router(app: App) -> Router {
         .route("/metadata/{*object}", get(tree::object))
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))
+        .route("/keys/{*object}", get(tree::object))
         .route("/legacy", post(upload::upload))
         .route("/legacy/", post(upload::upload));
     if metrics_are_public {
@@ -75,6 +76,7 @@ pub fn read_router(tree: Arc<Directory>) -> Router {
         .route("/metadata/{*object}", get(tree::object))
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))
+        .route("/keys/{*object}", get(tree::object))
         .fallback(absent)
         .method_not_allowed_fallback(method)
         .layer(from_fn(no_sniffing))

@@ -1,4 +1,4 @@
-//! The static tree: `metadata/`, `targets/` and `packages/`, each object as it is.
+//! The static tree: `metadata/`, `targets/`, `packages/` and `keys/`, each object as it is.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{StatusCode, Uri};
 use wheelmark_objects::{Kind, ObjectPath};
-use wheelmark_packaging::simple::{Format, MAX_PAGE_LEN};
+use wheelmark_packaging::simple::{Format, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN};
 
 use crate::app::Reading;
 use crate::conditional::EntityTag;
@@ -29,6 +29,8 @@ pub(crate) const NO_CACHE: &str = "no-cache";
 
 pub(crate) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+/// Armoured OpenPGP certificates (RFC 3156, section 7).
+const PGP_KEYS: &str = "application/pgp-keys";
 const BINARY: &str = "application/octet-stream";
 
 /// RFC 3156, section 5. Whoever saves it does not read it as text.
@@ -60,6 +62,8 @@ pub(crate) async fn object(
         Kind::Timestamp => shelved(JSON, NO_CACHE, MAX_METADATA_OBJECT_LEN),
         Kind::Metadata => shelved(JSON, IMMUTABLE, MAX_METADATA_OBJECT_LEN),
         Kind::Page => shelved(Format::Json.content_type(), IMMUTABLE, MAX_PAGE_LEN as u64),
+        Kind::Certificates => shelved(PGP_KEYS, IMMUTABLE, MAX_CERTIFICATES_LEN as u64),
+        Kind::PlainCertificates => shelved(PGP_KEYS, NO_CACHE, MAX_CERTIFICATES_LEN as u64),
         Kind::FileMetadata | Kind::PlainFileMetadata => {
             shelved(TEXT, IMMUTABLE, wheelmark_packaging::MAX_METADATA_LEN)
         }

@@ -100,6 +100,8 @@ actions! {
     FileUnyanked = "file-unyanked",
     /// A project's status was to change.
     StatusChanged = "status-changed",
+    /// A project's OpenPGP certificates were to change.
+    CertificatesChanged = "certificates-changed",
 }
 
 impl fmt::Display for AuditAction {

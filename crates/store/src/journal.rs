@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, Transaction};
 use wheelmark_packaging::ProjectName;
+use wheelmark_tuf::Sha256;
 
 use crate::signals::JOURNAL_POLL;
 use crate::{NewFile, Store, StoreError, text};
@@ -79,6 +80,22 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// A project is to have these OpenPGP certificates, and no others.
+    CertificatesSet {
+        /// The project.
+        #[serde(with = "text")]
+        project: ProjectName,
+        /// Their armoured text; `None` where it is to have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificates: Option<String>,
+        /// Whether new files need a signature by one of them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        required: bool,
+        /// The SHA-256 of the text of those that it has, as far as who asks knows. Others are left
+        /// as they are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_place_of: Option<Sha256>,
+    },
     /// A row that this version cannot read, with how its text begins. It never stops the rows behind it.
     #[serde(skip)]
     Unreadable(String),
@@ -101,7 +118,8 @@ impl Change {
             Self::FileRemoved { project, .. }
             | Self::FileYanked { project, .. }
             | Self::FileRestored { project, .. }
-            | Self::StatusSet { project, .. } => Some(project),
+            | Self::StatusSet { project, .. }
+            | Self::CertificatesSet { project, .. } => Some(project),
             Self::Unreadable(_) => None,
         }
     }

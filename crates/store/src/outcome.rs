@@ -224,6 +224,17 @@ pub(crate) async fn follow(
             .bind(status)
             .bind(reason)
             .bind(project.as_str()),
+        Change::CertificatesSet {
+            project,
+            certificates,
+            required,
+            ..
+        } => sqlx::query(
+            "UPDATE project SET certificates = ?, signature_required = ? WHERE name = ?",
+        )
+        .bind(certificates)
+        .bind(required)
+        .bind(project.as_str()),
         Change::FileAdded(_) | Change::Unreadable(_) => return Ok(()),
     };
     query.execute(&mut **transaction).await?;

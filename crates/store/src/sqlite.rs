@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_project_limits.sql"),
     include_str!("migrations/0007_signatures.sql"),
     include_str!("migrations/0008_kept_records.sql"),
+    include_str!("migrations/0009_certificates.sql"),
 ];
 
 /// The catalogue ("WMRK").

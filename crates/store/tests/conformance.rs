@@ -84,6 +84,7 @@ suite! { Sqlite:
     orders::a_journal_that_was_lost_goes_on_behind_what_is_signed,
     orders::an_old_journal_that_was_written_on_leaves_nobody_waiting,
     orders::the_catalogue_follows_and_can_follow_twice,
+    orders::certificates_follow_in_the_catalogue,
     orders::what_was_followed_raises_the_serial_and_takes_no_position,
     orders::what_ceremonies_bring_waits_for_its_answer,
     outcome::a_published_file_is_marked_and_its_project_listed,

@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod audit_log;
 mod backup;
+mod certificate;
 mod config;
 mod files;
 mod keys;

@@ -33,6 +33,7 @@ pub(super) enum What {
     CoreMetadata,
     Chunks,
     Signature,
+    Certificates,
 }
 
 impl<P: Place> Auditor<'_, P> {
@@ -70,6 +71,7 @@ impl<P: Place> Auditor<'_, P> {
                 What::CoreMetadata => &self.tally.core_metadata,
                 What::Chunks => &self.tally.chunk_lists,
                 What::Signature => &self.tally.signatures,
+                What::Certificates => &self.tally.certificates,
             });
             if object.what == What::File {
                 let length = object.expected.length.unwrap_or(0);

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::simple::{
-    Listing, MAX_PAGE_LEN, Named, Names, PageFile, ProjectList, ProjectPage,
+    BoundCertificates, Listing, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, Named, Names, PageFile,
+    ProjectList, ProjectPage,
 };
 use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
 use wheelmark_tuf::Sha256;
@@ -52,9 +53,10 @@ impl<P: Place> Auditor<'_, P> {
             named && self.scope.has_project(&page.project)
         };
         let files = parsed.files.iter();
-        files
-            .flat_map(|file| self.objects_of(page, file, is_chosen(file)))
-            .collect()
+        let objects = files.flat_map(|file| self.objects_of(page, file, is_chosen(file)));
+        let bound = parsed.wheelmark.certificates.as_ref();
+        let certificates = bound.map(|bound| self.certificates_of(page, bound));
+        objects.chain(certificates).collect()
     }
 
     pub(super) fn read_page(&self, page: &Page) -> Option<(bytes::Bytes, ProjectPage)> {
@@ -94,6 +96,22 @@ impl<P: Place> Auditor<'_, P> {
                 trouble(Trouble::Contradiction, &with_causes(&error));
                 None
             }
+        }
+    }
+
+    fn certificates_of(&self, page: &Page, bound: &BoundCertificates) -> Object {
+        let sha256 = digest(bound.sha256);
+        Object {
+            what: What::Certificates,
+            chosen: self.scope.has_project(&page.project),
+            path: ObjectPath::certificates(&page.project, &sha256),
+            // Their plain name is an unsigned copy, which changes.
+            plain: None,
+            expected: Expected {
+                sha256,
+                length: Some(bound.size),
+                limit: MAX_CERTIFICATES_LEN as u64,
+            },
         }
     }
 
@@ -201,6 +219,12 @@ impl<P: Place> Auditor<'_, P> {
             Some(signed) => copy == signed,
             None => *copy == *parsed.to_json(),
         });
+        if let Some(bound) = &parsed.wheelmark.certificates {
+            let certificates = ObjectPath::plain_certificates(&page.project);
+            self.check_copy(&certificates, MAX_CERTIFICATES_LEN as u64, |copy| {
+                Sha256::of(copy) == digest(bound.sha256)
+            });
+        }
         let html = ObjectPath::simple_html(&page.project);
         // The rendering may be another version's: then every link has to be one of the page's.
         self.check_copy(&html, 4 * limit, |copy| {

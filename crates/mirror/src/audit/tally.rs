@@ -16,6 +16,7 @@ pub struct Tally {
     pub(super) core_metadata: AtomicU64,
     pub(super) chunk_lists: AtomicU64,
     pub(super) signatures: AtomicU64,
+    pub(super) certificates: AtomicU64,
     pub(super) plain_names: AtomicU64,
     pub(super) plain_alone: AtomicU64,
     pub(super) unsigned_copies: AtomicU64,
@@ -49,6 +50,8 @@ pub struct Counts {
     /// OpenPGP signatures of files that are there as they were uploaded; whose they are is not
     /// looked at.
     pub signatures: u64,
+    /// OpenPGP certificates of projects, those of one counted once.
+    pub certificates: u64,
     /// Plain names that are the signed file.
     pub plain_names: u64,
     /// Files that are there under their plain name alone.
@@ -84,6 +87,7 @@ impl Tally {
             core_metadata: now(&self.core_metadata),
             chunk_lists: now(&self.chunk_lists),
             signatures: now(&self.signatures),
+            certificates: now(&self.certificates),
             plain_names: now(&self.plain_names),
             plain_alone: now(&self.plain_alone),
             unsigned_copies: now(&self.unsigned_copies),

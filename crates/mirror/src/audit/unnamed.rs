@@ -30,7 +30,7 @@ pub(super) fn count(place: &DirectoryPlace, named: &HashSet<u64>, listed: usize)
         }
         let counter = match path.parse::<ObjectPath>().map(|path| path.kind()) {
             Ok(Kind::Metadata | Kind::Timestamp) => &mut unnamed.metadata,
-            Ok(Kind::Page) => &mut unnamed.pages,
+            Ok(Kind::Page | Kind::Certificates) => &mut unnamed.pages,
             Ok(Kind::File | Kind::FileMetadata | Kind::Chunks | Kind::Signature) => {
                 &mut unnamed.files
             }
@@ -38,7 +38,11 @@ pub(super) fn count(place: &DirectoryPlace, named: &HashSet<u64>, listed: usize)
                 &mut unnamed.plain_names
             }
             Ok(
-                Kind::SimpleJson | Kind::SimpleHtml | Kind::SimpleListJson | Kind::SimpleListHtml,
+                Kind::SimpleJson
+                | Kind::SimpleHtml
+                | Kind::SimpleListJson
+                | Kind::SimpleListHtml
+                | Kind::PlainCertificates,
             ) => &mut unnamed.unsigned_copies,
             Err(_) => &mut unnamed.foreign,
         };

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use wheelmark_client::{ChunkList, Failure, MAX_FILE_LEN, MAX_WHOLE, Upstream};
 use wheelmark_objects::{Delivery, Directory, ObjectError, ObjectPath, WriterLock};
-use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage, Sha256Hex};
+use wheelmark_packaging::simple::{
+    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, PageFile, ProjectPage, Sha256Hex,
+};
 use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha256Hasher};
 
@@ -184,6 +186,10 @@ impl Shared {
         };
         let parsed = parse(&bytes, project).map_err(|failure| failed_page(project, failure))?;
         let files = self.selection.files(&parsed, self.now);
+        // Asked for whatever is believed: a version before this one took the page without them.
+        if let Some(bound) = &parsed.wheelmark.certificates {
+            self.certificates(project, bound).await?;
+        }
         if !(here && self.belief == Belief::Pages) {
             let wanted: Vec<Wanted<'_>> = files
                 .iter()
@@ -252,7 +258,21 @@ impl Shared {
         Ok(())
     }
 
-    /// Core metadata, a chunk list or a signature: its bytes.
+    /// Makes sure that the certificates of a project are here.
+    async fn certificates(
+        &self,
+        project: &ProjectName,
+        bound: &BoundCertificates,
+    ) -> Result<(), Failed> {
+        let sha256 = digest(bound.sha256);
+        let path = ObjectPath::certificates(project, &sha256);
+        let what = format!("the certificates of {project}");
+        let limit = bound.size.min(MAX_CERTIFICATES_LEN as u64);
+        self.companion(path, &sha256, limit, what).await?;
+        Ok(())
+    }
+
+    /// Core metadata, a chunk list, a signature or certificates: their bytes.
     async fn companion(
         &self,
         path: ObjectPath,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wheelmark_objects::{ObjectError, ObjectPath, Unsettled};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectList, ProjectPage};
+use wheelmark_packaging::simple::{MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, ProjectList, ProjectPage};
 use wheelmark_tuf::Sha256;
 
 use super::error::CopyError;
-use super::fetch::{Holding, PageRef, Shared, Wanted, parse};
+use super::fetch::{Holding, PageRef, Shared, Wanted, digest, parse};
 use super::gather::Plan;
 use super::{Copy, Step};
 use crate::local::LocalError;
@@ -40,12 +40,14 @@ impl Copy {
         self.write_names(shared, &mut batch).await?;
         let gone = plan.gone.iter().flat_map(|project| {
             [
+                ObjectPath::plain_certificates(project),
                 ObjectPath::simple_json(project),
                 ObjectPath::simple_html(project),
             ]
         });
         self.observer.see(Step::Names);
-        self.tree.remove_all(&self.lock, gone.collect()).await?;
+        let gone = gone.chain(batch.gone).collect();
+        self.tree.remove_all(&self.lock, gone).await?;
         self.observer.see(Step::Flush);
         let [] = shared.delivery.flush([], batch.unsettled).await?;
         Ok(())
@@ -84,6 +86,8 @@ struct Batch {
     links: Vec<(ObjectPath, ObjectPath)>,
     copies: Vec<(ObjectPath, Bytes)>,
     bytes: usize,
+    /// Names of what is not published any more.
+    gone: Vec<ObjectPath>,
     /// Those of before, which no flush has followed yet.
     unsettled: Unsettled,
 }
@@ -97,6 +101,7 @@ impl Batch {
             .sum::<usize>();
         self.links.extend(names.links);
         self.copies.extend(names.copies);
+        self.gone.extend(names.gone);
     }
 
     fn is_full(&self) -> bool {
@@ -178,12 +183,25 @@ impl Shared {
                 .retain(|file| here.contains(file.filename.as_str()));
             (shown.to_json().into(), shown.to_html())
         };
+        let mut copies = vec![
+            (ObjectPath::simple_json(project), json),
+            (ObjectPath::simple_html(project), html.into()),
+        ];
+        let plain = ObjectPath::plain_certificates(project);
+        let mut gone = None;
+        if let Some(bound) = &page.wheelmark.certificates {
+            let path = ObjectPath::certificates(project, &digest(bound.sha256));
+            let certificates = self.tree.read(&path, MAX_CERTIFICATES_LEN as u64).await?;
+            let certificates =
+                certificates.ok_or(CopyError::Damaged(LocalError::Missing { path }))?;
+            copies.push((plain, certificates));
+        } else if self.tree.exists(&plain).await? {
+            gone = Some(plain);
+        }
         Ok(Names {
             links,
-            copies: vec![
-                (ObjectPath::simple_json(project), json),
-                (ObjectPath::simple_html(project), html.into()),
-            ],
+            copies,
+            gone,
         })
     }
 
@@ -215,6 +233,7 @@ impl Shared {
 pub(super) struct Names {
     pub(super) links: Vec<(ObjectPath, ObjectPath)>,
     pub(super) copies: Vec<(ObjectPath, Bytes)>,
+    pub(super) gone: Option<ObjectPath>,
 }
 
 /// The plain names of a file, of its core metadata and of its signature, with what they name.

@@ -12,7 +12,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Found, RoleName, Sha256, TargetPath, TrustedSet};
 
 use super::error::CopyError;
-use super::fetch::{PageRef, Shared, Wanted};
+use super::fetch::{PageRef, Shared, Wanted, digest};
 use super::{Observer, Step};
 use crate::local::LocalTree;
 
@@ -35,6 +35,11 @@ impl Shared {
             ObjectPath::plain_file(project, "x")?,
         ];
         let mut left = Vec::new();
+        // The directory of this one is that of all projects.
+        let certificates = ObjectPath::plain_certificates(project);
+        if !needed.contains(&certificates) && self.tree.exists(&certificates).await? {
+            left.push(certificates);
+        }
         for place in places {
             let there = self.tree.beside(&place).await?;
             left.extend(there.into_iter().filter(|path| !needed.contains(path)));
@@ -54,6 +59,10 @@ impl Shared {
         };
         needed.insert(ObjectPath::page(project, &sha256));
         let (_, page) = self.own_page(project, &sha256).await?;
+        if let Some(bound) = &page.wheelmark.certificates {
+            needed.insert(ObjectPath::certificates(project, &digest(bound.sha256)));
+            needed.insert(ObjectPath::plain_certificates(project));
+        }
         for file in self.selection.files(&page, self.now) {
             let Ok(file) = Wanted::of(project, file) else {
                 continue;
@@ -220,6 +229,7 @@ pub(super) fn project_of(path: &ObjectPath) -> Option<ProjectName> {
     let segments: Vec<&str> = path.as_str().split('/').collect();
     match segments.as_slice() {
         ["targets", _, project, _] | ["packages" | "simple", project, _] => project.parse().ok(),
+        ["keys", name] => name.strip_suffix(".asc")?.parse().ok(),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use wheelmark_repository::{
     BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
 };
 use wheelmark_signing::{FileKey, Signer};
-use wheelmark_store::{Admission, FileSignature, NewFile, Store};
+use wheelmark_store::{Admission, Change, FileSignature, NewFile, Store};
 use wheelmark_tuf::{Clock, Sha256};
 
 /// A clock that stands still until it is told.
@@ -168,6 +168,27 @@ impl TestIndex {
         let parsed = DistributionFilename::parse(filename).unwrap();
         let removed = self.store.remove(parsed.project(), filename).await.unwrap();
         assert!(removed.is_some(), "{filename}");
+    }
+
+    /// Has a project sign by certificates, or by none. In this journal, which its operator writes,
+    /// it stands like everything else.
+    pub(crate) async fn set_certificates(&self, project: &str, before: &str, certificates: &str) {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let change = Change::CertificatesSet {
+            project: project.parse().unwrap(),
+            certificates: some(certificates),
+            required: false,
+            in_place_of: some(before).map(|text| Sha256::of(text.as_bytes())),
+        };
+        let catalogue = self.beside("catalogue.sqlite");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(catalogue);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query("INSERT INTO journal (change) VALUES (?)")
+            .bind(serde_json::to_string(&change).unwrap())
+            .execute(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
     }
 
     /// Publishes what was added, or what is due.

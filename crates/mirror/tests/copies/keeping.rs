@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use wheelmark_mirror::{CopyError, Selection, StateError};
+use wheelmark_provenance::openpgp::Certificates;
 
 use crate::copier::{Copier, plain};
 use crate::copying::walk;
@@ -267,4 +268,86 @@ async fn only_one_at_a_time_writes() {
     drop(first);
     copier.web.set_fault(Fault::None);
     copier.run().await.unwrap();
+}
+
+/// Keys of so many numbers, which are none, as a project registers them.
+fn armored(numbers: &[u8]) -> String {
+    let numbers = numbers.iter();
+    let keys: Vec<u8> = numbers
+        .flat_map(|number| [0xc6, 3, 4, 0, *number])
+        .collect();
+    Certificates::parse(&keys).unwrap().to_armor().unwrap()
+}
+
+#[tokio::test]
+async fn certificates_of_projects_are_copied_and_go_with_them() {
+    let mut index = TestIndex::with_files().await;
+    let mut copier = Copier::of(&index, "copy").await;
+    copier.options.grace = SignedDuration::from_hours(1);
+    let (one, two) = (armored(&[1]), armored(&[1, 2]));
+    let served = |directory: &std::path::Path, project: &str| {
+        std::fs::read_to_string(directory.join(format!("keys/{project}.asc"))).ok()
+    };
+    let objects = |directory: &std::path::Path| {
+        let found = walk(directory).into_iter();
+        found
+            .filter(|path| path.ends_with(".certificates.asc"))
+            .count()
+    };
+    for project in ["demo", "third"] {
+        index.set_certificates(project, "", &one).await;
+    }
+    index.publish().await;
+    copier.run().await.unwrap();
+    assert_eq!(served(&copier.directory, "demo"), Some(one.clone()));
+    assert_eq!(served(&copier.directory, "third"), Some(one.clone()));
+    assert_eq!(served(&copier.directory, "other-project"), None);
+    assert_eq!(objects(&copier.directory), 2);
+
+    index.set_certificates("demo", &one, &two).await;
+    index.set_certificates("third", &one, "").await;
+    index.publish().await;
+    copier.run().await.unwrap();
+    assert_eq!(served(&copier.directory, "demo"), Some(two.clone()));
+    assert_eq!(served(&copier.directory, "third"), None);
+    assert_eq!(
+        objects(&copier.directory),
+        3,
+        "the state of before needs them"
+    );
+    for _ in 0..3 {
+        index.clock.forward(SignedDuration::from_hours(12));
+        index.publish().await;
+        copier.run().await.unwrap();
+    }
+    assert_eq!(objects(&copier.directory), 1);
+    assert_eq!(served(&copier.directory, "demo"), Some(two));
+
+    // A selection without the project has no use for its certificates.
+    copier.options.selection = Selection::parse("allowlist.packages = ['third']").unwrap();
+    copier.run().await.unwrap();
+    assert_eq!(served(&copier.directory, "demo"), None);
+}
+
+#[tokio::test]
+async fn certificates_that_are_altered_on_the_way_are_not_taken() {
+    let mut index = TestIndex::with_files().await;
+    index.set_certificates("demo", "", &armored(&[1])).await;
+    index.publish().await;
+    let object = walk(index.root())
+        .into_iter()
+        .find(|path| path.ends_with(".certificates.asc"))
+        .unwrap();
+    tamper(&index.path(&object), 40);
+    let mut copier = Copier::of(&index, "copy").await;
+    copier.run().await.unwrap_err();
+    assert!(!copier.directory.join("keys/demo.asc").exists());
+    tamper(&index.path(&object), 40);
+    copier.run().await.unwrap();
+    // What is damaged here is mended by a run that reads everything.
+    tamper(&copier.directory.join(&object), 40);
+    copier.options.check = true;
+    copier.run().await.unwrap();
+    let mended = std::fs::read(copier.directory.join(&object)).unwrap();
+    assert_eq!(mended, std::fs::read(index.path(&object)).unwrap());
 }

@@ -7,8 +7,8 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{RoleName, Sha256};
 
 use super::{
-    CHUNKS_SUFFIX, MAX_SEGMENT_LEN, METADATA_SUFFIX, ObjectPath, PAGE_SUFFIX, PathError,
-    SIGNATURE_SUFFIX,
+    CERTIFICATES_SUFFIX, CHUNKS_SUFFIX, MAX_SEGMENT_LEN, METADATA_SUFFIX, ObjectPath, PAGE_SUFFIX,
+    PLAIN_CERTIFICATES_SUFFIX, PathError, SIGNATURE_SUFFIX,
 };
 
 impl ObjectPath {
@@ -27,12 +27,12 @@ impl ObjectPath {
         })
     }
 
-    /// Reads the path of an untrusted request for an object under `metadata/`, `targets/` or
-    /// `packages/`: percent-encoded as it stands in the URL, with or without a leading `/`,
-    /// without the query.
+    /// Reads the path of an untrusted request for an object under `metadata/`, `targets/`,
+    /// `packages/` or `keys/`: percent-encoded as it stands in the URL, with or without a leading
+    /// `/`, without the query.
     ///
     /// Each segment is decoded once, on its own, and has to have the form that an object's path
-    /// has in that place, so nothing outside the three directories can be named.
+    /// has in that place, so nothing outside the four directories can be named.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl ObjectPath {
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         if !matches!(
             segments.first(),
-            Some(&("metadata" | "targets" | "packages"))
+            Some(&("metadata" | "targets" | "packages" | "keys"))
         ) {
             return Err(unknown());
         }
@@ -83,8 +83,11 @@ fn from_segments<'a>(
             }
         }
         ["targets", "simple", dir, name] => {
-            let digest = sha256(name.strip_suffix(PAGE_SUFFIX)?)?;
-            Some(Ok(ObjectPath::page(&project(dir)?, &digest)))
+            let project = project(dir)?;
+            Some(Ok(match name.strip_suffix(CERTIFICATES_SUFFIX) {
+                Some(digest) => ObjectPath::certificates(&project, &sha256(digest)?),
+                None => ObjectPath::page(&project, &sha256(name.strip_suffix(PAGE_SUFFIX)?)?),
+            }))
         }
         ["targets", "packages", dir, name] => {
             let (digest, filename) = name.split_once('.')?;
@@ -110,6 +113,10 @@ fn from_segments<'a>(
             } else {
                 ObjectPath::plain_file(&project, name)
             })
+        }
+        ["keys", name] => {
+            let project = project(name.strip_suffix(PLAIN_CERTIFICATES_SUFFIX)?)?;
+            Some(Ok(ObjectPath::plain_certificates(&project)))
         }
         ["simple", "index.json"] => Some(Ok(ObjectPath::simple_list_json())),
         ["simple", "index.html"] => Some(Ok(ObjectPath::simple_list_html())),

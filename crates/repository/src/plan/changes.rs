@@ -7,7 +7,7 @@ use wheelmark_objects::{ObjectPath, file_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status};
 use wheelmark_store::{Change, NewFile};
-use wheelmark_tuf::{RoleName, TargetPath, Targets};
+use wheelmark_tuf::{RoleName, Sha256, TargetPath, Targets};
 
 use super::draft::Drafts;
 use super::entry::{page_file, status_reason, target_info, yanked_of};
@@ -30,6 +30,8 @@ pub(super) struct Changes<'a> {
     pub(super) changed: BTreeSet<RoleName>,
     /// The plain names that change: what they lead to, `None` where they go.
     pub(super) names: BTreeMap<(ProjectName, String), Option<NamedFile>>,
+    /// The armoured certificates of projects that get others, `None` where they get none.
+    pub(super) certificates: BTreeMap<ProjectName, Option<String>>,
 }
 
 impl Changes<'_> {
@@ -62,6 +64,15 @@ impl Changes<'_> {
             } => {
                 writer.to_published()?;
                 self.set_status(project, status, reason.as_deref())
+            }
+            Change::CertificatesSet {
+                project,
+                certificates,
+                required,
+                in_place_of,
+            } => {
+                writer.to_published()?;
+                self.set_certificates(project, certificates.as_deref(), *required, *in_place_of)
             }
         }
     }
@@ -176,6 +187,35 @@ impl Changes<'_> {
         for entry in back {
             self.name_and_target(project, &entry);
         }
+        Ok(())
+    }
+
+    fn set_certificates(
+        &mut self,
+        project: &ProjectName,
+        certificates: Option<&str>,
+        required: bool,
+        in_place_of: Option<Sha256>,
+    ) -> Result<(), String> {
+        judge::unclaimed_project(self.state, project)?;
+        let page = self.pages.of(project);
+        if !page.is_known() {
+            return Err(format!("{project} is not in the index"));
+        }
+        let bound = certificates.map(|text| judge::certificates(text, required));
+        let bound = bound.transpose()?;
+        if page.certificates() == bound.as_ref() {
+            return Ok(());
+        }
+        let known = page.certificates().map(|known| Sha256(known.sha256.into()));
+        if known != in_place_of {
+            return Err(format!(
+                "the certificates of {project} were changed meanwhile: look at them, and ask for it once more"
+            ));
+        }
+        page.bind_certificates(bound);
+        let text = certificates.map(str::to_owned);
+        self.certificates.insert(project.clone(), text);
         Ok(())
     }
 

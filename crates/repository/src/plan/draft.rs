@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
-    MAX_PAGE_FILES, MAX_PAGE_LEN, PageFile, ProjectPage, ProjectStatus, Removed, Status, Yanked,
+    BoundCertificates, MAX_PAGE_FILES, MAX_PAGE_LEN, PageFile, ProjectPage, ProjectStatus, Removed,
+    Status, Yanked,
 };
 
 /// What a page has besides its files, removed files and versions, in bytes, at most. Its members
@@ -21,8 +22,13 @@ const MAX_REMOVED_FILES: usize = MAX_PAGE_FILES / 4;
 /// need an escape. It has this room to itself, so that no page is too full for a quarantine.
 const MAX_STATUS_LEN: usize = 8 * 1024;
 
+/// How much of a page what binds its project's certificates may take: a digest and a length. Room
+/// to itself as well.
+const MAX_CERTIFICATES_LEN: usize = 512;
+
 /// How much of a page everything else may take.
-const MAX_LISTED_LEN: usize = MAX_PAGE_LEN - MAX_REMOVED_LEN - MAX_STATUS_LEN;
+const MAX_LISTED_LEN: usize =
+    MAX_PAGE_LEN - MAX_REMOVED_LEN - MAX_STATUS_LEN - MAX_CERTIFICATES_LEN;
 
 /// A page without its files, which stand beside it by name: a page can have a hundred thousand,
 /// and a snapshot can bring it as many changes.
@@ -168,6 +174,17 @@ impl Draft {
             self.page.project_status = status;
             self.touched = true;
         }
+    }
+
+    /// What binds the project's certificates, if it has any.
+    pub(super) fn certificates(&self) -> Option<&BoundCertificates> {
+        self.page.wheelmark.certificates.as_ref()
+    }
+
+    /// Binds other certificates, or none.
+    pub(super) fn bind_certificates(&mut self, bound: Option<BoundCertificates>) {
+        self.page.wheelmark.certificates = bound;
+        self.touched = true;
     }
 
     /// Takes all files from the list and keeps their entries; their names.

@@ -54,6 +54,7 @@ pub(super) fn as_signed(change: Change) -> Change {
         change @ (Change::FileAdded(_)
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
+        | Change::CertificatesSet { .. }
         | Change::Unreadable(_)) => change,
     }
 }

@@ -7,12 +7,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use wheelmark_objects::{Kind, ObjectPath, file_target, page_target};
-use wheelmark_packaging::simple::{PageFile, Yanked};
+use wheelmark_packaging::simple::{BoundCertificates, Extra, PageFile, Yanked};
 use wheelmark_packaging::{
     DistributionFilename, MAX_REQUIRES_PYTHON_LEN, MAX_SIGNATURE_LEN, ProjectName,
 };
+use wheelmark_provenance::openpgp::Certificates;
 use wheelmark_store::NewFile;
-use wheelmark_tuf::TargetPath;
+use wheelmark_tuf::{Sha256, TargetPath};
 
 use super::draft::Draft;
 use super::entry::yanked_of;
@@ -159,6 +160,20 @@ pub(super) fn complete(
         }
     }
     Ok(())
+}
+
+/// Certificates as a page binds them. They are published, so a private key must not be among them,
+/// whatever was checked before.
+pub(super) fn certificates(text: &str, required: bool) -> Result<BoundCertificates, String> {
+    if Certificates::from_armor(text).is_none() {
+        return Err("the certificates are not in the form in which they are kept".to_owned());
+    }
+    Ok(BoundCertificates {
+        sha256: Sha256::of(text.as_bytes()).0.into(),
+        size: text.len() as u64,
+        required,
+        extra: Extra::new(),
+    })
 }
 
 /// The target path of a file that the index's own keys may speak for, or why they may not.

@@ -1,6 +1,9 @@
 use jiff::Timestamp;
 use wheelmark_packaging::simple::Status;
-use wheelmark_store::{Change, FileState, Orders, Outcome, Seq, Settlement, Store};
+use wheelmark_store::{
+    Change, FileState, Orders, Outcome, ProjectCertificates, Seq, Settlement, Store,
+};
+use wheelmark_tuf::Sha256;
 
 use super::backend::{Backend, file, intent, project, recorded};
 use super::outcome::{publish, published, refused};
@@ -37,6 +40,15 @@ fn status(word: &str, reason: Option<&str>) -> Change {
     }
 }
 
+fn certificates(text: Option<&str>, required: bool) -> Change {
+    Change::CertificatesSet {
+        project: project("a"),
+        certificates: text.map(str::to_owned),
+        required,
+        in_place_of: text.map(|text| Sha256::of(text.as_bytes())),
+    }
+}
+
 async fn ask(orders: &Orders, changes: &[Change]) -> Vec<Seq> {
     let asked = orders.ask_all(changes, Timestamp::UNIX_EPOCH, "somebody");
     asked.await.unwrap()
@@ -65,9 +77,11 @@ pub(crate) async fn they_come_in_order_and_keep_every_field(backend: &impl Backe
         yank(None),
         status("quarantined", Some("malware")),
         status("active", None),
+        certificates(Some("armoured\ntext"), true),
+        certificates(None, false),
     ];
     let asked = ask(&orders, &changes).await;
-    assert_eq!(asked, [1, 2, 3, 4, 5, 6].map(Seq));
+    assert_eq!(asked, [1, 2, 3, 4, 5, 6, 7, 8].map(Seq));
 
     // In another process.
     let orders = backend.orders().await;
@@ -77,7 +91,26 @@ pub(crate) async fn they_come_in_order_and_keep_every_field(backend: &impl Backe
     let rest = orders.after(Seq(2), 2).await.unwrap();
     let rest: Vec<_> = rest.iter().map(|row| row.seq).collect();
     assert_eq!(rest, [Seq(3), Seq(4)]);
-    assert_eq!(orders.end().await.unwrap(), Seq(6));
+    assert_eq!(orders.end().await.unwrap(), Seq(8));
+}
+
+pub(crate) async fn certificates_follow_in_the_catalogue(backend: &impl Backend) {
+    let store = backend.open().await;
+    let of = async |name: &str| store.project_certificates(&project(name)).await.unwrap();
+    recorded(&store, file("a", NAME, "x")).await;
+    assert_eq!(of("a").await, None);
+    assert_eq!(of("nobody").await, None);
+    for (text, required) in [("one", false), ("two", true)] {
+        follow(&store, Seq(1), &[certificates(Some(text), required)]).await;
+        let expected = ProjectCertificates {
+            armored: text.to_owned(),
+            required,
+        };
+        assert_eq!(of("a").await, Some(expected));
+    }
+    assert_eq!(of("b").await, None);
+    follow(&store, Seq(1), &[certificates(None, false)]).await;
+    assert_eq!(of("a").await, None);
 }
 
 pub(crate) async fn they_are_recorded_all_or_none(backend: &impl Backend) {

@@ -266,6 +266,9 @@ fn reason_of(change: &Change) -> Option<String> {
             Some(reason) => format!("{status}: {reason}"),
             None => status.clone(),
         }),
+        Change::CertificatesSet { required, .. } => {
+            required.then(|| "signatures are required".to_owned())
+        }
         Change::FileAdded(_)
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }

@@ -8,6 +8,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_store::{Member, Role, RoleError, Store, UserName};
 
 use super::account::operator;
+use super::certificate;
 use super::table::{minute, table};
 use crate::commands::up::print_line;
 use crate::context::Context;
@@ -23,6 +24,7 @@ use crate::logging::WithHint as _;
 ///   wheelmark index project create acme-tools --owner alice
 ///   wheelmark index project maintainer add flask bob
 ///   wheelmark index project owner remove flask alice
+///   wheelmark index project certificate add flask maintainer.asc
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -66,6 +68,7 @@ enum Command {
         #[command(subcommand)]
         change: Change,
     },
+    Certificate(certificate::Args),
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -87,6 +90,9 @@ enum Change {
 }
 
 pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Command::Certificate(args) = args.command {
+        return certificate::run(args, data, context).await;
+    }
     let store = Store::open(&data.catalogue()).await?;
     match args.command {
         Command::List { json } => list(&store, json).await?,
@@ -98,6 +104,7 @@ pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::R
             print_line(&format!("{project} is {owner}'s from now on."))?;
         }
         Command::Owner { change } => apply(&store, Role::Owner, change, context).await?,
+        Command::Certificate(_) => unreachable!("done above"),
         Command::Maintainer { change } => apply(&store, Role::Maintainer, change, context).await?,
     }
     store.close().await;

@@ -137,6 +137,14 @@ fn checked(audit: &Audit) -> String {
     if counts.signatures > 0 {
         parts.push(count(counts.signatures, "signature", "signatures"));
     }
+    if counts.certificates > 0 {
+        let certificates = count(
+            counts.certificates,
+            "project's certificates",
+            "projects' certificates",
+        );
+        parts.push(certificates);
+    }
     if counts.plain_names > 0 {
         parts.push(count(counts.plain_names, "plain name", "plain names"));
     }

@@ -102,6 +102,7 @@ impl Published {
         for (project, sha256) in &pages {
             names(from, project, sha256, copy)?;
         }
+        copy.keep_only(&format!("{TREE}/keys"), &certificates_of(from))?;
         self.without_others(&pages, copy)?;
         copy.flush()?;
         copy.write(&format!("{TREE}/{}", ObjectPath::timestamp()), &self.bytes)
@@ -202,6 +203,13 @@ impl Published {
     }
 }
 
+/// The names of the certificates that are served. Those that are served no more leave the backup.
+fn certificates_of(tree: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(tree.join("keys")).into_iter().flatten();
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names.filter_map(|name| name.into_string().ok()).collect()
+}
+
 /// The name of an object in a backup.
 fn named(path: &ObjectPath) -> String {
     format!("{TREE}/{path}")
@@ -251,6 +259,15 @@ fn names(
     }
     // What was removed since the last backup has lost its name.
     copy.keep_only(&format!("{TREE}/packages/{project}"), &kept)?;
+    if let Some(bound) = &page.wheelmark.certificates {
+        let object = ObjectPath::certificates(project, &Sha256(bound.sha256.into()));
+        let certificates = fs::read(tree.join(object.as_str()))
+            .with_context(|| format!("the certificates of {project} are not there"))?;
+        copy.write(
+            &named(&ObjectPath::plain_certificates(project)),
+            &certificates,
+        )?;
+    }
     copy.write(
         &named(&ObjectPath::simple_html(project)),
         page.to_html().as_bytes(),
