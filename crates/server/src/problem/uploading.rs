@@ -4,7 +4,8 @@ use std::io;
 
 use http::StatusCode;
 use wheelmark_objects::ObjectError;
-use wheelmark_packaging::InspectError;
+use wheelmark_packaging::{InspectError, ProjectName};
+use wheelmark_provenance::openpgp::Flaw;
 use wheelmark_store::StoreError;
 
 use super::admitting::{denied, uploading};
@@ -100,6 +101,18 @@ impl From<Error> for Problem {
             Error::Exists { .. } => bad("File already exists")
                 .hint("a published file never changes; publish a new version or build number"),
             Error::Signature(source) => bad("Invalid signature").hint(source.fix()),
+            Error::SignatureRequired { .. } => bad("Signature required").hint(
+                "sign it with `gpg --armor --detach-sign FILE`, and upload FILE.asc with it: `twine upload FILE FILE.asc`",
+            ),
+            Error::SignatureRefused { project, flaw } => {
+                bad("Signature does not hold").hint(certified(project, flaw))
+            }
+            Error::CannotVerify { .. } => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Signatures cannot be verified",
+                chain(&error),
+            )
+            .hint("whoever runs the index can build it with OpenPGP, or no longer require signatures of this project"),
             Error::OtherSignature { .. } => bad("File already exists").hint(
                 "what is said of a published file stays; upload the next version together with its signature",
             ),
@@ -132,6 +145,32 @@ impl From<Error> for Problem {
             )
             .hint("upload the file again in a moment")
             .retry_after_seconds("5"),
+        }
+    }
+}
+
+/// What an uploader can do about a signature that does not hold.
+fn certified(project: &ProjectName, flaw: &Flaw) -> String {
+    match flaw {
+        Flaw::Unknown { .. } => format!(
+            "sign with a key of the certificates at /keys/{project}.asc, or have whoever runs the index register yours"
+        ),
+        Flaw::Wrong { .. } => {
+            "sign the file that you upload, after its last change: `gpg --armor --detach-sign FILE`"
+                .to_owned()
+        }
+        Flaw::NotNow { .. } => "set the clock of the machine that signs, and sign again".to_owned(),
+        Flaw::Expired { .. } => {
+            "extend the certificate, and have whoever runs the index register it anew".to_owned()
+        }
+        Flaw::Revoked { .. } => format!(
+            "sign with another key of the certificates at /keys/{project}.asc, or have whoever runs the index register one"
+        ),
+        Flaw::NotForSigning { .. } => "sign with the certificate's signing key".to_owned(),
+        Flaw::OverText => "sign without --textmode: `gpg --armor --detach-sign FILE`".to_owned(),
+        Flaw::Unreliable { .. } => {
+            "sign with a current version of GnuPG or Sequoia, and a key of a current kind"
+                .to_owned()
         }
     }
 }

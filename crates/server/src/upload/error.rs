@@ -9,6 +9,7 @@ use wheelmark_packaging::simple::Status;
 use wheelmark_packaging::{
     ClassifierError, FilenameError, InspectError, NameError, ProjectName, SignatureError, Version,
 };
+use wheelmark_provenance::openpgp::Flaw;
 use wheelmark_readme::NotRendered;
 use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
@@ -250,6 +251,31 @@ pub(crate) enum UploadError {
     /// What was sent as the file's OpenPGP signature is none.
     #[error("the OpenPGP signature is not acceptable")]
     Signature(#[source] SignatureError),
+    /// The file has no signature, and its project wants one.
+    #[error("{project} takes files with an OpenPGP signature alone, and this one came without")]
+    SignatureRequired {
+        /// The project.
+        project: ProjectName,
+    },
+    /// The signature is not one of the project's certificates over this file.
+    #[cfg_attr(
+        not(any(feature = "openpgp", test)),
+        expect(dead_code, reason = "only who verifies refuses")
+    )]
+    #[error("the OpenPGP signature does not hold for {project}")]
+    SignatureRefused {
+        /// The project.
+        project: ProjectName,
+        /// Why not.
+        #[source]
+        flaw: Flaw,
+    },
+    /// The project wants signatures verified, and this program was built without that.
+    #[error("{project} wants OpenPGP signatures verified, which this index cannot do")]
+    CannotVerify {
+        /// The project.
+        project: ProjectName,
+    },
     /// The same file is there, and not with this signature.
     #[error("`{filename}` is there {} OpenPGP signature", if *has_one { "with another" } else { "without an" })]
     OtherSignature {

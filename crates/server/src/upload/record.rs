@@ -10,6 +10,7 @@ use wheelmark_packaging::{CoreMetadata, DistributionFilename, Inspected, Project
 use wheelmark_store::{Admission, FileRow, FileSignature, FileState, NewFile, Seq};
 use wheelmark_tuf::Sha256;
 
+use super::certified;
 use super::check::Claimed;
 use super::error::UploadError;
 use super::names;
@@ -38,10 +39,9 @@ pub(super) async fn record(
         filename: filename.to_string(),
         existing,
     };
-    let signature = signature.map(|signature| Bytes::from(signature.into_bytes()));
-    let gpg_signature = signature.as_ref().map(|bytes| FileSignature {
-        sha256: Sha256::of(bytes),
-        length: bytes.len() as u64,
+    let gpg_signature = signature.as_ref().map(|signature| FileSignature {
+        sha256: Sha256::of(signature.as_bytes()),
+        length: signature.as_bytes().len() as u64,
     });
     // Taken here, before the file has any place: a path that the tree refuses costs nothing.
     let blob = ObjectPath::file(&project, &sha256, filename.as_str()).map_err(UploadError::Path)?;
@@ -83,12 +83,12 @@ pub(super) async fn record(
         &project,
     )
     .await?;
-    let (
-        Content {
-            body, len, chunks, ..
-        },
-        inspected,
-    ) = look_inside(content, &filename).await?;
+    let (content, inspected) = look_inside(content, &filename).await?;
+    certified::judge(publishing, &project, &content, signature.as_ref()).await?;
+    let Content {
+        body, len, chunks, ..
+    } = content;
+    let signature = signature.map(|signature| Bytes::from(signature.into_bytes()));
     if !publishing.leeway.unknown_classifiers {
         let checked = inspected.metadata.check_classifiers();
         checked.map_err(|source| UploadError::Classifier {

@@ -53,6 +53,9 @@ fn kind(error: &Error) -> &'static str {
         Error::Inspect { .. } => "inspect",
         Error::Exists { .. } => "exists",
         Error::Signature(_) => "signature",
+        Error::SignatureRequired { .. } => "signature required",
+        Error::SignatureRefused { .. } => "signature refused",
+        Error::CannotVerify { .. } => "cannot verify",
         Error::OtherSignature { .. } => "other signature",
         Error::Closed { .. } => "closed",
         Error::Removed { .. } => "removed",
@@ -65,13 +68,13 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-const KINDS: usize = 39;
+const KINDS: usize = 43;
 
 fn samples() -> Vec<Error> {
     let text = || "demo".to_owned();
     let filename = || "demo-1.0-py3-none-any.whl".to_owned();
     let project = || "demo".parse().unwrap();
-    let invalid = || "-".parse::<wheelmark_packaging::ProjectName>().unwrap_err();
+    let invalid = || "-".parse::<ProjectName>().unwrap_err();
     let mut samples = vec![
         Error::NotAForm,
         Error::MalformedForm { what: text() },
@@ -137,6 +140,8 @@ fn samples() -> Vec<Error> {
             existing: Sha256::of(b""),
         },
         Error::Signature(SignatureError::NotArmoured),
+        Error::SignatureRequired { project: project() },
+        Error::CannotVerify { project: project() },
         Error::OtherSignature {
             filename: filename(),
             has_one: true,
@@ -188,6 +193,10 @@ fn samples() -> Vec<Error> {
             project: project(),
         }),
     ]);
+    samples.extend(flaws().into_iter().map(|flaw| Error::SignatureRefused {
+        project: project(),
+        flaw,
+    }));
     samples.extend(filenames().into_iter().map(Error::Filename));
     let classifiers = [
         ClassifierError::Unknown { classifier: text() },
@@ -213,6 +222,33 @@ fn samples() -> Vec<Error> {
         source,
     }));
     samples
+}
+
+fn flaws() -> [Flaw; 9] {
+    let certificate = || "9E237D746B45DE98FE2306175D65774413AB2514".parse().unwrap();
+    let reason = || "it is so".to_owned();
+    [
+        Flaw::Unknown { issuers: vec![] },
+        Flaw::Unknown {
+            issuers: vec!["5D65774413AB2514".to_owned()],
+        },
+        Flaw::Wrong {
+            certificate: certificate(),
+        },
+        Flaw::NotNow { reason: reason() },
+        Flaw::Expired {
+            certificate: certificate(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        },
+        Flaw::Revoked {
+            certificate: certificate(),
+        },
+        Flaw::NotForSigning {
+            certificate: certificate(),
+        },
+        Flaw::OverText,
+        Flaw::Unreliable { reason: reason() },
+    ]
 }
 
 fn filenames() -> Vec<FilenameError> {
