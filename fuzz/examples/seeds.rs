@@ -171,6 +171,9 @@ fn hash_prefixes(repository: &Repository) -> io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(signed)?)
 }
 
+const README: &[u8] = b"\0# Demo\n\n[use](#use) ![logo](https://example.org/x.png)\n\n## Use\n\n- [x] a\n- [ ] ~~b~~[^1]\n\n\
+|a|b|\n|-|-:|\n|1|\n\n```python\nx < 1\n```\n\n<details><summary>c</summary>\n\nd\n</details>\n\n[^1]: e\n";
+
 /// Names, metadata, pages, headers.
 fn packaging(write: Write<'_>) -> io::Result<()> {
     for (name, filename) in [
@@ -201,6 +204,14 @@ fn packaging(write: Write<'_>) -> io::Result<()> {
         "packets",
         b"\xc2\x03\x04\x00\x00\x88\x03\x03\x05\x00",
     )?;
+    write("readme", "markdown", README)?;
+    write(
+        "readme",
+        "html",
+        b"\0<table><td>a<tr><td align=right>b</table><a href='javascript:x' onclick=x>c</a><svg><style>d</style></svg>\n",
+    )?;
+    write("readme", "commonmark", b"\x02*a **b* c** `d` <!-- e -->\n")?;
+    write("readme", "plain", b"\x03a < b & \"c\"\n")?;
     write(
         "accept",
         "pip",
