@@ -55,7 +55,7 @@ const USES: Rate = Rate {
 /// Why a request is not let in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthError {
-    /// No credentials were sent.
+    /// No credentials were sent, or a name without a password.
     #[error("no token was sent")]
     Missing,
     /// The `Authorization` header is neither of the basic nor of the bearer scheme.
@@ -137,6 +137,10 @@ impl Door {
         let presented = Presented::read(header.as_bytes()).ok_or(AuthError::Malformed)?;
         let name = presented.name.as_deref().map(String::as_str);
         let name = name.filter(|name| *name != TOKEN_USER);
+        // Installers that are to ask a keyring try the name alone first: nobody guesses.
+        if presented.token.is_empty() && !name.is_some_and(|name| name.starts_with(TOKEN_PREFIX)) {
+            return Err(AuthError::Missing);
+        }
         let now = self.clock.now();
         let failure = match self.store.check_token(&presented.token, now).await? {
             Checked::Good(bearer) => match name {

@@ -38,6 +38,26 @@ async fn a_token_that_was_sent_as_the_user_name_is_written_down_nowhere() {
     }
 }
 
+/// What pip and uv send when the URL has a name and a keyring is to have the rest.
+#[tokio::test]
+async fn a_name_without_a_password_is_no_attempt() {
+    let index = Index::new().await;
+    index.user("alice").await;
+    for name in ["alice", "__token__", "", "bob"]
+        .into_iter()
+        .cycle()
+        .take(50)
+    {
+        let request = index.request(Method::POST, "/legacy/");
+        let answer = request.basic_auth(name, Some("")).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{name}");
+        assert!(answer.headers().contains_key("www-authenticate"));
+    }
+    let log = index.store.audit_last(None, 100).await.unwrap();
+    let refused = |action| action == AuditAction::AccessRefused;
+    assert!(!log.iter().any(|row| refused(row.entry.action)), "{log:?}");
+}
+
 #[tokio::test]
 async fn a_name_is_written_down_if_it_is_a_users() {
     let index = Index::new().await;
