@@ -219,6 +219,8 @@ def test_what_was_cut_off_or_changed_restores_nothing(make_index: MakeIndex, ind
     for name in ("x.tar.gz", "x.zip"):
         done = run(index, "backup", tmp_path / name)
         assert done.returncode == 1 and ".tar.zst" in done.stderr
+    inside = run(other, "restore", good, "--tree", tmp_path / "tree")
+    assert inside.returncode == 1 and "leave --tree out" in inside.stderr
     done = run(other, "restore", good)
     assert done.returncode == 0, done.stderr
 

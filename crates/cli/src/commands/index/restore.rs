@@ -84,6 +84,10 @@ pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow
         Ok((manifest, staged))
     })
     .await??;
+    if args.tree.is_some() && staged.tree().is_none() {
+        return Err(anyhow!("the tree of this index lies in its data directory"))
+            .hint("leave --tree out; --data says where the data directory is to be");
+    }
     let key = online_key(args, staged.sealed_key.as_deref())?;
     if let Some(key) = &key {
         data::write_private(&staged.data().join(data::ONLINE_KEY), key)?;

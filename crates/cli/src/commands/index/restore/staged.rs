@@ -10,7 +10,6 @@ use wheelmark_objects::ObjectPath;
 use wheelmark_tuf::{Sha256, Sha256Hasher};
 
 use super::super::backup::TREE;
-use crate::logging::WithHint as _;
 
 /// The settings of a data directory; they say where its tree lies.
 pub(super) const SETTINGS: &str = "settings.json";
@@ -50,11 +49,7 @@ impl Staged {
             serde_json::from_slice(settings).context("settings.json is damaged")?;
         self.is_settled = true;
         let tree = match (settings["tree"].as_str(), named) {
-            (None, None) => return Ok(()),
-            (None, Some(_)) => {
-                return Err(anyhow!("the tree of this index lies in its data directory"))
-                    .hint("leave --tree out");
-            }
+            (None, _) => return Ok(()),
             (Some(before), None) => PathBuf::from(before),
             (Some(_), Some(named)) => std::path::absolute(named)?,
         };
