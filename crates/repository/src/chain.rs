@@ -5,7 +5,7 @@
 //! or what is left of one. Each says on which timestamp it follows, under the seal.
 
 use wheelmark_store::{Intent, IntentId, RecordedIntent};
-use wheelmark_tuf::{Key, Sha256};
+use wheelmark_tuf::{Key, RoleName, Sha256};
 
 use crate::intent::After;
 use crate::record;
@@ -31,6 +31,8 @@ pub(crate) struct Chain {
     /// Those that are to be dropped, with the reason: this index did not record them, or has moved
     /// on since.
     pub(crate) foreign: Vec<(IntentId, &'static str)>,
+    /// The versions of those that this index has recorded nevertheless: clients may have seen them.
+    pub(crate) passed: Vec<(RoleName, u64)>,
 }
 
 impl Chain {
@@ -67,6 +69,9 @@ impl Chain {
             }
         }
         let why = "it does not follow on what is published";
+        for link in &links {
+            chain.passed.extend(record::versions(&link.intent));
+        }
         chain
             .foreign
             .extend(links.into_iter().map(|link| (link.id, why)));

@@ -299,8 +299,13 @@ impl Engine {
     ///
     /// When the file system or the store fails. Nothing is lost by it.
     pub async fn flush(&mut self) -> Result<(), PublishError> {
-        if let Some(last) = self.keeping.flush().await? {
-            self.store.forget_intents(self.fence, last).await?;
+        match self.keeping.flush().await {
+            Ok(Some(last)) => self.store.forget_intents(self.fence, last).await?,
+            Ok(None) => {}
+            Err(error) => {
+                self.unsettled.get_or_insert_default();
+                return Err(error.into());
+            }
         }
         Ok(())
     }
@@ -474,8 +479,14 @@ impl Engine {
 
     /// Ends the records of what is on the disk by now, and sees to it that more gets there.
     async fn forget_what_is_durable(&mut self) -> Result<(), PublishError> {
-        if let Some(last) = self.keeping.tend().await {
-            self.store.forget_intents(self.fence, last).await?;
+        match self.keeping.tend().await {
+            Ok(Some(last)) => self.store.forget_intents(self.fence, last).await?,
+            Ok(None) => {}
+            Err(error) => {
+                // The next turn writes all of it again.
+                self.unsettled.get_or_insert_default();
+                return Err(error.into());
+            }
         }
         Ok(())
     }

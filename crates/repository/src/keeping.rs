@@ -68,27 +68,34 @@ impl Keeping {
     }
 
     /// Flushes what is due, and says up to which record everything is on the disk, if that is news.
-    pub(crate) async fn tend(&mut self) -> Option<IntentId> {
+    ///
+    /// # Errors
+    ///
+    /// When a flush has failed: what it was to flush has to be written again before the next one,
+    /// for the system tells of an error once, and takes what it could not write for written.
+    pub(crate) async fn tend(&mut self) -> Result<Option<IntentId>, ObjectError> {
         let is_too_much = |kept: Option<Kept>| kept.is_some_and(|kept| kept.bytes >= MOST_BYTES);
         let mut settled = None;
         if let Some((kept, task)) = self.flushing.take() {
             if task.is_finished() || is_too_much(self.waiting) {
-                settled = self.finish(kept, task).await;
+                settled = Some(finish(kept, task).await?);
             } else {
                 self.flushing = Some((kept, task));
             }
         }
         if self.flushing.is_none() && self.waiting.is_some_and(Kept::is_due) {
-            let waiting = self.waiting.take()?;
+            let Some(waiting) = self.waiting.take() else {
+                return Ok(settled);
+            };
             let tree = self.tree.clone();
             let task = tokio::spawn(async move { tree.flush().await });
             if is_too_much(Some(waiting)) {
-                settled = self.finish(waiting, task).await.or(settled);
+                settled = Some(finish(waiting, task).await?);
             } else {
                 self.flushing = Some((waiting, task));
             }
         }
-        settled
+        Ok(settled)
     }
 
     /// Flushes everything now, and says up to which record that is.
@@ -103,27 +110,15 @@ impl Keeping {
         self.waiting = None;
         Ok(Some(kept.last))
     }
+}
 
-    async fn finish(
-        &mut self,
-        kept: Kept,
-        task: JoinHandle<Result<(), ObjectError>>,
-    ) -> Option<IntentId> {
-        let flushed = task.await.unwrap_or(Err(ObjectError::Stopped));
-        match flushed {
-            Ok(()) => Some(kept.last),
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "what was published could not be flushed to the disk; its record is kept, and it \
-                     is tried again"
-                );
-                let last = self.waiting.map_or(kept.last, |waiting| waiting.last);
-                self.keep(last, kept.bytes);
-                None
-            }
-        }
-    }
+/// Waits for a flush, and says up to which record it was.
+async fn finish(
+    kept: Kept,
+    task: JoinHandle<Result<(), ObjectError>>,
+) -> Result<IntentId, ObjectError> {
+    task.await.unwrap_or(Err(ObjectError::Stopped))?;
+    Ok(kept.last)
 }
 
 impl Kept {

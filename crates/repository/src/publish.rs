@@ -249,13 +249,13 @@ pub(crate) async fn publish(
 }
 
 /// Whether a recorded object is a root.
-fn is_root(path: &str) -> bool {
+pub(crate) fn is_root(path: &str) -> bool {
     path.ends_with(".root.json")
 }
 
 /// Writes next roots. One whose name is taken is told of and left: what was published before it is
 /// signed with the keys of the present one as well, and the index goes on under that.
-async fn publish_roots(
+pub(crate) async fn publish_roots(
     tree: &Replayable,
     lock: &WriterLock,
     roots: Vec<Object>,

@@ -1,7 +1,7 @@
 //! Takes up the state after a crash: replays what was recorded, never signs.
 
 use bytes::Bytes;
-use wheelmark_objects::{Creation, ObjectError, ObjectPath, Replayable, Restored, WriterLock};
+use wheelmark_objects::{ObjectError, ObjectPath, Replayable, WriterLock};
 use wheelmark_store::{Fence, IntentId, KeptObject, KeptPlace, Orders, Store};
 use wheelmark_tuf::{Key, RoleName};
 
@@ -42,8 +42,8 @@ pub(crate) async fn recover(
             kept: None,
         });
     }
-    // Whoever recorded it may have been killed before it was durable.
-    store.flush().await?;
+    // Whoever recorded it may have been killed before it was durable, or a flush may have failed.
+    store.carry_over().await?;
     let published = tree
         .directory()
         .read(&ObjectPath::timestamp(), OWN_METADATA_LIMIT)
@@ -52,20 +52,13 @@ pub(crate) async fn recover(
         mut landed,
         next,
         foreign,
+        passed,
     } = Chain::of(recorded, published.as_deref(), online);
-    for (id, why) in foreign {
-        tracing::error!(
-            why,
-            "a recorded snapshot is dropped; what was pending stays in the journal"
-        );
-        store.drop_intent(fence, id).await?;
-    }
-
     restore(tree, lock, &landed).await?;
     let mut replayed = 0;
-    let mut skipped = Vec::new();
+    let (mut skipped, mut dropped) = (Vec::new(), Vec::new());
     for link in next {
-        if skipped.is_empty() {
+        if dropped.is_empty() {
             match publish::publish(tree, lock, link.intent.clone()).await {
                 Ok(()) => {
                     replayed += 1;
@@ -80,10 +73,26 @@ pub(crate) async fn recover(
             }
         }
         skipped.extend(record::versions(&link.intent));
-        store.drop_intent(fence, link.id).await?;
+        dropped.push(link.id);
     }
 
     let state = State::load(tree.directory(), online).await?;
+    // Not before: with another key, or beside a timestamp that is not this index's, all of them
+    // would look foreign. And their files may not be on the disk.
+    for (id, why) in foreign {
+        tracing::error!(
+            why,
+            "a recorded snapshot is dropped; what was pending stays in the journal"
+        );
+        dropped.push(id);
+    }
+    if !dropped.is_empty() {
+        tree.flush().await?;
+    }
+    for id in dropped {
+        store.drop_intent(fence, id).await?;
+    }
+    skipped.extend(passed);
     name(tree, lock, &landed, &state).await?;
     for link in landed.iter().filter(|link| !link.completed) {
         let (version, followed) = (link.intent.snapshot_version, state.followed);
@@ -102,9 +111,11 @@ pub(crate) async fn recover(
             "finished the snapshot that was recorded before the last stop"
         );
     }
-    if replayed > 0 {
-        tracing::info!(replayed, "published what was recorded before the last stop");
-    }
+    tracing::info!(
+        snapshots = landed.len(),
+        replayed,
+        "wrote again what was published last before the stop"
+    );
     let bytes = landed.iter().map(|link| weight(&link.intent)).sum();
     Ok(Recovered {
         state,
@@ -113,7 +124,7 @@ pub(crate) async fn recover(
     })
 }
 
-/// Writes again what is missing or torn of small uploads, whose bytes are kept with their journal
+/// Writes small uploads again, whose bytes are kept with their journal
 /// rows. Each is named after its bytes, so that nobody's word is taken for anything.
 async fn restore_uploads(tree: &Replayable, store: &Store) -> Result<(), PublishError> {
     let mut place = KeptPlace::default();
@@ -126,11 +137,8 @@ async fn restore_uploads(tree: &Replayable, store: &Store) -> Result<(), Publish
                 continue;
             };
             let object = vec![(path.clone(), Bytes::from(bytes))];
-            match tree.create_named(object).await {
-                Ok(created) if created.contains(&Creation::Created) => {
-                    tracing::warn!(path = path.as_str(), "wrote an uploaded object again");
-                }
-                Ok(_) => {}
+            match tree.rewrite_named(object).await {
+                Ok(()) => {}
                 // Not a digest's bytes, not a plain file in the way, or not this user's to write.
                 Err(error) => tracing::error!(
                     path = path.as_str(),
@@ -143,7 +151,8 @@ async fn restore_uploads(tree: &Replayable, store: &Store) -> Result<(), Publish
     Ok(())
 }
 
-/// Writes again what is missing or torn of snapshots that were published.
+/// Writes everything again that these snapshots have published. What is there now is not looked at:
+/// the records have the bytes that were signed, and what can be read may be in memory alone.
 async fn restore(
     tree: &Replayable,
     lock: &WriterLock,
@@ -153,24 +162,14 @@ async fn restore(
     for link in landed {
         objects.extend(publish::objects_of(link.intent.clone())?.0);
     }
-    let paths: Vec<ObjectPath> = objects.iter().map(|(path, _)| path.clone()).collect();
-    let restored = tree.restore_all(lock, objects).await?;
-    for (path, found) in paths.iter().zip(restored) {
-        match found {
-            Restored::Whole => {}
-            Restored::Missing | Restored::Torn => {
-                tracing::warn!(
-                    path = path.as_str(),
-                    ?found,
-                    "wrote a published object again"
-                );
-            }
-            Restored::Different => {
-                tracing::error!(path = path.as_str(), "this is not as the index recorded it");
-            }
-        }
+    let is_root = |(path, _): &Object| publish::is_root(path.as_str());
+    let (roots, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_root);
+    tree.rewrite_all(lock, objects).await?;
+    if let Some(last) = landed.last() {
+        let (_, timestamp) = publish::objects_of(last.intent.clone())?;
+        tree.replace_all(lock, vec![timestamp]).await?;
     }
-    Ok(())
+    publish::publish_roots(tree, lock, roots).await
 }
 
 /// Gives the names of all these snapshots once more: none of them was flushed.
@@ -182,6 +181,6 @@ async fn name(
 ) -> Result<(), PublishError> {
     let names = After::names_of_all(landed.iter().map(|link| &link.after));
     let links = publish::links_of(&names)?;
-    tree.clear_remains(lock, links).await?;
+    tree.clear_others(lock, links).await?;
     publish::name(tree, lock, &names, &state.projects).await
 }

@@ -8,9 +8,13 @@ mod index;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use index::TestIndex;
-use wheelmark_repository::{BinForm, Turn};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use wheelmark_repository::{BinForm, Engine, JournalWriter, Lifetimes, Turn};
+use wheelmark_signing::FileKey;
 use wheelmark_store::{Admission, KeptObject};
 
 const SNAPSHOTS: usize = 3;
@@ -216,6 +220,42 @@ async fn records_are_kept_until_their_files_are_flushed() {
     let root = index.folder.path().join("repository");
     std::fs::remove_file(root.join(snapshot.unwrap())).unwrap();
     assert!(index.try_engine().await.is_err());
+}
+
+/// With another key, or beside a timestamp that this index did not sign, every record looks
+/// foreign: none is dropped for that.
+#[tokio::test]
+async fn a_start_that_fails_takes_no_record() {
+    let (index, _) = published().await;
+    let whole = files(&index);
+    let standing = || async { index.store.recorded_intents().await.unwrap().len() };
+    let key = index.folder.path().join("another");
+    let another = FileKey::create(&key, &mut UnwrapErr(SysRng)).unwrap();
+    let opened = Engine::open(
+        index.tree.clone(),
+        index.store.clone(),
+        Arc::new(another),
+        index.clock.clone(),
+        Lifetimes::default(),
+        JournalWriter::Operator,
+    );
+    assert!(opened.await.is_err());
+    assert_eq!(standing().await, SNAPSHOTS);
+
+    let timestamp = index
+        .folder
+        .path()
+        .join("repository/metadata/timestamp.json");
+    std::fs::write(&timestamp, "what somebody put here").unwrap();
+    assert!(index.try_engine().await.is_err());
+    assert_eq!(standing().await, SNAPSHOTS);
+    std::fs::write(
+        &timestamp,
+        &whole[&PathBuf::from("metadata/timestamp.json")],
+    )
+    .unwrap();
+    index.engine().await;
+    assert_eq!(files(&index), whole);
 }
 
 #[tokio::test]

@@ -120,6 +120,23 @@ impl Database {
             .map_err(|source| StoreError::Flush { source })
     }
 
+    /// Carries the whole log over into the database, and flushes both.
+    ///
+    /// A flush of the log that failed cannot be made good by another one: the system tells of an
+    /// error once, and takes what it could not write for written. This writes all of it again, into
+    /// another file.
+    pub(crate) async fn carry_over(&self) -> Result<(), StoreError> {
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&self.writer)
+            .await?;
+        if busy != 0 {
+            let source = std::io::ErrorKind::ResourceBusy.into();
+            return Err(StoreError::Flush { source });
+        }
+        // That the log is empty now.
+        self.flush().await
+    }
+
     /// Closes the connections once their work is done.
     pub(crate) async fn close(&self) {
         self.readers.close().await;

@@ -121,6 +121,16 @@ impl Store {
         self.inner.database.flush().await
     }
 
+    /// Makes everything durable that can be read now, also where an earlier flush failed, in this
+    /// process or another: for whoever takes up what stands here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Flush`], also where somebody else uses the database all the time.
+    pub async fn carry_over(&self) -> Result<(), StoreError> {
+        self.inner.database.carry_over().await
+    }
+
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.inner.database.readers
     }

@@ -152,14 +152,48 @@ impl Replayable {
             .await
     }
 
-    /// Takes those second names away that a power failure left with a part of their objects, or
-    /// with something that the object is no more, so that they can be given again. `links` are
-    /// objects and their second names.
+    /// Writes objects anew that are known to have been written before with these bytes, whatever
+    /// stands in their places: what can be read may be in memory alone, after the disk has failed.
     ///
     /// # Errors
     ///
     /// See [`Replayable::restore_all`].
-    pub async fn clear_remains(
+    pub async fn rewrite_all(
+        &self,
+        lock: &WriterLock,
+        objects: Vec<(ObjectPath, Bytes)>,
+    ) -> Result<(), ObjectError> {
+        let lock = lock.share();
+        self.directory
+            .blocking(move |tree| {
+                lock.check(tree)?;
+                restoring::rewrite_all(tree, &objects)
+            })
+            .await
+    }
+
+    /// The same for objects that are named after the SHA-256 of their bytes, for which nobody's
+    /// word is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::Different`] if one is not named after its bytes; nothing is done then.
+    pub async fn rewrite_named(
+        &self,
+        objects: Vec<(ObjectPath, Bytes)>,
+    ) -> Result<(), ObjectError> {
+        self.directory
+            .blocking(move |tree| restoring::rewrite_named(tree, &objects))
+            .await
+    }
+
+    /// Takes those second names away that are not the very files of their objects, so that they can
+    /// be given again. `links` are objects and their second names.
+    ///
+    /// # Errors
+    ///
+    /// See [`Replayable::restore_all`].
+    pub async fn clear_others(
         &self,
         lock: &WriterLock,
         links: Vec<(ObjectPath, ObjectPath)>,
@@ -168,7 +202,7 @@ impl Replayable {
         self.directory
             .blocking(move |tree| {
                 lock.check(tree)?;
-                restoring::clear_remains(tree, &links)
+                restoring::clear_others(tree, &links)
             })
             .await
     }

@@ -43,16 +43,21 @@ pub(super) fn create_named(
     tree: &Tree,
     objects: &[(ObjectPath, Bytes)],
 ) -> Result<Vec<Creation>, ObjectError> {
-    let misnamed = |(path, bytes): &&(ObjectPath, Bytes)| path.sha256() != Some(Sha256::of(bytes));
-    if let Some((path, _)) = objects.iter().find(misnamed) {
-        return Err(ObjectError::Different { path: path.clone() });
-    }
+    demand_named(objects)?;
     let restored = restore_all(tree, objects)?;
     let created = restored.into_iter().map(|found| match found {
         Restored::Whole => Creation::AlreadySame,
         Restored::Missing | Restored::Torn | Restored::Different => Creation::Created,
     });
     Ok(created.collect())
+}
+
+fn demand_named(objects: &[(ObjectPath, Bytes)]) -> Result<(), ObjectError> {
+    let misnamed = |(path, bytes): &&(ObjectPath, Bytes)| path.sha256() != Some(Sha256::of(bytes));
+    match objects.iter().find(misnamed) {
+        Some((path, _)) => Err(ObjectError::Different { path: path.clone() }),
+        None => Ok(()),
+    }
 }
 
 fn restore(tree: &Tree, object: &(ObjectPath, Bytes)) -> Result<Restored, ObjectError> {
@@ -76,7 +81,20 @@ fn restore(tree: &Tree, object: &(ObjectPath, Bytes)) -> Result<Restored, Object
     }
 }
 
-pub(super) fn clear_remains(
+/// Writes objects anew, whatever stands in their places.
+pub(super) fn rewrite_all(tree: &Tree, objects: &[(ObjectPath, Bytes)]) -> Result<(), ObjectError> {
+    write(tree, objects, Rule::Replace, &Flush::later()).map(|_| ())
+}
+
+pub(super) fn rewrite_named(
+    tree: &Tree,
+    objects: &[(ObjectPath, Bytes)],
+) -> Result<(), ObjectError> {
+    demand_named(objects)?;
+    rewrite_all(tree, objects)
+}
+
+pub(super) fn clear_others(
     tree: &Tree,
     links: &[(ObjectPath, ObjectPath)],
 ) -> Result<(), ObjectError> {
@@ -88,12 +106,8 @@ pub(super) fn clear_remains(
             (_, Err(ObjectError::NotPlain { .. })) => return Ok(()),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
-        let cannot = |action| ObjectError::io(action, tree.root.join(to.as_str()));
-        if is_one(&whole.file, &there.file).map_err(cannot("look at"))? {
-            return Ok(());
-        }
-        let found = compare(there.file, there.len, whole.file, whole.len);
-        if matches!(found.map_err(cannot("read"))?, Comparison::Remains) {
+        let cannot = ObjectError::io("look at", tree.root.join(to.as_str()));
+        if !is_one(&whole.file, &there.file).map_err(cannot)? {
             unname(tree, to)?;
         }
         Ok(())
