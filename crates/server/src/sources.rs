@@ -4,6 +4,8 @@
 //! signature by adding `.asc` to that of the archive, which does not work with the links of the
 //! simple API: they end in `#sha256=…`.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -44,8 +46,10 @@ pub(crate) async fn project(
         }
         // Too large to be kept, so it is made anew each time: one at a time for everybody.
         Found::Large(object) => {
-            let _turn = reading.rendering.lock().await;
+            // It ends with the work, which goes on if the asker leaves.
+            let turn = Arc::clone(&reading.rendering).lock_owned().await;
             let listing = blocking(move || {
+                let _turn = turn;
                 let page = Found::Large(object).into_bytes()?;
                 Ok(Held::new(render(&page)?.into()))
             });
