@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use tempfile::NamedTempFile;
-use wheelmark_objects::{Creation, Directory, ObjectPath};
-use wheelmark_store::{KeptObject, MAX_KEPT_LEN};
+use wheelmark_objects::{Creation, Directory, Kind, ObjectPath};
+use wheelmark_store::{FileRow, KeptObject, MAX_KEPT_LEN};
 
 use super::error::UploadError;
 use crate::app::Publishing;
@@ -78,5 +78,69 @@ impl<'a> Placed<'a> {
                 tracing::warn!(%path, error = chain(&error), "an unused object stays behind");
             }
         }
+    }
+
+    /// Removes what this upload created and the file of another process does not have, which came
+    /// first under the same name.
+    pub(super) async fn give_way(mut self, row: &FileRow) {
+        self.created.retain(|path| match path.kind() {
+            Kind::File => path.sha256() != Some(row.sha256),
+            Kind::Signature => path.sha256() != row.gpg_signature_sha256,
+            // The row does not name them, and the file may share them.
+            _ => false,
+        });
+        self.take_back().await;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use wheelmark_store::{FileState, Seq};
+    use wheelmark_tuf::Sha256;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_another_process_was_faster_with_stays() {
+        let (flask, name) = ("flask".parse().unwrap(), "flask-1.0.tar.gz");
+        let (ours, theirs) = (Sha256::of(b"ours"), Sha256::of(b"theirs"));
+        let left = async |sha256: Sha256, gpg_signature_sha256: Option<Sha256>| {
+            let root = tempfile::tempdir().unwrap();
+            let tree = Directory::open(root.path()).await.unwrap();
+            let objects = [
+                ObjectPath::file(&flask, &ours, name).unwrap(),
+                ObjectPath::signature(&flask, &ours, name).unwrap(),
+                ObjectPath::file_metadata(&flask, &ours, name).unwrap(),
+            ];
+            let mut placed = Placed {
+                tree: &tree,
+                keeps: false,
+                created: Vec::new(),
+                kept: Vec::new(),
+            };
+            let bytes = Bytes::from_static(b"ours");
+            let small = objects.iter().map(|path| (path.clone(), bytes.clone()));
+            placed.place(small.collect(), None).await.unwrap();
+            let row = FileRow {
+                project: flask.clone(),
+                filename: name.to_owned(),
+                sha256,
+                size: 4,
+                uploaded_at: jiff::Timestamp::UNIX_EPOCH,
+                uploaded_by: "another".to_owned(),
+                seq: Seq(1),
+                state: FileState::Pending,
+                yanked: None,
+                back_signed: false,
+                gpg_signature_sha256,
+            };
+            placed.give_way(&row).await;
+            objects.map(|path| tree.local_path(&path).exists())
+        };
+        assert_eq!(left(ours, Some(ours)).await, [true, true, true]);
+        assert_eq!(left(ours, Some(theirs)).await, [true, false, true]);
+        assert_eq!(left(ours, None).await, [true, false, true]);
+        assert_eq!(left(theirs, None).await, [false, false, true]);
     }
 }

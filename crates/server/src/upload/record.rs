@@ -167,10 +167,18 @@ pub(super) async fn record(
         Ok(Admission::Recorded(seq)) => Ok(seq),
         // Another process was faster.
         Ok(Admission::Same(seq)) => {
-            let row = publishing.store.file(&project, filename.as_str()).await?;
-            row.map_or(Ok(seq), |row| same(&row, gpg_signature))
+            let Some(row) = publishing.store.file(&project, filename.as_str()).await? else {
+                return Ok(seq);
+            };
+            placed.give_way(&row).await;
+            same(&row, gpg_signature)
         }
-        Ok(Admission::Different { existing }) => Err(exists(existing)),
+        Ok(Admission::Different { existing }) => {
+            if let Some(row) = publishing.store.file(&project, filename.as_str()).await? {
+                placed.give_way(&row).await;
+            }
+            Err(exists(existing))
+        }
         Err(error) => {
             // Whether it was recorded is not certain; the objects go only if it was not.
             if let Ok(None) = publishing.store.file(&project, filename.as_str()).await {
