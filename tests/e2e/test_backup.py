@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -179,6 +180,8 @@ def test_a_backup_goes_through_a_pipe_and_tar_unpacks_it(make_index: MakeIndex, 
     unpacked = tmp_path / "unpacked"
     unpacked.mkdir()
     subprocess.run(["tar", "-x", "-C", unpacked], input=done.stdout, check=True, timeout=60)
+    assert (unpacked / "catalogue.sqlite").stat().st_mode & 0o777 == 0o600
+    assert unpacked.stat().st_mode & 0o777 == 0o700
     restored(make_index, index, unpacked).start().stop()
     other = make_index(fresh=True)
     command = [other.binary, "index", "--data", other.data, "restore", "-"]
@@ -223,6 +226,30 @@ def test_what_was_cut_off_or_changed_restores_nothing(make_index: MakeIndex, ind
     assert inside.returncode == 1 and "leave --tree out" in inside.stderr
     done = run(other, "restore", good)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["backup", "backup.tar"])
+def test_what_was_put_into_the_tree_is_left_out(make_index: MakeIndex, index: Index, tmp_path: Path, name: str) -> None:
+    """The web process's user can write there, and must not read by it what it cannot read itself."""
+    index.publish(wheel("first", "1.0"))
+    folder = index.tree / "targets/packages/first"
+    key = (index.data / "online-key").read_bytes()
+    (folder / f"{'a' * 64}.first-2.0.tar.gz").symlink_to(index.data / "online-key")
+    (folder / f"{'b' * 64}.first-3.0.tar.gz").symlink_to(tmp_path)
+    (index.tree / "targets/packages/second").symlink_to(index.data)
+    os.mkfifo(folder / f"{'c' * 64}.first-4.0.tar.gz")
+    (folder / "a\\b").write_bytes(b"x")
+    (index.data / "other.sqlite").symlink_to(index.data / "online-key")
+    target = tmp_path / name
+    backup(index, target)
+    files = [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]
+    assert files and all(key not in path.read_bytes() for path in files)
+    other = make_index(fresh=True)
+    done = run(other, "restore", target)
+    assert done.returncode == 0, done.stderr
+    assert len(list((other.tree / "targets/packages/first").iterdir())) == 2, "the file and its metadata"
+    good = verify(other, other.tree)
+    assert good.returncode == 0, good.stdout + good.stderr
 
 
 @pytest.mark.parametrize("name", ["backup", "backup.tar"])

@@ -62,7 +62,7 @@ const OFFLINE_SUFFIX: &str = "-offline-keys";
 const OFFLINE_INSIDE: &str = "offline-keys";
 
 /// The folder of the operator's journal, which the web process must not be able to open.
-const OPERATOR: &str = "operator";
+pub(crate) const OPERATOR: &str = "operator";
 
 /// The folder of what the web process writes to, where it runs as a user of its own.
 pub(crate) const WEB: &str = "web";

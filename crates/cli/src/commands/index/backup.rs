@@ -14,6 +14,7 @@ pub(super) mod progress;
 mod published;
 
 use std::io::IsTerminal as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ use self::archive::{Archive, Place};
 use self::contents::Contents;
 use self::destination::Destination;
 use self::files::{Copier, Manner};
-use self::published::Published;
+use self::published::{Published, Tree};
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::{Data, SOURCE_MEMORY};
@@ -50,6 +51,9 @@ pub(super) const ONLINE_KEY: &str = "online-key.age";
 /// Files of the data directory that are copied as they are. The token of the first run is left
 /// out: the catalogue knows it, and it is a secret.
 const PLAIN: [&str; 2] = ["settings.json", crate::settings::FILE];
+
+/// The databases of a data directory, in it or in a folder of it.
+const DATABASES: [&str; 3] = ["catalogue.sqlite", "orders.sqlite", SOURCE_MEMORY];
 
 /// Copy the index while it runs, into a directory that can be kept up to date, or one file
 ///
@@ -124,7 +128,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         with_online_key,
         contents: None,
     };
-    let (source, tree) = (data.directory().to_owned(), data.tree());
+    let (source, tree) = (data.directory().to_owned(), Tree::open(&data.tree()).await?);
     let (manifest, copied) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         for name in PLAIN {
             if source.join(name).exists() {
@@ -215,6 +219,7 @@ async fn databases(data: &Path, copy: &mut dyn Destination) -> anyhow::Result<()
         let name = path.strip_prefix(data)?.to_string_lossy().into_owned();
         let part = copy.scratch().join("database");
         copy_database(&path, &part).await?;
+        std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o600))?;
         copy.take(&part, &name)?;
     }
     Ok(())
@@ -227,7 +232,11 @@ fn named_so(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|end| end == "sqlite") {
+        // The web process's user can write to one of the folders.
+        let known = path
+            .file_name()
+            .is_some_and(|name| DATABASES.iter().any(|known| name == *known));
+        if known && path.symlink_metadata()?.is_file() {
             found.push(path);
         }
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use wheelmark_objects::{Directory, LockError, ObjectPath};
+use wheelmark_objects::{Directory, LockError, ObjectPath, WriterLock};
 use wheelmark_signing::{Phrase, unseal_bytes};
 use zeroize::Zeroizing;
 
@@ -100,9 +100,11 @@ pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow
         (there && tree.is_none()).then(|| target.join(TREE)),
         tree.clone().filter(|_| tree_there),
     ];
+    // Held until all is in its place, so that nobody publishes into what is moved aside.
+    let mut locks = Vec::new();
     for standing in standing.into_iter().flatten() {
         demand_replace(args, &standing)?;
-        may_replace(args, &standing, &manifest).await?;
+        locks.extend(may_replace(args, &standing, &manifest).await?);
     }
     staged.flush()?;
 
@@ -112,9 +114,16 @@ pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow
         tree.as_deref().filter(|_| tree_there),
     ];
     for path in moved.into_iter().flatten() {
-        aside.push(move_aside(path, context)?);
+        match move_aside(path, context) {
+            Ok(moved) => aside.push((path.to_owned(), moved)),
+            Err(error) => return Err(put_back(error, &aside)),
+        }
     }
-    staged.rename(&target)?;
+    staged
+        .rename(&target)
+        .map_err(|error| put_back(error, &aside))?;
+    drop(locks);
+    let aside: Vec<PathBuf> = aside.into_iter().map(|(_, moved)| moved).collect();
     said(&target, tree.as_deref(), &manifest, key.is_some(), &aside)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -155,19 +164,23 @@ fn demand_replace(args: &Args, path: &Path) -> anyhow::Result<()> {
 }
 
 /// Whether the tree that is there may be moved aside.
-async fn may_replace(args: &Args, tree: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+async fn may_replace(
+    args: &Args,
+    tree: &Path,
+    manifest: &Manifest,
+) -> anyhow::Result<Option<WriterLock>> {
     if !tree.join(ObjectPath::timestamp().as_str()).exists() {
-        return Ok(());
+        return Ok(None);
     }
     let opened = Directory::open(tree).await?;
-    match opened.lock().await {
-        Ok(_) => {}
+    let lock = match opened.lock().await {
+        Ok(lock) => lock,
         Err(LockError::Held { .. }) => {
             return Err(anyhow!("{} is in use", tree.display()))
                 .hint("stop the index that runs there first");
         }
         Err(error) => return Err(error.into()),
-    }
+    };
     let standing = version(tree)?;
     if standing > manifest.timestamp_version && !args.accept_rollback {
         return Err(anyhow!(
@@ -177,7 +190,7 @@ async fn may_replace(args: &Args, tree: &Path, manifest: &Manifest) -> anyhow::R
         ))
         .hint("clients that have seen the newer state refuse the older one, and what was uploaded since is lost; --accept-rollback restores all the same (docs/operations.md)");
     }
-    Ok(())
+    Ok(Some(lock))
 }
 
 /// The version of a tree's timestamp.
@@ -197,6 +210,24 @@ fn move_aside(path: &Path, context: &Context) -> anyhow::Result<PathBuf> {
     fs::rename(path, &aside)
         .with_context(|| format!("{} cannot be moved aside", path.display()))?;
     Ok(aside)
+}
+
+/// Gives what was moved aside its name again; says of what could not be where it is.
+fn put_back(error: anyhow::Error, aside: &[(PathBuf, PathBuf)]) -> anyhow::Error {
+    let mut told = Vec::new();
+    for (path, moved) in aside.iter().rev() {
+        if path.exists() || fs::rename(moved, path).is_err() {
+            told.push(format!(
+                "what was {} is in {}",
+                path.display(),
+                moved.display()
+            ));
+        }
+    }
+    match told.is_empty() {
+        true => error.context("nothing was replaced"),
+        false => error.context(told.join("; ")),
+    }
 }
 
 fn said(

@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use tempfile::{NamedTempFile, TempDir};
+use wheelmark_objects::OpenObject;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
 use super::contents::{Kind, Tally};
 use super::destination::{Copied, Destination};
 use super::progress::Shown;
-use super::{MANIFEST, Manifest};
+use super::{MANIFEST, Manifest, TREE};
+use crate::data::{OPERATOR, WEB};
 use crate::logging::WithHint as _;
 
 /// How hard zstd tries: most of a backup are wheels, which are compressed already.
@@ -167,8 +169,16 @@ impl Archive {
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(data)
             .with_context(|| format!("nothing can be written to {}", data.display()))?;
+        let mut tar = tar::Builder::new(pack);
+        // For `tar`, which makes folders as it likes otherwise.
+        for folder in [".", OPERATOR, WEB] {
+            let mut header = Self::header(0o700, now, 0);
+            header.set_entry_type(tar::EntryType::Directory);
+            let written = tar.append_data(&mut header, format!("{folder}/"), io::empty());
+            written.context("the backup cannot be begun")?;
+        }
         Ok(Self {
-            tar: tar::Builder::new(pack),
+            tar,
             place,
             scratch,
             tally: Tally::default(),
@@ -187,12 +197,15 @@ impl Archive {
     }
 
     /// Appends a file as it is now; one that grows meanwhile is cut, one that shrinks is an error.
-    fn append(&mut self, from: &Path, name: &str) -> anyhow::Result<()> {
+    fn append(&mut self, file: File, from: &Path, name: &str) -> anyhow::Result<()> {
         let cannot = || format!("{} cannot be copied", from.display());
-        let file = File::open(from).with_context(cannot)?;
         let metadata = file.metadata().with_context(cannot)?;
         let mtime = u64::try_from(metadata.mtime()).unwrap_or(self.now);
-        let mode = metadata.permissions().mode() & 0o777;
+        // Whoever unpacks it with `tar` is to be the only one who reads it.
+        let mode = match name.split('/').next() == Some(TREE) {
+            true => metadata.permissions().mode() & 0o777,
+            false => 0o600,
+        };
         let mut header = Self::header(mode, mtime, metadata.len());
         self.tally.entry(Kind::File, name, metadata.len());
         let mut reader = Counted {
@@ -251,16 +264,18 @@ impl Destination for Archive {
     }
 
     fn take(&mut self, from: &Path, name: &str) -> anyhow::Result<()> {
-        self.append(from, name)?;
+        self.replace(from, name)?;
         fs::remove_file(from).with_context(|| format!("{} cannot be removed", from.display()))
     }
 
-    fn object(&mut self, from: &Path, name: &str) -> anyhow::Result<()> {
-        self.append(from, name)
+    fn object(&mut self, open: OpenObject, from: &Path, name: &str) -> anyhow::Result<()> {
+        self.append(open.file, from, name)
     }
 
     fn replace(&mut self, from: &Path, name: &str) -> anyhow::Result<()> {
-        self.append(from, name)
+        let cannot = || format!("{} cannot be copied", from.display());
+        let file = File::open(from).with_context(cannot)?;
+        self.append(file, from, name)
     }
 
     fn second_name(&mut self, of: &str, name: &str) -> anyhow::Result<()> {

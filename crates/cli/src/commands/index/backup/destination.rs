@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use wheelmark_objects::OpenObject;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
@@ -25,8 +26,9 @@ pub(super) trait Destination: Send {
     /// Takes a file away from where it was put together, and in.
     fn take(&mut self, from: &Path, name: &str) -> anyhow::Result<()>;
 
-    /// Takes in an object, which never changes once it has its name.
-    fn object(&mut self, from: &Path, name: &str) -> anyhow::Result<()>;
+    /// Takes in an object, which never changes once it has its name. `open` was opened without
+    /// following any link; `from` is its path, which somebody else may have changed meanwhile.
+    fn object(&mut self, open: OpenObject, from: &Path, name: &str) -> anyhow::Result<()>;
 
     /// Takes in a file that may be another than last time.
     fn replace(&mut self, from: &Path, name: &str) -> anyhow::Result<()>;

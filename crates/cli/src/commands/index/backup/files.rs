@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use wheelmark_objects::ObjectPath;
+use wheelmark_objects::{ObjectPath, OpenObject};
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
@@ -44,6 +44,8 @@ impl Copier {
         let cannot = || format!("{} cannot be made", to.display());
         let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(to);
         made.with_context(cannot)?;
+        // One that was there before may be open to others.
+        fs::set_permissions(to, fs::Permissions::from_mode(0o700)).with_context(cannot)?;
         let parts = to.join(PARTS);
         let is_empty = fs::read_dir(to).with_context(cannot)?.next().is_none();
         if !is_empty && !to.join(MANIFEST).exists() && !parts.exists() {
@@ -93,9 +95,9 @@ impl Destination for Copier {
     }
 
     /// If it is there in its length, it is there.
-    fn object(&mut self, from: &Path, name: &str) -> anyhow::Result<()> {
+    fn object(&mut self, mut open: OpenObject, from: &Path, name: &str) -> anyhow::Result<()> {
         let cannot = || format!("{} cannot be copied", from.display());
-        let len = fs::metadata(from).with_context(cannot)?.len();
+        let len = open.len;
         let to = self.to.join(name);
         match fs::metadata(&to) {
             Ok(there) if there.len() == len => return Ok(()),
@@ -105,11 +107,24 @@ impl Destination for Copier {
         if self.manner == Manner::Link && !to.exists() {
             make_folder_of(&to)?;
             if fs::hard_link(from, &to).is_ok() {
-                self.count(len);
-                return Ok(());
+                // Whether it is the file that was opened, and not what was put into its place.
+                let (linked, opened) = (fs::symlink_metadata(&to)?, open.file.metadata()?);
+                if (linked.dev(), linked.ino()) == (opened.dev(), opened.ino()) {
+                    self.count(len);
+                    return Ok(());
+                }
+                fs::remove_file(&to)?;
             }
         }
-        self.replace(from, name)
+        let part = self.parts.join("part");
+        let mode = open.file.metadata().with_context(cannot)?.permissions();
+        let mut file = fs::File::create(&part).with_context(cannot)?;
+        io::copy(&mut open.file, &mut file).with_context(cannot)?;
+        file.set_permissions(mode).with_context(cannot)?;
+        make_folder_of(&to)?;
+        fs::rename(&part, &to).with_context(cannot)?;
+        self.count(len);
+        Ok(())
     }
 
     fn replace(&mut self, from: &Path, name: &str) -> anyhow::Result<()> {

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
-use wheelmark_objects::ObjectPath;
+use tokio::runtime::Handle;
+use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{Hashes, ListedProject, ProjectList, ProjectPage};
 use wheelmark_tuf::{RoleName, Sha256};
@@ -92,10 +93,11 @@ impl Published {
 
     /// Copies what the timestamp leads to, and everything else that was uploaded, and at the end
     /// the timestamp.
-    pub(super) fn copy(&self, from: &Path, copy: &mut dyn Destination) -> anyhow::Result<()> {
+    pub(super) fn copy(&self, tree: &Tree, copy: &mut dyn Destination) -> anyhow::Result<()> {
+        let from = tree.root();
         // First the files: pages speak of them.
-        self.folder(from, "targets", copy)?;
-        self.metadata(from, copy)?;
+        folder(tree, "targets", copy)?;
+        self.metadata(tree, copy)?;
         copy.flush()?;
         // The other names of all that, in the state of this timestamp, and nothing of a later one.
         let pages = self.pages(from)?;
@@ -108,47 +110,22 @@ impl Published {
         copy.write(&format!("{TREE}/{}", ObjectPath::timestamp()), &self.bytes)
     }
 
-    fn folder(&self, tree: &Path, name: &str, copy: &mut dyn Destination) -> anyhow::Result<()> {
-        let folder = tree.join(name);
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.with_context(|| format!("{} cannot be read", folder.display()))?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let below = entry.file_name();
-            let Some(below) = below.to_str().filter(|below| !below.starts_with('.')) else {
-                continue;
-            };
-            let below = format!("{name}/{below}");
-            if entry.file_type()?.is_dir() {
-                self.folder(tree, &below, copy)?;
-            } else {
-                match copy.object(&tree.join(&below), &format!("{TREE}/{below}")) {
-                    // An upload that was refused took it back.
-                    Err(_) if !tree.join(&below).exists() => {}
-                    copied => copied?,
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Metadata up to the versions of this timestamp: a restored index signs the next ones anew.
-    fn metadata(&self, tree: &Path, copy: &mut dyn Destination) -> anyhow::Result<()> {
+    fn metadata(&self, tree: &Tree, copy: &mut dyn Destination) -> anyhow::Result<()> {
         for (name, version) in &self.roles {
             let Ok(role) = name.parse::<RoleName>() else {
                 continue;
             };
             let path = ObjectPath::metadata(&role, *version);
-            copy.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
+            if !tree.object(&path, copy)? {
+                return Err(anyhow!("{path} is not there"));
+            }
         }
         for version in 1.. {
             let path = ObjectPath::metadata(&RoleName::root(), version);
-            if !tree.join(path.as_str()).exists() {
+            if !tree.object(&path, copy)? {
                 break;
             }
-            copy.object(&tree.join(path.as_str()), &format!("{TREE}/{path}"))?;
         }
         Ok(())
     }
@@ -208,6 +185,70 @@ fn certificates_of(tree: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(tree.join("keys")).into_iter().flatten();
     let names = entries.flatten().map(|entry| entry.file_name());
     names.filter_map(|name| name.into_string().ok()).collect()
+}
+
+/// The tree that is backed up. The web process's user can write to parts of it, so nothing in it
+/// is opened but by [`Directory`], which follows no link.
+pub(super) struct Tree {
+    directory: Directory,
+    runtime: Handle,
+}
+
+impl Tree {
+    pub(super) async fn open(root: &Path) -> anyhow::Result<Tree> {
+        Ok(Tree {
+            directory: Directory::open(root).await?,
+            runtime: Handle::current(),
+        })
+    }
+
+    fn root(&self) -> &Path {
+        self.directory.root()
+    }
+
+    /// Copies an object; says whether it is there.
+    fn object(&self, path: &ObjectPath, copy: &mut dyn Destination) -> anyhow::Result<bool> {
+        let open = self.runtime.block_on(self.directory.open_object(path));
+        match open.with_context(|| format!("{path} cannot be read"))? {
+            Some(open) => {
+                copy.object(open, &self.directory.local_path(path), &named(path))?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+}
+
+/// Copies every object below a folder. What has another name than an object can have, or is no
+/// plain file, is none of the index's: it is told of, and left.
+fn folder(tree: &Tree, name: &str, copy: &mut dyn Destination) -> anyhow::Result<()> {
+    let at = tree.root().join(name);
+    let entries = match fs::read_dir(&at) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| format!("{} cannot be read", at.display()))?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let below = entry.file_name();
+        let below = below.to_str().filter(|below| !below.starts_with('.'));
+        let Some(below) = below.map(|below| format!("{name}/{below}")) else {
+            continue;
+        };
+        if kind.is_dir() {
+            folder(tree, &below, copy)?;
+            continue;
+        }
+        match ObjectPath::from_request(&below) {
+            // One that is not there any more was taken back by its upload.
+            Ok(path) if kind.is_file() => drop(tree.object(&path, copy)?),
+            _ => tracing::warn!(
+                path = below,
+                "left out of the backup: it is no object of the tree"
+            ),
+        }
+    }
+    Ok(())
 }
 
 /// The name of an object in a backup.

@@ -9,11 +9,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use wheelmark_tuf::Sha256Hasher;
 
 use super::super::backup::contents::{Contents, Kind, Tally};
 use super::super::backup::progress::Shown;
 use super::super::backup::{MANIFEST, Manifest, ONLINE_KEY};
-use super::staged::{SETTINGS, Staged};
+use super::staged::{SETTINGS, Staged, check_object};
 use crate::logging::WithHint as _;
 
 /// Longest entry that is kept in memory: the manifest and the encrypted key have some hundred bytes.
@@ -85,6 +86,8 @@ fn unpack(
                 fs::hard_link(first, &second)
                     .with_context(|| format!("{} cannot be made", second.display()))?;
             }
+            // They are made as files need them.
+            tar::EntryType::Directory => continue,
             _ => return Err(anyhow!("`{}` is no plain file", name.escape_debug())),
         }
         shown.file();
@@ -135,6 +138,7 @@ fn file(
         .mode(0o600)
         .open(&path)
         .with_context(cannot)?;
+    let mut content = Sha256Hasher::new();
     let mut buffer = vec![0; 1 << 18];
     loop {
         let len = entry.read(&mut buffer)?;
@@ -142,12 +146,14 @@ fn file(
             break;
         }
         tally.content(&buffer[..len]);
+        content.update(&buffer[..len]);
         file.write_all(&buffer[..len]).with_context(cannot)?;
         shown.bytes(len as u64);
     }
     let mode = entry.header().mode()? & 0o777;
     file.set_permissions(fs::Permissions::from_mode(mode))
-        .with_context(cannot)
+        .with_context(cannot)?;
+    check_object(name, content)
 }
 
 fn small(entry: &mut impl Read) -> anyhow::Result<Vec<u8>> {

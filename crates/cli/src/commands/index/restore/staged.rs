@@ -125,6 +125,10 @@ impl Staged {
     /// Renames the tree, where it lies outside, and the data directory to their places.
     pub(super) fn rename(self, target: &Path) -> anyhow::Result<()> {
         let cannot = |path: &Path| format!("{} cannot be made", path.display());
+        let made = self.outside.as_ref().unwrap_or(&self.data);
+        if !made.path().join(TREE).is_dir() || !self.data().join(SETTINGS).is_file() {
+            return Err(anyhow!("the backup has no tree, or no {SETTINGS}"));
+        }
         if let (Some(made), Some(tree)) = (&self.outside, &self.tree) {
             fs::rename(made.path().join(TREE), tree).with_context(|| cannot(tree))?;
             crate::data::sync_directory(tree.parent().unwrap_or(Path::new("/")))?;
