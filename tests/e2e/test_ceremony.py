@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.distributions import wheel
 from harness.index import Index
 from harness.sandbox import Sandbox
+from harness.signed_tree import SignedTree
 
 PHRASE = re.compile(r"^\s*([0-9a-z]{4}(?:-[0-9a-z]{4}){6})\s*$", re.MULTILINE)
 OFFLINE = ["root", "targets", "claimed", "simple", "packages"]
@@ -444,3 +446,73 @@ def test_an_index_that_is_off_takes_it_at_its_next_start(cast: Cast, tmp_path: P
     while operator.version("root") < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert {role: operator.version(role) for role in OFFLINE} == dict.fromkeys(OFFLINE, 2)
+
+
+def test_it_is_said_in_time_that_a_ceremony_is_due(
+    first: Cast, fake_clock: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    operator, data = first.operator, first.index.data
+
+    def keys(offset: str | None, code: int, state: str) -> dict:
+        env = fake_clock(offset) if offset else None
+        told = operator.told("index", "keys", "--data", data, code=code, env=env)
+        assert told["state"] == state
+        return {role["role"]: role for role in told["roles"]}
+
+    roles = keys(None, 0, "ok")
+    assert list(roles)[:7] == [*OFFLINE, "timestamp", "snapshot"]
+    assert set(roles) > {"recently-claimed", "status", "simple-* (16)", "packages-* (16)"}
+    assert all(role["state"] == "ok" and role["version"] >= 1 for role in roles.values())
+    assert [len(roles[role]["keys"]) for role in OFFLINE] == [2] * 5
+    told = operator.run("index", "keys", "--data", data)
+    assert told.returncode == 0
+    assert "holder 1: " in told.stdout and "renewed by the running index" in told.stdout
+    # An index that is off: what is signed online ends first.
+    assert first.index.stop() == 0
+    assert keys("+2d", 4, "expired")["timestamp"]["state"] == "expired"
+    said = operator.run("index", "keys", "--data", data, env=fake_clock("+2d"))
+    assert "start the index" in said.stdout and "wheelmark ceremony begin" not in said.stdout
+
+    # One that runs: the offline roles, in time.
+    for days, code, due in [(59, 0, set()), (61, 3, {"claimed"})]:
+        clock = fake_clock(f"+{days}d")
+        first.index.env |= clock
+        before = first.index.log_text()
+        first.index.start()
+        deadline = time.monotonic() + 60
+        while operator.run("index", "keys", "--data", data).returncode == 4 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        roles = keys(f"+{days}d", code, "due" if due else "ok")
+        assert {name for name, role in roles.items() if role["state"] == "due"} == due
+        warned = first.index.log_text().removeprefix(before)
+        assert ("hold a ceremony" in warned) == bool(due), warned
+        assert first.index.stop() == 0
+    roles = keys("+306d", 4, "expired")
+    assert {name for name, role in roles.items() if role["state"] == "due"} == {"root", "targets", "simple", "packages"}
+    assert roles["claimed"]["state"] == "expired"
+    assert "clients refuse" in roles["claimed"]["next"]
+
+
+def test_an_index_that_follows_another_is_renewed_as_well(
+    sandbox: Sandbox, fake_clock: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    wheel("demo", "1.0").write(source)
+    tree = SignedTree(sandbox, source).run()
+    phrase = PHRASE.findall(tree.err)[0]
+    env = sandbox.env | fake_clock("+60d")
+    index = SimpleNamespace(binary=sandbox.binary, env=env, data=tree.data, tree=tree.out, ready=tree.said)
+    operator = Operator(index, tmp_path)
+    ceremony, begun = operator.begin("march")
+    for n in (1, 2):
+        keys = Path(f"{tree.data}-offline-keys") / f"custodian-{n}.age"
+        holder = Holder(sandbox.binary, tmp_path / f"holder-{n}", keys, phrase, env)
+        assert holder.sign(ceremony, operator.fingerprint, begun["words"]).returncode == 0
+    operator.told("ceremony", "finish", ceremony)
+    told = operator.told("ceremony", "publish", ceremony, "--data", tree.data)
+    assert told["root_version"] == 2
+    assert {role: operator.version(role) for role in OFFLINE} == dict.fromkeys(OFFLINE, 2)
+    wheel("demo", "2.0").write(source)
+    tree.run(env=fake_clock("+60d"))
+    assert tree.files() == {"demo-1.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl"}

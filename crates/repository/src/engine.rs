@@ -120,6 +120,8 @@ pub struct Engine {
     stray: Option<Seq>,
     /// Whether the journal could not be read, and that was told.
     unreadable: bool,
+    /// When people were last told what offline roles are due.
+    reminded: Option<Timestamp>,
 }
 
 impl Engine {
@@ -217,6 +219,7 @@ impl Engine {
             writer,
             stray: None,
             unreadable: false,
+            reminded: None,
         })
     }
 
@@ -245,11 +248,6 @@ impl Engine {
     /// The number of projects that have a page.
     pub fn projects(&self) -> usize {
         self.state.projects.len()
-    }
-
-    /// The roles that only offline keys can renew, with their expiry.
-    pub fn offline_expiries(&self) -> &[(RoleName, Timestamp)] {
-        &self.state.offline
     }
 
     /// Publishes until `shutdown` completes. A turn that has begun is finished. Failures are
@@ -435,6 +433,7 @@ impl Engine {
             .await?;
         }
         self.phase(Phase::Done);
+        self.remind();
 
         tracing::info!(
             snapshot = snapshot_version,

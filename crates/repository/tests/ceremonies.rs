@@ -636,3 +636,50 @@ async fn another_file_under_the_next_name_is_not_overwritten() {
         assert_eq!(std::fs::read(&place).unwrap(), b"{}");
     }
 }
+
+#[tokio::test]
+async fn the_next_root_is_not_there_before_the_timestamp() {
+    let index = with_a_file().await;
+    let seq = hand_in(&index, &replacement(&index)).await;
+    let mut broken = engine(&index).await;
+    // Without its lock it cannot replace the timestamp, and writes everything up to that.
+    std::fs::remove_file(index.folder.path().join("repository/.lock")).unwrap();
+    broken.turn().await.unwrap_err();
+    assert!(metadata(&index, "2.targets.json").is_some());
+    assert!(metadata(&index, "2.root.json").is_none());
+    Client::new(&index).uses(&index, &[]);
+    drop(broken);
+    engine(&index).await.turn().await.unwrap();
+    assert!(metadata(&index, "2.root.json").is_some());
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Published { .. })
+    ));
+}
+
+#[tokio::test]
+async fn what_clients_would_refuse_all_the_same_is_not_published() {
+    let index = with_a_file().await;
+    index.clock.forward(days(400));
+    let all = renewal(&index);
+    let alone: Files = all
+        .iter()
+        .filter(|(name, _)| name.contains("claimed"))
+        .cloned()
+        .collect();
+    let seq = hand_in(&index, &alone).await;
+    engine(&index).await.turn().await.unwrap();
+    let Some(Outcome::Refused { reason }) = outcome(&index, seq).await else {
+        panic!("not refused");
+    };
+    says(&reason, "a new client would refuse it");
+    says(&reason, "expired");
+    // With everything renewed the index is back.
+    let seq = hand_in(&index, &all).await;
+    engine(&index).await.turn().await.unwrap();
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Published { .. })
+    ));
+    Client::new(&index).uses(&index, &[]);
+}

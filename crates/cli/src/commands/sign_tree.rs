@@ -22,7 +22,6 @@ use wheelmark_tuf::without_controls;
 
 use self::passing::{Done, Passing};
 use self::places::Places;
-use crate::commands::snapshotter::remind;
 use crate::commands::up::{StopSignals, announce_phrase, explain_open, print_line};
 use crate::context::Context;
 use crate::data::{Data, SOURCE_MEMORY, outside};
@@ -207,7 +206,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     engine.set_changes_per_snapshot(CHANGES_PER_SNAPSHOT);
     engine.take_ceremonies_from(data.orders().await?);
     tree.clean_incoming().await?;
-    remind(&engine, context.clock.now());
+    engine.remind();
     let known = open_known(&data.source()).await?;
     known.set_origin(&source.origin()).await?;
 

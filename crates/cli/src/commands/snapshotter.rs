@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{Engine, Lifetimes, OpenError, Phase};
@@ -99,7 +98,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if data.is_apart() {
         tree.clean_incoming().await?;
     }
-    remind(&engine, context.clock.now());
+    engine.remind();
     measure(&mut engine, store.clone());
     let socket = data.socket()?;
     let hearing = match socket.listen() {
@@ -137,25 +136,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     store.close().await;
     orders.close().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Says which offline role ends soon, while there is time.
-pub(crate) fn remind(engine: &Engine, now: Timestamp) {
-    for (role, expires) in engine.offline_expiries() {
-        if now >= *expires {
-            tracing::error!(
-                %role,
-                %expires,
-                "this role is signed with offline keys and has ended: clients refuse the index until a ceremony renews it (wheelmark ceremony begin)"
-            );
-        } else if now >= Lifetimes::default().ceremony_due(role, *expires) {
-            tracing::warn!(
-                %role,
-                %expires,
-                "this role is signed with offline keys and ends soon: hold a ceremony (wheelmark ceremony begin); clients refuse the index after that"
-            );
-        }
-    }
 }
 
 /// Tells web processes how long each snapshot takes that the engine publishes from now on.

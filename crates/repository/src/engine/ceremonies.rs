@@ -1,13 +1,44 @@
 //! What the engine does with what ceremonies bring.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wheelmark_store::{Orders, Outcome, Seq};
 
 use super::Engine;
 use crate::handed::{Examined, Handed, examine};
 use crate::publish::PublishError;
 
+/// How often people are told that a ceremony is due.
+const REMIND_EVERY: SignedDuration = SignedDuration::from_hours(24);
+
 impl Engine {
+    /// Says in the log which offline roles are due for a ceremony, or have ended; once a day. Turns
+    /// that publish do so by themselves, and an index renews its timestamp twice a day.
+    pub fn remind(&mut self) {
+        let now = self.clock.now();
+        let told = self.reminded.map(|told| now.duration_since(told));
+        if told.is_some_and(|ago| ago < REMIND_EVERY) {
+            return;
+        }
+        self.reminded = Some(now);
+        for (role, expires) in &self.state.offline {
+            if now >= *expires {
+                tracing::error!(
+                    %role,
+                    %expires,
+                    "this role is signed with offline keys and has ended: clients refuse the index \
+                     until a ceremony renews it (wheelmark ceremony begin)"
+                );
+            } else if now >= self.lifetimes.ceremony_due(role, *expires) {
+                tracing::warn!(
+                    %role,
+                    %expires,
+                    "this role is signed with offline keys and ends soon: hold a ceremony \
+                     (wheelmark ceremony begin); clients refuse the index after that"
+                );
+            }
+        }
+    }
+
     /// Takes what ceremonies bring out of the operator's journal, for an index that takes no orders
     /// from it: [`Engine::open_with_orders`] does so by itself.
     pub fn take_ceremonies_from(&mut self, orders: Orders) {

@@ -1,5 +1,7 @@
 //! Where a holder's private keys are, and how they are opened.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -10,8 +12,11 @@ use zeroize::Zeroizing;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
 
-/// The longest file of keys, and the longest passphrase, in bytes.
+/// The longest file of keys, in bytes.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
+
+/// The longest passphrase, in bytes.
+const MAX_PASSPHRASE_LEN: u64 = 4 * 1024;
 
 /// Private keys, named by a URI.
 #[derive(Clone, Debug)]
@@ -63,7 +68,14 @@ impl Passphrase {
             }
         };
         let cannot = || format!("the passphrase cannot be read from {}", path.display());
-        let bytes = Zeroizing::new(read_bounded(&path, MAX_FILE_LEN).with_context(cannot)?);
+        // The buffer has its final size at once: growing would leave copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE_LEN as usize + 1));
+        File::open(&path)
+            .and_then(|file| file.take(MAX_PASSPHRASE_LEN + 1).read_to_end(&mut bytes))
+            .with_context(cannot)?;
+        if bytes.len() as u64 > MAX_PASSPHRASE_LEN {
+            return Err(anyhow!("what was given is no passphrase: it is too long"));
+        }
         let text = std::str::from_utf8(&bytes).with_context(cannot)?;
         let text = Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned());
         if text.is_empty() {
