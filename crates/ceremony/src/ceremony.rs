@@ -98,6 +98,24 @@ pub enum CeremonyError {
         /// What time it is here.
         now: Timestamp,
     },
+    /// It was begun in the future, or too long ago.
+    #[error("the ceremony was begun {made_at}, and by this machine's clock it is {now}")]
+    OtherTime {
+        /// When it began.
+        made_at: Timestamp,
+        /// What time it is here.
+        now: Timestamp,
+    },
+    /// It would end earlier than it does now.
+    #[error("{role} would hold until {expires}, shorter than what is published, {published}")]
+    Shorter {
+        /// Which role.
+        role: RoleName,
+        /// The published expiry.
+        published: Timestamp,
+        /// The next one.
+        expires: Timestamp,
+    },
     /// Nothing would change.
     #[error("{role} would stay as it is: the same keys, and no later expiry than {expires}")]
     NothingNew {
@@ -167,7 +185,7 @@ impl Ceremony {
             if expires <= now {
                 return Err(CeremonyError::Over { role, expires, now });
             }
-            if expires > policy.latest(&role, now) {
+            if expires > policy.latest(&role, plan.made_at, now) {
                 let days = policy.life(&role).as_hours() / 24;
                 return Err(CeremonyError::BeyondPolicy {
                     role,
@@ -177,8 +195,12 @@ impl Ceremony {
                 });
             }
         }
+        if !policy.is_under_way(plan.made_at, now) {
+            let made_at = plan.made_at;
+            return Err(CeremonyError::OtherTime { made_at, now });
+        }
         let contents = follow(&standing, &plan)?;
-        demand_difference(&standing, &plan, &contents)?;
+        demand_difference(&standing, &contents)?;
         let payloads: Vec<Payload> = contents
             .iter()
             .map(|(role, content)| Payload::of(role.clone(), content))
@@ -320,18 +342,29 @@ impl Ceremony {
 /// signs anything.
 fn demand_difference(
     standing: &Standing,
-    plan: &Plan,
     contents: &[(RoleName, Content)],
 ) -> Result<(), CeremonyError> {
     for (role, content) in contents {
         let Some((_, expires)) = standing.version_and_expiry(role) else {
             continue;
         };
+        if content.expires() < expires {
+            let (role, published) = (role.clone(), expires);
+            let expires = content.expires();
+            return Err(CeremonyError::Shorter {
+                role,
+                published,
+                expires,
+            });
+        }
         let gains = content.expires().duration_since(expires) >= LEAST_GAIN;
         let keys_differ = match content {
             Content::Root(root) => root.roles != standing.root().roles,
             // Signed by others, even where it says the same.
-            Content::Targets(_) => plan.changes_keys(),
+            Content::Targets(_) => {
+                let now = standing.keys_of(role).map(|(_, keys)| keys);
+                next_keys_of(role, contents).is_some_and(|next| Some(next) != now)
+            }
         };
         if !gains && !keys_differ {
             let role = role.clone();
@@ -339,6 +372,15 @@ fn demand_difference(
         }
     }
     Ok(())
+}
+
+/// Whose signatures a role below root needs by what is signed now, if that says so.
+fn next_keys_of<'a>(role: &RoleName, contents: &'a [(RoleName, Content)]) -> Option<&'a RoleKeys> {
+    contents.iter().find_map(|(_, content)| match content {
+        Content::Root(root) if *role == RoleName::targets() => Some(&root.roles.targets),
+        Content::Targets(targets) => targets.delegations.as_ref()?.role_keys(role),
+        Content::Root(_) => None,
+    })
 }
 
 fn digest(plan: &Plan, payloads: &[Payload]) -> Sha256 {

@@ -14,6 +14,9 @@ const PURPOSE: &[u8] = b"wheelmark: the keys of a holder, form 1\n";
 /// The longest name of a holder, in characters.
 const MAX_NAME_LEN: usize = 60;
 
+/// What a holder has keys for: exactly these.
+const KEY_NAMES: [&str; 4] = ["bins", "claimed", "root", "targets"];
+
 /// The keys that one holder signs with, by the name that their file has them under, and the proof of
 /// possession: each key has signed the name and all the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +44,14 @@ pub enum HolderError {
         #[source]
         source: ModelError,
     },
-    /// The name cannot be shown on a line.
-    #[error("the name of a holder has 1 to {MAX_NAME_LEN} characters, and no control characters")]
+    /// The name cannot be shown on a line, or would be taken for a position.
+    #[error(
+        "the name of a holder has 1 to {MAX_NAME_LEN} characters, no control characters, and does not begin with `holder`"
+    )]
     Name,
+    /// More keys than a holder has, or fewer, or others.
+    #[error("a holder has keys for {}, and for nothing else", KEY_NAMES.join(", "))]
+    KeyNames,
     /// Nobody has shown that they hold the private key.
     #[error("nothing proves that {holder} holds the private key for {name}")]
     NoProof {
@@ -141,6 +149,7 @@ impl HolderKeys {
         if stored.format != FORMAT {
             return Err(HolderError::Format);
         }
+        demand_key_names(stored.keys.keys())?;
         let mut keys = BTreeMap::new();
         for (name, key) in stored.keys {
             let key = Key::from_value(key).map_err(|source| {
@@ -164,18 +173,20 @@ impl HolderKeys {
     fn checked(self) -> Result<Self, HolderError> {
         let length = self.name.chars().count();
         let is_shown = !self.name.contains(char::is_control) && self.name.trim() == self.name;
-        if !(1..=MAX_NAME_LEN).contains(&length) || !is_shown {
+        let is_position = self.name.to_lowercase().starts_with("holder");
+        if !(1..=MAX_NAME_LEN).contains(&length) || !is_shown || is_position {
             return Err(HolderError::Name);
         }
+        demand_key_names(self.keys.keys())?;
         let message = proof_message(&self.name, &self.keys);
-        let mut seen = Vec::with_capacity(self.keys.len());
+        let mut seen: Vec<&Key> = Vec::with_capacity(self.keys.len());
         for (name, key) in &self.keys {
             let proof = self.proofs.get(name);
             let (holder, name) = (self.name.clone(), name.clone());
-            if seen.contains(&key.keyid()) {
+            if seen.iter().any(|seen| seen.is_same_key(key)) {
                 return Err(HolderError::SameKey { holder, name });
             }
-            seen.push(key.keyid());
+            seen.push(key);
             let is_proved = proof.is_some_and(|proof| key.verify(&message, proof).is_ok());
             if !is_proved {
                 return Err(HolderError::NoProof { holder, name });
@@ -223,5 +234,12 @@ impl HolderKeys {
             holder: self.name.clone(),
             name: name.to_owned(),
         })
+    }
+}
+
+fn demand_key_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), HolderError> {
+    match names.map(String::as_str).eq(KEY_NAMES) {
+        true => Ok(()),
+        false => Err(HolderError::KeyNames),
     }
 }

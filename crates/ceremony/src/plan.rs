@@ -392,19 +392,22 @@ fn demand_people(plan: &Plan, count: usize) -> Result<(), PlanError> {
 /// No key counts twice for a role, and none that comes has another role now, least of all the
 /// online one.
 fn demand_apart(standing: &Standing, next: &NextKeys) -> Result<(), PlanError> {
-    let online = standing.root().roles.timestamp.keyids.iter();
-    let mut taken: BTreeMap<&KeyId, &str> = online.map(|id| (id, "online")).collect();
+    let root = standing.root();
+    let online = root.roles.timestamp.keyids.iter();
+    let online = online.filter_map(|id| Some((root.keys.get(id)?, "online")));
+    let mut taken: Vec<(&Key, &str)> = online.collect();
     for (role, (keys, _)) in next {
         let purpose = crate::holder::key_name(role);
-        let mut seen = BTreeSet::new();
-        for key in keys {
-            let keyid = key.keyid();
-            let other = *taken.entry(keyid).or_insert(purpose) != purpose;
-            if other || !seen.insert(keyid) {
-                let keyid = keyid.clone();
+        for (at, key) in keys.iter().enumerate() {
+            let is_other =
+                |(other, whose): &(&Key, &str)| other.is_same_key(key) && *whose != purpose;
+            let again = keys[..at].iter().any(|before| before.is_same_key(key));
+            if again || taken.iter().any(is_other) {
+                let keyid = key.keyid().clone();
                 return Err(PlanError::KeyTwice { keyid });
             }
         }
+        taken.extend(keys.iter().map(|key| (key, purpose)));
     }
     Ok(())
 }

@@ -7,6 +7,9 @@ use wheelmark_tuf::RoleName;
 /// hand.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(24);
 
+/// How long a ceremony can be under way.
+const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 /// What a role has to gain for signing it to be worth anything.
 pub(crate) const LEAST_GAIN: SignedDuration = SignedDuration::from_hours(1);
 
@@ -34,9 +37,16 @@ impl Policy {
         Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
     }
 
-    /// The latest expiry that is signed now, by this clock.
-    pub(crate) fn latest(&self, role: &RoleName, now: Timestamp) -> Timestamp {
-        let latest = self.expiry(role, now).checked_add(CLOCKS_APART);
-        latest.unwrap_or(Timestamp::MAX)
+    /// The latest expiry that a ceremony of that date signs now, by this clock.
+    pub(crate) fn latest(&self, role: &RoleName, made_at: Timestamp, now: Timestamp) -> Timestamp {
+        let by_clock = self.expiry(role, now).checked_add(CLOCKS_APART);
+        let by_date = self.expiry(role, made_at);
+        by_clock.unwrap_or(Timestamp::MAX).min(by_date)
+    }
+
+    /// Whether a ceremony of that date can be going on now, by this clock.
+    pub(crate) fn is_under_way(&self, made_at: Timestamp, now: Timestamp) -> bool {
+        let age = now.duration_since(made_at);
+        -CLOCKS_APART <= age && age <= LONGEST
     }
 }

@@ -223,6 +223,11 @@ impl Standing {
         self.fingerprints[0]
     }
 
+    /// The fingerprint of the root in force.
+    pub fn newest_fingerprint(&self) -> Sha256 {
+        self.fingerprints[self.fingerprints.len() - 1]
+    }
+
     /// Whether the chain passes through a root that somebody trusts; its version.
     ///
     /// # Errors

@@ -75,7 +75,11 @@ impl<'a> Tally<'a> {
             return Err(SignatureError::Bad { keyid, role });
         }
         let of_role = self.signatures.entry(role.clone()).or_default();
-        if of_role.contains_key(&keyid) {
+        let is_known = |id: &KeyId| {
+            let known = requests.iter().find_map(|request| request.key(id));
+            *id == keyid || known.is_some_and(|known| known.is_same_key(key))
+        };
+        if of_role.keys().any(is_known) {
             return Err(SignatureError::Twice { keyid, role });
         }
         of_role.insert(keyid, file.signature);

@@ -49,6 +49,7 @@ pub(crate) async fn try_out(
     let root = RoleName::root();
     let mut view = View {
         tree,
+        offline: &state.offline,
         next: HashMap::new(),
     };
     let objects = intent.objects.iter();
@@ -120,6 +121,7 @@ async fn published(tree: &Directory, state: &State) -> Result<Cached, PublishErr
 /// The tree as it is about to be.
 struct View<'a> {
     tree: &'a Directory,
+    offline: &'a [(RoleName, Timestamp)],
     next: HashMap<&'a str, &'a [u8]>,
 }
 
@@ -177,12 +179,21 @@ impl View<'_> {
         let file = file_target(&project, ANY_FILE)?;
         for path in [page, file] {
             let mut lookup: Lookup = trusted.lookup(&path);
+            let mut damaged = false;
             while let Some(need) = lookup.need() {
-                let name = need.fetch.path.clone();
+                let (name, role) = (need.fetch.path.clone(), need.role.clone());
                 let bytes = self.read(&name).await?.unwrap_or_default();
                 if let Err(source) = lookup.supply(bytes) {
-                    return Ok(Err(Refused::Lookup { client, source }));
+                    if self.offline.iter().any(|(offline, _)| *offline == role) {
+                        return Ok(Err(Refused::Lookup { client, source }));
+                    }
+                    // What the online key signs is damaged with or without the ceremony.
+                    damaged = true;
+                    break;
                 }
+            }
+            if damaged {
+                continue;
             }
             if let Err(source) = lookup.finish() {
                 return Ok(Err(Refused::Lookup { client, source }));

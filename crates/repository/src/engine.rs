@@ -408,6 +408,12 @@ impl Engine {
             }
         }
 
+        if let (Some((seq, _)), Some(ceremonies)) = (ceremony, &self.ceremonies)
+            && !ceremonies.take_up(seq).await?
+        {
+            return Ok(None);
+        }
+
         self.phase(Phase::Record);
         // From here on the recorded bytes decide, even if the record's own answer is unclear.
         self.unsettled = Some(record::versions(&intent));

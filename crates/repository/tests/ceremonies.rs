@@ -17,7 +17,7 @@ use wheelmark_ceremony::{
 };
 use wheelmark_repository::{BinForm, Engine, Lifetimes, Phase};
 use wheelmark_signing::{Ed25519Key, FileKey, Signer, sign_role};
-use wheelmark_store::{Orders, Outcome, Seq};
+use wheelmark_store::{Orders, Outcome, Seq, TakenBack};
 use wheelmark_tuf::{
     CacheName, Cached, Clock as _, Effect, Key, Limits, Refresh, RoleName, Sha256, TrustedSet,
     canonical,
@@ -267,7 +267,7 @@ fn other_holders(index: &TestIndex) -> (Vec<Ed25519Key>, Ceremony) {
     let mut plan = Plan::renewal(&standing, &[], &POLICY, now);
     let mut all = Vec::new();
     for seat in [1, 2] {
-        let name = format!("holder {seat}");
+        let name = format!("person {seat}");
         let made: Vec<(String, Ed25519Key)> = ["bins", "claimed", "root", "targets"]
             .map(|name| (name.to_owned(), Ed25519Key::generate(&mut rng)))
             .into();
@@ -600,8 +600,9 @@ async fn what_was_taken_back_is_not_published() {
     index.clock.forward(days(10));
     let seq = hand_in(&index, &renewal(&index)).await;
     let handed = orders(&index).await;
-    assert!(handed.take_back("a ceremony", "broken off").await.unwrap());
-    assert!(!handed.take_back("a ceremony", "broken off").await.unwrap());
+    let back = async || handed.take_back("a ceremony", "broken off").await.unwrap();
+    assert_eq!(back().await, TakenBack::Back);
+    assert_eq!(back().await, TakenBack::NotThere);
     engine(&index).await.turn().await.unwrap();
     assert_eq!(newest(&index, "root").0, 1);
     assert!(matches!(
@@ -642,9 +643,22 @@ async fn the_next_root_is_not_there_before_the_timestamp() {
     let index = with_a_file().await;
     let seq = hand_in(&index, &replacement(&index)).await;
     let mut broken = engine(&index).await;
-    // Without its lock it cannot replace the timestamp, and writes everything up to that.
-    std::fs::remove_file(index.folder.path().join("repository/.lock")).unwrap();
+    // What cannot be replaced is in the timestamp's place: everything is written up to that.
+    let place = index
+        .folder
+        .path()
+        .join("repository/metadata/timestamp.json");
+    let timestamp = std::fs::read(&place).unwrap();
+    let there = place.clone();
+    broken.observe(move |phase| {
+        if phase == Phase::Write {
+            std::fs::remove_file(&there).unwrap();
+            std::fs::create_dir_all(there.join("in the way")).unwrap();
+        }
+    });
     broken.turn().await.unwrap_err();
+    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::write(&place, timestamp).unwrap();
     assert!(metadata(&index, "2.targets.json").is_some());
     assert!(metadata(&index, "2.root.json").is_none());
     Client::new(&index).uses(&index, &[]);
@@ -682,4 +696,44 @@ async fn what_clients_would_refuse_all_the_same_is_not_published() {
         Some(Outcome::Published { .. })
     ));
     Client::new(&index).uses(&index, &[]);
+}
+
+#[tokio::test]
+async fn what_was_taken_up_is_published_whatever_happens() {
+    let index = with_a_file().await;
+    index.clock.forward(days(10));
+    let seq = hand_in(&index, &renewal(&index)).await;
+    let mut crashing = engine(&index).await;
+    crashing.observe(|now| assert!(now != Phase::Write, "the crash that this test wants"));
+    let crashed = tokio::spawn(async move { crashing.turn().await.map(drop) }).await;
+    assert!(crashed.unwrap_err().is_panic());
+    let back = orders(&index)
+        .await
+        .take_back("a ceremony", "broken off")
+        .await;
+    assert_eq!(back.unwrap(), TakenBack::TooLate);
+    engine(&index).await.turn().await.unwrap();
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Published { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_damaged_bin_keeps_nothing_from_being_renewed() {
+    let index = with_a_file().await;
+    let mut engine = engine(&index).await;
+    index.clock.forward(days(10));
+    let files = renewal(&index);
+    for bin in ["simple-0", "simple-1", "packages-0", "packages-1"] {
+        let (version, _) = newest(&index, bin);
+        let name = format!("repository/metadata/{version}.{bin}.json");
+        std::fs::write(index.folder.path().join(name), b"{}").unwrap();
+    }
+    let seq = hand_in(&index, &files).await;
+    // Afterwards the engine cannot take up its state; the ceremony is out by then.
+    drop(engine.turn().await);
+    assert_eq!(newest(&index, "root").0, 2);
+    let refused = matches!(outcome(&index, seq).await, Some(Outcome::Refused { .. }));
+    assert!(!refused);
 }

@@ -69,7 +69,7 @@ pub use intent::{Intent, IntentError, IntentId, RecordedIntent, Settlement};
 pub use journal::{Change, JournalRow, Seq};
 pub use kept::{KeptObject, KeptPlace, MAX_KEPT_LEN};
 pub use lease::Fence;
-pub use orders::{HandedIn, Orders};
+pub use orders::{HandedIn, Orders, TakenBack};
 pub use outcome::Outcome;
 pub use project::{LimitedProject, ProjectLimits};
 pub use role::{Member, Role, RoleError};

@@ -15,7 +15,7 @@ use crate::database::{Database, Schema};
 use crate::outcome::read_outcome;
 use crate::{Change, JournalRow, OpenError, Outcome, Seq, StoreError, text};
 
-pub use ceremonies::HandedIn;
+pub use ceremonies::{HandedIn, TakenBack};
 
 /// The operator's journal ("WMRO").
 const SCHEMA: Schema = Schema {
@@ -23,6 +23,7 @@ const SCHEMA: Schema = Schema {
     migrations: &[
         include_str!("orders/0001_orders.sql"),
         include_str!("orders/0002_ceremonies.sql"),
+        include_str!("orders/0003_taken_up.sql"),
     ],
 };
 

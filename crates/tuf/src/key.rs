@@ -141,6 +141,12 @@ impl Key {
         verified.map_err(|_| BadSignature)
     }
 
+    /// Whether this is the same key, however its object is written: two such objects have two ids,
+    /// and what one signs verifies with the other. A key that is of no use is none.
+    pub fn is_same_key(&self, other: &Key) -> bool {
+        self.public == other.public && self.public != PublicKey::Unusable
+    }
+
     pub(crate) fn public(&self) -> &PublicKey {
         &self.public
     }

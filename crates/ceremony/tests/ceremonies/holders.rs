@@ -1,9 +1,13 @@
 //! Who comes, who goes, and who has to agree.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use wheelmark_ceremony::{
     CeremonyError, FinishError, HolderChange, HolderError, HolderKeys, Plan, PlanError,
+    proof_message,
 };
+use wheelmark_tuf::Key;
 
 use crate::world::{POLICY, World, day, name, public, tally};
 
@@ -229,4 +233,76 @@ fn keys_come_with_the_proof_that_their_holder_has_them() {
         change(["keys", "root"], json!({})),
         HolderError::Key { .. }
     ));
+}
+
+#[test]
+fn a_holder_has_four_keys_and_no_others() {
+    let mut world = World::new(2, 2);
+    let (seat, alice) = world.newcomer("alice");
+    // A surplus key with a proof of its own, whose name moves the cursor of a terminal.
+    let mut keys: BTreeMap<String, Key> = seat
+        .names()
+        .map(|name| (name.to_owned(), seat.signer(name).unwrap().key().clone()))
+        .collect();
+    let (surplus, _) = world.newcomer("surplus");
+    let surplus = surplus.signer("root").unwrap();
+    let name = "zz\u{1b}[4A\r  bins".to_owned();
+    keys.insert(name.clone(), surplus.key().clone());
+    let message = proof_message("alice", &keys);
+    let mut proofs: BTreeMap<_, _> = seat
+        .names()
+        .map(|name| {
+            (
+                name.to_owned(),
+                seat.signer(name).unwrap().sign(&message).unwrap(),
+            )
+        })
+        .collect();
+    proofs.insert(name, surplus.sign(&message).unwrap());
+    let error = HolderKeys::new("alice", keys, proofs).unwrap_err();
+    assert!(matches!(error, HolderError::KeyNames), "{error}");
+    let mut fewer = alice.to_value();
+    fewer["keys"].as_object_mut().unwrap().remove("claimed");
+    let error = HolderKeys::read(&serde_json::to_vec(&fewer).unwrap()).unwrap_err();
+    assert!(matches!(error, HolderError::KeyNames), "{error}");
+    // Nobody is called as a position is.
+    let mut named = alice.to_value();
+    named["name"] = json!("Holder 2");
+    let error = HolderKeys::read(&serde_json::to_vec(&named).unwrap()).unwrap_err();
+    assert!(matches!(error, HolderError::Name), "{error}");
+}
+
+#[test]
+fn one_key_in_another_writing_is_the_same_key() {
+    let mut world = World::new(2, 2);
+    let (_, alice) = world.newcomer("alice");
+    let key = alice.key(&name("root")).unwrap();
+    let mut written = key.to_value();
+    let digits = written["keyval"]["public"].as_str().unwrap().to_uppercase();
+    written["keyval"]["public"] = json!(digits);
+    let other = Key::from_value(written).unwrap();
+    assert_ne!(key.keyid(), other.keyid());
+    assert!(key.is_same_key(&other) && !key.is_same_key(alice.key(&name("targets")).unwrap()));
+    // In two seats it is refused, though its ids differ.
+    let seat = &world.seats[1];
+    let mut keys: BTreeMap<String, Key> = seat
+        .names()
+        .map(|name| (name.to_owned(), seat.signer(name).unwrap().key().clone()))
+        .collect();
+    let mut written = keys["root"].to_value();
+    let digits = written["keyval"]["public"].as_str().unwrap().to_uppercase();
+    written["keyval"]["public"] = json!(digits);
+    keys.insert("root".to_owned(), Key::from_value(written).unwrap());
+    let message = proof_message("again", &keys);
+    let proofs = seat.names().map(|name| {
+        (
+            name.to_owned(),
+            seat.signer(name).unwrap().sign(&message).unwrap(),
+        )
+    });
+    let by = HolderKeys::new("again", keys, proofs.collect()).unwrap();
+    let mut plan = world.plan(day(1));
+    plan.holders = vec![HolderChange::Replace { seat: 1, by }];
+    let error = why(world.try_ceremony(plan, day(1)));
+    assert!(matches!(error, PlanError::KeyTwice { .. }), "{error}");
 }

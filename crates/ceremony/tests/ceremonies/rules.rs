@@ -237,3 +237,32 @@ fn a_root_that_somebody_trusts_leads_here_or_does_not() {
         StandingError::NotPinned { .. }
     ));
 }
+
+#[test]
+fn a_ceremony_is_of_its_time() {
+    let world = World::new(2, 2);
+    let plan = Plan::renewal(&world.standing(), &[name("root")], &POLICY, day(60));
+    assert!(world.try_ceremony(plan.clone(), day(149)).is_ok());
+    let late = world.try_ceremony(plan.clone(), day(151)).unwrap_err();
+    assert!(matches!(late, CeremonyError::OtherTime { .. }), "{late}");
+    // One that says that it is older than its dates allow.
+    let mut back = plan;
+    back.made_at = day(50);
+    let error = world.try_ceremony(back, day(60)).unwrap_err();
+    assert!(
+        matches!(error, CeremonyError::BeyondPolicy { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn nothing_ends_earlier_than_it_does_already() {
+    for threshold in [None, Some(2), Some(3)] {
+        let world = World::new(3, 2);
+        let mut plan = world.plan(day(60));
+        plan.threshold = threshold;
+        plan.roles.get_mut(&name("simple")).unwrap().expires = day(100);
+        let error = world.try_ceremony(plan, day(60)).unwrap_err();
+        assert!(matches!(error, CeremonyError::Shorter { .. }), "{error}");
+    }
+}

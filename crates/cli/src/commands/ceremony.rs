@@ -9,6 +9,7 @@ mod folder;
 mod keygen;
 mod publish;
 mod review;
+mod seen;
 mod sign;
 mod signer;
 mod status;

@@ -20,6 +20,19 @@ pub struct HandedIn {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
+/// What became of the wish to take a ceremony back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenBack {
+    /// It is not published any more.
+    Back,
+    /// The snapshot process has it, and publishes it.
+    TooLate,
+    /// It is published.
+    Published,
+    /// Nothing waits under that name.
+    NotThere,
+}
+
 impl Orders {
     /// Hands in what a ceremony has brought; it is on the disk when this returns. `by` is for
     /// people: who did it.
@@ -117,14 +130,46 @@ impl Orders {
         }
     }
 
-    /// Takes back what waits under the name of a ceremony; whether anything did. What the snapshot
-    /// process has taken up meanwhile, it publishes all the same.
+    /// Says that it is about to be recorded; whether it still waits. For the snapshot process: from
+    /// then on it is published, by this one or by the next.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or its disk is full. Doing it again is right.
+    pub async fn take_up(&self, seq: Seq) -> Result<bool, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let done = sqlx::query(
+            "UPDATE ceremony SET taken_up = 1 \
+             WHERE seq = ? AND snapshot_version IS NULL AND refused IS NULL",
+        )
+        .bind(text::number(seq.0))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Takes back what waits under the name of a ceremony.
     ///
     /// # Errors
     ///
     /// When the database fails or its disk is full.
-    pub async fn take_back(&self, name: &str, why: &str) -> Result<bool, StoreError> {
+    pub async fn take_back(&self, name: &str, why: &str) -> Result<TakenBack, StoreError> {
         let mut transaction = self.database.write().await?;
+        let (published, taken_up): (i64, i64) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE snapshot_version IS NOT NULL), \
+             count(*) FILTER (WHERE taken_up AND snapshot_version IS NULL AND refused IS NULL) \
+             FROM ceremony WHERE name = ?",
+        )
+        .bind(name)
+        .fetch_one(&mut *transaction)
+        .await?;
+        if published > 0 {
+            return Ok(TakenBack::Published);
+        }
+        if taken_up > 0 {
+            return Ok(TakenBack::TooLate);
+        }
         let done = sqlx::query(
             "UPDATE ceremony SET refused = ? \
              WHERE name = ? AND snapshot_version IS NULL AND refused IS NULL",
@@ -134,6 +179,9 @@ impl Orders {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(match done.rows_affected() {
+            0 => TakenBack::NotThere,
+            _ => TakenBack::Back,
+        })
     }
 }

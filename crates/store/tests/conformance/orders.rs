@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use wheelmark_packaging::simple::Status;
 use wheelmark_store::{
-    Change, FileState, Orders, Outcome, ProjectCertificates, Seq, Settlement, Store,
+    Change, FileState, Orders, Outcome, ProjectCertificates, Seq, Settlement, Store, TakenBack,
 };
 use wheelmark_tuf::Sha256;
 
@@ -265,11 +265,19 @@ pub(crate) async fn what_ceremonies_bring_waits_for_its_answer(backend: &impl Ba
     };
     orders.answer_ceremony(march, &refused).await.unwrap();
     let told = orders.ceremony_outcome(march).await.unwrap();
-    assert_eq!(told, Some(published), "an answer is given once");
-    assert!(!orders.take_back("march", "no").await.unwrap());
+    assert_eq!(told, Some(published.clone()), "an answer is given once");
+    let back = async |name: &str| orders.take_back(name, "broken off").await.unwrap();
+    assert_eq!(back("march").await, TakenBack::Published);
+    assert_eq!(back("may").await, TakenBack::NotThere);
+    assert!(!orders.take_up(march).await.unwrap());
 
     assert_eq!(orders.handed_in().await.unwrap().unwrap().seq, april);
-    assert!(orders.take_back("april", "broken off").await.unwrap());
+    assert_eq!(back("april").await, TakenBack::Back);
+    let june = hand_in("june", &[]).await;
+    assert!(orders.take_up(june).await.unwrap() && orders.take_up(june).await.unwrap());
+    assert_eq!(back("june").await, TakenBack::TooLate);
+    assert_eq!(orders.handed_in().await.unwrap().unwrap().seq, june);
+    orders.answer_ceremony(june, &published).await.unwrap();
     assert_eq!(orders.handed_in().await.unwrap(), None);
     let told = orders.ceremony_outcome(april).await.unwrap();
     let reason = "broken off".to_owned();

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use serde_json::json;
+use wheelmark_ceremony::CeremonyId;
+use wheelmark_store::TakenBack;
 
 use super::folder::Folder;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
+use crate::logging::WithHint as _;
 
 /// Break a ceremony off
 ///
@@ -28,22 +32,46 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// The name of the ceremony, if its directory does not say any more [default: as in DIR]
+    #[arg(long, value_name = "ID", requires = "data")]
+    ceremony: Option<CeremonyId>,
+
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let folder = Folder::open(&args.directory)?;
+    let folder = Folder::of(&args.directory);
     let mut taken_back = false;
     if let Some(data) = &args.data {
-        let ceremony = folder.ceremony(context)?;
+        let id = match &args.ceremony {
+            Some(id) => id.to_string(),
+            None => Folder::open(&args.directory)?
+                .ceremony(context)
+                .hint("name the ceremony with --ceremony if its directory does not say any more")?
+                .id()
+                .to_string(),
+        };
         let data = Data::open_existing(data)?;
         data.demand_owner()?;
         let orders = data.orders().await?;
-        let id = ceremony.id().to_string();
-        taken_back = orders.take_back(&id, "it was broken off").await?;
+        let became = orders.take_back(&id, "it was broken off").await?;
         orders.close().await;
+        taken_back = match became {
+            TakenBack::Back => true,
+            TakenBack::NotThere => false,
+            TakenBack::Published => {
+                return Err(anyhow!("the ceremony {id} is published"))
+                    .hint("another ceremony can follow on it");
+            }
+            TakenBack::TooLate => {
+                return Err(anyhow!("the index is publishing the ceremony {id}"))
+                    .hint("it is too late to break it off; another one can follow on it");
+            }
+        };
+    } else {
+        Folder::open(&args.directory)?;
     }
     folder.abort()?;
     print_line(&if args.json {
@@ -55,7 +83,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
             ""
         };
         format!(
-            "{} is broken off{back}\nremove every other copy of it: its signatures are valid for as long as nothing newer is published",
+            "{} is broken off{back}\nremove every other copy of it: for clients that have not followed a newer root, its signatures stay valid",
             folder.directory().display()
         )
     })?;

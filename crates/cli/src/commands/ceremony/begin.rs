@@ -102,12 +102,12 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         print_line(&told.to_string())?;
     } else {
         print_line(&review::text(&ceremony))?;
+        print_line(&review::words(&ceremony))?;
         print_line(&format!(
-            "\n{} is ready to travel. Each holder signs it:\n  \
-             wheelmark ceremony sign {} --trust {} --signer file:KEYS.age",
+            "\n{} is ready to travel. Each holder signs it, trusting the newest root that they know:\n  \
+             wheelmark ceremony sign {} --trust ROOT --signer file:KEYS.age",
             folder.directory().display(),
             folder.directory().display(),
-            ceremony.standing().first_fingerprint(),
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use wheelmark_ceremony::{Ceremony, Plan, Published, SignatureFile, Standing, Tally};
+use wheelmark_tuf::limits::{MAX_ROOT_LENGTH, MAX_TARGETS_LENGTH};
 use wheelmark_tuf::{RoleName, Sha256, root_fingerprint};
 
 use crate::context::Context;
@@ -30,8 +31,14 @@ const SIGNATURES: &str = "signatures";
 const FINISHED: &str = "finished";
 const ABORTED: &str = "aborted";
 
-/// The longest file that is read out of the directory, in bytes.
-const MAX_FILE_LEN: u64 = 64 * 1024 * 1024;
+/// The longest plan, and the longest signature, in bytes.
+const MAX_SMALL_LEN: u64 = 1024 * 1024;
+
+/// The longest metadata file, in bytes: what clients read of any role.
+const MAX_METADATA_LEN: u64 = MAX_TARGETS_LENGTH;
+
+/// The most that is read of what a ceremony stands on, in bytes: it is in memory before it is verified.
+const MAX_PUBLISHED_LEN: u64 = 64 * 1024 * 1024;
 
 /// The most files that one of the folders has.
 const MOST_FILES: usize = 10_000;
@@ -67,6 +74,12 @@ impl Folder {
             .hint("name the directory that `wheelmark ceremony begin --out` made");
         }
         Ok(folder)
+    }
+
+    /// The directory of a ceremony, whatever became of it.
+    pub(super) fn of(directory: &Path) -> Self {
+        let directory = directory.to_owned();
+        Self { directory }
     }
 
     /// Writes a new ceremony into a directory that is not there, or empty.
@@ -114,7 +127,7 @@ impl Folder {
     pub(super) fn ceremony(&self, context: &Context) -> anyhow::Result<Ceremony> {
         let path = self.directory.join(PLAN);
         let damaged = || format!("the ceremony in {} is refused", self.directory.display());
-        let plan = self.read(&path)?;
+        let plan = self.read(&path, MAX_SMALL_LEN)?;
         let plan = Plan::read(&plan).with_context(|| format!("{} is refused", path.display()))?;
         let standing = Standing::verify(self.published()?).with_context(damaged)?;
         let now = context.clock.now();
@@ -135,7 +148,7 @@ impl Folder {
                     self.directory.display()
                 );
             };
-            if self.read(&path)? != payload.unsigned_file() {
+            if self.read(&path, MAX_METADATA_LEN)? != payload.unsigned_file() {
                 return Err(anyhow!(
                     "{} was changed: it is not what this ceremony signs",
                     path.display()
@@ -154,6 +167,7 @@ impl Folder {
     fn published(&self) -> anyhow::Result<Published> {
         let mut published = Published::default();
         let mut roots = BTreeMap::new();
+        let mut left = MAX_PUBLISHED_LEN;
         for (name, path) in self.files(PUBLISHED)? {
             let parts = name.strip_suffix(".json").and_then(|name| {
                 let (version, role) = name.split_once('.')?;
@@ -162,7 +176,12 @@ impl Folder {
             let Some((version, role)) = parts else {
                 bail!("{} is no metadata file", path.display());
             };
-            let bytes = self.read(&path)?;
+            let most = match role == RoleName::root() {
+                true => MAX_ROOT_LENGTH,
+                false => MAX_METADATA_LEN,
+            };
+            let bytes = self.read(&path, most.min(left))?;
+            left = left.saturating_sub(bytes.len() as u64);
             if role == RoleName::root() {
                 roots.insert(version, bytes);
             } else if published.roles.insert(role, bytes).is_some() {
@@ -181,7 +200,7 @@ impl Folder {
         let mut tally = Tally::new(ceremony);
         let mut refused = Vec::new();
         for (_, file) in self.files(SIGNATURES)? {
-            let bytes = self.read(&file)?;
+            let bytes = self.read(&file, MAX_SMALL_LEN)?;
             let admitted = SignatureFile::read(&bytes).and_then(|read| tally.admit(read));
             if let Err(error) = admitted {
                 let why = error.into();
@@ -208,7 +227,7 @@ impl Folder {
         bytes.push(b'\n');
         let path = self.directory.join(SIGNATURES).join(signature.file_name());
         if path.exists() {
-            if self.read(&path)? == bytes {
+            if self.read(&path, MAX_SMALL_LEN)? == bytes {
                 return Ok(false);
             }
             return Err(anyhow!("{} is there with other contents", path.display()))
@@ -232,14 +251,16 @@ impl Folder {
     pub(super) fn finished(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
         let files = self.files(FINISHED)?.into_iter();
         files
-            .map(|(name, path)| Ok((name, self.read(&path)?)))
+            .map(|(name, path)| Ok((name, self.read(&path, MAX_METADATA_LEN)?)))
             .collect()
     }
 
     /// Ends the ceremony without a result: what was signed is removed here.
     pub(super) fn abort(&self) -> anyhow::Result<()> {
         let mark = self.directory.join(ABORTED);
-        write_new(&mark, b"this ceremony was broken off\n")?;
+        if !mark.exists() {
+            write_new(&mark, b"this ceremony was broken off\n")?;
+        }
         for name in [SIGNATURES, FINISHED] {
             let folder = self.directory.join(name);
             if folder.exists() {
@@ -288,9 +309,8 @@ impl Folder {
         Ok(files)
     }
 
-    fn read(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
-        read_bounded(path, MAX_FILE_LEN)
-            .with_context(|| format!("{} cannot be read", path.display()))
+    fn read(&self, path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+        read_bounded(path, most).with_context(|| format!("{} cannot be read", path.display()))
     }
 }
 
@@ -299,7 +319,7 @@ pub(super) fn pinned(trust: &str) -> anyhow::Result<Sha256> {
     if let Ok(fingerprint) = trust.parse() {
         return Ok(fingerprint);
     }
-    let bytes = read_bounded(Path::new(trust), MAX_FILE_LEN)
+    let bytes = read_bounded(Path::new(trust), MAX_ROOT_LENGTH)
         .with_context(|| format!("`{trust}` is neither a fingerprint nor a file that can be read"))
         .hint(
             "give the root's fingerprint, 64 hexadecimal digits, or your own copy of a root file",

@@ -11,6 +11,7 @@ use serde_json::json;
 use wheelmark_ceremony::{HolderKeys, proof_message};
 use wheelmark_signing::{NoSuchKey, Phrase, generate_seat, seal};
 use wheelmark_tuf::Key;
+use zeroize::Zeroizing;
 
 use super::signer::Passphrase;
 use crate::commands::up::print_line;
@@ -84,22 +85,26 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         proofs.insert(name.clone(), seat.signer(name)?.sign(&message)?);
     }
     let holder = HolderKeys::new(&args.name, keys, proofs)?;
-    write_private(&args.out, &seal(&seat, &phrase, None)?)?;
+    let sealed = seal(&seat, &phrase, None)?;
     let mut public = serde_json::to_vec_pretty(&holder.to_value())?;
     public.push(b'\n');
     write_private(&args.public, &public)?;
-
     if chosen.is_none() {
         use std::io::Write as _;
-        let told = format!(
+        let told = Zeroizing::new(format!(
             "\nThe keys in {}\nopen with this phrase. It is shown this once and stored nowhere:\n\n  {}\n\n",
             args.out.display(),
             phrase.reveal()
-        );
+        ));
         std::io::stderr()
             .lock()
             .write_all(told.as_bytes())
             .context("the phrase cannot be shown")?;
+    }
+    // Last: no keys are to lie there whose phrase nobody has seen.
+    if let Err(error) = write_private(&args.out, &sealed) {
+        std::fs::remove_file(&args.public).context("the public keys are there alone")?;
+        return Err(error);
     }
     let keyids = || holder.keyids().map(|(name, id)| (name, id.as_str()));
     if args.json {

@@ -10,7 +10,7 @@ use serde_json::json;
 use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{Engine, JournalWriter, Lifetimes, OpenError, Turn};
 use wheelmark_store::{Orders, Outcome, Seq, Store};
-use wheelmark_tuf::without_controls;
+use wheelmark_tuf::{root_fingerprint, without_controls};
 
 use super::finish::named;
 use super::folder::Folder;
@@ -92,6 +92,14 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
     let outcome = orders.ceremony_outcome(seq).await?;
     orders.close().await;
     let root = ceremony.next_root().version;
+    let newest = finished
+        .files
+        .iter()
+        .find(|(role, ..)| role.as_str() == "root");
+    let newest = match newest {
+        Some((_, _, bytes)) => root_fingerprint(bytes)?,
+        None => ceremony.standing().newest_fingerprint(),
+    };
     let (ends, first) = (finished.ends, &finished.first_to_end);
     match outcome {
         Some(Outcome::Published { snapshot_version }) => {
@@ -101,13 +109,14 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
                     "published": true,
                     "snapshot_version": snapshot_version,
                     "root_version": root,
+                    "root_fingerprint": newest,
                     "ends": ends.to_string(),
                     "first_to_end": first.as_str(),
                 })
                 .to_string()
             } else {
                 format!(
-                    "published in snapshot {snapshot_version}, under version {root} of root\n\
+                    "published in snapshot {snapshot_version}, under version {root} of root, to be given to new clients and holders:\n  {newest}\n\
                      the next ceremony has to be held before {first} ends, at {ends}; `wheelmark index keys` says when it is due"
                 )
             })?;
@@ -119,7 +128,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
                 print_line(&told.to_string())?;
             }
             Err(anyhow!("the index refuses it: {}", without_controls(&reason)))
-                .hint("nothing was changed; a ceremony that stands on an older state has to be begun anew")
+                .hint("a ceremony that stands on an older state has to be begun anew; `wheelmark index keys` says what is published")
         }
         None => {
             print_line(&if args.json {

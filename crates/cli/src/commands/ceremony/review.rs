@@ -54,8 +54,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     print_line(&text(&ceremony))?;
+    print_line(&words(&ceremony))?;
     print_line(&match trusted {
-        Some(version) => format!("\nthe root that you trust is version {version} of this index's"),
+        Some(version) => ground(&ceremony, version),
         None => "\nwhether this is the index that you mean was not asked: name a root that you trust with --trust".to_owned(),
     })?;
     Ok(ExitCode::SUCCESS)
@@ -107,10 +108,31 @@ pub(super) fn text(ceremony: &Ceremony) -> String {
         ));
         lines.extend(by.keyids().map(|(name, id)| format!("  {name:<8} {id}")));
     }
-    lines.push(String::new());
-    lines.push("to read aloud:".to_owned());
-    lines.extend(ceremony.words().lines().map(|line| format!("  {line}")));
+    // What newcomers are called, and anything else that came from elsewhere, is shown and not obeyed.
+    let lines: Vec<String> = lines.iter().map(|line| without_controls(line)).collect();
     lines.join("\n")
+}
+
+/// The words, for whoever reads them aloud.
+pub(super) fn words(ceremony: &Ceremony) -> String {
+    let lines = ceremony.words();
+    let lines = lines.lines().map(|line| format!("  {line}"));
+    let lines: Vec<String> = lines.collect();
+    format!("\nto read aloud:\n{}", lines.join("\n"))
+}
+
+/// What the ceremony stands on, beside the root that a holder trusts.
+pub(super) fn ground(ceremony: &Ceremony, trusted: u64) -> String {
+    let newest = ceremony.standing().root().version;
+    let told = format!(
+        "\nit stands on version {newest} of root; the root that you trust is version {trusted} of this index's"
+    );
+    match newest > trusted {
+        true => format!(
+            "{told}\nwhether version {newest} is the newest one is not proved by that: ask, and name the newest root with --trust"
+        ),
+        false => told,
+    }
 }
 
 /// What changes, for scripts.

@@ -8,6 +8,7 @@ use serde_json::json;
 use wheelmark_ceremony::{Ceremony, SignatureFile};
 
 use super::folder::Folder;
+use super::seen::Seen;
 use super::signer::{Opened, Passphrase, SignerUri};
 use super::{review, status};
 use crate::commands::up::print_line;
@@ -22,8 +23,9 @@ const TRIES: usize = 3;
 /// Works offline, on any machine that has the directory of the ceremony and your keys. Nothing is
 /// signed unless everything fits: the root that you trust leads to what is published, each version
 /// is the next one, nothing holds for longer than is allowed, and what travelled was not changed.
-/// Type the words that whoever began the ceremony reads out to you, not those on your screen: then
-/// all of you sign the same.
+/// Type the words that whoever began the ceremony reads out to you: then all of you sign the same.
+/// Name the newest root that you know; which state you have signed on last is remembered beside your
+/// keys, and none before that is signed on again.
 ///
 ///   wheelmark ceremony sign march --trust 5f0c… --signer file:custodian-1.age
 ///
@@ -61,16 +63,18 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let trusted = review::demand_pinned(&ceremony, &args.trust)?;
     // A signature that does not count is told of before anything is added to it.
     folder.all_signatures(&ceremony)?;
+    let seen = Seen::beside(&args.signer)?;
+    seen.demand_newer(&ceremony)?;
     if !args.json {
         print_line(&review::text(&ceremony))?;
-        print_line(&format!(
-            "\nthe root that you trust is version {trusted} of this index's\n"
-        ))?;
+        print_line(&review::ground(&ceremony, trusted))?;
+        print_line("")?;
     }
     confirm(args, &ceremony)?;
     let opened = Opened::open(&args.signer, &args.passphrase)?;
     let signatures = sign(&ceremony, &opened)?;
 
+    seen.keep(&ceremony)?;
     let mut written = Vec::with_capacity(signatures.len());
     for signature in &signatures {
         if folder.add_signature(signature)? {

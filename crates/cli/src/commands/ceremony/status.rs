@@ -56,7 +56,8 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         print_line(&text(&tally))?;
         for refused in &refused {
             let why = without_controls(&format!("{:#}", refused.why));
-            print_line(&format!("{} does not count: {why}", refused.file.display()))?;
+            let file = without_controls(&refused.file.display().to_string());
+            print_line(&format!("{file} does not count: {why}"))?;
         }
     }
     Ok(match (refused.is_empty(), tally.is_complete()) {

@@ -306,6 +306,11 @@ fn text(rows: &[Row], standing: &Standing, worst: State) -> String {
         let keys: Vec<String> = keys.collect();
         lines.push(format!("holder {}: {}", seat.number, keys.join(", ")));
     }
+    lines.push(format!(
+        "newest root: version {}, {}",
+        standing.root().version,
+        standing.newest_fingerprint()
+    ));
     match worst {
         State::Ok => {}
         State::Due | State::Expired => {
@@ -355,7 +360,8 @@ fn as_json(rows: &[Row], standing: &Standing, worst: State) -> String {
     });
     json!({
         "state": worst.word(),
-        "root_fingerprint": standing.first_fingerprint(),
+        "first_root_fingerprint": standing.first_fingerprint(),
+        "root_fingerprint": standing.newest_fingerprint(),
         "roles": roles.collect::<Vec<_>>(),
         "holders": holders.collect::<Vec<_>>(),
     })
