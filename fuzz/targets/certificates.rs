@@ -16,7 +16,10 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(signature) = DetachedSignature::parse(input) {
         assert_eq!(signature.as_bytes(), input);
     }
-    let middle = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
+    let middle = input
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(input.len());
     let (one, other) = input.split_at(middle);
     let Ok(certificates) = Certificates::parse(input) else {
         if let (Ok(mut one), Ok(other)) = (Certificates::parse(one), Certificates::parse(other)) {

@@ -32,14 +32,24 @@ fuzz_target!(|input: &[u8]| {
     // Every tag has only attributes that are known, each with a value in quotes.
     for tag in lower.split('<').skip(1) {
         let tag = tag.split_once('>').expect("every tag ends").0;
-        for attribute in tag.split('"').step_by(2).filter_map(|part| part.trim().strip_suffix('=')) {
+        for attribute in tag
+            .split('"')
+            .step_by(2)
+            .filter_map(|part| part.trim().strip_suffix('='))
+        {
             let name = attribute.rsplit(' ').next().unwrap_or_default();
-            assert!(!name.starts_with("on") && name != "style" && name != "src", "{html}");
+            assert!(
+                !name.starts_with("on") && name != "style" && name != "src",
+                "{html}"
+            );
         }
         if let Some((_, link)) = tag.split_once("href=\"") {
             let link = link.trim_start();
             let schemes = ["https:", "http:", "mailto:", "#readme-"];
-            assert!(schemes.iter().any(|scheme| link.starts_with(scheme)), "{html}");
+            assert!(
+                schemes.iter().any(|scheme| link.starts_with(scheme)),
+                "{html}"
+            );
         }
     }
 });
