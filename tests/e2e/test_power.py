@@ -22,7 +22,7 @@ ROUNDS = 6
 UPLOADS = 24
 
 
-def kept(index: Index) -> tuple[list[Path], list[Path]]:
+def kept(index: Index, tree: Path) -> tuple[list[Path], list[Path]]:
     """What stands in the database because it may not be on the disk: signed objects, uploads."""
     # The copy that the witness has made.
     database = sqlite3.connect(index.data.parent / "looking" / index.database.name)
@@ -31,7 +31,7 @@ def kept(index: Index) -> tuple[list[Path], list[Path]]:
         uploaded = [path for (path,) in database.execute("select path from kept_object")]
     finally:
         database.close()
-    return [index.tree / path for path in signed], [index.tree / path for path in uploaded]
+    return [tree / path for path in signed], [tree / path for path in uploaded]
 
 
 def spoil(path: Path, rng: Random) -> None:
@@ -53,6 +53,8 @@ def test_what_was_not_flushed_is_written_again(make_index, tmp_path: Path) -> No
     print(f"WHEELMARK_SEED={seed}")
     rng = Random(seed)
     index: Index = make_index().start()
+    # It is found by its timestamp, which is among what is spoiled.
+    tree = index.tree
     witness = Witness()
     acknowledged = []
     spoiled = 0
@@ -63,19 +65,19 @@ def test_what_was_not_flushed_is_written_again(make_index, tmp_path: Path) -> No
         acknowledged += files
         index.kill()
         witness.look(index, f"after kill {number}")
-        signed, uploaded = kept(index)
+        signed, uploaded = kept(index, tree)
         losses = signed + uploaded
         if signed:
-            losses.append(index.tree / "metadata" / "timestamp.json")
+            losses.append(tree / "metadata" / "timestamp.json")
             projects = {path.parent.name for path in signed if path.name.endswith(".index.json")}
-            losses += [path for project in sorted(projects) for path in (index.tree / "simple" / project).iterdir()]
+            losses += [path for project in sorted(projects) for path in (tree / "simple" / project).iterdir()]
         for path in losses:
             # A role may be recorded that was never written, if the kill came between the two.
             if path.exists() and rng.random() < 0.9:
                 spoil(path, rng)
                 spoiled += 1
         if uploaded:
-            for path in (index.tree / "packages").rglob("*.whl"):
+            for path in (tree / "packages").rglob("*.whl"):
                 stored = [other for other in uploaded if other.name.endswith(f".{path.name}")]
                 if stored and rng.random() < 0.5:
                     path.unlink()
