@@ -41,8 +41,16 @@ def untouched(index: Index) -> Iterator[None]:
     assert unlogged(index) == rows
 
 
+# What is kept of what was published until it is known to be on the disk, and then forgotten.
+PASSING = {"intent", "intent_object", "kept_object"}
+
+
+def lasting(index: Index) -> dict[str, list[tuple]]:
+    return {table: rows for table, rows in index.rows().items() if table not in PASSING}
+
+
 def unlogged(index: Index) -> dict[str, list[tuple]]:
-    return {table: rows for table, rows in index.rows().items() if table != "audit"}
+    return {table: rows for table, rows in lasting(index).items() if table != "audit"}
 
 
 def is_problem(answer: Answer, status: int, *words: str) -> None:
@@ -239,13 +247,13 @@ def test_a_full_disk(small_disk: Path, make_index, tmp_path: Path) -> None:
     index.log = tmp_path / "index.log"
     index.start()
     index.publish(wheel("before", "1.0"))
-    listed, files = index.rows(), set(index.files())
+    listed, files = lasting(index), set(index.files())
 
     big = wheel("too-big", "1.0", payload=14 * 1024 * 1024)
     answer = upload(index.upload_url, index.token, big)
     is_problem(answer, 507)
     assert "space" in f"{answer.json()}".lower() or "full" in f"{answer.json()}".lower()
-    assert index.rows() == listed
+    assert lasting(index) == listed
     assert set(index.files()) == files, "no half of the big file is left"
 
     # Now so full that nothing at all fits.

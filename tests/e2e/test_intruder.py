@@ -126,12 +126,12 @@ def record_an_intent(i: Intruder) -> None:
     evil = json.dumps({"meta": {"api-version": "1.4"}, "name": "victim", "files": []}).encode()
     i.execute(
         "insert into intent (id, fence, snapshot_version, timestamp_version, through, timestamp, after_publish) "
-        "values (1, (select fence from lease), 1000, ?, 1000, ?, '{\"files\":[],\"pages\":[],\"list\":false,\"published\":[],\"refused\":[]}')",
+        "values ((select coalesce(max(id), 0) + 1 from intent), (select fence from lease), 1000, ?, 1000, ?, '{\"files\":[],\"pages\":[],\"list\":false,\"published\":[],\"refused\":[]}')",
         timestamp["signed"]["version"],
         json.dumps(timestamp).encode(),
     )
     path = f"targets/simple/victim/{hashlib.sha256(evil).hexdigest()}.index.json"
-    i.execute("insert into intent_object (position, path, bytes) values (0, ?, ?)", path, evil)
+    i.execute("insert into intent_object (intent, position, path, bytes) values ((select max(id) from intent), 0, ?, ?)", path, evil)
 
 
 def bring_back_an_old_timestamp(i: Intruder) -> None:
@@ -140,7 +140,7 @@ def bring_back_an_old_timestamp(i: Intruder) -> None:
     i.index.publish(wheel("newer-than-that", "1.0"))
     i.execute(
         "insert into intent (id, fence, snapshot_version, timestamp_version, through, timestamp, after_publish) "
-        "values (1, (select fence from lease), 1000, 1000000, 1000, ?, '{\"names\":{\"files\":[],\"pages\":[],\"list\":false,\"published\":[],\"refused\":[]},\"seal\":\"00\"}')",
+        "values ((select coalesce(max(id), 0) + 1 from intent), (select fence from lease), 1000, 1000000, 1000, ?, '{\"names\":{\"files\":[],\"pages\":[],\"list\":false,\"published\":[],\"refused\":[]},\"seal\":\"00\"}')",
         json.dumps(old).encode(),
     )
 
