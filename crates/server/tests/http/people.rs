@@ -417,7 +417,7 @@ mod reading {
         assert_eq!(index.get("/healthz").await.status(), 200);
         assert_eq!(index.get("/").await.status(), 200);
         let told = told(index.upload_as("", &Upload::wheel("flask", "2.0")).await).await;
-        assert_eq!((told.status, &*told.title), (403, "Unknown token"));
+        assert_eq!((told.status, &*told.title), (401, "Token missing"));
 
         set(&index, Access::Public).await;
         for (path, open) in PATHS.into_iter().zip(open) {

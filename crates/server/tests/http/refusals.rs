@@ -189,13 +189,13 @@ async fn uploading_needs_a_known_token() {
         ),
         (
             post().basic_auth("__token__", Some("")),
-            403,
-            "Unknown token",
+            401,
+            "Token missing",
         ),
         (
             post().basic_auth("__token__", None::<&str>),
-            403,
-            "Unknown token",
+            401,
+            "Token missing",
         ),
     ] {
         let answer = request.send().await.unwrap();
