@@ -61,6 +61,17 @@ impl Component {
         }
     }
 
+    /// Puts a component at the end, where signatures come to it: the one that is there already,
+    /// if it is said twice, so that each stands once however it was put together.
+    fn begin(components: &mut Vec<Self>, packet: Packet<'_>) {
+        let same = |known: &Self| known.tag == packet.tag && known.body == packet.body;
+        let component = match components.iter().position(same) {
+            Some(at) => components.remove(at),
+            None => Self::new(packet),
+        };
+        components.push(component);
+    }
+
     /// Takes over the signatures that another copy has, and it has not.
     fn merge(&mut self, other: &Self) -> bool {
         let mut more = false;
@@ -121,8 +132,8 @@ impl Certificate {
     /// Takes a packet that follows on the primary key.
     fn push(&mut self, packet: Packet<'_>) {
         match packet.tag {
-            Tag::UserId | Tag::UserAttribute => self.users.push(Component::new(packet)),
-            Tag::PublicSubkey => self.subkeys.push(Component::new(packet)),
+            Tag::UserId | Tag::UserAttribute => Component::begin(&mut self.users, packet),
+            Tag::PublicSubkey => Component::begin(&mut self.subkeys, packet),
             Tag::Signature => {
                 // On the subkeys follow no more user ids.
                 let last = self.subkeys.last_mut().or(self.users.last_mut());

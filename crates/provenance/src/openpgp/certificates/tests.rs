@@ -55,6 +55,30 @@ fn what_programs_export_is_read() {
 }
 
 #[test]
+fn what_is_said_twice_stands_once() {
+    let data = packets(&[
+        (Tag::PublicKey, &key(1)),
+        (Tag::UserId, b"abc"),
+        (Tag::Signature, b"one"),
+        (Tag::UserId, b"def"),
+        (Tag::UserId, b"abc"),
+        (Tag::Signature, b"two"),
+        (Tag::PublicSubkey, &key(2)),
+        (Tag::PublicSubkey, &key(2)),
+        (Tag::Signature, b"three"),
+    ]);
+    let certificates = parse(&data).unwrap();
+    let text = certificates.to_armor().unwrap();
+    let read = Certificates::from_armor(&text).unwrap();
+    assert_eq!(read, certificates);
+    let mut same = certificates.clone();
+    let again = same.add(read);
+    assert!(again.new.is_empty() && again.updated.is_empty());
+    let one = certificates.iter().next().unwrap();
+    assert_eq!(one.user_ids().collect::<Vec<_>>(), ["def", "abc"]);
+}
+
+#[test]
 fn only_the_one_form_is_read_back() {
     let text = parse(MAINTAINER.as_bytes()).unwrap().to_armor().unwrap();
     assert!(Certificates::from_armor(&text).is_some());
