@@ -266,6 +266,11 @@ def report(runs: dict[str, list[Run]]) -> dict:
     return figures
 
 
+def in_record(digest: bytes) -> str:
+    """A digest as RECORD has it."""
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
 def large_wheel(folder: Path) -> Path:
     """A wheel with one member of 1 GiB that does not compress, in pieces that are all the same."""
     folder.mkdir()
@@ -281,12 +286,13 @@ def large_wheel(folder: Path) -> Path:
             for _ in range(LARGE // len(block)):
                 member.write(block)
                 digest.update(block)
-        sha256 = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+        sha256 = in_record(digest.digest())
         members = {
             f"{info}/METADATA": core_metadata("bench-large", "1.0"),
             f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
-        rows = [f"bench_large.bin,sha256={sha256},{LARGE}", *(f"{name},," for name in members)]
+        rows = [f"bench_large.bin,sha256={sha256},{LARGE}"]
+        rows += [f"{name},sha256={in_record(hashlib.sha256(content).digest())},{len(content)}" for name, content in members.items()]
         members[f"{info}/RECORD"] = ("\n".join([*rows, f"{info}/RECORD,,"]) + "\n").encode()
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, (2024, 1, 1, 0, 0, 0)), content)
