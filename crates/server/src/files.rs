@@ -1,17 +1,19 @@
 //! Distribution files, from the disk or from memory, whole or in part.
 
-use std::io::{Seek as _, SeekFrom};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
+use futures::stream::{self, Stream};
 use http::StatusCode;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
     HeaderValue,
 };
-use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
+use tokio::task::spawn_blocking;
 use wheelmark_objects::OpenObject;
 
 use crate::conditional::EntityTag;
@@ -20,7 +22,7 @@ use crate::read_error::ReadError;
 use crate::shelf::Held;
 
 /// How much is read from the disk at once, in bytes.
-const READ_LEN: usize = 256 * 1024;
+const READ_LEN: u64 = 256 * 1024;
 
 /// Answers with an open object, honouring `Range`, `If-Range` and `If-None-Match`.
 pub(crate) fn stream(
@@ -44,10 +46,31 @@ pub(crate) fn stream(
         if start > 0 {
             file.seek(SeekFrom::Start(start))?;
         }
-        let reader = tokio::fs::File::from_std(file).take(send);
-        *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(reader, READ_LEN));
+        *response.body_mut() = Body::from_stream(pieces(file, send));
     }
     Ok(response)
+}
+
+/// The next `len` bytes of a file, piece by piece. They go from the system into what is sent, and
+/// nowhere in between.
+fn pieces(file: File, len: u64) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold((file, len), |(file, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let reading = spawn_blocking(move || {
+            let mut piece = Vec::with_capacity(left.min(READ_LEN) as usize);
+            (&file).take(left.min(READ_LEN)).read_to_end(&mut piece)?;
+            io::Result::Ok((piece, file))
+        });
+        let (piece, file) = reading.await.unwrap_or(Err(ErrorKind::Other.into()))?;
+        if piece.is_empty() {
+            // The connection breaks off: what was announced is not there.
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let left = left - piece.len() as u64;
+        Ok(Some((Bytes::from(piece), (file, left))))
+    })
 }
 
 /// Answers with a file in memory, in the same way.

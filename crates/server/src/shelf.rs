@@ -217,7 +217,7 @@ impl Shelf {
         path: &ObjectPath,
         max_len: u64,
     ) -> Result<Option<Found>, ReadError> {
-        let Some(OpenObject { file, len }) = tree.open_object(path).await? else {
+        let Some(OpenObject { file, len }) = tree.open_object_here(path)? else {
             self.forget(path);
             return Ok(None);
         };

@@ -142,7 +142,7 @@ impl Tree {
 
     fn walk(&self, path: &ObjectPath, missing: Missing) -> Result<Option<OwnedFd>, ObjectError> {
         let (folder, _) = path.split();
-        if let Some(entered) = self.enter_at_once(folder) {
+        if let Some(entered) = self.open_at_once(folder, FOLDER_FLAGS) {
             return Ok(Some(entered));
         }
         let mut at: Option<OwnedFd> = None;
@@ -180,17 +180,17 @@ impl Tree {
         }
     }
 
-    /// Opens a directory of the tree in one step, if it is there and the system can do it without
+    /// Opens what is in the tree in one step, if it is there and the system can do it without
     /// following any link. Where it does not work, [`Tree::enter`] tells why.
     #[cfg(target_os = "linux")]
-    fn enter_at_once(&self, folder: &str) -> Option<OwnedFd> {
+    pub(super) fn open_at_once(&self, path: &str, flags: OFlags) -> Option<OwnedFd> {
         use rustix::fs::ResolveFlags;
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        rustix::fs::openat2(&self.root_fd, folder, FOLDER_FLAGS, Mode::empty(), beneath).ok()
+        rustix::fs::openat2(&self.root_fd, path, flags, Mode::empty(), beneath).ok()
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn enter_at_once(&self, _: &str) -> Option<OwnedFd> {
+    pub(super) fn open_at_once(&self, _: &str, _: OFlags) -> Option<OwnedFd> {
         None
     }
 

@@ -25,7 +25,16 @@ pub struct OpenObject {
     pub len: u64,
 }
 
+// NONBLOCK: a named pipe in the object's place must not hold us up.
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
 pub(super) fn open(tree: &Tree, path: &ObjectPath) -> Result<Option<OpenObject>, ObjectError> {
+    if let Some(file) = tree.open_at_once(path.as_str(), FLAGS) {
+        return looked_at(tree, file.into(), path).map(Some);
+    }
     match tree.folder(path)? {
         Some(folder) => open_in(tree, &folder, path),
         None => Ok(None),
@@ -38,9 +47,7 @@ pub(super) fn open_in(
     folder: &OwnedFd,
     path: &ObjectPath,
 ) -> Result<Option<OpenObject>, ObjectError> {
-    // NONBLOCK: a named pipe in the object's place must not hold us up.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(folder, path.split().1, flags, Mode::empty()) {
+    let file = match rustix::fs::openat(folder, path.split().1, FLAGS, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP) => return Err(ObjectError::NotPlain { path: path.clone() }),
@@ -50,16 +57,21 @@ pub(super) fn open_in(
             ));
         }
     };
+    looked_at(tree, file, path).map(Some)
+}
+
+/// An object whose file is open, if that is a plain file.
+fn looked_at(tree: &Tree, file: File, path: &ObjectPath) -> Result<OpenObject, ObjectError> {
     let metadata = file
         .metadata()
         .map_err(ObjectError::io("look at", tree.root.join(path.as_str())))?;
     if !metadata.is_file() {
         return Err(ObjectError::NotPlain { path: path.clone() });
     }
-    Ok(Some(OpenObject {
+    Ok(OpenObject {
         file,
         len: metadata.len(),
-    }))
+    })
 }
 
 pub(super) fn read(
