@@ -257,10 +257,13 @@ impl Engine {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.turn().await {
-                Ok(Turn::Published { .. }) => {
+                // There may be more than it could take in. What comes later wakes us.
+                Ok(Turn::Published { changes, .. })
+                    if changes >= self.changes_per_snapshot.get() as usize =>
+                {
                     pause = FIRST_PAUSE;
                 }
-                Ok(Turn::Idle) => {
+                Ok(Turn::Published { .. } | Turn::Idle) => {
                     pause = FIRST_PAUSE;
                     tokio::select! {
                         () = &mut shutdown => break,

@@ -314,7 +314,12 @@ async fn a_project_is_not_released_without_the_bytes_of_its_files() {
         other => panic!("not refused: {other:?}"),
     }
     assert_eq!(index.page("demo").unwrap().files, []);
-    let state = index.store.project_status(&project("demo")).await.unwrap();
+    let state = index
+        .store
+        .project_standing(&project("demo"))
+        .await
+        .unwrap()
+        .status;
     assert_eq!(state.status, Status::Quarantined);
 
     // Without that one, the others can go back.
@@ -334,7 +339,12 @@ async fn the_catalogue_has_the_words_that_are_signed() {
     let page = index.page("demo").unwrap();
     let signed = page.project_status.clone().unwrap().reason.unwrap();
     assert!(signed.len() <= 2_000 && !signed.contains('\n'));
-    let state = index.store.project_status(&project("demo")).await.unwrap();
+    let state = index
+        .store
+        .project_standing(&project("demo"))
+        .await
+        .unwrap()
+        .status;
     assert_eq!(state.reason, Some(signed.clone()));
     let entry = page.file(NAME).unwrap();
     assert_eq!(entry.yanked, Yanked::Because(signed.clone()));

@@ -239,7 +239,7 @@ async fn an_archived_project_takes_no_files_until_it_is_active() {
     assert_eq!(state.status, Status::Archived);
     assert_eq!(state.reason.as_deref(), Some("it is done for good"));
     assert_eq!(archived.files, before.files);
-    let state = index.store.project_status(&demo()).await.unwrap();
+    let state = index.store.project_standing(&demo()).await.unwrap().status;
     assert_eq!(state.status, Status::Archived);
 
     let seq = index.upload(THIRD, b"a third").await;
@@ -394,7 +394,7 @@ async fn every_step_with_orders_can_be_the_last_one() {
         assert_eq!(index.files("demo"), [OTHER, THIRD], "{phase:?}");
         let row = index.store.file(&demo(), NAME).await.unwrap().unwrap();
         assert_eq!(row.state, FileState::Removed, "{phase:?}");
-        let state = index.store.project_status(&demo()).await.unwrap();
+        let state = index.store.project_standing(&demo()).await.unwrap().status;
         assert_eq!(state.status, Status::Deprecated, "{phase:?}");
         for (name, bytes) in seen {
             assert_eq!(

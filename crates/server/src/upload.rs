@@ -132,9 +132,13 @@ async fn receive(
     source: &Source,
 ) -> Result<receive::Received, UploadError> {
     let boundary = boundary(headers)?;
-    // Which project it is for is not known yet.
-    let longest = publishing.store.longest_file_limit().await?;
-    let limit = publishing.limits.file_len.max(longest.unwrap_or_default());
+    let mut limit = publishing.limits.file_len;
+    // What is announced to be shorter than any project's limit can be taken in without looking for
+    // the longest of them. Which project it is for is not known yet.
+    if announced(headers).is_none_or(|len| len > limit) {
+        let longest = publishing.store.longest_file_limit().await?;
+        limit = limit.max(longest.unwrap_or_default());
+    }
     refuse_at_once_if_too_long(headers, limit)?;
     let incoming = publishing.tree.incoming();
     receive::receive(source, boundary, incoming, limit, Pace::default()).await
@@ -179,12 +183,14 @@ fn boundary(headers: &HeaderMap) -> Result<String, UploadError> {
     multer::parse_boundary(content_type).map_err(|_| UploadError::NotAForm)
 }
 
+/// The length of the whole form, where it is said.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    value.parse().ok()
+}
+
 fn refuse_at_once_if_too_long(headers: &HeaderMap, limit: u64) -> Result<(), UploadError> {
-    let announced: Option<u64> = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse().ok());
-    match announced {
+    match announced(headers) {
         Some(len) if len > limit.saturating_add(MAX_FORM_LEN) => {
             Err(UploadError::FileTooLong { limit })
         }

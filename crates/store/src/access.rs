@@ -37,7 +37,7 @@ impl Store {
     pub async fn access(&self) -> Result<Access, StoreError> {
         let value: Option<String> = sqlx::query_scalar("SELECT value FROM setting WHERE name = ?")
             .bind(ACCESS)
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         match value.as_deref() {
             None => Ok(Access::default()),

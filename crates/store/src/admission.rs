@@ -1,9 +1,9 @@
 //! How a new file is admitted: all that concerns it, in one transaction.
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 use wheelmark_tuf::Sha256;
 
-use crate::{Change, NewFile, Seq, Store, StoreError, journal, text};
+use crate::{Change, NewFile, Seq, Store, StoreError, text};
 
 /// What became of a file that asked to be admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Store {
 
 /// Records a file inside `transaction`.
 pub(crate) async fn admit(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut SqliteConnection,
     file: NewFile,
 ) -> Result<Admission, StoreError> {
     let known: Option<(String, i64, bool)> = sqlx::query_as(
@@ -67,7 +67,7 @@ pub(crate) async fn admit(
     )
     .bind(file.project.as_str())
     .bind(&file.filename)
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     if let Some((sha256, seq, gone)) = &known {
         let existing: Sha256 = text::parse("sha256", sha256)?;
@@ -82,27 +82,33 @@ pub(crate) async fn admit(
 
     let uploaded_at = file.uploaded_at.to_string();
     let change = Change::FileAdded(file);
-    let seq = journal::append(transaction, &change).await?;
+    let stored = change.to_text()?;
     let Change::FileAdded(file) = change else {
         unreachable!("made above");
     };
+    // All in one message to the thread of the connection. Of these tables the journal alone counts
+    // its rows, so its number stays the last one.
     let row = if known.is_some() {
         // It stays removed until a snapshot has it again, with the signature that it had.
         sqlx::query(
-            "UPDATE file SET seq = ?, size = ?, uploaded_at = ?, uploaded_by = ?, yanked = ?, \
-             back_signed = ? WHERE project = ? AND filename = ?",
+            "INSERT INTO journal (change) VALUES (?); \
+             UPDATE file SET seq = last_insert_rowid(), size = ?, uploaded_at = ?, \
+             uploaded_by = ?, yanked = ?, back_signed = ? WHERE project = ? AND filename = ?",
         )
+        .bind(stored)
     } else {
-        // Both in one message to the thread of the connection.
         sqlx::query(
-            "INSERT INTO project (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING; \
-             INSERT INTO file (seq, size, uploaded_at, uploaded_by, yanked, back_signed, \
-             project, filename, sha256, gpg_signature_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO journal (change) VALUES (?); \
+             INSERT INTO project (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING; \
+             INSERT INTO file (seq, size, uploaded_at, uploaded_by, yanked, back_signed, project, \
+             filename, sha256, gpg_signature_sha256) \
+             VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
+        .bind(stored)
         .bind(file.project.as_str())
         .bind(&uploaded_at)
     };
-    row.bind(text::number(seq.0))
+    let written = row
         .bind(text::number(file.size))
         .bind(uploaded_at)
         .bind(&file.uploaded_by)
@@ -115,7 +121,8 @@ pub(crate) async fn admit(
             file.gpg_signature
                 .map(|signature| signature.sha256.to_string()),
         )
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
-    Ok(Admission::Recorded(seq))
+    let seq = text::unsigned("journal position", written.last_insert_rowid())?;
+    Ok(Admission::Recorded(Seq(seq)))
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use wheelmark_packaging::ProjectName;
 
 use crate::{Store, StoreError, TokenId, UserName, text};
@@ -268,7 +268,10 @@ impl Store {
             .bind(text::number(after))
             .bind(project.as_str()),
         };
-        let rows = query.bind(limit).fetch_all(self.readers()).await?;
+        let rows = query
+            .bind(limit)
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
         rows.iter().map(read).collect()
     }
 
@@ -289,37 +292,54 @@ impl Store {
             ))
             .bind(project.as_str()),
         };
-        let rows = query.bind(limit).fetch_all(self.readers()).await?;
+        let rows = query
+            .bind(limit)
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
         rows.iter().rev().map(read).collect()
     }
 }
 
-/// Adds a row inside a transaction.
+/// Adds a row inside the transaction of what it is about.
 pub(crate) async fn append(
     connection: &mut SqliteConnection,
     entry: &AuditEntry,
 ) -> Result<(), StoreError> {
+    let mut statement = QueryBuilder::new("");
+    push(&mut statement, entry);
+    statement.build().execute(connection).await?;
+    Ok(())
+}
+
+/// Says how a row is added, as a statement that can follow on others.
+pub(crate) fn push(statements: &mut QueryBuilder<Sqlite>, entry: &AuditEntry) {
     let (person, token, account) = match &entry.actor {
         Actor::Bearer { user, token } => (Some(user.as_str()), Some(token.as_str()), None),
         Actor::Operator { account } => (None, None, Some(account.as_str())),
         Actor::Stranger => (None, None, None),
     };
-    sqlx::query(
-        "INSERT INTO audit (at, person, token, account, action, project, subject, address, detail) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(entry.at.to_string())
-    .bind(person)
-    .bind(token)
-    .bind(account)
-    .bind(entry.action.as_str())
-    .bind(entry.project.as_ref().map(ProjectName::as_str))
-    .bind(entry.subject.as_deref().map(short))
-    .bind(entry.address.map(|address| address.to_string()))
-    .bind(entry.detail.as_deref().map(short))
-    .execute(connection)
-    .await?;
-    Ok(())
+    let at = entry.at.to_string();
+    let address = entry.address.map(|address| address.to_string());
+    let columns = [
+        Some(at.as_str()),
+        person,
+        token,
+        account,
+        Some(entry.action.as_str()),
+        entry.project.as_ref().map(ProjectName::as_str),
+        entry.subject.as_deref().map(short),
+        address.as_deref(),
+        entry.detail.as_deref().map(short),
+    ];
+    statements.push(
+        "INSERT INTO audit (at, person, token, account, action, project, subject, address, \
+         detail) ",
+    );
+    statements.push_values([columns], |mut row, columns| {
+        for column in columns {
+            row.push_bind(column);
+        }
+    });
 }
 
 /// The beginning of a text that others may have chosen.

@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use wheelmark_packaging::ProjectName;
 
 use crate::audit::{self, AuditAction, AuditEntry};
+use crate::database::immediately;
+use crate::token::TokenStanding;
 use crate::{
     Admission, Bearer, Ended, KeptObject, NewFile, Role, Scope, Store, StoreError, UserName,
-    admission, kept, role, token,
+    admission, kept, role,
 };
 
 /// Why a file is not taken from somebody.
@@ -83,7 +85,7 @@ impl Store {
         project: &ProjectName,
         now: Timestamp,
     ) -> Result<(), AdmitError> {
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         examine(&mut reader, bearer, project, now).await?;
         Ok(())
     }
@@ -123,7 +125,8 @@ impl Store {
         address: Option<IpAddr>,
     ) -> Result<Admission, AdmitError> {
         let (project, at) = (file.project.clone(), file.uploaded_at);
-        let mut transaction = self.write_deferring().await?;
+        let mut connection = self.deferring().await?;
+        let mut transaction = immediately(&mut connection).await?;
         let standing = examine(&mut transaction, bearer, &project, at).await?;
         let entry = AuditEntry::new(at, bearer.actor(), AuditAction::UploadAccepted)
             .in_project(&project)
@@ -132,7 +135,6 @@ impl Store {
             .saying(format!("sha256 {}", file.sha256));
         let admission = admission::admit(&mut transaction, file).await?;
         if let Admission::Recorded(seq) = admission {
-            kept::keep(&mut transaction, seq, objects).await?;
             if standing == Standing::First {
                 role::grant(&mut transaction, &project, bearer.user(), Role::Owner, at).await?;
                 let entry = AuditEntry::new(at, bearer.actor(), AuditAction::RoleGranted)
@@ -142,7 +144,11 @@ impl Store {
                     .saying("owner, by the first upload");
                 audit::append(&mut transaction, &entry).await?;
             }
-            audit::append(&mut transaction, &entry).await?;
+            // In one message to the thread of the connection.
+            let mut rows = QueryBuilder::new("");
+            kept::push(&mut rows, seq, objects);
+            audit::push(&mut rows, &entry);
+            rows.build().execute(&mut *transaction).await?;
             transaction.commit().await?;
             self.signals().admitted.notify_one();
         }
@@ -156,8 +162,22 @@ async fn examine(
     project: &ProjectName,
     now: Timestamp,
 ) -> Result<Standing, AdmitError> {
-    let standing = token::standing(connection, bearer.id()).await?;
-    let standing = standing.ok_or(Denied::Unknown)?;
+    // One question: in an upload it is asked twice.
+    let row = sqlx::query(
+        "SELECT person.name AS user, scope, token.project AS only_project, expires_at, \
+         last_used_at, revoked_at, disabled_at, \
+         EXISTS (SELECT 1 FROM project WHERE project.name = ?) AS is_known, \
+         EXISTS (SELECT 1 FROM role WHERE role.project = ? AND role.person = ?) AS is_member \
+         FROM token JOIN person ON person.name = token.person WHERE id = ?",
+    )
+    .bind(project.as_str())
+    .bind(project.as_str())
+    .bind(bearer.user().as_str())
+    .bind(bearer.id().as_str())
+    .fetch_optional(connection)
+    .await?;
+    let row = row.ok_or(Denied::Unknown)?;
+    let standing = TokenStanding::read(&row)?;
     if let Some(ended) = standing.ended(bearer.id(), now) {
         return Err(Denied::Ended(ended).into());
     }
@@ -174,14 +194,10 @@ async fn examine(
         Scope::Upload | Scope::UploadTo(_) => false,
         Scope::Admin => true,
     };
-    if !role::exists(connection, project).await? {
+    if !row.try_get::<bool, _>("is_known")? {
         return Ok(Standing::First);
     }
-    if any_project
-        || role::role_of(connection, project, bearer.user())
-            .await?
-            .is_some()
-    {
+    if any_project || row.try_get("is_member")? {
         return Ok(Standing::Known);
     }
     Err(Denied::NotMember {

@@ -143,7 +143,7 @@ impl Store {
         sqlx::query(file_rows!("WHERE project = ? AND filename = ?"))
             .bind(project.as_str())
             .bind(filename)
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?
             .as_ref()
             .map(read)
@@ -171,7 +171,7 @@ impl Store {
         .bind(project)
         .bind(filename)
         .bind(limit)
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -187,7 +187,7 @@ impl Store {
             "SELECT coalesce(sum(size), 0) FROM file WHERE project = ? AND NOT removed",
         )
         .bind(project.as_str())
-        .fetch_one(self.readers())
+        .fetch_one(&mut *self.reader().await?)
         .await?;
         text::unsigned("size", size)
     }
@@ -202,7 +202,7 @@ impl Store {
             "SELECT name FROM project WHERE EXISTS \
              (SELECT 1 FROM file WHERE file.project = project.name AND published) ORDER BY name",
         )
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         names
             .iter()

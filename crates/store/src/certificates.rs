@@ -28,7 +28,7 @@ impl Store {
              WHERE name = ? AND certificates IS NOT NULL",
         )
         .bind(project.as_str())
-        .fetch_optional(self.readers())
+        .fetch_optional(&mut *self.reader().await?)
         .await?;
         Ok(row.map(|(armored, required)| ProjectCertificates { armored, required }))
     }

@@ -8,8 +8,10 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::connections::{Connections, Lent};
 use crate::{OpenError, StoreError};
 
 /// How long a writer waits for the writer of another process.
@@ -35,10 +37,10 @@ pub(crate) struct Database {
     pub(crate) writer: SqlitePool,
     /// One connection whose commits are in the log, in their order, and on the disk with the next
     /// flush of it: after a power failure they are there up to some point, and not beyond.
-    deferring: SqlitePool,
+    deferring: Connections,
     log: Log,
     /// Connections that only read.
-    pub(crate) readers: SqlitePool,
+    readers: Connections,
 }
 
 impl Database {
@@ -65,14 +67,10 @@ impl Database {
             .map_err(failed)?;
         migrate(&writer, path, schema).await?;
         flush_directory_entry(path.to_owned()).await?;
-        let deferring = pool(1)
-            .connect_with(options.clone().synchronous(SqliteSynchronous::Normal))
-            .await
-            .map_err(failed)?;
-        let readers = pool(readers)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await
-            .map_err(failed)?;
+        let deferring = options.clone().synchronous(SqliteSynchronous::Normal);
+        let deferring = Connections::open(deferring, 1).await.map_err(failed)?;
+        let reading = options.pragma("query_only", "ON");
+        let readers = Connections::open(reading, readers).await.map_err(failed)?;
         Ok(Self {
             writer,
             deferring,
@@ -104,20 +102,31 @@ impl Database {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// Begins a transaction as [`Database::write`] does, whose commit is durable after the next
-    /// [`Database::flush`], or with the next commit that is.
-    pub(crate) async fn write_deferring(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.deferring.begin_with("BEGIN IMMEDIATE").await?)
+    /// The connection whose commits are durable after the next [`Database::flush`], or with the
+    /// next commit that is. For [`immediately`].
+    pub(crate) async fn deferring(&self) -> Result<Lent, StoreError> {
+        Ok(self.deferring.lend().await?)
+    }
+
+    /// A connection that only reads.
+    pub(crate) async fn reader(&self) -> Result<Lent, StoreError> {
+        Ok(self.readers.lend().await?)
     }
 
     /// Makes everything durable that was committed until now, through whichever connection of
     /// whichever process. No other writer waits for it.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
-        let log = self.log.clone();
-        tokio::task::spawn_blocking(move || log.flush())
-            .await
-            .unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
-            .map_err(|source| StoreError::Flush { source })
+        let flushed = if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            // A process of one thread waits for this anyway, and to hand it to another thread costs
+            // as much as a quick disk does.
+            self.log.flush()
+        } else {
+            let log = self.log.clone();
+            tokio::task::spawn_blocking(move || log.flush())
+                .await
+                .unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
+        };
+        flushed.map_err(|source| StoreError::Flush { source })
     }
 
     /// Carries the whole log over into the database, and flushes both.
@@ -143,6 +152,13 @@ impl Database {
         self.deferring.close().await;
         self.writer.close().await;
     }
+}
+
+/// Begins a transaction as [`Database::write`] does, on another connection.
+pub(crate) async fn immediately(
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<Transaction<'_, Sqlite>> {
+    connection.begin_with("BEGIN IMMEDIATE").await
 }
 
 /// The write-ahead log, in which a transaction stands as soon as it is committed. A checkpoint

@@ -1,8 +1,9 @@
 //! The intent: what is about to be published, made durable before any of it is written, and kept
 //! until all of it is durable itself.
 
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{Connection as _, QueryBuilder, Sqlite, SqliteConnection, Transaction};
 
+use crate::database::immediately;
 use crate::{Change, Fence, Outcome, Seq, Store, StoreError, lease, outcome, text};
 
 /// How many objects of an intent are written at once.
@@ -95,39 +96,38 @@ impl Store {
         fence: Fence,
         intent: &Intent,
     ) -> Result<IntentId, IntentError> {
-        let mut transaction = self.write_fenced(fence).await?;
-        if let Some(snapshot_version) = unfinished(&mut transaction).await? {
+        let mut connection = self.deferring().await?;
+        let mut transaction = immediately(&mut connection).await?;
+        let (id, unfinished) = next(&mut transaction, fence).await?;
+        if let Some(snapshot_version) = unfinished {
             return Err(IntentError::Unfinished { snapshot_version });
         }
-        let id = sqlx::query(
-            "INSERT INTO intent (fence, snapshot_version, timestamp_version, through, \
-             timestamp, after_publish) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(text::number(fence.number()))
-        .bind(text::number(intent.snapshot_version))
-        .bind(text::number(intent.timestamp_version))
-        .bind(text::number(intent.through.0))
-        .bind(intent.timestamp.as_slice())
-        .bind(intent.after.to_string())
-        .execute(&mut *transaction)
-        .await?
-        .last_insert_rowid();
-        let mut objects = (0_i64..).zip(&intent.objects).peekable();
-        while objects.peek().is_some() {
-            // Several at a time: each statement is a message to the thread of the connection.
-            let some = objects.by_ref().take(OBJECTS_AT_ONCE);
-            QueryBuilder::<Sqlite>::new(
-                "INSERT INTO intent_object (intent, position, path, bytes) ",
-            )
-            .push_values(some, |mut row, (position, (path, bytes))| {
-                row.push_bind(id)
-                    .push_bind(position)
-                    .push_bind(path.as_str())
-                    .push_bind(bytes.as_slice());
-            })
-            .build()
-            .execute(&mut *transaction)
-            .await?;
+        // As much as may be at once: each query is a message to the thread of the connection.
+        let mut statements = QueryBuilder::new(
+            "INSERT INTO intent (id, fence, snapshot_version, timestamp_version, through, \
+             timestamp, after_publish) ",
+        );
+        statements.push_values([intent], |mut row, intent| {
+            row.push_bind(id)
+                .push_bind(text::number(fence.number()))
+                .push_bind(text::number(intent.snapshot_version))
+                .push_bind(text::number(intent.timestamp_version))
+                .push_bind(text::number(intent.through.0))
+                .push_bind(intent.timestamp.as_slice())
+                .push_bind(intent.after.to_string());
+        });
+        let (first, rest) = intent
+            .objects
+            .split_at(OBJECTS_AT_ONCE.min(intent.objects.len()));
+        if !first.is_empty() {
+            statements.push("; ");
+            push_objects(&mut statements, id, 0, first);
+        }
+        statements.build().execute(&mut *transaction).await?;
+        for (number, objects) in (1..).zip(rest.chunks(OBJECTS_AT_ONCE)) {
+            let mut statement = QueryBuilder::new("");
+            push_objects(&mut statement, id, number * OBJECTS_AT_ONCE, objects);
+            statement.build().execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         // Without the lock on the database: others go on meanwhile, and have their rows flushed.
@@ -154,7 +154,8 @@ impl Store {
     pub async fn recorded_intents(&self) -> Result<Vec<RecordedIntent>, StoreError> {
         type Columns = (i64, bool, i64, i64, i64, Vec<u8>, String);
         // One read transaction: the rows and their objects belong together.
-        let mut transaction = self.readers().begin().await?;
+        let mut reader = self.reader().await?;
+        let mut transaction = reader.begin().await?;
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT id, completed, snapshot_version, timestamp_version, through, timestamp, \
              after_publish FROM intent ORDER BY id",
@@ -207,14 +208,19 @@ impl Store {
         id: IntentId,
         settlement: Settlement<'_>,
     ) -> Result<(), IntentError> {
-        let mut transaction = self.write_fenced(fence).await?;
-        let completed =
-            sqlx::query("UPDATE intent SET completed = 1 WHERE id = ? AND completed = 0")
-                .bind(id.0)
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
+        let mut connection = self.deferring().await?;
+        let mut transaction = immediately(&mut connection).await?;
+        let completed = sqlx::query(
+            "UPDATE intent SET completed = 1 WHERE id = ? AND completed = 0 \
+             AND EXISTS (SELECT 1 FROM lease WHERE lease.id = 1 AND lease.fence = ?)",
+        )
+        .bind(id.0)
+        .bind(text::number(fence.number()))
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
         if completed == 0 {
+            demand_alive(fence, lease::current(&mut transaction).await?)?;
             return Err(IntentError::NotRecorded);
         }
         outcome::settle(&mut transaction, settlement.outcomes, settlement.serial).await?;
@@ -233,7 +239,8 @@ impl Store {
     ///
     /// [`IntentError::Fenced`] if the lease was taken over.
     pub async fn forget_intents(&self, fence: Fence, last: IntentId) -> Result<(), IntentError> {
-        let mut transaction = self.write_fenced(fence).await?;
+        let mut connection = self.deferring().await?;
+        let mut transaction = fenced(&mut connection, fence).await?;
         sqlx::query(
             "DELETE FROM kept_object WHERE seq <= \
              (SELECT max(through) FROM intent WHERE completed AND id <= ?)",
@@ -275,7 +282,8 @@ impl Store {
         which: &'static str,
         id: IntentId,
     ) -> Result<(), IntentError> {
-        let mut transaction = self.write_fenced(fence).await?;
+        let mut connection = self.deferring().await?;
+        let mut transaction = fenced(&mut connection, fence).await?;
         delete(&mut transaction, which, id).await?;
         transaction.commit().await?;
         Ok(())
@@ -291,7 +299,8 @@ impl Store {
         fence: Fence,
         outcomes: &[(Seq, Outcome)],
     ) -> Result<(), IntentError> {
-        let mut transaction = self.write_fenced(fence).await?;
+        let mut connection = self.deferring().await?;
+        let mut transaction = fenced(&mut connection, fence).await?;
         let serial = outcomes.iter().map(|(seq, _)| *seq).max();
         outcome::settle(&mut transaction, outcomes, serial.unwrap_or_default()).await?;
         transaction.commit().await?;
@@ -299,29 +308,72 @@ impl Store {
         self.signals().settled.send_replace(());
         Ok(())
     }
+}
 
-    /// Begins a write that only the holder of the living fence may make. It is durable with the
-    /// next flush.
-    async fn write_fenced(
-        &self,
-        fence: Fence,
-    ) -> Result<Transaction<'static, Sqlite>, IntentError> {
-        let mut transaction = self.write_deferring().await?;
-        let current = lease::current(&mut transaction).await?;
-        if current == fence.number() {
-            Ok(transaction)
-        } else {
-            Err(IntentError::Fenced {
-                held: fence.number(),
-                current,
-            })
-        }
+/// Begins a write that only the holder of the living fence may make.
+async fn fenced(
+    connection: &mut SqliteConnection,
+    fence: Fence,
+) -> Result<Transaction<'_, Sqlite>, IntentError> {
+    let mut transaction = immediately(connection).await?;
+    demand_alive(fence, lease::current(&mut transaction).await?)?;
+    Ok(transaction)
+}
+
+/// Demands that the lease is still held by `fence`.
+fn demand_alive(fence: Fence, current: u64) -> Result<(), IntentError> {
+    if current == fence.number() {
+        return Ok(());
     }
+    Err(IntentError::Fenced {
+        held: fence.number(),
+        current,
+    })
+}
+
+/// Says how objects of an intent are recorded, the first of them at the position `from`.
+fn push_objects(
+    statements: &mut QueryBuilder<Sqlite>,
+    id: i64,
+    from: usize,
+    objects: &[(String, Vec<u8>)],
+) {
+    statements.push("INSERT INTO intent_object (intent, position, path, bytes) ");
+    let numbered = (text::number(from as u64)..).zip(objects);
+    statements.push_values(numbered, |mut row, (position, (path, bytes))| {
+        row.push_bind(id)
+            .push_bind(position)
+            .push_bind(path.as_str())
+            .push_bind(bytes.as_slice());
+    });
+}
+
+/// The place of the next intent, if `fence` is alive, and the snapshot version of the one that is
+/// not completed, if there is one.
+async fn next(
+    transaction: &mut SqliteConnection,
+    fence: Fence,
+) -> Result<(i64, Option<u64>), IntentError> {
+    let (current, last, unfinished): (i64, i64, Option<i64>) = sqlx::query_as(
+        "SELECT fence, (SELECT coalesce(max(id), 0) FROM intent), \
+         (SELECT snapshot_version FROM intent WHERE NOT completed LIMIT 1) \
+         FROM lease WHERE id = 1",
+    )
+    .fetch_one(transaction)
+    .await?;
+    demand_alive(fence, text::unsigned("fence", current)?)?;
+    let unfinished = unfinished.map(|version| text::unsigned("snapshot version", version));
+    // The highest number there is can only be somebody else's.
+    let id = last.checked_add(1).ok_or_else(|| StoreError::Invalid {
+        what: "intent",
+        value: last.to_string(),
+    })?;
+    Ok((id, unfinished.transpose()?))
 }
 
 /// Deletes the intents that a condition about `id` takes.
 async fn delete(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut SqliteConnection,
     which: &'static str,
     id: IntentId,
 ) -> Result<(), StoreError> {
@@ -332,21 +384,8 @@ async fn delete(
         // Put together from our own words alone.
         sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(id.0)
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
     }
     Ok(())
-}
-
-/// The snapshot version of the intent that is not completed.
-async fn unfinished(
-    transaction: &mut Transaction<'static, Sqlite>,
-) -> Result<Option<u64>, StoreError> {
-    let version: Option<i64> =
-        sqlx::query_scalar("SELECT snapshot_version FROM intent WHERE NOT completed LIMIT 1")
-            .fetch_optional(&mut **transaction)
-            .await?;
-    version
-        .map(|version| text::unsigned("snapshot version", version))
-        .transpose()
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
@@ -146,12 +146,12 @@ fn beginning(stored: &[u8]) -> String {
 
 /// Appends a row inside `transaction`.
 pub(crate) async fn append(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut SqliteConnection,
     change: &Change,
 ) -> Result<Seq, StoreError> {
     let seq = sqlx::query("INSERT INTO journal (change) VALUES (?)")
         .bind(change.to_text()?)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?
         .last_insert_rowid();
     Ok(Seq(text::unsigned("journal position", seq)?))
@@ -178,7 +178,7 @@ impl Store {
         .bind(MAX_CHANGE_LEN)
         .bind(text::number(after.0))
         .bind(limit)
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.into_iter()
             .map(|(seq, length, change)| {
@@ -203,7 +203,7 @@ impl Store {
             "SELECT count(*) FROM journal \
              WHERE seq > (SELECT coalesce(max(seq), 0) FROM outcome)",
         )
-        .fetch_one(self.readers())
+        .fetch_one(&mut *self.reader().await?)
         .await?;
         text::unsigned("number of journal rows", pending)
     }
@@ -216,7 +216,7 @@ impl Store {
     pub async fn journal_end(&self) -> Result<Seq, StoreError> {
         let end: Option<i64> =
             sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
-                .fetch_optional(self.readers())
+                .fetch_optional(&mut *self.reader().await?)
                 .await?;
         Ok(Seq(text::unsigned("journal position", end.unwrap_or(0))?))
     }

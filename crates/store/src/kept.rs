@@ -3,7 +3,7 @@
 //! An upload of a small file costs no flush of its own: what it brings into the tree stands here as
 //! well, in the transaction of its journal row, and is written again after a power failure.
 
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::{Seq, Store, StoreError, text};
 
@@ -30,25 +30,19 @@ pub struct KeptObject {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeptPlace(i64);
 
-/// Keeps the objects of the file that `seq` brings, inside `transaction`.
-pub(crate) async fn keep(
-    transaction: &mut Transaction<'static, Sqlite>,
-    seq: Seq,
-    objects: &[KeptObject],
-) -> Result<(), StoreError> {
+/// Says how the objects of the file that `seq` brings are kept, as a statement that others can
+/// follow on.
+pub(crate) fn push(statements: &mut QueryBuilder<Sqlite>, seq: Seq, objects: &[KeptObject]) {
     if objects.is_empty() {
-        return Ok(());
+        return;
     }
-    QueryBuilder::<Sqlite>::new("INSERT INTO kept_object (seq, path, bytes) ")
-        .push_values(objects, |mut row, KeptObject { path, bytes }| {
-            row.push_bind(text::number(seq.0))
-                .push_bind(path)
-                .push_bind(bytes.as_slice());
-        })
-        .build()
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
+    statements.push("INSERT INTO kept_object (seq, path, bytes) ");
+    statements.push_values(objects, |mut row, KeptObject { path, bytes }| {
+        row.push_bind(text::number(seq.0))
+            .push_bind(path.as_str())
+            .push_bind(bytes.as_slice());
+    });
+    statements.push("; ");
 }
 
 impl Store {
@@ -70,7 +64,7 @@ impl Store {
         .bind(after.0)
         .bind(MAX_ROW_LEN)
         .bind(READ_AT_ONCE)
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let Some((last, _, _)) = rows.last() else {
             return Ok(None);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 
 use crate::{Store, StoreError, text};
 
@@ -52,11 +52,9 @@ impl Store {
 }
 
 /// The number of the fence that is alive, read inside `transaction`.
-pub(crate) async fn current(
-    transaction: &mut Transaction<'static, Sqlite>,
-) -> Result<u64, StoreError> {
+pub(crate) async fn current(transaction: &mut SqliteConnection) -> Result<u64, StoreError> {
     let fence: i64 = sqlx::query_scalar("SELECT fence FROM lease WHERE id = 1")
-        .fetch_one(&mut **transaction)
+        .fetch_one(&mut *transaction)
         .await?;
     text::unsigned("fence", fence)
 }

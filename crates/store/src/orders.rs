@@ -93,7 +93,7 @@ impl Orders {
         )
         .bind(text::number(after.0))
         .bind(limit)
-        .fetch_all(&self.database.readers)
+        .fetch_all(&mut *self.database.reader().await?)
         .await?;
         let rows = rows.into_iter();
         rows.map(|(seq, change)| {
@@ -113,7 +113,7 @@ impl Orders {
     pub async fn end(&self) -> Result<Seq, StoreError> {
         let end: Option<i64> =
             sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'order'")
-                .fetch_optional(&self.database.readers)
+                .fetch_optional(&mut *self.database.reader().await?)
                 .await?;
         position(end.unwrap_or(0))
     }
@@ -127,7 +127,7 @@ impl Orders {
         let row: Option<(Option<i64>, Option<String>)> =
             sqlx::query_as("SELECT snapshot_version, refused FROM outcome WHERE seq = ?")
                 .bind(text::number(seq.0))
-                .fetch_optional(&self.database.readers)
+                .fetch_optional(&mut *self.database.reader().await?)
                 .await?;
         row.map(|row| read_outcome(seq, row)).transpose()
     }
@@ -144,7 +144,7 @@ impl Orders {
         )
         .bind(text::number(first.0))
         .bind(text::number(last.0))
-        .fetch_all(&self.database.readers)
+        .fetch_all(&mut *self.database.reader().await?)
         .await?;
         let rows = rows.into_iter();
         rows.map(|(seq, version, refused)| {

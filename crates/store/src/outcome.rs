@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 use wheelmark_packaging::ProjectName;
 
 use crate::journal::MAX_CHANGE_LEN;
@@ -63,7 +63,7 @@ impl Store {
         let row: Option<(Option<i64>, Option<String>)> =
             sqlx::query_as("SELECT snapshot_version, refused FROM outcome WHERE seq = ?")
                 .bind(text::number(seq.0))
-                .fetch_optional(self.readers())
+                .fetch_optional(&mut *self.reader().await?)
                 .await?;
         row.map(|row| read_outcome(seq, row)).transpose()
     }
@@ -78,7 +78,7 @@ impl Store {
             "SELECT seq, refused FROM outcome WHERE seq > ? AND refused IS NOT NULL ORDER BY seq",
         )
         .bind(text::number(after.0))
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let rows = rows.into_iter();
         rows.map(|(seq, reason)| Ok((Seq(text::unsigned("journal position", seq)?), reason)))
@@ -122,32 +122,38 @@ impl Store {
 /// refused file's row goes, so that its name is free for a better upload, unless it is published
 /// or was so before it was removed.
 pub(crate) async fn settle(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut SqliteConnection,
     outcomes: &[(Seq, Outcome)],
     serial: Seq,
 ) -> Result<(), StoreError> {
     for (seq, outcome) in outcomes {
         let seq = text::number(seq.0);
         let (version, refused) = outcome.columns();
-        let written = sqlx::query(
+        // Where it is written, the change that it is about comes back with it.
+        let written: Option<(Option<Vec<u8>>,)> = sqlx::query_as(
             "INSERT INTO outcome (seq, snapshot_version, refused) VALUES (?, ?, ?) \
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT DO NOTHING RETURNING (SELECT CAST(change AS BLOB) FROM journal \
+             WHERE journal.seq = outcome.seq AND octet_length(change) <= ?)",
         )
         .bind(seq)
         .bind(version)
         .bind(refused)
-        .execute(&mut **transaction)
+        .bind(MAX_CHANGE_LEN)
+        .fetch_all(&mut *transaction)
         .await?
-        .rows_affected();
-        if written == 0 {
+        .pop();
+        let Some((stored,)) = written else {
             continue;
-        }
+        };
         match outcome {
-            Outcome::Published { .. } => catalogue(transaction, seq, serial).await?,
+            Outcome::Published { .. } => {
+                let change = stored.as_deref().map(Change::read);
+                catalogue(transaction, seq, change, serial).await?;
+            }
             Outcome::Refused { .. } => {
                 sqlx::query("DELETE FROM file WHERE seq = ? AND NOT published AND NOT removed")
                     .bind(seq)
-                    .execute(&mut **transaction)
+                    .execute(&mut *transaction)
                     .await?;
             }
         }
@@ -157,18 +163,12 @@ pub(crate) async fn settle(
 
 /// Makes a published change in the catalogue.
 async fn catalogue(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut SqliteConnection,
     seq: i64,
+    change: Option<Change>,
     serial: Seq,
 ) -> Result<(), StoreError> {
-    let stored: Option<Vec<u8>> = sqlx::query_scalar(
-        "SELECT CAST(change AS BLOB) FROM journal WHERE seq = ? AND octet_length(change) <= ?",
-    )
-    .bind(seq)
-    .bind(MAX_CHANGE_LEN)
-    .fetch_optional(&mut **transaction)
-    .await?;
-    match stored.as_deref().map(Change::read) {
+    match change {
         // By position: a row that somebody else appended to the journal brings no file.
         Some(change @ Change::FileAdded(_)) => {
             // Both in one message to the thread of the connection.
@@ -179,7 +179,7 @@ async fn catalogue(
             .bind(text::number(serial.0))
             .bind(change.project().map(ProjectName::as_str))
             .bind(seq)
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
             Ok(())
         }
@@ -190,7 +190,7 @@ async fn catalogue(
 
 /// Makes a published change to what is there in the catalogue.
 pub(crate) async fn follow(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut SqliteConnection,
     change: &Change,
     serial: Seq,
 ) -> Result<(), StoreError> {
@@ -237,6 +237,6 @@ pub(crate) async fn follow(
         .bind(project.as_str()),
         Change::FileAdded(_) | Change::Unreadable(_) => return Ok(()),
     };
-    query.execute(&mut **transaction).await?;
+    query.execute(&mut *transaction).await?;
     Ok(())
 }

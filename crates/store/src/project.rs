@@ -2,6 +2,7 @@
 //! may become.
 
 use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{ProjectStatus, Status};
 
 use crate::{Store, StoreError, text};
 
@@ -23,18 +24,45 @@ pub struct LimitedProject {
     pub limits: ProjectLimits,
 }
 
+/// What an upload has to know of a project as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProjectStanding {
+    /// Whether it has ever had a file, or was made without one.
+    pub is_known: bool,
+    /// Its state, as a snapshot has published it last; active for one that is not there.
+    pub status: ProjectStatus,
+    /// What the operator allows it.
+    pub limits: ProjectLimits,
+}
+
 impl Store {
-    /// Whether a project has ever had a file, or was made without one.
+    /// Where a project stands at this moment.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn has_project(&self, project: &ProjectName) -> Result<bool, StoreError> {
-        let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM project WHERE name = ?)")
-            .bind(project.as_str())
-            .fetch_one(self.readers())
-            .await?;
-        Ok(found)
+    pub async fn project_standing(
+        &self,
+        project: &ProjectName,
+    ) -> Result<ProjectStanding, StoreError> {
+        type Columns = (Option<String>, Option<String>, Option<i64>, Option<i64>);
+        let (status, reason, file_len, total_len): Columns = sqlx::query_as(
+            "SELECT status, status_reason, file_len, total_len FROM (SELECT ? AS wanted) \
+             LEFT JOIN project ON project.name = wanted \
+             LEFT JOIN project_limit ON project_limit.project = wanted",
+        )
+        .bind(project.as_str())
+        .fetch_one(&mut *self.reader().await?)
+        .await?;
+        Ok(ProjectStanding {
+            is_known: status.is_some(),
+            status: status.map_or_else(ProjectStatus::default, |status| ProjectStatus {
+                status: Status::from(status),
+                reason,
+                ..ProjectStatus::default()
+            }),
+            limits: limits((file_len, total_len))?,
+        })
     }
 
     /// Another project whose name looks like this one (see [`ProjectName::likeness`]).
@@ -53,7 +81,7 @@ impl Store {
         )
         .bind(project.as_str())
         .bind(project.likeness())
-        .fetch_optional(self.readers())
+        .fetch_optional(&mut *self.reader().await?)
         .await?;
         found
             .map(|name| text::parse("project name", &name))
@@ -69,7 +97,7 @@ impl Store {
         let row: Option<(Option<i64>, Option<i64>)> =
             sqlx::query_as("SELECT file_len, total_len FROM project_limit WHERE project = ?")
                 .bind(project.as_str())
-                .fetch_optional(self.readers())
+                .fetch_optional(&mut *self.reader().await?)
                 .await?;
         row.map_or(Ok(ProjectLimits::default()), limits)
     }
@@ -81,7 +109,7 @@ impl Store {
     /// When the database fails.
     pub async fn longest_file_limit(&self) -> Result<Option<u64>, StoreError> {
         let longest: Option<i64> = sqlx::query_scalar("SELECT max(file_len) FROM project_limit")
-            .fetch_one(self.readers())
+            .fetch_one(&mut *self.reader().await?)
             .await?;
         longest
             .map(|longest| text::unsigned("size", longest))
@@ -126,7 +154,7 @@ impl Store {
         let rows: Vec<(String, Option<i64>, Option<i64>)> = sqlx::query_as(
             "SELECT project, file_len, total_len FROM project_limit ORDER BY project",
         )
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.into_iter()
             .map(|(project, file_len, total_len)| {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 use wheelmark_packaging::ProjectName;
 
 use crate::audit::{self, Actor, AuditAction, AuditEntry};
@@ -224,7 +224,8 @@ impl Store {
     ///
     /// When the database fails.
     pub async fn members(&self, project: &ProjectName) -> Result<Option<Vec<Member>>, StoreError> {
-        let mut reader = self.readers().begin().await?;
+        let mut reader = self.reader().await?;
+        let mut reader = reader.begin().await?;
         if !exists(&mut reader, project).await? {
             return Ok(None);
         }
@@ -257,7 +258,7 @@ impl Store {
             "SELECT name, (SELECT count(*) FROM file WHERE file.project = project.name AND published) \
              FROM project ORDER BY name",
         )
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter()
             .map(|(name, files)| {
@@ -269,7 +270,7 @@ impl Store {
 }
 
 /// Whether there is a project of this name.
-pub(crate) async fn exists(
+async fn exists(
     connection: &mut SqliteConnection,
     project: &ProjectName,
 ) -> Result<bool, StoreError> {
@@ -281,7 +282,7 @@ pub(crate) async fn exists(
 }
 
 /// What a user is to a project.
-pub(crate) async fn role_of(
+async fn role_of(
     connection: &mut SqliteConnection,
     project: &ProjectName,
     user: &UserName,

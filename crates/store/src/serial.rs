@@ -7,7 +7,7 @@
 //! A position in the journal would not do: an order is not among them, and an upload that was
 //! there before it can be published after it.
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 use wheelmark_packaging::ProjectName;
 
 use crate::{Seq, Store, StoreError, text};
@@ -22,7 +22,7 @@ impl Store {
         let serial: Option<i64> =
             sqlx::query_scalar("SELECT serial FROM project WHERE name = ? AND serial > 0")
                 .bind(project.as_str())
-                .fetch_optional(self.readers())
+                .fetch_optional(&mut *self.reader().await?)
                 .await?;
         serial.map(position).transpose()
     }
@@ -38,7 +38,7 @@ impl Store {
             "SELECT name, serial FROM project WHERE serial > ? ORDER BY serial, name",
         )
         .bind(text::number(after.0))
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.into_iter()
             .map(|(name, serial)| Ok((text::parse("project name", &name)?, position(serial)?)))
@@ -48,14 +48,14 @@ impl Store {
 
 /// Makes a published change the last one of its project, inside `transaction`.
 pub(crate) async fn raise(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut SqliteConnection,
     project: &ProjectName,
     serial: Seq,
 ) -> Result<(), StoreError> {
     sqlx::query("UPDATE project SET serial = max(serial, ?) WHERE name = ?")
         .bind(text::number(serial.0))
         .bind(project.as_str())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, Transaction};
 
+use crate::connections::Lent;
 use crate::database::{Database, Schema};
 use crate::signals::Signals;
 use crate::{OpenError, StoreError};
@@ -131,8 +131,8 @@ impl Store {
         self.inner.database.carry_over().await
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.inner.database.readers
+    pub(crate) async fn reader(&self) -> Result<Lent, StoreError> {
+        self.inner.database.reader().await
     }
 
     pub(crate) fn signals(&self) -> &Signals {
@@ -144,8 +144,8 @@ impl Store {
         self.inner.database.write().await
     }
 
-    /// Begins such a transaction whose commit is durable after the next flush.
-    pub(crate) async fn write_deferring(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.inner.database.write_deferring().await
+    /// The connection whose commits are durable after the next flush.
+    pub(crate) async fn deferring(&self) -> Result<Lent, StoreError> {
+        self.inner.database.deferring().await
     }
 }

@@ -9,7 +9,7 @@ use wheelmark_tuf::Sha256;
 
 use crate::{Actor, StoreError, UserName, text};
 
-pub(crate) use checking::standing;
+pub(crate) use checking::Standing as TokenStanding;
 
 mod checking;
 mod keeping;

@@ -181,7 +181,10 @@ impl Store {
     /// When the database fails.
     pub async fn has_user(&self, name: &UserName) -> Result<bool, StoreError> {
         let known = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM person WHERE name = ?)");
-        Ok(known.bind(name.as_str()).fetch_one(self.readers()).await?)
+        Ok(known
+            .bind(name.as_str())
+            .fetch_one(&mut *self.reader().await?)
+            .await?)
     }
 
     /// All users, by name.
@@ -192,7 +195,7 @@ impl Store {
     pub async fn users(&self) -> Result<Vec<UserRow>, StoreError> {
         let rows: Vec<(String, String, Option<String>)> =
             sqlx::query_as("SELECT name, created_at, disabled_at FROM person ORDER BY name")
-                .fetch_all(self.readers())
+                .fetch_all(&mut *self.reader().await?)
                 .await?;
         rows.into_iter()
             .map(|(name, created_at, disabled_at)| {

@@ -24,17 +24,13 @@ pub(super) struct Kept {
     likeness: String,
 }
 
-/// Checks the name of a project, unless it is there already. What is returned is to be held until
-/// the project is.
+/// Checks the name of a project that is not there yet. What is returned is to be held until it is.
 pub(super) async fn check(
     names: &Arc<NewNames>,
     store: &Store,
     leeway: Leeway,
     project: &ProjectName,
 ) -> Result<Option<Kept>, UploadError> {
-    if store.has_project(project).await? {
-        return Ok(None);
-    }
     if project.is_standard_library() && !leeway.standard_library_names {
         return Err(UploadError::StandardLibraryName {
             project: project.clone(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::{CoreMetadata, DistributionFilename, Inspected, ProjectName, inspect};
-use wheelmark_store::{Admission, FileRow, FileSignature, FileState, NewFile, Seq};
+use wheelmark_store::{Admission, FileRow, FileSignature, FileState, NewFile, ProjectLimits, Seq};
 use wheelmark_tuf::Sha256;
 
 use super::certified;
@@ -65,24 +65,23 @@ pub(super) async fn record(
             }
         }
     }
+    let standing = publishing.store.project_standing(&project).await?;
     // Asked once more by the snapshot process, which decides.
-    let state = publishing.store.project_status(&project).await?;
-    if !state.status.takes_uploads() {
+    if !standing.status.status.takes_uploads() {
         return Err(UploadError::Closed {
             project,
-            status: state.status,
-            reason: state.reason,
+            status: standing.status.status,
+            reason: standing.status.reason,
         });
     }
 
-    check_len(publishing, &project, content.len).await?;
-    let _kept = names::check(
-        &publishing.new_names,
-        &publishing.store,
-        publishing.leeway,
-        &project,
-    )
-    .await?;
+    check_len(publishing, &project, standing.limits, content.len).await?;
+    let _kept = if standing.is_known {
+        None
+    } else {
+        let (names, store) = (&publishing.new_names, &publishing.store);
+        names::check(names, store, publishing.leeway, &project).await?
+    };
     let (content, inspected) = look_inside(content, &filename).await?;
     certified::judge(publishing, &project, &content, signature.as_ref()).await?;
     let Content {
@@ -208,9 +207,9 @@ fn same(row: &FileRow, sent: Option<FileSignature>) -> Result<Seq, UploadError> 
 async fn check_len(
     publishing: &Publishing,
     project: &ProjectName,
+    own: ProjectLimits,
     len: u64,
 ) -> Result<(), UploadError> {
-    let own = publishing.store.project_limits(project).await?;
     let limit = own.file_len.unwrap_or(publishing.limits.file_len);
     if len > limit {
         return Err(UploadError::FileTooLong { limit });

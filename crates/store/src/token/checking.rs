@@ -1,11 +1,13 @@
 //! What a text that somebody presents as a token is.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 use subtle::ConstantTimeEq;
 use wheelmark_tuf::Sha256;
 
 use super::{Bearer, Checked, Ended, LAST_USED_STEP, Scope, TOKEN_PREFIX, TokenId, finder};
+use crate::database::immediately;
 use crate::{Store, StoreError, UserName, text};
 
 /// The longest text that is looked at as a token, in bytes; ours have 68.
@@ -26,25 +28,25 @@ impl Store {
             return Ok(Checked::Unknown);
         }
         let digest = Sha256::of(presented.as_bytes()).to_string();
-        let candidates: Vec<(String, String)> =
-            sqlx::query_as("SELECT id, secret_sha256 FROM token WHERE finder = ?")
-                .bind(finder(&digest))
-                .fetch_all(self.readers())
-                .await?;
+        let candidates = sqlx::query(
+            "SELECT id, secret_sha256, person.name AS user, scope, project AS only_project, \
+             expires_at, last_used_at, revoked_at, disabled_at \
+             FROM token JOIN person ON person.name = token.person WHERE finder = ?",
+        )
+        .bind(finder(&digest))
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
         let mut found = None;
-        for (id, stored) in candidates {
+        for row in &candidates {
+            let stored: &str = row.try_get("secret_sha256")?;
             if bool::from(stored.as_bytes().ct_eq(digest.as_bytes())) {
-                found = Some(TokenId(id));
+                found = Some(row);
             }
         }
-        let Some(id) = found else {
+        let Some(row) = found else {
             return Ok(Checked::Unknown);
         };
-        let mut reader = self.readers().acquire().await.map_err(StoreError::from)?;
-        let Some(standing) = standing(&mut reader, &id).await? else {
-            return Ok(Checked::Unknown);
-        };
-        drop(reader);
+        let (id, standing) = (TokenId(row.try_get("id")?), Standing::read(row)?);
         if let Some(ended) = standing.ended(&id, now) {
             return Ok(Checked::Ended(ended));
         }
@@ -65,7 +67,8 @@ impl Store {
     pub async fn note_use(&self, bearer: &Bearer, now: Timestamp) -> Result<(), StoreError> {
         // Of many who found it old at the same time, one writes.
         let long_ago = now.checked_sub(LAST_USED_STEP).unwrap_or(now);
-        let mut transaction = self.write_deferring().await?;
+        let mut connection = self.deferring().await?;
+        let mut transaction = immediately(&mut connection).await?;
         sqlx::query(
             "UPDATE token SET last_used_at = ? \
              WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)",
@@ -91,6 +94,19 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Reads the columns of a token and its person.
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        let text_of = |column| row.try_get::<Option<&str>, _>(column);
+        Ok(Self {
+            user: text::parse("user name", row.try_get("user")?)?,
+            scope: Scope::read(row.try_get("scope")?, text_of("only_project")?)?,
+            expires_at: text::parse_optional("time", text_of("expires_at")?)?,
+            last_used_at: text::parse_optional("time", text_of("last_used_at")?)?,
+            revoked_at: text::parse_optional("time", text_of("revoked_at")?)?,
+            disabled_at: text::parse_optional("time", text_of("disabled_at")?)?,
+        })
+    }
+
     /// Why the token is not good at this moment.
     pub(crate) fn ended(&self, id: &TokenId, now: Timestamp) -> Option<Ended> {
         let (id, user) = (id.clone(), self.user.clone());
@@ -103,38 +119,4 @@ impl Standing {
         let over = self.expires_at.filter(|at| *at <= now)?;
         Some(Ended::Expired { id, user, at: over })
     }
-}
-
-/// Reads what is on record about a token.
-pub(crate) async fn standing(
-    connection: &mut SqliteConnection,
-    id: &TokenId,
-) -> Result<Option<Standing>, StoreError> {
-    type Columns = (
-        String,
-        String,
-        Option<String>,
-        Option<String>,
-        Option<String>,
-        Option<String>,
-        Option<String>,
-    );
-    let row: Option<Columns> = sqlx::query_as(
-        "SELECT person.name, scope, project, expires_at, last_used_at, revoked_at, disabled_at \
-         FROM token JOIN person ON person.name = token.person WHERE id = ?",
-    )
-    .bind(id.as_str())
-    .fetch_optional(connection)
-    .await?;
-    row.map(|(user, scope, project, expires, used, revoked, disabled)| {
-        Ok(Standing {
-            user: text::parse("user name", &user)?,
-            scope: Scope::read(&scope, project.as_deref())?,
-            expires_at: text::parse_optional("time", expires.as_deref())?,
-            last_used_at: text::parse_optional("time", used.as_deref())?,
-            revoked_at: text::parse_optional("time", revoked.as_deref())?,
-            disabled_at: text::parse_optional("time", disabled.as_deref())?,
-        })
-    })
-    .transpose()
 }

@@ -131,7 +131,7 @@ impl Store {
             "SELECT id, person, scope, project, created_at, expires_at, last_used_at, revoked_at, \
              note FROM token ORDER BY person, created_at, id",
         )
-        .fetch_all(self.readers())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let rows = rows.into_iter();
         rows.map(

@@ -194,7 +194,7 @@ pub(crate) async fn the_catalogue_follows_and_can_follow_twice(backend: &impl Ba
     let seq = recorded(&store, file("a", NAME, "x")).await;
     publish(&store, 2, &[(seq, published(2))]).await;
     let row = async || store.file(&project("a"), NAME).await.unwrap().unwrap();
-    let state = async || store.project_status(&project("a")).await.unwrap();
+    let state = async || store.project_standing(&project("a")).await.unwrap().status;
     assert_eq!(state().await.status, Status::Active);
     for _ in 0..2 {
         follow(&store, seq, &[yank(Some("broken")), removal()]).await;
@@ -218,7 +218,7 @@ pub(crate) async fn the_catalogue_follows_and_can_follow_twice(backend: &impl Ba
     }
     follow(&store, seq, &[status("active", None)]).await;
     assert_eq!(state().await.reason, None);
-    let other = store.project_status(&project("b")).await.unwrap();
+    let other = store.project_standing(&project("b")).await.unwrap().status;
     assert_eq!(other.status, Status::Active);
 }
 

@@ -8,9 +8,21 @@ fn file(project: &str, version: &str) -> NewFile {
 
 pub(crate) async fn a_project_is_known_by_its_first_file(backend: &impl Backend) {
     let store = backend.open().await;
-    assert!(!store.has_project(&name("flask")).await.unwrap());
+    assert!(
+        !store
+            .project_standing(&name("flask"))
+            .await
+            .unwrap()
+            .is_known
+    );
     store.admit(file("flask", "1.0")).await.unwrap();
-    assert!(store.has_project(&name("flask")).await.unwrap());
+    assert!(
+        store
+            .project_standing(&name("flask"))
+            .await
+            .unwrap()
+            .is_known
+    );
 }
 
 pub(crate) async fn names_that_look_alike_are_found(backend: &impl Backend) {
