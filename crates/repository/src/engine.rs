@@ -27,6 +27,7 @@ use crate::reach::within_reach;
 use crate::record;
 use crate::recover::{Recovered, recover};
 use crate::settle::settle;
+use crate::signing_log::{Logging, OnlineKey, SigningLog};
 use crate::state::State;
 
 /// The most changes that one snapshot takes in, unless the engine is told otherwise. More wait
@@ -106,6 +107,8 @@ pub struct Engine {
     ceremonies: Option<Orders>,
     fence: Fence,
     online: Arc<dyn Signer>,
+    /// What the online key signs is written down there.
+    log: Option<SigningLog>,
     clock: Arc<dyn Clock>,
     lifetimes: Lifetimes,
     state: State,
@@ -135,12 +138,12 @@ impl Engine {
     pub async fn open(
         tree: Arc<Directory>,
         store: Store,
-        online: Arc<dyn Signer>,
+        online: impl Into<OnlineKey>,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
         writer: JournalWriter,
     ) -> Result<Self, OpenError> {
-        Self::open_of(tree, store, None, online, clock, lifetimes, writer).await
+        Self::open_of(tree, store, None, online.into(), clock, lifetimes, writer).await
     }
 
     /// Opens the engine of an index that takes uploads: a web process writes the journal in
@@ -154,19 +157,20 @@ impl Engine {
         tree: Arc<Directory>,
         store: Store,
         orders: Orders,
-        online: Arc<dyn Signer>,
+        online: impl Into<OnlineKey>,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
     ) -> Result<Self, OpenError> {
         let writer = JournalWriter::WebProcess;
-        Self::open_of(tree, store, Some(orders), online, clock, lifetimes, writer).await
+        let (orders, online) = (Some(orders), online.into());
+        Self::open_of(tree, store, orders, online, clock, lifetimes, writer).await
     }
 
     async fn open_of(
         tree: Arc<Directory>,
         store: Store,
         orders: Option<Orders>,
-        online: Arc<dyn Signer>,
+        online: OnlineKey,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
         writer: JournalWriter,
@@ -174,6 +178,13 @@ impl Engine {
         let lock = tree.lock().await.map_err(OpenError::Lock)?;
         let fence = store.acquire_lease("snapshot process").await?;
         let writing = tree.replayable().map_err(PublishError::from)?;
+        // Under the lock: nobody else writes to it.
+        let OnlineKey {
+            signer: online,
+            log,
+        } = online;
+        let log = log.map(SigningLog::open).transpose();
+        let mut log = log.map_err(PublishError::from)?;
         let Recovered {
             state,
             skipped,
@@ -185,9 +196,12 @@ impl Engine {
             orders.as_ref(),
             fence,
             online.key(),
+            log.as_mut(),
         )
         .await?;
-        let mut keeping = Keeping::new(writing.clone());
+        go_on(log.as_mut(), &state, clock.now())?;
+        let syncing = log.as_ref().map(SigningLog::syncing);
+        let mut keeping = Keeping::new(writing.clone(), syncing);
         keeping.start_over(kept);
         let journal = store.journal_end().await?;
         if journal < state.followed.journal {
@@ -208,6 +222,7 @@ impl Engine {
             orders,
             fence,
             online,
+            log,
             clock,
             lifetimes,
             state,
@@ -324,7 +339,17 @@ impl Engine {
                 state,
                 skipped,
                 kept,
-            } = recover(tree, lock, store, orders, self.fence, key).await?;
+            } = recover(
+                tree,
+                lock,
+                store,
+                orders,
+                self.fence,
+                key,
+                self.log.as_mut(),
+            )
+            .await?;
+            go_on(self.log.as_mut(), &state, self.clock.now())?;
             self.keeping.start_over(kept);
             self.state = state;
             self.skipped.extend(skipped);
@@ -391,11 +416,14 @@ impl Engine {
         );
 
         self.phase(Phase::Sign);
+        let online = self.online.as_ref();
+        let log = self.log.as_ref();
+        let log = log.map(|log| Logging::behind(log.head(), online, now));
         let Signed {
             intent,
             after,
             advance,
-        } = publish::sign(plan, &self.state, self.online.as_ref())?;
+        } = publish::sign(plan, &self.state, online, log)?;
 
         if let Some((seq, _)) = ceremony {
             let tried = as_clients::try_out(&self.tree, &self.state, &intent, now).await?;
@@ -423,6 +451,9 @@ impl Engine {
         let id = self.store.record_intent(self.fence, &intent).await?;
 
         self.phase(Phase::Write);
+        if let Some(log) = &mut self.log {
+            log.append(&after.log)?;
+        }
         let (snapshot_version, bytes) = (intent.snapshot_version, weight(&intent));
         publish::publish(&self.writing, &self.lock, intent).await?;
         match ceremony {
@@ -567,4 +598,13 @@ impl Engine {
             observer(phase);
         }
     }
+}
+
+/// Sees to it that the signing log goes on from the state that stands.
+fn go_on(log: Option<&mut SigningLog>, state: &State, now: Timestamp) -> Result<(), PublishError> {
+    if let Some(log) = log {
+        let (version, sha256) = (state.timestamp_version, state.timestamp_sha256);
+        log.stand_on(version, sha256, state.logged, now)?;
+    }
+    Ok(())
 }

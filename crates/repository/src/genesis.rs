@@ -127,8 +127,14 @@ impl Genesis {
         let snapshot = SnapshotBytes::new(listed, 1, online_expires);
         let snapshot = sign_role(snapshot.as_bytes(), &[online])?;
         let snapshot_file = (Sha256::of(&snapshot), snapshot.len() as u64);
-        let timestamp =
-            publish::timestamp(1, online_expires, 1, snapshot_file, Followed::default());
+        let timestamp = publish::timestamp(
+            1,
+            online_expires,
+            1,
+            snapshot_file,
+            Followed::default(),
+            None,
+        );
         let timestamp = sign_role(&timestamp.to_canonical(), &[online])?;
 
         let objects = objects

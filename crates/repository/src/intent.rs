@@ -37,6 +37,9 @@ pub(crate) struct After {
     /// What became of the orders of whoever runs the index. Records of earlier versions have none.
     #[serde(default)]
     pub(crate) ordered: Vec<Ordered>,
+    /// What the signing log says of this snapshot. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) log: Vec<String>,
 }
 
 /// An order, and what became of it.

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use wheelmark_objects::{ObjectError, Replayable};
 use wheelmark_store::{Intent, IntentId};
 
+use crate::signing_log::Syncing;
+
 /// How long after it was published a snapshot is flushed at the latest, if all goes well.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
@@ -24,6 +26,8 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Keeping {
     tree: Replayable,
+    /// The signing log, whose lines stand in the records as well.
+    log: Option<Syncing>,
     /// Those published since the last flush began.
     waiting: Option<Kept>,
     flushing: Option<(Kept, JoinHandle<Result<(), ObjectError>>)>,
@@ -38,9 +42,10 @@ struct Kept {
 }
 
 impl Keeping {
-    pub(crate) fn new(tree: Replayable) -> Self {
+    pub(crate) fn new(tree: Replayable, log: Option<Syncing>) -> Self {
         Self {
             tree,
+            log,
             waiting: None,
             flushing: None,
         }
@@ -87,8 +92,7 @@ impl Keeping {
             let Some(waiting) = self.waiting.take() else {
                 return Ok(settled);
             };
-            let tree = self.tree.clone();
-            let task = tokio::spawn(async move { tree.flush().await });
+            let task = tokio::spawn(flush(self.tree.clone(), self.log.clone()));
             if is_too_much(Some(waiting)) {
                 settled = Some(finish(waiting, task).await?);
             } else {
@@ -106,10 +110,25 @@ impl Keeping {
             return Ok(None);
         };
         self.waiting = Some(kept);
-        self.tree.flush().await?;
+        flush(self.tree.clone(), self.log.clone()).await?;
         self.waiting = None;
         Ok(Some(kept.last))
     }
+}
+
+/// Flushes the file system of the tree, and the signing log, which may lie on another one.
+async fn flush(tree: Replayable, log: Option<Syncing>) -> Result<(), ObjectError> {
+    tree.flush().await?;
+    let Some(log) = log else {
+        return Ok(());
+    };
+    let synced = tokio::task::spawn_blocking(move || log.sync()).await;
+    let synced = synced.map_err(|_| ObjectError::Stopped)?;
+    synced.map_err(|source| ObjectError::Io {
+        action: "flush",
+        path: "the signing log".into(),
+        source,
+    })
 }
 
 /// Waits for a flush, and says up to which record it was.

@@ -42,6 +42,7 @@ mod record;
 mod recover;
 mod roles;
 mod settle;
+mod signing_log;
 mod snapshot_bytes;
 mod state;
 
@@ -54,6 +55,10 @@ pub use publish::PublishError;
 pub use roles::{
     BinForm, Bins, BinsError, CLAIMED, Family, MOST_BINS, PACKAGES, RECENTLY_CLAIMED, SIMPLE,
     STATUS, USUAL_BINS,
+};
+pub use signing_log::{
+    Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, OnlineKey, SignedRole, Survey,
+    files as log_files,
 };
 pub use snapshot_bytes::SnapshotBytes;
 pub use state::LoadError;

@@ -12,14 +12,14 @@ use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
 use wheelmark_store::{Intent, IntentError, StoreError};
 use wheelmark_tuf::{
-    Hashes, MetaFile, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
+    Hashes, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
 };
 
 use crate::channel::Followed;
 use crate::intent::{After, GoneFile, NamedCertificates, NamedFile, NamedPage};
 use crate::plan::Plan;
-use crate::record;
-use crate::roles::role_name;
+use crate::record::{self, Content};
+use crate::signing_log::{Head, LOGGED, LogError, Logging};
 use crate::snapshot_bytes::SnapshotBytes;
 use crate::state::{LoadError, State};
 
@@ -51,6 +51,9 @@ pub enum PublishError {
     /// The online key could not seal the record.
     #[error("the online key could not seal the record of the next snapshot")]
     Seal(#[source] SignError),
+    /// What was signed could not be written to the signing log.
+    #[error("what was signed could not be written down, and so is not published")]
+    Log(#[from] LogError),
     /// A recorded object cannot be written, or a signed page cannot be read.
     #[error("{what} is not what an index records")]
     Recorded {
@@ -71,7 +74,9 @@ impl PublishError {
         match self {
             Self::Objects(error) | Self::Load(LoadError::Objects(error)) => is_lasting(error),
             Self::Load(_) | Self::Path(_) | Self::Recorded { .. } | Self::Occupied { .. } => true,
-            Self::Store(_) | Self::Intent(_) | Self::Sign(_) | Self::Seal(_) => false,
+            Self::Store(_) | Self::Intent(_) | Self::Sign(_) | Self::Seal(_) | Self::Log(_) => {
+                false
+            }
         }
     }
 
@@ -80,6 +85,7 @@ impl PublishError {
         match self {
             Self::Objects(error) | Self::Load(LoadError::Objects(error)) => error.is_full(),
             Self::Store(error) | Self::Intent(IntentError::Store(error)) => error.is_full(),
+            Self::Log(error) => error.is_full(),
             Self::Load(_)
             | Self::Path(_)
             | Self::Intent(_)
@@ -127,9 +133,21 @@ impl State {
     }
 }
 
-/// Signs everything a plan changes: its roles, the snapshot, the timestamp.
-pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Signed, PublishError> {
-    let after = After::of(&plan, state.timestamp_sha256);
+/// Signs everything a plan changes: its roles, the snapshot, the timestamp. What is signed is told
+/// to `log`.
+pub(crate) fn sign(
+    plan: Plan,
+    state: &State,
+    online: &dyn Signer,
+    mut log: Option<Logging>,
+) -> Result<Signed, PublishError> {
+    let mut after = After::of(&plan, state.timestamp_sha256);
+    let mut sign_logged = |role: &RoleName, version: u64, canonical: &[u8]| {
+        if let Some(log) = &mut log {
+            log.role(role, version, canonical);
+        }
+        sign_role(canonical, &[online])
+    };
     let mut objects = Vec::with_capacity(plan.pages.len() + plan.roles.len() + 1);
     let mut schedule = Vec::with_capacity(plan.roles.len());
     for (project, bytes) in plan.certificates {
@@ -142,7 +160,7 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
     }
     for (role, content) in plan.roles {
         let path = ObjectPath::metadata(&role, content.version);
-        let bytes = sign_role(&content.to_canonical(), &[online])?;
+        let bytes = sign_logged(&role, content.version, &content.to_canonical())?;
         objects.push((path.as_str().to_owned(), bytes));
         schedule.push((role, content.expires));
     }
@@ -153,21 +171,28 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
         None => None,
         Some(snapshot) => {
             snapshot_version = snapshot.version();
-            let bytes = sign_role(snapshot.as_bytes(), &[online])?;
+            let role = RoleName::snapshot();
+            let bytes = sign_logged(&role, snapshot_version, snapshot.as_bytes())?;
             snapshot_file = (Sha256::of(&bytes), bytes.len() as u64);
-            let path = ObjectPath::metadata(&role_name("snapshot"), snapshot_version);
+            let path = ObjectPath::metadata(&role, snapshot_version);
             objects.push((path.as_str().to_owned(), bytes));
             Some((snapshot, snapshot_file))
         }
     };
+    let logged = log.as_mut().map(Logging::end_entry);
     let timestamp = timestamp(
         plan.timestamp_version,
         plan.timestamp_expires,
         snapshot_version,
         snapshot_file,
         plan.through,
+        logged,
     );
-    let timestamp = sign_role(&timestamp.to_canonical(), &[online])?;
+    let canonical = timestamp.to_canonical();
+    if let Some(log) = &mut log {
+        log.role(&RoleName::timestamp(), timestamp.version, &canonical);
+    }
+    let timestamp = sign_role(&canonical, &[online])?;
     let timestamp_sha256 = Sha256::of(&timestamp);
     let mut intent = Intent {
         snapshot_version,
@@ -177,7 +202,13 @@ pub(crate) fn sign(plan: Plan, state: &State, online: &dyn Signer) -> Result<Sig
         timestamp,
         after: serde_json::Value::Null,
     };
-    record::seal(&mut intent, &after, online).map_err(PublishError::Seal)?;
+    let path = ObjectPath::metadata(&RoleName::snapshot(), snapshot_version);
+    let content = Content::of(&intent, Some((path.as_str(), snapshot_file.0)));
+    if let Some(mut log) = log {
+        log.record(content.sha256());
+        after.log = log.finish();
+    }
+    record::seal(&mut intent, &content, &after, online).map_err(PublishError::Seal)?;
     Ok(Signed {
         intent,
         after,
@@ -200,7 +231,14 @@ pub(crate) fn timestamp(
     snapshot_version: u64,
     snapshot_file: (Sha256, u64),
     followed: Followed,
+    logged: Option<Head>,
 ) -> TimestampMetadata {
+    let mut extra = followed.member();
+    if let Some(head) = logged
+        && let Some(own) = extra.get_mut(OWN_MEMBER)
+    {
+        own[LOGGED] = head.to_json();
+    }
     TimestampMetadata {
         version,
         expires,
@@ -212,7 +250,7 @@ pub(crate) fn timestamp(
             extra: BTreeMap::new(),
         },
         other_meta: BTreeMap::new(),
-        extra: followed.member(),
+        extra,
     }
 }
 

@@ -24,14 +24,48 @@ struct Sealed {
     seal: String,
 }
 
-/// Puts `after` and the seal into an intent that is otherwise complete.
+/// What a record is going to publish, as fields of a fixed length.
+pub(crate) struct Content(Vec<u8>);
+
+impl Content {
+    /// That of an intent, of which the digest of one object may be `known`.
+    pub(crate) fn of(intent: &Intent, known: Option<(&str, Sha256)>) -> Self {
+        let mut fields = Vec::with_capacity(64 * (intent.objects.len() + 1));
+        for number in [
+            intent.snapshot_version,
+            intent.timestamp_version,
+            intent.through.0,
+            intent.objects.len() as u64,
+        ] {
+            fields.extend_from_slice(&number.to_be_bytes());
+        }
+        for (path, bytes) in &intent.objects {
+            fields.extend_from_slice(Sha256::of(path.as_bytes()).as_bytes());
+            let digest = match known {
+                Some((known, digest)) if known == path => digest,
+                _ => Sha256::of(bytes),
+            };
+            fields.extend_from_slice(digest.as_bytes());
+        }
+        fields.extend_from_slice(Sha256::of(&intent.timestamp).as_bytes());
+        Self(fields)
+    }
+
+    /// Its digest, which the signing log has.
+    pub(crate) fn sha256(&self) -> Sha256 {
+        Sha256::of(&self.0)
+    }
+}
+
+/// Puts `after` and the seal into an intent that is otherwise complete, and has this content.
 pub(crate) fn seal(
     intent: &mut Intent,
+    content: &Content,
     after: &After,
     online: &dyn Signer,
 ) -> Result<(), SignError> {
     let names = serde_json::to_value(after).expect("plain data serialises");
-    let seal = online.sign(&message(intent, &names))?;
+    let seal = online.sign(&message(content, &names))?;
     let sealed = Sealed {
         names,
         seal: hex::encode(seal.sig),
@@ -44,7 +78,10 @@ pub(crate) fn seal(
 pub(crate) fn open(intent: &Intent, online: &Key) -> Option<After> {
     let sealed: Sealed = serde_json::from_value(intent.after.clone()).ok()?;
     let seal = hex::decode(&sealed.seal).ok()?;
-    online.verify(&message(intent, &sealed.names), &seal).ok()?;
+    let content = Content::of(intent, None);
+    online
+        .verify(&message(&content, &sealed.names), &seal)
+        .ok()?;
     serde_json::from_value(sealed.names).ok()
 }
 
@@ -65,21 +102,9 @@ fn role_and_version(path: &str) -> Option<(RoleName, u64)> {
 }
 
 /// The bytes that are sealed: every field, each of a fixed length or led by its length.
-fn message(intent: &Intent, names: &Value) -> Vec<u8> {
+fn message(content: &Content, names: &Value) -> Vec<u8> {
     let mut fields = Sha256Hasher::new();
-    for number in [
-        intent.snapshot_version,
-        intent.timestamp_version,
-        intent.through.0,
-        intent.objects.len() as u64,
-    ] {
-        fields.update(&number.to_be_bytes());
-    }
-    for (path, bytes) in &intent.objects {
-        fields.update(Sha256::of(path.as_bytes()).as_bytes());
-        fields.update(Sha256::of(bytes).as_bytes());
-    }
-    fields.update(Sha256::of(&intent.timestamp).as_bytes());
+    fields.update(&content.0);
     fields.update(Sha256::of(&canonical::encode(names)).as_bytes());
     [PURPOSE, fields.finish().as_bytes()].concat()
 }

@@ -11,6 +11,7 @@ use crate::keeping::weight;
 use crate::publish::{self, Object, PublishError};
 use crate::record;
 use crate::settle::settle;
+use crate::signing_log::SigningLog;
 use crate::state::{OWN_METADATA_LIMIT, State};
 
 /// What stands after recovery.
@@ -32,6 +33,7 @@ pub(crate) async fn recover(
     orders: Option<&Orders>,
     fence: Fence,
     online: &Key,
+    log: Option<&mut SigningLog>,
 ) -> Result<Recovered, PublishError> {
     restore_uploads(tree, store).await?;
     let recorded = store.recorded_intents().await?;
@@ -54,6 +56,12 @@ pub(crate) async fn recover(
         foreign,
         passed,
     } = Chain::of(recorded, published.as_deref(), online);
+    if let Some(log) = log {
+        // First what was signed is written down, and then it is published.
+        for link in landed.iter().chain(&next) {
+            log.append(&link.after.log)?;
+        }
+    }
     restore(tree, lock, &landed).await?;
     let mut replayed = 0;
     let (mut skipped, mut dropped) = (Vec::new(), Vec::new());

@@ -14,6 +14,7 @@ use wheelmark_tuf::{
 use crate::channel::Followed;
 use crate::publish::is_lasting;
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
+use crate::signing_log::Head;
 use crate::snapshot_bytes::SnapshotBytes;
 
 /// The most bytes of metadata the engine reads of itself: above what any client accepts, so
@@ -120,6 +121,8 @@ pub(crate) struct State {
     pub(crate) timestamp_sha256: Sha256,
     /// How far the journals have been followed.
     pub(crate) followed: Followed,
+    /// The head of the signing log that the timestamp carried when this state was loaded.
+    pub(crate) logged: Option<Head>,
     /// Expiry of every role that the online key signs below `targets`.
     pub(crate) schedule: HashMap<RoleName, Timestamp>,
     /// Every project that has a page, for the unsigned list of all of them.
@@ -243,6 +246,7 @@ impl State {
             timestamp_expires: timestamp.expires,
             timestamp_sha256,
             followed: Followed::of(&timestamp),
+            logged: Head::carried_by(&timestamp),
             schedule,
             projects,
             offline,

@@ -14,7 +14,8 @@ use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_repository::{
-    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners, OpenError,
+    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, LogPlace, OfflineSigners, OnlineKey,
+    OpenError,
 };
 use wheelmark_signing::{FileKey, Signer};
 use wheelmark_store::{
@@ -109,12 +110,22 @@ impl TestIndex {
         Engine::open(
             self.tree.clone(),
             self.store.clone(),
-            self.online.clone(),
+            self.logged(),
             self.clock.clone(),
             Lifetimes::default(),
             writer,
         )
         .await
+    }
+
+    /// The online key, with its log.
+    pub(crate) fn logged(&self) -> OnlineKey {
+        OnlineKey::logged(self.online.clone(), self.log())
+    }
+
+    /// Where the log of what the online key signs is.
+    pub(crate) fn log(&self) -> LogPlace {
+        LogPlace::new(self.folder.path().join("signing-log"))
     }
 
     /// Somebody who may upload everything.

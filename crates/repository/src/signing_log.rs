@@ -1,0 +1,442 @@
+//! What the online key signs, written down before anybody sees it.
+//!
+//! ```text
+//! {"entry":7,"previous":"<sha256 of line 6>","signed":{"packages-0a":…,"simple-1f":…,"snapshot":…},…}
+//!                                  ▲
+//! timestamp 31: "_wheelmark":{"signing-log":{"entry":7,"sha256":"<of line 7>"}}
+//!                                  ▼
+//! {"entry":8,"previous":"<sha256 of line 7>","signed":{"timestamp":…},"record":…,…}
+//! ```
+//!
+//! Each line names the one before it, so a line stands for everything before it, and the head that
+//! a timestamp carries stands for everything that was signed up to that timestamp. Whoever keeps a
+//! timestamp, or was sent a line, can say later whether what came before is still what it was.
+//!
+//! The lines of a turn are part of its record. That is flushed before anything of the turn is
+//! written, so no line needs a flush of its own: what a power failure takes from the file, recovery
+//! appends again out of the records, which are kept until the file is flushed as well.
+
+mod entry;
+mod folder;
+mod survey;
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use wheelmark_signing::Signer;
+use wheelmark_tuf::{RoleName, Sha256};
+
+pub(crate) use self::entry::LOGGED;
+pub use self::entry::{Entry, Follows, Head, SignedRole};
+pub use self::folder::{Line, Lines, files};
+pub use self::survey::{Flaw, Survey};
+
+/// A file that has come to this length is followed by another one, in bytes.
+const FULL: u64 = 16 * 1024 * 1024;
+
+/// The signing log could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} the signing log {}", path.display())]
+pub struct LogError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl LogError {
+    /// Whether the disk is full.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
+}
+
+/// An online key, and the log of what it signs.
+#[derive(Clone)]
+pub struct OnlineKey {
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) log: Option<LogPlace>,
+}
+
+impl OnlineKey {
+    /// A key whose signatures are written to the log in `place`.
+    pub fn logged(signer: Arc<dyn Signer>, place: LogPlace) -> Self {
+        let log = Some(place);
+        Self { signer, log }
+    }
+
+    /// Where its signatures are written down.
+    pub fn log(&self) -> Option<&LogPlace> {
+        self.log.as_ref()
+    }
+}
+
+/// A key whose signatures nobody writes down: for tests and measurements.
+impl From<Arc<dyn Signer>> for OnlineKey {
+    fn from(signer: Arc<dyn Signer>) -> Self {
+        Self { signer, log: None }
+    }
+}
+
+impl<S: Signer + 'static> From<Arc<S>> for OnlineKey {
+    fn from(signer: Arc<S>) -> Self {
+        Self { signer, log: None }
+    }
+}
+
+/// Where a signing log is kept.
+#[derive(Debug, Clone)]
+pub struct LogPlace {
+    folder: PathBuf,
+    written: Arc<watch::Sender<u64>>,
+}
+
+impl LogPlace {
+    /// A folder, which is made when it is needed.
+    pub fn new(folder: PathBuf) -> Self {
+        let written = Arc::new(watch::Sender::new(0));
+        Self { folder, written }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Says the number of the last entry whenever lines were written by an engine that was opened
+    /// with this place.
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
+    }
+}
+
+/// The log of one index, being written. Only whoever holds the lock on the tree has one.
+#[derive(Debug)]
+pub(crate) struct SigningLog {
+    place: LogPlace,
+    file: Syncing,
+    path: PathBuf,
+    length: u64,
+    head: Head,
+    /// Whether the last entry only says that the log goes on from a timestamp: its digest.
+    goes_on_from: Option<Sha256>,
+    /// The entries of the last two files.
+    seen: BTreeMap<u64, Sha256>,
+}
+
+/// Flushes the file that is written to, from beside the turns.
+#[derive(Debug, Clone)]
+pub(crate) struct Syncing(Arc<Mutex<File>>);
+
+impl Syncing {
+    /// Flushes everything that was written. What stands in earlier files is on the disk already.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        // The lock is not held while the disk works: a turn may be about to write.
+        let file = {
+            let file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            file.try_clone()?
+        };
+        file.sync_data()
+    }
+}
+
+/// What is found in the last files.
+struct Found {
+    head: Head,
+    goes_on_from: Option<Sha256>,
+    seen: BTreeMap<u64, Sha256>,
+    /// Where the last entry of the last file ends.
+    sound: u64,
+}
+
+impl SigningLog {
+    /// Opens the log, and makes the folder if it is not there. What a crash left behind the last
+    /// entry is put aside.
+    pub(crate) fn open(place: LogPlace) -> Result<Self, LogError> {
+        let folder = place.folder();
+        make_folder(folder).map_err(|source| error("make", folder, source))?;
+        let files = files(folder).map_err(|source| error("read", folder, source))?;
+        let found = look_into(&files).map_err(|source| error("read", folder, source))?;
+        let path = match files.last() {
+            Some((_, path)) => path.clone(),
+            None => folder.join(folder::file_name(found.head.number + 1)),
+        };
+        let open = || -> io::Result<(File, u64)> {
+            let file = OpenOptions::new()
+                .append(true)
+                .read(true)
+                .create(true)
+                .mode(0o600)
+                .open(&path)?;
+            if file.metadata()?.len() > found.sound {
+                put_aside(&path, found.sound)?;
+                file.set_len(found.sound)?;
+            }
+            file.sync_all()?;
+            File::open(folder)?.sync_all()?;
+            Ok((file, found.sound))
+        };
+        let (file, length) = open().map_err(|source| error("open", &path, source))?;
+        Ok(Self {
+            place,
+            file: Syncing(Arc::new(Mutex::new(file))),
+            path,
+            length,
+            head: found.head,
+            goes_on_from: found.goes_on_from,
+            seen: found.seen,
+        })
+    }
+
+    /// The last entry.
+    pub(crate) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// What flushes it.
+    pub(crate) fn syncing(&self) -> Syncing {
+        self.file.clone()
+    }
+
+    /// Appends lines that were recorded. Those that are there already are passed over; so lines
+    /// can be appended any number of times.
+    pub(crate) fn append(&mut self, lines: &[String]) -> Result<(), LogError> {
+        let mut text = Vec::new();
+        let mut heads = Vec::new();
+        let mut goes_on_from = None;
+        for line in lines {
+            let Some(entry) = Entry::parse(line.as_bytes()) else {
+                tracing::error!(line, "a recorded line of the signing log is no entry");
+                continue;
+            };
+            let head = Head::of(entry.number, line.as_bytes());
+            if entry.number <= self.head.number {
+                if self.seen.get(&entry.number) != Some(&head.sha256) {
+                    tracing::error!(
+                        entry = entry.number,
+                        "the signing log has another entry than was recorded: somebody has \
+                         rewritten it (wheelmark index signing-log verify)"
+                    );
+                }
+                continue;
+            }
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+            goes_on_from = entry.follows.map(|follows| follows.sha256);
+            heads.push(head);
+        }
+        let Some(last) = heads.last().copied() else {
+            return Ok(());
+        };
+        if self.length >= FULL {
+            self.begin_file(heads[0].number)?;
+        }
+        let mut file = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // In one piece, so that a process that is killed leaves all of it or a part of its end.
+        if let Err(source) = file.write_all(&text) {
+            let undone = file.set_len(self.length);
+            drop(file);
+            tracing::debug!(?undone, "what was written of it is taken back");
+            return Err(error("append to", &self.path, source));
+        }
+        drop(file);
+        self.length += text.len() as u64;
+        self.head = last;
+        self.goes_on_from = goes_on_from;
+        self.seen
+            .extend(heads.iter().map(|head| (head.number, head.sha256)));
+        self.place.written.send_replace(last.number);
+        Ok(())
+    }
+
+    /// Sees to it that the log goes on from what is published: where it does not have the entry
+    /// that the published timestamp carries, it says so, and from which timestamp it goes on.
+    pub(crate) fn stand_on(
+        &mut self,
+        version: u64,
+        sha256: Sha256,
+        carried: Option<Head>,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        let is_there = |head: Head| self.seen.get(&head.number) == Some(&head.sha256);
+        if carried.is_some_and(is_there) || self.goes_on_from == Some(sha256) {
+            return Ok(());
+        }
+        if carried.is_some() || self.head.number > 0 {
+            tracing::warn!(
+                timestamp = version,
+                "the signing log does not have what the published timestamp says that it has: \
+                 entries are lost, or were taken away; it goes on from here"
+            );
+        }
+        // Behind all that was ever given out, so that no number stands for two entries.
+        let number = carried.map_or(0, |head| head.number + 1);
+        let before = Head {
+            number: self.head.number.max(number),
+            ..self.head
+        };
+        let mut entry = Entry::behind(before, now);
+        entry.follows = Some(Follows {
+            version,
+            sha256,
+            lost: carried,
+        });
+        self.append(&[entry.to_line()])?;
+        // It stands in no record.
+        let synced = self.file.sync();
+        synced.map_err(|source| error("flush", &self.path, source))
+    }
+
+    /// Goes on in a new file. What stands in the one before is on the disk then.
+    fn begin_file(&mut self, first: u64) -> Result<(), LogError> {
+        let path = self.place.folder().join(folder::file_name(first));
+        let begin = || -> io::Result<File> {
+            self.file.sync()?;
+            let file = OpenOptions::new()
+                .append(true)
+                .read(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
+            File::open(self.place.folder())?.sync_all()?;
+            Ok(file)
+        };
+        let file = begin().map_err(|source| error("begin", &path, source))?;
+        *self.file.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        self.path = path;
+        self.length = 0;
+        // Published timestamps carry one of the last entries.
+        let recent = self.seen.len().saturating_sub(RECENT);
+        self.seen = std::mem::take(&mut self.seen)
+            .into_iter()
+            .skip(recent)
+            .collect();
+        Ok(())
+    }
+}
+
+/// How many entries stay in memory when a file is full.
+const RECENT: usize = 10_000;
+
+fn error(action: &'static str, path: &Path, source: io::Error) -> LogError {
+    LogError {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// For its owner alone.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => File::open(folder.parent().unwrap_or(folder))?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the last two files: which entries are there, and which is the last one.
+fn look_into(files: &[(u64, PathBuf)]) -> io::Result<Found> {
+    let mut found = Found {
+        head: Head::NONE,
+        goes_on_from: None,
+        seen: BTreeMap::new(),
+        sound: 0,
+    };
+    for (_, path) in &files[files.len().saturating_sub(2)..] {
+        found.sound = 0;
+        let mut lines = Lines::of(path)?;
+        while let Some(line) = lines.next() {
+            let line = line?;
+            let (Some(head), Some(entry)) = (line.head(), &line.entry) else {
+                continue;
+            };
+            found.seen.insert(head.number, head.sha256);
+            found.head = head;
+            found.goes_on_from = entry.follows.map(|follows| follows.sha256);
+            found.sound = lines.at();
+        }
+    }
+    Ok(found)
+}
+
+/// Keeps what stands behind the last entry: an append-only log throws nothing away.
+fn put_aside(path: &Path, sound: u64) -> io::Result<()> {
+    let bytes = std::fs::read(path)?;
+    let rest = bytes.get(sound as usize..).unwrap_or_default();
+    if rest.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    let name = path.with_extension(format!("cut-at-{sound}"));
+    tracing::warn!(
+        file = %name.display(),
+        bytes = rest.len(),
+        "the signing log ends in the middle of an entry, as after a crash; the rest is put aside"
+    );
+    std::fs::write(name, rest)
+}
+
+/// The entries of a turn while it is signed: one before the timestamp, which carries it, and one
+/// with the timestamp and the seal.
+#[derive(Debug)]
+pub(crate) struct Logging {
+    head: Head,
+    entry: Entry,
+    lines: Vec<String>,
+}
+
+impl Logging {
+    /// What `keys` sign from now on, behind `head`.
+    pub(crate) fn behind(head: Head, online: &dyn Signer, now: Timestamp) -> Self {
+        let mut entry = Entry::behind(head, now);
+        entry.keys.push(online.key().keyid().clone());
+        Self {
+            head,
+            entry,
+            lines: Vec::new(),
+        }
+    }
+
+    /// A role is signed, as these bytes.
+    pub(crate) fn role(&mut self, role: &RoleName, version: u64, signed: &[u8]) {
+        let sha256 = Sha256::of(signed);
+        let signed = SignedRole { version, sha256 };
+        self.entry.signed.insert(role.clone(), signed);
+    }
+
+    /// A record with this digest is sealed.
+    pub(crate) fn record(&mut self, sha256: Sha256) {
+        self.entry.record = Some(sha256);
+    }
+
+    /// Ends the entry, if anything was signed since the last one; the head then.
+    pub(crate) fn end_entry(&mut self) -> Head {
+        if self.entry.signed.is_empty() && self.entry.record.is_none() {
+            return self.head;
+        }
+        let line = self.entry.to_line();
+        self.head = Head::of(self.entry.number, line.as_bytes());
+        self.lines.push(line);
+        let keys = std::mem::take(&mut self.entry.keys);
+        self.entry = Entry::behind(self.head, self.entry.time);
+        self.entry.keys = keys;
+        self.head
+    }
+
+    /// All lines.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        self.end_entry();
+        self.lines
+    }
+}
+
+#[cfg(test)]
+mod tests;
