@@ -14,7 +14,7 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
 use wheelmark_objects::Directory;
-use wheelmark_repository::{Bins, Genesis, Lifetimes, OfflineSigners};
+use wheelmark_repository::{Bins, Genesis, Lifetimes, LogPlace, OfflineSigners, OnlineKey};
 use wheelmark_signing::{
     FileKey, NoSuchKey, Phrase, Seat, Signer, create_private_file, generate_seat, seal,
 };
@@ -63,6 +63,9 @@ const OFFLINE_INSIDE: &str = "offline-keys";
 
 /// The folder of the operator's journal, which the web process must not be able to open.
 pub(crate) const OPERATOR: &str = "operator";
+
+/// The folder of the signing log, which is nobody's but the snapshot process's.
+pub(crate) const SIGNING_LOG: &str = "signing-log";
 
 /// The folder of what the web process writes to, where it runs as a user of its own.
 pub(crate) const WEB: &str = "web";
@@ -186,6 +189,11 @@ impl Data {
         Ok(Orders::open(&folder.join("orders.sqlite")).await?)
     }
 
+    /// The folder in which stands what the online key has signed.
+    pub(crate) fn signing_log(&self) -> PathBuf {
+        self.directory.join(SIGNING_LOG)
+    }
+
     /// The online key, where it lies in the data directory.
     pub(crate) fn online_key_file(&self) -> PathBuf {
         self.directory.join(ONLINE_KEY)
@@ -301,12 +309,14 @@ impl Data {
     }
 
     /// Opens the online key: the file that is named, the credential, or the data directory's own.
-    pub(crate) fn online_key(&self, named: Option<&Path>) -> anyhow::Result<Arc<dyn Signer>> {
+    /// Whatever it signs is written to the signing log.
+    pub(crate) fn online_key(&self, named: Option<&Path>) -> anyhow::Result<OnlineKey> {
         let key = match named_or_handed_over(named) {
             Some(place) => place.open()?,
             None => FileKey::open(&self.directory.join(ONLINE_KEY)).hint(ABOUT_ONLINE_KEY)?,
         };
-        Ok(Arc::new(key))
+        let place = LogPlace::new(self.signing_log());
+        Ok(OnlineKey::logged(Arc::new(key), place))
     }
 }
 

@@ -19,6 +19,7 @@ mod logging;
 mod published;
 mod remote;
 mod settings;
+mod shipping;
 
 use std::process::ExitCode;
 

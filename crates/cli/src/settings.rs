@@ -23,6 +23,7 @@ use url::Url;
 use wheelmark_server::{FAILED_ATTEMPTS, Leeway, Network, Rate, UPLOADS};
 
 use crate::logging::WithHint as _;
+use crate::shipping::Destination;
 
 pub(crate) use self::file::template;
 pub(crate) use self::keys::{KEYS, Key};
@@ -59,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) rate_failed_attempts: Rate,
     pub(crate) rate_uploads: Rate,
     pub(crate) publish_timeout: Duration,
+    pub(crate) signing_log: Option<Destination>,
     pub(crate) log_format: LogFormat,
 }
 
@@ -171,12 +173,29 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "TIME")]
     publish_timeout: Option<String>,
 
+    /// Where the signing log is sent as it is written: file:/PATH, syslog, or a URL
+    #[arg(long, value_name = "PLACE")]
+    signing_log: Option<String>,
+
     /// How log lines are written: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 }
 
 impl Flags {
+    /// Those of the process that signs, which serves nothing.
+    pub(crate) fn of_snapshotter(signing_log: Option<String>) -> Self {
+        Self {
+            signing_log,
+            ..Self::default()
+        }
+    }
+
+    /// Where the signing log is sent, if an option says it.
+    pub(crate) fn signing_log(&self) -> Option<&str> {
+        self.signing_log.as_deref()
+    }
+
     fn get(&self, key: &str) -> Option<&String> {
         match key {
             "listen" => self.listen.as_ref(),
@@ -192,6 +211,7 @@ impl Flags {
             "rate-failed-attempts" => self.rate_failed_attempts.as_ref(),
             "rate-uploads" => self.rate_uploads.as_ref(),
             "publish-timeout" => self.publish_timeout.as_ref(),
+            "signing-log" => self.signing_log.as_ref(),
             "log-format" => self.log_format.as_ref(),
             _ => None,
         }
@@ -303,6 +323,7 @@ impl Effective {
             ),
             rate_uploads: reading.needed("rate-uploads", rates::rate, UPLOADS),
             publish_timeout: reading.needed("publish-timeout", sizes::time, Duration::ZERO),
+            signing_log: reading.optional("signing-log", Destination::parse),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };
         let alone = match (&settings.tls_cert, &settings.tls_key) {

@@ -18,6 +18,7 @@ mod project;
 mod reason;
 mod remove;
 mod restore;
+mod signing_log;
 mod status;
 mod table;
 mod token;
@@ -86,6 +87,7 @@ enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Permissions(permissions::Args),
+    SigningLog(signing_log::Args),
 }
 
 /// The account of whoever runs this command, for people to read.
@@ -123,6 +125,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Unyank(args) => yank::run_unyank(&args, &data, context).await,
         Command::Remove(args) => remove::run(&args, &data, context).await,
         Command::Unremove(args) => remove::run_restore(&args, &data, context).await,
+        Command::SigningLog(args) => signing_log::run(&args, &data),
         Command::Status(args) => status::run(&args, &data, context).await,
     }
 }

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::data::Data;
 use crate::logging::WithHint as _;
 use crate::settings::{Effective, Flags, LogFormat};
+use crate::shipping::Shipping;
 
 /// What it says on standard output once it publishes.
 pub(super) const READY: &str = r#"{"publishing":true}"#;
@@ -48,6 +49,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     online_key: Option<PathBuf>,
 
+    /// Where the signing log is sent as it is written: file:/PATH, syslog, or a URL
+    #[arg(long, value_name = "PLACE")]
+    signing_log: Option<String>,
+
     /// Print one line of JSON once it publishes
     #[arg(long)]
     json: bool,
@@ -58,9 +63,14 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Its options as settings.
+    fn flags(&self) -> Flags {
+        Flags::of_snapshotter(self.signing_log.clone())
+    }
+
     /// The format of log lines, as the settings have it.
     pub(crate) fn log_format(&self) -> LogFormat {
-        let effective = Effective::read(&self.data, &Flags::default());
+        let effective = Effective::read(&self.data, &self.flags());
         effective.map_or(LogFormat::Text, |effective| effective.log_format())
     }
 }
@@ -72,6 +82,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     let data = Data::open_existing(&args.data)?;
     data.demand_uploads()?;
+    let settings = Effective::read(&args.data, &args.flags())?.settings()?;
     let online = data.online_key(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?.inline());
     data.demand_plain_catalogue()?;
@@ -98,6 +109,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if data.is_apart() {
         tree.clean_incoming().await?;
     }
+    let shipping = match (online.log(), settings.signing_log) {
+        (Some(log), Some(destination)) => Some(Shipping::start(log.clone(), destination)?),
+        _ => None,
+    };
     engine.remind();
     measure(&mut engine, store.clone());
     let socket = data.socket()?;
@@ -129,6 +144,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             }
         })
         .await;
+    if let Some(shipping) = shipping {
+        shipping.finish().await;
+    }
     if let Some(hearing) = hearing {
         hearing.abort();
         socket.remove()?;

@@ -83,7 +83,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let data = open_or_create(&args, context).await?;
     // Before the other process, so that one of them brings an older database up to date.
     let store = Store::open(&data.catalogue()).await?;
-    let how = How::new(&args.data, args.online_key.as_deref(), context);
+    let (key, log) = (args.online_key.as_deref(), args.settings.signing_log());
+    let how = How::new(&args.data, key, log, context);
     let Some(mut publisher) = Publisher::start(how).await? else {
         return Ok(ExitCode::FAILURE);
     };

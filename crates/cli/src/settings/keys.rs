@@ -127,6 +127,14 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "signing-log",
+        example: "https://log.example.org/wheelmark",
+        about: "Where each line of the signing log is sent as soon as it is written: file:/PATH,\n\
+                syslog (or syslog:/PATH of its socket), or a URL that it is posted to. What cannot\n\
+                be sent is kept and sent later (docs/signing-log.md).",
+        ..TEXT
+    },
+    Key {
         name: "log-format",
         default: "text",
         about: "How log lines are written on standard error: text, or json for machines. What is\n\

@@ -22,6 +22,7 @@ use anyhow::{Context as _, anyhow};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
+use wheelmark_repository::log_files;
 use wheelmark_signing::{Phrase, seal_bytes};
 use wheelmark_store::copy_database;
 use zeroize::Zeroizing;
@@ -33,7 +34,7 @@ use self::files::{Copier, Manner};
 use self::published::{Published, Tree};
 use crate::commands::up::print_line;
 use crate::context::Context;
-use crate::data::{Data, SOURCE_MEMORY};
+use crate::data::{Data, SIGNING_LOG, SOURCE_MEMORY};
 use crate::logging::WithHint as _;
 
 /// What is written last: without it, a directory is no backup.
@@ -118,6 +119,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     let mut copy = destination(args, data, u64::try_from(now.as_second()).unwrap_or(0))?;
     let published = Published::read(&data.tree())?;
     databases(data.directory(), copy.as_mut()).await?;
+    signing_log(data, copy.as_mut())?;
     let with_online_key = online_key(args, data, copy.as_mut())?;
 
     let mut manifest = Manifest {
@@ -221,6 +223,19 @@ async fn databases(data: &Path, copy: &mut dyn Destination) -> anyhow::Result<()
         copy_database(&path, &part).await?;
         std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o600))?;
         copy.take(&part, &name)?;
+    }
+    Ok(())
+}
+
+/// Copies the signing log, each file as long as it is at one moment. After the timestamp was read: so
+/// the entry that this one carries is there.
+fn signing_log(data: &Data, copy: &mut dyn Destination) -> anyhow::Result<()> {
+    for (_, path) in log_files(&data.signing_log())? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let part = copy.scratch().join("log");
+        std::fs::copy(&path, &part)
+            .with_context(|| format!("{} cannot be copied", path.display()))?;
+        copy.take(&part, &format!("{SIGNING_LOG}/{name}"))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use wheelmark_objects::{Directory, LockError};
 use wheelmark_store::Store;
 
 use crate::commands::up::print_line;
-use crate::data::{Data, WEB};
+use crate::data::{Data, SIGNING_LOG, WEB};
 use crate::logging::WithHint as _;
 
 /// Give the data directory to two users: one that publishes, and one for the web that has no keys
@@ -112,6 +112,7 @@ pub(super) async fn run(args: &Args, mut data: Data) -> anyhow::Result<ExitCode>
         // Without a log beside it, so that it can be moved.
         Store::open(&data.catalogue()).await?.close().await;
         fs::create_dir_all(data.tree().join("targets/packages"))?;
+        fs::create_dir_all(data.signing_log())?;
     }
     data.set_apart()?;
     drop(tree);
@@ -137,6 +138,10 @@ fn give(data: &Data, owners: Owners) -> anyhow::Result<()> {
         directory.set_file(name, owners, PRIVATE.file)?;
     }
     directory.folder("operator")?.set_all(owners, PRIVATE)?;
+    // A backup of an earlier version has none; then the snapshot process makes it.
+    if data.signing_log().symlink_metadata().is_ok() {
+        directory.folder(SIGNING_LOG)?.set_all(owners, PRIVATE)?;
+    }
     directory.folder(WEB)?.set_all(owners, SHARED)?;
     let tree = Place::open(&data.tree())?;
     tree.set_all(owners, PUBLISHED)?;

@@ -29,11 +29,19 @@ pub(super) struct How {
 }
 
 impl How {
-    pub(super) fn new(data: &Path, online_key: Option<&Path>, context: &Context) -> Self {
+    pub(super) fn new(
+        data: &Path,
+        online_key: Option<&Path>,
+        signing_log: Option<&str>,
+        context: &Context,
+    ) -> Self {
         let mut arguments: Vec<OsString> = vec!["snapshotter".into(), "--supervised".into()];
         arguments.extend(["--data".into(), data.into()]);
         if let Some(key) = online_key {
             arguments.extend(["--online-key".into(), key.into()]);
+        }
+        if let Some(place) = signing_log {
+            arguments.extend(["--signing-log".into(), place.into()]);
         }
         arguments.extend((0..context.verbose).map(|_| "-v".into()));
         Self { arguments }
