@@ -21,7 +21,7 @@ pub use self::seal::{
     unseal_bytes,
 };
 
-use crate::{Ed25519Key, Signer};
+use crate::{Ed25519Key, HeldKey, Signer};
 
 /// The keys that each custodian holds, one for each role that is signed offline.
 pub const SEAT_KEYS: [&str; 4] = ["bins", "claimed", "root", "targets"];
@@ -43,9 +43,15 @@ pub struct NoSuchKey {
 
 /// A seat with a new key for each name in [`SEAT_KEYS`].
 pub fn generate_seat(rng: &mut dyn CryptoRng) -> Seat {
-    let keys = SEAT_KEYS.map(|name| (name.to_owned(), Ed25519Key::generate(rng)));
+    generate_seat_for(&SEAT_KEYS, rng)
+}
+
+/// A seat with a new key for each of `names`: for a holder who has the others elsewhere.
+pub fn generate_seat_for(names: &[&str], rng: &mut dyn CryptoRng) -> Seat {
+    let keys = names.iter();
+    let keys = keys.map(|name| ((*name).to_owned(), Ed25519Key::generate(rng)));
     Seat {
-        keys: BTreeMap::from(keys),
+        keys: keys.collect(),
     }
 }
 
@@ -59,6 +65,14 @@ impl Seat {
                 held: self.keys.keys().cloned().collect(),
             }),
         }
+    }
+
+    /// All of its keys, by name.
+    pub fn into_keys(self) -> impl Iterator<Item = HeldKey> {
+        self.keys.into_iter().map(|(label, key)| HeldKey {
+            label,
+            signer: Box::new(key),
+        })
     }
 
     /// The names of the keys that it holds, in order.

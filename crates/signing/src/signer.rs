@@ -1,10 +1,11 @@
 //! What a private key can be asked for, wherever it is kept.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use wheelmark_tuf::{Key, KeyId, Signature, assemble};
 
-/// One private key's seat: a file, later a token or an agent.
+/// One private key's seat: a file, a token, an agent, a command.
 pub trait Signer: Send + Sync {
     /// The public key.
     fn key(&self) -> &Key;
@@ -28,6 +29,29 @@ pub enum SignError {
         /// What its holder says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What came is not a signature of the key over the message: it is not used.
+    #[error("what came in place of a signature of the key {keyid} does not verify")]
+    Wrong {
+        /// Which key.
+        keyid: KeyId,
+    },
+}
+
+/// A private key where its holder keeps it, under the name that it has there.
+pub struct HeldKey {
+    /// Its label on a token, its comment in an agent, its name in a file or for a command.
+    pub label: String,
+    /// What signs with it.
+    pub signer: Box<dyn Signer>,
+}
+
+impl fmt::Debug for HeldKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldKey")
+            .field("label", &self.label)
+            .field("keyid", self.signer.key().keyid())
+            .finish()
+    }
 }
 
 /// Why a role's metadata was not signed.
