@@ -1,4 +1,5 @@
-//! What a holder has signed on last, beside their keys: nothing older is signed on again.
+//! What a holder has signed on last: nothing older is signed on again. It is kept beside their file
+//! of keys; where the keys are in no file, in the user's data directory.
 //!
 //! Whoever begins a ceremony chooses what it stands on. Roots that a thief was thrown out by can be
 //! left away, and everything fits: so a holder remembers.
@@ -9,8 +10,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use wheelmark_ceremony::Ceremony;
+use wheelmark_signing::SignerUri;
 
-use super::signer::SignerUri;
+use super::signer::SignerArg;
+use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
 
@@ -28,10 +31,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What is kept beside a file of keys.
-    pub(super) fn beside(uri: &SignerUri) -> anyhow::Result<Self> {
-        let SignerUri::File(keys) = uri;
-        let mut name = keys.as_os_str().to_owned();
+    /// What is kept for the holder who signs with these.
+    pub(super) fn of(signers: &[SignerArg], context: &Context) -> anyhow::Result<Self> {
+        let files = signers.iter().filter_map(|signer| match &signer.uri {
+            SignerUri::File(keys) => Some(keys.as_os_str().to_owned()),
+            _ => None,
+        });
+        let mut name = files
+            .min()
+            .unwrap_or_else(|| context.home.join("holder").into());
         name.push(".seen.json");
         let file = PathBuf::from(name);
         let damaged = || format!("{} is damaged", file.display());
@@ -70,6 +78,7 @@ impl Seen {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(std::path::Path::new("."));
+        std::fs::create_dir_all(folder).with_context(cannot)?;
         let mut next = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
         std::io::Write::write_all(&mut next, &text).with_context(cannot)?;
         next.as_file().sync_all().with_context(cannot)?;

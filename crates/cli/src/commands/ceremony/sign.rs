@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use wheelmark_ceremony::{Ceremony, SignatureFile};
+use wheelmark_signing::HeldKey;
+use wheelmark_tuf::KeyId;
 
 use super::folder::Folder;
 use super::seen::Seen;
-use super::signer::{Opened, Passphrase, SignerUri};
+use super::signer::{Passphrase, SignerArg, keys_to_sign_with};
 use super::{review, status};
 use crate::commands::up::print_line;
 use crate::context::Context;
@@ -28,6 +30,9 @@ const TRIES: usize = 3;
 /// keys, and none before that is signed on again.
 ///
 ///   wheelmark ceremony sign march --trust 5f0c… --signer file:custodian-1.age
+///   wheelmark ceremony sign march --trust 5f0c… --signer ssh:
+///   wheelmark ceremony sign march --trust 5f0c… \
+///       --signer 'pkcs11:token=alice?module-path=/usr/lib/softhsm/libsofthsm2.so'
 ///
 /// The signatures are small files in the directory's `signatures`; they can come back by any way.
 #[derive(Debug, clap::Args)]
@@ -41,9 +46,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "ROOT")]
     trust: String,
 
-    /// Where your keys are: file:PATH
-    #[arg(long, value_name = "URI")]
-    signer: SignerUri,
+    /// Where your keys are: file:PATH, pkcs11:…, ssh: or command:PATH (see docs/signers.md); where
+    /// they are in several places, ROLE=URI for root, targets, claimed or bins
+    #[arg(long = "signer", value_name = "[ROLE=]URI", required = true)]
+    signers: Vec<SignerArg>,
 
     #[command(flatten)]
     passphrase: Passphrase,
@@ -63,7 +69,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let trusted = review::demand_pinned(&ceremony, &args.trust)?;
     // A signature that does not count is told of before anything is added to it.
     folder.all_signatures(&ceremony)?;
-    let seen = Seen::beside(&args.signer)?;
+    let seen = Seen::of(&args.signers, context)?;
     seen.demand_newer(&ceremony)?;
     if !args.json {
         print_line(&review::text(&ceremony))?;
@@ -71,8 +77,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         print_line("")?;
     }
     confirm(args, &ceremony)?;
-    let opened = Opened::open(&args.signer, &args.passphrase)?;
-    let signatures = sign(&ceremony, &opened)?;
+    let wanted = |keyid: &KeyId| !ceremony.payloads_for(keyid).is_empty();
+    let keys = keys_to_sign_with(&args.signers, &args.passphrase, &wanted)?;
+    let signatures = sign(&ceremony, &keys)?;
 
     seen.keep(&ceremony)?;
     let mut written = Vec::with_capacity(signatures.len());
@@ -107,25 +114,20 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 /// Every signature that these keys can add: all of them, before the first is written.
-fn sign(ceremony: &Ceremony, opened: &Opened) -> anyhow::Result<Vec<SignatureFile>> {
+fn sign(ceremony: &Ceremony, keys: &[HeldKey]) -> anyhow::Result<Vec<SignatureFile>> {
     let mut signatures = Vec::new();
-    for signer in opened.signers() {
+    for HeldKey { signer, .. } in keys {
         for payload in ceremony.payloads_for(signer.key().keyid()) {
             let signature = signer
                 .sign(payload.bytes())
-                .with_context(|| format!("{} was not signed", payload.role()))?;
+                .with_context(|| format!("{} was not signed", payload.role()))
+                .hint("nothing was written: mend it and sign once more")?;
             signer
                 .key()
                 .verify(payload.bytes(), &signature.sig)
                 .with_context(|| format!("the new signature of {} is wrong", payload.role()))?;
             signatures.push(SignatureFile::of(ceremony, payload, signature));
         }
-    }
-    if signatures.is_empty() {
-        return Err(anyhow!(
-            "none of these keys signs anything in this ceremony"
-        ))
-        .hint("these are the keys of another index, or of somebody who is no holder any more");
     }
     Ok(signatures)
 }

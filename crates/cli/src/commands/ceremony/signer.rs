@@ -1,120 +1,157 @@
 //! Where a holder's private keys are, and how they are opened.
 
-use std::fs::File;
-use std::io::Read as _;
+mod choice;
+mod secret;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow};
-use wheelmark_signing::{Phrase, Seat, Signer, UnsealError, unseal};
-use zeroize::Zeroizing;
+use wheelmark_signing::{
+    Agent, AgentUri, Algorithm, HeldKey, Modules, Phrase, SEAT_KEYS, SignerUri, SigningCommand,
+    Token, TokenError, TokenUri, UnsealError, unseal,
+};
+use wheelmark_tuf::{KeyId, without_controls};
 
+use self::choice::Candidate;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
+
+pub(super) use self::choice::{Choice, label_of};
+pub(super) use self::secret::{Passphrase, Secrets};
 
 /// The longest file of keys, in bytes.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
 
-/// The longest passphrase, in bytes.
-const MAX_PASSPHRASE_LEN: u64 = 4 * 1024;
+/// How long the number is that ties the halves of a new key on a token together, in bytes.
+const KEY_NUMBER_LEN: usize = 8;
 
-/// Private keys, named by a URI.
+/// Private keys, and what they are for if they are not for everything.
 #[derive(Clone, Debug)]
-pub(super) enum SignerUri {
-    /// `file:PATH`: a file in the age format, under a passphrase.
-    File(PathBuf),
+pub(super) struct SignerArg {
+    pub(super) name: Option<&'static str>,
+    pub(super) uri: SignerUri,
 }
 
-impl FromStr for SignerUri {
+impl FromStr for SignerArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once(':') {
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
-            Some((scheme @ ("pkcs11" | "ssh" | "command" | "ram"), _)) => Err(format!(
-                "this version cannot sign with `{scheme}:`, only with file:PATH"
-            )),
-            _ => Err("a signer is named as file:PATH, such as file:custodian-1.age".to_owned()),
-        }
-    }
-}
-
-/// How the passphrase is given. It is never an argument: those are seen by every user of a machine.
-#[derive(Debug, clap::Args)]
-pub(super) struct Passphrase {
-    /// Read the passphrase from this open file descriptor [default: ask for it on the terminal]
-    #[arg(long, value_name = "N")]
-    passphrase_fd: Option<u32>,
-
-    /// Read the passphrase from the credential of this name, in $CREDENTIALS_DIRECTORY
-    #[arg(long, value_name = "NAME", conflicts_with = "passphrase_fd")]
-    passphrase_credential: Option<String>,
-}
-
-impl Passphrase {
-    /// The passphrase, if it is given by a way that asks nobody.
-    pub(super) fn given(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
-        let path = match (&self.passphrase_fd, &self.passphrase_credential) {
-            (None, None) => return Ok(None),
-            (Some(number), _) => PathBuf::from(format!("/dev/fd/{number}")),
-            (None, Some(name)) => {
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").context(
-                    "there is no credential directory: CREDENTIALS_DIRECTORY is not set",
-                )?;
-                if name.is_empty() || name.contains('/') || name == "." || name == ".." {
-                    return Err(anyhow!("`{name}` is not the name of a credential"));
-                }
-                Path::new(&folder).join(name)
+        let uri = |text: &str| text.parse::<SignerUri>().map_err(|error| error.to_string());
+        match text.split_once('=') {
+            Some((word, rest)) if !word.contains(':') => {
+                let name = SEAT_KEYS.into_iter().find(|name| *name == word);
+                let name = name.ok_or_else(|| match word {
+                    "simple" | "packages" => format!("the key for {word} is called bins"),
+                    _ => format!(
+                        "`{}` is none of a holder's keys: {}",
+                        word.escape_debug(),
+                        SEAT_KEYS.join(", ")
+                    ),
+                })?;
+                Ok(Self {
+                    name: Some(name),
+                    uri: uri(rest)?,
+                })
             }
-        };
-        let cannot = || format!("the passphrase cannot be read from {}", path.display());
-        // The buffer has its final size at once: growing would leave copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE_LEN as usize + 1));
-        File::open(&path)
-            .and_then(|file| file.take(MAX_PASSPHRASE_LEN + 1).read_to_end(&mut bytes))
-            .with_context(cannot)?;
-        if bytes.len() as u64 > MAX_PASSPHRASE_LEN {
-            return Err(anyhow!("what was given is no passphrase: it is too long"));
+            _ => Ok(Self {
+                name: None,
+                uri: uri(text)?,
+            }),
         }
-        let text = std::str::from_utf8(&bytes).with_context(cannot)?;
-        let text = Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned());
-        if text.is_empty() {
-            return Err(anyhow!("the passphrase that was given is empty"));
-        }
-        Ok(Some(text))
-    }
-
-    /// The passphrase for `what`, asked for on the terminal where it is not given otherwise.
-    fn get(&self, what: &Path) -> anyhow::Result<Zeroizing<String>> {
-        use std::io::{IsTerminal as _, Write as _};
-        if let Some(given) = self.given()? {
-            return Ok(given);
-        }
-        if !std::io::stdin().is_terminal() {
-            return Err(anyhow!(
-                "nobody can be asked for the passphrase of {}",
-                what.display()
-            ))
-            .hint("in a script, give it with --passphrase-fd or --passphrase-credential");
-        }
-        write!(std::io::stderr(), "passphrase of {}: ", what.display())?;
-        Ok(Zeroizing::new(console::Term::stderr().read_secure_line()?))
     }
 }
 
-/// The opened keys of one holder.
-pub(super) struct Opened {
-    seat: Seat,
+/// What each signer is for: the names that are given, and the rest for the one without.
+pub(super) fn assigned(
+    signers: &[SignerArg],
+) -> anyhow::Result<Vec<(&SignerUri, Vec<&'static str>)>> {
+    let mut left: BTreeSet<&'static str> = SEAT_KEYS.into_iter().collect();
+    for name in signers.iter().filter_map(|signer| signer.name) {
+        if !left.remove(name) {
+            return Err(anyhow!("{name} has two signers"))
+                .hint("each of a holder's keys is in one place: name one for it");
+        }
+    }
+    if signers
+        .iter()
+        .filter(|signer| signer.name.is_none())
+        .count()
+        > 1
+    {
+        return Err(anyhow!("it is not said which signer is for what"))
+            .hint("say it as in --signer root=URI; one may stand without, for all the rest");
+    }
+    let rest: Vec<&'static str> = left.into_iter().collect();
+    let each = signers.iter().map(|signer| match signer.name {
+        Some(name) => Ok((&signer.uri, vec![name])),
+        None if rest.is_empty() => Err(anyhow!("a signer is left over: each key has one already")),
+        None => Ok((&signer.uri, rest.clone())),
+    });
+    each.collect()
 }
 
-impl Opened {
-    /// Opens the keys that a URI names.
-    pub(super) fn open(uri: &SignerUri, passphrase: &Passphrase) -> anyhow::Result<Self> {
-        let SignerUri::File(path) = uri;
+/// Opens the places where keys are.
+pub(super) struct Opening<'a> {
+    secrets: Secrets<'a>,
+    modules: Modules,
+    /// Tokens that know their user: a session more does not ask again.
+    known: BTreeSet<(PathBuf, String, String)>,
+    /// What tokens are to make new keys of, if something is asked for.
+    algorithm: Option<Algorithm>,
+    /// Why keys that were seen cannot be used.
+    refused: Vec<String>,
+}
+
+impl<'a> Opening<'a> {
+    pub(super) fn new(secrets: Secrets<'a>) -> Self {
+        Self {
+            secrets,
+            modules: Modules::default(),
+            known: BTreeSet::new(),
+            algorithm: None,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Asks for new keys of a kind.
+    pub(super) fn making(self, algorithm: Option<Algorithm>) -> Self {
+        Self { algorithm, ..self }
+    }
+
+    /// Why keys that were seen cannot be used.
+    pub(super) fn refused(&self) -> &[String] {
+        &self.refused
+    }
+
+    /// The keys in one place. To enrol, one for each of `names`, in their order.
+    pub(super) fn keys(
+        &mut self,
+        uri: &SignerUri,
+        names: &[&'static str],
+        choice: &Choice<'_>,
+    ) -> anyhow::Result<Vec<HeldKey>> {
+        match uri {
+            SignerUri::File(path) => self.in_file(path, names, choice),
+            SignerUri::Token(uri) => self.on_token(uri, names, choice),
+            SignerUri::Agent(uri) => self.in_agent(uri, names, choice),
+            SignerUri::Command(command) => self.of_command(command, names, choice),
+        }
+    }
+
+    fn in_file(
+        &mut self,
+        path: &Path,
+        names: &[&'static str],
+        choice: &Choice<'_>,
+    ) -> anyhow::Result<Vec<HeldKey>> {
         let sealed = read_bounded(path, MAX_FILE_LEN)
             .with_context(|| format!("{} cannot be read", path.display()))
             .hint("name the file of your keys: --signer file:PATH")?;
-        let typed = passphrase.get(path)?;
+        let typed = self
+            .secrets
+            .get("passphrase", &path.display().to_string())?;
         // One that was generated is understood as it was typed; any other is taken as it is.
         let phrase = Phrase::parse(&typed).unwrap_or_else(|_| Phrase::chosen(&typed));
         let seat = match unseal(&sealed, &phrase) {
@@ -123,13 +160,225 @@ impl Opened {
                 .hint("try it once more; nothing was signed"),
             other => other.with_context(|| format!("{} cannot be opened", path.display())),
         }?;
-        Ok(Self { seat })
+        let mut keys: Vec<HeldKey> = seat.into_keys().collect();
+        match choice {
+            Choice::Sign(wanted) => keys.retain(|key| wanted(key.signer.key().keyid())),
+            Choice::Enrol => {
+                keys.retain(|key| names.contains(&key.label.as_str()));
+                if let Some(name) = missing(names, &keys) {
+                    return Err(anyhow!("{} has no key for {name}", path.display()))
+                        .hint("name another place for it, as in --signer root=URI");
+                }
+            }
+        }
+        Ok(keys)
     }
 
-    /// Every key.
-    pub(super) fn signers(&self) -> impl Iterator<Item = &dyn Signer> {
-        self.seat
-            .names()
-            .filter_map(|name| self.seat.signer(name).ok())
+    fn on_token(
+        &mut self,
+        uri: &TokenUri,
+        names: &[&'static str],
+        choice: &Choice<'_>,
+    ) -> anyhow::Result<Vec<HeldKey>> {
+        let token = self.modules.open(uri).hint(
+            "plug it in, or name another in the URI; `pkcs11-tool --list-slots` and `p11tool --list-tokens` show what there is",
+        )?;
+        self.log_in(&token, uri)?;
+        let place = format!("the token {}", token.label());
+        let candidates = on(&token, uri)?;
+        if let Choice::Sign(wanted) = choice {
+            let (keys, refused) = choice::asked_for(candidates, wanted);
+            self.refused.extend(refused);
+            return Ok(keys);
+        }
+        if uri.names_a_key() {
+            return Ok(vec![choice::the_one(candidates, names, &place)?]);
+        }
+        let labels: BTreeSet<String> = candidates.into_iter().map(|found| found.label).collect();
+        let algorithm = self.algorithm.unwrap_or_else(|| token.preferred());
+        for name in names {
+            let label = label_of(name);
+            if !labels.contains(&label) {
+                let mut number = [0; KEY_NUMBER_LEN];
+                crate::context::fill_random(&mut number)?;
+                token.make_key(&label, &number, algorithm)?;
+            }
+        }
+        // Read back, as every later command will read them.
+        let mut candidates = on(&token, uri)?;
+        let mut keys = Vec::with_capacity(names.len());
+        for name in names {
+            let key = choice::labelled(&mut candidates, name, &place)?;
+            keys.push(key.ok_or_else(|| anyhow!("{place} did not keep the key for {name}"))?);
+        }
+        Ok(keys)
     }
+
+    fn log_in(&mut self, token: &Token, uri: &TokenUri) -> anyhow::Result<()> {
+        let which = (
+            uri.module().to_owned(),
+            token.label().to_owned(),
+            token.serial().to_owned(),
+        );
+        if self.known.contains(&which) {
+            return Ok(());
+        }
+        let pin = match uri.pin_source() {
+            _ if token.has_keypad() => None,
+            Some(path) => Some(secret::pin_in(path)?),
+            None => {
+                let last = match token.is_last_try() {
+                    true => " (the last try before it locks)",
+                    false => "",
+                };
+                let what = format!("the token {}{last}", token.label());
+                Some(self.secrets.get("PIN", &what)?)
+            }
+        };
+        match token.log_in(pin.as_ref().map(|pin| pin.as_str())) {
+            Err(error @ TokenError::WrongPin { .. }) => Err(error)
+                .hint("nothing was signed; a token counts wrong PINs and locks itself, so look before the next try"),
+            Err(error @ TokenError::PinLocked { .. }) => Err(error)
+                .hint("its security officer can unlock it; otherwise this holder is replaced: see docs/ceremonies.md"),
+            other => other.map_err(Into::into),
+        }?;
+        self.known.insert(which);
+        Ok(())
+    }
+
+    fn in_agent(
+        &mut self,
+        uri: &AgentUri,
+        names: &[&'static str],
+        choice: &Choice<'_>,
+    ) -> anyhow::Result<Vec<HeldKey>> {
+        let socket = match &uri.socket {
+            Some(socket) => socket.clone(),
+            None => std::env::var_os("SSH_AUTH_SOCK")
+                .filter(|socket| !socket.is_empty())
+                .map(PathBuf::from)
+                .context("no ssh agent is known: SSH_AUTH_SOCK is not set")
+                .hint("start one, or name its socket: ssh:?socket=PATH (for GnuPG's, `gpgconf --list-dirs agent-ssh-socket`)")?,
+        };
+        let place = format!("the ssh agent at {}", socket.display());
+        let listed = Agent::at(&socket).keys()?.into_iter();
+        let mut candidates: Vec<Candidate> = listed
+            .filter(|key| {
+                uri.fingerprint
+                    .as_ref()
+                    .is_none_or(|wanted| *wanted == key.fingerprint)
+            })
+            .map(|listed| {
+                let label = listed.comment.clone();
+                Candidate {
+                    shown: format!("{} ({})", listed.fingerprint, listed.comment),
+                    key: listed.key.map_err(Into::into).map(|key| HeldKey {
+                        label,
+                        signer: Box::new(key),
+                    }),
+                    label: listed.comment,
+                }
+            })
+            .collect();
+        if let Choice::Sign(wanted) = choice {
+            let (keys, refused) = choice::asked_for(candidates, wanted);
+            self.refused.extend(refused);
+            return Ok(keys);
+        }
+        if uri.fingerprint.is_some() {
+            return Ok(vec![choice::the_one(candidates, names, &place)?]);
+        }
+        let mut keys = Vec::with_capacity(names.len());
+        for name in names {
+            let key = choice::labelled(&mut candidates, name, &place)?;
+            let label = label_of(name);
+            let key = key
+                .ok_or_else(|| anyhow!("{place} has no key with the comment {label}"))
+                .hint(format!("make one (ssh-keygen -t ed25519 -C {label} -f {label}; ssh-add {label}), or name one of its keys: --signer {name}=ssh:SHA256:…"))?;
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    fn of_command(
+        &mut self,
+        command: &SigningCommand,
+        names: &[&'static str],
+        choice: &Choice<'_>,
+    ) -> anyhow::Result<Vec<HeldKey>> {
+        let mut keys = Vec::with_capacity(names.len());
+        for name in names {
+            let key = command
+                .key(name)
+                .hint("docs/signers.md says what is asked of the program; nothing was signed")?;
+            keys.push(HeldKey {
+                label: (*name).to_owned(),
+                signer: Box::new(key),
+            });
+        }
+        if let Choice::Sign(wanted) = choice {
+            keys.retain(|key| wanted(key.signer.key().keyid()));
+        }
+        Ok(keys)
+    }
+}
+
+/// The name that none of the keys has.
+fn missing(names: &[&'static str], keys: &[HeldKey]) -> Option<&'static str> {
+    let has = |name: &&&'static str| !keys.iter().any(|key| key.label == **name);
+    names.iter().find(has).copied()
+}
+
+fn on(token: &Token, uri: &TokenUri) -> anyhow::Result<Vec<Candidate>> {
+    let keys = token.keys(uri)?.into_iter();
+    let candidates = keys.map(|key| {
+        let label = match &key {
+            Ok(key) => key.label.clone(),
+            Err(
+                TokenError::NoPublicKey { label, .. }
+                | TokenError::PublicKey { label, .. }
+                | TokenError::AlwaysAsks { label, .. },
+            ) => label.clone(),
+            Err(_) => String::new(),
+        };
+        Candidate {
+            shown: label.clone(),
+            label,
+            key: key.map_err(Into::into),
+        }
+    });
+    Ok(candidates.collect())
+}
+
+/// What each of `signers` has that a ceremony asks for; each key once.
+pub(super) fn keys_to_sign_with(
+    signers: &[SignerArg],
+    passphrase: &Passphrase,
+    wanted: &dyn Fn(&KeyId) -> bool,
+) -> anyhow::Result<Vec<HeldKey>> {
+    let mut opening = Opening::new(Secrets::new(passphrase));
+    let mut keys: Vec<HeldKey> = Vec::new();
+    for (uri, names) in assigned(signers)? {
+        for key in opening.keys(uri, &names, &Choice::Sign(wanted))? {
+            let id = key.signer.key().keyid();
+            if !keys.iter().any(|known| known.signer.key().keyid() == id) {
+                keys.push(key);
+            }
+        }
+    }
+    if !keys.is_empty() {
+        return Ok(keys);
+    }
+    let about = "these are the keys of another index, or of somebody who is no holder any more";
+    let refused = opening.refused();
+    Err(anyhow!(
+        "none of these keys signs anything in this ceremony"
+    ))
+    .hint(match refused {
+        [] => about.to_owned(),
+        refused => format!(
+            "{about}; keys that cannot be used: {}",
+            without_controls(&refused.join("; "))
+        ),
+    })
 }
