@@ -51,6 +51,31 @@ pub(crate) const SQV: Wanted = Wanted {
     service: None,
 };
 
+/// Tokens that are folders, with the library that talks to them.
+pub(crate) const SOFTHSM: Wanted = Wanted {
+    program: "softhsm2-util",
+    package: "softhsm2",
+    service: None,
+};
+/// Looks at tokens, and makes keys on them, as somebody other than we.
+pub(crate) const PKCS11_TOOL: Wanted = Wanted {
+    program: "pkcs11-tool",
+    package: "opensc",
+    service: None,
+};
+/// Holds keys, and signs with them.
+pub(crate) const SSH_AGENT: Wanted = Wanted {
+    program: "ssh-agent",
+    package: "openssh-client",
+    service: None,
+};
+/// GnuPG's, which does so as well.
+pub(crate) const GPG_AGENT: Wanted = Wanted {
+    program: "gpg-agent",
+    package: "gpg-agent",
+    service: None,
+};
+
 /// Installs what is missing, as root with apt-get at hand, and otherwise only says what
 /// the tests will have to skip. Never an error: the tests that need nothing still run.
 ///

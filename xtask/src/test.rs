@@ -6,7 +6,9 @@ use std::process::ExitStatus;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use crate::debian::{self, FAKETIME, GPG, GPGV, NGINX, SQV, USCAN};
+use crate::debian::{
+    self, FAKETIME, GPG, GPG_AGENT, GPGV, NGINX, PKCS11_TOOL, SOFTHSM, SQV, SSH_AGENT, USCAN,
+};
 use crate::tested::{CargoTotals, PytestTotals, watched};
 use crate::venv::{self, Venv};
 use crate::workspace::Workspace;
@@ -61,7 +63,18 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         }
     }
     if args.wants(Kind::E2e) {
-        let missing = debian::install(&[FAKETIME, NGINX, GPG, GPGV, SQV, USCAN]);
+        let missing = debian::install(&[
+            FAKETIME,
+            NGINX,
+            GPG,
+            GPGV,
+            SQV,
+            USCAN,
+            SOFTHSM,
+            PKCS11_TOOL,
+            SSH_AGENT,
+            GPG_AGENT,
+        ]);
         let venv = Venv::ensure(workspace)?;
         for foreign in [venv::BANDERSNATCH, venv::DEVPI] {
             Venv::foreign(workspace, &foreign)?;
