@@ -179,3 +179,7 @@ fn pem(info: &[u8]) -> String {
     text.push('\n');
     text
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests;

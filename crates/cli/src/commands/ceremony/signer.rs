@@ -1,16 +1,16 @@
 //! Where a holder's private keys are, and how they are opened.
 
+mod arg;
 mod choice;
 mod secret;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow};
 use wheelmark_signing::{
-    Agent, AgentUri, Algorithm, HeldKey, Modules, Phrase, SEAT_KEYS, SignerUri, SigningCommand,
-    Token, TokenError, TokenUri, UnsealError, unseal,
+    Agent, AgentUri, Algorithm, HeldKey, Modules, Phrase, SignerUri, SigningCommand, Token,
+    TokenError, TokenUri, UnsealError, unseal,
 };
 use wheelmark_tuf::{KeyId, without_controls};
 
@@ -18,7 +18,9 @@ use self::choice::Candidate;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
 
-pub(super) use self::choice::{Choice, label_of};
+pub(super) use self::arg::{SignerArg, assigned};
+pub(super) use self::choice::Choice;
+use self::choice::label_of;
 pub(super) use self::secret::{Passphrase, Secrets};
 
 /// The longest file of keys, in bytes.
@@ -26,71 +28,6 @@ const MAX_FILE_LEN: u64 = 1024 * 1024;
 
 /// How long the number is that ties the halves of a new key on a token together, in bytes.
 const KEY_NUMBER_LEN: usize = 8;
-
-/// Private keys, and what they are for if they are not for everything.
-#[derive(Clone, Debug)]
-pub(super) struct SignerArg {
-    pub(super) name: Option<&'static str>,
-    pub(super) uri: SignerUri,
-}
-
-impl FromStr for SignerArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let uri = |text: &str| text.parse::<SignerUri>().map_err(|error| error.to_string());
-        match text.split_once('=') {
-            Some((word, rest)) if !word.contains(':') => {
-                let name = SEAT_KEYS.into_iter().find(|name| *name == word);
-                let name = name.ok_or_else(|| match word {
-                    "simple" | "packages" => format!("the key for {word} is called bins"),
-                    _ => format!(
-                        "`{}` is none of a holder's keys: {}",
-                        word.escape_debug(),
-                        SEAT_KEYS.join(", ")
-                    ),
-                })?;
-                Ok(Self {
-                    name: Some(name),
-                    uri: uri(rest)?,
-                })
-            }
-            _ => Ok(Self {
-                name: None,
-                uri: uri(text)?,
-            }),
-        }
-    }
-}
-
-/// What each signer is for: the names that are given, and the rest for the one without.
-pub(super) fn assigned(
-    signers: &[SignerArg],
-) -> anyhow::Result<Vec<(&SignerUri, Vec<&'static str>)>> {
-    let mut left: BTreeSet<&'static str> = SEAT_KEYS.into_iter().collect();
-    for name in signers.iter().filter_map(|signer| signer.name) {
-        if !left.remove(name) {
-            return Err(anyhow!("{name} has two signers"))
-                .hint("each of a holder's keys is in one place: name one for it");
-        }
-    }
-    if signers
-        .iter()
-        .filter(|signer| signer.name.is_none())
-        .count()
-        > 1
-    {
-        return Err(anyhow!("it is not said which signer is for what"))
-            .hint("say it as in --signer root=URI; one may stand without, for all the rest");
-    }
-    let rest: Vec<&'static str> = left.into_iter().collect();
-    let each = signers.iter().map(|signer| match signer.name {
-        Some(name) => Ok((&signer.uri, vec![name])),
-        None if rest.is_empty() => Err(anyhow!("a signer is left over: each key has one already")),
-        None => Ok((&signer.uri, rest.clone())),
-    });
-    each.collect()
-}
 
 /// Opens the places where keys are.
 pub(super) struct Opening<'a> {
