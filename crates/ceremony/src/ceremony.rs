@@ -268,6 +268,14 @@ impl Ceremony {
         }
     }
 
+    /// A role below root after the ceremony.
+    pub fn next_role(&self, role: &RoleName) -> Option<&Targets> {
+        match self.contents.get(role) {
+            Some(Content::Targets(targets)) => Some(targets),
+            _ => self.standing.role(role),
+        }
+    }
+
     /// Until when a role holds after the ceremony.
     pub fn next_expiry(&self, role: &RoleName) -> Option<Timestamp> {
         match self.contents.get(role) {
@@ -330,6 +338,14 @@ impl Ceremony {
                 return Some(by.name().to_owned());
             }
         }
+        if let Some(online) = &self.plan.online
+            && online.key().keyid() == keyid
+        {
+            return Some("the next online key".to_owned());
+        }
+        if self.standing.root().roles.timestamp.keyids.contains(keyid) {
+            return Some("the online key of now".to_owned());
+        }
         let seats = self.standing.seats();
         let seat = seats
             .iter()
@@ -361,9 +377,11 @@ fn demand_difference(
         let keys_differ = match content {
             Content::Root(root) => root.roles != standing.root().roles,
             // Signed by others, even where it says the same.
-            Content::Targets(_) => {
+            Content::Targets(next) => {
                 let now = standing.keys_of(role).map(|(_, keys)| keys);
-                next_keys_of(role, contents).is_some_and(|next| Some(next) != now)
+                let others = next_keys_of(role, contents).is_some_and(|next| Some(next) != now);
+                let delegates = |role: &Targets| role.delegations.clone();
+                others || standing.role(role).map(delegates) != Some(delegates(next))
             }
         };
         if !gains && !keys_differ {

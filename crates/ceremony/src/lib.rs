@@ -3,7 +3,7 @@
 //! ```text
 //!  published metadata ─▶ Standing ─┐
 //!                                  ├─ Ceremony::new ─▶ payloads, words to read aloud
-//!  Plan: dates, keys that change ──┘         │
+//!  Plan: dates, keys, bins ─────────┘         │
 //!                                            ├─ requests ─▶ a key signs ─▶ SignatureFile
 //!                                            │                                  │
 //!                                     Tally ◀┴── admit ◀────────────────────────┘
@@ -11,8 +11,8 @@
 //!                                     finish ─▶ metadata files, accepted as clients would
 //! ```
 //!
-//! A ceremony says which roles are signed anew, until when they hold and which keys change, and
-//! nothing else. What is to be signed *follows* from that and from what is published: everybody who
+//! A ceremony says which roles are signed anew, until when they hold, which keys change (those of
+//! holders, or the one that signs online) and how many bins there are, and nothing else. What is to be signed *follows* from that and from what is published: everybody who
 //! holds a copy of both computes the payloads again, and whoever changed one of them, wherever it
 //! travelled, is found out. So a holder needs to trust one thing alone, the root that they have
 //! pinned; the chain of roots leads from there to what is published.
@@ -25,6 +25,7 @@
 mod ceremony;
 mod finish;
 mod holder;
+mod online;
 mod payload;
 mod plan;
 mod policy;
@@ -32,11 +33,13 @@ mod review;
 mod signature;
 mod standing;
 mod tally;
+mod transition;
 mod words;
 
 pub use ceremony::{Ceremony, CeremonyError, CeremonyId, Request};
 pub use finish::{FinishError, Finished};
 pub use holder::{HolderError, HolderKeys, key_name, proof_message};
+pub use online::{OnlineKey, OnlineKeyError, online_proof_message};
 pub use payload::Payload;
 pub use plan::{HolderChange, Next, Plan, PlanError};
 pub use policy::Policy;

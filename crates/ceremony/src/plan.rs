@@ -6,13 +6,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wheelmark_tuf::{
-    DelegatedRoles, Key, KeyId, ParseSha256Error, RoleKeys, RoleName, Root, Sha256, Targets,
+    BinsError, DelegatedRoles, Key, KeyId, ParseSha256Error, RoleKeys, RoleName, Root, Sha256,
+    Targets,
 };
 
 use crate::holder::{HolderError, HolderKeys};
+use crate::online::{OnlineKey, OnlineKeyError};
 use crate::payload::Content;
 use crate::policy::Policy;
 use crate::standing::Standing;
+use crate::transition;
 
 const FORMAT: &str = "wheelmark-ceremony-1";
 
@@ -35,6 +38,10 @@ pub struct Plan {
     pub holders: Vec<HolderChange>,
     /// How many have to sign from then on, if that changes.
     pub threshold: Option<u32>,
+    /// The key that signs online from then on, if that changes.
+    pub online: Option<OnlineKey>,
+    /// How many bins `simple` and `packages` have each from then on, if that changes.
+    pub bins: Option<u32>,
 }
 
 /// The next version of a role.
@@ -139,13 +146,41 @@ pub enum PlanError {
     #[error("root needs the signatures of at least {LEAST_ROOT_THRESHOLD} holders")]
     OneForRoot,
     /// Where keys change, everything that they sign is signed anew.
-    #[error("holders change, so {role} has to be signed anew, too")]
+    #[error("{role} has to be signed anew, too: what it says, or who signs it, changes")]
     NotAll {
         /// The role that is not.
         role: RoleName,
     },
+    /// The next online key.
+    #[error(transparent)]
+    OnlineKey(#[from] OnlineKeyError),
+    /// The next online key was made for another index.
+    #[error("the next online key was made for the index {named}, and this is {found}")]
+    OnlineKeyOf {
+        /// Which index it names.
+        named: Sha256,
+        /// Whose ceremony this is.
+        found: Sha256,
+    },
+    /// The online key would stay.
+    #[error("{keyid} is the online key already")]
+    SameOnlineKey {
+        /// Which key.
+        keyid: KeyId,
+    },
+    /// The number of bins.
+    #[error(transparent)]
+    Bins(#[from] BinsError),
+    /// The number of bins would stay.
+    #[error("{role} has {count} bins already")]
+    SameBins {
+        /// Which role.
+        role: RoleName,
+        /// How many.
+        count: u32,
+    },
     /// The metadata cannot be understood.
-    #[error("targets does not delegate as an index does")]
+    #[error("what is published does not delegate as an index does")]
     Foreign,
 }
 
@@ -160,6 +195,10 @@ struct Stored {
     holders: Vec<StoredChange>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     threshold: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    online_key: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bins: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -202,6 +241,8 @@ impl Plan {
             roles: all.iter().filter(wanted).filter_map(next).collect(),
             holders: Vec::new(),
             threshold: None,
+            online: None,
+            bins: None,
         }
     }
 
@@ -243,6 +284,8 @@ impl Plan {
             roles,
             holders: holders.collect::<Result<_, HolderError>>()?,
             threshold: stored.threshold,
+            online: stored.online_key.map(OnlineKey::from_value).transpose()?,
+            bins: stored.bins,
         })
     }
 
@@ -270,10 +313,12 @@ impl Plan {
             roles: roles.collect(),
             holders: holders.collect(),
             threshold: self.threshold,
+            online_key: self.online.as_ref().map(OnlineKey::to_value),
+            bins: self.bins,
         })
     }
 
-    /// Whether keys or thresholds change.
+    /// Whether keys of holders or thresholds change.
     pub fn changes_keys(&self) -> bool {
         !self.holders.is_empty() || self.threshold.is_some()
     }
@@ -288,16 +333,24 @@ pub(crate) fn follow(
         true => Some(next_keys(standing, plan)?),
         false => None,
     };
+    transition::demand_new(standing, plan)?;
+    let online = plan.online.as_ref().map(OnlineKey::key);
     let mut contents = Vec::with_capacity(plan.roles.len());
     for role in standing.roles() {
         let Some(next) = plan.roles.get(&role) else {
-            match keys {
-                Some(_) => return Err(PlanError::NotAll { role }),
-                None => continue,
+            match plan.needs(&role) {
+                true => return Err(PlanError::NotAll { role }),
+                false => continue,
             }
         };
         let content = match (role.as_str(), standing.role(&role)) {
-            ("root", _) => Content::Root(Box::new(next_root(standing, *next, keys.as_ref()))),
+            ("root", _) => {
+                let mut root = next_root(standing, *next, keys.as_ref());
+                if let Some(online) = online {
+                    transition::in_root(&mut root, online);
+                }
+                Content::Root(Box::new(root))
+            }
             (name, Some(now)) => {
                 let mut targets = now.clone();
                 targets.version = next.version;
@@ -305,6 +358,10 @@ pub(crate) fn follow(
                 if let (Some(keys), "targets") = (&keys, name) {
                     delegate_to(&mut targets, keys)?;
                 }
+                if let (Some(online), "targets") = (online, name) {
+                    transition::in_targets(standing, &mut targets, online)?;
+                }
+                transition::in_family(&role, &mut targets, plan)?;
                 Content::Targets(Box::new(targets))
             }
             (_, None) => continue,
@@ -362,7 +419,7 @@ fn next_keys(standing: &Standing, plan: &Plan) -> Result<NextKeys, PlanError> {
         }
         next.insert(role, (keys, threshold));
     }
-    demand_apart(standing, &next)?;
+    demand_apart(standing, plan, &next)?;
     Ok(next)
 }
 
@@ -390,12 +447,13 @@ fn demand_people(plan: &Plan, count: usize) -> Result<(), PlanError> {
 }
 
 /// No key counts twice for a role, and none that comes has another role now, least of all the
-/// online one.
-fn demand_apart(standing: &Standing, next: &NextKeys) -> Result<(), PlanError> {
+/// online one, or that which is to be it.
+fn demand_apart(standing: &Standing, plan: &Plan, next: &NextKeys) -> Result<(), PlanError> {
     let root = standing.root();
     let online = root.roles.timestamp.keyids.iter();
-    let online = online.filter_map(|id| Some((root.keys.get(id)?, "online")));
-    let mut taken: Vec<(&Key, &str)> = online.collect();
+    let online = online.filter_map(|id| root.keys.get(id));
+    let online = online.chain(plan.online.as_ref().map(OnlineKey::key));
+    let mut taken: Vec<(&Key, &str)> = online.map(|key| (key, "online")).collect();
     for (role, (keys, _)) in next {
         let purpose = crate::holder::key_name(role);
         for (at, key) in keys.iter().enumerate() {

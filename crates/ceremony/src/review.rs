@@ -1,9 +1,10 @@
 //! What a ceremony changes, in words.
 
 use jiff::Timestamp;
-use wheelmark_tuf::{DelegatedRoles, KeyId, RoleKeys, RoleName, Targets};
+use wheelmark_tuf::{Bins, DelegatedRoles, KeyId, RoleKeys, RoleName, Targets};
 
 use crate::ceremony::Ceremony;
+use crate::transition::keys_of_bins;
 
 /// How many digits of a key's id are shown.
 const SHOWN_KEYID: usize = 16;
@@ -17,7 +18,7 @@ pub struct Difference {
     pub versions: (u64, u64),
     /// The published expiry and the next one.
     pub expires: (Timestamp, Timestamp),
-    /// Changes of keys and thresholds; nothing else changes.
+    /// Changes of keys, thresholds and bins; nothing else changes.
     pub changes: Vec<String>,
 }
 
@@ -62,9 +63,28 @@ impl Ceremony {
                     }
                 }
             }
-            _ => {}
+            _ => self.changes_of_bins(role, &mut changes),
         }
         changes
+    }
+
+    fn changes_of_bins(&self, role: &RoleName, changes: &mut Vec<String>) {
+        let now = self.standing().role(role);
+        let now = now.and_then(|now| now.delegations.as_ref());
+        let next = self.next_role(role);
+        let next = next.and_then(|next| next.delegations.as_ref());
+        let (Some(now), Some(next)) = (now, next) else {
+            return;
+        };
+        if let (Some(now), Some(next)) = (Bins::of(now), Bins::of(next))
+            && now != next
+        {
+            let (now, next) = (now.count(), next.count());
+            changes.push(format!("{role}: {next} bins, where it was {now}"));
+        }
+        if let (Some(now), Some(next)) = (keys_of_bins(now), keys_of_bins(next)) {
+            self.compare(&format!("the bins of {role}"), now, next, changes);
+        }
     }
 
     fn compare(&self, role: &str, now: &RoleKeys, next: &RoleKeys, changes: &mut Vec<String>) {

@@ -1,12 +1,12 @@
 //! The data directory of an index: what lies where, how it is made, when it is refused.
 
+pub(crate) mod keys;
 pub(crate) mod outside;
 pub(crate) mod socket;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use rand::Rng as _;
@@ -14,7 +14,7 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
 use wheelmark_objects::Directory;
-use wheelmark_repository::{Bins, Genesis, Lifetimes, LogPlace, OfflineSigners, OnlineKey};
+use wheelmark_repository::{Bins, Genesis, Lifetimes, OfflineSigners};
 use wheelmark_signing::{
     FileKey, NoSuchKey, Phrase, Seat, Signer, create_private_file, generate_seat, seal,
 };
@@ -22,6 +22,8 @@ use wheelmark_store::{Orders, Store, format_token};
 use wheelmark_tuf::Sha256;
 use zeroize::Zeroizing;
 
+pub(crate) use self::keys::ONLINE_KEY;
+use self::keys::Places;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 
@@ -43,17 +45,8 @@ const FIRST_TREE: &str = "first-tree";
 /// Where the first snapshot is put together in a tree that lies elsewhere.
 const FIRST_STAGING: &str = ".wheelmark-first-run";
 
-/// The name under which a credential directory (systemd's `LoadCredential=`) holds the online key.
-const ONLINE_KEY_CREDENTIAL: &str = "wheelmark-online-key";
-
-/// What a person is told when the online key cannot be had.
-const ABOUT_ONLINE_KEY: &str = "the online key signs what is published; it lies in the data directory as `online-key`, or is named with --online-key";
-
 /// What `sign-tree` remembers of its source, in the data directory.
 pub(crate) const SOURCE_MEMORY: &str = "source.sqlite";
-
-/// The online key in the data directory.
-pub(crate) const ONLINE_KEY: &str = "online-key";
 
 /// The folder of offline keys: its name beside the data directory is that one's with this suffix.
 const OFFLINE_SUFFIX: &str = "-offline-keys";
@@ -295,8 +288,8 @@ impl Data {
         }
         let staging = Staging::new(parent)?;
         let made = staging.path().join("data");
-        let online = match named_or_handed_over(named_online_key) {
-            Some(place) => Some(place.open()?),
+        let online = match Places::elsewhere(named_online_key) {
+            Some(places) => Some(places.present.open()?),
             None => None,
         };
         let phrase = make(&made, elsewhere, bins, online, context).await?;
@@ -306,46 +299,6 @@ impl Data {
         sync_directory(parent)?;
         Self::open(&directory)?
             .ok_or_else(|| anyhow!("{} vanished while it was made", directory.display()))
-    }
-
-    /// Opens the online key: the file that is named, the credential, or the data directory's own.
-    /// Whatever it signs is written to the signing log.
-    pub(crate) fn online_key(&self, named: Option<&Path>) -> anyhow::Result<OnlineKey> {
-        let key = match named_or_handed_over(named) {
-            Some(place) => place.open()?,
-            None => FileKey::open(&self.directory.join(ONLINE_KEY)).hint(ABOUT_ONLINE_KEY)?,
-        };
-        let place = LogPlace::new(self.signing_log());
-        Ok(OnlineKey::logged(Arc::new(key), place))
-    }
-}
-
-/// An online key that does not lie in the data directory.
-enum Elsewhere<'a> {
-    File(&'a Path),
-    Credential(PathBuf),
-}
-
-/// Where the online key is, if it is not in the data directory: the file that was named, or a
-/// credential that the service manager hands over.
-fn named_or_handed_over(named: Option<&Path>) -> Option<Elsewhere<'_>> {
-    if let Some(file) = named {
-        return Some(Elsewhere::File(file));
-    }
-    let directory = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
-    let given = directory.join(ONLINE_KEY_CREDENTIAL).exists();
-    given.then_some(Elsewhere::Credential(directory))
-}
-
-impl Elsewhere<'_> {
-    fn open(&self) -> anyhow::Result<FileKey> {
-        match self {
-            Self::File(file) => FileKey::open(file),
-            Self::Credential(directory) => {
-                FileKey::from_credentials(directory, ONLINE_KEY_CREDENTIAL)
-            }
-        }
-        .hint(ABOUT_ONLINE_KEY)
     }
 }
 

@@ -6,9 +6,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use wheelmark_ceremony::Published;
+use wheelmark_ceremony::{Published, Standing};
 use wheelmark_tuf::{
-    DelegatedRoles, Role, RoleName, Snapshot, Targets, TimestampMetadata, Verified, verify,
+    Bins, DelegatedRoles, Role, RoleName, Snapshot, Targets, TimestampMetadata, Verified, verify,
     verify_trusted_root,
 };
 
@@ -97,6 +97,17 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
         snapshot,
     };
     Ok((Published { roots, roles }, online))
+}
+
+/// How many bins each family has by what is published, if that can be said.
+pub(crate) fn bins(tree: &Path) -> anyhow::Result<Option<u32>> {
+    let (published, _) = read(tree)?;
+    let Ok(standing) = Standing::verify(published) else {
+        return Ok(None);
+    };
+    let simple = "simple".parse().ok().and_then(|role| standing.role(&role));
+    let below = simple.and_then(|simple| simple.delegations.as_ref());
+    Ok(below.and_then(Bins::of).map(Bins::count))
 }
 
 /// The version and the expiry of anything verified.

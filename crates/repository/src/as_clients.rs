@@ -184,10 +184,11 @@ impl View<'_> {
                 let (name, role) = (need.fetch.path.clone(), need.role.clone());
                 let bytes = self.read(&name).await?.unwrap_or_default();
                 if let Err(source) = lookup.supply(bytes) {
-                    if self.offline.iter().any(|(offline, _)| *offline == role) {
+                    let is_new = self.next.contains_key(format!("metadata/{name}").as_str());
+                    if is_new || self.offline.iter().any(|(offline, _)| *offline == role) {
                         return Ok(Err(Refused::Lookup { client, source }));
                     }
-                    // What the online key signs is damaged with or without the ceremony.
+                    // What the online key signed before is damaged with or without the ceremony.
                     damaged = true;
                     break;
                 }

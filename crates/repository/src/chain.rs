@@ -44,12 +44,12 @@ impl Chain {
     pub(crate) fn of(
         recorded: Vec<RecordedIntent>,
         published: Option<&[u8]>,
-        online: &Key,
+        sealers: &[&Key],
     ) -> Self {
         let mut chain = Self::default();
         let mut links = Vec::with_capacity(recorded.len());
         for recorded in recorded {
-            match Link::of(recorded, online) {
+            match Link::of(recorded, sealers) {
                 Ok(link) => links.push(link),
                 Err(foreign) => chain.foreign.push(foreign),
             }
@@ -80,14 +80,14 @@ impl Chain {
 }
 
 impl Link {
-    fn of(recorded: RecordedIntent, online: &Key) -> Result<Self, (IntentId, &'static str)> {
+    fn of(recorded: RecordedIntent, sealers: &[&Key]) -> Result<Self, (IntentId, &'static str)> {
         let RecordedIntent {
             id,
             completed,
             intent,
         } = recorded;
         let intent = intent.map_err(|_| (id, "it cannot be read"))?;
-        let after = record::open(&intent, online);
+        let after = record::open(&intent, sealers);
         let after = after.ok_or((id, "it is not sealed with this index's key"))?;
         Ok(Self {
             id,

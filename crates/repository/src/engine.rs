@@ -1,7 +1,11 @@
 //! The snapshot process: one engine for one tree, under its lock and its fence.
 
 mod ceremonies;
+mod journal;
+mod keys;
+mod records;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,25 +13,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, LockError, ObjectError, Replayable, WriterLock};
-use wheelmark_signing::Signer;
-use wheelmark_store::{Fence, IntentId, JournalRow, Orders, Outcome, Seq, Store, StoreError};
-use wheelmark_tuf::{Clock, RoleName};
+use wheelmark_store::{Fence, Orders, Outcome, Seq, Store, StoreError};
+use wheelmark_tuf::{Clock, KeyId, RoleName};
 
 use crate::as_clients;
 use crate::channel::Channel;
 use crate::gather::gather;
 use crate::handed::said;
-use crate::intent::After;
 use crate::journal_writer::JournalWriter;
 use crate::keeping::{Keeping, weight};
 use crate::lifetimes::Lifetimes;
+use crate::online::OnlineKeys;
 use crate::plan::{Skipped, plan};
 use crate::publish::{self, PublishError, Signed};
 use crate::reach::within_reach;
 use crate::record;
 use crate::recover::{Recovered, recover};
-use crate::settle::settle;
-use crate::signing_log::{Logging, OnlineKey, SigningLog};
+use crate::signing_log::{Logging, SigningLog};
 use crate::state::State;
 
 /// The most changes that one snapshot takes in, unless the engine is told otherwise. More wait
@@ -96,6 +98,9 @@ pub enum Turn {
     },
 }
 
+/// What says which online keys there are.
+type KeySource = Box<dyn FnMut() -> Option<OnlineKeys> + Send + Sync>;
+
 /// Publishes what the journal holds, strictly one snapshot after the other.
 pub struct Engine {
     tree: Arc<Directory>,
@@ -106,8 +111,11 @@ pub struct Engine {
     /// Where ceremonies are handed in.
     ceremonies: Option<Orders>,
     fence: Fence,
-    online: Arc<dyn Signer>,
-    /// What the online key signs is written down there.
+    online: OnlineKeys,
+    /// Where the online keys are looked for, and those there that were refused.
+    keys: Option<KeySource>,
+    other_keys: Option<BTreeSet<KeyId>>,
+    /// What they sign is written down there.
     log: Option<SigningLog>,
     clock: Arc<dyn Clock>,
     lifetimes: Lifetimes,
@@ -138,7 +146,7 @@ impl Engine {
     pub async fn open(
         tree: Arc<Directory>,
         store: Store,
-        online: impl Into<OnlineKey>,
+        online: impl Into<OnlineKeys>,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
         writer: JournalWriter,
@@ -157,7 +165,7 @@ impl Engine {
         tree: Arc<Directory>,
         store: Store,
         orders: Orders,
-        online: impl Into<OnlineKey>,
+        online: impl Into<OnlineKeys>,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
     ) -> Result<Self, OpenError> {
@@ -170,7 +178,7 @@ impl Engine {
         tree: Arc<Directory>,
         store: Store,
         orders: Option<Orders>,
-        online: OnlineKey,
+        online: OnlineKeys,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
         writer: JournalWriter,
@@ -179,11 +187,7 @@ impl Engine {
         let fence = store.acquire_lease("snapshot process").await?;
         let writing = tree.replayable().map_err(PublishError::from)?;
         // Under the lock: nobody else writes to it.
-        let OnlineKey {
-            signer: online,
-            log,
-        } = online;
-        let log = log.map(SigningLog::open).transpose();
+        let log = online.log().cloned().map(SigningLog::open).transpose();
         let mut log = log.map_err(PublishError::from)?;
         let Recovered {
             state,
@@ -195,7 +199,7 @@ impl Engine {
             &store,
             orders.as_ref(),
             fence,
-            online.key(),
+            &online,
             log.as_mut(),
         )
         .await?;
@@ -223,6 +227,8 @@ impl Engine {
             fence,
             online,
             log,
+            keys: None,
+            other_keys: None,
             clock,
             lifetimes,
             state,
@@ -308,33 +314,16 @@ impl Engine {
         }
     }
 
-    /// Waits until all that was published is on the disk, and ends the records of it. Whoever goes
-    /// without this leaves it to the next start.
-    ///
-    /// # Errors
-    ///
-    /// When the file system or the store fails. Nothing is lost by it.
-    pub async fn flush(&mut self) -> Result<(), PublishError> {
-        match self.keeping.flush().await {
-            Ok(Some(last)) => self.store.forget_intents(self.fence, last).await?,
-            Ok(None) => {}
-            Err(error) => {
-                self.unsettled.get_or_insert_default();
-                return Err(error.into());
-            }
-        }
-        Ok(())
-    }
-
     /// Publishes one snapshot with everything that is pending or due, if anything is.
     ///
     /// # Errors
     ///
     /// See [`PublishError`]. The next turn first settles what this one left recorded.
     pub async fn turn(&mut self) -> Result<Turn, PublishError> {
+        self.look_for_keys();
         if self.unsettled.is_some() {
             let (tree, lock, store) = (&self.writing, &self.lock, &self.store);
-            let (orders, key) = (self.orders.as_ref(), self.online.key());
+            let (orders, key) = (self.orders.as_ref(), &self.online);
             let Recovered {
                 state,
                 skipped,
@@ -389,9 +378,11 @@ impl Engine {
             None => Vec::new(),
         };
         let rows = Channel::Journal.pending(rows);
-        let rows: Vec<_> = rows.chain(Channel::Orders.pending(orders)).collect();
+        let mut rows: Vec<_> = rows.chain(Channel::Orders.pending(orders)).collect();
         let mut due = self.due(now);
-        let top_due = self.lifetimes.top_is_due(self.state.timestamp_expires, now)
+        let keys_differ = self.keys_differ();
+        let top_due = keys_differ
+            || self.lifetimes.top_is_due(self.state.timestamp_expires, now)
             || self
                 .lifetimes
                 .top_is_due(self.state.snapshot.expires(), now);
@@ -399,16 +390,32 @@ impl Engine {
         if rows.is_empty() && due.is_empty() && !top_due && handed.is_none() {
             return Ok(Some(Turn::Idle));
         }
-        let changes = rows.len();
         let ceremony = handed
             .as_ref()
             .map(|handed| (handed.seq, handed.root_version));
+        let moves_all = handed
+            .as_ref()
+            .is_some_and(|handed| handed.transition.is_some());
+        if moves_all {
+            // Everything moves, and by itself: what is pending waits for the next snapshot.
+            rows.clear();
+            due = self.state.schedule.keys().cloned().collect();
+        }
+        let (changes, wanted) = (rows.len(), due.len());
         let mut gathered = gather(&self.state, &self.tree, rows, &mut due).await?;
+        if let (true, Some((seq, _))) = (moves_all && due.len() < wanted, ceremony) {
+            let reason = "a role that the online key has signed cannot be read, and would be lost: \
+                          restore it from a backup or a mirror";
+            let reason = reason.to_owned();
+            self.answer(seq, Outcome::Refused { reason }).await?;
+            return Ok(None);
+        }
         gathered.handed = handed;
         let plan = plan(
             &self.state,
             gathered,
             &due,
+            keys_differ,
             &self.skipped,
             &self.lifetimes,
             self.writer,
@@ -416,14 +423,13 @@ impl Engine {
         );
 
         self.phase(Phase::Sign);
-        let online = self.online.as_ref();
-        let log = self.log.as_ref();
-        let log = log.map(|log| Logging::behind(log.head(), online, now));
+        let (log, keys) = (self.log.as_ref(), self.online.ids());
+        let log = log.map(|log| Logging::behind(log.head(), keys, now));
         let Signed {
             intent,
             after,
             advance,
-        } = publish::sign(plan, &self.state, online, log)?;
+        } = publish::sign(plan, &self.state, &self.online, log)?;
 
         if let Some((seq, _)) = ceremony {
             let tried = as_clients::try_out(&self.tree, &self.state, &intent, now).await?;
@@ -458,7 +464,7 @@ impl Engine {
         publish::publish(&self.writing, &self.lock, intent).await?;
         match ceremony {
             // Rarely, and then most of what is in memory changes.
-            Some(_) => self.state = State::load(&self.tree, self.online.key()).await?,
+            Some(_) => self.state = State::load(&self.tree, &self.online).await?,
             None => self.state.advance(advance),
         }
         self.finish(&after, id, snapshot_version).await?;
@@ -489,69 +495,6 @@ impl Engine {
         }))
     }
 
-    /// The rows of the journal behind `after`. Where a web process writes it, it may be damaged on
-    /// purpose: then there are none, and orders and renewals go on.
-    async fn uploads_after(
-        &mut self,
-        after: Seq,
-        limit: u32,
-    ) -> Result<Vec<JournalRow>, PublishError> {
-        match self.store.journal_after(after, limit).await {
-            Ok(rows) => {
-                self.unreadable = false;
-                Ok(rows)
-            }
-            Err(error) if self.writer == JournalWriter::WebProcess => {
-                if !self.unreadable {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the journal of the uploads cannot be read: no upload is published, orders \
-                         and renewals are"
-                    );
-                }
-                self.unreadable = true;
-                Ok(Vec::new())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Ends the records of what is on the disk by now, and sees to it that more gets there.
-    async fn forget_what_is_durable(&mut self) -> Result<(), PublishError> {
-        match self.keeping.tend().await {
-            Ok(Some(last)) => self.store.forget_intents(self.fence, last).await?,
-            Ok(None) => {}
-            Err(error) => {
-                // The next turn writes all of it again.
-                self.unsettled.get_or_insert_default();
-                return Err(error.into());
-            }
-        }
-        Ok(())
-    }
-
-    async fn finish(
-        &self,
-        after: &After,
-        id: IntentId,
-        snapshot_version: u64,
-    ) -> Result<(), PublishError> {
-        publish::name(&self.writing, &self.lock, after, &self.state.projects).await?;
-        for (seq, reason) in &after.refused {
-            tracing::warn!(seq, reason, "a pending change was refused");
-        }
-        settle(
-            &self.store,
-            self.orders.as_ref(),
-            self.fence,
-            id,
-            snapshot_version,
-            self.state.followed,
-            after,
-        )
-        .await
-    }
-
     /// The online roles below `targets` that are to be signed again now.
     fn due(&self, now: Timestamp) -> Vec<RoleName> {
         let mut due: Vec<RoleName> = self
@@ -563,34 +506,6 @@ impl Engine {
             .collect();
         due.sort();
         due
-    }
-
-    /// Another file stands under a version that was just signed. The record of it is dropped, for
-    /// it can never be published whole, and none of the versions in it is signed again.
-    async fn skip(&mut self, path: &str) -> Result<(), PublishError> {
-        tracing::warn!(
-            path,
-            "another file stands under this version; the versions of this snapshot are skipped"
-        );
-        self.store.clear_intent(self.fence).await?;
-        self.skipped
-            .extend(self.unsettled.take().unwrap_or_default());
-        Ok(())
-    }
-
-    /// Says once of a row that it is left alone.
-    fn tell_of_stray(&mut self, stray: Option<Seq>) {
-        if let Some(seq) = stray
-            && self.stray != stray
-        {
-            tracing::error!(
-                %seq,
-                last = %self.state.followed.journal,
-                "the journal has a row far beyond the last one taken, which no upload writes: it \
-                 and all behind it are left alone; somebody else may write to the catalogue"
-            );
-        }
-        self.stray = stray;
     }
 
     fn phase(&mut self, phase: Phase) {

@@ -94,7 +94,7 @@ impl Genesis {
             ),
         ];
         for family in Family::ALL {
-            let below = self.bins.delegations(family, online.key());
+            let below = self.bins.delegations(family.name(), online.key());
             let bins = roles::bins_of(&below);
             for (position, bin) in bins.iter().enumerate() {
                 let expires = self.lifetimes.first_of_bin(self.now, position, bins.len());
@@ -218,7 +218,11 @@ fn object(role: &str, bytes: Vec<u8>) -> (RoleName, Vec<u8>) {
 
 /// The first version of a role, which states its own name: most roles share the online key,
 /// and many a version, and must not be taken for each other.
-fn targets(role: &RoleName, expires: Timestamp, delegations: Option<Delegations>) -> Targets {
+pub(crate) fn targets(
+    role: &RoleName,
+    expires: Timestamp,
+    delegations: Option<Delegations>,
+) -> Targets {
     let mut targets = Targets {
         version: 1,
         expires,

@@ -1,8 +1,12 @@
 //! What a ceremony has brought: examined as the next version of what offline keys sign.
 //!
 //! Whoever hands it in is not believed. Each file has to follow on the one that is published, signed
-//! by those whom clients ask, and may change expiries, keys of offline roles and thresholds, and
-//! nothing that this engine goes by: paths, bins, or who signs online.
+//! by those whom clients ask. It may change expiries, keys of offline roles and thresholds. Of that
+//! by which this engine goes it may change two things, in the one form that the engine would write
+//! itself: which of the engine's own keys signs online, and how many bins there are ([`transition`]).
+//! Paths, names and the order of roles stay.
+
+mod transition;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +18,8 @@ use wheelmark_tuf::{
     VerifyError, verify, verify_next_root,
 };
 
+pub(crate) use self::transition::Transition;
+use crate::online::OnlineKeys;
 use crate::publish::PublishError;
 use crate::roles::{self, CLAIMED, Family, role_name};
 use crate::state::{OWN_METADATA_LIMIT, State};
@@ -29,6 +35,8 @@ pub(crate) struct Handed {
     pub(crate) listed: Vec<(RoleName, u64)>,
     /// All of it: object path and bytes.
     pub(crate) objects: Vec<(String, Vec<u8>)>,
+    /// What it changes for everything that is signed online: all of that is signed anew then.
+    pub(crate) transition: Option<Transition>,
 }
 
 /// What is to become of what was handed in.
@@ -71,8 +79,15 @@ enum Refusal {
     OtherRole { role: RoleName },
     #[error("{role} expired at {expires}")]
     Expired { role: RoleName, expires: Timestamp },
-    #[error("{role} changes {what}, which no ceremony can do in this version")]
+    #[error("{role} changes {what}, which no ceremony can do")]
     Changes { role: RoleName, what: &'static str },
+    #[error(
+        "root names another key for timestamp and snapshot than this index has: the next online key \
+         has to be beside the present one"
+    )]
+    OnlineKey,
+    #[error("the online key changes, and {role} is not signed anew")]
+    NotHandedOver { role: RoleName },
 }
 
 /// Examines what was handed in.
@@ -84,6 +99,7 @@ pub(crate) async fn examine(
     tree: &Directory,
     state: &State,
     handed: HandedIn,
+    online: &OnlineKeys,
     now: Timestamp,
 ) -> Result<Examined, PublishError> {
     let files = match read_names(state, &handed) {
@@ -106,7 +122,7 @@ pub(crate) async fn examine(
     if there == files.len() {
         return Ok(Examined::There);
     }
-    let next = follow(state, handed.seq, &files, now);
+    let next = follow(state, handed.seq, &files, online, now);
     let next = next.and_then(|next| match occupied {
         Some(path) => Err(Refusal::Occupied { path }),
         None => Ok(next),
@@ -167,6 +183,7 @@ fn follow(
     state: &State,
     seq: Seq,
     files: &BTreeMap<RoleName, File<'_>>,
+    online: &OnlineKeys,
     now: Timestamp,
 ) -> Result<Handed, Refusal> {
     for (role, file) in files {
@@ -182,7 +199,9 @@ fn follow(
     }
     let root = next_root(state, files, now)?;
     let root = root.as_ref().map_or(&state.root, |root| &**root);
-    let targets = next_targets(state, root, files, now)?;
+    let key = transition::next_key(state, root, online)?;
+    let mut families = BTreeMap::new();
+    let targets = next_targets(state, root, files, key.as_ref(), now)?;
     let targets = targets
         .as_ref()
         .map_or(&state.targets, |targets| &**targets);
@@ -199,8 +218,22 @@ fn follow(
         };
         let whose = "by the keys that targets names";
         let next = open(role, file, keys, role_keys, whose, now)?;
-        demand_same(state, role, &next)?;
+        match Family::ALL.into_iter().find(|f| f.name() == role.as_str()) {
+            Some(family) => {
+                let bins = transition::next_bins(state, family, &next, key.as_ref())?;
+                families.extend(bins.map(|bins| (family, bins)));
+            }
+            None => demand_same(state, role, &next)?,
+        }
     }
+    if key.is_some() {
+        for role in Family::ALL.map(|family| role_name(family.name())) {
+            if !files.contains_key(&role) {
+                return Err(Refusal::NotHandedOver { role });
+            }
+        }
+    }
+    let transition = transition::transition(state, key.as_ref(), families)?;
     let objects = files.iter().map(|(role, file)| {
         let path = ObjectPath::metadata(role, file.version);
         (path.as_str().to_owned(), file.bytes.to_vec())
@@ -213,11 +246,11 @@ fn follow(
             .map(|(role, file)| (role.clone(), file.version))
             .collect(),
         objects: objects.collect(),
+        transition,
     })
 }
 
-/// The next root: signed by the keys of the present one and by its own, and with the same keys for
-/// what is signed online.
+/// The next root: signed by the keys of the present one and by its own.
 fn next_root(
     state: &State,
     files: &BTreeMap<RoleName, File<'_>>,
@@ -236,26 +269,13 @@ fn next_root(
         }
     })?;
     demand_current(&role, &*root, file, now)?;
-    let (old, new) = (&state.root.roles, &root.roles);
-    let of = |root: &Root, keys: &RoleKeys| -> Vec<Option<Key>> {
-        keys.keyids
-            .iter()
-            .map(|id| root.keys.get(id).cloned())
-            .collect()
-    };
-    let online = [
-        (&old.timestamp, &new.timestamp),
-        (&old.snapshot, &new.snapshot),
-    ];
-    let is_same = online
-        .iter()
-        .all(|(now, next)| now == next && of(&state.root, now) == of(&root, next));
-    let what = match (is_same, root.consistent_snapshot) {
-        (true, true) => return Ok(Some(root)),
-        (false, _) => "the keys of timestamp or snapshot",
-        (true, false) => "how files are named",
-    };
-    Err(Refusal::Changes { role, what })
+    match root.consistent_snapshot {
+        true => Ok(Some(root)),
+        false => {
+            let what = "how files are named";
+            Err(Refusal::Changes { role, what })
+        }
+    }
 }
 
 /// The next targets. Clients go by the present root until they have followed the next one, which is
@@ -264,6 +284,7 @@ fn next_targets(
     state: &State,
     root: &Root,
     files: &BTreeMap<RoleName, File<'_>>,
+    key: Option<&Key>,
     now: Timestamp,
 ) -> Result<Option<Verified<Targets>>, Refusal> {
     let role = RoleName::targets();
@@ -274,7 +295,10 @@ fn next_targets(
             let role = RoleName::root();
             return Err(Refusal::Changes { role, what });
         }
-        return Ok(None);
+        return match key {
+            Some(_) => Err(Refusal::NotHandedOver { role }),
+            None => Ok(None),
+        };
     };
     let before = &state.root;
     let whose = "by the keys of the present root, which clients go by until they have the next one";
@@ -291,7 +315,11 @@ fn next_targets(
     let (Some(old), Some(new)) = (&state.targets.delegations, &next.delegations) else {
         return Err(changes("its delegations"));
     };
-    if without_offline_keys(state, old) != without_offline_keys(state, new) {
+    let expected = match key {
+        Some(key) => &transition::handed_over(state, old, key),
+        None => old,
+    };
+    if without_offline_keys(state, expected) != without_offline_keys(state, new) {
         return Err(changes(
             "more of its delegations than the keys of offline roles",
         ));
@@ -332,23 +360,11 @@ fn without_offline_keys(state: &State, delegations: &Delegations) -> Delegations
     left
 }
 
-/// A role below targets says what it said.
+/// `claimed` says what it said.
 fn demand_same(state: &State, role: &RoleName, next: &Targets) -> Result<(), Refusal> {
-    let family = Family::ALL
-        .into_iter()
-        .find(|family| family.name() == role.as_str());
-    let same = match family {
-        Some(family) => {
-            next.targets.is_empty() && next.delegations.as_ref() == Some(state.family(family))
-        }
-        None => {
-            let claimed = state.claimed.first();
-            *role == role_name(CLAIMED)
-                && next.targets.is_empty()
-                && next.delegations.as_ref() == claimed
-        }
-    };
-    if same {
+    let claimed = state.claimed.first();
+    let is_claimed = *role == role_name(CLAIMED);
+    if is_claimed && next.targets.is_empty() && next.delegations.as_ref() == claimed {
         Ok(())
     } else {
         let (role, what) = (role.clone(), "what it delegates");

@@ -35,6 +35,7 @@ mod intent;
 mod journal_writer;
 mod keeping;
 mod lifetimes;
+mod online;
 mod plan;
 mod publish;
 mod reach;
@@ -50,6 +51,7 @@ pub use engine::{Engine, OpenError, Phase, Turn};
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
 pub use journal_writer::JournalWriter;
 pub use lifetimes::Lifetimes;
+pub use online::OnlineKeys;
 pub use plan::MAX_REASON_LEN;
 pub use publish::PublishError;
 pub use roles::{
@@ -57,7 +59,7 @@ pub use roles::{
     STATUS, USUAL_BINS,
 };
 pub use signing_log::{
-    Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, OnlineKey, SignedRole, Survey,
+    Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, SignedRole, Survey,
     files as log_files,
 };
 pub use snapshot_bytes::SnapshotBytes;

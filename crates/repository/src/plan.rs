@@ -4,6 +4,7 @@ mod changes;
 mod draft;
 mod entry;
 mod judge;
+mod transition;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use wheelmark_objects::page_target;
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::Change;
-use wheelmark_tuf::{RoleName, Sha256, TargetInfo, Targets};
+use wheelmark_tuf::{KeyId, RoleName, Sha256, TargetInfo, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
 
@@ -33,6 +34,8 @@ use crate::state::State;
 pub(crate) struct Plan {
     /// New content of online roles, with their new versions and expiries.
     pub(crate) roles: BTreeMap<RoleName, Targets>,
+    /// The key that signs them.
+    pub(crate) signs: KeyId,
     /// New pages, as the bytes that are hashed, stored and served.
     pub(crate) pages: BTreeMap<ProjectName, Vec<u8>>,
     /// New certificates of projects, as the bytes that are hashed, stored and served.
@@ -68,11 +71,17 @@ pub(crate) enum Decision {
 /// Version numbers that must not be used again, because another file stands under them.
 pub(crate) type Skipped = HashMap<RoleName, u64>;
 
-/// Plans the next snapshot: every pending change, the roles in `due`, and what follows from them.
+/// Plans the next snapshot: every pending change, the roles in `due`, and what follows from them;
+/// `top_due` says that snapshot and timestamp lack the signature of a key that there is.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what goes in decides what comes out"
+)]
 pub(crate) fn plan(
     state: &State,
     gathered: Gathered,
     due: &[RoleName],
+    top_due: bool,
     skipped: &Skipped,
     lifetimes: &Lifetimes,
     writer: JournalWriter,
@@ -163,19 +172,33 @@ pub(crate) fn plan(
         current.max(floor) + 1
     };
     roles.retain(|role, _| changed.contains(role));
-    let snapshot_due = lifetimes.top_is_due(state.snapshot.expires(), now);
+    let snapshot_due = top_due || lifetimes.top_is_due(state.snapshot.expires(), now);
     let handed = gathered.handed;
+    let transition = handed
+        .as_ref()
+        .and_then(|handed| handed.transition.as_ref());
+    if let Some(transition) = transition {
+        roles = transition::spread(state, transition, roles, lifetimes, now);
+    }
+    let signs = transition.map_or(&state.signs, |transition| &transition.signs);
+    let signs = signs.clone();
     let snapshot = (!roles.is_empty() || snapshot_due || handed.is_some()).then(|| {
         let mut snapshot = state.snapshot.clone();
         for (role, content) in &mut roles {
             content.version = next(role.as_str(), content.version);
             content.expires = match place_in_due.get(role) {
+                // Everything is new, and spread already.
+                _ if transition.is_some() => continue,
                 Some(place) => {
                     lifetimes.of_renewed_bin(now, *place, due.len(), state.schedule.len())
                 }
                 None => lifetimes.online_from(now),
             };
             snapshot.set_role(role, content.version);
+        }
+        if transition.is_some() {
+            let versions = roles.iter();
+            snapshot.set_roles(versions.map(|(role, content)| (role.clone(), content.version)));
         }
         for (role, version) in handed.iter().flat_map(|handed| &handed.listed) {
             snapshot.set_role(role, *version);
@@ -189,6 +212,7 @@ pub(crate) fn plan(
 
     Plan {
         roles: roles.into_iter().collect(),
+        signs,
         pages: new_pages,
         certificates: new_certificates,
         snapshot,

@@ -12,11 +12,13 @@ use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
 use wheelmark_store::{Intent, IntentError, StoreError};
 use wheelmark_tuf::{
-    Hashes, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
+    Hashes, KeyId, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256,
+    TimestampMetadata,
 };
 
 use crate::channel::Followed;
 use crate::intent::{After, GoneFile, NamedCertificates, NamedFile, NamedPage};
+use crate::online::OnlineKeys;
 use crate::plan::Plan;
 use crate::record::{self, Content};
 use crate::signing_log::{Head, LOGGED, LogError, Logging};
@@ -112,6 +114,7 @@ pub(crate) struct Advance {
     timestamp_version: u64,
     timestamp_expires: Timestamp,
     timestamp_sha256: Sha256,
+    timestamp_signers: BTreeSet<KeyId>,
     followed: Followed,
     schedule: Vec<(RoleName, Timestamp)>,
     new_projects: BTreeSet<ProjectName>,
@@ -127,6 +130,7 @@ impl State {
         self.timestamp_version = advance.timestamp_version;
         self.timestamp_expires = advance.timestamp_expires;
         self.timestamp_sha256 = advance.timestamp_sha256;
+        self.timestamp_signers = advance.timestamp_signers;
         self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
@@ -135,19 +139,26 @@ impl State {
 
 /// Signs everything a plan changes: its roles, the snapshot, the timestamp. What is signed is told
 /// to `log`.
+///
+/// The roles are signed by the key that the delegations of this snapshot name, which seals the
+/// record as well: whatever comes after it is opened with that key. Snapshot and timestamp are
+/// signed by all keys there are, so that they are good under either root while there are two.
 pub(crate) fn sign(
     plan: Plan,
     state: &State,
-    online: &dyn Signer,
+    online: &OnlineKeys,
     mut log: Option<Logging>,
 ) -> Result<Signed, PublishError> {
+    let named = online.signer(&plan.signs).ok_or(SignRoleError::NoSigner)?;
+    let all: Vec<&dyn Signer> = online.all();
     let mut after = After::of(&plan, state.timestamp_sha256);
-    let mut sign_logged = |role: &RoleName, version: u64, canonical: &[u8]| {
-        if let Some(log) = &mut log {
-            log.role(role, version, canonical);
-        }
-        sign_role(canonical, &[online])
-    };
+    let mut sign_logged =
+        |role: &RoleName, version: u64, canonical: &[u8], keys: &[&dyn Signer]| {
+            if let Some(log) = &mut log {
+                log.role(role, version, canonical);
+            }
+            sign_role(canonical, keys)
+        };
     let mut objects = Vec::with_capacity(plan.pages.len() + plan.roles.len() + 1);
     let mut schedule = Vec::with_capacity(plan.roles.len());
     for (project, bytes) in plan.certificates {
@@ -160,7 +171,7 @@ pub(crate) fn sign(
     }
     for (role, content) in plan.roles {
         let path = ObjectPath::metadata(&role, content.version);
-        let bytes = sign_logged(&role, content.version, &content.to_canonical())?;
+        let bytes = sign_logged(&role, content.version, &content.to_canonical(), &[named])?;
         objects.push((path.as_str().to_owned(), bytes));
         schedule.push((role, content.expires));
     }
@@ -172,7 +183,7 @@ pub(crate) fn sign(
         Some(snapshot) => {
             snapshot_version = snapshot.version();
             let role = RoleName::snapshot();
-            let bytes = sign_logged(&role, snapshot_version, snapshot.as_bytes())?;
+            let bytes = sign_logged(&role, snapshot_version, snapshot.as_bytes(), &all)?;
             snapshot_file = (Sha256::of(&bytes), bytes.len() as u64);
             let path = ObjectPath::metadata(&role, snapshot_version);
             objects.push((path.as_str().to_owned(), bytes));
@@ -192,7 +203,7 @@ pub(crate) fn sign(
     if let Some(log) = &mut log {
         log.role(&RoleName::timestamp(), timestamp.version, &canonical);
     }
-    let timestamp = sign_role(&canonical, &[online])?;
+    let timestamp = sign_role(&canonical, &all)?;
     let timestamp_sha256 = Sha256::of(&timestamp);
     let mut intent = Intent {
         snapshot_version,
@@ -208,7 +219,7 @@ pub(crate) fn sign(
         log.record(content.sha256());
         after.log = log.finish();
     }
-    record::seal(&mut intent, &content, &after, online).map_err(PublishError::Seal)?;
+    record::seal(&mut intent, &content, &after, named).map_err(PublishError::Seal)?;
     Ok(Signed {
         intent,
         after,
@@ -217,6 +228,7 @@ pub(crate) fn sign(
             timestamp_version: plan.timestamp_version,
             timestamp_expires: plan.timestamp_expires,
             timestamp_sha256,
+            timestamp_signers: online.ids(),
             followed: plan.through,
             schedule,
             new_projects: plan.new_projects,

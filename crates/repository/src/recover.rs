@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use wheelmark_objects::{ObjectError, ObjectPath, Replayable, WriterLock};
-use wheelmark_store::{Fence, IntentId, KeptObject, KeptPlace, Orders, Store};
-use wheelmark_tuf::{Key, RoleName};
+use wheelmark_store::{Fence, IntentId, KeptObject, KeptPlace, Orders, RecordedIntent, Store};
+use wheelmark_tuf::{RoleName, Root, verify_next_root};
 
 use crate::chain::{Chain, Link};
 use crate::intent::After;
 use crate::keeping::weight;
+use crate::online::OnlineKeys;
 use crate::publish::{self, Object, PublishError};
 use crate::record;
 use crate::settle::settle;
 use crate::signing_log::SigningLog;
-use crate::state::{OWN_METADATA_LIMIT, State};
+use crate::state::{Damaged, LoadError, OWN_METADATA_LIMIT, State, newest_root};
 
 /// What stands after recovery.
 pub(crate) struct Recovered {
@@ -32,7 +33,7 @@ pub(crate) async fn recover(
     store: &Store,
     orders: Option<&Orders>,
     fence: Fence,
-    online: &Key,
+    online: &OnlineKeys,
     log: Option<&mut SigningLog>,
 ) -> Result<Recovered, PublishError> {
     restore_uploads(tree, store).await?;
@@ -50,12 +51,16 @@ pub(crate) async fn recover(
         .directory()
         .read(&ObjectPath::timestamp(), OWN_METADATA_LIMIT)
         .await?;
+    // The records may be what mends a root that a power failure has damaged.
+    let root = newest_root(tree.directory(), Damaged::EndsTheChain).await?;
+    let sealers = online.sealers(&root.roles.timestamp.keyids);
+    demand_next_key(&recorded, &root, online)?;
     let Chain {
         mut landed,
         next,
         foreign,
         passed,
-    } = Chain::of(recorded, published.as_deref(), online);
+    } = Chain::of(recorded, published.as_deref(), &sealers);
     if let Some(log) = log {
         // First what was signed is written down, and then it is published.
         for link in landed.iter().chain(&next) {
@@ -130,6 +135,36 @@ pub(crate) async fn recover(
         skipped,
         kept: landed.last().map(|link| (link.id, bytes)),
     })
+}
+
+/// Refuses to go on without the next online key where a record has been sealed with it: one that has
+/// a next root in it, which the holders have signed and which names that key. Such a record is this
+/// index's, and dropping it would drop what a ceremony has brought.
+fn demand_next_key(
+    recorded: &[RecordedIntent],
+    root: &Root,
+    online: &OnlineKeys,
+) -> Result<(), LoadError> {
+    let path = ObjectPath::metadata(&RoleName::root(), root.version + 1);
+    for intent in recorded
+        .iter()
+        .filter_map(|record| record.intent.as_ref().ok())
+    {
+        let mut objects = intent.objects.iter();
+        let next = objects.find(|(name, _)| name == path.as_str());
+        let next = next.and_then(|(_, bytes)| verify_next_root(root, bytes).ok());
+        let Some(next) = next else {
+            continue;
+        };
+        let keys = next.roles.timestamp.keyids.iter();
+        let keys: Vec<_> = keys.filter_map(|id| next.keys.get(id)).collect();
+        let is_ours = keys.iter().any(|key| online.ids().contains(key.keyid()));
+        if !is_ours && record::open(intent, &keys).is_some() {
+            let role = "the next root, which is recorded: the next online key is not here".into();
+            return Err(LoadError::OtherOnlineKey { role });
+        }
+    }
+    Ok(())
 }
 
 /// Writes small uploads again, whose bytes are kept with their journal

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use wheelmark_tuf::{
     DelegatedRole, DelegatedRoles, Delegations, Key, PathPattern, PathSet, RoleKeys, RoleName,
-    SuccinctRoles, TargetPath,
+    TargetPath,
 };
+
+pub use wheelmark_tuf::{BinForm, Bins, BinsError, MOST_BINS};
 
 /// Projects claimed by their developers, delegated with an offline key (PEP 480, *claimed*).
 pub const CLAIMED: &str = "claimed";
@@ -45,102 +47,11 @@ impl Family {
     }
 }
 
-/// How many bins a family has, and how they are written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bins {
-    bit_length: u32,
-    form: BinForm,
-}
-
-/// How a family names its bins to clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BinForm {
-    /// TAP 15: some 700 bytes whatever the number of bins.
-    Succinct,
-    /// One delegation with its hash prefixes for each bin, for clients without TAP 15.
-    PrefixLists,
-}
-
-/// The number of bins cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{asked} bins cannot be had: choose a power of two between 2 and {MOST_BINS}")]
-pub struct BinsError {
-    /// The number asked for.
-    pub asked: u32,
-}
-
-/// The most bins a family can have. PEP 458 uses 16,384 for PyPI; a snapshot of twice
-/// 65,536 bins would no longer pass the 2,000,000 bytes that python-tuf's client reads.
-pub const MOST_BINS: u32 = 16_384;
-
 /// The bins of an index that says nothing about it. Each project that a client installs costs it
 /// the project's bin, so an install of many projects fetches nearly all there are: 200 projects
 /// lie in 61 of 64 bins, and in 139 of 256. A bin of 64 stays as small as one of PyPI's 16,384
 /// (46 pages, some 3 kB compressed) up to about 3,000 projects.
 pub const USUAL_BINS: u32 = 64;
-
-impl Bins {
-    /// `count` bins in each family.
-    ///
-    /// # Errors
-    ///
-    /// When `count` is not a power of two between 2 and [`MOST_BINS`].
-    pub fn new(count: u32, form: BinForm) -> Result<Self, BinsError> {
-        if !count.is_power_of_two() || !(2..=MOST_BINS).contains(&count) {
-            return Err(BinsError { asked: count });
-        }
-        Ok(Self {
-            bit_length: count.trailing_zeros(),
-            form,
-        })
-    }
-
-    /// The number of bins in each family.
-    pub fn count(self) -> u32 {
-        1 << self.bit_length
-    }
-
-    /// The delegations of a family's role, to bins whose metadata `key` signs alone.
-    pub fn delegations(self, family: Family, key: &Key) -> Delegations {
-        let keys = RoleKeys::new([key], 1);
-        let succinct = SuccinctRoles::new(keys.clone(), self.bit_length, family.name())
-            .expect("a power of two between 2 and MOST_BINS has 1 to 14 bits");
-        let roles = match self.form {
-            BinForm::Succinct => DelegatedRoles::Succinct(succinct),
-            BinForm::PrefixLists => DelegatedRoles::Listed(
-                (0u32..)
-                    .zip(succinct.bins())
-                    .map(|(bin, name)| DelegatedRole {
-                        name,
-                        keys: keys.clone(),
-                        terminating: false,
-                        paths: PathSet::HashPrefixes(self.hash_prefixes(bin)),
-                    })
-                    .collect(),
-            ),
-        };
-        Delegations {
-            keys: BTreeMap::from([(key.keyid().clone(), key.clone())]),
-            roles,
-            extra: BTreeMap::new(),
-        }
-    }
-
-    /// The prefixes, in hexadecimal digits, of the path hashes that belong to a bin.
-    fn hash_prefixes(self, bin: u32) -> Vec<String> {
-        let digits = self.bit_length.div_ceil(4);
-        let in_each_bin = 1u32 << (4 * digits - self.bit_length);
-        (0..in_each_bin)
-            .map(|i| {
-                format!(
-                    "{:0width$x}",
-                    bin * in_each_bin + i,
-                    width = digits as usize
-                )
-            })
-            .collect()
-    }
-}
 
 /// The delegations of `targets`: all five exist from the first ceremony, so that `targets`,
 /// whose keys are offline, need not change when the first project is claimed. A role that

@@ -29,8 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
-use wheelmark_signing::Signer;
-use wheelmark_tuf::{RoleName, Sha256};
+use wheelmark_tuf::{KeyId, RoleName, Sha256};
 
 pub(crate) use self::entry::LOGGED;
 pub use self::entry::{Entry, Follows, Head, SignedRole};
@@ -56,39 +55,6 @@ impl LogError {
             self.source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         )
-    }
-}
-
-/// An online key, and the log of what it signs.
-#[derive(Clone)]
-pub struct OnlineKey {
-    pub(crate) signer: Arc<dyn Signer>,
-    pub(crate) log: Option<LogPlace>,
-}
-
-impl OnlineKey {
-    /// A key whose signatures are written to the log in `place`.
-    pub fn logged(signer: Arc<dyn Signer>, place: LogPlace) -> Self {
-        let log = Some(place);
-        Self { signer, log }
-    }
-
-    /// Where its signatures are written down.
-    pub fn log(&self) -> Option<&LogPlace> {
-        self.log.as_ref()
-    }
-}
-
-/// A key whose signatures nobody writes down: for tests and measurements.
-impl From<Arc<dyn Signer>> for OnlineKey {
-    fn from(signer: Arc<dyn Signer>) -> Self {
-        Self { signer, log: None }
-    }
-}
-
-impl<S: Signer + 'static> From<Arc<S>> for OnlineKey {
-    fn from(signer: Arc<S>) -> Self {
-        Self { signer, log: None }
     }
 }
 
@@ -395,9 +361,13 @@ pub(crate) struct Logging {
 
 impl Logging {
     /// What `keys` sign from now on, behind `head`.
-    pub(crate) fn behind(head: Head, online: &dyn Signer, now: Timestamp) -> Self {
+    pub(crate) fn behind(
+        head: Head,
+        keys: impl IntoIterator<Item = KeyId>,
+        now: Timestamp,
+    ) -> Self {
         let mut entry = Entry::behind(head, now);
-        entry.keys.push(online.key().keyid().clone());
+        entry.keys.extend(keys);
         Self {
             head,
             entry,

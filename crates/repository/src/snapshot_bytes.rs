@@ -4,6 +4,8 @@
 //! more than everything else a publish does. Here a new version of a bin is a change of a few
 //! digits at a known place.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use wheelmark_tuf::RoleName;
 
@@ -118,6 +120,14 @@ impl SnapshotBytes {
         for entry in &mut self.entries[at + 1..] {
             entry.digits_at = entry.digits_at + new.len() - old;
         }
+    }
+
+    /// Gives many roles their new versions, or adds them: the bytes are built anew, once.
+    pub fn set_roles(&mut self, roles: impl IntoIterator<Item = (RoleName, u64)>) {
+        let listed = self.roles().map(|(role, version)| (role.clone(), version));
+        let mut all: BTreeMap<RoleName, u64> = listed.collect();
+        all.extend(roles);
+        *self = Self::new(all, self.version, self.expires);
     }
 
     /// Sets the snapshot's own version and expiry.

@@ -12,6 +12,7 @@ use wheelmark_tuf::{
 };
 
 use crate::channel::Followed;
+use crate::online::OnlineKeys;
 use crate::publish::is_lasting;
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::signing_log::Head;
@@ -119,6 +120,10 @@ pub(crate) struct State {
     pub(crate) timestamp_expires: Timestamp,
     /// Digest of the published timestamp.
     pub(crate) timestamp_sha256: Sha256,
+    /// Whose signatures it has.
+    pub(crate) timestamp_signers: BTreeSet<KeyId>,
+    /// The online key that `targets`, `simple` and `packages` name: it signs what stands below.
+    pub(crate) signs: KeyId,
     /// How far the journals have been followed.
     pub(crate) followed: Followed,
     /// The head of the signing log that the timestamp carried when this state was loaded.
@@ -134,8 +139,8 @@ pub(crate) struct State {
 impl State {
     /// Reads and verifies the whole signed state. Expiry is not looked at: an index that was
     /// off for a month signs anew from what it last signed.
-    pub(crate) async fn load(tree: &Directory, online: &Key) -> Result<Self, LoadError> {
-        let root = newest_root(tree).await?;
+    pub(crate) async fn load(tree: &Directory, online: &OnlineKeys) -> Result<Self, LoadError> {
+        let root = newest_root(tree, Damaged::Refused).await?;
         let bytes = read(tree, &ObjectPath::timestamp())
             .await?
             .ok_or(LoadError::NoIndex)?;
@@ -147,6 +152,7 @@ impl State {
         )?;
         require_online("timestamp", &root.roles.timestamp.keyids, online)?;
         let timestamp_sha256 = Sha256::of(&bytes);
+        let timestamp_signers = signers(&bytes);
 
         let snapshot_version = timestamp.snapshot.version;
         let (snapshot, bytes): (Verified<Snapshot>, _) = versioned(
@@ -189,6 +195,8 @@ impl State {
         )
         .await?;
         let top = delegations(&targets, "targets")?;
+        let recently = role_name(RECENTLY_CLAIMED);
+        let signs = require_online(RECENTLY_CLAIMED, &delegated(top, &recently)?.keyids, online)?;
         let mut offline = vec![(role_name("root"), root.expires), (name, targets.expires)];
         let mut schedule = HashMap::new();
         let mut families = BTreeMap::new();
@@ -203,7 +211,7 @@ impl State {
             if name == CLAIMED {
                 offline.push((role, metadata.expires));
             } else {
-                require_online(name, &keys.keyids, online)?;
+                demand_named(name, &keys.keyids, &signs)?;
                 schedule.insert(role, metadata.expires);
             }
             if name != STATUS {
@@ -223,7 +231,7 @@ impl State {
             let below = delegations(&metadata, family.name())?;
             for bin in roles::bins_of(below) {
                 let keys = delegated(below, &bin)?;
-                require_online(bin.as_str(), &keys.keyids, online)?;
+                demand_named(bin.as_str(), &keys.keyids, &signs)?;
                 let content: Verified<Targets> =
                     targets_role(tree, &bin, version_of(&bin)?, &below.keys, keys).await?;
                 schedule.insert(bin, content.expires);
@@ -245,6 +253,8 @@ impl State {
             timestamp_version: timestamp.version,
             timestamp_expires: timestamp.expires,
             timestamp_sha256,
+            timestamp_signers,
+            signs,
             followed: Followed::of(&timestamp),
             logged: Head::carried_by(&timestamp),
             schedule,
@@ -303,8 +313,17 @@ impl State {
     }
 }
 
+/// What becomes of a root that is not as it was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damaged {
+    /// Nothing goes on with it.
+    Refused,
+    /// The one before it is the newest.
+    EndsTheChain,
+}
+
 /// Walks the roots from version 1 to the newest, each signed by the one before and by itself.
-async fn newest_root(tree: &Directory) -> Result<Root, LoadError> {
+pub(crate) async fn newest_root(tree: &Directory, damaged: Damaged) -> Result<Root, LoadError> {
     let name = RoleName::root();
     let path = ObjectPath::metadata(&name, 1);
     let bytes = read(tree, &path).await?.ok_or_else(|| LoadError::Missing {
@@ -316,7 +335,10 @@ async fn newest_root(tree: &Directory) -> Result<Root, LoadError> {
         let Some(bytes) = read(tree, &path).await? else {
             return Ok(root.into_inner());
         };
-        let next = verify_next_root(&root, &bytes).map_err(|source| not_ours(&path, source))?;
+        let next = match verify_next_root(&root, &bytes) {
+            Err(_) if damaged == Damaged::EndsTheChain => return Ok(root.into_inner()),
+            next => next.map_err(|source| not_ours(&path, source))?,
+        };
         if next.version != root.version + 1 {
             return Err(LoadError::WrongVersion {
                 path: path.as_str().to_owned(),
@@ -404,12 +426,34 @@ fn delegated<'a>(delegations: &'a Delegations, role: &RoleName) -> Result<&'a Ro
     })
 }
 
-fn require_online(role: &str, keyids: &[KeyId], online: &Key) -> Result<(), LoadError> {
-    if keyids.contains(online.keyid()) {
-        Ok(())
-    } else {
-        Err(LoadError::OtherOnlineKey { role: role.into() })
+/// The engine's key among those of an online role.
+fn require_online(role: &str, keyids: &[KeyId], online: &OnlineKeys) -> Result<KeyId, LoadError> {
+    let named = online.named(keyids);
+    named
+        .map(|key| key.keyid().clone())
+        .ok_or_else(|| LoadError::OtherOnlineKey { role: role.into() })
+}
+
+fn demand_named(role: &str, keyids: &[KeyId], key: &KeyId) -> Result<(), LoadError> {
+    match keyids.contains(key) {
+        true => Ok(()),
+        false => Err(LoadError::OtherOnlineKey { role: role.into() }),
     }
+}
+
+/// Whose signatures a verified timestamp has, as it says.
+fn signers(timestamp: &[u8]) -> BTreeSet<KeyId> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        signatures: Vec<Entry>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Entry {
+        keyid: String,
+    }
+    let file = serde_json::from_slice(timestamp).map(|file: File| file.signatures);
+    let signatures = file.unwrap_or_default().into_iter();
+    signatures.map(|entry| KeyId::from(entry.keyid)).collect()
 }
 
 /// The project whose page a target path is.

@@ -34,6 +34,7 @@
 pub mod canonical;
 pub mod limits;
 
+mod bins;
 mod clock;
 mod envelope;
 mod evidence;
@@ -52,6 +53,7 @@ mod trusted;
 mod verify;
 mod walk;
 
+pub use bins::{BinForm, Bins, BinsError, MOST_BINS};
 pub use clock::Clock;
 pub use envelope::{EnvelopeError, Signature, assemble, root_fingerprint};
 pub use evidence::{

@@ -16,8 +16,10 @@ mod page;
 mod permissions;
 mod project;
 mod reason;
+mod rebin;
 mod remove;
 mod restore;
+mod rotate_online_key;
 mod signing_log;
 mod status;
 mod table;
@@ -87,6 +89,8 @@ enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Permissions(permissions::Args),
+    Rebin(rebin::Args),
+    RotateOnlineKey(rotate_online_key::Args),
     SigningLog(signing_log::Args),
 }
 
@@ -127,6 +131,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Unremove(args) => remove::run_restore(&args, &data, context).await,
         Command::SigningLog(args) => signing_log::run(&args, &data),
         Command::Status(args) => status::run(&args, &data, context).await,
+        Command::Rebin(args) => rebin::run(&args, &data),
+        Command::RotateOnlineKey(args) => rotate_online_key::run(&args, &data, context).await,
     }
 }
 

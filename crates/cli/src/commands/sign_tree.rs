@@ -190,7 +190,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     places.demand_apart(source.directory())?;
     let waiting = waiting::Waiting::begin(args.every, args.watch, &source, &places)?;
     let data = open_or_create(args, &places, context).await?;
-    let online = data.online_key(args.online_key.as_deref())?;
+    let online = data.online_keys(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
     let store = Store::open(&data.catalogue()).await?;
     let mut engine = Engine::open(
@@ -206,6 +206,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     engine.set_changes_per_snapshot(CHANGES_PER_SNAPSHOT);
     engine.take_ceremonies_from(data.orders().await?);
     tree.clean_incoming().await?;
+    engine.follow_online_keys(data.watched_online_keys(args.online_key.as_deref()));
     engine.remind();
     let known = open_known(&data.source()).await?;
     known.set_origin(&source.origin()).await?;

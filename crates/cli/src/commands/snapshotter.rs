@@ -83,7 +83,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let data = Data::open_existing(&args.data)?;
     data.demand_uploads()?;
     let settings = Effective::read(&args.data, &args.flags())?.settings()?;
-    let online = data.online_key(args.online_key.as_deref())?;
+    let online = data.online_keys(args.online_key.as_deref())?;
     let tree = Arc::new(Directory::open(&data.tree()).await?.inline());
     data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
@@ -113,6 +113,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         (Some(log), Some(destination)) => Some(Shipping::start(log.clone(), destination)?),
         _ => None,
     };
+    engine.follow_online_keys(data.watched_online_keys(args.online_key.as_deref()));
     engine.remind();
     measure(&mut engine, store.clone());
     let socket = data.socket()?;

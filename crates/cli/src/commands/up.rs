@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::data::Data;
 use crate::front::Front;
 use crate::logging::WithHint as _;
+use crate::published;
 use crate::settings::{Effective, Flags, LogFormat};
 
 /// Run a signed index: the first run creates everything, every run serves it
@@ -132,14 +133,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> {
     if let Some(data) = Data::open(&args.data)? {
         data.demand_uploads()?;
-        let existing = data.settings().bins;
+        // A script that names the number of the first run goes on when it has changed.
         if let Some(asked) = args.bins
+            && asked != data.settings().bins
+            && let existing = published::bins(&data.tree())?.unwrap_or(data.settings().bins)
             && asked != existing
         {
             return Err(anyhow!(
                 "this index has {existing} bins a family, and --bins asks for {asked}"
             ))
-            .hint("leave --bins out: the number of bins is chosen at the first run");
+            .hint("leave --bins out; the number is chosen at the first run, and changes by a ceremony (`wheelmark index rebin`)");
         }
         return Ok(data);
     }

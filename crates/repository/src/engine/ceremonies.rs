@@ -53,7 +53,7 @@ impl Engine {
         };
         while let Some(handed) = ceremonies.handed_in().await? {
             let seq = handed.seq;
-            match examine(&self.tree, &self.state, handed, now).await? {
+            match examine(&self.tree, &self.state, handed, &self.online, now).await? {
                 Examined::Next(next) => return Ok(Some(*next)),
                 Examined::There => {
                     let snapshot_version = self.state.snapshot.version();

@@ -14,7 +14,7 @@ use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_repository::{
-    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, LogPlace, OfflineSigners, OnlineKey,
+    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, LogPlace, OfflineSigners, OnlineKeys,
     OpenError,
 };
 use wheelmark_signing::{FileKey, Signer};
@@ -119,8 +119,8 @@ impl TestIndex {
     }
 
     /// The online key, with its log.
-    pub(crate) fn logged(&self) -> OnlineKey {
-        OnlineKey::logged(self.online.clone(), self.log())
+    pub(crate) fn logged(&self) -> OnlineKeys {
+        OnlineKeys::from(self.online.clone()).logged(self.log())
     }
 
     /// Where the log of what the online key signs is.

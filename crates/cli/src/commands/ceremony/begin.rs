@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
-use wheelmark_ceremony::{Ceremony, HolderChange, HolderKeys, Plan, Standing};
+use wheelmark_ceremony::{Ceremony, HolderChange, HolderKeys, OnlineKey, Plan, Standing};
 use wheelmark_tuf::RoleName;
 
 use super::folder::Folder;
@@ -16,8 +16,8 @@ use crate::data::Data;
 use crate::logging::WithHint as _;
 use crate::published::{self, read_bounded};
 
-/// The longest file of a holder's public keys, in bytes.
-const MAX_HOLDER_LEN: u64 = 64 * 1024;
+/// The longest file of public keys, in bytes.
+const MAX_PUBLIC_LEN: u64 = 64 * 1024;
 
 /// Begin a ceremony, in a directory that can travel
 ///
@@ -28,6 +28,8 @@ const MAX_HOLDER_LEN: u64 = 64 * 1024;
 ///   wheelmark ceremony begin --data /srv/index --out march
 ///   wheelmark ceremony begin --data /srv/index --out march --replace 1=alice.json --replace 2=bob.json
 ///   wheelmark ceremony begin --data /srv/index --out march --add carol.json --threshold 2
+///   wheelmark ceremony begin --data /srv/index --out march --online-key next-online-key.json
+///   wheelmark ceremony begin --data /srv/index --out march --bins 16384
 ///
 /// Holders are numbered by the position of their keys in the metadata; `wheelmark index keys` shows
 /// them. The files with their public keys come from `wheelmark ceremony keygen`.
@@ -66,6 +68,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     threshold: Option<u32>,
 
+    /// Let the index go over to another online key: the file of its public half, which `wheelmark
+    /// index rotate-online-key` writes
+    #[arg(long, value_name = "FILE")]
+    online_key: Option<PathBuf>,
+
+    /// How many bins each of `simple` and `packages` has from then on: 2 to 16384, a power of two;
+    /// `wheelmark index rebin` says what that comes to
+    #[arg(long, value_name = "N")]
+    bins: Option<u32>,
+
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
@@ -89,6 +101,11 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut plan = Plan::renewal(&standing, &args.roles, &policy(), now);
     plan.holders = holders(args)?;
     plan.threshold = args.threshold;
+    plan.online = args.online_key.as_deref().map(online_key).transpose()?;
+    plan.bins = args.bins;
+    if args.roles.is_empty() && plan.changes_online() {
+        plan.without_what_stays(&standing);
+    }
     let ceremony =
         Ceremony::new(standing, plan, &policy(), now).context("no ceremony can be held so")?;
     let folder = Folder::create(&args.out, &ceremony)?;
@@ -135,8 +152,16 @@ fn holders(args: &Args) -> anyhow::Result<Vec<HolderChange>> {
     Ok(changes)
 }
 
+fn online_key(file: &Path) -> anyhow::Result<OnlineKey> {
+    let bytes = read_bounded(file, MAX_PUBLIC_LEN)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    OnlineKey::read(&bytes)
+        .with_context(|| format!("{} is refused", file.display()))
+        .hint("`wheelmark index rotate-online-key` makes the next key and writes its public half")
+}
+
 fn holder(file: &Path) -> anyhow::Result<HolderKeys> {
-    let bytes = read_bounded(file, MAX_HOLDER_LEN)
+    let bytes = read_bounded(file, MAX_PUBLIC_LEN)
         .with_context(|| format!("{} cannot be read", file.display()))?;
     HolderKeys::read(&bytes)
         .with_context(|| format!("{} is refused", file.display()))

@@ -155,7 +155,7 @@ async fn wait(
     data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
     while orders.ceremony_outcome(seq).await?.is_none() && Instant::now() < deadline {
-        let online = match data.online_key(args.online_key.as_deref()) {
+        let online = match data.online_keys(args.online_key.as_deref()) {
             Ok(online) => online,
             Err(error) if tree.lock().await.is_ok() => {
                 return Err(error.context("no process publishes, and this one has no online key"));

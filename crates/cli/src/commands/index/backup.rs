@@ -263,7 +263,7 @@ fn online_key(args: &Args, data: &Data, copy: &mut dyn Destination) -> anyhow::R
     if !args.with_online_key {
         return Ok(copy.has(ONLINE_KEY));
     }
-    let file = data.online_key_file();
+    let file = data.online_key_file_in_force()?;
     let key = std::fs::read(&file)
         .with_context(|| format!("{} cannot be read", file.display()))
         .hint("an online key that lies elsewhere is backed up where it lies")?;

@@ -50,7 +50,7 @@ impl How {
     pub(super) fn demand(&self, data: &Data) -> anyhow::Result<()> {
         demand_own(data)?;
         if let Some(named) = &self.online_key {
-            data.online_key(Some(named))?;
+            data.online_keys(Some(named))?;
         }
         Ok(())
     }
@@ -132,7 +132,7 @@ async fn wait(
     let deadline = Instant::now() + PATIENCE;
     let tree = Arc::new(Directory::open(&data.tree()).await?);
     while !is_over(asked, orders, deadline).await? {
-        let online = match data.online_key(how.online_key.as_deref()) {
+        let online = match data.online_keys(how.online_key.as_deref()) {
             Ok(online) => online,
             // Without the key, only whoever has it can go on.
             Err(error) if tree.lock().await.is_ok() => {

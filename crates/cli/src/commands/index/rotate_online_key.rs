@@ -1,0 +1,303 @@
+//! `wheelmark index rotate-online-key`: another key for what is signed online.
+
+mod publishing;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use jiff::{SignedDuration, Timestamp};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use wheelmark_ceremony::{OnlineKey, Standing, online_proof_message};
+use wheelmark_repository::Lifetimes;
+use wheelmark_signing::{FileKey, Signer as _};
+use wheelmark_tuf::{Bins, Key, RoleName};
+
+use self::publishing::Publishing;
+use super::table::minute;
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::data::{Data, sync_directory, write_private};
+use crate::logging::WithHint as _;
+use crate::published;
+
+/// Put another key in the place of the online key, without a gap for any client
+///
+/// Three steps, each of them this command or a ceremony; say where you are by giving it again.
+///
+///   wheelmark index rotate-online-key --data /srv/index
+///   wheelmark ceremony begin --data /srv/index --online-key next-online-key.json --out rotation
+///   wheelmark index rotate-online-key --data /srv/index --retire
+///
+/// The first makes the next key beside the present one (online-key.next, for its owner alone), and
+/// from then on both sign each timestamp and each snapshot. Once the ceremony is published, root and
+/// the bins name the next key; both go on signing, so that copies of the index which are a day behind
+/// see no gap either. The last puts the next key in the present one's place. A key that was
+/// stolen is of no use any more against a client that has seen the next root.
+///
+/// A running index takes each step up by itself, within a second. Runs as the user that the index
+/// publishes as.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// Where the public half of the next key is to be, for `wheelmark ceremony begin --online-key`
+    #[arg(long, value_name = "FILE", default_value = "next-online-key.json")]
+    out: PathBuf,
+
+    /// Let the key of before go, once the ceremony is published
+    #[arg(long, conflicts_with = "abandon")]
+    retire: bool,
+
+    /// With --retire: at once, though copies of the index may be behind
+    #[arg(long, requires = "retire")]
+    now: bool,
+
+    /// Let the next key go instead, while no ceremony has named it
+    #[arg(long)]
+    abandon: bool,
+
+    /// The file with the online key, if it is not DATA/online-key
+    #[arg(long, value_name = "FILE")]
+    online_key: Option<PathBuf>,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
+    data.demand_owner()?;
+    let rotation = Rotation::look(args, data)?;
+    match (args.retire, args.abandon) {
+        (true, _) => rotation.retire(context).await?,
+        (_, true) => rotation.abandon(context).await?,
+        _ => rotation.prepare(context).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How far it has come.
+struct Rotation<'a> {
+    args: &'a Args,
+    data: &'a Data,
+    standing: Standing,
+    /// The files of the present key and of the next one.
+    files: [PathBuf; 2],
+    present: FileKey,
+    next: Option<FileKey>,
+}
+
+impl<'a> Rotation<'a> {
+    fn look(args: &'a Args, data: &'a Data) -> anyhow::Result<Self> {
+        let files = data.online_key_files(args.online_key.as_deref());
+        let present = FileKey::open(&files[0]).hint(
+            "name the file with the online key: --online-key FILE; a key that only the service sees is replaced where it lies (docs/operations.md)",
+        )?;
+        let next = match files[1].exists() {
+            true => Some(FileKey::open(&files[1])?),
+            false => None,
+        };
+        let (published, _) = published::read(&data.tree())?;
+        let standing = Standing::verify(published).context("what is published is damaged")?;
+        let rotation = Self {
+            args,
+            data,
+            standing,
+            files,
+            present,
+            next,
+        };
+        let known = rotation.is_named(&rotation.present)
+            || rotation
+                .next
+                .as_ref()
+                .is_some_and(|next| rotation.is_named(next));
+        match known {
+            true => Ok(rotation),
+            false => Err(anyhow!(
+                "{} is not the online key that this index's root names",
+                rotation.files[0].display()
+            ))
+            .hint("restore the online key from its backup, or name its file with --online-key"),
+        }
+    }
+
+    fn is_named(&self, key: &FileKey) -> bool {
+        let root = self.standing.root();
+        root.roles.timestamp.keyids.contains(key.key().keyid())
+    }
+
+    /// The next key, if root names it already.
+    fn taken_over(&self) -> Option<&FileKey> {
+        self.next.as_ref().filter(|next| self.is_named(next))
+    }
+
+    async fn prepare(mut self, context: &Context) -> anyhow::Result<()> {
+        if let Some(next) = self.taken_over() {
+            let keyid = next.key().keyid().clone();
+            let from = self.retire_from()?;
+            return self.tell(
+                json!({ "state": "named", "key": keyid.as_str(), "retire_from": from.to_string() }),
+                &format!(
+                    "root names the next key, and both sign. From {} on the key of before can go:\n  \
+                     wheelmark index rotate-online-key --data {} --retire",
+                    minute(from),
+                    self.data.directory().display()
+                ),
+            );
+        }
+        let next = match self.next.take() {
+            Some(next) => next,
+            None => FileKey::create(&self.files[1], &mut UnwrapErr(SysRng))?,
+        };
+        let public = self.public_half(&next)?;
+        self.write_public(&public)?;
+        let ids = [self.present.key(), next.key()].map(|key| key.keyid().clone());
+        let both = self.publishing().signed_by(&ids, context).await?;
+        let keyid = next.key().keyid().clone();
+        self.tell(
+            json!({
+                "state": "prepared",
+                "key": keyid.as_str(),
+                "public": self.args.out,
+                "both_sign": both,
+            }),
+            &format!(
+                "the next online key lies in {}, beside the present one, and has the id\n  {keyid}\n{}\n\
+                 next, a ceremony: every holder signs that the index goes over to it. Copies of the index see no gap if they were brought up to date before that, so give them a day\n  \
+                 wheelmark ceremony begin --data {} --online-key {} --out rotation",
+                self.files[1].display(),
+                match both {
+                    true => "both sign from now on",
+                    false => "both will sign when the index is running again",
+                },
+                self.data.directory().display(),
+                self.args.out.display()
+            ),
+        )
+    }
+
+    async fn retire(self, context: &Context) -> anyhow::Result<()> {
+        let Some(next) = &self.next else {
+            let keyid = self.present.key().keyid().clone();
+            return self.tell(
+                json!({ "state": "retired", "key": keyid.as_str() }),
+                &format!("one online key is there, {keyid}, and root names it: nothing is to go"),
+            );
+        };
+        let key = next.key().clone();
+        let keyid = key.keyid().clone();
+        if !self.is_named(next) || !self.signs_all(&key) {
+            return Err(anyhow!(
+                "root does not name the next online key {keyid} yet"
+            ))
+            .hint("hold the ceremony first: wheelmark ceremony begin --online-key FILE");
+        }
+        let from = self.retire_from()?;
+        let now = context.clock.now();
+        if now < from && !self.args.now {
+            return Err(anyhow!(
+                "copies of the index may still be behind the ceremony: the key of before can go from {} on",
+                minute(from)
+            ))
+            .hint("until then both sign, which costs nothing and helps no thief; --now does it at once, and clients of a copy that has not followed meanwhile can meet a refusal until they ask again");
+        }
+        let [present, next] = &self.files;
+        fs::rename(next, present)
+            .with_context(|| format!("{} cannot be replaced", present.display()))?;
+        sync_directory(present.parent().unwrap_or(Path::new(".")))?;
+        let alone = self
+            .publishing()
+            .signed_by(std::slice::from_ref(&keyid), context)
+            .await?;
+        self.tell(
+            json!({ "state": "retired", "key": keyid.as_str(), "signs_alone": alone }),
+            &format!(
+                "the online key is {keyid} now, in {}. Destroy what copies of the key of before there are, in backups as well",
+                present.display()
+            ),
+        )
+    }
+
+    async fn abandon(self, context: &Context) -> anyhow::Result<()> {
+        let present = self.present.key().keyid().clone();
+        if self.taken_over().is_some() {
+            return Err(anyhow!(
+                "root names the next online key already: it cannot go"
+            ))
+            .hint("the key of before can: wheelmark index rotate-online-key --retire");
+        }
+        if self.next.is_some() {
+            let next = &self.files[1];
+            fs::remove_file(next)
+                .with_context(|| format!("{} cannot be removed", next.display()))?;
+            sync_directory(next.parent().unwrap_or(Path::new(".")))?;
+        }
+        self.publishing()
+            .signed_by(std::slice::from_ref(&present), context)
+            .await?;
+        self.tell(
+            json!({ "state": "abandoned", "key": present.as_str() }),
+            &format!("the online key stays {present}; break off a ceremony that names another"),
+        )
+    }
+
+    /// Whether everything that is signed online is this key's by what is published.
+    fn signs_all(&self, key: &Key) -> bool {
+        let families = ["simple", "packages"];
+        let families = families
+            .iter()
+            .filter_map(|name| name.parse::<RoleName>().ok());
+        let mut below = families.map(|role| {
+            let delegations = self.standing.role(&role)?.delegations.as_ref()?;
+            let own = Bins::of(delegations)?.delegations(role.as_str(), key);
+            Some(own == *delegations)
+        });
+        below.all(|is_own| is_own == Some(true))
+    }
+
+    /// From when on no copy that clients accept can be from before the ceremony: its timestamp would
+    /// have ended.
+    fn retire_from(&self) -> anyhow::Result<Timestamp> {
+        let root = RoleName::root().versioned_file_name(self.standing.root().version);
+        let file = self.data.tree().join("metadata").join(root);
+        let written = fs::metadata(&file).and_then(|file| file.modified());
+        let written = written.with_context(|| format!("{} cannot be read", file.display()))?;
+        let longest: SignedDuration = Lifetimes::default().online;
+        Ok(Timestamp::try_from(written)?.checked_add(longest)?)
+    }
+
+    fn public_half(&self, next: &FileKey) -> anyhow::Result<OnlineKey> {
+        let index = self.standing.first_fingerprint();
+        let key = next.key().clone();
+        let proof = next.sign(&online_proof_message(&index, &key))?;
+        Ok(OnlineKey::new(index, key, proof)?)
+    }
+
+    fn write_public(&self, public: &OnlineKey) -> anyhow::Result<()> {
+        let out = &self.args.out;
+        let mut bytes = serde_json::to_vec_pretty(&public.to_value())?;
+        bytes.push(b'\n');
+        match fs::read(out) {
+            Ok(there) if there == bytes => Ok(()),
+            Ok(_) => Err(anyhow!("{} is there with other contents", out.display()))
+                .hint("name another file for the public half of the next key: --out FILE"),
+            Err(_) => write_private(out, &bytes),
+        }
+    }
+
+    fn publishing(&self) -> Publishing<'_> {
+        let named = self.args.online_key.as_deref();
+        Publishing::new(self.data, named)
+    }
+
+    fn tell(&self, as_json: Value, text: &str) -> anyhow::Result<()> {
+        match self.args.json {
+            true => print_line(&as_json.to_string()),
+            false => print_line(text),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The online key: a file in the data directory, one that is named, or a credential; and beside it
+//! the next one, while it takes over.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use wheelmark_ceremony::Standing;
+use wheelmark_repository::{LogPlace, OnlineKeys};
+use wheelmark_signing::{FileKey, OpenKeyError, Signer};
+
+use super::{Data, beside};
+use crate::logging::WithHint as _;
+use crate::published;
+
+/// The online key in the data directory.
+pub(crate) const ONLINE_KEY: &str = "online-key";
+
+/// The name under which a credential directory (systemd's `LoadCredential=`) holds the online key.
+const CREDENTIAL: &str = "wheelmark-online-key";
+
+/// The same of the next one.
+const NEXT_CREDENTIAL: &str = "wheelmark-online-key-next";
+
+/// What the next key's file has behind the name of the present one.
+const NEXT_SUFFIX: &str = ".next";
+
+/// What a person is told when the online key cannot be had.
+const ABOUT_ONLINE_KEY: &str = "the online key signs what is published; it lies in the data directory as `online-key`, or is named with --online-key";
+
+/// Where an online key is.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    File(PathBuf),
+    Credential { folder: PathBuf, name: &'static str },
+}
+
+/// Where the online key is and where the next one would be.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) present: Place,
+    next: Place,
+}
+
+impl Place {
+    pub(super) fn open(&self) -> anyhow::Result<FileKey> {
+        self.read().hint(ABOUT_ONLINE_KEY)
+    }
+
+    fn read(&self) -> Result<FileKey, OpenKeyError> {
+        match self {
+            Self::File(file) => FileKey::open(file),
+            Self::Credential { folder, name } => FileKey::from_credentials(folder, name),
+        }
+    }
+
+    /// What changes when another key takes this place.
+    fn mark(&self) -> Option<(u64, i64, i64)> {
+        let path = match self {
+            Self::File(file) => file.clone(),
+            Self::Credential { folder, name } => folder.join(name),
+        };
+        let there = fs::metadata(path).ok()?;
+        Some((there.ino(), there.mtime(), there.mtime_nsec()))
+    }
+}
+
+impl Places {
+    /// A key that does not lie in the data directory: that of the file that was named, or of a
+    /// credential that the service manager hands over.
+    pub(super) fn elsewhere(named: Option<&Path>) -> Option<Self> {
+        if let Some(file) = named {
+            return Some(Self::at(file));
+        }
+        let folder = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
+        folder.join(CREDENTIAL).exists().then(|| Self {
+            present: Place::Credential {
+                folder: folder.clone(),
+                name: CREDENTIAL,
+            },
+            next: Place::Credential {
+                folder,
+                name: NEXT_CREDENTIAL,
+            },
+        })
+    }
+
+    fn at(file: &Path) -> Self {
+        Self {
+            present: Place::File(file.to_owned()),
+            next: Place::File(beside(file, NEXT_SUFFIX)),
+        }
+    }
+
+    fn open(&self) -> anyhow::Result<OnlineKeys> {
+        let present: Arc<dyn Signer> = Arc::new(self.present.open()?);
+        let next: Option<Arc<dyn Signer>> = match self.next.read() {
+            Ok(next) => Some(Arc::new(next)),
+            Err(OpenKeyError::Missing { .. }) => None,
+            Err(error) => {
+                return Err(error).hint(
+                    "the next online key lies beside the present one; `wheelmark index rotate-online-key` makes it",
+                );
+            }
+        };
+        Ok(OnlineKeys::new(present, next))
+    }
+}
+
+impl Data {
+    fn places(&self, named: Option<&Path>) -> Places {
+        Places::elsewhere(named).unwrap_or_else(|| Places::at(&self.online_key_file()))
+    }
+
+    /// Opens the online key, and the next one if it is there: the file that is named, the
+    /// credential, or the data directory's own. Whatever they sign is written to the signing log.
+    pub(crate) fn online_keys(&self, named: Option<&Path>) -> anyhow::Result<OnlineKeys> {
+        let keys = self.places(named).open()?;
+        Ok(keys.logged(LogPlace::new(self.signing_log())))
+    }
+
+    /// The files of the online key and of the next one, as the person who gives a command names
+    /// them; a credential is a copy that only a service sees.
+    pub(crate) fn online_key_files(&self, named: Option<&Path>) -> [PathBuf; 2] {
+        let present = named.map_or_else(|| self.online_key_file(), Path::to_owned);
+        let next = beside(&present, NEXT_SUFFIX);
+        [present, next]
+    }
+
+    /// The file of the key that the newest root names, of the present one and the next one in the
+    /// data directory: with that alone the index goes on.
+    pub(crate) fn online_key_file_in_force(&self) -> anyhow::Result<PathBuf> {
+        let [present, next] = self.online_key_files(None);
+        let Ok(key) = FileKey::open(&next) else {
+            return Ok(present);
+        };
+        let (published, _) = published::read(&self.tree())?;
+        let standing = Standing::verify(published).context("what is published is damaged")?;
+        let named = &standing.root().roles.timestamp.keyids;
+        Ok(match named.contains(key.key().keyid()) {
+            true => next,
+            false => present,
+        })
+    }
+
+    /// Says whenever it is asked which online keys there are now, for a process that goes on while
+    /// they change; nothing where they cannot be read, or are as they were.
+    pub(crate) fn watched_online_keys(
+        &self,
+        named: Option<&Path>,
+    ) -> impl FnMut() -> Option<OnlineKeys> + Send + Sync + 'static {
+        let places = self.places(named);
+        let mut seen = None;
+        move || {
+            let marks = [places.present.mark(), places.next.mark()];
+            if seen == Some(marks) {
+                return None;
+            }
+            match places.open() {
+                Ok(keys) => {
+                    seen = Some(marks);
+                    Some(keys)
+                }
+                Err(error) => {
+                    tracing::debug!(
+                        error = format!("{error:#}"),
+                        "the online keys cannot be read"
+                    );
+                    None
+                }
+            }
+        }
+    }
+}

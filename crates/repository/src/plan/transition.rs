@@ -1,0 +1,55 @@
+//! Everything that is signed online, anew: by another key, or in other bins.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use wheelmark_tuf::{Bins, RoleName, TargetInfo, TargetPath, Targets};
+
+use crate::genesis;
+use crate::handed::Transition;
+use crate::lifetimes::Lifetimes;
+use crate::roles::{self, Family};
+use crate::state::State;
+
+/// Spreads what `roles` list, which are all that are signed online, over the bins that there are
+/// from now on. Each has the version that the snapshot has under its name, so that the next one rises
+/// also where a name was in use before.
+pub(super) fn spread(
+    state: &State,
+    transition: &Transition,
+    mut roles: HashMap<RoleName, Targets>,
+    lifetimes: &Lifetimes,
+    now: Timestamp,
+) -> HashMap<RoleName, Targets> {
+    let mut next = HashMap::with_capacity(roles.len());
+    for family in Family::ALL {
+        let before = roles::bins_of(state.family(family));
+        let next_bins = transition.families.get(&family);
+        let Some((delegations, count)) = next_bins.and_then(|d| Some((d, Bins::of(d)?))) else {
+            continue;
+        };
+        let mut spread: HashMap<RoleName, BTreeMap<TargetPath, TargetInfo>> = HashMap::new();
+        for bin in before {
+            let targets = roles.remove(&bin).map(|bin| bin.targets);
+            for (path, info) in targets.into_iter().flatten() {
+                let bin = count.bin_for(family.name(), &path);
+                spread.entry(bin).or_default().insert(path, info);
+            }
+        }
+        let bins = roles::bins_of(delegations);
+        let count = bins.len();
+        for (position, bin) in bins.into_iter().enumerate() {
+            let expires = lifetimes.first_of_bin(now, position, count);
+            let mut content = genesis::targets(&bin, expires, None);
+            content.version = state.snapshot.role_version(&bin).unwrap_or(0);
+            content.targets = spread.remove(&bin).unwrap_or_default();
+            next.insert(bin, content);
+        }
+    }
+    // `recently-claimed` and `status`, which say what they said.
+    for (role, mut content) in roles {
+        content.expires = lifetimes.online_from(now);
+        next.insert(role, content);
+    }
+    next
+}
