@@ -215,6 +215,8 @@ def test_the_online_key_is_replaced_and_nobody_notices(make_index, sandbox: Sand
         assert signers(tree / "metadata" / "timestamp.json") == {prepared["key"]}
         assert not (data / "online-key.next").exists()
     assert rotate(cast, "--retire")["state"] == "retired", "once more is the same"
+    late = cast.operator.run("index", "rotate-online-key", "--data", data, "--abandon")
+    assert late.returncode == 0, late.stderr
     assert cast.index.stop() == 0
     cast.index.start()
     cast.index.publish(wheel("demo", "2.0"))
@@ -247,19 +249,95 @@ def test_a_kill_while_everything_moves_is_made_good(make_index, sandbox: Sandbox
     public = tmp_path / "next.json"
     sandbox.trust(cast.index).ok()
     rotate(cast, "--out", public)
-    ceremony, _ = hold(cast, "rotation", "--online-key", public, "--bins", 1024)
-    for after in (0.05, 0.4):
-        killer = threading.Timer(after, cast.index.kill)
-        killer.start()
-        # Without a process that publishes, the command itself does.
-        publish(cast, ceremony)
-        killer.join()
-        cast.index.start()
-        sandbox.install("pip", sandbox.venv(), "demo").ok()
+    ceremony, _ = hold(cast, "rotation", "--online-key", public, "--bins", 4096)
+    metadata = cast.index.tree / "metadata"
+
+    def kill_in_the_middle() -> None:
+        while not list(metadata.glob("*.simple-0*.json")):
+            time.sleep(0.002)
+        cast.index.kill()
+
+    killer = threading.Thread(target=kill_in_the_middle)
+    killer.start()
+    # Without a process that publishes, the command itself does.
+    publish(cast, ceremony)
+    killer.join()
+    cast.index.start()
+    sandbox.install("pip", sandbox.venv(), "demo").ok()
     assert cast.operator.version("root") == 2
     rotate(cast, "--retire", "--now")
     cast.index.publish(wheel("demo", "2.0"))
     sandbox.install("pip", sandbox.venv(), "demo==2.0").ok()
+
+
+def test_the_next_key_does_not_go_while_anything_names_it(make_index, tmp_path: Path) -> None:
+    cast = make_cast(make_index, tmp_path)
+    data, public = cast.index.data, tmp_path / "next.json"
+    rotate(cast, "--out", public)
+    publish(cast, hold(cast, "rotation", "--online-key", public)[0])
+    secret = (data / "online-key.next").read_bytes()
+
+    def refused(says: str) -> None:
+        done = cast.operator.run("index", "rotate-online-key", "--data", data, "--abandon")
+        assert done.returncode == 1 and says in done.stderr, done.stderr
+        assert (data / "online-key.next").read_bytes() == secret
+
+    refused("root names the next online key already")
+    # As a kill leaves it before the last file: the bins are the next key's, and root does not say so.
+    assert cast.index.stop() == 0
+    root = cast.index.tree / "metadata" / "2.root.json"
+    kept = root.read_bytes()
+    root.unlink()
+    refused("the next online key stays")
+    root.write_bytes(kept)
+    cast.index.start()
+    cast.index.publish(wheel("demo", "2.0"))
+
+
+def names(tree: Path) -> dict[str, bytes]:
+    """What installers without verification read."""
+    folders = [tree / "simple", tree / "packages"]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(tree)): path.read_bytes() for path in files}
+
+
+def test_a_backup_between_the_steps_has_what_is_published_and_both_keys(make_index, tmp_path: Path) -> None:
+    cast = make_cast(make_index, tmp_path, bins=256)
+    operator, data, public = cast.operator, cast.index.data, tmp_path / "next.json"
+    cast.index.publish(*(wheel(f"p{n}", "1.0") for n in range(8)))
+    backup = tmp_path / "backup"
+    prepared = rotate(cast, "--out", public)
+    publish(cast, hold(cast, "both", "--online-key", public, "--bins", 1024)[0])
+    cast.index.publish(*(wheel(f"p{n}", "2.0") for n in range(4)))
+    for n in range(2, 6):
+        removed = operator.run("index", "remove", f"p{n}", "1.0", "--data", data, "--yes")
+        assert removed.returncode == 0, removed.stderr
+    done = operator.run("index", "backup", backup, "--data", data, "--with-online-key")
+    assert done.returncode == 0, done.stderr
+    assert names(backup / "repository") == names(cast.index.tree)
+    manifest = json.loads((backup / "backup.json").read_bytes())
+    assert len(manifest["online_keys"]) == 2 and prepared["key"] in manifest["online_keys"]
+    (tmp_path / "phrase").write_text(next(line.strip() for line in done.stderr.splitlines() if line.startswith("  ")))
+
+    other = make_index(fresh=True, bins=256)
+    done = operator.run("index", "restore", backup, "--data", other.data, "--online-key-phrase", tmp_path / "phrase")
+    assert done.returncode == 0, done.stderr
+    for name in ("online-key", "online-key.next"):
+        assert (other.data / name).read_bytes() == (data / name).read_bytes()
+        assert (other.data / name).stat().st_mode & 0o777 == 0o600
+    shutil.copy(data / "token", other.data / "token")
+    other.start()
+    other.publish(wheel("later", "1.0"))
+
+    # A backup that goes on without the key says that the one in it is of no use any more.
+    rotate(cast, "--retire", "--now")
+    assert operator.told("index", "backup", backup, "--data", data)["with_online_key"]
+    again = tmp_path / "again.json"
+    rotate(cast, "--out", again)
+    publish(cast, hold(cast, "again", "--online-key", again)[0])
+    rotate(cast, "--retire", "--now")
+    done = operator.run("index", "backup", backup, "--data", data)
+    assert done.returncode == 0 and "has been replaced since" in done.stderr, done.stderr
 
 
 def test_with_one_signature_either_order_has_a_gap(make_index, tmp_path: Path) -> None:
@@ -311,6 +389,9 @@ def test_what_was_not_begun_is_told_so(make_index, tmp_path: Path) -> None:
     public.write_text(json.dumps(forged))
     begun = operator.run("ceremony", "begin", "--data", data, "--out", tmp_path / "x", "--online-key", public)
     assert begun.returncode == 1 and "nothing proves" in begun.stderr, begun.stderr
+    # The id that people compare stands in the review, whole.
+    reviewed = operator.run("ceremony", "review", ceremony)
+    assert f"online   {prepared['key']}" in reviewed.stdout, reviewed.stdout
     for bins, says in ((16, "has 16 bins already"), (24, "a power of two"), (32768, "a power of two")):
         for command in (("index", "rebin"), ("ceremony", "begin", "--out", tmp_path / "x")):
             done = operator.run(*command, "--data", data, "--bins", bins)

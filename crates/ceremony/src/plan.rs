@@ -168,6 +168,12 @@ pub enum PlanError {
         /// Which key.
         keyid: KeyId,
     },
+    /// A key that was the online key once.
+    #[error("{keyid} was the online key before, and was replaced: a key does not come back")]
+    OnlineKeyBefore {
+        /// Which key.
+        keyid: KeyId,
+    },
     /// The number of bins.
     #[error(transparent)]
     Bins(#[from] BinsError),

@@ -1,7 +1,10 @@
 //! What a plan changes about that which is signed online: by which key, and in how many bins.
 
+use std::collections::BTreeMap;
+
 use wheelmark_tuf::{
     Bins, DelegatedRoles, Delegations, Key, KeyId, RoleKeys, RoleName, Root, Targets,
+    verify_trusted_root,
 };
 
 use crate::plan::{Plan, PlanError};
@@ -53,23 +56,26 @@ pub(crate) fn demand_new(standing: &Standing, plan: &Plan) -> Result<(), PlanErr
         return Err(PlanError::OnlineKeyOf { named, found });
     }
     let keyid = || online.key().keyid().clone();
+    let same = |known: &BTreeMap<KeyId, Key>, keys: &RoleKeys| {
+        let mut keys = keys.keyids.iter().filter_map(|id| known.get(id));
+        keys.any(|key| key.is_same_key(online.key()))
+    };
     let root = standing.root();
-    let present = &root.roles.timestamp.keyids;
-    for id in present {
-        if root
-            .keys
-            .get(id)
-            .is_some_and(|key| key.is_same_key(online.key()))
-        {
-            return Err(PlanError::SameOnlineKey { keyid: keyid() });
+    if same(&root.keys, &root.roles.timestamp) {
+        return Err(PlanError::SameOnlineKey { keyid: keyid() });
+    }
+    // One that signed once, and was replaced, may be in other hands.
+    let earlier = standing.published().roots.iter();
+    for earlier in earlier.filter_map(|root| verify_trusted_root(root).ok()) {
+        let roles = &earlier.roles;
+        let mut all = [&roles.timestamp, &roles.snapshot].into_iter();
+        if all.any(|role| same(&earlier.keys, role)) {
+            return Err(PlanError::OnlineKeyBefore { keyid: keyid() });
         }
     }
     for role in standing.roles() {
-        let Some((known, keys)) = standing.keys_of(&role) else {
-            continue;
-        };
-        let mut keys = keys.keyids.iter().filter_map(|id| known.get(id));
-        if keys.any(|key| key.is_same_key(online.key())) {
+        let keys = standing.keys_of(&role);
+        if keys.is_some_and(|(known, keys)| same(known, keys)) {
             return Err(PlanError::KeyTwice { keyid: keyid() });
         }
     }

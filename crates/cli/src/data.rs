@@ -22,8 +22,8 @@ use wheelmark_store::{Orders, Store, format_token};
 use wheelmark_tuf::Sha256;
 use zeroize::Zeroizing;
 
-pub(crate) use self::keys::ONLINE_KEY;
 use self::keys::Places;
+pub(crate) use self::keys::{NEXT_ONLINE_KEY, ONLINE_KEY, keys_in};
 use crate::context::Context;
 use crate::logging::WithHint as _;
 

@@ -99,15 +99,14 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
     Ok((Published { roots, roles }, online))
 }
 
-/// How many bins each family has by what is published, if that can be said.
-pub(crate) fn bins(tree: &Path) -> anyhow::Result<Option<u32>> {
-    let (published, _) = read(tree)?;
-    let Ok(standing) = Standing::verify(published) else {
-        return Ok(None);
-    };
+/// How many bins each family has by what is published, if that can be said: after a power failure
+/// it may not be readable before a start has mended it.
+pub(crate) fn bins(tree: &Path) -> Option<u32> {
+    let (published, _) = read(tree).ok()?;
+    let standing = Standing::verify(published).ok()?;
     let simple = "simple".parse().ok().and_then(|role| standing.role(&role));
     let below = simple.and_then(|simple| simple.delegations.as_ref());
-    Ok(below.and_then(Bins::of).map(Bins::count))
+    below.and_then(Bins::of).map(Bins::count)
 }
 
 /// The version and the expiry of anything verified.

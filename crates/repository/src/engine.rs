@@ -40,6 +40,10 @@ const CHANGES_PER_SNAPSHOT: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero
 /// somebody else writes into the tree.
 const VERSIONS_TO_TRY: usize = 8;
 
+/// The most bytes that one snapshot signs anew where everything moves: recovery holds them in memory
+/// twice.
+const MOST_MOVED: usize = 1024 * 1024 * 1024;
+
 /// How long to wait after a failure before the next try; doubled up to a minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -112,8 +116,9 @@ pub struct Engine {
     ceremonies: Option<Orders>,
     fence: Fence,
     online: OnlineKeys,
-    /// Where the online keys are looked for, and those there that were refused.
+    /// Where the online keys are looked for, what was found there last, and what was told to be refused.
     keys: Option<KeySource>,
+    found_keys: Option<OnlineKeys>,
     other_keys: Option<BTreeSet<KeyId>>,
     /// What they sign is written down there.
     log: Option<SigningLog>,
@@ -228,6 +233,7 @@ impl Engine {
             online,
             log,
             keys: None,
+            found_keys: None,
             other_keys: None,
             clock,
             lifetimes,
@@ -386,7 +392,12 @@ impl Engine {
             || self
                 .lifetimes
                 .top_is_due(self.state.snapshot.expires(), now);
-        let handed = self.handed_in(now).await?;
+        // First everything is signed by the keys that there are: a ceremony that names the next one
+        // is to follow on a timestamp that it has signed, too.
+        let handed = match keys_differ {
+            true => None,
+            false => self.handed_in(now).await?,
+        };
         if rows.is_empty() && due.is_empty() && !top_due && handed.is_none() {
             return Ok(Some(Turn::Idle));
         }
@@ -431,6 +442,14 @@ impl Engine {
             advance,
         } = publish::sign(plan, &self.state, &self.online, log)?;
 
+        if let (true, Some((seq, _))) = (moves_all && weight(&intent) > MOST_MOVED, ceremony) {
+            let reason = format!(
+                "what would be signed anew comes to {} bytes, and {MOST_MOVED} can be recorded",
+                weight(&intent)
+            );
+            self.answer(seq, Outcome::Refused { reason }).await?;
+            return Ok(None);
+        }
         if let Some((seq, _)) = ceremony {
             let tried = as_clients::try_out(&self.tree, &self.state, &intent, now).await?;
             if let Err(refused) = tried {

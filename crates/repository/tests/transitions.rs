@@ -61,7 +61,8 @@ fn rotation(index: &TestIndex) -> Files {
 
 async fn publish(index: &TestIndex, keys: OnlineKeys, files: &Files) -> Outcome {
     let seq = hand_in(index, files).await;
-    engine_with(index, keys).await.turn().await.unwrap();
+    let mut engine = engine_with(index, keys).await;
+    while engine.turn().await.unwrap() != Turn::Idle {}
     outcome(index, seq).await.unwrap()
 }
 
@@ -229,6 +230,106 @@ async fn a_version_that_a_thief_drove_up_is_forgotten_with_the_key() {
     robbed.uses(&index, &[]);
 }
 
+/// A key that was stolen seals no record that recovery would write into the tree.
+#[tokio::test]
+async fn what_the_key_of_before_has_sealed_is_dropped() {
+    let index = with_a_file_in(2, BinForm::Succinct).await;
+    index.upload("demo-2.0-py3-none-any.whl", b"another").await;
+    crash_in(&index, index.online.clone().into(), Phase::Write).await;
+    for table in ["intent", "intent_object"] {
+        let keep = format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}");
+        index.sql(&keep).await;
+    }
+    both_sign(&index).await;
+    let sealed = index.store.recorded_intents().await.unwrap();
+    let sealed = sealed[0].intent.as_ref().unwrap().clone();
+    let (name, _) = sealed.objects.last().unwrap();
+    let spoiled = index.folder.path().join("repository").join(name);
+    publish(&index, both(&index), &rotation(&index)).await;
+    engine_with(&index, both(&index))
+        .await
+        .flush()
+        .await
+        .unwrap();
+    // A thief brings back what that key has sealed, and the state that it was of.
+    for table in ["intent_object", "intent"] {
+        index.sql(&format!("DELETE FROM {table}")).await;
+    }
+    for table in ["intent", "intent_object"] {
+        index
+            .sql(&format!("INSERT INTO {table} SELECT * FROM kept_{table}"))
+            .await;
+    }
+    let path = index
+        .folder
+        .path()
+        .join("repository/metadata/timestamp.json");
+    let published = timestamp(&index);
+    std::fs::write(&path, &sealed.timestamp).unwrap();
+    let whole = std::fs::read(&spoiled).unwrap();
+    std::fs::write(&spoiled, b"other bytes").unwrap();
+    let opened = Engine::open_with_orders(
+        index.tree.clone(),
+        index.store.clone(),
+        orders(&index).await,
+        both(&index),
+        index.clock.clone(),
+        wheelmark_repository::Lifetimes::default(),
+    );
+    // The state of before is not taken up again, and nothing of the record is written.
+    assert!(opened.await.is_err());
+    assert_eq!(timestamp(&index), sealed.timestamp);
+    assert_eq!(std::fs::read(&spoiled).unwrap(), b"other bytes");
+    std::fs::write(&path, &published).unwrap();
+    std::fs::write(&spoiled, whole).unwrap();
+    drop(engine_with(&index, both(&index)).await);
+    assert!(index.store.recorded_intents().await.unwrap().is_empty());
+    assert_eq!(timestamp(&index), published);
+}
+
+/// What is recorded and names the next key is not thrown away by a start without that key.
+#[tokio::test]
+async fn a_start_without_the_next_key_drops_nothing() {
+    let index = with_a_file_in(2, BinForm::Succinct).await;
+    both_sign(&index).await;
+    let seq = hand_in(&index, &rotation(&index)).await;
+    crash_in(&index, both(&index), Phase::Write).await;
+    let opened = Engine::open_with_orders(
+        index.tree.clone(),
+        index.store.clone(),
+        orders(&index).await,
+        index.online.clone(),
+        index.clock.clone(),
+        wheelmark_repository::Lifetimes::default(),
+    );
+    let refused = said(&opened.await.map(drop).unwrap_err());
+    assert!(
+        refused.contains("the next online key is not here"),
+        "{refused}"
+    );
+    engine_with(&index, both(&index))
+        .await
+        .turn()
+        .await
+        .unwrap();
+    assert!(is_published(&index, seq).await);
+}
+
+/// A ceremony that meets an index without preparation waits for the turn in which both sign.
+#[tokio::test]
+async fn both_keys_sign_before_the_next_one_is_named() {
+    let index = with_a_file_in(2, BinForm::Succinct).await;
+    let seq = hand_in(&index, &rotation(&index)).await;
+    let mut engine = engine_with(&index, both(&index)).await;
+    engine.turn().await.unwrap();
+    assert!(!is_published(&index, seq).await);
+    assert_eq!(signatures(&timestamp(&index)), 2);
+    let before = timestamp(&index);
+    engine.turn().await.unwrap();
+    assert!(is_published(&index, seq).await);
+    reads(&index, &before, &[]).unwrap();
+}
+
 #[tokio::test]
 async fn a_running_engine_takes_keys_up_as_they_come_and_go() {
     let index = with_a_file_in(2, BinForm::Succinct).await;
@@ -353,6 +454,11 @@ async fn key_and_bins_change_in_one_ceremony() {
     old.uses(&index, &[]);
 }
 
+/// Prepared: the next key signs along.
+async fn both_sign(index: &TestIndex) {
+    engine_with(index, both(index)).await.turn().await.unwrap();
+}
+
 async fn crash_in(index: &TestIndex, keys: OnlineKeys, phase: Phase) {
     let mut engine = engine_with(index, keys).await;
     engine.observe(move |now| assert!(now != phase, "the crash that this test wants"));
@@ -373,6 +479,7 @@ async fn a_crash_anywhere_leaves_a_transition_to_the_next_start() {
         let mut old = Client::new(&index);
         old.uses(&index, &[]);
         let files = ceremony(&index, Some(public(&index, &*next_key(&index))), Some(16));
+        both_sign(&index).await;
         let seq = hand_in(&index, &files).await;
         crash_in(&index, both(&index), phase).await;
         old.uses(&index, &[]);
@@ -383,7 +490,9 @@ async fn a_crash_anywhere_leaves_a_transition_to_the_next_start() {
             true => next_key(&index).into(),
             false => both(&index),
         };
-        engine_with(&index, keys).await.turn().await.unwrap();
+        let mut engine = engine_with(&index, keys).await;
+        while engine.turn().await.unwrap() != Turn::Idle {}
+        drop(engine);
         assert!(is_published(&index, seq).await, "{phase:?}");
         assert_eq!(newest(&index, "root").0, 2, "{phase:?}");
         old.uses(&index, &[]);
@@ -404,6 +513,7 @@ async fn a_transition_can_be_cut_off_after_every_file() {
     let index = with_a_file_in(2, BinForm::Succinct).await;
     let mut old = Client::new(&index);
     old.uses(&index, &[]);
+    both_sign(&index).await;
     hand_in(
         &index,
         &ceremony(&index, Some(public(&index, &*next_key(&index))), Some(4)),

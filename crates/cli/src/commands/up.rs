@@ -136,7 +136,7 @@ async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> 
         // A script that names the number of the first run goes on when it has changed.
         if let Some(asked) = args.bins
             && asked != data.settings().bins
-            && let existing = published::bins(&data.tree())?.unwrap_or(data.settings().bins)
+            && let existing = published::bins(&data.tree()).unwrap_or(data.settings().bins)
             && asked != existing
         {
             return Err(anyhow!(

@@ -6,17 +6,20 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use wheelmark_ceremony::Standing;
 use wheelmark_repository::{LogPlace, OnlineKeys};
 use wheelmark_signing::{FileKey, OpenKeyError, Signer};
 
 use super::{Data, beside};
 use crate::logging::WithHint as _;
-use crate::published;
 
 /// The online key in the data directory.
 pub(crate) const ONLINE_KEY: &str = "online-key";
+
+/// The next one, beside it.
+pub(crate) const NEXT_ONLINE_KEY: &str = "online-key.next";
+
+/// How a key in PEM begins.
+const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 
 /// The name under which a credential directory (systemd's `LoadCredential=`) holds the online key.
 const CREDENTIAL: &str = "wheelmark-online-key";
@@ -109,6 +112,18 @@ impl Places {
     }
 }
 
+/// The keys in a text, each as a PEM file of its own.
+pub(crate) fn keys_in(text: &[u8]) -> Vec<&[u8]> {
+    let behind_first = text.windows(PEM_BEGIN.len()).skip(1);
+    let second = behind_first
+        .zip(1..)
+        .find(|(window, _)| *window == PEM_BEGIN);
+    match second {
+        Some((_, at)) => vec![&text[..at], &text[at..]],
+        None => vec![text],
+    }
+}
+
 impl Data {
     fn places(&self, named: Option<&Path>) -> Places {
         Places::elsewhere(named).unwrap_or_else(|| Places::at(&self.online_key_file()))
@@ -127,22 +142,6 @@ impl Data {
         let present = named.map_or_else(|| self.online_key_file(), Path::to_owned);
         let next = beside(&present, NEXT_SUFFIX);
         [present, next]
-    }
-
-    /// The file of the key that the newest root names, of the present one and the next one in the
-    /// data directory: with that alone the index goes on.
-    pub(crate) fn online_key_file_in_force(&self) -> anyhow::Result<PathBuf> {
-        let [present, next] = self.online_key_files(None);
-        let Ok(key) = FileKey::open(&next) else {
-            return Ok(present);
-        };
-        let (published, _) = published::read(&self.tree())?;
-        let standing = Standing::verify(published).context("what is published is damaged")?;
-        let named = &standing.root().roles.timestamp.keyids;
-        Ok(match named.contains(key.key().keyid()) {
-            true => next,
-            false => present,
-        })
     }
 
     /// Says whenever it is asked which online keys there are now, for a process that goes on while

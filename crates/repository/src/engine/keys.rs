@@ -16,7 +16,11 @@ impl Engine {
 
     /// Takes the keys that are there now, if what is published can go on with them.
     pub(super) fn look_for_keys(&mut self) {
-        let Some(found) = self.keys.as_mut().and_then(|source| source()) else {
+        if let Some(found) = self.keys.as_mut().and_then(|source| source()) {
+            self.found_keys = Some(found);
+        }
+        // What does not fit now may fit once a snapshot has been finished.
+        let Some(found) = self.found_keys.clone() else {
             return;
         };
         if found.ids() == self.online.ids() {

@@ -2,18 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wheelmark_tuf::{Bins, RoleName, TargetInfo, TargetPath, Targets};
 
 use crate::genesis;
 use crate::handed::Transition;
-use crate::lifetimes::Lifetimes;
+use crate::lifetimes::{Lifetimes, after};
 use crate::roles::{self, Family};
 use crate::state::State;
 
+/// How long the last version of a bin holds that falls out of use. Nobody delegates to it, and it
+/// lists nothing; but it stays in the snapshot, and whoever watches expiries must not be alarmed.
+const OUT_OF_USE: SignedDuration = SignedDuration::from_hours(100 * 365 * 24);
+
 /// Spreads what `roles` list, which are all that are signed online, over the bins that there are
 /// from now on. Each has the version that the snapshot has under its name, so that the next one rises
-/// also where a name was in use before.
+/// also where a name was in use before. Bins that fall out of use are emptied: what goes through the
+/// roles of a snapshot, and not by the delegations, is not to find old pages there.
 pub(super) fn spread(
     state: &State,
     transition: &Transition,
@@ -29,8 +34,10 @@ pub(super) fn spread(
             continue;
         };
         let mut spread: HashMap<RoleName, BTreeMap<TargetPath, TargetInfo>> = HashMap::new();
+        let mut left = Vec::with_capacity(before.len());
         for bin in before {
             let targets = roles.remove(&bin).map(|bin| bin.targets);
+            left.push(bin);
             for (path, info) in targets.into_iter().flatten() {
                 let bin = count.bin_for(family.name(), &path);
                 spread.entry(bin).or_default().insert(path, info);
@@ -43,6 +50,15 @@ pub(super) fn spread(
             let mut content = genesis::targets(&bin, expires, None);
             content.version = state.snapshot.role_version(&bin).unwrap_or(0);
             content.targets = spread.remove(&bin).unwrap_or_default();
+            next.insert(bin, content);
+        }
+        for bin in left
+            .into_iter()
+            .filter(|bin| !next.contains_key(bin))
+            .collect::<Vec<_>>()
+        {
+            let mut content = genesis::targets(&bin, after(now, OUT_OF_USE), None);
+            content.version = state.snapshot.role_version(&bin).unwrap_or(0);
             next.insert(bin, content);
         }
     }

@@ -108,6 +108,11 @@ pub(super) fn text(ceremony: &Ceremony) -> String {
         ));
         lines.extend(by.keyids().map(|(name, id)| format!("  {name:<8} {id}")));
     }
+    if let Some(online) = &ceremony.plan().online {
+        lines.push(String::new());
+        lines.push("another key signs online from then on. Whoever has it can publish anything: compare it with what `wheelmark index rotate-online-key` printed where the index runs, by another way than this directory".to_owned());
+        lines.push(format!("  online   {}", online.key().keyid()));
+    }
     // What newcomers are called, and anything else that came from elsewhere, is shown and not obeyed.
     let lines: Vec<String> = lines.iter().map(|line| without_controls(line)).collect();
     lines.join("\n")

@@ -23,7 +23,7 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
 use wheelmark_repository::log_files;
-use wheelmark_signing::{Phrase, seal_bytes};
+use wheelmark_signing::{FileKey, Phrase, Signer as _, seal_bytes};
 use wheelmark_store::copy_database;
 use zeroize::Zeroizing;
 
@@ -108,6 +108,9 @@ pub(super) struct Manifest {
     pub(super) timestamp_version: u64,
     pub(super) snapshot_version: u64,
     pub(super) with_online_key: bool,
+    /// The ids of the online keys in it. Backups of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) online_keys: Vec<String>,
     /// What a backup of one file holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) contents: Option<Contents>,
@@ -120,7 +123,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     let published = Published::read(&data.tree())?;
     databases(data.directory(), copy.as_mut()).await?;
     signing_log(data, copy.as_mut())?;
-    let with_online_key = online_key(args, data, copy.as_mut())?;
+    let (with_online_key, online_keys) = online_key(args, data, copy.as_mut())?;
 
     let mut manifest = Manifest {
         format: FORMAT,
@@ -128,6 +131,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         timestamp_version: published.timestamp_version,
         snapshot_version: published.snapshot_version,
         with_online_key,
+        online_keys,
         contents: None,
     };
     let (source, tree) = (data.directory().to_owned(), Tree::open(&data.tree()).await?);
@@ -258,16 +262,50 @@ fn named_so(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Puts the online key into the backup, if that was asked for; says whether one is in it.
-fn online_key(args: &Args, data: &Data, copy: &mut dyn Destination) -> anyhow::Result<bool> {
+/// Puts the online key into the backup, if that was asked for; says whether the one of now is in it,
+/// and the ids of those that are.
+fn online_key(
+    args: &Args,
+    data: &Data,
+    copy: &mut dyn Destination,
+) -> anyhow::Result<(bool, Vec<String>)> {
+    let [file, next] = data.online_key_files(None);
+    let id = |file: &Path| {
+        let key = FileKey::open(file).ok()?;
+        Some(key.key().keyid().as_str().to_owned())
+    };
+    let ids: Vec<String> = [&file, &next]
+        .into_iter()
+        .filter_map(|file| id(file))
+        .collect();
     if !args.with_online_key {
-        return Ok(copy.has(ONLINE_KEY));
+        let has = copy.has(ONLINE_KEY);
+        let before: Option<Manifest> = std::fs::read(args.backup.join(MANIFEST))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let before = before.map(|before| before.online_keys).unwrap_or_default();
+        let is_replaced = !before.is_empty() && !ids.iter().any(|id| before.contains(id));
+        if has && is_replaced {
+            tell(
+                "the online key in this backup has been replaced since: with it, a restored index cannot sign. Put the one of now in with --with-online-key",
+            )?;
+        }
+        return Ok((has && !is_replaced, if has { before } else { Vec::new() }));
     }
-    let file = data.online_key_file_in_force()?;
     let key = std::fs::read(&file)
         .with_context(|| format!("{} cannot be read", file.display()))
         .hint("an online key that lies elsewhere is backed up where it lies")?;
-    let key = Zeroizing::new(key);
+    let mut key = Zeroizing::new(key);
+    // While it takes over, either may be the one that a restored state needs.
+    match std::fs::read(&next).map(Zeroizing::new) {
+        Ok(next) => {
+            key = Zeroizing::new([key.as_slice(), next.as_slice()].concat());
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be read", next.display()));
+        }
+    }
     let phrase = Phrase::generate(&mut UnwrapErr(SysRng));
     copy.write_private(ONLINE_KEY, &seal_bytes(&key, &phrase, None)?)?;
     // At once: in a directory, the key that was there before is replaced.
@@ -276,7 +314,7 @@ fn online_key(args: &Args, data: &Data, copy: &mut dyn Destination) -> anyhow::R
         args.backup.display(),
         phrase.reveal()
     ))?;
-    Ok(true)
+    Ok((true, ids))
 }
 
 /// A line on standard error.

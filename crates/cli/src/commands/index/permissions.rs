@@ -137,6 +137,11 @@ fn give(data: &Data, owners: Owners) -> anyhow::Result<()> {
     for name in ["online-key", "token"] {
         directory.set_file(name, owners, PRIVATE.file)?;
     }
+    // While it takes over.
+    let next = data.online_key_files(None)[1].clone();
+    if next.symlink_metadata().is_ok() {
+        directory.set_file("online-key.next", owners, PRIVATE.file)?;
+    }
     directory.folder("operator")?.set_all(owners, PRIVATE)?;
     // A backup of an earlier version has none; then the snapshot process makes it.
     if data.signing_log().symlink_metadata().is_ok() {

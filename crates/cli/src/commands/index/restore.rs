@@ -89,8 +89,12 @@ pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow
             .hint("leave --tree out; --data says where the data directory is to be");
     }
     let key = online_key(args, staged.sealed_key.as_deref())?;
-    if let Some(key) = &key {
-        data::write_private(&staged.data().join(data::ONLINE_KEY), key)?;
+    if let Some(keys) = &key {
+        // The present one, and the next one if the backup was made while it took over.
+        let places = [data::ONLINE_KEY, data::NEXT_ONLINE_KEY];
+        for (key, place) in data::keys_in(keys).into_iter().zip(places) {
+            data::write_private(&staged.data().join(place), key)?;
+        }
     }
     let tree = staged.tree().map(Path::to_owned);
     let tree_there = tree

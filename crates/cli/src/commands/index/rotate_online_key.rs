@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use wheelmark_ceremony::{OnlineKey, Standing, online_proof_message};
 use wheelmark_repository::Lifetimes;
 use wheelmark_signing::{FileKey, Signer as _};
-use wheelmark_tuf::{Bins, Key, RoleName};
+use wheelmark_tuf::{Bins, Key, KeyId, RoleName};
 
 use self::publishing::Publishing;
 use super::table::minute;
@@ -172,7 +172,7 @@ impl<'a> Rotation<'a> {
                 self.files[1].display(),
                 match both {
                     true => "both sign from now on",
-                    false => "both will sign when the index is running again",
+                    false => "both will sign when the index runs, or has been started anew",
                 },
                 self.data.directory().display(),
                 self.args.out.display()
@@ -206,9 +206,12 @@ impl<'a> Rotation<'a> {
             .hint("until then both sign, which costs nothing and helps no thief; --now does it at once, and clients of a copy that has not followed meanwhile can meet a refusal until they ask again");
         }
         let [present, next] = &self.files;
-        fs::rename(next, present)
-            .with_context(|| format!("{} cannot be replaced", present.display()))?;
-        sync_directory(present.parent().unwrap_or(Path::new(".")))?;
+        // A link stays one, and what it leads to is replaced.
+        let place = fs::canonicalize(present)?;
+        fs::rename(next, &place)
+            .with_context(|| format!("{} cannot be replaced", place.display()))?;
+        sync_directory(folder_of(&place))?;
+        sync_directory(folder_of(next))?;
         let alone = self
             .publishing()
             .signed_by(std::slice::from_ref(&keyid), context)
@@ -216,8 +219,12 @@ impl<'a> Rotation<'a> {
         self.tell(
             json!({ "state": "retired", "key": keyid.as_str(), "signs_alone": alone }),
             &format!(
-                "the online key is {keyid} now, in {}. Destroy what copies of the key of before there are, in backups as well",
-                present.display()
+                "the online key is {keyid} now, in {}. {}Destroy what copies of the key of before there are, in backups as well, and back this one up: wheelmark index backup --with-online-key",
+                present.display(),
+                match alone {
+                    true => "",
+                    false => "The running process still signs with the key of before as well: start it anew. ",
+                }
             ),
         )
     }
@@ -231,18 +238,49 @@ impl<'a> Rotation<'a> {
             .hint("the key of before can: wheelmark index rotate-online-key --retire");
         }
         if self.next.is_some() {
-            let next = &self.files[1];
-            fs::remove_file(next)
-                .with_context(|| format!("{} cannot be removed", next.display()))?;
-            sync_directory(next.parent().unwrap_or(Path::new(".")))?;
+            self.put_aside(&present, context).await?;
         }
-        self.publishing()
-            .signed_by(std::slice::from_ref(&present), context)
-            .await?;
         self.tell(
             json!({ "state": "abandoned", "key": present.as_str() }),
             &format!("the online key stays {present}; break off a ceremony that names another"),
         )
+    }
+
+    /// Takes the next key away once it is certain that nothing needs it. Root is the last file of a
+    /// ceremony that is being published, so that it does not name the key yet proves nothing: the
+    /// key is out of the index's sight first, and then a timestamp without it has to be published,
+    /// which is so only where everything still is the present key's.
+    async fn put_aside(&self, present: &KeyId, context: &Context) -> anyhow::Result<()> {
+        let next = &self.files[1];
+        let aside = next.with_extension("abandoned");
+        fs::rename(next, &aside).with_context(|| format!("{} cannot be moved", next.display()))?;
+        sync_directory(folder_of(next))?;
+        let publishing = self.publishing();
+        let alone = publishing
+            .signed_by(std::slice::from_ref(present), context)
+            .await;
+        let is_free = match &alone {
+            Ok(alone) => {
+                *alone
+                    && Self::look(self.args, self.data).is_ok_and(|now| {
+                        now.is_named(&now.present) && now.signs_all(now.present.key())
+                    })
+            }
+            Err(_) => false,
+        };
+        if is_free {
+            fs::remove_file(&aside)
+                .with_context(|| format!("{} cannot be removed", aside.display()))?;
+            return sync_directory(folder_of(next));
+        }
+        fs::rename(&aside, next)
+            .with_context(|| format!("{} cannot be moved back", aside.display()))?;
+        sync_directory(folder_of(next))?;
+        let why = alone.err().unwrap_or_else(|| {
+            anyhow!("the published timestamp is not signed by the present key alone")
+        });
+        Err(why.context("the next online key stays: the index may need it"))
+            .hint("a ceremony may be on its way to name it: see `wheelmark index keys`, start the index if it does not run, and try again")
     }
 
     /// Whether everything that is signed online is this key's by what is published.
@@ -299,5 +337,13 @@ impl<'a> Rotation<'a> {
             true => print_line(&as_json.to_string()),
             false => print_line(text),
         }
+    }
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
     }
 }
