@@ -261,19 +261,25 @@ impl Reader {
         if !refusal.failure.is_gone() {
             return first;
         }
-        let Some(newer) = self.newer_than(&file.0.view).await else {
-            return first;
-        };
-        let page = self.page_in(&newer, file.project()).await?;
-        let again = match page {
-            Some(page) => self.signed_by_page(&newer, page, file.filename()).await?,
-            None => None,
-        };
-        match again {
-            // A newer state that signs for the same bytes may say where they are now.
-            Some(again) if again.sha256() == file.sha256() => self.content_of(&again, part).await,
-            _ => first,
-        }
+        // Rare, and large.
+        Box::pin(async {
+            let Some(newer) = self.newer_than(&file.0.view).await else {
+                return first;
+            };
+            let page = self.page_in(&newer, file.project()).await?;
+            let again = match page {
+                Some(page) => self.signed_by_page(&newer, page, file.filename()).await?,
+                None => None,
+            };
+            match again {
+                // A newer state that signs for the same bytes may say where they are now.
+                Some(again) if again.sha256() == file.sha256() => {
+                    self.content_of(&again, part).await
+                }
+                _ => first,
+            }
+        })
+        .await
     }
 
     async fn content_of(

@@ -204,8 +204,10 @@ struct Desk {
 
 impl Desk {
     async fn answer(&self, request: Request<Incoming>, onward: &Onward) -> Response<Body> {
-        let uri = self.entrance.hidden_in(&request.uri().to_string());
-        tracing::debug!(method = %request.method(), uri, "asked");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let uri = self.entrance.hidden_in(&request.uri().to_string());
+            tracing::debug!(method = %request.method(), uri, "asked");
+        }
         let elsewhere = self.elsewhere(&request);
         let is_connect = request.method() == Method::CONNECT;
         // What another user of this machine asks for is no part of the run, nor of its report.

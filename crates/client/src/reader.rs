@@ -157,7 +157,9 @@ impl Reader {
         let cell = view.page_cell(project);
         let outcome = cell
             .get_or_try_init(|| async {
-                match view.fetch_page(project, &self.index, &self.sources).await {
+                // As a rule the page is there already.
+                let fetching = view.fetch_page(project, &self.index, &self.sources);
+                match Box::pin(fetching).await {
                     Ok(page) => Ok(Ok(page.map(Arc::new))),
                     Err(refusal) => {
                         let refusal = Arc::new(refusal);
@@ -229,7 +231,8 @@ impl Reader {
             return Err(failure.clone());
         }
         let now = self.clock.now();
-        match refresh(&self.index, &self.sources, now).await {
+        // Rare and large: in a box of its own it takes no room in every request.
+        match Box::pin(refresh(&self.index, &self.sources, now)).await {
             Ok(set) => {
                 let view = Arc::new(match &current.view {
                     Some(old) => old.renewed(set),
