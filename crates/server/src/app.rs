@@ -119,9 +119,12 @@ impl App {
     }
 }
 
-/// All that the router's handlers draw on; each receives the one capability that it needs.
+/// All that the router's handlers draw on; each receives the one capability that it needs. Cloned
+/// for every request.
 #[derive(Clone)]
-pub(crate) struct Services {
+pub(crate) struct Services(Arc<AllServices>);
+
+struct AllServices {
     reading: Reading,
     mirroring: Mirroring,
     publishing: Publishing,
@@ -220,7 +223,7 @@ impl Services {
             app.limits.failed_attempts,
             app.limits.uploads,
         ));
-        Self {
+        Self(Arc::new(AllServices {
             place: Place {
                 external_url: app.external_url.map(Arc::from),
                 scheme: if app.speaks_tls { "https" } else { "http" },
@@ -258,47 +261,47 @@ impl Services {
                 door,
                 new_names: Arc::default(),
             },
-        }
+        }))
     }
 
     /// What stands before all that is read.
     pub(crate) fn guard(&self) -> Guard {
-        self.guard.clone()
+        self.0.guard.clone()
     }
 }
 
 impl FromRef<Services> for Reading {
     fn from_ref(services: &Services) -> Self {
-        services.reading.clone()
+        services.0.reading.clone()
     }
 }
 
 impl FromRef<Services> for Mirroring {
     fn from_ref(services: &Services) -> Self {
-        services.mirroring.clone()
+        services.0.mirroring.clone()
     }
 }
 
 impl FromRef<Services> for Publishing {
     fn from_ref(services: &Services) -> Self {
-        services.publishing.clone()
+        services.0.publishing.clone()
     }
 }
 
 impl FromRef<Services> for Watching {
     fn from_ref(services: &Services) -> Self {
-        services.watching.clone()
+        services.0.watching.clone()
     }
 }
 
 impl FromRef<Services> for Measured {
     fn from_ref(services: &Services) -> Self {
-        services.measured.clone()
+        services.0.measured.clone()
     }
 }
 
 impl FromRef<Services> for Place {
     fn from_ref(services: &Services) -> Self {
-        services.place.clone()
+        services.0.place.clone()
     }
 }
