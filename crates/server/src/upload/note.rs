@@ -15,8 +15,6 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
 use wheelmark_store::{Store, StoreError};
 
-use super::error::UploadError;
-
 /// How the names of notes begin.
 const PREFIX: &str = "placing-";
 
@@ -53,20 +51,13 @@ impl Note {
     ///
     /// It is not forced to the disk: what it is for is a killed process. After a power cut,
     /// objects may stay behind; they are listed nowhere and do no harm.
-    pub(super) async fn write(&self, incoming: &Path) -> Result<NamedTempFile, UploadError> {
+    pub(super) fn write(&self, incoming: &Path) -> io::Result<NamedTempFile> {
         let bytes = serde_json::to_vec(self).expect("names and paths always make JSON");
-        let incoming = incoming.to_owned();
-        let written = spawn_blocking(move || {
-            let mut file = tempfile::Builder::new()
-                .prefix(PREFIX)
-                .tempfile_in(incoming)?;
-            file.write_all(&bytes)?;
-            Ok(file)
-        });
-        match written.await {
-            Ok(done) => done.map_err(UploadError::Incoming),
-            Err(_) => Err(UploadError::Stopped),
-        }
+        let mut file = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempfile_in(incoming)?;
+        file.write_all(&bytes)?;
+        Ok(file)
     }
 }
 
@@ -282,7 +273,7 @@ mod tests {
             filename: "flask-1.0-py3-none-any.whl".to_owned(),
             objects: Vec::new(),
         };
-        let written = note.write(tree.incoming()).await.unwrap();
+        let written = note.write(tree.incoming()).unwrap();
         let path = written.path().to_owned();
         let read: Note = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(read, note);

@@ -5,34 +5,63 @@
 
 use bytes::Bytes;
 use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use wheelmark_objects::{Creation, Directory, Kind, ObjectPath};
 use wheelmark_store::{FileRow, KeptObject, MAX_KEPT_LEN};
 
 use super::error::UploadError;
+use super::note::Note;
 use crate::app::Publishing;
 use crate::problem::chain;
 
 /// What one upload has brought into the tree.
-pub(super) struct Placed<'a> {
-    tree: &'a Directory,
+pub(super) struct Placed {
+    tree: Directory,
     keeps: bool,
     created: Vec<ObjectPath>,
     /// Objects that are not on the disk before what is kept with the journal row is.
     pub(super) kept: Vec<KeptObject>,
 }
 
-impl<'a> Placed<'a> {
-    pub(super) fn new(publishing: &'a Publishing) -> Placed<'a> {
-        Placed {
-            tree: &publishing.tree,
-            keeps: publishing.publisher_restores,
-            created: Vec::new(),
-            kept: Vec::new(),
+/// Writes down what an upload is about to bring, and gives the objects their names. Each of them is
+/// on the disk then, or in what is to be kept. What is returned with it is the note, to be held
+/// until the journal row is written.
+///
+/// All of it is done on one thread: to go back and forth between two costs more than most of it.
+pub(super) async fn place(
+    publishing: &Publishing,
+    note: Note,
+    small: Vec<(ObjectPath, Bytes)>,
+    large: Option<(ObjectPath, NamedTempFile)>,
+) -> Result<(Placed, NamedTempFile), UploadError> {
+    let tree = Directory::clone(&publishing.tree).inline();
+    let mut placed = Placed {
+        tree,
+        keeps: publishing.publisher_restores,
+        created: Vec::new(),
+        kept: Vec::new(),
+    };
+    let runtime = Handle::current();
+    let placing = spawn_blocking(move || {
+        let note = note
+            .write(placed.tree.incoming())
+            .map_err(UploadError::Incoming)?;
+        let done = runtime.block_on(placed.place(small, large));
+        Ok((placed, note, done))
+    });
+    let (placed, note, done) = placing.await.unwrap_or(Err(UploadError::Stopped))?;
+    match done {
+        Ok(()) => Ok((placed, note)),
+        Err(error) => {
+            placed.take_back().await;
+            Err(error)
         }
     }
+}
 
-    /// Gives the objects their names. Each of them is on the disk then, or in what is to be kept.
-    pub(super) async fn place(
+impl Placed {
+    async fn place(
         &mut self,
         small: Vec<(ObjectPath, Bytes)>,
         large: Option<(ObjectPath, NamedTempFile)>,
@@ -114,7 +143,7 @@ mod tests {
                 ObjectPath::file_metadata(&flask, &ours, name).unwrap(),
             ];
             let mut placed = Placed {
-                tree: &tree,
+                tree: tree.clone(),
                 keeps: false,
                 created: Vec::new(),
                 kept: Vec::new(),

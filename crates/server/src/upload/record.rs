@@ -15,7 +15,7 @@ use super::check::Claimed;
 use super::error::UploadError;
 use super::names;
 use super::note::Note;
-use super::placed::Placed;
+use super::placed::place;
 use super::sink::{Body, Content};
 use super::uploader::Uploader;
 use crate::app::Publishing;
@@ -119,19 +119,14 @@ pub(super) async fn record(
     }
     let mut objects: Vec<&ObjectPath> = small.iter().map(|(path, _)| path).collect();
     objects.push(&blob);
-    // Held until the row is written, or what was placed is taken back.
-    let _note = Note {
+    let note = Note {
         project: project.clone(),
         filename: filename.to_string(),
         objects: objects
             .into_iter()
             .map(|path| path.as_str().to_owned())
             .collect(),
-    }
-    .write(publishing.tree.incoming())
-    .await?;
-
-    let mut placed = Placed::new(publishing);
+    };
     let large = match body {
         Body::Memory(bytes) => {
             small.push((blob, bytes));
@@ -139,10 +134,8 @@ pub(super) async fn record(
         }
         Body::File(file) => Some((blob, file)),
     };
-    if let Err(error) = placed.place(small, large).await {
-        placed.take_back().await;
-        return Err(error);
-    }
+    // The note is held until the row is written, or what was placed is taken back.
+    let (placed, _note) = place(publishing, note, small, large).await?;
 
     let new = NewFile {
         project: project.clone(),
