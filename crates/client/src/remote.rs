@@ -38,6 +38,9 @@ const MAX_REDIRECTS: usize = 5;
 /// The most room that is made for a piece before it has come; what is promised may never come.
 const ROOM: usize = 1 << 20;
 
+/// Of a page of memory; a disk's blocks are no larger.
+pub const PAGE_LEN: usize = 4096;
+
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Why bytes could not be fetched. Nothing here is a verdict on the bytes.
@@ -367,7 +370,7 @@ impl Download {
         if !std::mem::take(&mut self.watching) {
             self.watch = self.watch.again();
         }
-        let mut taken = BytesMut::with_capacity(len.min(ROOM));
+        let mut taken = room_for(len.min(ROOM));
         while taken.len() < len {
             if self.ahead.is_empty() {
                 let waiting = tokio::time::timeout_at(self.watch.deadline(), self.response.chunk());
@@ -403,6 +406,18 @@ impl Download {
         }
         Ok(())
     }
+}
+
+/// Room for so many bytes. Large room begins with a page, so that a disk can take the bytes from
+/// there.
+fn room_for(len: usize) -> BytesMut {
+    if len < ROOM {
+        return BytesMut::with_capacity(len);
+    }
+    let mut room = BytesMut::with_capacity(len + PAGE_LEN);
+    let ahead = room.as_ptr().align_offset(PAGE_LEN).min(PAGE_LEN);
+    room.resize(ahead, 0);
+    room.split_off(ahead)
 }
 
 fn answer(

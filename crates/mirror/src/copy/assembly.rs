@@ -1,11 +1,12 @@
 //! A large file being put together, piece by piece, in a part that outlives the run.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wheelmark_client::{CHUNK_LEN, ChunkList};
+use wheelmark_client::{CHUNK_LEN, ChunkList, PAGE_LEN};
 use wheelmark_tuf::{Sha256, Sha256Hasher};
 
 /// What there is of a file.
@@ -64,9 +65,9 @@ impl Assembly {
 
     pub(super) async fn add(&mut self, piece: Bytes) -> io::Result<()> {
         let (file, mut hasher) = (Arc::clone(&self.file), self.hasher.clone());
-        let length = piece.len() as u64;
+        let (start, length) = (self.length, piece.len() as u64);
         let added = tokio::task::spawn_blocking(move || {
-            (&*file).write_all(&piece)?;
+            write(&file, start, &piece)?;
             hasher.update(&piece);
             Ok::<_, io::Error>(hasher)
         });
@@ -107,6 +108,50 @@ impl Assembly {
     }
 }
 
+/// Writes a piece of a part.
+///
+/// Whole chunks go to the disk past the system's own memory, where that can be had: nobody is about
+/// to read them, to copy them there costs as much as to hash them, and all of them would wait for
+/// the flush at the end.
+fn write(file: &File, start: u64, piece: &[u8]) -> io::Result<()> {
+    if is_whole_blocks(start, piece) && go_past_memory(file, true) {
+        let written = file.write_all_at(piece, start);
+        // Whoever reads the part or writes the rest of it is not bound to blocks.
+        go_past_memory(file, false);
+        match written {
+            // This file system wants larger blocks, or none at all.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            written => return written,
+        }
+    }
+    file.write_all_at(piece, start)
+}
+
+/// What a disk demands of what goes to it directly: a place, a length and an address that are
+/// multiples of its blocks. Hardly any has larger ones.
+fn is_whole_blocks(start: u64, piece: &[u8]) -> bool {
+    start.is_multiple_of(PAGE_LEN as u64)
+        && piece.len().is_multiple_of(PAGE_LEN)
+        && piece.as_ptr().addr().is_multiple_of(PAGE_LEN)
+}
+
+/// Whether what is written from now on goes past the system's memory, if that was wanted.
+#[cfg(target_os = "linux")]
+fn go_past_memory(file: &File, wanted: bool) -> bool {
+    use rustix::fs::{OFlags, fcntl_setfl};
+    let flags = if wanted {
+        OFlags::DIRECT
+    } else {
+        OFlags::empty()
+    };
+    fcntl_setfl(file, flags).is_ok() && wanted
+}
+
+#[cfg(not(target_os = "linux"))]
+fn go_past_memory(_: &File, _: bool) -> bool {
+    false
+}
+
 /// The digest and the length of the whole chunks at the beginning of a part that are right.
 fn what_holds(
     mut file: &File,
@@ -137,4 +182,37 @@ fn what_holds(
 /// Whether the piece that begins at `start` is the signed one, as far as can be told from it alone.
 fn holds(chunks: Option<&ChunkList>, start: u64, piece: &[u8]) -> bool {
     chunks.is_none_or(|chunks| chunks.matches(start / CHUNK_LEN, piece))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pieces_that_go_past_memory_and_others_make_one_file() {
+        let part = tempfile::tempfile().unwrap();
+        let chunk = CHUNK_LEN as usize;
+        let lengths = [chunk, chunk, 100, chunk, 7];
+        let size = lengths.iter().sum::<usize>();
+        let mut assembly = Assembly::of_part(part, size as u64, None).await.unwrap();
+        let mut expected = Vec::new();
+        for (number, length) in (1..).zip(lengths) {
+            // At the beginning of a page, as what is fetched.
+            let room = vec![number; length + PAGE_LEN];
+            let ahead = room.as_ptr().align_offset(PAGE_LEN);
+            let piece = Bytes::from(room).slice(ahead..ahead + length);
+            let start = assembly.length();
+            assert_eq!(is_whole_blocks(start, &piece), number < 3);
+            expected.extend_from_slice(&piece);
+            assembly.add(piece).await.unwrap();
+        }
+        assert_eq!(assembly.digest(), Sha256::of(&expected));
+        let mut written = vec![0; size];
+        let file = assembly.into_file().unwrap();
+        file.read_exact_at(&mut written, 0).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), size as u64);
+        assert!(written == expected);
+    }
 }

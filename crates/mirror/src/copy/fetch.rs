@@ -299,6 +299,10 @@ impl Shared {
         sha256: &Sha256,
         limit: u64,
     ) -> Result<Option<Bytes>, Failed> {
+        // In a first copy nothing is here, and to see that takes no other thread.
+        if self.tree.open_object_here(path)?.is_none() {
+            return Ok(None);
+        }
         match self.tree.read(path, limit).await {
             Ok(Some(bytes)) if Sha256::of(&bytes) == *sha256 => return Ok(Some(bytes)),
             Ok(None) => {}
@@ -314,7 +318,7 @@ impl Shared {
     /// Whether an object is here, as far as this run believes what it sees. What is not as it
     /// must be is taken away.
     async fn here(&self, path: &ObjectPath, sha256: &Sha256, length: u64) -> Result<bool, Failed> {
-        let Some(object) = self.tree.open_object(path).await? else {
+        let Some(object) = self.tree.open_object_here(path)? else {
             return Ok(false);
         };
         let mut right = object.len == length;
