@@ -21,9 +21,11 @@ mod remote;
 mod settings;
 mod shipping;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tokio::runtime::Builder;
 
 use crate::context::Context;
 use crate::settings::LogFormat;
@@ -98,12 +100,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// A server leaves one processor to the threads of the database, to those that do what takes long, and
+/// to the snapshot process: on a small machine, more threads for requests mostly wake one another.
+fn of_a_server() -> Builder {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(processors.saturating_sub(1).max(1));
+    runtime
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::from_environment(cli.verbose)?;
     let mut runtime = match cli.command {
         // It does one thing after the other: more threads would only wake one another.
-        Command::Snapshotter(_) => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
+        Command::Snapshotter(_) => Builder::new_current_thread(),
+        Command::Up(_) | Command::Serve(_) => of_a_server(),
+        _ => Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
     runtime.block_on(async {
