@@ -19,11 +19,13 @@ mod reading;
 mod removing;
 mod replayable;
 mod restoring;
+mod sweeping;
 mod taking;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use rustix::fd::OwnedFd;
@@ -37,6 +39,7 @@ pub use self::lock::WriterLock;
 pub use self::reading::OpenObject;
 pub use self::replayable::Replayable;
 pub use self::restoring::Restored;
+pub use self::sweeping::{Described, Swept};
 pub use self::taking::{Manner, Outside, OutsideFile, Sharing, Stamp, TakenIn};
 
 use self::batch::{Flush, Rule};
@@ -348,6 +351,41 @@ impl Directory {
         let path = path.clone();
         self.blocking(move |tree| removing::beside(tree, &path))
             .await
+    }
+
+    /// The same, with the length of each and the time at which it was written.
+    pub async fn described_beside(&self, path: &ObjectPath) -> Result<Vec<Described>, ObjectError> {
+        let path = path.clone();
+        self.blocking(move |tree| sweeping::describe(tree, &path))
+            .await
+    }
+
+    /// What the file system says that the time is: it can be another machine's.
+    pub async fn clock(&self) -> Result<SystemTime, ObjectError> {
+        self.blocking(sweeping::clock).await
+    }
+
+    /// Takes objects of any kind away that were written before `before`, and says which went. For
+    /// whoever publishes, and knows that no state that is kept names them.
+    ///
+    /// Others may create objects in the same directories meanwhile: those stay. Nothing is flushed:
+    /// what comes back by a power failure is swept once more.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::LockLost`] if `lock` is not the one that protects this tree now.
+    pub async fn sweep(
+        &self,
+        lock: &WriterLock,
+        paths: Vec<ObjectPath>,
+        before: SystemTime,
+    ) -> Result<Swept, ObjectError> {
+        let lock = lock.share();
+        self.blocking(move |tree| {
+            lock.check(tree)?;
+            sweeping::sweep(tree, &paths, before)
+        })
+        .await
     }
 
     /// The projects that have a directory anywhere in the tree.

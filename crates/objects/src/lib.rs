@@ -31,9 +31,9 @@ mod target;
 
 pub use self::chunks::{CHUNK_LEN, CHUNKS_ABOVE, ContentHasher, Hashed};
 pub use self::directory::{
-    Creation, Delivery, Directory, LockError, Manner, Named, ObjectError, OpenError, OpenObject,
-    Outside, OutsideFile, Ready, Replayable, Restored, Sharing, Staged, Stamp, TakenIn, Unsettled,
-    WriterLock,
+    Creation, Delivery, Described, Directory, LockError, Manner, Named, ObjectError, OpenError,
+    OpenObject, Outside, OutsideFile, Ready, Replayable, Restored, Sharing, Staged, Stamp, Swept,
+    TakenIn, Unsettled, WriterLock,
 };
 pub use self::path::{Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, ObjectPath, PathError};
 pub use self::target::{file_target, page_target};
