@@ -5,6 +5,7 @@
 //! files away, yanks them or sets a project's status is obeyed from here alone.
 
 mod ceremonies;
+mod collections;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::outcome::read_outcome;
 use crate::{Change, JournalRow, OpenError, Outcome, Seq, StoreError, text};
 
 pub use ceremonies::{HandedIn, TakenBack};
+pub use collections::{CollectionState, LoggedSnapshot};
 
 /// The operator's journal ("WMRO").
 const SCHEMA: Schema = Schema {
@@ -24,6 +26,7 @@ const SCHEMA: Schema = Schema {
         include_str!("orders/0001_orders.sql"),
         include_str!("orders/0002_ceremonies.sql"),
         include_str!("orders/0003_taken_up.sql"),
+        include_str!("orders/0004_collections.sql"),
     ],
 };
 

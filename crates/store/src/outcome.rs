@@ -68,6 +68,19 @@ impl Store {
         row.map(|row| read_outcome(seq, row)).transpose()
     }
 
+    /// The version of the newest snapshot that an answer speaks of; 0 where there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_snapshot(&self) -> Result<u64, StoreError> {
+        let version: i64 =
+            sqlx::query_scalar("SELECT coalesce(max(snapshot_version), 0) FROM outcome")
+                .fetch_one(&mut *self.reader().await?)
+                .await?;
+        text::unsigned("snapshot version", version)
+    }
+
     /// The journal rows behind `after` that were refused, oldest first, with the reasons.
     ///
     /// # Errors
