@@ -1,6 +1,7 @@
 //! The snapshot process: one engine for one tree, under its lock and its fence.
 
 mod ceremonies;
+mod collecting;
 mod journal;
 mod keys;
 mod records;
@@ -12,10 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use wheelmark_objects::{Directory, LockError, ObjectError, Replayable, WriterLock};
-use wheelmark_store::{Fence, Orders, Outcome, Seq, Store, StoreError};
+use wheelmark_store::{CollectionState, Fence, Orders, Outcome, Seq, Store, StoreError};
 use wheelmark_tuf::{Clock, KeyId, RoleName};
 
+use self::collecting::Collecting;
 use crate::as_clients;
 use crate::channel::Channel;
 use crate::gather::gather;
@@ -138,6 +141,12 @@ pub struct Engine {
     unreadable: bool,
     /// When people were last told what offline roles are due.
     reminded: Option<Timestamp>,
+    /// When this engine was opened, by a clock that only goes on and by the one on the wall.
+    started: (Instant, Timestamp),
+    /// The garbage collection that is under way.
+    collecting: Option<Collecting>,
+    /// What became of an earlier one, while that cannot be written down.
+    unanswered: Option<(Seq, CollectionState)>,
 }
 
 impl Engine {
@@ -222,6 +231,7 @@ impl Engine {
         if let Some(orders) = &orders {
             orders.go_on_behind(state.followed.orders).await?;
         }
+        let started = clock.now();
         Ok(Self {
             tree,
             writing,
@@ -247,6 +257,9 @@ impl Engine {
             stray: None,
             unreadable: false,
             reminded: None,
+            started: (Instant::now(), started),
+            collecting: None,
+            unanswered: None,
         })
     }
 
@@ -289,9 +302,20 @@ impl Engine {
                     if changes >= self.changes_per_snapshot.get() as usize =>
                 {
                     pause = FIRST_PAUSE;
+                    if self.collecting.is_some() {
+                        self.collect_some().await;
+                    }
                 }
                 Ok(Turn::Published { .. } | Turn::Idle) => {
                     pause = FIRST_PAUSE;
+                    if self.collect_some().await {
+                        // A collection can wait for a shutdown; the next start begins it anew.
+                        tokio::select! {
+                            biased;
+                            () = &mut shutdown => break,
+                            () = std::future::ready(()) => continue,
+                        }
+                    }
                     tokio::select! {
                         () = &mut shutdown => break,
                         () = self.store.journal_changed() => {}
@@ -349,6 +373,8 @@ impl Engine {
             self.state = state;
             self.skipped.extend(skipped);
             self.unsettled = None;
+            // It was told of other bytes than stand now; it is still asked for.
+            self.collecting = None;
         }
         let mut last = None;
         for _ in 0..VERSIONS_TO_TRY {
@@ -474,6 +500,10 @@ impl Engine {
         // From here on the recorded bytes decide, even if the record's own answer is unclear.
         self.unsettled = Some(record::versions(&intent));
         let id = self.store.record_intent(self.fence, &intent).await?;
+
+        if let Some(collecting) = &mut self.collecting {
+            collecting.note(&intent);
+        }
 
         self.phase(Phase::Write);
         if let Some(log) = &mut self.log {

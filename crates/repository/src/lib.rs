@@ -27,6 +27,7 @@
 mod as_clients;
 mod chain;
 mod channel;
+mod collect;
 mod engine;
 mod gather;
 mod genesis;
@@ -47,6 +48,10 @@ mod signing_log;
 mod snapshot_bytes;
 mod state;
 
+pub use collect::{
+    CollectError, Collected, Counted, Keep, KeepError, LAST_SNAPSHOTS, READER_TIME, Unnamed,
+    collect, unnamed_objects,
+};
 pub use engine::{Engine, OpenError, Phase, Turn};
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
 pub use journal_writer::JournalWriter;

@@ -97,7 +97,7 @@ pub(crate) fn versions(intent: &Intent) -> Vec<(RoleName, u64)> {
 }
 
 /// The role and version in the path of a versioned metadata object.
-fn role_and_version(path: &str) -> Option<(RoleName, u64)> {
+pub(crate) fn role_and_version(path: &str) -> Option<(RoleName, u64)> {
     let name = path.strip_prefix("metadata/")?.strip_suffix(".json")?;
     let (version, role) = name.split_once('.')?;
     Some((role.parse().ok()?, version.parse().ok()?))

@@ -60,6 +60,16 @@ impl TestIndex {
         bins: u32,
         form: BinForm,
     ) -> Self {
+        Self::new_at(parent, bins, form, 1_780_000_000).await
+    }
+
+    /// One that begins at that second.
+    pub(crate) async fn new_at(
+        parent: impl AsRef<std::path::Path>,
+        bins: u32,
+        form: BinForm,
+        second: i64,
+    ) -> Self {
         let folder = tempfile::tempdir_in(parent).unwrap();
         let tree = Directory::open(&folder.path().join("repository"))
             .await
@@ -67,7 +77,7 @@ impl TestIndex {
         let store = Store::open(&folder.path().join("catalogue.sqlite"))
             .await
             .unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(1_780_000_000)));
+        let clock = Arc::new(TestClock(AtomicI64::new(second)));
         let key = |name: &str| {
             FileKey::create(&folder.path().join(name), &mut UnwrapErr(SysRng)).unwrap()
         };
