@@ -170,6 +170,11 @@ impl Data {
         Ok(socket::SocketPath::in_directory(&self.directory)?)
     }
 
+    /// Whether there is an operator's journal, which this user can open.
+    pub(crate) fn has_orders(&self) -> bool {
+        fs::File::open(self.directory.join(OPERATOR).join("orders.sqlite")).is_ok()
+    }
+
     /// Opens the operator's journal, in a folder that is nobody else's; the first time makes it.
     pub(crate) async fn orders(&self) -> anyhow::Result<Orders> {
         let folder = self.directory.join(OPERATOR);
@@ -349,18 +354,7 @@ async fn make(
 
     let store = Store::open(&data.join("catalogue.sqlite")).await?;
     if elsewhere.is_none() {
-        let mut secret = Zeroizing::new([0u8; 32]);
-        random.fill_bytes(secret.as_mut_slice());
-        let token = Zeroizing::new(format_token(&secret));
-        store
-            .add_operator_token(
-                "first",
-                Sha256::of(token.as_bytes()),
-                context.clock.now(),
-                "made by the first run",
-            )
-            .await?;
-        write_private(&data.join("token"), token.as_bytes())?;
+        first_token(data, &store, context).await?;
     }
     store.close().await;
 
@@ -379,15 +373,53 @@ async fn make(
     Ok(phrase)
 }
 
+/// Makes the token of a first run, which may do everything, and writes it into the data directory.
+pub(crate) async fn first_token(
+    data: &Path,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let mut secret = Zeroizing::new([0u8; 32]);
+    UnwrapErr(SysRng).fill_bytes(secret.as_mut_slice());
+    let token = Zeroizing::new(format_token(&secret));
+    store
+        .add_operator_token(
+            "first",
+            Sha256::of(token.as_bytes()),
+            context.clock.now(),
+            "made by the first run",
+        )
+        .await?;
+    write_private(&data.join("token"), token.as_bytes())
+}
+
+/// Writes the settings of a data directory that holds its tree.
+pub(crate) fn write_settings(
+    data: &Path,
+    bins: u32,
+    root_fingerprint: Sha256,
+) -> anyhow::Result<()> {
+    let settings = Settings {
+        format: FORMAT_INSIDE,
+        bins,
+        root_fingerprint,
+        tree: None,
+        apart: false,
+    };
+    let mut text = serde_json::to_vec_pretty(&settings)?;
+    text.push(b'\n');
+    write_private(&data.join("settings.json"), &text)
+}
+
 /// The directory in which a first run makes everything. It is removed when this is dropped, and
 /// by the next first run beside it if the process was killed: it holds keys in the clear.
-struct Staging {
+pub(crate) struct Staging {
     directory: tempfile::TempDir,
     _lock: fs::File,
 }
 
 impl Staging {
-    fn new(parent: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(parent: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("nothing can be written to {}", parent.display());
         let make = || -> std::io::Result<Self> {
             let directory = tempfile::Builder::new()
@@ -414,7 +446,7 @@ impl Staging {
         Ok(staging)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 }

@@ -80,6 +80,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "cross-check",
         "wheelmark cross-check https://pypi.example/simple/",
     ),
+    (
+        "index audit",
+        "wheelmark index audit --against https://mirror.example/simple/",
+    ),
     ("index user add", "wheelmark index user add alice"),
     ("index user list", "wheelmark index user list"),
     ("index user disable", "wheelmark index user disable alice"),

@@ -4,11 +4,13 @@
 
 mod access;
 mod account;
+mod audit;
 mod audit_log;
 mod backup;
 mod certificate;
 mod config;
 mod files;
+mod gc;
 mod keys;
 mod limit;
 mod orders;
@@ -17,10 +19,12 @@ mod permissions;
 mod project;
 mod reason;
 mod rebin;
+mod rebuild;
 mod remove;
 mod restore;
 mod rotate_online_key;
 mod signing_log;
+mod snapshot_log;
 mod status;
 mod table;
 mod token;
@@ -45,6 +49,7 @@ use crate::logging::WithHint as _;
 /// them goes through its web server.
 ///
 ///   wheelmark index files flask
+///   wheelmark index gc --dry-run
 ///   wheelmark index keys
 ///   wheelmark index user add alice
 ///   wheelmark index token create --user alice --scope upload --expires 90d
@@ -73,12 +78,14 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Files(files::Args),
+    Gc(gc::Args),
     Keys(keys::Args),
     User(user::Args),
     Token(token::Args),
     Project(project::Args),
     Access(access::Args),
     Limit(limit::Args),
+    Audit(audit::Args),
     AuditLog(audit_log::Args),
     Config(config::Args),
     Yank(yank::Args),
@@ -87,7 +94,9 @@ enum Command {
     Unremove(remove::RestoreArgs),
     Status(status::Args),
     Backup(backup::Args),
+    Rebuild(rebuild::Args),
     Restore(restore::Args),
+    SnapshotLog(snapshot_log::Args),
     Permissions(permissions::Args),
     Rebin(rebin::Args),
     RotateOnlineKey(rotate_online_key::Args),
@@ -103,6 +112,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     // These need no index: settings can be wrong or come first, and a restored index comes to be.
     match args.command {
         Command::Config(config) => return config::run(config, &args.data),
+        Command::Rebuild(rebuild) => return rebuild::run(&rebuild, &args.data, context).await,
         Command::Restore(restore) => return restore::run(&restore, &args.data, context).await,
         _ => {}
     }
@@ -113,23 +123,29 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     bring_up_to_date(&data).await?;
     match args.command {
-        Command::Config(_) | Command::Restore(_) | Command::Permissions(_) => {
+        Command::Config(_)
+        | Command::Rebuild(_)
+        | Command::Restore(_)
+        | Command::Permissions(_) => {
             unreachable!("done above")
         }
         Command::Backup(args) => backup::run(&args, &data, context).await,
         Command::Files(args) => files::run(&args, &data).await,
+        Command::Gc(args) => gc::run(&args, &data, context).await,
         Command::Keys(args) => keys::run(&args, &data, context),
         Command::User(args) => user::run(args, &data, context).await,
         Command::Token(args) => token::run(args, &data, context).await,
         Command::Project(args) => project::run(args, &data, context).await,
         Command::Access(args) => access::run(args, &data, context).await,
         Command::Limit(args) => limit::run(args, &data).await,
+        Command::Audit(args) => audit::run(&args, &data, context).await,
         Command::AuditLog(args) => audit_log::run(args, &data).await,
         Command::Yank(args) => yank::run(&args, &data, context).await,
         Command::Unyank(args) => yank::run_unyank(&args, &data, context).await,
         Command::Remove(args) => remove::run(&args, &data, context).await,
         Command::Unremove(args) => remove::run_restore(&args, &data, context).await,
         Command::SigningLog(args) => signing_log::run(&args, &data),
+        Command::SnapshotLog(args) => snapshot_log::run(&args, &data).await,
         Command::Status(args) => status::run(&args, &data, context).await,
         Command::Rebin(args) => rebin::run(&args, &data),
         Command::RotateOnlineKey(args) => rotate_online_key::run(&args, &data, context).await,

@@ -2,7 +2,7 @@
 
 mod copy;
 mod file;
-mod progress;
+pub(crate) mod progress;
 mod words;
 
 use std::io::Write as _;

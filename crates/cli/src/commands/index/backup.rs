@@ -209,6 +209,21 @@ fn destination(args: &Args, data: &Data, now: u64) -> anyhow::Result<Box<dyn Des
     Ok(Box::new(archive))
 }
 
+/// Copies the tree as one timestamp has it, with all that it leads to, into a directory that is not
+/// there: `to`/repository. Nothing of what was there is missing but names of another state.
+pub(super) async fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let published = Published::read(from)?;
+    let tree = Tree::open(from).await?;
+    let to = to.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let mut copy = Copier::begin(&to, Manner::Copy)?;
+        published.copy(&tree, &mut copy)?;
+        copy.flush()?;
+        Ok(std::fs::remove_dir_all(copy.scratch())?)
+    })
+    .await?
+}
+
 /// Copies every database of the data directory, each as it is at one moment. They lie in it, or in
 /// a folder of it.
 async fn databases(data: &Path, copy: &mut dyn Destination) -> anyhow::Result<()> {

@@ -100,7 +100,10 @@ impl Passing {
                 turn => turn,
             };
             match turn {
-                Ok(Turn::Idle) => return Ok(()),
+                Ok(Turn::Idle) => {
+                    while self.engine.collect_some().await {}
+                    return Ok(());
+                }
                 Ok(Turn::Published { changes, .. }) => shown.signed(changes as u64),
                 Err(error) => {
                     let hint = if error.is_full() {

@@ -14,13 +14,13 @@ const LOOK: Duration = Duration::from_millis(100);
 const LINE: Duration = Duration::from_secs(30);
 
 /// Shows progress until it is dropped.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     task: tokio::task::JoinHandle<()>,
     bar: ProgressBar,
 }
 
 impl Progress {
-    pub(super) fn of(name: &str, tally: Arc<Tally>) -> Self {
+    pub(crate) fn of(name: &str, tally: Arc<Tally>) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal {
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())

@@ -1,0 +1,203 @@
+//! The catalogue, out of the signed pages.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use wheelmark_mirror::{Chain, DirectoryPlace, Expected, Place as _, Standing};
+use wheelmark_objects::{Directory, ObjectPath};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{
+    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, PageFile, ProjectPage, Signed, Yanked,
+};
+use wheelmark_store::{FileSignature, NewFile, ProjectCertificates, RebuiltProject, Seq, Store};
+use wheelmark_tuf::{DelegatedRoles, OWN_MEMBER, Sha256, TrustedSet};
+
+/// Who uploaded a file, where nobody knows any more.
+const UPLOADED_BY: &str = "rebuilt";
+
+/// What was made anew.
+#[derive(Debug, Default)]
+pub(super) struct Rebuilt {
+    pub(super) projects: u64,
+    pub(super) files: u64,
+    pub(super) removed: u64,
+    /// Removed and withheld files whose bytes are not there.
+    pub(super) without_bytes: u64,
+}
+
+/// How the bins of pages are delegated to.
+pub(super) struct Family {
+    pub(super) bins: u32,
+}
+
+impl Family {
+    /// What the tree's `simple` role says.
+    pub(super) fn of(place: &DirectoryPlace, chain: &Chain) -> anyhow::Result<Self> {
+        let (mut walk, top) = chain.set.walk();
+        walk.enter(&top);
+        while let Some(awaited) = walk.next()? {
+            let fetch = awaited.fetch().clone();
+            if fetch.role.as_str() != "simple" {
+                walk.pass_by(awaited);
+                continue;
+            }
+            let bytes = place.metadata(&fetch.fetch.path, fetch.fetch.max_len)?;
+            let bytes = bytes.ok_or_else(|| anyhow!("{} is missing", fetch.fetch.path))?;
+            let role = awaited.open(&bytes)?;
+            let delegations = role.metadata().delegations.as_ref();
+            let bins = delegations.map(|delegations| match &delegations.roles {
+                DelegatedRoles::Succinct(succinct) => 1 << succinct.bit_length(),
+                DelegatedRoles::Listed(roles) => u32::try_from(roles.len()).unwrap_or(u32::MAX),
+            });
+            let bins = bins.ok_or_else(|| anyhow!("the role simple delegates to no bins"))?;
+            return Ok(Self { bins });
+        }
+        Err(anyhow!(
+            "the tree has no role simple: it is none of Wheelmark's"
+        ))
+    }
+}
+
+/// Fills an empty catalogue.
+pub(super) async fn fill(
+    store: &Store,
+    tree: &Directory,
+    chain: &Chain,
+    pages: BTreeMap<ProjectName, Sha256>,
+) -> anyhow::Result<Rebuilt> {
+    let (journal, orders) = positions(&chain.set);
+    let serial = Seq(journal.0.saturating_add(orders.0));
+    let version = chain.set.snapshot().version;
+    let mut rebuilding = store.rebuild(journal, serial, version).await?;
+    let mut rebuilt = Rebuilt::default();
+    for (project, sha256) in pages {
+        let page = ObjectPath::page(&project, &sha256);
+        let bytes = tree.read(&page, MAX_PAGE_LEN as u64).await?;
+        let bytes = bytes.ok_or_else(|| anyhow!("{page} is missing"))?;
+        if Sha256::of(&bytes) != sha256 {
+            return Err(anyhow!("{page} is not as it was signed"));
+        }
+        let parsed = ProjectPage::parse(&bytes).with_context(|| format!("{page} is damaged"))?;
+        rebuilt.without_bytes += without_bytes(tree, &parsed)?;
+        let made = of_page(tree, parsed).await?;
+        rebuilt.projects += 1;
+        for (_, removed) in &made.files {
+            match removed {
+                true => rebuilt.removed += 1,
+                false => rebuilt.files += 1,
+            }
+        }
+        rebuilding.take(made).await?;
+    }
+    rebuilding.finish().await?;
+    Ok(rebuilt)
+}
+
+/// How far the signed timestamp says that the journals were followed.
+fn positions(set: &TrustedSet) -> (Seq, Seq) {
+    let own = set.timestamp().extra.get(OWN_MEMBER);
+    let position = |journal: &str| {
+        let position = own.and_then(|own| own.get(journal));
+        Seq(position.and_then(serde_json::Value::as_u64).unwrap_or(0))
+    };
+    (position("journal"), position("orders"))
+}
+
+/// How many files that no page lists have no bytes here. Other bytes than theirs are taken away.
+fn without_bytes(tree: &Directory, page: &ProjectPage) -> anyhow::Result<u64> {
+    let place = DirectoryPlace::new(tree.root(), 1, None);
+    let removed = page.wheelmark.removed.values().map(|gone| &gone.entry);
+    let mut lost = 0;
+    for entry in removed.chain(&page.wheelmark.withheld) {
+        let Some(sha256) = entry.hashes.sha256() else {
+            continue;
+        };
+        let sha256 = Sha256(sha256.into());
+        let path = ObjectPath::file(&page.name, &sha256, entry.filename.as_str())?;
+        let expected = Expected {
+            sha256,
+            length: entry.size,
+            limit: u64::MAX,
+        };
+        match place.check(&path, &expected)? {
+            Standing::Same { .. } => {}
+            Standing::Missing => lost += 1,
+            _ => {
+                std::fs::remove_file(tree.local_path(&path))?;
+                lost += 1;
+            }
+        }
+    }
+    Ok(lost)
+}
+
+async fn of_page(tree: &Directory, page: ProjectPage) -> anyhow::Result<RebuiltProject> {
+    let project = page.name;
+    let mut files = Vec::new();
+    for file in page.files.iter().chain(&page.wheelmark.withheld) {
+        files.push((of_entry(&project, file)?, false));
+    }
+    for removed in page.wheelmark.removed.values() {
+        files.push((of_entry(&project, &removed.entry)?, true));
+    }
+    let first = files.iter().map(|(file, _)| file.uploaded_at).min();
+    let certificates = match &page.wheelmark.certificates {
+        Some(bound) => Some(certificates(tree, &project, bound).await?),
+        None => None,
+    };
+    Ok(RebuiltProject {
+        created_at: first.unwrap_or(Timestamp::UNIX_EPOCH),
+        status: page.project_status.unwrap_or_default(),
+        certificates,
+        files,
+        name: project,
+    })
+}
+
+fn of_entry(project: &ProjectName, entry: &PageFile) -> anyhow::Result<NewFile> {
+    let filename = entry.filename.as_str();
+    let lacking = |what: &str| anyhow!("the page of {project} has no {what} of {filename}");
+    let marks = entry.wheelmark.as_ref();
+    let digest = |hex: wheelmark_packaging::simple::Sha256Hex| Sha256(hex.into());
+    let core_metadata = entry.core_metadata.as_ref();
+    let signature = marks.and_then(|marks| marks.gpg_sig);
+    Ok(NewFile {
+        project: project.clone(),
+        filename: filename.to_owned(),
+        sha256: digest(entry.hashes.sha256().ok_or_else(|| lacking("sha256"))?),
+        size: entry.size.ok_or_else(|| lacking("size"))?,
+        uploaded_at: entry.upload_time.unwrap_or(Timestamp::UNIX_EPOCH),
+        requires_python: entry.requires_python.clone(),
+        core_metadata_sha256: core_metadata.and_then(|hashes| hashes.sha256()).map(digest),
+        chunks_sha256: marks.and_then(|marks| marks.chunks_sha256).map(digest),
+        gpg_signature: signature.map(|signature| FileSignature {
+            sha256: digest(signature.sha256),
+            length: signature.length,
+        }),
+        uploaded_by: UPLOADED_BY.to_owned(),
+        back_signed: marks.is_some_and(|marks| marks.signed == Signed::Back),
+        yanked: match &entry.yanked {
+            Yanked::No => None,
+            Yanked::Yes => Some(String::new()),
+            Yanked::Because(reason) => Some(reason.clone()),
+        },
+    })
+}
+
+async fn certificates(
+    tree: &Directory,
+    project: &ProjectName,
+    bound: &BoundCertificates,
+) -> anyhow::Result<ProjectCertificates> {
+    let path = ObjectPath::certificates(project, &Sha256(bound.sha256.into()));
+    let bytes = tree.read(&path, MAX_CERTIFICATES_LEN as u64).await?;
+    let bytes = bytes.ok_or_else(|| anyhow!("{path} is missing"))?;
+    if Sha256::of(&bytes) != Sha256(bound.sha256.into()) {
+        return Err(anyhow!("{path} is not as it was signed"));
+    }
+    Ok(ProjectCertificates {
+        armored: String::from_utf8(bytes.to_vec()).with_context(|| format!("{path} is damaged"))?,
+        required: bound.required,
+    })
+}
