@@ -15,12 +15,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use wheelmark_objects::{Directory, LockError, ObjectError, Replayable, WriterLock};
-use wheelmark_store::{CollectionState, Fence, Orders, Outcome, Seq, Store, StoreError};
+use wheelmark_store::{Change, CollectionState, Fence, Orders, Outcome, Seq, Store, StoreError};
 use wheelmark_tuf::{Clock, KeyId, RoleName};
 
 use self::collecting::Collecting;
 use crate::as_clients;
-use crate::channel::Channel;
+use crate::channel::{Channel, Pending};
 use crate::gather::gather;
 use crate::handed::said;
 use crate::journal_writer::JournalWriter;
@@ -411,7 +411,13 @@ impl Engine {
         };
         let rows = Channel::Journal.pending(rows);
         let mut rows: Vec<_> = rows.chain(Channel::Orders.pending(orders)).collect();
-        let mut due = self.due(now);
+        let is_renewal =
+            |row: &Pending| row.place.channel == Channel::Orders && row.change == Change::Renewal;
+        let mut due = match rows.iter().any(is_renewal) {
+            true => self.state.schedule.keys().cloned().collect(),
+            false => self.due(now),
+        };
+        due.sort();
         let keys_differ = self.keys_differ();
         let top_due = keys_differ
             || self.lifetimes.top_is_due(self.state.timestamp_expires, now)
@@ -546,15 +552,9 @@ impl Engine {
 
     /// The online roles below `targets` that are to be signed again now.
     fn due(&self, now: Timestamp) -> Vec<RoleName> {
-        let mut due: Vec<RoleName> = self
-            .state
-            .schedule
-            .iter()
-            .filter(|(_, expires)| self.lifetimes.bin_is_due(**expires, now))
-            .map(|(role, _)| role.clone())
-            .collect();
-        due.sort();
-        due
+        let schedule = self.state.schedule.iter();
+        let due = schedule.filter(|(_, expires)| self.lifetimes.bin_is_due(**expires, now));
+        due.map(|(role, _)| role.clone()).collect()
     }
 
     fn phase(&mut self, phase: Phase) {

@@ -78,7 +78,7 @@ pub(crate) async fn gather(
             Change::StatusSet { project, .. } => {
                 need_project(state, tree, &mut gathered, project).await
             }
-            Change::Unreadable(_) => continue,
+            Change::Renewal | Change::Unreadable(_) => continue,
         };
         match needed {
             Ok(()) => {}

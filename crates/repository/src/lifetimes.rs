@@ -75,6 +75,22 @@ impl Lifetimes {
         expires.duration_since(now) <= self.online / 2
     }
 
+    /// From when on timestamp and snapshot are signed again.
+    pub fn top_due(&self, expires: Timestamp) -> Timestamp {
+        after(expires, -(self.online / 2))
+    }
+
+    /// From when on a bin or a small online role is signed again.
+    pub fn bin_due(&self, expires: Timestamp) -> Timestamp {
+        after(expires, -(self.online / 4))
+    }
+
+    /// Whether something that was due for renewal at `due` is late: a running index would have
+    /// renewed it, failures and pauses included. A twelfth of an online life, two hours, is waited.
+    pub fn is_late(&self, due: Timestamp, now: Timestamp) -> bool {
+        now.duration_since(due) >= self.online / 12
+    }
+
     /// From when on a role that offline keys sign is due for a ceremony: 60 days before it expires,
     /// 30 days for `claimed`.
     pub fn ceremony_due(&self, role: &RoleName, expires: Timestamp) -> Timestamp {

@@ -547,3 +547,44 @@ async fn certificates_survive_a_stop_at_every_step() {
         assert_eq!(served_certificates(&index), Some(text), "{phase:?}");
     }
 }
+
+#[tokio::test]
+async fn everything_that_is_signed_online_is_renewed_by_an_order() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let version = |role: &str| {
+        let versions = index.versions();
+        let suffix = format!(".{role}.json");
+        let numbers = versions
+            .keys()
+            .filter_map(|name| name.strip_suffix(&suffix));
+        numbers
+            .filter_map(|number| number.parse::<u64>().ok())
+            .max()
+    };
+    assert!(matches!(turn(&index).await, Turn::Idle), "nothing is due");
+    let order = ask(&index, Change::Renewal).await;
+    let renewed = match turn(&index).await {
+        Turn::Published { renewed, .. } => renewed,
+        Turn::Idle => panic!("nothing was done"),
+    };
+    // Four bins in each family, and the two small roles.
+    assert_eq!(renewed, 10);
+    assert!(done(&index, order).await);
+    for role in [
+        "simple-0",
+        "packages-3",
+        "recently-claimed",
+        "status",
+        "snapshot",
+    ] {
+        assert_eq!(version(role), Some(2), "{role}");
+    }
+    for role in ["root", "targets", "claimed", "simple", "packages"] {
+        assert_eq!(version(role), Some(1), "{role}");
+    }
+    index.client();
+    assert!(
+        matches!(turn(&index).await, Turn::Idle),
+        "once for an order"
+    );
+}

@@ -74,7 +74,7 @@ async fn it_neither_removes_nor_yanks_nor_brings_back() {
         yanked: None,
     };
     let back = Change::FileAdded(index.place(NAME, b"a wheel").await);
-    for change in [removed, unyanked, back] {
+    for change in [removed, unyanked, back, Change::Renewal] {
         let seq = intrude(&index, &change).await;
         turn(&index).await;
         let why = refusal(&index, seq).await;

@@ -96,6 +96,8 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_place_of: Option<Sha256>,
     },
+    /// Every role that the online key signs is to be signed anew.
+    Renewal,
     /// A row that this version cannot read, with how its text begins. It never stops the rows behind it.
     #[serde(skip)]
     Unreadable(String),
@@ -120,7 +122,7 @@ impl Change {
             | Self::FileRestored { project, .. }
             | Self::StatusSet { project, .. }
             | Self::CertificatesSet { project, .. } => Some(project),
-            Self::Unreadable(_) => None,
+            Self::Renewal | Self::Unreadable(_) => None,
         }
     }
 

@@ -21,7 +21,9 @@ mod reason;
 mod rebin;
 mod rebuild;
 mod remove;
+mod renew;
 mod restore;
+mod roles;
 mod rotate_online_key;
 mod signing_log;
 mod snapshot_log;
@@ -57,6 +59,7 @@ use crate::logging::WithHint as _;
 ///   wheelmark index backup /backup/index
 ///   wheelmark index yank flask 3.0.9 --reason "breaks on Python 3.14"
 ///   wheelmark index status flask archived
+///   wheelmark index status
 ///
 /// --data says which index, as for `wheelmark up`; it can stand before the subcommand or after.
 #[derive(Debug, clap::Args)]
@@ -101,6 +104,7 @@ enum Command {
     Rebin(rebin::Args),
     RotateOnlineKey(rotate_online_key::Args),
     SigningLog(signing_log::Args),
+    Renew(renew::Args),
 }
 
 /// The account of whoever runs this command, for people to read.
@@ -144,6 +148,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Unyank(args) => yank::run_unyank(&args, &data, context).await,
         Command::Remove(args) => remove::run(&args, &data, context).await,
         Command::Unremove(args) => remove::run_restore(&args, &data, context).await,
+        Command::Renew(args) => renew::run(&args, &data, context).await,
         Command::SigningLog(args) => signing_log::run(&args, &data),
         Command::SnapshotLog(args) => snapshot_log::run(&args, &data).await,
         Command::Status(args) => status::run(&args, &data, context).await,

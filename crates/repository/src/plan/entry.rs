@@ -55,6 +55,7 @@ pub(super) fn as_signed(change: Change) -> Change {
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
         | Change::CertificatesSet { .. }
+        | Change::Renewal
         | Change::Unreadable(_)) => change,
     }
 }

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What the command answers when an order stands in the journal and is not carried out yet.
-const WAITING: u8 = 3;
+pub(super) const WAITING: u8 = 3;
 
 /// How an order is given.
 #[derive(Debug, clap::Args)]
@@ -121,7 +121,7 @@ pub(super) async fn give(
 
 /// Waits until there is an answer to every order, or for as long as there is patience. What that
 /// needs is a process that publishes: this one does, where no other holds the tree.
-async fn wait(
+pub(super) async fn wait(
     asked: &[Seq],
     orders: &Orders,
     store: &Store,
@@ -173,7 +173,10 @@ async fn is_over(asked: &[Seq], orders: &Orders, deadline: Instant) -> anyhow::R
 }
 
 /// What became of orders that were asked for at once, and so follow on one another.
-async fn outcomes_of(asked: &[Seq], orders: &Orders) -> anyhow::Result<Vec<Option<Outcome>>> {
+pub(super) async fn outcomes_of(
+    asked: &[Seq],
+    orders: &Orders,
+) -> anyhow::Result<Vec<Option<Outcome>>> {
     let [first, .., last] = asked else {
         return match asked {
             [only] => Ok(vec![orders.outcome(*only).await?]),
@@ -272,6 +275,7 @@ fn reason_of(change: &Change) -> Option<String> {
         Change::FileAdded(_)
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
+        | Change::Renewal
         | Change::Unreadable(_) => None,
     }
 }

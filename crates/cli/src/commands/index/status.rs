@@ -1,4 +1,6 @@
-//! `wheelmark index status`: what state a project is in (PEP 792).
+//! `wheelmark index status`: how the index stands, or what state a project is in (PEP 792).
+
+mod whole;
 
 use std::process::ExitCode;
 
@@ -15,7 +17,16 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
 
-/// Show or set the state of a project
+/// Show how the index stands; show or set the state of a project
+///
+///   wheelmark index status
+///   wheelmark index status --json
+///
+/// Without a project: every role with its version, its keys, when it was written, when it ends and
+/// what is to be done about it; whether a process publishes and how many changes wait for it; the
+/// head of the signing log; from when on the next ceremony is due. The exit code is for monitoring:
+/// 0 when nothing is to be done, 3 when a ceremony is due, a renewal is late, or changes wait and no
+/// process publishes, 4 when something has expired and clients refuse the index.
 ///
 ///   wheelmark index status flask
 ///   wheelmark index status flask archived --reason "use quart"
@@ -34,9 +45,9 @@ use crate::data::Data;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// The project
+    /// The project [default: show how the index stands]
     #[arg(value_name = "PROJECT")]
-    project: ProjectName,
+    project: Option<ProjectName>,
 
     /// The state to set [default: show the one it is in]
     #[arg(value_name = "STATE")]
@@ -70,22 +81,25 @@ impl Word {
 }
 
 pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
-    let page = page::of(data, &args.project).await?;
+    let Some(project) = &args.project else {
+        return whole::run(args.how.json(), data, context).await;
+    };
+    let page = page::of(data, project).await?;
     let Some(word) = args.status else {
         return show(&page, args.how.json());
     };
     args.how.demand(data)?;
     let order = Order {
         change: Change::StatusSet {
-            project: args.project.clone(),
+            project: project.clone(),
             status: word.as_str().to_owned(),
             reason: args.reason.clone(),
         },
-        subject: args.project.to_string(),
+        subject: project.to_string(),
         done: word.as_str(),
         action: AuditAction::StatusChanged,
     };
-    give(vec![order], &args.project, &args.how, data, context).await
+    give(vec![order], project, &args.how, data, context).await
 }
 
 fn show(page: &ProjectPage, as_json: bool) -> anyhow::Result<ExitCode> {
