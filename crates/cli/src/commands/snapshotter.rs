@@ -174,14 +174,14 @@ fn measure(engine: &mut Engine, store: Store) {
 /// Sees to it that this process does not outlive the one that started it, even if that one is
 /// killed: what it has recorded is finished by the next one.
 #[cfg(target_os = "linux")]
-fn die_with_parent() -> anyhow::Result<()> {
+pub(super) fn die_with_parent() -> anyhow::Result<()> {
     use rustix::process::{Signal, set_parent_process_death_signal};
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// Elsewhere the end of standard input has to do.
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent() -> anyhow::Result<()> {
+pub(super) fn die_with_parent() -> anyhow::Result<()> {
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `wheelmark up`: a signed index, running.
 
+mod first_run;
 mod publisher;
 
 use std::convert::Infallible;
@@ -57,6 +58,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     online_key: Option<PathBuf>,
 
+    /// Make the index and end
+    #[arg(long, hide = true)]
+    create_only: bool,
+
     /// Print one line of JSON once the index is ready, instead of text
     #[arg(long)]
     json: bool,
@@ -74,6 +79,9 @@ impl Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if args.create_only {
+        return first_run::make(&args, context).await;
+    }
     // The addresses first: if one is taken, nothing has been made yet.
     let settings = Effective::read(&args.data, &args.settings)?.settings()?;
     let front = Front::open(settings).await?;
@@ -81,7 +89,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     // Listened for before anything is made: a first run that is asked to stop is finished first,
     // and then stops. It takes seconds, and half an index is of no use.
     let mut stop = StopSignals::new()?;
-    let data = open_or_create(&args, context).await?;
+    let Some(data) = open_or_create(&args, context).await? else {
+        return Ok(ExitCode::FAILURE);
+    };
     // Before the other process, so that one of them brings an older database up to date.
     let store = Store::open(&data.catalogue()).await?;
     let (key, log) = (args.online_key.as_deref(), args.settings.signing_log());
@@ -130,7 +140,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> {
+/// The index, which the first run makes; none if that did not work, and was told.
+async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Option<Data>> {
     if let Some(data) = Data::open(&args.data)? {
         data.demand_uploads()?;
         // A script that names the number of the first run goes on when it has changed.
@@ -144,16 +155,24 @@ async fn open_or_create(args: &Args, context: &Context) -> anyhow::Result<Data> 
             ))
             .hint("leave --bins out; the number is chosen at the first run, and changes by a ceremony (`wheelmark index rebin`)");
         }
-        return Ok(data);
+        return Ok(Some(data));
     }
+    // What is wrong with them is told by this process.
+    bins_of(args)?;
+    if !first_run::make_apart(args, context).await? {
+        return Ok(None);
+    }
+    Data::open_existing(&args.data).map(Some)
+}
+
+/// The bins that a new index gets.
+fn bins_of(args: &Args) -> anyhow::Result<Bins> {
     let form = if args.prefix_lists {
         BinForm::PrefixLists
     } else {
         BinForm::Succinct
     };
-    let bins = Bins::new(args.bins.unwrap_or(USUAL_BINS), form)?;
-    let online_key = args.online_key.as_deref();
-    Data::create(&args.data, None, bins, online_key, context, announce_phrase).await
+    Ok(Bins::new(args.bins.unwrap_or(USUAL_BINS), form)?)
 }
 
 pub(crate) fn explain_open(error: OpenError) -> anyhow::Error {
