@@ -41,13 +41,13 @@ class Holder:
         return mine
 
     def sign(
-        self, ceremony: Path, trust: str, words: str, *, phrase: str | None = None
+        self, ceremony: Path, trust: str, words: str, *options: str, phrase: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         reader, writer = os.pipe()
         os.write(writer, (phrase or self.phrase).encode() + b"\n")
         os.close(writer)
         command = [self.binary, "ceremony", "sign", ceremony, "--trust", trust, "--signer", f"file:{self.keys}"]
-        command += ["--passphrase-fd", str(reader), "--words", words, "--json"]
+        command += ["--passphrase-fd", str(reader), "--words", words, *options, "--json"]
         try:
             return subprocess.run(
                 [str(word) for word in command], capture_output=True, text=True, env=self.env, pass_fds=[reader]

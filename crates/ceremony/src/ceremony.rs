@@ -9,7 +9,7 @@ use serde_json::json;
 use wheelmark_tuf::{Key, KeyId, RoleKeys, RoleName, Root, Sha256, Targets, canonical};
 
 use crate::payload::{Content, Payload};
-use crate::plan::{Plan, PlanError, follow};
+use crate::plan::{HolderChange, Plan, PlanError, follow};
 use crate::policy::{LEAST_GAIN, Policy};
 use crate::standing::Standing;
 use crate::words::Words;
@@ -116,6 +116,30 @@ pub enum CeremonyError {
         /// The next one.
         expires: Timestamp,
     },
+    /// Fewer have to sign than policy asks for.
+    #[error("{role} would be signed by {threshold} holders, and the policy asks for {least}")]
+    FewSign {
+        /// Which role.
+        role: RoleName,
+        /// How many would have to sign.
+        threshold: u32,
+        /// How many the policy asks for.
+        least: u32,
+    },
+    /// Fewer hold keys than policy asks for.
+    #[error("there would be {count} holders, and the policy asks for {least}")]
+    FewHolders {
+        /// How many there would be.
+        count: usize,
+        /// How many the policy asks for.
+        least: usize,
+    },
+    /// Somebody joins who is not to.
+    #[error("{name} would join, and the policy does not name them")]
+    Stranger {
+        /// Who.
+        name: String,
+    },
     /// Nothing would change.
     #[error("{role} would stay as it is: the same keys, and no later expiry than {expires}")]
     NothingNew {
@@ -201,18 +225,49 @@ impl Ceremony {
         }
         let contents = follow(&standing, &plan)?;
         demand_difference(&standing, &contents)?;
+        demand_people(&plan, policy)?;
         let payloads: Vec<Payload> = contents
             .iter()
             .map(|(role, content)| Payload::of(role.clone(), content))
             .collect();
         let digest = digest(&plan, &payloads);
-        Ok(Self {
+        let ceremony = Self {
             contents: contents.into_iter().collect(),
             standing,
             plan,
             payloads,
             digest,
-        })
+        };
+        ceremony.demand_hands(policy)?;
+        Ok(ceremony)
+    }
+
+    /// What offline keys sign is in as many hands, after the ceremony, as policy asks for.
+    fn demand_hands(&self, policy: &Policy) -> Result<(), CeremonyError> {
+        let below = self.next_targets().delegations.as_ref();
+        let root = &self.next_root().roles;
+        for role in self.standing.roles() {
+            let keys = match role.as_str() {
+                "root" => Some(&root.root),
+                "targets" => Some(&root.targets),
+                _ => below.and_then(|below| below.role_keys(&role)),
+            };
+            let Some(keys) = keys else { continue };
+            let (threshold, count) = (keys.threshold, keys.keyids.len());
+            let (least, fewest) = (policy.threshold(), policy.holders());
+            if threshold < least {
+                return Err(CeremonyError::FewSign {
+                    role,
+                    threshold,
+                    least,
+                });
+            }
+            if count < fewest {
+                let least = fewest;
+                return Err(CeremonyError::FewHolders { count, least });
+            }
+        }
+        Ok(())
     }
 
     /// Its name.
@@ -330,7 +385,6 @@ impl Ceremony {
 
     /// The name of the holder to whom a key belongs: that of a newcomer, or the position.
     pub fn holder_of(&self, keyid: &KeyId) -> Option<String> {
-        use crate::plan::HolderChange;
         for change in &self.plan.holders {
             if let HolderChange::Replace { by, .. } | HolderChange::Add(by) = change
                 && by.keyids().any(|(_, id)| id == keyid)
@@ -399,6 +453,19 @@ fn next_keys_of<'a>(role: &RoleName, contents: &'a [(RoleName, Content)]) -> Opt
         Content::Targets(targets) => targets.delegations.as_ref()?.role_keys(role),
         Content::Root(_) => None,
     })
+}
+
+/// Nobody joins whom policy does not let in.
+fn demand_people(plan: &Plan, policy: &Policy) -> Result<(), CeremonyError> {
+    for change in &plan.holders {
+        if let HolderChange::Replace { by, .. } | HolderChange::Add(by) = change
+            && !policy.admits(by.name())
+        {
+            let name = by.name().to_owned();
+            return Err(CeremonyError::Stranger { name });
+        }
+    }
+    Ok(())
 }
 
 fn digest(plan: &Plan, payloads: &[Payload]) -> Sha256 {

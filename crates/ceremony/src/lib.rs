@@ -42,7 +42,7 @@ pub use holder::{HolderError, HolderKeys, key_name, proof_message};
 pub use online::{OnlineKey, OnlineKeyError, online_proof_message};
 pub use payload::Payload;
 pub use plan::{HolderChange, Next, Plan, PlanError};
-pub use policy::Policy;
+pub use policy::{Policy, PolicyError};
 pub use review::Difference;
 pub use signature::{SignatureError, SignatureFile};
 pub use standing::{Published, Seat, Standing, StandingError};

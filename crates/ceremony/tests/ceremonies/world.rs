@@ -15,10 +15,10 @@ use wheelmark_tuf::{
     RoleName, Root, RootRoles, SPEC_VERSION, Targets,
 };
 
-pub(crate) const POLICY: Policy = Policy {
-    offline: SignedDuration::from_hours(365 * 24),
-    claimed: SignedDuration::from_hours(90 * 24),
-};
+pub(crate) const POLICY: Policy = Policy::new(
+    SignedDuration::from_hours(365 * 24),
+    SignedDuration::from_hours(90 * 24),
+);
 
 pub(crate) const DELEGATED: [&str; 3] = ["claimed", "simple", "packages"];
 

@@ -7,17 +7,16 @@ mod begin;
 mod finish;
 mod folder;
 mod keygen;
+pub(crate) mod policy;
 mod publish;
 mod review;
 mod seen;
+mod sheet;
 mod sign;
 mod signer;
 mod status;
 
 use std::process::ExitCode;
-
-use wheelmark_ceremony::Policy;
-use wheelmark_repository::Lifetimes;
 
 use crate::context::Context;
 
@@ -52,6 +51,8 @@ enum Command {
     Finish(finish::Args),
     Publish(publish::Args),
     Abort(abort::Args),
+    Policy(policy::Args),
+    Sheet(sheet::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -64,13 +65,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Finish(args) => finish::run(&args, context),
         Command::Publish(args) => publish::run(&args, context).await,
         Command::Abort(args) => abort::run(&args, context).await,
+        Command::Policy(args) => policy::run(&args),
+        Command::Sheet(args) => sheet::run(&args, context),
     }
-}
-
-/// How long what is signed may hold.
-fn policy() -> Policy {
-    let Lifetimes {
-        offline, claimed, ..
-    } = Lifetimes::default();
-    Policy { offline, claimed }
 }

@@ -78,16 +78,26 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     bins: Option<u32>,
 
+    /// What the ceremony has to keep to [default: ceremony-policy.toml in the data directory, if it
+    /// is there; `wheelmark ceremony policy` prints one]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let tree = match &args.tree {
-        Some(tree) => tree.clone(),
-        None => Data::open_existing(&args.data)?.tree(),
+    let data = match &args.tree {
+        Some(_) => None,
+        None => Some(Data::open_existing(&args.data)?),
     };
+    let tree = match (&args.tree, &data) {
+        (None, Some(data)) => data.tree(),
+        (tree, _) => tree.clone().unwrap_or_default(),
+    };
+    let policy = policy::of(args.policy.as_deref(), data.as_ref())?;
     let (published, _) = published::read(&tree)?;
     let standing = Standing::verify(published)
         .with_context(|| format!("{} is no ground for a ceremony", tree.display()))?;
@@ -98,7 +108,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             .hint(format!("these are: {}", known.join(", ")));
     }
     let now = context.clock.now();
-    let mut plan = Plan::renewal(&standing, &args.roles, &policy(), now);
+    let mut plan = Plan::renewal(&standing, &args.roles, &policy, now);
     plan.holders = holders(args)?;
     plan.threshold = args.threshold;
     plan.online = args.online_key.as_deref().map(online_key).transpose()?;
@@ -107,7 +117,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         plan.without_what_stays(&standing);
     }
     let ceremony =
-        Ceremony::new(standing, plan, &policy(), now).context("no ceremony can be held so")?;
+        Ceremony::new(standing, plan, &policy, now).context("no ceremony can be held so")?;
     let folder = Folder::create(&args.out, &ceremony)?;
     if args.json {
         let told = json!({

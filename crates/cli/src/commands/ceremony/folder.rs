@@ -16,10 +16,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use wheelmark_ceremony::{Ceremony, Plan, Published, SignatureFile, Standing, Tally};
+use wheelmark_ceremony::{Ceremony, Plan, Policy, Published, SignatureFile, Standing, Tally};
 use wheelmark_tuf::limits::{MAX_ROOT_LENGTH, MAX_TARGETS_LENGTH};
 use wheelmark_tuf::{RoleName, Sha256, root_fingerprint};
 
+use super::policy;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
@@ -125,14 +126,22 @@ impl Folder {
 
     /// The ceremony in it, computed and checked anew.
     pub(super) fn ceremony(&self, context: &Context) -> anyhow::Result<Ceremony> {
+        self.ceremony_by(&policy::default(), context)
+    }
+
+    /// The same, by a policy that may ask for more.
+    pub(super) fn ceremony_by(
+        &self,
+        policy: &Policy,
+        context: &Context,
+    ) -> anyhow::Result<Ceremony> {
         let path = self.directory.join(PLAN);
         let damaged = || format!("the ceremony in {} is refused", self.directory.display());
         let plan = self.read(&path, MAX_SMALL_LEN)?;
         let plan = Plan::read(&plan).with_context(|| format!("{} is refused", path.display()))?;
         let standing = Standing::verify(self.published()?).with_context(damaged)?;
         let now = context.clock.now();
-        let ceremony =
-            Ceremony::new(standing, plan, &super::policy(), now).with_context(damaged)?;
+        let ceremony = Ceremony::new(standing, plan, policy, now).with_context(damaged)?;
         self.demand_payloads(&ceremony)?;
         Ok(ceremony)
     }

@@ -12,7 +12,7 @@ use wheelmark_tuf::KeyId;
 use super::folder::Folder;
 use super::seen::Seen;
 use super::signer::{Passphrase, SignerArg, keys_to_sign_with};
-use super::{review, status};
+use super::{policy, review, status};
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -58,6 +58,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "WORDS")]
     words: Option<String>,
 
+    /// Your own policy: what it does not allow is not signed (`wheelmark ceremony policy` prints one)
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
@@ -65,7 +69,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let folder = Folder::open(&args.directory)?;
-    let ceremony = folder.ceremony(context)?;
+    let policy = policy::of(args.policy.as_deref(), None)?;
+    let ceremony = folder.ceremony_by(&policy, context)?;
     let trusted = review::demand_pinned(&ceremony, &args.trust)?;
     // A signature that does not count is told of before anything is added to it.
     folder.all_signatures(&ceremony)?;

@@ -1,5 +1,6 @@
 //! `wheelmark index keys`: every role, who signs it, until when it holds, and what is to be done.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
@@ -9,6 +10,7 @@ use wheelmark_tuf::KeyId;
 
 use super::roles::{Roles, Row, State, next};
 use super::table::{minute, table};
+use crate::commands::ceremony::policy;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
@@ -36,13 +38,19 @@ const SHOWN_KEYID: usize = 16;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
+    /// The policy that says how long before its end a role is due [default: ceremony-policy.toml in the
+    /// data directory, if it is there]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
-    let roles = Roles::read(data, context.clock.now())?;
+    let policy = policy::of(args.policy.as_deref(), Some(data))?;
+    let roles = Roles::read(data, &policy, context.clock.now())?;
     let worst = roles.worst();
     print_line(&match args.json {
         true => as_json(&roles.rows, &roles.standing, worst),
@@ -97,6 +105,9 @@ pub(super) fn advice(rows: &[Row], worst: State) -> Option<String> {
     let needs = rows.iter().any(|row| row.offline && row.state > State::Ok);
     let said = match worst {
         State::Ok => return None,
+        State::Expired if needs && rows.iter().any(|row| !row.offline && row.state == worst) => {
+            "start the index, which renews what is signed online; and begin a ceremony with `wheelmark ceremony begin`"
+        }
         _ if needs => {
             "begin a ceremony with `wheelmark ceremony begin`; docs/ceremonies.md goes through it"
         }

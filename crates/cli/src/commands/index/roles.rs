@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
-use wheelmark_ceremony::Standing;
+use wheelmark_ceremony::{Policy, Standing};
 use wheelmark_repository::Lifetimes;
 use wheelmark_tuf::{
     DelegatedRoles, Delegations, KeyId, RoleKeys, RoleName, Root, Targets, Verified, verify,
@@ -62,7 +62,7 @@ pub(super) struct Roles {
 
 impl Roles {
     /// Reads and verifies what is published. That something has expired is no error.
-    pub(super) fn read(data: &Data, now: Timestamp) -> anyhow::Result<Self> {
+    pub(super) fn read(data: &Data, policy: &Policy, now: Timestamp) -> anyhow::Result<Self> {
         let tree = data.tree();
         let (files, online) = published::read(&tree)?;
         let standing = Standing::verify(files).context("what is published is damaged")?;
@@ -70,6 +70,7 @@ impl Roles {
             tree: &tree,
             standing: &standing,
             online: &online,
+            policy,
             now,
         };
         let rows = looking.rows()?;
@@ -92,6 +93,7 @@ struct Looking<'a> {
     tree: &'a Path,
     standing: &'a Standing,
     online: &'a Online,
+    policy: &'a Policy,
     now: Timestamp,
 }
 
@@ -194,7 +196,7 @@ impl Looking<'_> {
     }
 
     fn offline(&self, role: &RoleName, version: u64, expires: Timestamp, keys: &RoleKeys) -> Row {
-        let due = Lifetimes::default().ceremony_due(role, expires);
+        let due = self.policy.due(role, expires);
         let state = match self.now {
             now if now >= expires => State::Expired,
             now if now >= due => State::Due,

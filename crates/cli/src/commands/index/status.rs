@@ -2,6 +2,7 @@
 
 mod whole;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -57,6 +58,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "TEXT", value_parser = reason, requires = "status")]
     reason: Option<String>,
 
+    /// Of an index: the policy that says how long before its end a role is due [default:
+    /// ceremony-policy.toml in the data directory, if it is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "project")]
+    policy: Option<PathBuf>,
+
     #[command(flatten)]
     how: How,
 }
@@ -82,7 +88,7 @@ impl Word {
 
 pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
     let Some(project) = &args.project else {
-        return whole::run(args.how.json(), data, context).await;
+        return whole::run(args.how.json(), args.policy.as_deref(), data, context).await;
     };
     let page = page::of(data, project).await?;
     let Some(word) = args.status else {
