@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness.distributions import wheel
-from harness.index import Index, free_port
+from harness.index import Index, NotReady, free_port
 from harness.upload import upload
 
 
@@ -59,7 +60,7 @@ def test_what_is_published_stands_in_the_log_and_each_timestamp_carries_its_head
     assert said["holds"] and said["first"] == 1 and said["last"] == len(lines)
     old = carried["sha256"]
     index.publish(wheel("two"))
-    assert told(index, "verify", "--from", old)["unchanged_up_to"] == carried["entry"]
+    assert told(index, "verify", "--from", old)["unchanged"] == {"from": 1, "to": carried["entry"]}
     assert told(index, "show", "--last", 1)["signed"].keys() == {"timestamp"}
     # A head that was never one.
     assert not told(index, "verify", "--from", "0" * 64, code=1)["holds"]
@@ -94,7 +95,16 @@ def test_a_log_that_was_rewritten_is_found_out_by_a_head_that_left_before(index:
         previous = hashlib.sha256(forged[-1]).hexdigest()
     file.write_bytes(b"\n".join(forged) + b"\n")
     said = told(index, "verify", "--sent", left, code=1)
-    assert said["flaws"] == [] and said["unchanged_up_to"] is None
+    assert said["flaws"] == [] and said["unchanged"] is None
+    # Genuine lines behind a forged beginning: of that, nothing is said to be unchanged.
+    file.write_bytes(b"\n".join(forged[:2] + lines[2:]) + b"\n")
+    said = told(index, "verify", "--sent", left, code=1)
+    assert said["unchanged"]["from"] == 3 and any("rewritten" in flaw for flaw in said["flaws"])
+    # The beginning taken away, with what it proved.
+    file.write_bytes(b"\n".join(lines[2:]) + b"\n")
+    said = told(index, "verify", "--from", heads(lines)[-1], code=1)
+    assert any("begins with entry 3" in flaw for flaw in said["flaws"])
+    file.write_bytes(b"\n".join(forged) + b"\n")
 
     # The index goes on, and says in its log what it misses.
     index.start()
@@ -102,6 +112,10 @@ def test_a_log_that_was_rewritten_is_found_out_by_a_head_that_left_before(index:
     said = told(index, "verify", code=1)
     assert any("lost or taken away" in finding["says"] for finding in said["findings"])
     assert "does not have what the published timestamp says" in index.log_text()
+    # Whoever knows of the loss says so, and is told of the next one.
+    lost = next(json.loads(line)["entry"] for line in lines_of(index) if b'"lost"' in line)
+    assert told(index, "verify", "--accept-loss", lost)["holds"]
+    assert not told(index, "verify", "--accept-loss", lost + 1, code=1)["holds"]
 
 
 def test_killed_at_any_moment_it_has_all_that_was_published_and_all_that_left(make_index, tmp_path: Path) -> None:
@@ -133,7 +147,7 @@ def test_killed_at_any_moment_it_has_all_that_was_published_and_all_that_left(ma
     until(lambda: heads(sent.read_bytes().splitlines())[-1:] == heads(lines_of(index))[-1:])
     # Lines can come twice after a crash; none is missing and none is another.
     assert set(heads(sent.read_bytes().splitlines())) == set(heads(lines_of(index)))
-    assert told(index, "verify", "--sent", sent)["unchanged_up_to"] == len(lines_of(index))
+    assert told(index, "verify", "--sent", sent)["unchanged"]["to"] == len(lines_of(index))
 
 
 class Receiver:
@@ -225,7 +239,7 @@ def test_the_systems_log_gets_every_head(make_index, tmp_path: Path) -> None:
         assert message.endswith(line)
     saved = tmp_path / "auth.log"
     saved.write_bytes(b"\n".join(b"Nov 21 10:00:00 host " + message[4:] for message in messages) + b"\n")
-    assert told(index, "verify", "--sent", saved)["unchanged_up_to"] == len(messages)
+    assert told(index, "verify", "--sent", saved)["unchanged"]["to"] == len(messages)
 
 
 def test_a_destination_that_is_none_is_said_before_anything_starts(make_index) -> None:
@@ -236,6 +250,57 @@ def test_a_destination_that_is_none_is_said_before_anything_starts(make_index) -
     assert run.returncode == 1
     assert "wheelmark-signing-log-token" in run.stdout
     assert "secret@" not in run.stdout + run.stderr
+
+
+def test_a_destination_that_hangs_keeps_nothing_from_ending(make_index, tmp_path: Path) -> None:
+    # A pipe that nobody reads: opening it waits for ever.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    index: Index = make_index(options=["--signing-log", f"file:{pipe}"])
+    index.start()
+    index.publish(wheel("one"))
+    assert index.stop() == 0, index.log_text()
+    index.start()
+    index.publish(wheel("two"))
+
+
+def test_status_says_that_the_log_does_not_arrive(make_index, receiver: Receiver) -> None:
+    index: Index = make_index(options=["--signing-log", receiver.url])
+    index.start()
+    index.publish(wheel("one"))
+
+    def status(code: int) -> dict:
+        command = [index.binary, "index", "--data", index.data, "status", "--json"]
+        run = subprocess.run([str(word) for word in command], env=index.env, capture_output=True, text=True, timeout=60)
+        assert run.returncode == code, (run.returncode, run.stdout, run.stderr)
+        return json.loads(run.stdout)
+
+    assert status(0)["sent"] == {"to": receiver.url, "entry": 0}
+    # Two hours later nothing has arrived yet.
+    mark = index.data / "signing-log" / "sent.json"
+    then = time.time() - 7200
+    os.utime(mark, (then, then))
+    said = status(3)
+    assert said["state"] == "late" and "up to entry 0 only" in said["late"][0]
+    receiver.takes = True
+    until(lambda: receiver.lines() == lines_of(index))
+    assert status(0)["sent"]["entry"] == len(lines_of(index))
+
+
+def test_a_token_does_not_travel_in_clear(make_index, tmp_path: Path) -> None:
+    (tmp_path / "wheelmark-signing-log-token").write_text("s3cret\n")
+    index: Index = make_index(
+        options=["--signing-log", "http://log.example/"], env={"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    )
+    with pytest.raises(NotReady, match="would travel in clear"):
+        index.start()
+
+
+def test_what_cannot_be_written_down_is_not_signed(make_index) -> None:
+    index: Index = make_index()
+    (index.data / "signing-log").write_text("no folder")
+    with pytest.raises(NotReady, match="hint: what is signed has to be written down first"):
+        index.start()
 
 
 def test_a_restored_index_goes_on_with_its_log(index: Index, tmp_path: Path) -> None:

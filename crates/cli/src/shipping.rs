@@ -9,14 +9,15 @@ mod destination;
 mod sending;
 
 use std::fs;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wheelmark_repository::{Lines, LogPlace, log_files};
+use wheelmark_tuf::Sha256;
 
 pub(crate) use self::destination::Destination;
 use self::sending::{Line, Sender};
@@ -27,6 +28,9 @@ const SENT: &str = "sent.json";
 /// How long to wait after a failure before the next try; doubled up to five minutes.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How often people are told that it cannot be sent.
+const TELL_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the end of the process waits for lines that were not sent yet.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
@@ -66,10 +70,29 @@ impl Shipping {
 }
 
 /// How far the log was sent, and where to.
-#[derive(Debug, Serialize, Deserialize)]
-struct Sent {
-    to: String,
-    entry: u64,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    pub(crate) to: String,
+    pub(crate) entry: u64,
+    /// The head that this entry was; none before the first one.
+    sha256: Option<Sha256>,
+}
+
+impl Sent {
+    /// What was sent of the log in `folder`, if it is sent anywhere, and since when that stands there.
+    pub(crate) fn of(folder: &Path) -> Option<(Self, SystemTime)> {
+        let mark = folder.join(SENT);
+        let sent = serde_json::from_slice(&fs::read(&mark).ok()?).ok()?;
+        Some((sent, fs::metadata(&mark).ok()?.modified().ok()?))
+    }
+
+    /// Forgets where the log was sent once: it is not sent any more.
+    pub(crate) fn forget(folder: &Path) -> anyhow::Result<()> {
+        match fs::remove_file(folder.join(SENT)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 struct Shipper {
@@ -84,9 +107,10 @@ struct Shipper {
 impl Shipper {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         let mut written = self.place.written();
-        let mut sent = self.read_mark();
+        let mut sent = self.begin();
         let mut pause = FIRST_PAUSE;
         let mut failed = false;
+        let mut told: Option<Instant> = None;
         loop {
             written.borrow_and_update();
             match self.send_new(&mut sent).await {
@@ -101,7 +125,8 @@ impl Shipper {
                     }
                 }
                 Err(error) => {
-                    if !failed {
+                    if !failed || told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+                        told = Some(Instant::now());
                         tracing::warn!(
                             to = %self.destination,
                             error = format!("{error:#}"),
@@ -127,73 +152,105 @@ impl Shipper {
     /// Sends all lines behind entry `sent`.
     async fn send_new(&mut self, sent: &mut u64) -> anyhow::Result<()> {
         loop {
-            let (batch, reading) = self.next_lines(*sent)?;
-            let Some(last) = batch.last().map(|line| line.number) else {
+            let (place, known, from) = (self.place.clone(), self.reading.clone(), *sent);
+            // Beside the engine, which shares this thread.
+            let read = tokio::task::spawn_blocking(move || next_lines(&place, known, from));
+            let (batch, reading) = read.await??;
+            let Some((last, sha256)) = batch.last().map(|line| (line.number, line.sha256)) else {
                 return Ok(());
             };
             self.sender.send(&batch).await?;
             *sent = last;
             self.reading = Some(reading);
-            self.write_mark(last)?;
+            self.write_mark(last, Some(sha256))?;
         }
     }
 
-    /// Lines behind entry `sent`, as many as are sent at a time, and where the next ones stand.
-    fn next_lines(&self, sent: u64) -> anyhow::Result<(Vec<Line>, (PathBuf, u64))> {
-        let files = log_files(self.place.folder())?;
-        // The file in which the next entry is, or the first one behind it.
-        let begins = files.partition_point(|(first, _)| *first <= sent + 1);
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        let mut reading = (PathBuf::new(), 0);
-        for (_, path) in &files[begins.saturating_sub(1)..] {
-            let from = match &self.reading {
-                Some((known, from)) if known == path => *from,
-                _ => 0,
-            };
-            let mut lines = Lines::from(path, from)?;
-            while let Some(line) = lines.next() {
-                let line = line?;
-                if !line.has_end {
-                    // It is being written.
-                    return Ok((batch, reading));
-                }
-                let Some(head) = line.head() else {
-                    continue;
-                };
-                reading = (path.clone(), lines.at());
-                if head.number <= sent {
-                    continue;
-                }
-                bytes += line.bytes.len();
-                batch.push(Line {
-                    number: head.number,
-                    sha256: head.sha256,
-                    bytes: line.bytes,
-                });
-                if bytes >= AT_A_TIME {
-                    return Ok((batch, reading));
-                }
-            }
+    /// The last entry that was sent there; 0 where none was. It has to be in the log still: otherwise all
+    /// of the log is sent again, so that the other side has what came of it.
+    fn begin(&self) -> u64 {
+        let sent = Sent::of(self.place.folder()).map(|(sent, _)| sent);
+        let sent = sent.filter(|sent| sent.to == self.destination.to_string());
+        match sent {
+            Some(sent) if sent.sha256.is_some() && self.has(&sent) => return sent.entry,
+            Some(sent) if sent.sha256.is_some() => tracing::error!(
+                entry = sent.entry,
+                "the signing log does not have the entry that was sent last: somebody has rewritten it, \
+                 or an older one was restored; all of it is sent again"
+            ),
+            _ => {}
         }
-        Ok((batch, reading))
+        if let Err(error) = self.write_mark(0, None) {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "how far the signing log was sent cannot be kept");
+        }
+        0
     }
 
-    /// The last entry that was sent there; 0 where none was.
-    fn read_mark(&self) -> u64 {
-        let text = fs::read(&self.mark).unwrap_or_default();
-        match serde_json::from_slice::<Sent>(&text) {
-            Ok(sent) if sent.to == self.destination.to_string() => sent.entry,
-            _ => 0,
-        }
+    /// Whether what was sent last is in the log, or in a file that was moved elsewhere.
+    fn has(&self, sent: &Sent) -> bool {
+        let files = log_files(self.place.folder()).unwrap_or_default();
+        let begins = files.partition_point(|(first, _)| *first <= sent.entry);
+        let Some((_, path)) = begins.checked_sub(1).and_then(|at| files.get(at)) else {
+            return !files.is_empty();
+        };
+        let lines = Lines::of(path).into_iter().flatten().map_while(Result::ok);
+        let mut heads = lines.filter_map(|line| line.head());
+        heads.any(|head| head.number == sent.entry && Some(head.sha256) == sent.sha256)
     }
 
     /// Not flushed: after a power failure some lines are sent twice.
-    fn write_mark(&self, entry: u64) -> anyhow::Result<()> {
+    fn write_mark(&self, entry: u64, sha256: Option<Sha256>) -> anyhow::Result<()> {
         let to = self.destination.to_string();
         let next = self.mark.with_extension("json.new");
-        fs::write(&next, serde_json::to_vec(&Sent { to, entry })?)
+        let sent = Sent { to, entry, sha256 };
+        fs::write(&next, serde_json::to_vec(&sent)?)
             .and_then(|()| fs::rename(&next, &self.mark))
             .with_context(|| format!("{} cannot be written", self.mark.display()))
     }
+}
+
+/// Lines behind entry `sent`, as many as are sent at a time, and where the next ones stand.
+fn next_lines(
+    place: &LogPlace,
+    known: Option<(PathBuf, u64)>,
+    sent: u64,
+) -> anyhow::Result<(Vec<Line>, (PathBuf, u64))> {
+    let files = log_files(place.folder())?;
+    // The file in which the next entry is, or the first one behind it.
+    let begins = files.partition_point(|(first, _)| *first <= sent + 1);
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    let mut reading = (PathBuf::new(), 0);
+    for (_, path) in &files[begins.saturating_sub(1)..] {
+        let from = match &known {
+            Some((known, from)) if known == path => *from,
+            _ => 0,
+        };
+        let mut lines = Lines::from(path, from)?;
+        while let Some(line) = lines.next() {
+            let line = line?;
+            if !line.has_end {
+                // It is being written.
+                return Ok((batch, reading));
+            }
+            let Some(head) = line.head() else {
+                continue;
+            };
+            reading = (path.clone(), lines.at());
+            if head.number <= sent {
+                continue;
+            }
+            bytes += line.bytes.len();
+            batch.push(Line {
+                number: head.number,
+                sha256: head.sha256,
+                bytes: line.bytes,
+            });
+            if bytes >= AT_A_TIME {
+                return Ok((batch, reading));
+            }
+        }
+    }
+    Ok((batch, reading))
 }

@@ -9,6 +9,7 @@ use wheelmark_tuf::{Key, RoleName, Sha256};
 
 use crate::intent::After;
 use crate::record;
+use crate::signing_log::Entry;
 
 /// A recorded snapshot that this index sealed.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Chain {
     pub(crate) foreign: Vec<(IntentId, &'static str)>,
     /// The versions of those that this index has recorded nevertheless: clients may have seen them.
     pub(crate) passed: Vec<(RoleName, u64)>,
+    /// What the signing log says of all that this index has recorded.
+    pub(crate) log: Vec<String>,
 }
 
 impl Chain {
@@ -68,6 +71,13 @@ impl Chain {
                 chain.next.push(link);
             }
         }
+        let all = chain.landed.iter().chain(&chain.next).chain(&links);
+        let mut log: Vec<(u64, String)> = all
+            .flat_map(|link| link.after.log.iter().cloned())
+            .filter_map(|line| Some((Entry::parse(line.as_bytes())?.number, line)))
+            .collect();
+        log.sort();
+        chain.log = log.into_iter().map(|(_, line)| line).collect();
         let why = "it does not follow on what is published";
         for link in &links {
             chain.passed.extend(record::versions(&link.intent));

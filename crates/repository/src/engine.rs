@@ -372,7 +372,18 @@ impl Engine {
             self.keeping.start_over(kept);
             self.state = state;
             self.skipped.extend(skipped);
-            self.unsettled = None;
+            // Whoever can write to the store may have read what was signed, and taken the record away.
+            let signed = self.unsettled.take().unwrap_or_default();
+            let state = &self.state;
+            let gone = signed.into_iter().filter(|(role, version)| {
+                let published = match role.as_str() {
+                    "timestamp" => Some(state.timestamp_version),
+                    "snapshot" => Some(state.snapshot.version()),
+                    _ => state.snapshot.role_version(role),
+                };
+                published.is_none_or(|published| published < *version)
+            });
+            self.skipped.extend(gone);
             // It was told of other bytes than stand now; it is still asked for.
             self.collecting = None;
         }
@@ -466,6 +477,7 @@ impl Engine {
         );
 
         self.phase(Phase::Sign);
+        self.flush_log()?;
         let (log, keys) = (self.log.as_ref(), self.online.ids());
         let log = log.map(|log| Logging::behind(log.head(), keys, now));
         let Signed {
@@ -473,6 +485,13 @@ impl Engine {
             after,
             advance,
         } = publish::sign(plan, &self.state, &self.online, log)?;
+
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.append(&after.log)
+        {
+            self.unsettled.get_or_insert_default();
+            return Err(error.into());
+        }
 
         if let (true, Some((seq, _))) = (moves_all && weight(&intent) > MOST_MOVED, ceremony) {
             let reason = format!(
@@ -482,6 +501,7 @@ impl Engine {
             self.answer(seq, Outcome::Refused { reason }).await?;
             return Ok(None);
         }
+
         if let Some((seq, _)) = ceremony {
             let tried = as_clients::try_out(&self.tree, &self.state, &intent, now).await?;
             if let Err(refused) = tried {
@@ -511,10 +531,11 @@ impl Engine {
             collecting.note(&intent);
         }
 
-        self.phase(Phase::Write);
         if let Some(log) = &mut self.log {
-            log.append(&after.log)?;
+            log.recorded();
         }
+
+        self.phase(Phase::Write);
         let (snapshot_version, bytes) = (intent.snapshot_version, weight(&intent));
         publish::publish(&self.writing, &self.lock, intent).await?;
         match ceremony {
@@ -555,6 +576,18 @@ impl Engine {
         let schedule = self.state.schedule.iter();
         let due = schedule.filter(|(_, expires)| self.lifetimes.bin_is_due(**expires, now));
         due.map(|(role, _)| role.clone()).collect()
+    }
+
+    /// Flushes what the signing log has and no record has. What it was to flush has to be written again
+    /// before the next try.
+    fn flush_log(&mut self) -> Result<(), PublishError> {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.flush_unrecorded()
+        {
+            self.unsettled.get_or_insert_default();
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     fn phase(&mut self, phase: Phase) {

@@ -64,7 +64,7 @@ pub use roles::{
     STATUS, USUAL_BINS,
 };
 pub use signing_log::{
-    Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, SignedRole, Survey,
+    Covered, Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, SignedRole, Survey,
     files as log_files,
 };
 pub use snapshot_bytes::SnapshotBytes;

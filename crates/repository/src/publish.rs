@@ -54,7 +54,7 @@ pub enum PublishError {
     #[error("the online key could not seal the record of the next snapshot")]
     Seal(#[source] SignError),
     /// What was signed could not be written to the signing log.
-    #[error("what was signed could not be written down, and so is not published")]
+    #[error("what is signed cannot be written down, and so nothing is published")]
     Log(#[from] LogError),
     /// A recorded object cannot be written, or a signed page cannot be read.
     #[error("{what} is not what an index records")]

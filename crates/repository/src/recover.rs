@@ -60,12 +60,11 @@ pub(crate) async fn recover(
         next,
         foreign,
         passed,
+        log: lines,
     } = Chain::of(recorded, published.as_deref(), &sealers);
     if let Some(log) = log {
-        // First what was signed is written down, and then it is published.
-        for link in landed.iter().chain(&next) {
-            log.append(&link.after.log)?;
-        }
+        // First what was signed is written down, and on the disk, and then it is published, or dropped.
+        log.restore(&lines)?;
     }
     restore(tree, lock, &landed).await?;
     let mut replayed = 0;

@@ -12,9 +12,11 @@
 //! a timestamp carries stands for everything that was signed up to that timestamp. Whoever keeps a
 //! timestamp, or was sent a line, can say later whether what came before is still what it was.
 //!
-//! The lines of a turn are part of its record. That is flushed before anything of the turn is
-//! written, so no line needs a flush of its own: what a power failure takes from the file, recovery
-//! appends again out of the records, which are kept until the file is flushed as well.
+//! The lines are appended before the turn is recorded, and are part of its record. That is flushed
+//! before anything of the turn is written to the tree, so no line needs a flush of its own: what a
+//! power failure takes from the file, recovery appends again out of the records, which are kept until
+//! the file is flushed as well. Lines that no record has, since recording failed, are flushed before
+//! anything is built on them.
 
 mod entry;
 mod folder;
@@ -23,7 +25,7 @@ mod survey;
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,10 +36,13 @@ use wheelmark_tuf::{KeyId, RoleName, Sha256};
 pub(crate) use self::entry::LOGGED;
 pub use self::entry::{Entry, Follows, Head, SignedRole};
 pub use self::folder::{Line, Lines, files};
-pub use self::survey::{Flaw, Survey};
+pub use self::survey::{Covered, Flaw, Survey};
 
 /// A file that has come to this length is followed by another one, in bytes.
 const FULL: u64 = 16 * 1024 * 1024;
+
+/// More roles than this go into the next line: a line has to fit into what others take at once.
+const ROLES_IN_A_LINE: usize = 500;
 
 /// The signing log could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +100,22 @@ pub(crate) struct SigningLog {
     /// Whether the last entry only says that the log goes on from a timestamp: its digest.
     goes_on_from: Option<Sha256>,
     /// The entries of the last two files.
-    seen: BTreeMap<u64, Sha256>,
+    seen: BTreeMap<u64, Seen>,
+    /// Whether the last lines stand in no record, and may not be on the disk.
+    is_unrecorded: bool,
+    /// Whether a flush has failed, so that another one alone would prove nothing.
+    is_doubtful: bool,
+}
+
+/// An entry that is there.
+#[derive(Debug, Clone)]
+struct Seen {
+    sha256: Sha256,
+    /// The version of the timestamp that it has.
+    timestamp: Option<u64>,
+    /// The first entry of its file, and where its line begins.
+    file: u64,
+    at: u64,
 }
 
 /// Flushes the file that is written to, from beside the turns.
@@ -118,7 +138,7 @@ impl Syncing {
 struct Found {
     head: Head,
     goes_on_from: Option<Sha256>,
-    seen: BTreeMap<u64, Sha256>,
+    seen: BTreeMap<u64, Seen>,
     /// Where the last entry of the last file ends.
     sound: u64,
 }
@@ -159,6 +179,8 @@ impl SigningLog {
             head: found.head,
             goes_on_from: found.goes_on_from,
             seen: found.seen,
+            is_unrecorded: false,
+            is_doubtful: false,
         })
     }
 
@@ -172,11 +194,74 @@ impl SigningLog {
         self.file.clone()
     }
 
-    /// Appends lines that were recorded. Those that are there already are passed over; so lines
-    /// can be appended any number of times.
+    /// The lines that were appended last stand in a record.
+    pub(crate) fn recorded(&mut self) {
+        self.is_unrecorded = false;
+    }
+
+    /// Flushes lines that stand in no record: the next ones are built on them.
+    pub(crate) fn flush_unrecorded(&mut self) -> Result<(), LogError> {
+        if self.is_unrecorded {
+            self.flush()?;
+            self.is_unrecorded = false;
+        }
+        Ok(())
+    }
+
+    /// Flushes all of it. After a flush that has failed, the file is written again first.
+    pub(crate) fn flush(&mut self) -> Result<(), LogError> {
+        if self.is_doubtful {
+            self.write_again(self.file_number(), 0)?;
+        }
+        let synced = self.file.sync();
+        self.is_doubtful = synced.is_err();
+        synced.map_err(|source| error("flush", &self.path, source))
+    }
+
+    /// Takes lines out of the records, as a start and a failed flush ask for: those that are not there
+    /// are appended, and those that are there are written again, with everything behind them. What
+    /// can be read may be in memory alone, and after a flush that has failed another one would succeed
+    /// without having written anything.
+    pub(crate) fn restore(&mut self, lines: &[String]) -> Result<(), LogError> {
+        let numbers = lines
+            .iter()
+            .filter_map(|line| Entry::parse(line.as_bytes()))
+            .map(|entry| entry.number);
+        if let Some(first) = numbers.min()
+            && let Some((_, seen)) = self.seen.range(first..).next()
+        {
+            let (file, at) = (seen.file, seen.at);
+            self.write_again(file, at)?;
+        }
+        self.append(lines)?;
+        self.flush()?;
+        self.is_unrecorded = false;
+        Ok(())
+    }
+
+    /// Writes the end of the log again as it is, from a place in one of its files on.
+    fn write_again(&self, first: u64, at: u64) -> Result<(), LogError> {
+        let again = |path: &Path, at: u64| -> io::Result<()> {
+            let bytes = std::fs::read(path)?;
+            // Not opened for appending: that would not write where it is told to.
+            let file = OpenOptions::new().write(true).open(path)?;
+            file.write_all_at(bytes.get(at as usize..).unwrap_or_default(), at)?;
+            file.sync_data()
+        };
+        let folder = self.place.folder();
+        let files = files(folder).map_err(|source| error("read", folder, source))?;
+        for (number, path) in files.iter().filter(|(number, _)| *number >= first) {
+            let at = if *number == first { at } else { 0 };
+            again(path, at).map_err(|source| error("write", path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Appends lines. Those that are there already are passed over; so lines can be appended any
+    /// number of times.
     pub(crate) fn append(&mut self, lines: &[String]) -> Result<(), LogError> {
         let mut text = Vec::new();
-        let mut heads = Vec::new();
+        let mut added: Vec<(Head, Seen)> = Vec::new();
         let mut goes_on_from = None;
         for line in lines {
             let Some(entry) = Entry::parse(line.as_bytes()) else {
@@ -185,7 +270,8 @@ impl SigningLog {
             };
             let head = Head::of(entry.number, line.as_bytes());
             if entry.number <= self.head.number {
-                if self.seen.get(&entry.number) != Some(&head.sha256) {
+                let there = self.seen.get(&entry.number).map(|seen| seen.sha256);
+                if there != Some(head.sha256) {
                     tracing::error!(
                         entry = entry.number,
                         "the signing log has another entry than was recorded: somebody has \
@@ -194,33 +280,69 @@ impl SigningLog {
                 }
                 continue;
             }
+            let before = added.last().map_or(self.head, |(head, _)| *head);
+            if entry.previous != before.sha256 {
+                tracing::error!(
+                    entry = entry.number,
+                    last = before.number,
+                    "an entry of the signing log does not follow on the last one that is there: some \
+                     are lost (wheelmark index signing-log verify)"
+                );
+            }
+            let seen = Seen {
+                sha256: head.sha256,
+                timestamp: timestamp_in(&entry),
+                file: 0,
+                at: text.len() as u64,
+            };
             text.extend_from_slice(line.as_bytes());
             text.push(b'\n');
             goes_on_from = entry.follows.map(|follows| follows.sha256);
-            heads.push(head);
+            added.push((head, seen));
         }
-        let Some(last) = heads.last().copied() else {
+        let (Some((first, _)), Some((last, _))) = (added.first(), added.last()) else {
             return Ok(());
         };
+        let (first, last) = (first.number, *last);
         if self.length >= FULL {
-            self.begin_file(heads[0].number)?;
+            self.begin_file(first)?;
         }
-        let mut file = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // In one piece, so that a process that is killed leaves all of it or a part of its end.
-        if let Err(source) = file.write_all(&text) {
-            let undone = file.set_len(self.length);
-            drop(file);
-            tracing::debug!(?undone, "what was written of it is taken back");
-            return Err(error("append to", &self.path, source));
-        }
-        drop(file);
+        let written = self.write(&text);
+        written.map_err(|source| error("append to", &self.path, source))?;
+        let (file, length) = (self.file_number(), self.length);
+        let added = added.into_iter().map(|(head, seen)| {
+            let at = seen.at + length;
+            (head.number, Seen { file, at, ..seen })
+        });
+        self.seen.extend(added);
         self.length += text.len() as u64;
         self.head = last;
         self.goes_on_from = goes_on_from;
-        self.seen
-            .extend(heads.iter().map(|head| (head.number, head.sha256)));
+        self.is_unrecorded = true;
         self.place.written.send_replace(last.number);
         Ok(())
+    }
+
+    /// Writes behind the last entry, in one piece, so that a process that is killed leaves all of it or
+    /// a part of its end.
+    fn write(&self, text: &[u8]) -> io::Result<()> {
+        let mut file = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A part that an earlier try left and could not take back.
+        if file.metadata()?.len() != self.length {
+            file.set_len(self.length)?;
+        }
+        let written = file.write_all(text);
+        if written.is_err() {
+            let undone = file.set_len(self.length);
+            tracing::debug!(?undone, "what was written of it is taken back");
+        }
+        written
+    }
+
+    /// The number in the name of the file that is written to.
+    fn file_number(&self) -> u64 {
+        let name = self.path.file_stem().and_then(|name| name.to_str());
+        name.and_then(|name| name.parse().ok()).unwrap_or(0)
     }
 
     /// Sees to it that the log goes on from what is published: where it does not have the entry
@@ -232,10 +354,24 @@ impl SigningLog {
         carried: Option<Head>,
         now: Timestamp,
     ) -> Result<(), LogError> {
-        let is_there = |head: Head| self.seen.get(&head.number) == Some(&head.sha256);
-        if carried.is_some_and(is_there) || self.goes_on_from == Some(sha256) {
+        if self.goes_on_from == Some(sha256) {
             return Ok(());
         }
+        let there = carried.and_then(|head| self.seen.get(&head.number));
+        let lost = match (carried, there) {
+            (Some(head), Some(seen)) if seen.sha256 == head.sha256 => {
+                // The timestamp's own entry comes behind the one that it carries.
+                let mut behind = self.seen.range(head.number + 1..);
+                if behind.any(|(_, seen)| seen.timestamp == Some(version)) {
+                    return Ok(());
+                }
+                Some(Head {
+                    number: head.number + 1,
+                    ..Head::NONE
+                })
+            }
+            (carried, _) => carried,
+        };
         if carried.is_some() || self.head.number > 0 {
             tracing::warn!(
                 timestamp = version,
@@ -253,12 +389,10 @@ impl SigningLog {
         entry.follows = Some(Follows {
             version,
             sha256,
-            lost: carried,
+            lost,
         });
         self.append(&[entry.to_line()])?;
-        // It stands in no record.
-        let synced = self.file.sync();
-        synced.map_err(|source| error("flush", &self.path, source))
+        self.flush_unrecorded()
     }
 
     /// Goes on in a new file. What stands in the one before is on the disk then.
@@ -266,12 +400,16 @@ impl SigningLog {
         let path = self.place.folder().join(folder::file_name(first));
         let begin = || -> io::Result<File> {
             self.file.sync()?;
+            // An earlier try may have made it, and nothing else.
             let file = OpenOptions::new()
                 .append(true)
                 .read(true)
-                .create_new(true)
+                .create(true)
                 .mode(0o600)
                 .open(&path)?;
+            if file.metadata()?.len() > 0 {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             File::open(self.place.folder())?.sync_all()?;
             Ok(file)
         };
@@ -317,21 +455,35 @@ fn look_into(files: &[(u64, PathBuf)]) -> io::Result<Found> {
         seen: BTreeMap::new(),
         sound: 0,
     };
-    for (_, path) in &files[files.len().saturating_sub(2)..] {
+    for (first, path) in &files[files.len().saturating_sub(2)..] {
         found.sound = 0;
         let mut lines = Lines::of(path)?;
-        while let Some(line) = lines.next() {
+        loop {
+            let begins = lines.at();
+            let Some(line) = lines.next() else { break };
             let line = line?;
             let (Some(head), Some(entry)) = (line.head(), &line.entry) else {
                 continue;
             };
-            found.seen.insert(head.number, head.sha256);
+            let seen = Seen {
+                sha256: head.sha256,
+                timestamp: timestamp_in(entry),
+                file: *first,
+                at: begins,
+            };
+            found.seen.insert(head.number, seen);
             found.head = head;
             found.goes_on_from = entry.follows.map(|follows| follows.sha256);
             found.sound = lines.at();
         }
     }
     Ok(found)
+}
+
+/// The version of the timestamp that an entry has.
+fn timestamp_in(entry: &Entry) -> Option<u64> {
+    let signed = entry.signed.get(&RoleName::timestamp())?;
+    Some(signed.version)
 }
 
 /// Keeps what stands behind the last entry: an append-only log throws nothing away.
@@ -377,6 +529,9 @@ impl Logging {
 
     /// A role is signed, as these bytes.
     pub(crate) fn role(&mut self, role: &RoleName, version: u64, signed: &[u8]) {
+        if self.entry.signed.len() >= ROLES_IN_A_LINE {
+            self.end_entry();
+        }
         let sha256 = Sha256::of(signed);
         let signed = SignedRole { version, sha256 };
         self.entry.signed.insert(role.clone(), signed);

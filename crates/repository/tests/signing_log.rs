@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use index::TestIndex;
 use jiff::SignedDuration;
 use wheelmark_repository::{
-    BinForm, Flaw, Head, JournalWriter, Lines, Phase, SignedRole, Survey, Turn, log_files,
+    BinForm, Covered, Flaw, Head, JournalWriter, Lines, Phase, SignedRole, Survey, Turn, log_files,
 };
 use wheelmark_tuf::{RoleName, Sha256, root_fingerprint};
 
@@ -52,17 +52,19 @@ fn carried(index: &TestIndex) -> Head {
 
 fn survey(index: &TestIndex) -> Survey {
     let heads = BTreeSet::from([carried(index).sha256]);
-    Survey::of(index.log().folder(), &heads, &published(index)).unwrap()
+    Survey::of(index.log().folder(), &heads, &published(index), 1).unwrap()
 }
 
 /// The log is whole, has the head that is published, and every published version above 1.
 fn check(index: &TestIndex) {
     let survey = survey(index);
     assert_eq!(survey.flaws, []);
-    assert_eq!(
-        survey.found,
-        BTreeMap::from([(carried(index).sha256, carried(index).number)])
-    );
+    let (from, head) = (1, carried(index));
+    let covered = Covered {
+        from,
+        to: head.number,
+    };
+    assert_eq!(survey.found, BTreeMap::from([(head.sha256, covered)]));
     for (role, signed) in published(index) {
         assert!(
             survey.signed.contains(&role) || signed.version == 1,
@@ -143,6 +145,33 @@ async fn versions_that_were_signed_and_never_published_stand_there_too() {
         .filter_map(|entry| Some(entry.signed.get(&RoleName::snapshot())?.version))
         .collect();
     assert_eq!(snapshots, [2, 3]);
+}
+
+#[tokio::test]
+async fn what_was_signed_stands_there_also_if_it_could_not_be_recorded() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    let mut engine = index.engine().await;
+    index.upload("demo-1.0-py3-none-any.whl", b"a wheel").await;
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON intent BEGIN SELECT RAISE(ABORT, 'no'); END";
+    index.sql(refuse).await;
+    engine.turn().await.unwrap_err();
+    let signed = |index: &TestIndex| -> Vec<u64> {
+        let (_, file) = log_files(index.log().folder()).unwrap().remove(0);
+        let entries = Lines::of(&file).unwrap();
+        entries
+            .filter_map(|line| line.unwrap().entry)
+            .filter_map(|entry| Some(entry.signed.get(&RoleName::timestamp())?.version))
+            .collect()
+    };
+    assert_eq!(signed(&index), [2]);
+    assert_eq!(index.files("demo").len(), 0);
+    index.sql("DROP TRIGGER refuse").await;
+    engine.turn().await.unwrap();
+    // Nobody can tell who has read it meanwhile: its versions are not given to anything else.
+    assert_eq!(signed(&index), [2, 3]);
+    assert_eq!(index.client().timestamp().version, 3);
+    check(&index);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::data::Data;
 use crate::logging::WithHint as _;
 use crate::settings::{Effective, Flags, LogFormat};
-use crate::shipping::Shipping;
+use crate::shipping::{Sent, Shipping};
 
 /// What it says on standard output once it publishes.
 pub(super) const READY: &str = r#"{"publishing":true}"#;
@@ -111,7 +111,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     let shipping = match (online.log(), settings.signing_log) {
         (Some(log), Some(destination)) => Some(Shipping::start(log.clone(), destination)?),
-        _ => None,
+        (Some(log), None) => {
+            Sent::forget(log.folder())?;
+            None
+        }
+        (None, _) => None,
     };
     engine.follow_online_keys(data.watched_online_keys(args.online_key.as_deref()));
     engine.remind();

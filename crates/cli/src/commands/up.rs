@@ -12,7 +12,7 @@ use owo_colors::{OwoColorize as _, Stream::Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use wheelmark_objects::LockError;
-use wheelmark_repository::{BinForm, Bins, OpenError, USUAL_BINS};
+use wheelmark_repository::{BinForm, Bins, OpenError, PublishError, USUAL_BINS};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
 
@@ -183,6 +183,9 @@ pub(crate) fn explain_open(error: OpenError) -> anyhow::Error {
         OpenError::Lock(_) => "the data directory must be writable, and its disk not full",
         OpenError::JournalBehind { .. } => {
             "catalogue.sqlite is older than the repository beside it: restore both from the same backup"
+        }
+        OpenError::Publish(PublishError::Log(_)) => {
+            "what is signed has to be written down first: see to it that `signing-log` in the data directory belongs to this user, and that the disk is not full"
         }
         OpenError::Store(_) | OpenError::Publish(_) => {
             "nothing was changed; restore the named file from a backup or a mirror, then start again"

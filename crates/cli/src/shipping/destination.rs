@@ -44,6 +44,13 @@ impl Destination {
                             .to_owned(),
                     );
                 }
+                if url.query().is_some() || url.fragment().is_some() {
+                    return Err(
+                        "no query belongs into this URL, which is shown in logs: hand a token over as \
+                         the credential `wheelmark-signing-log-token`"
+                            .to_owned(),
+                    );
+                }
                 Ok(Self::Http(url))
             }
             _ => Err(format!(
@@ -91,6 +98,7 @@ mod tests {
             "ftp://log.example/",
             "elsewhere",
             "https://me:secret@log.example/",
+            "https://log.example/?token=secret",
         ] {
             assert!(Destination::parse(text).is_err(), "{text}");
         }

@@ -3,24 +3,28 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use tokio::net::UnixDatagram;
+use tokio::sync::oneshot;
 use url::Url;
 use wheelmark_tuf::Sha256;
 use zeroize::Zeroizing;
 
 use super::Destination;
 use crate::commands::trust::USER_AGENT;
+use crate::logging::WithHint as _;
 
 /// The credential with the token that is shown to a web server, in the directory that the service
 /// manager names in `CREDENTIALS_DIRECTORY`.
 const TOKEN_CREDENTIAL: &str = "wheelmark-signing-log-token";
 
 /// How long a web server or a daemon is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Longest message for a syslog daemon, in bytes: what RFC 5424, §6.1 lets every receiver expect is
 /// 2,048; common daemons take 8 KiB unless told otherwise. Of a longer line its head is sent.
@@ -38,7 +42,11 @@ pub(super) struct Line {
 
 /// A way to the destination.
 pub(super) enum Sender {
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// Whether an earlier try has not come back: the disk of another machine may hang.
+        is_busy: Arc<AtomicBool>,
+    },
     Syslog(PathBuf),
     Http {
         client: reqwest::Client,
@@ -50,27 +58,33 @@ pub(super) enum Sender {
 impl Sender {
     pub(super) fn new(destination: Destination) -> anyhow::Result<Self> {
         Ok(match destination {
-            Destination::File(path) => Self::File(path),
+            Destination::File(path) => Self::File {
+                path,
+                is_busy: Arc::default(),
+            },
             Destination::Syslog(path) => Self::Syslog(path),
-            Destination::Http(url) => Self::Http {
-                client: reqwest::Client::builder()
+            Destination::Http(url) => {
+                let token = token()?;
+                if token.is_some() && url.scheme() == "http" && !is_loopback(&url) {
+                    return Err(anyhow!("the token for {url} would travel in clear")).hint(
+                        "use https, or take the credential wheelmark-signing-log-token away",
+                    );
+                }
+                let client = reqwest::Client::builder()
                     .user_agent(USER_AGENT)
                     .timeout(PATIENCE)
                     .redirect(reqwest::redirect::Policy::none())
-                    .build()?,
-                token: token()?,
-                url,
-            },
+                    .build()?;
+                Self::Http { client, url, token }
+            }
         })
     }
 
-    /// Sends lines in their order: when this returns, the other side has them.
+    /// Sends lines in their order: when this returns, a file or a web server has them, and a syslog
+    /// daemon was given them, which may drop some.
     pub(super) async fn send(&self, lines: &[Line]) -> anyhow::Result<()> {
         match self {
-            Self::File(path) => {
-                let (path, text) = (path.clone(), text(lines));
-                tokio::task::spawn_blocking(move || append(&path, &text)).await?
-            }
+            Self::File { path, is_busy } => append_apart(path, is_busy, text(lines)).await,
             Self::Syslog(path) => {
                 let sending = to_syslog(path, lines);
                 let sent = tokio::time::timeout(PATIENCE, sending).await;
@@ -84,7 +98,7 @@ impl Sender {
                 if let Some(token) = token {
                     request = request.header(AUTHORIZATION, token.clone());
                 }
-                let answer = request.send().await?;
+                let answer = request.send().await.map_err(reqwest::Error::without_url)?;
                 if !answer.status().is_success() {
                     bail!("it answered {}", answer.status());
                 }
@@ -102,6 +116,37 @@ fn text(lines: &[Line]) -> Vec<u8> {
         text.push(b'\n');
     }
     text
+}
+
+/// Appends in a thread of its own, which nobody waits for at the end: a disk of another machine can hang.
+async fn append_apart(path: &Path, is_busy: &Arc<AtomicBool>, text: Vec<u8>) -> anyhow::Result<()> {
+    if is_busy.swap(true, Ordering::SeqCst) {
+        bail!("{} still hangs", path.display());
+    }
+    let (done, appended) = oneshot::channel();
+    let (to, is_busy) = (path.to_owned(), Arc::clone(is_busy));
+    std::thread::spawn(move || {
+        let result = append(&to, &text);
+        is_busy.store(false, Ordering::SeqCst);
+        if let Err(Err(error)) = done.send(result) {
+            let error = format!("{error:#}");
+            tracing::debug!(error, "nobody waits for this any more");
+        }
+    });
+    match tokio::time::timeout(PATIENCE, appended).await {
+        Ok(result) => result.context("the thread that writes is gone")?,
+        Err(_) => Err(anyhow!("{} does not take it", path.display())),
+    }
+}
+
+/// Whether a URL leads to this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 fn append(path: &Path, text: &[u8]) -> anyhow::Result<()> {

@@ -70,6 +70,10 @@ impl Engine {
             path,
             "another file stands under this version; the versions of this snapshot are skipped"
         );
+        // Its record goes, and its lines are built on.
+        if let Some(log) = &mut self.log {
+            log.flush()?;
+        }
         self.store.clear_intent(self.fence).await?;
         self.skipped
             .extend(self.unsettled.take().unwrap_or_default());

@@ -117,7 +117,7 @@ impl Entry {
             let roles = self.signed.iter().map(|(role, signed)| {
                 let sha256 = signed.sha256.to_string();
                 let signed = json!({ "version": signed.version, "sha256": sha256 });
-                (role.to_string(), signed)
+                (role.as_str().to_owned(), signed)
             });
             members.insert("signed".to_owned(), Value::Object(roles.collect()));
         }

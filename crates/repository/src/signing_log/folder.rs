@@ -12,9 +12,9 @@ use super::{Entry, Head};
 /// How the names of the files end.
 const SUFFIX: &str = ".log";
 
-/// No line is longer than this, in bytes: one of all the bins of the largest index has 4 MB. What
+/// No line is longer than this, in bytes: one of 500 roles with the longest names has a fifth of it. What
 /// is longer is no entry.
-const MAX_LINE_LEN: usize = 64 * 1024 * 1024;
+const MAX_LINE_LEN: usize = 1024 * 1024;
 
 /// A line of the log, as it lies there.
 #[derive(Debug, Clone, PartialEq, Eq)]

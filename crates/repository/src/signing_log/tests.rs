@@ -24,7 +24,7 @@ fn lines(mut head: Head, count: u64, padding: usize) -> Vec<String> {
 }
 
 fn survey(place: &LogPlace) -> Survey {
-    Survey::of(place.folder(), &BTreeSet::new(), &BTreeMap::new()).unwrap()
+    Survey::of(place.folder(), &BTreeSet::new(), &BTreeMap::new(), 1).unwrap()
 }
 
 #[test]
@@ -98,7 +98,10 @@ fn a_full_file_is_followed_by_another_and_the_chain_goes_on() {
     log.append(&line).unwrap();
     // The oldest file can be moved elsewhere; one in the middle is missed.
     std::fs::remove_file(place.folder().join(folder::file_name(1))).unwrap();
-    assert_eq!(survey(&place).flaws, []);
+    assert_eq!(survey(&place).flaws, [Flaw::NoBeginning { first: 3 }]);
+    let nothing = (BTreeSet::new(), BTreeMap::new());
+    let knowing = Survey::of(place.folder(), &nothing.0, &nothing.1, 3).unwrap();
+    assert_eq!(knowing.flaws, [], "where that is known, it is no flaw");
     let first = lines(Head::NONE, 1, 1).remove(0) + "\n";
     std::fs::write(place.folder().join(folder::file_name(1)), first).unwrap();
     let missing = Flaw::Missing {
@@ -124,9 +127,15 @@ fn a_log_says_where_it_begins_and_where_entries_were_lost() {
     let more = lines(log.head(), 3, 1);
     log.append(&more).unwrap();
     let carried = log.head();
+    let mut own = Entry::behind(carried, NOW);
+    let sha256 = Sha256::of(b"signed");
+    let signed = SignedRole { version: 2, sha256 };
+    own.signed.insert(RoleName::timestamp(), signed);
+    log.append(&[own.to_line()]).unwrap();
+    let head = log.head();
     log.stand_on(2, Sha256::of(b"next"), Some(carried), NOW)
         .unwrap();
-    assert_eq!(log.head(), carried, "all of it is there");
+    assert_eq!(log.head(), head, "all of it is there");
 
     // A head that it does not have: another one, or one behind its end.
     let lost = Head::of(90, b"lost");
@@ -149,7 +158,7 @@ fn a_rewritten_entry_is_seen_and_so_is_a_rewritten_rest() {
         .map(|line| Sha256::of(line.as_bytes()))
         .collect();
     let asked: BTreeSet<Sha256> = heads.iter().copied().collect();
-    let look = || Survey::of(place.folder(), &asked, &BTreeMap::new()).unwrap();
+    let look = || Survey::of(place.folder(), &asked, &BTreeMap::new(), 1).unwrap();
     SigningLog::open(place.clone())
         .unwrap()
         .append(&five)
@@ -171,12 +180,82 @@ fn a_rewritten_entry_is_seen_and_so_is_a_rewritten_rest() {
     forged.extend(lines(Head::of(2, five[1].as_bytes()), 3, 2));
     std::fs::write(&file, forged.join("\n") + "\n").unwrap();
     assert_eq!(look().flaws, []);
-    let found: Vec<u64> = look()
-        .found
-        .values()
-        .copied()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    assert_eq!(found, [1, 2]);
+    let found: BTreeSet<u64> = look().found.values().map(|covered| covered.to).collect();
+    assert_eq!(found, BTreeSet::from([1, 2]));
+
+    // Genuine lines behind others: their heads are there, and stand for nothing before them.
+    let mut spliced = lines(Head::NONE, 2, 3);
+    spliced.extend(five[2..].iter().cloned());
+    std::fs::write(&file, spliced.join("\n") + "\n").unwrap();
+    assert_eq!(look().flaws, [Flaw::Rewritten { entry: 3 }]);
+    assert!(look().found.values().all(|covered| covered.from == 3));
+
+    // The beginning of a file taken away, and its number in the name kept.
+    std::fs::write(&file, five[2..].join("\n") + "\n").unwrap();
+    let name = Flaw::Name {
+        named: 1,
+        begins: 3,
+    };
+    assert_eq!(look().flaws, [name, Flaw::NoBeginning { first: 3 }]);
+
+    // A line that is being written.
+    std::fs::write(&file, five.join("\n") + "\n" + &five[4][..20]).unwrap();
+    assert_eq!((look().flaws, look().is_unfinished), (vec![], true));
+}
+
+#[test]
+fn a_flush_that_failed_is_not_believed_when_it_succeeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = place(&folder);
+    let mut log = SigningLog::open(place.clone()).unwrap();
+    let three = lines(Head::NONE, 3, 1);
+    log.append(&three).unwrap();
+    let file = files(place.folder()).unwrap()[0].1.clone();
+    let whole = std::fs::read(&file).unwrap();
+    let written = || std::fs::metadata(&file).unwrap().modified().unwrap();
+    let earlier = std::time::SystemTime::UNIX_EPOCH;
+    let age = || {
+        let open = File::options().write(true).open(&file).unwrap();
+        open.set_modified(earlier).unwrap();
+    };
+    age();
+    log.append(&three).unwrap();
+    assert_eq!(written(), earlier, "what is there is passed over");
+    log.restore(&three[1..2]).unwrap();
+    assert_ne!(written(), earlier, "and what is recorded is written again");
+    assert_eq!(std::fs::read(&file).unwrap(), whole);
+    // A flush after one that has failed writes everything again.
+    age();
+    log.flush().unwrap();
+    assert_eq!(written(), earlier);
+    log.is_doubtful = true;
+    log.flush().unwrap();
+    assert_ne!(written(), earlier);
+    assert_eq!(std::fs::read(&file).unwrap(), whole);
+}
+
+#[test]
+fn many_roles_go_into_several_lines_of_which_each_stands_for_those_before() {
+    use rand::rand_core::UnwrapErr;
+    let mut random = UnwrapErr(rand::rngs::SysRng);
+    let signer = wheelmark_signing::Ed25519Key::generate(&mut random);
+    let mut logging = Logging::behind(Head::NONE, &signer, NOW);
+    let count = 2 * ROLES_IN_A_LINE as u64 + 1;
+    for i in 0..count {
+        let role: RoleName = format!("packages-{i:04x}").parse().unwrap();
+        logging.role(&role, 1, b"signed");
+    }
+    let lines = logging.finish();
+    assert_eq!(lines.len(), 3);
+    let entries = lines
+        .iter()
+        .map(|line| Entry::parse(line.as_bytes()).unwrap());
+    let signed: usize = entries.map(|entry| entry.signed.len()).sum();
+    assert_eq!(signed as u64, count);
+    assert!(lines.iter().all(|line| line.len() < 128 * 1024));
+    let folder = tempfile::tempdir().unwrap();
+    let place = place(&folder);
+    let mut log = SigningLog::open(place.clone()).unwrap();
+    log.append(&lines).unwrap();
+    assert_eq!(survey(&place).flaws, []);
 }

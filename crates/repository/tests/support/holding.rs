@@ -15,10 +15,10 @@ use crate::index::TestIndex;
 
 pub(crate) const OFFLINE: [&str; 5] = ["root", "targets", "claimed", "simple", "packages"];
 
-pub(crate) const POLICY: Policy = Policy {
-    offline: SignedDuration::from_hours(365 * 24),
-    claimed: SignedDuration::from_hours(90 * 24),
-};
+pub(crate) const POLICY: Policy = Policy::new(
+    SignedDuration::from_hours(365 * 24),
+    SignedDuration::from_hours(90 * 24),
+);
 
 pub(crate) type Files = Vec<(String, Vec<u8>)>;
 

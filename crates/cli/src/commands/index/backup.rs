@@ -252,8 +252,14 @@ fn signing_log(data: &Data, copy: &mut dyn Destination) -> anyhow::Result<()> {
     for (_, path) in log_files(&data.signing_log())? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let part = copy.scratch().join("log");
-        std::fs::copy(&path, &part)
-            .with_context(|| format!("{} cannot be copied", path.display()))?;
+        let cannot = || format!("{} cannot be copied", path.display());
+        std::fs::copy(&path, &part).with_context(cannot)?;
+        // Without a line that is being written.
+        let bytes = std::fs::read(&part).with_context(cannot)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n');
+        let file = std::fs::File::options().write(true).open(&part);
+        file.and_then(|file| file.set_len(whole.map_or(0, |end| end as u64 + 1)))
+            .with_context(cannot)?;
         copy.take(&part, &format!("{SIGNING_LOG}/{name}"))?;
     }
     Ok(())

@@ -43,7 +43,14 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         .ask_all(&[Change::Renewal], now, &name_of(&actor))
         .await?;
     let waited = wait(&asked, &orders, &store, &args.how, data, context).await;
-    let outcome = outcomes_of(&asked, &orders).await?.pop().flatten();
+    // From here on the order stands, whatever fails.
+    let outcome = outcomes_of(&asked, &orders).await;
+    let outcome = outcome.unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::error!(error, "what became of the order cannot be read");
+        Vec::new()
+    });
+    let outcome = outcome.into_iter().next().flatten();
     store.close().await;
     orders.close().await;
     if let (Err(error), None) = (waited, &outcome) {

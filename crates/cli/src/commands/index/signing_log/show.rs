@@ -75,7 +75,7 @@ fn as_json(entry: &Entry, sha256: &Sha256) -> String {
     let roles = entry.signed.iter().map(|(role, signed)| {
         let sha256 = signed.sha256.to_string();
         let signed = json!({ "version": signed.version, "sha256": sha256 });
-        (role.to_string(), signed)
+        (role.as_str().to_owned(), signed)
     });
     let roles: serde_json::Map<String, serde_json::Value> = roles.collect();
     let follows = entry.follows.map(|follows| {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use serde_json::{Value, json};
-use wheelmark_repository::{Entry, Head, Lifetimes, SignedRole, Survey};
+use wheelmark_repository::{Covered, Entry, Head, Lifetimes, SignedRole, Survey};
 use wheelmark_tuf::{RoleName, Sha256, root_fingerprint};
 
 use crate::commands::up::print_line;
@@ -34,6 +34,14 @@ pub(super) struct Args {
     /// The SHA-256 of an entry's line, as it left this machine; can be given many times
     #[arg(long, value_name = "HEAD")]
     from: Vec<Sha256>,
+
+    /// The first entry that is here, where files before it were moved elsewhere
+    #[arg(long, value_name = "N", default_value = "1")]
+    begins_with: u64,
+
+    /// An entry that says that others were lost before it, of which you know; can be given many times
+    #[arg(long, value_name = "N")]
+    accept_loss: Vec<u64>,
 
     /// A file with lines of the log as they were sent elsewhere, or with syslog's messages of them
     #[arg(long, value_name = "FILE")]
@@ -65,7 +73,7 @@ pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
         .copied()
         .chain(carried.map(|head| head.sha256))
         .collect();
-    let survey = Survey::of(&data.signing_log(), &heads, &roles)
+    let survey = Survey::of(&data.signing_log(), &heads, &roles, args.begins_with)
         .with_context(|| format!("{} cannot be read", data.signing_log().display()))?;
     let (Some(first), Some(last)) = (survey.first, survey.last) else {
         return Err(anyhow!(
@@ -76,22 +84,20 @@ pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
     };
 
     let mut findings = vec![about_the_chain(&survey)];
-    findings.extend(about_losses(&survey));
+    findings.extend(about_losses(&survey, &args.accept_loss));
     findings.push(about_the_timestamp(carried, &survey));
     findings.push(about_the_published(&published, &survey));
     findings.push(about_heads(&given, &survey));
     let holds = findings.iter().all(|finding| finding.holds);
     if args.json {
-        let unchanged = survey
-            .found
-            .iter()
-            .filter(|(head, _)| given.contains(*head));
+        let unchanged = unchanged(&given, &survey);
         let told = json!({
             "holds": holds,
             "first": first.0,
             "last": last.0.number,
             "head": last.0.sha256,
-            "unchanged_up_to": unchanged.map(|(_, number)| *number).max(),
+            "unchanged": unchanged.map(|entries| json!({ "from": entries.from, "to": entries.to })),
+            "unfinished": survey.is_unfinished,
             "flaws": survey.flaws.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "findings": findings.iter().map(|finding| {
                 json!({ "holds": finding.holds, "says": finding.says })
@@ -109,6 +115,11 @@ pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
                 false => "NOT".if_supports_color(Stdout, |t| t.red()).to_string(),
             };
             print_line(&format!("{word}  {}", finding.says))?;
+        }
+        if survey.is_unfinished {
+            print_line(
+                "a line behind the last entry has no end: it is being written, or was cut off by a crash",
+            )?;
         }
         print_line(&format!("head: entry {}, {}", last.0.number, last.0.sha256))?;
     }
@@ -130,18 +141,30 @@ fn about_the_chain(survey: &Survey) -> Finding {
 }
 
 /// Where entries were lost: the log says so itself.
-fn about_losses(survey: &Survey) -> impl Iterator<Item = Finding> {
-    survey.follows.iter().filter_map(|(number, time, follows)| {
+fn about_losses(survey: &Survey, accepted: &[u64]) -> Vec<Finding> {
+    let losses = survey.follows.iter().filter_map(|(number, time, follows)| {
         let lost = follows.lost?;
+        let holds = accepted.contains(number);
+        let known = match holds {
+            true => ", as you know".to_owned(),
+            false => format!("; if you know of that, say --accept-loss {number}"),
+        };
         Some(Finding {
-            holds: false,
+            holds,
             says: format!(
                 "entry {} of timestamp {} was lost or taken away before {time:.0}, when entry \
-                 {number} was written",
+                 {number} was written{known}",
                 lost.number, follows.version
             ),
         })
-    })
+    });
+    losses.collect()
+}
+
+/// The entries of which the heads that were given show that they are what they were.
+fn unchanged(given: &BTreeSet<Sha256>, survey: &Survey) -> Option<Covered> {
+    let found = given.iter().filter_map(|head| survey.found.get(head));
+    found.copied().max_by_key(|covered| covered.to)
 }
 
 fn about_the_timestamp(carried: Option<Head>, survey: &Survey) -> Finding {
@@ -151,7 +174,7 @@ fn about_the_timestamp(carried: Option<Head>, survey: &Survey) -> Finding {
             "the published timestamp carries no head yet: nothing was signed since the log is there"
                 .to_owned(),
         ),
-        Some(head) if survey.found.get(&head.sha256) == Some(&head.number) => (
+        Some(head) if survey.found.get(&head.sha256).map(|found| found.to) == Some(head.number) => (
             true,
             format!("the published timestamp carries entry {}", head.number),
         ),
@@ -214,17 +237,13 @@ fn about_heads(given: &BTreeSet<Sha256>, survey: &Survey) -> Finding {
                 .to_owned(),
         };
     }
-    let (there, gone): (Vec<&Sha256>, Vec<&Sha256>) = given
-        .iter()
-        .partition(|head| survey.found.contains_key(*head));
-    let up_to = there
-        .iter()
-        .filter_map(|head| survey.found.get(*head))
-        .max();
-    let held = match up_to {
-        Some(number) => {
-            format!("nothing up to entry {number} was rewritten since its head left this machine")
-        }
+    let is_gone = |head: &&Sha256| !survey.found.contains_key(*head);
+    let gone: Vec<&Sha256> = given.iter().filter(is_gone).collect();
+    let held = match unchanged(given, survey) {
+        Some(entries) => format!(
+            "entries {} to {} are what they were when the head of the last of them left this machine",
+            entries.from, entries.to
+        ),
         None => "no head that was given is in the log".to_owned(),
     };
     let says = match gone.first() {

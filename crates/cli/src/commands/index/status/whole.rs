@@ -1,20 +1,31 @@
 //! How a whole index stands: its roles, the process that publishes, what waits, and the signing log.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use serde_json::json;
-use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{Head, Lines, log_files};
-use wheelmark_store::Store;
-use wheelmark_tuf::OWN_MEMBER;
+use wheelmark_store::{Change, Seq, Store};
+use wheelmark_tuf::{OWN_MEMBER, without_controls};
 
+use crate::commands::ceremony::policy;
 use crate::commands::index::keys::{advice, exit_code, rows_as_json, rows_as_text};
 use crate::commands::index::roles::{Roles, State};
 use crate::commands::index::table::minute;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
+use crate::shipping::Sent;
+
+/// For so long uploads may wait while a process publishes: it is to take them in at once.
+const WAIT: SignedDuration = SignedDuration::from_mins(10);
+
+/// For so long entries of the signing log may wait to be sent.
+const SENDING: Duration = Duration::from_secs(3600);
 
 /// What is looked at beside the roles.
 struct Beside {
@@ -22,16 +33,55 @@ struct Beside {
     publishes: Option<bool>,
     /// How many uploads and orders wait for it.
     waiting: u64,
+    /// Since when the first of the uploads waits.
+    since: Option<Timestamp>,
     logged: Option<Head>,
+    /// Where the signing log is sent, up to which entry, and whether that is late.
+    sent: Option<(Sent, bool)>,
 }
 
-pub(super) async fn run(as_json: bool, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
-    let roles = Roles::read(data, context.clock.now())?;
-    let beside = beside(data, &roles).await?;
-    let mut worst = roles.worst();
-    if beside.waiting > 0 && beside.publishes == Some(false) {
-        worst = worst.max(State::Late);
+impl Beside {
+    /// What is late of it, in words.
+    fn late(&self, now: Timestamp) -> Vec<String> {
+        let mut late = Vec::new();
+        if self.waiting > 0 && self.publishes == Some(false) {
+            late.push(format!(
+                "{} changes wait, and no process publishes: start `wheelmark up` or `wheelmark snapshotter`",
+                self.waiting
+            ));
+        } else if let Some(since) = self.since
+            && now.duration_since(since) > WAIT
+        {
+            late.push(format!(
+                "uploads wait since {}: look into the log of the snapshot process",
+                minute(since)
+            ));
+        }
+        if let Some((sent, true)) = &self.sent {
+            late.push(format!(
+                "the signing log is sent to {} up to entry {} only: look into the log of the snapshot process",
+                without_controls(&sent.to),
+                sent.entry
+            ));
+        }
+        late
     }
+}
+
+pub(super) async fn run(
+    as_json: bool,
+    named: Option<&Path>,
+    data: &Data,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    let policy = policy::of(named, Some(data))?;
+    let roles = Roles::read(data, &policy, context.clock.now())?;
+    let beside = beside(data, &roles).await?;
+    let late = beside.late(context.clock.now());
+    let worst = match late.is_empty() {
+        true => roles.worst(),
+        false => roles.worst().max(State::Late),
+    };
     let ceremony = roles.rows.iter().filter(|row| row.offline);
     let ceremony = ceremony.map(|row| row.due).min();
     let snapshot = roles.online.snapshot.version;
@@ -43,6 +93,8 @@ pub(super) async fn run(as_json: bool, data: &Data, context: &Context) -> anyhow
             "publishes": beside.publishes,
             "waiting": beside.waiting,
             "signing_log": beside.logged.map(|head| json!({ "entry": head.number, "sha256": head.sha256 })),
+            "sent": beside.sent.as_ref().map(|(sent, _)| json!({ "to": sent.to, "entry": sent.entry })),
+            "late": late,
             "next_ceremony": ceremony.map(|due| due.to_string()),
             "roles": rows_as_json(&roles.rows),
         });
@@ -56,8 +108,7 @@ pub(super) async fn run(as_json: bool, data: &Data, context: &Context) -> anyhow
         (Some(true), waiting) => format!("a process publishes; {waiting} changes wait for it"),
         (Some(false), 0) => "no process publishes now".to_owned(),
         (Some(false), waiting) => {
-            let said = format!("no process publishes now, and {waiting} changes wait for one");
-            said.if_supports_color(Stdout, |t| t.yellow()).to_string()
+            format!("no process publishes now; {waiting} changes wait for one")
         }
         (None, waiting) => format!("{waiting} changes wait to be published"),
     });
@@ -67,24 +118,25 @@ pub(super) async fn run(as_json: bool, data: &Data, context: &Context) -> anyhow
             head.number, head.sha256
         ));
     }
+    if let Some((sent, _)) = &beside.sent {
+        let to = without_controls(&sent.to);
+        lines.push(format!("sent to {to}: up to entry {}", sent.entry));
+    }
     if let Some(due) = ceremony {
         lines.push(format!("next ceremony: from {} on", minute(due)));
     }
-    if let Some(advice) = advice(&roles.rows, worst) {
+    let yellow = |said: &String| said.if_supports_color(Stdout, |t| t.yellow()).to_string();
+    let advice = advice(&roles.rows, roles.worst());
+    if advice.is_some() || !late.is_empty() {
         lines.push(String::new());
-        lines.push(advice);
     }
+    lines.extend(late.iter().map(yellow));
+    lines.extend(advice);
     print_line(&lines.join("\n"))?;
     Ok(exit_code(worst))
 }
 
 async fn beside(data: &Data, roles: &Roles) -> anyhow::Result<Beside> {
-    let tree = Directory::open(&data.tree()).await?;
-    let publishes = match tree.lock().await {
-        Ok(_) => Some(false),
-        Err(LockError::Held { .. }) => Some(true),
-        Err(_) => None,
-    };
     let own = roles.online.timestamp.extra.get(OWN_MEMBER);
     let followed = |journal: &str| {
         let position = own.and_then(|own| own.get(journal)?.as_u64());
@@ -93,18 +145,47 @@ async fn beside(data: &Data, roles: &Roles) -> anyhow::Result<Beside> {
     data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
     let uploads = store.journal_end().await?.0;
-    store.close().await;
     let mut waiting = uploads.saturating_sub(followed("journal"));
+    let first = match waiting {
+        0 => Vec::new(),
+        _ => store.journal_after(Seq(followed("journal")), 1).await?,
+    };
+    store.close().await;
+    let since = first.into_iter().find_map(|row| match row.change {
+        Change::FileAdded(file) => Some(file.uploaded_at),
+        _ => None,
+    });
     if data.settings().tree.is_none() {
         let orders = data.orders().await?;
         waiting += orders.end().await?.0.saturating_sub(followed("orders"));
         orders.close().await;
     }
+    let logged = newest_entry(data)?;
+    let sent = Sent::of(&data.signing_log()).map(|(sent, at)| {
+        let waits = logged.is_some_and(|head| head.number > sent.entry);
+        let is_late = waits && at.elapsed().is_ok_and(|age| age > SENDING);
+        (sent, is_late)
+    });
     Ok(Beside {
-        publishes,
+        publishes: is_held(&data.tree().join(".lock")),
         waiting,
-        logged: newest_entry(data)?,
+        since,
+        logged,
+        sent,
     })
+}
+
+/// Whether a process holds the lock on the tree; none where the system does not say. Looking is not
+/// taking: whoever starts at this moment must not find it taken.
+fn is_held(lock: &Path) -> Option<bool> {
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let Ok(file) = std::fs::metadata(lock) else {
+        return Some(false);
+    };
+    // `1: FLOCK  ADVISORY  WRITE 4242 08:01:1234 0 EOF`; a line with `->` waits for one.
+    let suffix = format!(":{}", file.ino());
+    let mut held = locks.lines().filter(|line| !line.contains("->"));
+    Some(held.any(|line| line.split_whitespace().any(|word| word.ends_with(&suffix))))
 }
 
 /// The last entry of the signing log.
