@@ -298,6 +298,7 @@ def test_a_token_does_not_travel_in_clear(make_index, tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_down_is_not_signed(make_index) -> None:
     index: Index = make_index()
+    shutil.rmtree(index.data / "signing-log")
     (index.data / "signing-log").write_text("no folder")
     with pytest.raises(NotReady, match="hint: what is signed has to be written down first"):
         index.start()
