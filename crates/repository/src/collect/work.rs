@@ -288,6 +288,7 @@ impl Collection {
             | Change::FileYanked { .. }
             | Change::StatusSet { .. }
             | Change::CertificatesSet { .. }
+            | Change::Renewal
             | Change::Unreadable(_) => return,
         };
         self.coming_back.insert(project.clone());
