@@ -202,7 +202,7 @@ fn online_key(args: &Args, chain: &Chain) -> anyhow::Result<Option<zeroize::Zero
             file.display()
         ))
         .hint(
-            "leave --online-key out if the key is lost: a ceremony replaces it (docs/upkeep.md)",
+            "name the key that this index signs with, from its backup; without --online-key nothing is published (docs/upkeep.md)",
         );
     }
     let bytes =
@@ -261,7 +261,7 @@ fn tell(
     if !online {
         lines.push(format!(
             "without the online key nothing is published or renewed: put it into {}/{} (mode 600), \
-             or name it with --online-key when you start it; if it is lost, a ceremony replaces it",
+             or name it with --online-key when you start it",
             target.display(),
             data::ONLINE_KEY
         ));

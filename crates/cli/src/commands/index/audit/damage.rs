@@ -92,7 +92,7 @@ impl Kind {
                 "readers refuse it: put the newest timestamp.json back that there is, or restore a newer copy; find out who put the old one there"
             }
             Self::Key => {
-                "put the index's own online key there; if it is lost or was seen by others, replace it by a ceremony"
+                "put the index's own online key there, from its backup; if others have seen it, replace it then (wheelmark index rotate-online-key)"
             }
             Self::Missing => "restore it from a backup or a mirror, by this name",
             Self::Altered => {
