@@ -230,6 +230,23 @@ def the_core_metadata(index: Index) -> tuple[str, str]:
     return "altered", path.name
 
 
+def plain_names_alone(index: Index) -> tuple[str, str]:
+    shutil.rmtree(index.tree / "targets" / "packages")
+    return "missing", "targets/packages"
+
+
+def no_plain_names(index: Index) -> tuple[str, str]:
+    shutil.rmtree(index.tree / "packages")
+    return "plain-missing", "packages/"
+
+
+def the_bytes_of_a_withheld_file(index: Index) -> tuple[str, str]:
+    assert run(index, "status", "part", "quarantined").returncode == 0
+    path = object_of(index, SOURCE)
+    flip(path)
+    return "altered", path.name
+
+
 PLANTED: list[Callable[[Index], tuple[str, str]]] = [
     a_byte_of_a_wheel,
     a_file_is_missing,
@@ -249,6 +266,9 @@ PLANTED: list[Callable[[Index], tuple[str, str]]] = [
     another_online_key,
     a_convenience_copy,
     the_core_metadata,
+    plain_names_alone,
+    no_plain_names,
+    the_bytes_of_a_withheld_file,
 ]
 
 
@@ -303,6 +323,12 @@ def test_people_read_it_and_nothing_is_written(sound: Index) -> None:
     assert done.returncode == 1 and "DAMAGED: 1 finding" in done.stdout and "restore it from a backup" in done.stdout, done
     flip(object_of(sound, WHEEL))
     assert there() == before
+
+
+def test_what_could_not_be_looked_at_is_not_sound(sound: Index) -> None:
+    (sound.data / "online-key").write_text("not a key")
+    told = audit(sound, code=1)
+    assert told["sound"] is False and told["damage"] == [] and "online key" in told["left_out"][0]
 
 
 def test_against_a_backup_a_copy_and_a_mirror(sound: Index, make_index, tmp_path: Path) -> None:
