@@ -137,7 +137,9 @@ def test_three_of_five_sign_then_one_is_replaced_then_one_is_lost(
 
     # One leaves: frank comes in dave's place. Dave does not sign.
     frank = custody.new_file_holder("frank")
-    custody.publish(custody.ceremony("rotate", "--replace", f"4={frank}", by=["alice", "bob", "carol"]))
+    rotate = custody.ceremony("rotate", "--replace", f"4={frank}", by=["alice", "bob", "carol"])
+    rotate_words = custody.words
+    custody.publish(rotate)
     index.publish(wheel("demo", "3.0"))
     newcomer("after-rotate")
     installs(clients, "3.0")
@@ -157,6 +159,11 @@ def test_three_of_five_sign_then_one_is_replaced_then_one_is_lost(
     newcomer("after-loss")
     installs(clients, "4.0")
     assert operator.signed("root")["version"] == 4
+
+    # Where there is no file to keep it beside, it is remembered all the same what was signed on.
+    bob = custody.people["bob"]
+    again = bob.sign(bob.take(rotate), operator.fingerprint, rotate_words)
+    assert again.returncode == 1 and "you have signed on version 3" in again.stderr, again.stderr
 
 
 def test_what_goes_wrong_with_a_token_changes_nothing(custody: Custody, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from harness.custody import NAMES, Person, SoftToken, must, openssl_program, program, read_json, signed_back, ssh_agent
 from harness.distributions import wheel
 from harness.sandbox import Sandbox, environment
+from harness.tuf_reader import TufReader
 from test_ceremony import Cast, first, snapshot_of  # noqa: F401: `first` is a fixture
 
 
@@ -104,12 +105,17 @@ def test_every_kind_of_key_signs_and_installers_verify_it(
         venv = sandbox.venv()
         assert sandbox.install(tool, venv, "demo").code == 0
         assert venv.installed()["demo"] == "2.0"
+    # All four have to sign: so a client that is not ours verifies every kind, too.
+    dist = wheel("demo", "2.0")
+    assert TufReader(index, tmp_path / "python-tuf").file("demo", dist.filename) == dist.content
 
 
 def test_keys_on_a_token_are_made_once_and_found_again(env: Mapping[str, str], binary: Path, tmp_path: Path) -> None:
     token = SoftToken(tmp_path / "token", "alice", env)
     person = Person(binary, tmp_path / "alice", [token.uri], env=token.env, secret="271828")
-    once = read_json(person.keygen("alice", "--signer", token.uri))
+    done = person.try_keygen("alice", "--signer", token.uri)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    once = read_json(person.folder / "alice.json")
     (person.folder / "alice.json").rename(person.folder / "before.json")
     assert read_json(person.keygen("alice", "--signer", token.uri))["keys"] == once["keys"]
     # A second key under a name that is taken: nobody guesses which one is meant.

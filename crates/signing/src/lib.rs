@@ -36,8 +36,10 @@ pub use self::command::{
 pub use self::ed25519::Ed25519Key;
 pub use self::file_key::{CreateKeyError, FileKey, OpenKeyError};
 pub use self::offline::{
-    DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR, NoSuchKey, Phrase, PhraseError, SEAT_KEYS, SealError,
-    Seat, UnsealError, generate_seat, generate_seat_for, seal, seal_bytes, unseal, unseal_bytes,
+    DEFAULT_WORK_FACTOR, Identity, Lock, LockError, MAX_WORK_FACTOR, NoSuchKey, ParseIdentityError,
+    ParseRecipientError, Phrase, PhraseError, Recipient, SEAT_KEYS, SealError, Seat, Unlock,
+    UnlockError, UnsealError, generate_seat, generate_seat_for, lock_bytes, seal, seal_bytes,
+    unlock_bytes, unseal, unseal_bytes,
 };
 pub use self::private_file::create_private_file;
 pub use self::public_key::{Algorithm, PublicKey, PublicKeyError};

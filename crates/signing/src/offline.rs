@@ -7,6 +7,7 @@
 //! {"format":"wheelmark-seat-1","keys":{"root":{"keytype":"ed25519","seed":"<64 hex digits>"},…}}
 //! ```
 
+mod locked;
 mod phrase;
 mod seal;
 
@@ -15,6 +16,10 @@ use std::fmt;
 
 use rand::CryptoRng;
 
+pub use self::locked::{
+    Identity, Lock, LockError, ParseIdentityError, ParseRecipientError, Recipient, Unlock,
+    UnlockError, lock_bytes, unlock_bytes,
+};
 pub use self::phrase::{Phrase, PhraseError};
 pub use self::seal::{
     DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR, SealError, UnsealError, seal, seal_bytes, unseal,

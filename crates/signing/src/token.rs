@@ -45,6 +45,7 @@ pub struct Modules(BTreeMap<PathBuf, Pkcs11>);
 pub struct Token {
     label: String,
     info: TokenInfo,
+    /// Those of what we may ask for that it has.
     mechanisms: Vec<MechanismType>,
     session: Arc<Mutex<Session>>,
 }
@@ -91,7 +92,16 @@ impl Modules {
         };
         let label = info.label().to_owned();
         let failed = |error: Error| TokenError::of(&label, "open a session", &error);
-        let mechanisms = module.get_mechanism_list(slot).map_err(failed)?;
+        // Asked for one by one: the library that we use complains of each in a list that it does not know.
+        let asked = [
+            objects::maker(Algorithm::Ed25519),
+            objects::maker(Algorithm::EcdsaP256),
+            objects::maker(Algorithm::RsaPss),
+            MechanismType::EDDSA,
+            MechanismType::SHA256_RSA_PKCS_PSS,
+        ];
+        let has = |mechanism: &MechanismType| module.get_mechanism_info(slot, *mechanism).is_ok();
+        let mechanisms = asked.into_iter().filter(has).collect();
         // Keys are made on it, too; a token that is write-protected can sign all the same.
         let session = match module.open_rw_session(slot) {
             Err(Error::Pkcs11(RvError::TokenWriteProtected, _)) => module.open_ro_session(slot),

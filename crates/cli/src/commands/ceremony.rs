@@ -3,11 +3,13 @@
 //! One file for each subcommand, under `ceremony/`; `folder` is the directory that travels.
 
 mod abort;
+mod backup;
 mod begin;
 mod finish;
 mod folder;
 mod keygen;
 pub(crate) mod policy;
+mod parcel;
 mod publish;
 mod review;
 mod seen;
@@ -15,6 +17,7 @@ mod sheet;
 mod sign;
 mod signer;
 mod status;
+mod unpack;
 
 use std::process::ExitCode;
 
@@ -53,6 +56,8 @@ enum Command {
     Abort(abort::Args),
     Policy(policy::Args),
     Sheet(sheet::Args),
+    Backup(backup::Args),
+    Unpack(unpack::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -67,5 +72,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Abort(args) => abort::run(&args, context).await,
         Command::Policy(args) => policy::run(&args),
         Command::Sheet(args) => sheet::run(&args, context),
+        Command::Backup(args) => backup::run(&args, context),
+        Command::Unpack(args) => unpack::run(&args),
     }
 }

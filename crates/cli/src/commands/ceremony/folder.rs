@@ -264,6 +264,19 @@ impl Folder {
             .collect()
     }
 
+    /// Every file of the ceremony, by its path in the directory.
+    pub(super) fn contents(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let plan = self.read(&self.directory.join(PLAN), MAX_SMALL_LEN)?;
+        let mut contents = vec![(PLAN.to_owned(), plan)];
+        for folder in [PUBLISHED, PAYLOADS, SIGNATURES, FINISHED] {
+            for (name, path) in self.files(folder)? {
+                let bytes = self.read(&path, MAX_METADATA_LEN)?;
+                contents.push((format!("{folder}/{name}"), bytes));
+            }
+        }
+        Ok(contents)
+    }
+
     /// Ends the ceremony without a result: what was signed is removed here.
     pub(super) fn abort(&self) -> anyhow::Result<()> {
         let mark = self.directory.join(ABORTED);

@@ -13,15 +13,13 @@ use wheelmark_signing::{
     Algorithm, HeldKey, Phrase, SEAT_KEYS, Seat, Signer, SignerUri, generate_seat_for, seal,
 };
 use wheelmark_tuf::Key;
-use zeroize::Zeroizing;
 
-use super::signer::{Choice, Opening, Passphrase, Secrets, SignerArg, assigned};
+use super::signer::{
+    Choice, Opening, Passphrase, Secrets, SignerArg, assigned, new_phrase, show_phrase,
+};
 use crate::commands::up::print_line;
 use crate::data::write_private;
 use crate::logging::WithHint as _;
-
-/// The fewest characters of a passphrase that somebody chose.
-const LEAST_PASSPHRASE: usize = 16;
 
 /// Make the keys of a new holder
 ///
@@ -227,16 +225,7 @@ impl<'a> NewFile<'a> {
         random: &mut UnwrapErr<SysRng>,
     ) -> anyhow::Result<Self> {
         let chosen = secrets.given(&path.display().to_string())?;
-        let phrase = match &chosen {
-            Some(chosen) if chosen.chars().count() < LEAST_PASSPHRASE => {
-                return Err(anyhow!(
-                    "the passphrase has fewer than {LEAST_PASSPHRASE} characters"
-                ))
-                .hint("whoever finds the file can guess as often as they like; leave it out, and one is made");
-            }
-            Some(chosen) => Phrase::parse(chosen).unwrap_or_else(|_| Phrase::chosen(chosen)),
-            None => Phrase::generate(random),
-        };
+        let (phrase, is_chosen) = new_phrase(chosen, random)?;
         let seat = generate_seat_for(names, random);
         let sealed = seal(&seat, &phrase, None)?;
         Ok(Self {
@@ -244,24 +233,18 @@ impl<'a> NewFile<'a> {
             seat,
             sealed,
             phrase,
-            is_chosen: chosen.is_some(),
+            is_chosen,
         })
     }
 
     fn show_phrase(&self) -> anyhow::Result<()> {
-        use std::io::Write as _;
-        if self.is_chosen {
-            return Ok(());
+        match self.is_chosen {
+            true => Ok(()),
+            false => show_phrase(
+                &format!("The keys in {}", self.path.display()),
+                &self.phrase,
+            ),
         }
-        let told = Zeroizing::new(format!(
-            "\nThe keys in {}\nopen with this phrase. It is shown this once and stored nowhere:\n\n  {}\n\n",
-            self.path.display(),
-            self.phrase.reveal()
-        ));
-        std::io::stderr()
-            .lock()
-            .write_all(told.as_bytes())
-            .context("the phrase cannot be shown")
     }
 
     fn write(&self) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ use crate::published::read_bounded;
 pub(super) use self::arg::{SignerArg, assigned};
 pub(super) use self::choice::Choice;
 use self::choice::label_of;
-pub(super) use self::secret::{Passphrase, Secrets};
+pub(super) use self::secret::{Passphrase, Secrets, new_phrase, secret_in, show_phrase};
 
 /// The longest file of keys, in bytes.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
@@ -162,7 +162,7 @@ impl<'a> Opening<'a> {
         }
         let pin = match uri.pin_source() {
             _ if token.has_keypad() => None,
-            Some(path) => Some(secret::pin_in(path)?),
+            Some(path) => Some(secret_in(path, "PIN")?),
             None => {
                 let last = match token.is_last_try() {
                     true => " (the last try before it locks)",

@@ -6,12 +6,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use rand::CryptoRng;
+use wheelmark_signing::Phrase;
 use zeroize::Zeroizing;
 
 use crate::logging::WithHint as _;
 
 /// The longest passphrase, in bytes.
 const MAX_PASSPHRASE_LEN: u64 = 4 * 1024;
+
+/// The fewest characters of a passphrase that somebody chose.
+const LEAST_PASSPHRASE: usize = 16;
 
 /// The permissions of group and others.
 const NOT_THE_OWNERS: u32 = 0o077;
@@ -101,8 +106,42 @@ impl<'a> Secrets<'a> {
     }
 }
 
-/// The PIN in a file, which only its owner may read.
-pub(crate) fn pin_in(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+/// A phrase for something new: the one that was chosen, or a generated one; and whether it was chosen.
+pub(crate) fn new_phrase(
+    chosen: Option<Zeroizing<String>>,
+    random: &mut dyn CryptoRng,
+) -> anyhow::Result<(Phrase, bool)> {
+    match chosen {
+        Some(chosen) if chosen.chars().count() < LEAST_PASSPHRASE => Err(anyhow!(
+            "the passphrase has fewer than {LEAST_PASSPHRASE} characters"
+        ))
+        .hint(
+            "whoever finds the file can guess as often as they like; leave it out, and one is made",
+        ),
+        // One that was generated is understood as it was typed; any other is taken as it is.
+        Some(chosen) => {
+            let phrase = Phrase::parse(&chosen).unwrap_or_else(|_| Phrase::chosen(&chosen));
+            Ok((phrase, true))
+        }
+        None => Ok((Phrase::generate(random), false)),
+    }
+}
+
+/// Shows a generated phrase, for the one time.
+pub(crate) fn show_phrase(what: &str, phrase: &Phrase) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let told = Zeroizing::new(format!(
+        "\n{what}\nopens with this phrase. It is shown this once and stored nowhere:\n\n  {}\n\n",
+        phrase.reveal()
+    ));
+    std::io::stderr()
+        .lock()
+        .write_all(told.as_bytes())
+        .context("the phrase cannot be shown")
+}
+
+/// The secret of a `kind` in a file, which only its owner may read.
+pub(crate) fn secret_in(path: &Path, kind: &str) -> anyhow::Result<Zeroizing<String>> {
     let file = File::open(path);
     if let Ok(file) = &file {
         let metadata = file.metadata()?;
@@ -112,10 +151,12 @@ pub(crate) fn pin_in(path: &Path) -> anyhow::Result<Zeroizing<String>> {
                 "{} is open to others than its owner (mode {mode:04o})",
                 path.display()
             ))
-            .hint("run `chmod 600` on it, and consider whether the PIN is still secret");
+            .hint(format!(
+                "run `chmod 600` on it, and consider whether the {kind} is still secret"
+            ));
         }
     }
-    read(path, file, "PIN")
+    read(path, file, kind)
 }
 
 fn read(path: &Path, file: std::io::Result<File>, kind: &str) -> anyhow::Result<Zeroizing<String>> {
