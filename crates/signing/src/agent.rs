@@ -13,7 +13,7 @@ use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -151,21 +151,21 @@ impl Agent {
         };
         let mut stream = UnixStream::connect(&self.socket).map_err(unreachable)?;
         stream
-            .set_read_timeout(Some(PATIENCE))
-            .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+            .set_write_timeout(Some(PATIENCE))
             .map_err(unreachable)?;
         let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
         let framed = [&length.to_be_bytes(), request].concat();
         stream.write_all(&framed).map_err(failed)?;
+        let deadline = Instant::now() + PATIENCE;
         let mut length = [0; 4];
-        stream.read_exact(&mut length).map_err(failed)?;
+        read_by(deadline, &mut stream, &mut length).map_err(failed)?;
         let length = u32::from_be_bytes(length);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > wire::MAX_MESSAGE_LEN {
             return Err(self.answered(WireError::Length));
         }
         let mut answer = vec![0; length];
-        stream.read_exact(&mut answer).map_err(failed)?;
+        read_by(deadline, &mut stream, &mut answer).map_err(failed)?;
         Ok(answer)
     }
 }
@@ -204,6 +204,24 @@ impl fmt::Debug for AgentKey {
             .field("keyid", self.key().keyid())
             .finish()
     }
+}
+
+/// Fills a buffer, or fails when the time is over, however slowly bytes come.
+fn read_by(deadline: Instant, stream: &mut UnixStream, mut buffer: &mut [u8]) -> io::Result<()> {
+    while !buffer.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => buffer = &mut buffer[read..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// As OpenSSH shows it.

@@ -182,6 +182,8 @@ impl SigningCommand {
         let program = std::path::absolute(&self.path).map_err(io)?;
         let mut child = Command::new(program)
             .args([verb, name])
+            // What opens the other keys of the same person is none of its business.
+            .env_remove("CREDENTIALS_DIRECTORY")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

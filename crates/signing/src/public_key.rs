@@ -75,8 +75,33 @@ impl PublicKey {
         let text = text.trim();
         if text.starts_with('{') {
             let object = serde_json::from_str(text).map_err(|_| PublicKeyError::Form)?;
-            return Self::of_object(object);
+            return Self::of_foreign(&object);
         }
+        Self::of_pem(text)
+    }
+
+    /// The key in an object that somebody else wrote. It is made anew, so that one key has one id, and
+    /// so that nothing else of the object, a private half for one, is published with it.
+    fn of_foreign(object: &Value) -> Result<Self, PublicKeyError> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let public = text(&object["keyval"]["public"]).ok_or(PublicKeyError::Form)?;
+        let scheme = text(&object["scheme"]).ok_or(PublicKeyError::Form)?;
+        let read = match scheme.as_str() {
+            "ed25519" => {
+                let mut key = [0; 32];
+                hex::decode_to_slice(&public, &mut key).map_err(|_| PublicKeyError::Algorithm)?;
+                Self::ed25519(key)
+            }
+            "ecdsa-sha2-nistp256" | "rsassa-pss-sha256" => Self::of_pem(public.trim())?,
+            _ => return Err(PublicKeyError::Algorithm),
+        };
+        match read.key.to_value()["scheme"] == object["scheme"] {
+            true => Ok(read),
+            false => Err(PublicKeyError::Algorithm),
+        }
+    }
+
+    fn of_pem(text: &str) -> Result<Self, PublicKeyError> {
         let body = text
             .strip_prefix(PEM_BEGIN)
             .and_then(|rest| rest.strip_suffix(PEM_END))
@@ -112,28 +137,17 @@ impl PublicKey {
         if !is_sound(algorithm, info) {
             return Err(PublicKeyError::Algorithm);
         }
-        Self::of_object(json!({
+        let object = json!({
             "keytype": keytype,
             "keyval": { "public": pem(info) },
             "scheme": scheme,
-        }))
-    }
-
-    fn of_object(object: Value) -> Result<Self, PublicKeyError> {
-        let scheme = object.get("scheme").and_then(Value::as_str);
-        let algorithm = match scheme {
-            Some("ed25519") => Algorithm::Ed25519,
-            Some("ecdsa-sha2-nistp256") => Algorithm::EcdsaP256,
-            Some("rsassa-pss-sha256") => Algorithm::RsaPss,
-            Some(_) => return Err(PublicKeyError::Algorithm),
-            None => return Err(PublicKeyError::Form),
-        };
+        });
         let key = Key::from_value(object).map_err(|_| PublicKeyError::Form)?;
         // A key that nothing verifies with is the same as none, itself included.
-        if !key.is_same_key(&key) {
-            return Err(PublicKeyError::Algorithm);
+        match key.is_same_key(&key) {
+            true => Ok(Self { algorithm, key }),
+            false => Err(PublicKeyError::Algorithm),
         }
-        Ok(Self { algorithm, key })
     }
 
     /// Makes what a foreign signer answered the signature that metadata needs, and verifies it.

@@ -44,7 +44,10 @@ pub struct Modules(BTreeMap<PathBuf, Pkcs11>);
 /// A token with a session.
 pub struct Token {
     label: String,
-    info: TokenInfo,
+    serial: String,
+    has_keypad: bool,
+    module: Pkcs11,
+    slot: Slot,
     /// Those of what we may ask for that it has.
     mechanisms: Vec<MechanismType>,
     session: Arc<Mutex<Session>>,
@@ -97,7 +100,6 @@ impl Modules {
             objects::maker(Algorithm::Ed25519),
             objects::maker(Algorithm::EcdsaP256),
             objects::maker(Algorithm::RsaPss),
-            MechanismType::EDDSA,
             MechanismType::SHA256_RSA_PKCS_PSS,
         ];
         let has = |mechanism: &MechanismType| module.get_mechanism_info(slot, *mechanism).is_ok();
@@ -111,7 +113,10 @@ impl Modules {
         Ok(Token {
             session: Arc::new(Mutex::new(session)),
             label,
-            info,
+            serial: info.serial_number().to_owned(),
+            has_keypad: info.protected_authentication_path(),
+            module,
+            slot,
             mechanisms,
         })
     }
@@ -161,17 +166,18 @@ impl Token {
 
     /// Its serial number.
     pub fn serial(&self) -> &str {
-        self.info.serial_number()
+        &self.serial
     }
 
     /// Whether it has a keypad of its own for the PIN, so that nobody else asks for it.
     pub fn has_keypad(&self) -> bool {
-        self.info.protected_authentication_path()
+        self.has_keypad
     }
 
-    /// Whether one more wrong PIN locks it.
+    /// Whether one more wrong PIN locks it, as it says now.
     pub fn is_last_try(&self) -> bool {
-        self.info.user_pin_final_try()
+        let info = self.module.get_token_info(self.slot);
+        info.is_ok_and(|info| info.user_pin_final_try())
     }
 
     /// Lets its user in. A PIN is tried once: a token that is tried too often locks itself.
@@ -185,11 +191,10 @@ impl Token {
         match session.login(UserType::User, pin.as_ref()) {
             // Another session of this process has done it.
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(error) => Err(TokenError::of_login(
-                &self.label,
-                &error,
-                self.is_last_try(),
-            )),
+            Err(error) => {
+                let last_try = self.is_last_try();
+                Err(TokenError::of_login(&self.label, &error, last_try))
+            }
         }
     }
 
@@ -220,15 +225,16 @@ impl Token {
         Ok(keys.collect())
     }
 
-    /// What it makes new keys of, if nothing is asked for: Ed25519, or P-256 where it cannot.
+    /// What it makes new keys of, if nothing is asked for: P-256, or Ed25519 where it cannot. Ed25519
+    /// takes all of what is signed onto the token, and many take a few hundred bytes only; of ECDSA
+    /// it is a digest.
     pub fn preferred(&self) -> Algorithm {
-        let ed25519 = [objects::maker(Algorithm::Ed25519), MechanismType::EDDSA];
-        match ed25519
-            .iter()
-            .all(|wanted| self.mechanisms.contains(wanted))
+        match self
+            .mechanisms
+            .contains(&objects::maker(Algorithm::EcdsaP256))
         {
-            true => Algorithm::Ed25519,
-            false => Algorithm::EcdsaP256,
+            true => Algorithm::EcdsaP256,
+            false => Algorithm::Ed25519,
         }
     }
 

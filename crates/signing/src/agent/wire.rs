@@ -27,7 +27,9 @@ const P256_CURVE: &[u8] = b"nistp256";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// It says no, which the protocol gives no reason for.
-    #[error("it refuses: it may be locked, or whoever it asked said no")]
+    #[error(
+        "it refuses: it may be locked, whoever it asked may have said no, or an Ed25519 key on a card cannot take so long a message (one on P-256 can)"
+    )]
     Refused,
     /// Another message than the one that was asked for.
     #[error("it answers with a message of the type {found}, not {expected}")]

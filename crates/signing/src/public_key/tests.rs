@@ -96,6 +96,10 @@ fn a_public_key_is_read_as_openssl_and_as_metadata_write_it() {
     let json = key.key().to_value().to_string();
     assert!(json.contains("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"));
     assert_eq!(PublicKey::read(&json).unwrap(), key);
+    // What else an object has is not taken over: it would be published, and be another id.
+    let more = r#"{"keyid":"x","keytype":"ed25519","scheme":"ed25519","keyval":{"private":"5ec4e7",
+        "public":"D75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}}"#;
+    assert_eq!(PublicKey::read(more).unwrap(), key);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use wheelmark_signing::{
 use wheelmark_tuf::Key;
 
 use super::signer::{
-    Choice, Opening, Passphrase, Secrets, SignerArg, assigned, new_phrase, show_phrase,
+    Choice, Opening, Passphrase, Secrets, assigned, new_phrase, parsed, show_phrase,
 };
 use crate::commands::up::print_line;
 use crate::data::write_private;
@@ -57,11 +57,15 @@ pub(super) struct Args {
     /// Where private keys are, or are to be made: pkcs11:…, ssh: or command:PATH, for all roles or,
     /// as ROLE=URI, for root, targets, claimed or bins
     #[arg(long = "signer", value_name = "[ROLE=]URI")]
-    signers: Vec<SignerArg>,
+    signers: Vec<String>,
 
-    /// What a token makes new keys of [default: ed25519, or p256 where it cannot]
+    /// What a token makes new keys of [default: p256, or ed25519 where it cannot]
     #[arg(long, value_name = "KIND")]
     algorithm: Option<Kind>,
+
+    /// Take keys that a token has already under our labels: you have made them, for this index
+    #[arg(long)]
+    existing: bool,
 
     /// A passphrase of your own in place of a generated one
     #[command(flatten)]
@@ -100,7 +104,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 .hint("keys are never overwritten: name another file");
         }
     }
-    let elsewhere = assigned(&args.signers)?;
+    let signers = parsed(&args.signers, &args.passphrase)?;
+    let elsewhere = assigned(&signers)?;
     let own = own_names(args, &elsewhere)?;
     let mut secrets = Secrets::new(&args.passphrase);
     let mut random = UnwrapErr(SysRng);
@@ -108,7 +113,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(path) => Some(NewFile::make(path, &own, &mut secrets, &mut random)?),
         None => None,
     };
-    let mut opening = Opening::new(secrets).making(args.algorithm.map(Algorithm::from));
+    let mut opening =
+        Opening::new(secrets).making(args.algorithm.map(Algorithm::from), args.existing);
     let mut keys: BTreeMap<&'static str, HeldKey> = BTreeMap::new();
     for (uri, names) in &elsewhere {
         let found = opening.keys(uri, names, &Choice::Enrol)?;
@@ -144,9 +150,11 @@ fn own_names(
     elsewhere: &[(&SignerUri, Vec<&'static str>)],
 ) -> anyhow::Result<Vec<&'static str>> {
     let on_token = |(uri, _): &(&SignerUri, Vec<&str>)| matches!(uri, SignerUri::Token(_));
-    if args.algorithm.is_some() && !elsewhere.iter().any(on_token) {
-        return Err(anyhow!("--algorithm is for keys that a token makes"))
-            .hint("a file's keys are Ed25519; an agent's and a command's are what they are");
+    if (args.algorithm.is_some() || args.existing) && !elsewhere.iter().any(on_token) {
+        return Err(anyhow!(
+            "--algorithm and --existing are for keys on a token"
+        ))
+        .hint("a file's keys are Ed25519; an agent's and a command's are what they are");
     }
     let is_own = |name: &&str| !elsewhere.iter().any(|(_, names)| names.contains(name));
     let own: Vec<&'static str> = SEAT_KEYS.into_iter().filter(is_own).collect();

@@ -1,16 +1,22 @@
-//! What a holder has signed on last: nothing older is signed on again. It is kept beside their file
-//! of keys; where the keys are in no file, in the user's data directory.
+//! What a holder has signed on last, and with which keys: nothing older is signed on again, and no key
+//! signs for two indexes.
 //!
 //! Whoever begins a ceremony chooses what it stands on. Roots that a thief was thrown out by can be
-//! left away, and everything fits: so a holder remembers.
+//! left away, and everything fits: so a holder remembers. And metadata does not name its index: what
+//! the same people have signed for one, a rehearsal for instance, would be good for the other.
+//!
+//! It is kept in the user's data directory and beside each file of keys, and whatever any of them
+//! knows counts.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use wheelmark_ceremony::Ceremony;
 use wheelmark_signing::SignerUri;
+use wheelmark_tuf::KeyId;
 
 use super::signer::SignerArg;
 use crate::context::Context;
@@ -20,13 +26,28 @@ use crate::published::read_bounded;
 /// The longest file of what was seen, in bytes.
 const MAX_LEN: u64 = 1024 * 1024;
 
-/// For each index, by the fingerprint of its first root, the published versions that were signed on.
+/// What is known of one index.
 #[derive(Default, Serialize, Deserialize)]
-struct Indexes(BTreeMap<String, BTreeMap<String, u64>>);
+struct Known {
+    /// The ids of the keys that have signed for it.
+    #[serde(default)]
+    keys: BTreeSet<String>,
+    /// The published versions that were signed on, by role.
+    #[serde(flatten)]
+    roles: BTreeMap<String, u64>,
+}
+
+/// What is known of each index, by the fingerprint of its first root.
+#[derive(Default, Serialize, Deserialize)]
+struct Indexes(BTreeMap<String, Known>);
 
 /// What was seen, and where it is kept.
 pub(super) struct Seen {
-    file: PathBuf,
+    /// Beside the files of keys.
+    beside: Vec<PathBuf>,
+    home: PathBuf,
+    /// Whether keys are in no file, so that there is no other place than the home directory.
+    needs_home: bool,
     indexes: Indexes,
 }
 
@@ -34,30 +55,54 @@ impl Seen {
     /// What is kept for the holder who signs with these.
     pub(super) fn of(signers: &[SignerArg], context: &Context) -> anyhow::Result<Self> {
         let files = signers.iter().filter_map(|signer| match &signer.uri {
-            SignerUri::File(keys) => Some(keys.as_os_str().to_owned()),
+            SignerUri::File(keys) => Some(beside(keys.as_os_str())),
             _ => None,
         });
-        let mut name = files
-            .min()
-            .unwrap_or_else(|| context.home.join("holder").into());
-        name.push(".seen.json");
-        let file = PathBuf::from(name);
-        let damaged = || format!("{} is damaged", file.display());
-        let indexes = match read_bounded(&file, MAX_LEN) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(damaged)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Indexes::default(),
-            Err(error) => return Err(error).with_context(damaged),
+        let mut seen = Self {
+            beside: files.collect(),
+            home: beside(context.home.join("holder").as_os_str()),
+            needs_home: signers
+                .iter()
+                .any(|signer| !matches!(signer.uri, SignerUri::File(_))),
+            indexes: Indexes::default(),
         };
-        Ok(Self { file, indexes })
+        for file in seen.beside.iter().chain([&seen.home]) {
+            let damaged = || format!("{} is damaged", file.display());
+            let read: Indexes = match read_bounded(file, MAX_LEN) {
+                Ok(bytes) => serde_json::from_slice(&bytes).with_context(damaged)?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(damaged),
+            };
+            seen.indexes.learn(read);
+        }
+        Ok(seen)
+    }
+
+    /// Refuses keys that have signed for another index.
+    pub(super) fn demand_own(&self, ceremony: &Ceremony, keys: &[KeyId]) -> anyhow::Result<()> {
+        let this = index(ceremony);
+        for (other, known) in &self.indexes.0 {
+            let used = keys.iter().find(|key| known.keys.contains(key.as_str()));
+            if let Some(key) = used.filter(|_| *other != this) {
+                return Err(anyhow!(
+                    "the key {key} has signed for another index, whose first root is {other}"
+                ))
+                .hint(format!(
+                    "what the same keys sign for one index is good for the other: make others for this one (if that index is gone for good, take it out of {})",
+                    self.home.display()
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a ceremony on an older state than one that was signed on.
     pub(super) fn demand_newer(&self, ceremony: &Ceremony) -> anyhow::Result<()> {
-        let Some(roles) = self.indexes.0.get(&index(ceremony)) else {
+        let Some(known) = self.indexes.0.get(&index(ceremony)) else {
             return Ok(());
         };
         for (role, version) in published(ceremony) {
-            if let Some(seen) = roles.get(&role).filter(|seen| **seen > version) {
+            if let Some(seen) = known.roles.get(&role).filter(|seen| **seen > version) {
                 return Err(anyhow!(
                     "the ceremony stands on version {version} of {role}, and you have signed on version {seen}"
                 ))
@@ -67,26 +112,68 @@ impl Seen {
         Ok(())
     }
 
-    /// Remembers what is signed on now.
-    pub(super) fn keep(mut self, ceremony: &Ceremony) -> anyhow::Result<()> {
-        let roles = self.indexes.0.entry(index(ceremony)).or_default();
-        roles.extend(published(ceremony));
-        let cannot = || format!("{} cannot be written", self.file.display());
+    /// Remembers what is signed on now, and with which keys.
+    pub(super) fn keep(mut self, ceremony: &Ceremony, keys: &[KeyId]) -> anyhow::Result<()> {
+        let known = Known {
+            keys: keys.iter().map(|key| key.as_str().to_owned()).collect(),
+            roles: published(ceremony).into_iter().collect(),
+        };
+        self.indexes
+            .learn(Indexes(BTreeMap::from([(index(ceremony), known)])));
         let text = serde_json::to_vec_pretty(&self.indexes)?;
-        let folder = self
-            .file
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(std::path::Path::new("."));
-        std::fs::create_dir_all(folder).with_context(cannot)?;
-        let mut next = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
-        std::io::Write::write_all(&mut next, &text).with_context(cannot)?;
-        next.as_file().sync_all().with_context(cannot)?;
-        next.persist(&self.file)
-            .with_context(cannot)
-            .hint("what you sign on is remembered beside your keys: bring them to a place that can be written")?;
-        Ok(())
+        for file in &self.beside {
+            write(file, &text)
+                .hint("what you sign on is remembered beside your keys: bring them to a place that can be written")?;
+        }
+        match write(&self.home, &text) {
+            Err(error) if self.needs_home => Err(error).hint(
+                "what you sign on is remembered there: set WHEELMARK_HOME to a directory that can be written",
+            ),
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "what was signed on is remembered beside the keys alone"
+                );
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
+}
+
+impl Indexes {
+    /// Adds what another memory knows; of two versions the higher one counts.
+    fn learn(&mut self, other: Indexes) {
+        for (index, known) in other.0 {
+            let mine = self.0.entry(index).or_default();
+            mine.keys.extend(known.keys);
+            for (role, version) in known.roles {
+                let most = mine.roles.entry(role).or_default();
+                *most = version.max(*most);
+            }
+        }
+    }
+}
+
+/// Where it is kept beside something.
+fn beside(path: &OsStr) -> PathBuf {
+    let mut name = path.to_owned();
+    name.push(".seen.json");
+    PathBuf::from(name)
+}
+
+fn write(file: &Path, text: &[u8]) -> anyhow::Result<()> {
+    let cannot = || format!("{} cannot be written", file.display());
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(cannot)?;
+    let mut next = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
+    std::io::Write::write_all(&mut next, text).with_context(cannot)?;
+    next.as_file().sync_all().with_context(cannot)?;
+    next.persist(file).with_context(cannot)?;
+    Ok(())
 }
 
 fn index(ceremony: &Ceremony) -> String {

@@ -11,7 +11,7 @@ use wheelmark_tuf::KeyId;
 
 use super::folder::Folder;
 use super::seen::Seen;
-use super::signer::{Passphrase, SignerArg, keys_to_sign_with};
+use super::signer::{Passphrase, keys_to_sign_with, parsed};
 use super::{policy, review, status};
 use crate::commands::up::print_line;
 use crate::context::Context;
@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Where your keys are: file:PATH, pkcs11:…, ssh: or command:PATH (see docs/signers.md); where
     /// they are in several places, ROLE=URI for root, targets, claimed or bins
     #[arg(long = "signer", value_name = "[ROLE=]URI", required = true)]
-    signers: Vec<SignerArg>,
+    signers: Vec<String>,
 
     #[command(flatten)]
     passphrase: Passphrase,
@@ -68,13 +68,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let signers = parsed(&args.signers, &args.passphrase)?;
     let folder = Folder::open(&args.directory)?;
     let policy = policy::of(args.policy.as_deref(), None)?;
     let ceremony = folder.ceremony_by(&policy, context)?;
     let trusted = review::demand_pinned(&ceremony, &args.trust)?;
     // A signature that does not count is told of before anything is added to it.
     folder.all_signatures(&ceremony)?;
-    let seen = Seen::of(&args.signers, context)?;
+    let seen = Seen::of(&signers, context)?;
     seen.demand_newer(&ceremony)?;
     if !args.json {
         print_line(&review::text(&ceremony))?;
@@ -83,10 +84,13 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     confirm(args, &ceremony)?;
     let wanted = |keyid: &KeyId| !ceremony.payloads_for(keyid).is_empty();
-    let keys = keys_to_sign_with(&args.signers, &args.passphrase, &wanted)?;
+    let keys = keys_to_sign_with(&signers, &args.passphrase, &wanted)?;
+    let keyids = keys.iter().map(|key| key.signer.key().keyid().clone());
+    let keyids: Vec<KeyId> = keyids.collect();
+    seen.demand_own(&ceremony, &keyids)?;
     let signatures = sign(&ceremony, &keys)?;
 
-    seen.keep(&ceremony)?;
+    seen.keep(&ceremony, &keyids)?;
     let mut written = Vec::with_capacity(signatures.len());
     for signature in &signatures {
         if folder.add_signature(signature)? {

@@ -4,8 +4,9 @@ mod arg;
 mod choice;
 mod secret;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use wheelmark_signing::{
@@ -18,7 +19,8 @@ use self::choice::Candidate;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
 
-pub(super) use self::arg::{SignerArg, assigned};
+use self::arg::any_name;
+pub(super) use self::arg::{SignerArg, assigned, parsed};
 pub(super) use self::choice::Choice;
 use self::choice::label_of;
 pub(super) use self::secret::{Passphrase, Secrets, new_phrase, secret_in, show_phrase};
@@ -33,10 +35,13 @@ const KEY_NUMBER_LEN: usize = 8;
 pub(super) struct Opening<'a> {
     secrets: Secrets<'a>,
     modules: Modules,
-    /// Tokens that know their user: a session more does not ask again.
-    known: BTreeSet<(PathBuf, String, String)>,
+    /// Tokens that know their user, by library, label and serial number. They are kept: a token
+    /// forgets its user when the last session ends.
+    tokens: BTreeMap<(PathBuf, String, String), Arc<Token>>,
     /// What tokens are to make new keys of, if something is asked for.
     algorithm: Option<Algorithm>,
+    /// Whether keys on a token that have our labels already are taken.
+    takes_existing: bool,
     /// Why keys that were seen cannot be used.
     refused: Vec<String>,
 }
@@ -46,15 +51,20 @@ impl<'a> Opening<'a> {
         Self {
             secrets,
             modules: Modules::default(),
-            known: BTreeSet::new(),
+            tokens: BTreeMap::new(),
             algorithm: None,
+            takes_existing: false,
             refused: Vec::new(),
         }
     }
 
-    /// Asks for new keys of a kind.
-    pub(super) fn making(self, algorithm: Option<Algorithm>) -> Self {
-        Self { algorithm, ..self }
+    /// Asks for new keys of a kind on tokens, or to take those that are there as well.
+    pub(super) fn making(self, algorithm: Option<Algorithm>, takes_existing: bool) -> Self {
+        Self {
+            algorithm,
+            takes_existing,
+            ..self
+        }
     }
 
     /// Why keys that were seen cannot be used.
@@ -120,7 +130,7 @@ impl<'a> Opening<'a> {
         let token = self.modules.open(uri).hint(
             "plug it in, or name another in the URI; `pkcs11-tool --list-slots` and `p11tool --list-tokens` show what there is",
         )?;
-        self.log_in(&token, uri)?;
+        let token = self.logged_in(token, uri)?;
         let place = format!("the token {}", token.label());
         let candidates = on(&token, uri)?;
         if let Choice::Sign(wanted) = choice {
@@ -132,6 +142,15 @@ impl<'a> Opening<'a> {
             return Ok(vec![choice::the_one(candidates, names, &place)?]);
         }
         let labels: BTreeSet<String> = candidates.into_iter().map(|found| found.label).collect();
+        let ours = names.iter().map(|name| label_of(name));
+        let there: Vec<String> = ours.filter(|label| labels.contains(label)).collect();
+        if !there.is_empty() && !self.takes_existing {
+            return Err(anyhow!(
+                "{place} has keys already that are named {}",
+                there.join(", ")
+            ))
+            .hint("a holder's keys are for one index, and made by nobody else; if you made these yourself, for this index, say --existing");
+        }
         let algorithm = self.algorithm.unwrap_or_else(|| token.preferred());
         for name in names {
             let label = label_of(name);
@@ -151,14 +170,22 @@ impl<'a> Opening<'a> {
         Ok(keys)
     }
 
-    fn log_in(&mut self, token: &Token, uri: &TokenUri) -> anyhow::Result<()> {
+    fn logged_in(&mut self, token: Token, uri: &TokenUri) -> anyhow::Result<Arc<Token>> {
         let which = (
             uri.module().to_owned(),
             token.label().to_owned(),
             token.serial().to_owned(),
         );
-        if self.known.contains(&which) {
-            return Ok(());
+        if let Some(known) = self.tokens.get(&which) {
+            return Ok(Arc::clone(known));
+        }
+        let is_asked = uri.pin_source().is_none() && !self.secrets.is_given();
+        if token.is_last_try() && !token.has_keypad() && !is_asked {
+            return Err(anyhow!(
+                "one more wrong PIN locks the token {}",
+                token.label()
+            ))
+            .hint("run it by hand, and type the PIN");
         }
         let pin = match uri.pin_source() {
             _ if token.has_keypad() => None,
@@ -179,8 +206,9 @@ impl<'a> Opening<'a> {
                 .hint("its security officer can unlock it; otherwise this holder is replaced: see docs/ceremonies.md"),
             other => other.map_err(Into::into),
         }?;
-        self.known.insert(which);
-        Ok(())
+        let token = Arc::new(token);
+        self.tokens.insert(which, Arc::clone(&token));
+        Ok(token)
     }
 
     fn in_agent(
@@ -245,13 +273,20 @@ impl<'a> Opening<'a> {
     ) -> anyhow::Result<Vec<HeldKey>> {
         let mut keys = Vec::with_capacity(names.len());
         for name in names {
-            let key = command
-                .key(name)
-                .hint("docs/signers.md says what is asked of the program; nothing was signed")?;
-            keys.push(HeldKey {
-                label: (*name).to_owned(),
-                signer: Box::new(key),
-            });
+            match (command.key(name), choice) {
+                (Ok(key), _) => keys.push(HeldKey {
+                    label: (*name).to_owned(),
+                    signer: Box::new(key),
+                }),
+                (Err(error), Choice::Enrol) => {
+                    return Err(error).hint("docs/signers.md says what is asked of the program");
+                }
+                // Another of its keys may be the one that is asked for.
+                (Err(error), Choice::Sign(_)) => {
+                    let error = anyhow::Error::from(error);
+                    self.refused.push(format!("{error:#}"));
+                }
+            }
         }
         if let Choice::Sign(wanted) = choice {
             keys.retain(|key| wanted(key.signer.key().keyid()));
@@ -295,7 +330,7 @@ pub(super) fn keys_to_sign_with(
 ) -> anyhow::Result<Vec<HeldKey>> {
     let mut opening = Opening::new(Secrets::new(passphrase));
     let mut keys: Vec<HeldKey> = Vec::new();
-    for (uri, names) in assigned(signers)? {
+    for (uri, names) in any_name(signers) {
         for key in opening.keys(uri, &names, &Choice::Sign(wanted))? {
             let id = key.signer.key().keyid();
             if !keys.iter().any(|known| known.signer.key().keyid() == id) {

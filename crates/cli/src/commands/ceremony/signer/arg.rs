@@ -6,6 +6,7 @@ use std::str::FromStr;
 use anyhow::anyhow;
 use wheelmark_signing::{SEAT_KEYS, SignerUri};
 
+use super::secret::Passphrase;
 use crate::logging::WithHint as _;
 
 /// Private keys, and what they are for if they are not for everything.
@@ -42,6 +43,33 @@ impl FromStr for SignerArg {
             }),
         }
     }
+}
+
+/// The signers that were named. Read here and not while the command line is: what is wrong with one
+/// would be shown with all of it, and a PIN can stand in it.
+pub(crate) fn parsed(texts: &[String], passphrase: &Passphrase) -> anyhow::Result<Vec<SignerArg>> {
+    let signers = texts.iter().map(|text| text.parse::<SignerArg>());
+    let signers: Vec<SignerArg> = signers
+        .collect::<Result<_, String>>()
+        .map_err(|why| anyhow!(why))
+        .hint("docs/signers.md has them all")?;
+    let is_program = |signer: &SignerArg| matches!(signer.uri, SignerUri::Command(_));
+    if passphrase.is_inherited() && signers.iter().any(is_program) {
+        return Err(anyhow!(
+            "a program would inherit the descriptor that has the passphrase, and could read it"
+        ))
+        .hint("type it, or give it with --passphrase-credential or, for a token, pin-source=FILE");
+    }
+    Ok(signers)
+}
+
+/// What each signer may be asked for where the keys themselves say what they are for.
+pub(crate) fn any_name(signers: &[SignerArg]) -> Vec<(&SignerUri, Vec<&'static str>)> {
+    let each = signers.iter().map(|signer| match signer.name {
+        Some(name) => (&signer.uri, vec![name]),
+        None => (&signer.uri, SEAT_KEYS.to_vec()),
+    });
+    each.collect()
 }
 
 /// What each signer is for: the names that are given, and the rest for the one without.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use rand::CryptoRng;
 use wheelmark_signing::Phrase;
+use wheelmark_tuf::without_controls;
 use zeroize::Zeroizing;
 
 use crate::logging::WithHint as _;
@@ -34,6 +35,16 @@ pub(crate) struct Passphrase {
 }
 
 impl Passphrase {
+    /// Whether it is given by a way that asks nobody.
+    pub(crate) fn is_given(&self) -> bool {
+        self.passphrase_fd.is_some() || self.passphrase_credential.is_some()
+    }
+
+    /// Whether it comes from a descriptor, which every program inherits that is started.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.passphrase_fd.is_some()
+    }
+
     /// The passphrase, if it is given by a way that asks nobody.
     pub(crate) fn given(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
         let path = match (&self.passphrase_fd, &self.passphrase_credential) {
@@ -66,6 +77,11 @@ impl<'a> Secrets<'a> {
             passphrase,
             given_for: None,
         }
+    }
+
+    /// Whether something is given, so that nobody is asked.
+    pub(crate) fn is_given(&self) -> bool {
+        self.passphrase.is_given()
     }
 
     /// What was given without a question, for the one thing that it can be meant for.
@@ -101,7 +117,8 @@ impl<'a> Secrets<'a> {
             return Err(anyhow!("nobody can be asked for the {kind} of {what}"))
                 .hint("in a script, give it with --passphrase-fd or --passphrase-credential");
         }
-        write!(std::io::stderr(), "{kind} of {what}: ")?;
+        // A label on a token is anybody's text.
+        write!(std::io::stderr(), "{kind} of {}: ", without_controls(what))?;
         Ok(Zeroizing::new(console::Term::stderr().read_secure_line()?))
     }
 }
