@@ -1,7 +1,6 @@
 //! The page itself: HTML that loads nothing and runs nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use wheelmark_ceremony::{Ceremony, HolderChange, Policy, Tally};
@@ -81,7 +80,7 @@ impl Sheet<'_> {
         ];
         let mut html = format!("<h1>Ceremony {}</h1>\n<table>\n", text(id));
         for (name, value) in rows {
-            let _ = writeln!(html, "<tr><th>{name}</th><td>{value}</td></tr>");
+            html.push_str(&format!("<tr><th>{name}</th><td>{value}</td></tr>\n"));
         }
         html.push_str("</table>\n");
         html
@@ -102,16 +101,15 @@ impl Sheet<'_> {
         for difference in self.ceremony.differences() {
             let payload = self.ceremony.payload(&difference.role);
             let sha256 = payload.map(|payload| payload.sha256().to_string());
-            let _ = writeln!(
-                html,
-                "<tr><td>{}</td><td>{} &rarr; {}</td><td>{}<br>(was {})</td><td>{}</td></tr>",
+            html.push_str(&format!(
+                "<tr><td>{}</td><td>{} &rarr; {}</td><td>{}<br>(was {})</td><td>{}</td></tr>\n",
                 text(difference.role.as_str()),
                 difference.versions.0,
                 difference.versions.1,
                 text(&minute(difference.expires.1)),
                 text(&minute(difference.expires.0)),
-                code(&sha256.unwrap_or_default()),
-            );
+                code(&sha256.unwrap_or_default())
+            ));
         }
         html.push_str("</table>\n");
         let differences = self.ceremony.differences();
@@ -124,7 +122,7 @@ impl Sheet<'_> {
         } else {
             html.push_str("<ul>\n");
             for change in changes {
-                let _ = writeln!(html, "<li>{}</li>", text(change));
+                html.push_str(&format!("<li>{}</li>\n", text(change)));
             }
             html.push_str("</ul>\n");
         }
@@ -185,13 +183,12 @@ impl Sheet<'_> {
                 format!("{}: {}{mark}", text(roles), code(id.as_str()))
             });
             let keys: Vec<String> = keys.collect();
-            let _ = writeln!(
-                html,
-                "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
+            html.push_str(&format!(
+                "<tr><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 text(&person.name),
                 keys.join("<br>"),
-                text(&person.token),
-            );
+                text(&person.token)
+            ));
         }
         html.push_str("</table>\n<p>&#10003; had signed when this sheet was made.</p>\n");
         html
@@ -208,11 +205,10 @@ impl Sheet<'_> {
     fn room(&self) -> String {
         let mut html = "<h2>Signed</h2>\n<table class=\"room\">\n<tr><th>Holder</th><th>I typed the words that I heard, and they fitted; I know these keys as mine</th><th>Date</th></tr>\n".to_owned();
         for person in self.everybody() {
-            let _ = writeln!(
-                html,
-                "<tr><td>{}</td><td></td><td></td></tr>",
+            html.push_str(&format!(
+                "<tr><td>{}</td><td></td><td></td></tr>\n",
                 text(&person.name)
-            );
+            ));
         }
         html.push_str("</table>\n");
         html
