@@ -14,7 +14,7 @@ const SUFFIX: &str = ".log";
 
 /// No line is longer than this, in bytes: one of 500 roles with the longest names has a fifth of it. What
 /// is longer is no entry.
-const MAX_LINE_LEN: usize = 1024 * 1024;
+pub(super) const MAX_LINE_LEN: usize = 1024 * 1024;
 
 /// A line of the log, as it lies there.
 #[derive(Debug, Clone, PartialEq, Eq)]

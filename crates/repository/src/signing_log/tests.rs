@@ -79,8 +79,9 @@ fn a_full_file_is_followed_by_another_and_the_chain_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let place = place(&folder);
     let mut log = SigningLog::open(place.clone()).unwrap();
-    let long = FULL as usize / 2;
-    for _ in 0..5 {
+    // Nearly as long as a line may be: 17 of them fill a file.
+    let long = folder::MAX_LINE_LEN - 1024;
+    for _ in 0..40 {
         let line = lines(log.head(), 1, long);
         log.append(&line).unwrap();
     }
@@ -89,24 +90,24 @@ fn a_full_file_is_followed_by_another_and_the_chain_goes_on() {
         .into_iter()
         .map(|(first, _)| first)
         .collect();
-    assert_eq!(names, [1, 3, 5]);
+    assert_eq!(names, [1, 18, 35]);
     assert_eq!(survey(&place).flaws, []);
     drop(log);
     let mut log = SigningLog::open(place.clone()).unwrap();
-    assert_eq!(log.head().number, 5);
+    assert_eq!(log.head().number, 40);
     let line = lines(log.head(), 1, 1);
     log.append(&line).unwrap();
     // The oldest file can be moved elsewhere; one in the middle is missed.
     std::fs::remove_file(place.folder().join(folder::file_name(1))).unwrap();
-    assert_eq!(survey(&place).flaws, [Flaw::NoBeginning { first: 3 }]);
+    assert_eq!(survey(&place).flaws, [Flaw::NoBeginning { first: 18 }]);
     let nothing = (BTreeSet::new(), BTreeMap::new());
-    let knowing = Survey::of(place.folder(), &nothing.0, &nothing.1, 3).unwrap();
+    let knowing = Survey::of(place.folder(), &nothing.0, &nothing.1, 18).unwrap();
     assert_eq!(knowing.flaws, [], "where that is known, it is no flaw");
     let first = lines(Head::NONE, 1, 1).remove(0) + "\n";
     std::fs::write(place.folder().join(folder::file_name(1)), first).unwrap();
     let missing = Flaw::Missing {
         after: 1,
-        before: 3,
+        before: 18,
     };
     assert_eq!(survey(&place).flaws, [missing]);
 }
