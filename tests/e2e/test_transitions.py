@@ -371,6 +371,33 @@ def test_with_one_signature_either_order_has_a_gap(make_index, tmp_path: Path) -
         reads(f"after {has_root}", json.dumps(after).encode(), has_root=has_root)
 
 
+def test_while_a_rotation_waits_for_its_end_everything_goes_by_the_key_that_root_names(
+    make_index, tmp_path: Path
+) -> None:
+    cast = make_cast(make_index, tmp_path)
+    operator, data, public = cast.operator, cast.index.data, tmp_path / "next.json"
+    first = cast.index.ready["root_fingerprint"]
+    rotate(cast, "--out", public)
+    publish(cast, hold(cast, "rotation", "--online-key", public)[0])
+    audited = operator.run("index", "audit", "--data", data)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    (tmp_path / "phrase").write_text("a phrase of more than sixteen")
+    backup = ("ceremony", "backup", "--data", data, "--online-only", "--passphrase-credential", "phrase")
+    done = operator.run(*backup, "--out", tmp_path / "night.age", env={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    # People are told to begin their trust at the newest root.
+    newest = operator.told("index", "keys", "--data", data)["root_fingerprint"]
+    cast.index.stop()
+    cast.index.start()
+    assert cast.index.ready["root_fingerprint"] == newest != first
+    rotate(cast, "--retire", "--now")
+    # A file that is left of this rotation is seen before the next key is made.
+    refused = operator.run("index", "rotate-online-key", "--data", data, "--out", public)
+    assert refused.returncode == 1 and "nothing was done" in refused.stderr, refused.stderr
+    assert not (data / "online-key.next").exists()
+    assert len(signers(cast.index.tree / "metadata" / "timestamp.json")) == 1
+
+
 def test_what_was_not_begun_is_told_so(make_index, tmp_path: Path) -> None:
     cast = make_cast(make_index, tmp_path)
     operator, data = cast.operator, cast.index.data

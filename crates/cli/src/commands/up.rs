@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use wheelmark_ceremony::Standing;
 use wheelmark_objects::LockError;
 use wheelmark_repository::{BinForm, Bins, OpenError, PublishError, USUAL_BINS};
 use wheelmark_signing::Phrase;
@@ -194,6 +195,17 @@ pub(crate) fn explain_open(error: OpenError) -> anyhow::Error {
     Err::<(), _>(error).hint(hint).expect_err("it is an error")
 }
 
+/// The fingerprint of the newest root, for people to begin their trust with: whoever has stolen keys
+/// of an older one can lead those astray who begin there. The first root's where the tree cannot be
+/// read.
+fn newest_root(data: &Data) -> String {
+    let newest = published::read(&data.tree())
+        .ok()
+        .and_then(|(published, _)| Standing::verify(published).ok())
+        .map(|standing| standing.newest_fingerprint().to_string());
+    newest.unwrap_or_else(|| data.settings().root_fingerprint.to_string())
+}
+
 /// What a person or a script needs to know of a running index.
 pub(crate) struct Ready {
     base: String,
@@ -208,7 +220,7 @@ impl Ready {
             base,
             token_file: data.token(),
             root_file: data.root_file(),
-            root_fingerprint: data.settings().root_fingerprint.to_string(),
+            root_fingerprint: newest_root(data),
         }
     }
 

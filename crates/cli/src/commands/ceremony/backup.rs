@@ -168,19 +168,25 @@ fn in_published(role: &RoleName, version: u64) -> String {
 }
 
 /// The online key that the newest root names: a backup of another one would be found out too late.
+/// While a rotation waits to be ended, that is the next one.
 fn online_key(args: &Args, data: &Data, root: &Root) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let path = args
-        .online_key
-        .clone()
-        .unwrap_or_else(|| data.online_key_file());
-    let key = FileKey::open(&path).hint("name where it lies: --online-key FILE")?;
-    if !root.roles.timestamp.keyids.contains(key.key().keyid()) {
+    let [present, next] = data.online_key_files(args.online_key.as_deref());
+    let is_named = |path: &Path| {
+        let key = FileKey::open(path).hint("name where it lies: --online-key FILE")?;
+        let named = &root.roles.timestamp.keyids;
+        anyhow::Ok(named.contains(key.key().keyid()))
+    };
+    let path = if is_named(&present)? {
+        present
+    } else if next.exists() && is_named(&next)? {
+        next
+    } else {
         return Err(anyhow!(
             "the key in {} is not the online key that the index's newest root names",
-            path.display()
+            present.display()
         ))
         .hint("name the file that the index signs with: --online-key FILE");
-    }
+    };
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_LEN as usize + 1));
     let read = std::fs::File::open(&path).and_then(|file| {
         use std::io::Read as _;

@@ -207,8 +207,8 @@ async fn look(args: &Args, data: &Data, store: &Store, context: &Context) -> any
     })
 }
 
-/// Whether the online key in the data directory is the one that the newest root names. It may lie
-/// elsewhere.
+/// Whether an online key in the data directory is the one that the newest root names: while a
+/// rotation waits to be ended, that is the next one. It may lie elsewhere.
 fn online_key(
     data: &Data,
     state: &state::State,
@@ -216,21 +216,24 @@ fn online_key(
     left_out: &mut Vec<String>,
 ) {
     let Some(chain) = &state.chain else { return };
-    let file = data.online_key_file();
-    if std::fs::symlink_metadata(&file).is_err() {
-        return;
-    }
-    let key = match FileKey::open(&file) {
-        Ok(key) => key,
-        Err(error) => return left_out.push(format!("the online key: {error}")),
-    };
     let named = &chain.set.root().roles.timestamp.keyids;
-    if !named.contains(key.key().keyid()) {
+    let mut found = Vec::new();
+    for file in data.online_key_files(None) {
+        if std::fs::symlink_metadata(&file).is_err() {
+            continue;
+        }
+        match FileKey::open(&file) {
+            Ok(key) if named.contains(key.key().keyid()) => return,
+            Ok(key) => found.push(key.key().keyid().to_string()),
+            Err(error) => left_out.push(format!("the online key: {error}")),
+        }
+    }
+    if !found.is_empty() {
         damage.push(Damage::new(
             Kind::Key,
             "online-key",
             "the key that root names for the timestamp",
-            &format!("the key {}", key.key().keyid()),
+            &format!("the key {}", found.join(", and the key ")),
         ));
     }
 }

@@ -151,6 +151,8 @@ impl<'a> Rotation<'a> {
         }
         let next = match self.next.take() {
             Some(next) => next,
+            // Before there is a key that has begun to sign.
+            None if self.args.out.exists() => return self.occupied(),
             None => FileKey::create(&self.files[1], &mut UnwrapErr(SysRng))?,
         };
         let public = self.public_half(&next)?;
@@ -321,10 +323,18 @@ impl<'a> Rotation<'a> {
         bytes.push(b'\n');
         match fs::read(out) {
             Ok(there) if there == bytes => Ok(()),
-            Ok(_) => Err(anyhow!("{} is there with other contents", out.display()))
-                .hint("name another file for the public half of the next key: --out FILE"),
+            Ok(_) => self.occupied(),
             Err(_) => write_private(out, &bytes),
         }
+    }
+
+    /// The file for the public half holds something else, such as that of an earlier rotation.
+    fn occupied<T>(&self) -> anyhow::Result<T> {
+        Err(anyhow!(
+            "{} is there with other contents, and nothing was done",
+            self.args.out.display()
+        ))
+        .hint("remove it if it is of an earlier rotation, or name another file for the public half of the next key: --out FILE")
     }
 
     fn publishing(&self) -> Publishing<'_> {
