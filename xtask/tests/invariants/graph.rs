@@ -9,13 +9,14 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 13] = [
+const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
     (
         "wheelmark-provenance",
         &["wheelmark-packaging", "wheelmark-tuf"],
     ),
+    ("wheelmark-provenance-testing", &["wheelmark-provenance"]),
     ("wheelmark-signing", &["wheelmark-tuf"]),
     ("wheelmark-ceremony", &["wheelmark-tuf"]),
     (
@@ -73,7 +74,9 @@ const MAY_DEPEND: [(&str, &[&str]); 13] = [
 ];
 
 /// What a crate must not reach, through any number of steps.
-const MUST_NOT_REACH: [(&str, &[&str]); 9] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 10] = [
+    // It certifies anybody, and has a binary of its own for tests.
+    ("wheelmark", &["wheelmark-provenance-testing"]),
     (
         "wheelmark-server",
         &["wheelmark-signing", "wheelmark-repository", "age"],

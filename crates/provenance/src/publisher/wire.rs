@@ -1,0 +1,243 @@
+//! Publisher objects: PEP 740's, which are also PEP 751's `attestation-identities`.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{CircleCi, GitHub, GitLab, Google, Oidc, Publisher, PublisherError, Unknown};
+
+/// All members of all kinds. An index may add others (PEP 740 gives `claims` as one); they say
+/// nothing here.
+#[derive(Deserialize)]
+struct Read {
+    kind: String,
+    #[serde(default)]
+    repository: Option<String>,
+    #[serde(default)]
+    workflow: Option<String>,
+    #[serde(default)]
+    workflow_filepath: Option<String>,
+    #[serde(default)]
+    environment: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    sub: Option<String>,
+    #[serde(default)]
+    project_id: Option<String>,
+    #[serde(default)]
+    pipeline_definition_id: Option<String>,
+    #[serde(default)]
+    organization_id: Option<String>,
+    #[serde(default)]
+    vcs_origin: Option<String>,
+    #[serde(default)]
+    vcs_ref: Option<String>,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    issuer: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    GitHub {
+        kind: &'a str,
+        repository: &'a str,
+        workflow: &'a str,
+        environment: Option<&'a str>,
+    },
+    GitLab {
+        kind: &'a str,
+        repository: &'a str,
+        workflow_filepath: &'a str,
+        environment: Option<&'a str>,
+    },
+    Google {
+        kind: &'a str,
+        email: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sub: Option<&'a str>,
+    },
+    CircleCi {
+        kind: &'a str,
+        project_id: &'a str,
+        pipeline_definition_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        organization_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vcs_origin: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vcs_ref: Option<&'a str>,
+    },
+    Oidc {
+        kind: &'a str,
+        subject: &'a str,
+        issuer: &'a str,
+    },
+    Unknown {
+        kind: &'a str,
+    },
+}
+
+impl Serialize for Publisher {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kind = self.kind();
+        let written = match self {
+            Publisher::GitHub(github) => Written::GitHub {
+                kind,
+                repository: github.repository(),
+                workflow: github.workflow(),
+                environment: github.environment(),
+            },
+            Publisher::GitLab(gitlab) => Written::GitLab {
+                kind,
+                repository: gitlab.repository(),
+                workflow_filepath: gitlab.workflow_filepath(),
+                environment: gitlab.environment(),
+            },
+            Publisher::Google(google) => Written::Google {
+                kind,
+                email: google.email(),
+                sub: google.sub(),
+            },
+            Publisher::CircleCi(circleci) => Written::CircleCi {
+                kind,
+                project_id: circleci.project_id(),
+                pipeline_definition_id: circleci.pipeline_definition_id(),
+                organization_id: circleci.organization_id(),
+                vcs_origin: circleci.vcs_origin(),
+                vcs_ref: circleci.vcs_ref(),
+            },
+            Publisher::Oidc(oidc) => Written::Oidc {
+                kind,
+                subject: oidc.subject(),
+                issuer: oidc.issuer(),
+            },
+            Publisher::Unknown(_) => Written::Unknown { kind },
+        };
+        written.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Publisher {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Publisher, D::Error> {
+        Read::deserialize(deserializer)?
+            .publisher()
+            .map_err(D::Error::custom)
+    }
+}
+
+impl Read {
+    fn publisher(self) -> Result<Publisher, PublisherError> {
+        fn needed<'a>(
+            kind: &'static str,
+            member: &'static str,
+            value: &'a Option<String>,
+        ) -> Result<&'a str, PublisherError> {
+            value
+                .as_deref()
+                .ok_or(PublisherError::Missing { kind, member })
+        }
+        // Indexes write what is not there as null or as an empty string.
+        let given =
+            |value: &Option<String>| value.as_ref().filter(|value| !value.is_empty()).cloned();
+        match self.kind.as_str() {
+            GitHub::KIND => {
+                let repository = needed(GitHub::KIND, "repository", &self.repository)?;
+                let workflow = needed(GitHub::KIND, "workflow", &self.workflow)?;
+                Ok(GitHub::new(repository, workflow, self.environment.as_deref())?.into())
+            }
+            GitLab::KIND => {
+                let repository = needed(GitLab::KIND, "repository", &self.repository)?;
+                let file = needed(GitLab::KIND, "workflow_filepath", &self.workflow_filepath)?;
+                Ok(GitLab::new(repository, file, self.environment.as_deref())?.into())
+            }
+            Google::KIND => {
+                let email = needed(Google::KIND, "email", &self.email)?;
+                Ok(Google::new(email, self.sub.as_deref())?.into())
+            }
+            CircleCi::KIND => {
+                let project = needed(CircleCi::KIND, "project_id", &self.project_id)?;
+                let pipeline = needed(
+                    CircleCi::KIND,
+                    "pipeline_definition_id",
+                    &self.pipeline_definition_id,
+                )?;
+                let mut circleci = CircleCi::new(project, pipeline)?;
+                if let Some(organization) = given(&self.organization_id) {
+                    circleci = circleci.of_organization(&organization)?;
+                }
+                if let Some(origin) = given(&self.vcs_origin) {
+                    circleci = circleci.from_origin(&origin)?;
+                }
+                if let Some(vcs_ref) = given(&self.vcs_ref) {
+                    circleci = circleci.at_ref(&vcs_ref)?;
+                }
+                Ok(circleci.into())
+            }
+            Oidc::KIND => {
+                let subject = needed(Oidc::KIND, "subject", &self.subject)?;
+                let issuer = needed(Oidc::KIND, "issuer", &self.issuer)?;
+                Ok(Oidc::new(subject, issuer)?.into())
+            }
+            other => Ok(Publisher::Unknown(Unknown::new(other)?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{Publisher, PublisherError};
+
+    #[test]
+    fn what_is_missing_null_or_empty_is_any_environment() {
+        let with = |environment: serde_json::Value| {
+            let object = json!({
+                "kind": "GitHub", "repository": "o/r", "workflow": "release.yml",
+                "environment": environment, "claims": null, "more": {"a": [1]},
+            });
+            serde_json::from_value::<Publisher>(object).unwrap()
+        };
+        let any: Publisher = "github:o/r@release.yml".parse().unwrap();
+        assert_eq!(with(json!(null)), any);
+        assert_eq!(with(json!("")), any);
+        assert_eq!(
+            with(json!("pypi")).to_string(),
+            "github:o/r@release.yml#pypi"
+        );
+        assert_eq!(with(json!("pypi")).without_environment(), any);
+        assert_eq!(
+            serde_json::to_value(&any).unwrap(),
+            json!({"kind": "GitHub", "repository": "o/r", "workflow": "release.yml", "environment": null})
+        );
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_is_read_and_kept_apart() {
+        let read: Publisher =
+            serde_json::from_value(json!({"kind": "Forge", "repository": "x"})).unwrap();
+        assert_eq!(read.kind(), "Forge");
+        assert!(matches!(read, Publisher::Unknown(_)));
+    }
+
+    #[test]
+    fn what_a_kind_needs_is_named() {
+        let refused = serde_json::from_value::<Publisher>(json!({"kind": "GitHub"})).unwrap_err();
+        let wanted = PublisherError::Missing {
+            kind: "GitHub",
+            member: "repository",
+        };
+        assert_eq!(refused.to_string(), wanted.to_string());
+        for wrong in [
+            json!({"kind": "GitHub", "repository": "o/r/x", "workflow": "a.yml"}),
+            json!({"kind": "GitHub", "repository": 5, "workflow": "a.yml"}),
+            json!({"kind": ""}),
+            json!({}),
+        ] {
+            assert!(serde_json::from_value::<Publisher>(wrong).is_err());
+        }
+    }
+}
