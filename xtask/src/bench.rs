@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::venv::{BANDERSNATCH, DEVPI, Foreign, Venv};
+use crate::venv::{ATTESTATIONS, BANDERSNATCH, DEVPI, Foreign, Venv};
 use crate::workspace::{Workspace, must};
 
 #[derive(clap::Args)]
@@ -33,6 +33,9 @@ enum Bench {
     /// Pages and files a second beside nginx, devpi and pypiserver; needs nginx and wrk; behind
     /// `--`: `--rounds N`, `--seconds N`
     Serve,
+    /// Attestations verified in a process and by the command, beside PyPI's own verifier, and the
+    /// worst that an upload can cost; behind `--`: `--rounds N`
+    Attest,
     /// Uploads one after the other and 16 at a time, beside pypiserver; behind `--`: `--uploads N`,
     /// `--rounds N`
     Upload,
@@ -41,6 +44,7 @@ enum Bench {
 /// Runs one benchmark. Its last line is JSON with its figures.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     match args.what {
+        Bench::Attest => attest(workspace, &args.options),
         Bench::Publish => engine(workspace, "publish", &args.options),
         Bench::BackSign => engine(workspace, "back_sign", &args.options),
         Bench::SignTree => driven(workspace, "sign_tree", &[], &args.options),
@@ -59,6 +63,16 @@ fn engine(workspace: &Workspace, bench: &str, options: &[String]) -> anyhow::Res
         .args(["--bench", bench, "--"])
         .args(options);
     must(&mut cargo, "the benchmark")
+}
+
+/// Beside the binary it takes a program that verifies without being started anew each time.
+fn attest(workspace: &Workspace, options: &[String]) -> anyhow::Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--locked"]);
+    cargo.args(["--package", "wheelmark-provenance"]);
+    cargo.args(["--example", "attest_speed"]);
+    must(&mut cargo, "cargo build --release")?;
+    driven(workspace, "attest", &[ATTESTATIONS], options)
 }
 
 /// The release build, driven by the program that says in its first lines what is measured.

@@ -23,6 +23,12 @@ pub(crate) const DEVPI: Foreign = Foreign {
     requirements: "tests/e2e/requirements-devpi.txt",
 };
 
+/// PyPI's own verifier of attestations.
+pub(crate) const ATTESTATIONS: Foreign = Foreign {
+    name: "venv-attestations",
+    requirements: "tests/e2e/requirements-attestations.txt",
+};
+
 /// An environment of programs that the tests drive and do not import.
 pub(crate) struct Foreign {
     name: &'static str,

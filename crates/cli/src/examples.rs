@@ -69,7 +69,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "verify",
         "wheelmark verify /srv/mirror\nwheelmark verify https://mirror.example/simple/\n\
-         wheelmark verify flask-3.0-py3-none-any.whl",
+         wheelmark verify flask-3.0-py3-none-any.whl\n\
+         wheelmark verify flask-3.0-py3-none-any.whl --provenance flask-3.0-py3-none-any.whl.provenance \
+         --publisher github:pallets/flask@publish.yaml",
     ),
     (
         "mirror",

@@ -1,12 +1,13 @@
 """Servers that are not ours: where their programs lie, and one of them as a process.
 
-bandersnatch, devpi and pypiserver need versions of common libraries that the tests' own
+bandersnatch, devpi and pypiserver (and PyPI's verifier of attestations) need versions of common libraries that the tests' own
 environment cannot have, so each kind has an environment of its own. `cargo xtask test` makes
 them beside the one that runs the tests, and they are looked for there:
 
     ENVIRONMENT              VARIABLE                      MADE FROM
     venv-bandersnatch        WHEELMARK_VENV_BANDERSNATCH   requirements-bandersnatch.txt
     venv-devpi               WHEELMARK_VENV_DEVPI          requirements-devpi.txt (and pypiserver)
+    venv-attestations        WHEELMARK_VENV_ATTESTATIONS   requirements-attestations.txt
 
 The variable, where it is set, names the environment's folder. nginx is the system's; tests
 that need it skip where there is none.

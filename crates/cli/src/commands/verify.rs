@@ -1,5 +1,6 @@
 //! `wheelmark verify`: is this what was signed, and is it all there?
 
+mod attested;
 mod copy;
 mod file;
 pub(crate) mod progress;
@@ -29,6 +30,10 @@ const USAGE: u8 = 2;
 ///   a URL          an index or a mirror of one: all its metadata and pages, and that each file
 ///                  is there with the right length; with --files, every byte of them
 ///
+/// With --provenance, one file is checked against attestations that you have (PEP 740), offline
+/// and without asking any index: that they are of this very file, that they were signed and
+/// logged, and by whom. Anybody can attest anything: say who it has to be.
+///
 /// A directory that was verified is not read again as long as nobody has changed a file: a run
 /// that was cut off goes on where it was. That trusts the file system to tell what was changed.
 /// --from-scratch reads everything, which finds a disk that forgets as well: use it for the
@@ -46,6 +51,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     anchor: AnchorArgs,
+
+    #[command(flatten)]
+    attested: attested::AttestedArgs,
 
     /// Of a file, that its own signed target agrees with its project's page as well
     #[arg(long)]
@@ -88,6 +96,20 @@ struct Outcome {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if args.attested.is_asked_for() {
+        return match attested::verify(&args.targets, &args.attested, context) {
+            Ok(outcome) => {
+                if !args.json {
+                    print(&outcome.text)?;
+                }
+                conclude(vec![(&args.targets[0], outcome)], args.json)
+            }
+            Err(usage) => {
+                crate::logging::report(&usage);
+                Ok(ExitCode::from(USAGE))
+            }
+        };
+    }
     let mut targets = Vec::new();
     for target in &args.targets {
         match read(target) {
@@ -105,7 +127,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             Target::Tree(path) => copy::verify_tree(&path, &args, context).await,
             Target::Url(url) => copy::verify_url(&url, &args, context).await,
         };
-        let mut outcome = match outcome {
+        let outcome = match outcome {
             Ok(outcome) => outcome,
             // Others may still be told of.
             Err(error) => {
@@ -120,13 +142,21 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         if !args.json {
             print(&outcome.text)?;
         }
-        outcome.json["target"] = name.as_str().into();
-        outcome.json["holds"] = outcome.holds.into();
-        outcomes.push(outcome);
+        outcomes.push((name, outcome));
     }
-    let holds = outcomes.iter().all(|outcome| outcome.holds);
-    if args.json {
-        let targets: Vec<Value> = outcomes.into_iter().map(|outcome| outcome.json).collect();
+    conclude(outcomes, args.json)
+}
+
+/// Tells scripts of all targets, and everybody by the exit code.
+fn conclude(outcomes: Vec<(&String, Outcome)>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let holds = outcomes.iter().all(|(_, outcome)| outcome.holds);
+    if as_json {
+        let targets = outcomes.into_iter().map(|(name, mut outcome)| {
+            outcome.json["target"] = name.as_str().into();
+            outcome.json["holds"] = outcome.holds.into();
+            outcome.json
+        });
+        let targets: Vec<Value> = targets.collect();
         print(&format!(
             "{:#}\n",
             json!({ "holds": holds, "targets": targets })
