@@ -57,8 +57,8 @@ struct Attest {
     /// Say this, whatever it is: a file with a whole statement
     #[arg(long)]
     statement: Option<PathBuf>,
-    /// Made that many seconds ago
-    #[arg(long, default_value_t = 60)]
+    /// Made that many seconds ago; in the future, if it is negative
+    #[arg(long, default_value_t = 60, allow_negative_numbers = true)]
     ago: i64,
     /// Write FILE.provenance: a provenance object, with the publisher in it
     #[arg(long)]
