@@ -9,11 +9,11 @@ use url::Url;
 use wheelmark_objects::{ObjectPath, PathError, file_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, Sha256Hex};
-use wheelmark_tuf::{Found, RoleName, Sha256};
+use wheelmark_tuf::{Found, RoleName, Sha256, Sha512};
 
 use crate::chunks::{ChunkList, list_length};
 use crate::index::Location;
-use crate::page::{VerifiedPage, demand};
+use crate::page::{VerifiedPage, demand, demand_sha512};
 use crate::range::ByteRange;
 use crate::reader::Reader;
 use crate::refusal::{Failure, Refusal, Subject};
@@ -49,6 +49,7 @@ struct Signed {
     project: ProjectName,
     filename: String,
     sha256: Sha256,
+    sha512: Option<Sha512>,
     size: u64,
     chunks: Option<Sha256>,
     page: Arc<VerifiedPage>,
@@ -73,6 +74,12 @@ impl SignedFile {
     #[must_use]
     pub fn sha256(&self) -> &Sha256 {
         &self.0.sha256
+    }
+
+    /// The signed SHA-512, where the page lists it.
+    #[must_use]
+    pub fn sha512(&self) -> Option<&Sha512> {
+        self.0.sha512.as_ref()
     }
 
     /// The signed length in bytes.
@@ -182,9 +189,11 @@ impl Reader {
             view.refuse(subject, failure, page.signed_by())
         };
         let lacking = |lacking| refuse(Failure::Unspecified { lacking });
-        let Some(sha256) = entry.hashes.sha256().map(digest) else {
+        let Some(sha256) = entry.sha256().map(digest) else {
             return Err(lacking("sha256"));
         };
+        let sha512 = entry.hashes.get("sha512");
+        let sha512: Option<Sha512> = sha512.and_then(|digest| digest.parse().ok());
         let mut size = entry.size;
         let mut own_role = None;
         if self.options.strict || size.is_none() {
@@ -193,7 +202,11 @@ impl Reader {
                 .await
                 .map_err(&refuse)?;
             if let Some(own) = own {
-                if own.sha256 != Some(sha256) || size.is_some_and(|size| size != own.length) {
+                let both = own.sha512.zip(sha512);
+                if own.sha256 != Some(sha256)
+                    || both.is_some_and(|(own, listed)| own != listed)
+                    || size.is_some_and(|size| size != own.length)
+                {
                     return Err(refuse(Failure::Disagreement {
                         role: own.role,
                         version: own.version,
@@ -217,6 +230,7 @@ impl Reader {
         Ok(Some(SignedFile(Arc::new(Signed {
             filename: filename.to_owned(),
             sha256,
+            sha512,
             size,
             chunks: chunk_list(entry),
             own_role,
@@ -236,7 +250,8 @@ impl Reader {
         Ok(match view.find(&path, &self.index, &self.sources).await? {
             Found::Absent { .. } => None,
             Found::Target(target) => Some(OwnTarget {
-                sha256: target.hashes.sha256(),
+                sha256: target.sha256(),
+                sha512: target.hashes.sha512(),
                 length: target.length,
                 role: target.role.clone(),
                 version: target.role_version,
@@ -325,6 +340,7 @@ impl Reader {
             .sources
             .object(what, location, Wanted::File { length }, |bytes| {
                 demand(&bytes, file.sha256())?;
+                demand_sha512(&bytes, file.sha512())?;
                 Ok(bytes)
             })
             .await?;
@@ -360,6 +376,7 @@ fn location(file: &SignedFile) -> Result<Location, PathError> {
 
 struct OwnTarget {
     sha256: Option<Sha256>,
+    sha512: Option<Sha512>,
     length: u64,
     role: RoleName,
     version: u64,

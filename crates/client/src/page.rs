@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wheelmark_objects::{ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
-use wheelmark_tuf::{Found, RoleName, Sha256, Target};
+use wheelmark_tuf::{Found, RoleName, Sha256, Sha512, Target};
 
 use crate::chain::Chain;
 use crate::index::Location;
@@ -138,14 +138,19 @@ impl View {
                 limit,
             });
         }
-        let Some(sha256) = target.hashes.sha256() else {
+        let Some(sha256) = target.sha256() else {
             return Err(Failure::Unspecified { lacking: "sha256" });
         };
         if let Some(content) = self.read_before(project, &sha256) {
             return Ok(content);
         }
+        let sha512 = target.hashes.sha512();
+        let demand_all = |bytes: &[u8]| {
+            demand(bytes, &sha256)?;
+            demand_sha512(bytes, sha512.as_ref())
+        };
         let kept = index.kept_page(project);
-        if let Some(kept) = kept.filter(|kept| demand(kept, &sha256).is_ok()) {
+        if let Some(kept) = kept.filter(|kept| demand_all(kept).is_ok()) {
             return content(&kept, project, sha256);
         }
         let location = if self.set().root().consistent_snapshot {
@@ -157,7 +162,7 @@ impl View {
         let length = target.length;
         let bytes = sources
             .object(what, &location, Wanted::Page { length }, |bytes| {
-                demand(&bytes, &sha256)?;
+                demand_all(&bytes)?;
                 Ok(bytes)
             })
             .await?;
@@ -193,4 +198,20 @@ pub(crate) fn demand(bytes: &[u8], expected: &Sha256) -> Result<(), Failure> {
         });
     }
     Ok(())
+}
+
+/// Demands it of their SHA-512 as well, where that is signed.
+pub(crate) fn demand_sha512(bytes: &[u8], expected: Option<&Sha512>) -> Result<(), Failure> {
+    expected.map_or(Ok(()), |expected| {
+        demand_same_sha512(Sha512::of(bytes), *expected)
+    })
+}
+
+/// Demands that a SHA-512 is the signed one.
+pub(crate) fn demand_same_sha512(found: Sha512, expected: Sha512) -> Result<(), Failure> {
+    if found == expected {
+        return Ok(());
+    }
+    let (expected, found) = (Box::new(expected), Box::new(found));
+    Err(Failure::AlteredSha512 { expected, found })
 }

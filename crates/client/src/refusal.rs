@@ -9,7 +9,7 @@ use url::Url;
 use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageError;
-use wheelmark_tuf::{LookupError, RoleName, Sha256, WalkError, without_controls};
+use wheelmark_tuf::{LookupError, RoleName, Sha256, Sha512, WalkError, without_controls};
 
 use crate::chunks::ChunkListError;
 use crate::refresh::{Listed, RefreshFailure};
@@ -93,6 +93,14 @@ pub enum Failure {
         expected: Sha256,
         /// The digest of what was received.
         found: Sha256,
+    },
+    /// The bytes have the signed SHA-256, and another SHA-512 is signed.
+    #[error("its sha512 is not the signed one: it is {found}, signed is {expected}")]
+    AlteredSha512 {
+        /// The signed digest.
+        expected: Box<Sha512>,
+        /// The digest of what was received.
+        found: Box<Sha512>,
     },
     /// Fewer or more bytes than signed.
     #[error("its length is not the signed one: it has {found} bytes, signed are {expected}")]
@@ -258,6 +266,7 @@ impl Failure {
             Self::Role(_)
             | Self::Walk(_)
             | Self::Altered { .. }
+            | Self::AlteredSha512 { .. }
             | Self::AlteredSoFar { .. }
             | Self::Length { .. }
             | Self::Chunk { .. }
@@ -518,6 +527,7 @@ impl Refusal {
 fn short(failure: &Failure) -> String {
     match failure {
         Failure::Altered { .. } => "its sha256 is not the signed one".to_owned(),
+        Failure::AlteredSha512 { .. } => "its sha512 is not the signed one".to_owned(),
         Failure::Length { .. } => "its length is not the signed one".to_owned(),
         Failure::Refresh(failure) => match &**failure {
             RefreshFailure::Refused { path, .. } => format!("{path} failed verification"),

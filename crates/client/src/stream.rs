@@ -10,11 +10,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wheelmark_tuf::Sha256Hasher;
+use wheelmark_tuf::{Sha256Hasher, Sha512, Sha512Hasher};
 
 use crate::chunks::{CHUNK_LEN, ChunkList, chunk_count};
 use crate::file::SignedFile;
 use crate::index::Location;
+use crate::page::demand_same_sha512;
 use crate::range::ByteRange;
 use crate::refusal::{Failure, Refusal};
 use crate::remote::Download;
@@ -33,6 +34,8 @@ pub(crate) struct Passage {
     chunks: Option<ChunkList>,
     /// Present when the whole file passes, so that its digest is checked as well.
     hasher: Option<Sha256Hasher>,
+    /// Where a SHA-512 is signed as well.
+    sha512: Option<(Sha512Hasher, Sha512)>,
     /// The sources of all chunks that went by without a digest of their own.
     unverified_from: Vec<usize>,
     wanted: ByteRange,
@@ -62,6 +65,7 @@ impl Passage {
         let whole = wanted.start() == 0 && wanted.end() == file.size();
         Self {
             hasher: whole.then(Sha256Hasher::new),
+            sha512: file.sha512().map(|listed| (Sha512Hasher::new(), *listed)),
             next: wanted.start() / CHUNK_LEN,
             asking: sources.ask_for(
                 Part::Targets,
@@ -177,12 +181,20 @@ impl Passage {
             return Ok(chunk);
         };
         hasher.update(&chunk);
+        if let Some((hasher, _)) = &mut self.sha512 {
+            hasher.update(&chunk);
+        }
         if self.file.size() - start > chunk.len() as u64 {
             return Ok(chunk);
         }
         let (expected, found) = (*self.file.sha256(), hasher.clone().finish());
         if found == expected {
-            return Ok(chunk);
+            return match &self.sha512 {
+                Some((hasher, expected)) => {
+                    demand_same_sha512(hasher.clone().finish(), *expected).map(|()| chunk)
+                }
+                None => Ok(chunk),
+            };
         }
         let altered = Failure::Altered { expected, found };
         let may_still_come = match self.unverified_from[..] {

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use wheelmark_objects::ObjectPath;
-use wheelmark_tuf::{Awaited, Limits, RoleName, Sha256, TrustedSet, Visited};
+use wheelmark_tuf::{Awaited, Limits, RoleName, Sha256, Sha512, TrustedSet, Visited};
 
 use crate::index::{Location, metadata_below};
 use crate::mirror::Mirror;
-use crate::page::demand;
+use crate::page::{demand, demand_sha512};
 use crate::range::ByteRange;
 use crate::refresh::{RefreshFailure, refresh};
 use crate::refusal::Failure;
@@ -173,7 +173,7 @@ impl Upstream {
         Err(Failure::of_all(asking.tried()))
     }
 
-    /// A page, whole, with this digest and this length.
+    /// A page, whole, with these digests and this length.
     ///
     /// # Errors
     ///
@@ -182,12 +182,14 @@ impl Upstream {
         &self,
         path: &ObjectPath,
         sha256: &Sha256,
+        sha512: Option<&Sha512>,
         length: u64,
     ) -> Result<Bytes, Failure> {
-        self.whole(path, sha256, Wanted::Page { length }).await
+        let wanted = Wanted::Page { length };
+        self.whole(path, sha256, sha512, wanted).await
     }
 
-    /// A file, whole and in memory, with this digest and this length.
+    /// A file, whole and in memory, with these digests and this length.
     ///
     /// # Errors
     ///
@@ -196,9 +198,11 @@ impl Upstream {
         &self,
         path: &ObjectPath,
         sha256: &Sha256,
+        sha512: Option<&Sha512>,
         length: u64,
     ) -> Result<Bytes, Failure> {
-        self.whole(path, sha256, Wanted::File { length }).await
+        let wanted = Wanted::File { length };
+        self.whole(path, sha256, sha512, wanted).await
     }
 
     /// What belongs to a file, core metadata or a chunk list, of at most `limit` bytes.
@@ -213,19 +217,21 @@ impl Upstream {
         limit: u64,
     ) -> Result<Bytes, Failure> {
         let wanted = Wanted::CoreMetadata { limit };
-        self.whole(path, sha256, wanted).await
+        self.whole(path, sha256, None, wanted).await
     }
 
     async fn whole(
         &self,
         path: &ObjectPath,
         sha256: &Sha256,
+        sha512: Option<&Sha512>,
         wanted: Wanted,
     ) -> Result<Bytes, Failure> {
         let location = Location::Object(path.clone());
         self.sources
             .object(path.to_string(), &location, wanted, |bytes| {
                 demand(&bytes, sha256)?;
+                demand_sha512(&bytes, sha512)?;
                 Ok(bytes)
             })
             .await

@@ -23,6 +23,7 @@ mod parts;
 mod publish;
 mod roots;
 mod run;
+mod seconds;
 mod spool;
 mod standing;
 mod state;

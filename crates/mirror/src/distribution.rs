@@ -159,7 +159,7 @@ async fn same_bytes(
     };
     let mut files = page.page().files.iter();
     let same = files.find(|file| {
-        let digest = file.hashes.sha256().map(|hex| Sha256(hex.into()));
+        let digest = file.sha256().map(|hex| Sha256(hex.into()));
         digest == Some(*sha256)
     });
     Ok(Some(same.map(|file| file.filename.as_str().to_owned())))

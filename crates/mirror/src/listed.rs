@@ -2,7 +2,7 @@
 
 use wheelmark_objects::{file_target, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{Sha256, TargetInfo, TargetPath};
+use wheelmark_tuf::{Sha256, Sha512, TargetInfo, TargetPath};
 
 /// A target that a role lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,10 @@ pub enum Listed {
     Page {
         /// The project.
         project: ProjectName,
-        /// The digest of the page.
+        /// The digest of the page, after which it is named.
         sha256: Sha256,
+        /// The one that is listed beside it, or in its place.
+        sha512: Option<Sha512>,
         /// Its length in bytes.
         length: u64,
     },
@@ -44,11 +46,12 @@ impl Listed {
             return None;
         };
         let project: ProjectName = project.parse().ok()?;
-        let (sha256, length) = (info.hashes.sha256()?, info.length);
+        let (sha256, length) = (info.sha256()?, info.length);
         let listed = match family {
             "simple" => Self::Page {
                 project: project.clone(),
                 sha256,
+                sha512: info.hashes.sha512(),
                 length,
             },
             "packages" => Self::File {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use wheelmark_client::FetchError;
 use wheelmark_objects::ObjectPath;
-use wheelmark_tuf::Sha256;
+use wheelmark_tuf::{Sha256, Sha512};
 
 pub use self::directory::DirectoryPlace;
 pub use self::record::{Record, RecordError};
@@ -50,10 +50,22 @@ pub enum PlaceError {
 pub struct Expected {
     /// Its digest.
     pub sha256: Sha256,
+    /// The other one, where it is signed.
+    pub sha512: Option<Sha512>,
     /// Its length, where it is signed.
     pub length: Option<u64>,
     /// The most bytes that it can have.
     pub limit: u64,
+}
+
+impl Expected {
+    /// One digest for all that is expected of the bytes, to remember it by.
+    pub(crate) fn both(&self) -> Sha256 {
+        match &self.sha512 {
+            None => self.sha256,
+            Some(sha512) => Sha256::of(&[self.sha256.0.as_slice(), &sha512.0].concat()),
+        }
+    }
 }
 
 /// What an object was found to be.
@@ -76,6 +88,11 @@ pub enum Standing {
     OtherLength {
         /// What it has.
         found: u64,
+    },
+    /// With the SHA-256 that is signed, and not the SHA-512.
+    OtherSha512 {
+        /// How many bytes were read.
+        read: u64,
     },
     /// Of the right length, as far as it is known, with other bytes.
     OtherBytes {

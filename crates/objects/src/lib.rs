@@ -35,5 +35,7 @@ pub use self::directory::{
     OpenObject, Outside, OutsideFile, Ready, Replayable, Restored, Sharing, Staged, Stamp, Swept,
     TakenIn, Unsettled, WriterLock,
 };
-pub use self::path::{Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, ObjectPath, PathError};
+pub use self::path::{
+    Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, MAX_SHA512_FILENAME_LEN, ObjectPath, PathError,
+};
 pub use self::target::{file_target, page_target};

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{RoleName, Sha256};
+use wheelmark_tuf::{RoleName, Sha256, Sha512};
 
 mod parse;
 
@@ -20,6 +20,10 @@ pub const MAX_SEGMENT_LEN: usize = 255;
 /// The longest name made from it is `<64 hex digits>.<file name>.metadata`, which has to fit
 /// [`MAX_SEGMENT_LEN`].
 pub const MAX_FILENAME_LEN: usize = MAX_SEGMENT_LEN - 64 - 1 - METADATA_SUFFIX.len();
+
+/// Longest file name of a distribution that can be named after its SHA-512, in bytes:
+/// `<128 hex digits>.<file name>` has to fit [`MAX_SEGMENT_LEN`].
+pub const MAX_SHA512_FILENAME_LEN: usize = MAX_SEGMENT_LEN - 128 - 1;
 
 const METADATA_SUFFIX: &str = ".metadata";
 const CHUNKS_SUFFIX: &str = ".chunks";
@@ -52,10 +56,14 @@ pub enum Kind {
     Metadata,
     /// `targets/simple/<project>/<sha256>.index.json`
     Page,
+    /// `targets/simple/<project>/<sha512>.index.json`
+    PageBySha512,
     /// `targets/simple/<project>/<sha256>.certificates.asc`
     Certificates,
     /// `targets/packages/<project>/<sha256>.<file>`
     File,
+    /// `targets/packages/<project>/<sha512>.<file>`
+    FileBySha512,
     /// `targets/packages/<project>/<sha256>.<file>.metadata`
     FileMetadata,
     /// `targets/packages/<project>/<sha256>.<file>.chunks`
@@ -95,8 +103,10 @@ impl Kind {
             | Kind::PlainCertificates => true,
             Kind::Metadata
             | Kind::Page
+            | Kind::PageBySha512
             | Kind::Certificates
             | Kind::File
+            | Kind::FileBySha512
             | Kind::FileMetadata
             | Kind::Chunks
             | Kind::Signature
@@ -106,12 +116,14 @@ impl Kind {
         }
     }
 
-    /// Whether an object of this kind is a second name for one under `targets/`, and can go
-    /// without anything being lost.
+    /// Whether an object of this kind is a second name for one that is named after its SHA-256, and
+    /// can go without its bytes being lost.
     pub fn is_second_name(self) -> bool {
         matches!(
             self,
-            Kind::PlainFile
+            Kind::PageBySha512
+                | Kind::FileBySha512
+                | Kind::PlainFile
                 | Kind::PlainFileMetadata
                 | Kind::PlainSignature
                 | Kind::PlainCertificates
@@ -172,6 +184,34 @@ impl ObjectPath {
             Kind::Page,
             format!("targets/simple/{project}/{sha256}{PAGE_SUFFIX}"),
         )
+    }
+
+    /// A project's page under its second name.
+    pub fn page_by_sha512(project: &ProjectName, sha512: &Sha512) -> ObjectPath {
+        ObjectPath::new(
+            Kind::PageBySha512,
+            format!("targets/simple/{project}/{sha512}{PAGE_SUFFIX}"),
+        )
+    }
+
+    /// A distribution file under its second name, which only a file name of at most
+    /// [`MAX_SHA512_FILENAME_LEN`] bytes allows.
+    pub fn file_by_sha512(
+        project: &ProjectName,
+        sha512: &Sha512,
+        filename: &str,
+    ) -> Result<ObjectPath, PathError> {
+        check_filename(filename)?;
+        if filename.len() > MAX_SHA512_FILENAME_LEN {
+            return Err(PathError::TooLong {
+                length: filename.len(),
+                limit: MAX_SHA512_FILENAME_LEN,
+            });
+        }
+        Ok(ObjectPath::new(
+            Kind::FileBySha512,
+            format!("targets/packages/{project}/{sha512}.{filename}"),
+        ))
     }
 
     /// The OpenPGP certificates of a project. `sha256` is theirs.
@@ -306,6 +346,8 @@ impl ObjectPath {
             }
             Kind::Timestamp
             | Kind::Metadata
+            | Kind::PageBySha512
+            | Kind::FileBySha512
             | Kind::PlainFile
             | Kind::PlainFileMetadata
             | Kind::PlainSignature

@@ -5,6 +5,7 @@ mod collecting;
 mod journal;
 mod keys;
 mod records;
+mod relisting;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -19,6 +20,7 @@ use wheelmark_store::{Change, CollectionState, Fence, Orders, Outcome, Seq, Stor
 use wheelmark_tuf::{Clock, KeyId, RoleName};
 
 use self::collecting::Collecting;
+use self::relisting::Relisting;
 use crate::as_clients;
 use crate::channel::{Channel, Pending};
 use crate::gather::gather;
@@ -94,6 +96,8 @@ pub enum Phase {
 pub enum Turn {
     /// Nothing was pending and nothing was due.
     Idle,
+    /// Nothing was published. Files were read, so that later turns can list other hashes of them.
+    Read,
     /// A snapshot (or a timestamp alone) was published.
     Published {
         /// The version of the snapshot that stands now.
@@ -147,6 +151,8 @@ pub struct Engine {
     collecting: Option<Collecting>,
     /// What became of an earlier one, while that cannot be written down.
     unanswered: Option<(Seq, CollectionState)>,
+    /// The change of the hashes that are listed.
+    relisting: Relisting,
 }
 
 impl Engine {
@@ -260,6 +266,7 @@ impl Engine {
             started: (Instant::now(), started),
             collecting: None,
             unanswered: None,
+            relisting: Relisting::default(),
         })
     }
 
@@ -306,10 +313,11 @@ impl Engine {
                         self.collect_some().await;
                     }
                 }
-                Ok(Turn::Published { .. } | Turn::Idle) => {
+                Ok(Turn::Published { .. } | Turn::Read | Turn::Idle) => {
                     pause = FIRST_PAUSE;
-                    if self.collect_some().await {
-                        // A collection can wait for a shutdown; the next start begins it anew.
+                    let collects = self.collect_some().await;
+                    if collects || self.is_relisting() {
+                        // Either can wait for a shutdown; the next start goes on with it.
                         tokio::select! {
                             biased;
                             () = &mut shutdown => break,
@@ -441,7 +449,8 @@ impl Engine {
             true => None,
             false => self.handed_in(now).await?,
         };
-        if rows.is_empty() && due.is_empty() && !top_due && handed.is_none() {
+        let is_quiet = rows.is_empty() && due.is_empty() && !top_due && handed.is_none();
+        if is_quiet && !self.is_relisting() {
             return Ok(Some(Turn::Idle));
         }
         let ceremony = handed
@@ -464,6 +473,13 @@ impl Engine {
             self.answer(seq, Outcome::Refused { reason }).await?;
             return Ok(None);
         }
+        if !moves_all {
+            self.gather_relisted(&mut gathered).await?;
+        }
+        if is_quiet && gathered.relist.is_empty() {
+            return Ok(Some(Turn::Read));
+        }
+        let relist = gathered.relist.clone();
         gathered.handed = handed;
         let plan = plan(
             &self.state,
@@ -480,6 +496,11 @@ impl Engine {
         self.flush_log()?;
         let (log, keys) = (self.log.as_ref(), self.online.ids());
         let log = log.map(|log| Logging::behind(log.head(), keys, now));
+        let tried = plan.conforming.iter();
+        let tried = tried
+            .filter(|(project, _)| relist.contains(project))
+            .cloned();
+        self.relisting.tried(tried);
         let Signed {
             intent,
             after,
@@ -537,7 +558,7 @@ impl Engine {
 
         self.phase(Phase::Write);
         let (snapshot_version, bytes) = (intent.snapshot_version, weight(&intent));
-        publish::publish(&self.writing, &self.lock, intent).await?;
+        publish::publish(&self.writing, &self.lock, intent, &after).await?;
         match ceremony {
             // Rarely, and then most of what is in memory changes.
             Some(_) => self.state = State::load(&self.tree, &self.online).await?,

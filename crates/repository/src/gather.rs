@@ -2,20 +2,25 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::io::Read as _;
 
 use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_store::{Change, NewFile};
-use wheelmark_tuf::{RoleName, Sha256, Targets};
+use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
 
 use crate::channel::{Pending, Place};
 use crate::handed::Handed;
+use crate::publish::is_lasting;
 use crate::roles::Family;
 use crate::state::{LoadError, State};
 
 /// The largest page the engine reads of itself.
 const OWN_PAGE_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// How much of a file is in memory while it is hashed.
+const READ_AT_ONCE: usize = 256 * 1024;
 
 /// The pending changes and the parts of the signed state that they touch.
 #[derive(Debug, Default)]
@@ -31,6 +36,11 @@ pub(crate) struct Gathered {
     pub(crate) present: HashMap<ObjectPath, Option<u64>>,
     /// Changes that need something of the index's own that cannot be read.
     pub(crate) damaged: HashMap<Place, String>,
+    /// The SHA-512 of files that are to list it and do not yet, which were compared with their
+    /// SHA-256 on the way.
+    pub(crate) sha512: HashMap<ObjectPath, Sha512>,
+    /// Projects whose pages are to list other hashes than they do: all that this needs is here.
+    pub(crate) relist: Vec<ProjectName>,
     /// What a ceremony has brought.
     pub(crate) handed: Option<Handed>,
 }
@@ -78,7 +88,7 @@ pub(crate) async fn gather(
             Change::StatusSet { project, .. } => {
                 need_project(state, tree, &mut gathered, project).await
             }
-            Change::Renewal | Change::Unreadable(_) => continue,
+            Change::HashesSet { .. } | Change::Renewal | Change::Unreadable(_) => continue,
         };
         match needed {
             Ok(()) => {}
@@ -103,7 +113,50 @@ async fn need_new(
 ) -> Result<(), LoadError> {
     // One that comes back comes as it was signed, with the objects that it had then.
     need_removed(state, tree, gathered, &file.project, &file.filename).await?;
-    need_objects(tree, gathered, objects_of(file)).await
+    need_objects(tree, gathered, objects_of(file)).await?;
+    let page = gathered.pages.get(&file.project).map(|(page, _)| page);
+    let is_new = page.is_none_or(|page| page.file(&file.filename).is_none());
+    if is_new
+        && state.listed.sha512()
+        && let Ok(path) = ObjectPath::file(&file.project, &file.sha256, &file.filename)
+        && let Some(sha512) = sha512_of(tree, &path).await?
+    {
+        gathered.sha512.insert(path, sha512);
+    }
+    Ok(())
+}
+
+/// The SHA-512 of an object, if its bytes have the SHA-256 that it is named after.
+pub(crate) async fn sha512_of(
+    tree: &Directory,
+    path: &ObjectPath,
+) -> Result<Option<Sha512>, LoadError> {
+    let object = match tree.open_object(path).await {
+        Ok(Some(object)) => object,
+        Ok(None) => return Ok(None),
+        Err(error) if is_lasting(&error) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let hashed = tokio::task::spawn_blocking(move || {
+        let mut file = object.file;
+        let (mut sha256, mut sha512) = (Sha256Hasher::new(), Sha512Hasher::new());
+        let mut piece = vec![0; READ_AT_ONCE];
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok((sha256.finish(), sha512.finish())),
+                read => {
+                    sha256.update(&piece[..read]);
+                    sha512.update(&piece[..read]);
+                }
+            }
+        }
+    });
+    let hashed: std::io::Result<_> = hashed.await.unwrap_or_else(|error| Err(error.into()));
+    let (sha256, sha512) = hashed.map_err(|source| LoadError::File {
+        path: path.as_str().to_owned(),
+        source,
+    })?;
+    Ok((path.sha256() == Some(sha256)).then_some(sha512))
 }
 
 /// Reads what a file needs that comes back, if it is one that was taken away.
@@ -127,7 +180,7 @@ async fn need_removed(
 
 /// Reads the page of a project and the bins of all its files, and looks for the objects of those
 /// that are withheld.
-async fn need_project(
+pub(crate) async fn need_project(
     state: &State,
     tree: &Directory,
     gathered: &mut Gathered,
@@ -204,7 +257,7 @@ pub(crate) fn objects_of_entry(project: &ProjectName, entry: &PageFile) -> Vec<O
     let own = |sha256: wheelmark_packaging::simple::Sha256Hex| Sha256(*sha256.as_bytes());
     let core_metadata = entry.core_metadata.as_ref();
     let marks = entry.wheelmark.as_ref();
-    let file = entry.hashes.sha256().map(own);
+    let file = entry.sha256().map(own);
     let metadata = core_metadata.and_then(|hashes| hashes.sha256()).map(own);
     let chunks = marks.and_then(|marks| marks.chunks_sha256).map(own);
     let signature = marks.and_then(|marks| marks.gpg_sig);
@@ -251,7 +304,7 @@ async fn need_page(
         project: project.to_string(),
         role: bin.to_string(),
     };
-    let sha256: Sha256 = info.hashes.sha256().ok_or_else(differs)?;
+    let sha256: Sha256 = info.sha256().ok_or_else(differs)?;
     let path = ObjectPath::page(project, &sha256);
     let bytes = tree
         .read(&path, OWN_PAGE_LIMIT)

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, LockError, ObjectError, ObjectPath};
 use wheelmark_signing::{SignRoleError, Signer, sign_role};
+use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{
     Delegations, Key, Role as _, RoleKeys, RoleName, Root, RootRoles, SPEC_VERSION, Sha256, Targets,
 };
 
 use crate::channel::Followed;
 use crate::lifetimes::{Lifetimes, after};
+use crate::listed::SnapshotFile;
 use crate::publish;
 use crate::roles::{
     self, Bins, CLAIMED, Family, PACKAGES, RECENTLY_CLAIMED, SIMPLE, STATUS, role_name,
@@ -126,12 +128,14 @@ impl Genesis {
             .map(|(role, _)| (role.clone(), 1));
         let snapshot = SnapshotBytes::new(listed, 1, online_expires);
         let snapshot = sign_role(snapshot.as_bytes(), &[online])?;
-        let snapshot_file = (Sha256::of(&snapshot), snapshot.len() as u64);
+        let listed = ListedHashes::default();
+        let snapshot_file = SnapshotFile::of(&snapshot, listed);
         let timestamp = publish::timestamp(
             1,
             online_expires,
             1,
             snapshot_file,
+            listed,
             Followed::default(),
             None,
         );

@@ -9,6 +9,7 @@ use wheelmark_store::{Change, Outcome, Seq};
 use wheelmark_tuf::Sha256;
 
 use crate::channel::Channel;
+use crate::listed::SecondName;
 use crate::plan::{Decision, Plan};
 
 /// What is left to do once the timestamp stands: names and answers, nothing signed.
@@ -18,6 +19,9 @@ pub(crate) struct After {
     /// have none.
     #[serde(default)]
     pub(crate) follows: Option<Sha256>,
+    /// Objects that have second names before the timestamp does. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) seconds: Vec<SecondName>,
     /// Files to be given their plain names.
     pub(crate) files: Vec<NamedFile>,
     /// Files whose plain names go. Records of earlier versions have none.
@@ -115,7 +119,7 @@ impl NamedFile {
         Some(Self {
             project: project.clone(),
             filename: entry.filename.as_str().to_owned(),
-            sha256: Sha256(*entry.hashes.sha256()?.as_bytes()),
+            sha256: Sha256(*entry.sha256()?.as_bytes()),
             core_metadata_sha256: core_metadata
                 .and_then(|hashes| hashes.sha256())
                 .map(|sha256| Sha256(*sha256.as_bytes())),
@@ -129,6 +133,7 @@ impl After {
     pub(crate) fn of(plan: &Plan, follows: Sha256) -> Self {
         let mut after = Self {
             follows: Some(follows),
+            seconds: plan.seconds.clone(),
             files: plan.files.clone(),
             gone: plan.gone.clone(),
             pages: plan.named_pages.clone(),
@@ -161,8 +166,9 @@ impl After {
     pub(crate) fn names_of_all<'a>(all: impl Iterator<Item = &'a After>) -> Self {
         let (mut files, mut pages) = (BTreeMap::new(), BTreeMap::new());
         let mut certificates = BTreeMap::new();
-        let mut list = false;
+        let (mut list, mut seconds) = (false, Vec::new());
         for after in all {
+            seconds.extend(after.seconds.iter().cloned());
             for file in &after.files {
                 files.insert((&file.project, &file.filename), Ok(file));
             }
@@ -175,6 +181,7 @@ impl After {
             list |= after.list;
         }
         let mut merged = Self {
+            seconds,
             pages: pages.into_values().cloned().collect(),
             certificates: certificates.into_values().cloned().collect(),
             list,

@@ -36,6 +36,7 @@ mod intent;
 mod journal_writer;
 mod keeping;
 mod lifetimes;
+mod listed;
 mod online;
 mod plan;
 mod publish;

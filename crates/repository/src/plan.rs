@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use wheelmark_objects::page_target;
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::Change;
-use wheelmark_tuf::{KeyId, RoleName, Sha256, TargetInfo, Targets};
+use wheelmark_store::{Change, ListedHashes};
+use wheelmark_tuf::{KeyId, RoleName, Sha256, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
 
@@ -25,6 +25,7 @@ use crate::handed::Handed;
 use crate::intent::{GoneFile, NamedCertificates, NamedFile, NamedPage};
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
+use crate::listed::{SecondName, conforms, page_target_of};
 use crate::roles::Family;
 use crate::snapshot_bytes::SnapshotBytes;
 use crate::state::State;
@@ -36,6 +37,10 @@ pub(crate) struct Plan {
     pub(crate) roles: BTreeMap<RoleName, Targets>,
     /// The key that signs them.
     pub(crate) signs: KeyId,
+    /// Which hashes of files are to be listed from now on.
+    pub(crate) listed: ListedHashes,
+    /// Whether the new pages list them, by project.
+    pub(crate) conforming: Vec<(ProjectName, bool)>,
     /// New pages, as the bytes that are hashed, stored and served.
     pub(crate) pages: BTreeMap<ProjectName, Vec<u8>>,
     /// New certificates of projects, as the bytes that are hashed, stored and served.
@@ -48,6 +53,8 @@ pub(crate) struct Plan {
     pub(crate) through: Followed,
     /// What became of each pending change, in the order in which they were taken.
     pub(crate) outcomes: Vec<(Place, Decision)>,
+    /// Second names to be made before the timestamp stands.
+    pub(crate) seconds: Vec<SecondName>,
     /// Plain names to be made once the snapshot stands, and those to be taken away.
     pub(crate) files: Vec<NamedFile>,
     pub(crate) gone: Vec<GoneFile>,
@@ -98,6 +105,9 @@ pub(crate) fn plan(
         changed: due.iter().cloned().collect(),
         names: BTreeMap::new(),
         certificates: BTreeMap::new(),
+        listed: state.listed,
+        sha512: gathered.sha512,
+        seconds: Vec::new(),
     };
     for row in gathered.rows {
         through.reach(row.place);
@@ -111,29 +121,39 @@ pub(crate) fn plan(
         };
         outcomes.push((row.place, decision));
     }
+    for project in &gathered.relist {
+        changes.relist(project);
+    }
     let Changes {
         mut roles,
         pages,
         mut changed,
         names,
         certificates,
+        listed,
+        mut seconds,
         ..
     } = changes;
 
     let mut new_pages = BTreeMap::new();
     let mut named_pages = Vec::new();
     let mut new_projects = BTreeSet::new();
+    let mut conforming = Vec::new();
     for page in pages.touched() {
         let bytes = page.to_json();
+        let conforms = page.files.iter().all(|file| conforms(file, listed));
         let project = page.name;
         let sha256 = Sha256::of(&bytes);
+        let (info, second) = page_target_of(&project, &bytes, listed, conforms);
+        seconds.extend(second);
+        conforming.push((project.clone(), conforms));
         let target = page_target(&project);
         let bin = state.bin(Family::Simple, &target);
         roles
             .get_mut(&bin)
             .expect("gathered with the change")
             .targets
-            .insert(target, TargetInfo::new(bytes.len() as u64, sha256));
+            .insert(target, info);
         changed.insert(bin);
         named_pages.push(NamedPage {
             project: project.clone(),
@@ -182,7 +202,8 @@ pub(crate) fn plan(
     }
     let signs = transition.map_or(&state.signs, |transition| &transition.signs);
     let signs = signs.clone();
-    let snapshot = (!roles.is_empty() || snapshot_due || handed.is_some()).then(|| {
+    let signs_anew = snapshot_due || handed.is_some() || listed != state.listed;
+    let snapshot = (!roles.is_empty() || signs_anew).then(|| {
         let mut snapshot = state.snapshot.clone();
         for (role, content) in &mut roles {
             content.version = next(role.as_str(), content.version);
@@ -213,6 +234,8 @@ pub(crate) fn plan(
     Plan {
         roles: roles.into_iter().collect(),
         signs,
+        listed,
+        conforming,
         pages: new_pages,
         certificates: new_certificates,
         snapshot,
@@ -220,6 +243,7 @@ pub(crate) fn plan(
         timestamp_expires: lifetimes.online_from(now),
         through,
         outcomes,
+        seconds,
         files,
         gone,
         named_pages,

@@ -10,14 +10,14 @@ use wheelmark_objects::{
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
-use wheelmark_store::{Intent, IntentError, StoreError};
+use wheelmark_store::{Intent, IntentError, ListedHashes, StoreError};
 use wheelmark_tuf::{
-    Hashes, KeyId, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256,
-    TimestampMetadata,
+    KeyId, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
 };
 
 use crate::channel::Followed;
 use crate::intent::{After, GoneFile, NamedCertificates, NamedFile, NamedPage};
+use crate::listed::{self, LISTED, SnapshotFile};
 use crate::online::OnlineKeys;
 use crate::plan::Plan;
 use crate::record::{self, Content};
@@ -110,7 +110,10 @@ pub(crate) struct Signed {
 /// The difference between the state before and after a snapshot.
 #[derive(Debug)]
 pub(crate) struct Advance {
-    snapshot: Option<(SnapshotBytes, (Sha256, u64))>,
+    snapshot: Option<(SnapshotBytes, SnapshotFile)>,
+    listed: ListedHashes,
+    /// Whether the pages of this snapshot list what they are to, by project.
+    conforming: Vec<(ProjectName, bool)>,
     timestamp_version: u64,
     timestamp_expires: Timestamp,
     timestamp_sha256: Sha256,
@@ -134,6 +137,16 @@ impl State {
         self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
+        if self.listed != advance.listed {
+            self.listed = advance.listed;
+            self.behind = self.projects.clone();
+        }
+        for (project, conforms) in advance.conforming {
+            match conforms {
+                true => drop(self.behind.remove(&project)),
+                false => drop(self.behind.insert(project)),
+            }
+        }
     }
 }
 
@@ -184,7 +197,7 @@ pub(crate) fn sign(
             snapshot_version = snapshot.version();
             let role = RoleName::snapshot();
             let bytes = sign_logged(&role, snapshot_version, snapshot.as_bytes(), &all)?;
-            snapshot_file = (Sha256::of(&bytes), bytes.len() as u64);
+            snapshot_file = SnapshotFile::of(&bytes, plan.listed);
             let path = ObjectPath::metadata(&role, snapshot_version);
             objects.push((path.as_str().to_owned(), bytes));
             Some((snapshot, snapshot_file))
@@ -196,6 +209,7 @@ pub(crate) fn sign(
         plan.timestamp_expires,
         snapshot_version,
         snapshot_file,
+        plan.listed,
         plan.through,
         logged,
     );
@@ -214,7 +228,7 @@ pub(crate) fn sign(
         after: serde_json::Value::Null,
     };
     let path = ObjectPath::metadata(&RoleName::snapshot(), snapshot_version);
-    let content = Content::of(&intent, Some((path.as_str(), snapshot_file.0)));
+    let content = Content::of(&intent, Some((path.as_str(), snapshot_file.sha256)));
     if let Some(mut log) = log {
         log.record(content.sha256());
         after.log = log.finish();
@@ -225,6 +239,8 @@ pub(crate) fn sign(
         after,
         advance: Advance {
             snapshot,
+            listed: plan.listed,
+            conforming: plan.conforming,
             timestamp_version: plan.timestamp_version,
             timestamp_expires: plan.timestamp_expires,
             timestamp_sha256,
@@ -241,7 +257,8 @@ pub(crate) fn timestamp(
     version: u64,
     expires: Timestamp,
     snapshot_version: u64,
-    snapshot_file: (Sha256, u64),
+    snapshot_file: SnapshotFile,
+    listed: ListedHashes,
     followed: Followed,
     logged: Option<Head>,
 ) -> TimestampMetadata {
@@ -251,14 +268,19 @@ pub(crate) fn timestamp(
     {
         own[LOGGED] = head.to_json();
     }
+    if let Some(names) = listed::to_json(listed)
+        && let Some(own) = extra.get_mut(OWN_MEMBER)
+    {
+        own[LISTED] = names;
+    }
     TimestampMetadata {
         version,
         expires,
         spec_version: SPEC_VERSION.to_owned(),
         snapshot: MetaFile {
             version: snapshot_version,
-            length: Some(snapshot_file.1),
-            hashes: Some(Hashes::sha256_only(snapshot_file.0)),
+            length: Some(snapshot_file.length),
+            hashes: Some(snapshot_file.hashes(listed)),
             extra: BTreeMap::new(),
         },
         other_meta: BTreeMap::new(),
@@ -280,6 +302,7 @@ pub(crate) async fn publish(
     tree: &Replayable,
     lock: &WriterLock,
     intent: Intent,
+    after: &After,
 ) -> Result<(), PublishError> {
     let (objects, timestamp) = objects_of(intent)?;
     let is_snapshot = |(path, _): &Object| path.as_str().ends_with(".snapshot.json");
@@ -294,8 +317,38 @@ pub(crate) async fn publish(
             return Err(ObjectError::Different { path }.into());
         }
     }
+    give_second_names(tree, after).await?;
     tree.replace_all(lock, vec![timestamp]).await?;
     publish_roots(tree, lock, roots).await
+}
+
+/// Gives the names by SHA-512 that the snapshot promises. One that is taken is logged and left, as a
+/// plain one is: whoever goes by it is refused its bytes, and the name by SHA-256 stands.
+async fn give_second_names(tree: &Replayable, after: &After) -> Result<(), PublishError> {
+    let links = seconds_of(after)?;
+    let wanted: Vec<ObjectPath> = links.iter().map(|(_, to)| to.clone()).collect();
+    for (to, linked) in wanted.iter().zip(tree.link_all(links).await?) {
+        match linked {
+            // A folder that a version before this one has made for the web's user alone.
+            Err(error) if error.is_denied() => tracing::error!(
+                path = to.as_str(),
+                error = &error as &dyn std::error::Error,
+                "the name by sha512 cannot be given; `wheelmark index permissions` mends that"
+            ),
+            linked => drop(unless_lasting(linked.map_err(Into::into), to.as_str())?),
+        }
+    }
+    Ok(())
+}
+
+/// The second names that objects of a snapshot have, each with the object.
+fn seconds_of(after: &After) -> Result<Vec<(ObjectPath, ObjectPath)>, PublishError> {
+    let mut links = Vec::with_capacity(after.seconds.len());
+    for second in &after.seconds {
+        let link = second.link().map_err(Into::into);
+        links.extend(unless_lasting(link, second.project.as_str())?);
+    }
+    Ok(links)
 }
 
 /// Whether a recorded object is a root.
@@ -426,8 +479,21 @@ pub(crate) async fn name(
     Ok(())
 }
 
+/// Gives the second names of snapshots once more that have been published, and takes away first
+/// what a power failure has left in their places, or in those of plain names.
+pub(crate) async fn restore_names(
+    tree: &Replayable,
+    lock: &WriterLock,
+    after: &After,
+) -> Result<(), PublishError> {
+    let mut links = links_of(after)?;
+    links.extend(seconds_of(after)?);
+    tree.clear_others(lock, links).await?;
+    give_second_names(tree, after).await
+}
+
 /// The plain names that the files of a snapshot get, each with the object that it is given to.
-pub(crate) fn links_of(after: &After) -> Result<Vec<(ObjectPath, ObjectPath)>, PublishError> {
+fn links_of(after: &After) -> Result<Vec<(ObjectPath, ObjectPath)>, PublishError> {
     let mut links = Vec::with_capacity(after.files.len());
     for file in &after.files {
         let names = names_of(file).map_err(Into::into);

@@ -71,7 +71,7 @@ pub(crate) async fn recover(
     let (mut skipped, mut dropped) = (Vec::new(), Vec::new());
     for link in next {
         if dropped.is_empty() {
-            match publish::publish(tree, lock, link.intent.clone()).await {
+            match publish::publish(tree, lock, link.intent.clone(), &link.after).await {
                 Ok(()) => {
                     replayed += 1;
                     landed.push(link);
@@ -222,7 +222,6 @@ async fn name(
     state: &State,
 ) -> Result<(), PublishError> {
     let names = After::names_of_all(landed.iter().map(|link| &link.after));
-    let links = publish::links_of(&names)?;
-    tree.clear_others(lock, links).await?;
+    publish::restore_names(tree, lock, &names).await?;
     publish::name(tree, lock, &names, &state.projects).await
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_packaging::ProjectName;
+use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{
     DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256, Snapshot,
     TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify, verify_next_root,
@@ -12,6 +13,7 @@ use wheelmark_tuf::{
 };
 
 use crate::channel::Followed;
+use crate::listed::{self, SnapshotFile};
 use crate::online::OnlineKeys;
 use crate::publish::is_lasting;
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
@@ -77,6 +79,15 @@ pub enum LoadError {
         /// The bin.
         role: String,
     },
+    /// A file could not be read to its end.
+    #[error("{path} could not be read")]
+    File {
+        /// Its object path.
+        path: String,
+        /// What failed.
+        #[source]
+        source: std::io::Error,
+    },
     /// The tree could not be read.
     #[error("the tree could not be read")]
     Objects(#[from] ObjectError),
@@ -87,6 +98,7 @@ impl LoadError {
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::Objects(error) => is_lasting(error),
+            Self::File { .. } => false,
             Self::NoIndex
             | Self::Missing { .. }
             | Self::NotOurs { .. }
@@ -112,8 +124,12 @@ pub(crate) struct State {
     pub(crate) claimed: Vec<Delegations>,
     /// The snapshot, ready to be patched.
     pub(crate) snapshot: SnapshotBytes,
-    /// Digest and length of the published snapshot file.
-    pub(crate) snapshot_file: (Sha256, u64),
+    /// Digests and length of the published snapshot file.
+    pub(crate) snapshot_file: SnapshotFile,
+    /// Which hashes of files are to be listed.
+    pub(crate) listed: ListedHashes,
+    /// The projects whose pages do not list them yet.
+    pub(crate) behind: BTreeSet<ProjectName>,
     /// Version of the published timestamp.
     pub(crate) timestamp_version: u64,
     /// Expiry of the published timestamp.
@@ -163,7 +179,8 @@ impl State {
             &root.roles.snapshot,
         )
         .await?;
-        let snapshot_file = (Sha256::of(&bytes), bytes.len() as u64);
+        let listed_hashes = listed::of_timestamp(&timestamp);
+        let snapshot_file = SnapshotFile::of(&bytes, listed_hashes);
         let listed: BTreeMap<RoleName, u64> = snapshot
             .meta
             .iter()
@@ -201,7 +218,7 @@ impl State {
         let mut schedule = HashMap::new();
         let mut families = BTreeMap::new();
         let mut claimed = Vec::new();
-        let mut projects = BTreeSet::new();
+        let (mut projects, mut behind) = (BTreeSet::new(), BTreeSet::new());
 
         for name in [CLAIMED, RECENTLY_CLAIMED, STATUS] {
             let role = role_name(name);
@@ -237,6 +254,10 @@ impl State {
                 schedule.insert(bin, content.expires);
                 if family == Family::Simple {
                     projects.extend(content.targets.keys().filter_map(project_of_page));
+                    let others = content.targets.iter();
+                    let others =
+                        others.filter(|(_, info)| listed::of_target(info) != Some(listed_hashes));
+                    behind.extend(others.filter_map(|(path, _)| project_of_page(path)));
                 }
             }
             offline.push((role, metadata.expires));
@@ -250,6 +271,8 @@ impl State {
             claimed,
             snapshot: patchable,
             snapshot_file,
+            listed: listed_hashes,
+            behind,
             timestamp_version: timestamp.version,
             timestamp_expires: timestamp.expires,
             timestamp_sha256,

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage, Signed};
 use wheelmark_repository::{BinForm, JournalWriter, Turn};
-use wheelmark_store::{Change, NewFile, Outcome, Seq};
+use wheelmark_store::{Change, ListedHashes, NewFile, Outcome, Seq};
 
 const NAME: &str = "demo-1.0-py3-none-any.whl";
 const OTHER: &str = "demo-2.0-py3-none-any.whl";
@@ -74,7 +74,10 @@ async fn it_neither_removes_nor_yanks_nor_brings_back() {
         yanked: None,
     };
     let back = Change::FileAdded(index.place(NAME, b"a wheel").await);
-    for change in [removed, unyanked, back, Change::Renewal] {
+    let hashes = Change::HashesSet {
+        listed: ListedHashes::Both,
+    };
+    for change in [removed, unyanked, back, hashes, Change::Renewal] {
         let seq = intrude(&index, &change).await;
         turn(&index).await;
         let why = refusal(&index, seq).await;

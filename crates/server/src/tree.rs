@@ -61,13 +61,17 @@ pub(crate) async fn object(
     let policy = match path.kind() {
         Kind::Timestamp => shelved(JSON, NO_CACHE, MAX_METADATA_OBJECT_LEN),
         Kind::Metadata => shelved(JSON, IMMUTABLE, MAX_METADATA_OBJECT_LEN),
-        Kind::Page => shelved(Format::Json.content_type(), IMMUTABLE, MAX_PAGE_LEN as u64),
+        Kind::Page | Kind::PageBySha512 => {
+            shelved(Format::Json.content_type(), IMMUTABLE, MAX_PAGE_LEN as u64)
+        }
         Kind::Certificates => shelved(PGP_KEYS, IMMUTABLE, MAX_CERTIFICATES_LEN as u64),
         Kind::PlainCertificates => shelved(PGP_KEYS, NO_CACHE, MAX_CERTIFICATES_LEN as u64),
         Kind::FileMetadata | Kind::PlainFileMetadata => {
             shelved(TEXT, IMMUTABLE, wheelmark_packaging::MAX_METADATA_LEN)
         }
-        Kind::File | Kind::Chunks | Kind::PlainFile => Policy::Streamed(BINARY),
+        Kind::File | Kind::FileBySha512 | Kind::Chunks | Kind::PlainFile => {
+            Policy::Streamed(BINARY)
+        }
         Kind::Signature | Kind::PlainSignature => Policy::Streamed(SIGNATURE),
         // These have pages of their own, under `/simple/`.
         Kind::SimpleJson | Kind::SimpleHtml | Kind::SimpleListJson | Kind::SimpleListHtml => {

@@ -98,6 +98,8 @@ actions! {
     FileYanked = "file-yanked",
     /// A file was to be yanked no longer.
     FileUnyanked = "file-unyanked",
+    /// Other hashes of files were to be listed.
+    HashesChanged = "hashes-changed",
     /// What the online key signs was to be signed anew.
     RolesRenewed = "roles-renewed",
     /// A project's status was to change.

@@ -96,11 +96,68 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_place_of: Option<Sha256>,
     },
+    /// Metadata and pages are to list these hashes of files.
+    HashesSet {
+        /// Which ones.
+        listed: ListedHashes,
+    },
     /// Every role that the online key signs is to be signed anew.
     Renewal,
     /// A row that this version cannot read, with how its text begins. It never stops the rows behind it.
     #[serde(skip)]
     Unreadable(String),
+}
+
+/// Which hashes of files metadata and pages list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListedHashes {
+    /// SHA-256 alone.
+    #[default]
+    Sha256,
+    /// SHA-256 and SHA-512.
+    Both,
+    /// SHA-512 alone.
+    Sha512,
+}
+
+impl ListedHashes {
+    /// The names of the algorithms.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Sha256 => &["sha256"],
+            Self::Both => &["sha256", "sha512"],
+            Self::Sha512 => &["sha512"],
+        }
+    }
+
+    /// What the names of algorithms say, in any order.
+    pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let (mut sha256, mut sha512) = (false, false);
+        for name in names {
+            match name {
+                "sha256" => sha256 = true,
+                "sha512" => sha512 = true,
+                _ => return None,
+            }
+        }
+        match (sha256, sha512) {
+            (true, false) => Some(Self::Sha256),
+            (true, true) => Some(Self::Both),
+            (false, true) => Some(Self::Sha512),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether SHA-256 is listed.
+    pub fn sha256(self) -> bool {
+        self != Self::Sha512
+    }
+
+    /// Whether SHA-512 is listed.
+    pub fn sha512(self) -> bool {
+        self != Self::Sha256
+    }
 }
 
 /// One row of the journal.
@@ -122,7 +179,7 @@ impl Change {
             | Self::FileRestored { project, .. }
             | Self::StatusSet { project, .. }
             | Self::CertificatesSet { project, .. } => Some(project),
-            Self::Renewal | Self::Unreadable(_) => None,
+            Self::HashesSet { .. } | Self::Renewal | Self::Unreadable(_) => None,
         }
     }
 

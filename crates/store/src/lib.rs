@@ -67,7 +67,7 @@ pub use certificates::ProjectCertificates;
 pub use database::copy_database;
 pub use error::{OpenError, StoreError};
 pub use intent::{Intent, IntentError, IntentId, RecordedIntent, Settlement};
-pub use journal::{Change, JournalRow, Seq};
+pub use journal::{Change, JournalRow, ListedHashes, Seq};
 pub use kept::{KeptObject, KeptPlace, MAX_KEPT_LEN};
 pub use lease::Fence;
 pub use orders::{CollectionState, HandedIn, LoggedSnapshot, Orders, TakenBack};

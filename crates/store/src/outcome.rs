@@ -248,7 +248,10 @@ pub(crate) async fn follow(
         .bind(certificates)
         .bind(required)
         .bind(project.as_str()),
-        Change::FileAdded(_) | Change::Renewal | Change::Unreadable(_) => return Ok(()),
+        Change::FileAdded(_)
+        | Change::HashesSet { .. }
+        | Change::Renewal
+        | Change::Unreadable(_) => return Ok(()),
     };
     query.execute(&mut *transaction).await?;
     Ok(())

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest;
 
-use crate::Sha256;
 use crate::shown::Shown;
+use crate::{Sha256, Sha512};
 
 /// What metadata states about the content of a file: digests by algorithm, at least one
 /// (TUF §4.4, §4.5, `HASHES`).
@@ -44,6 +44,14 @@ impl Hashes {
     /// One SHA-256.
     pub fn sha256_only(digest: Sha256) -> Self {
         Hashes([("sha256".into(), digest.to_string().into())].into())
+    }
+
+    /// What is given of the two.
+    pub fn listed(sha256: Option<Sha256>, sha512: Option<Sha512>) -> Option<Self> {
+        let sha256 = sha256.map(|digest| ("sha256".into(), digest.to_string().into()));
+        let sha512 = sha512.map(|digest| ("sha512".into(), digest.to_string().into()));
+        let listed: Box<[_]> = sha256.into_iter().chain(sha512).collect();
+        (!listed.is_empty()).then_some(Hashes(listed))
     }
 
     /// The hashes as stated; `None` where there are none, or where a `sha256` or `sha512`
@@ -85,6 +93,11 @@ impl Hashes {
     /// The SHA-256, where it is listed.
     pub fn sha256(&self) -> Option<Sha256> {
         self.get("sha256")?.parse().ok()
+    }
+
+    /// The SHA-512, where it is listed.
+    pub fn sha512(&self) -> Option<Sha512> {
+        self.get("sha512")?.parse().ok()
     }
 
     /// The digest that names the object under consistent snapshots: the SHA-256, else the

@@ -47,6 +47,7 @@ mod model;
 mod name;
 mod refresh;
 mod sha256;
+mod sha512;
 mod shown;
 mod target;
 mod trusted;
@@ -67,13 +68,14 @@ pub use key::{BadSignature, Key, KeyId};
 pub use limits::Limits;
 pub use lookup::{Found, Lookup, LookupError, RoleFetch, Visit};
 pub use model::{
-    Custom, DelegatedRole, DelegatedRoles, Delegations, Extra, MetaFile, ModelError, OWN_MEMBER,
-    ParseSuccinctRolesError, PathPattern, PathSet, Role, RoleKeys, Root, RootRoles, SPEC_VERSION,
-    Snapshot, SuccinctRoles, TargetInfo, Targets, TimestampMetadata,
+    Custom, DelegatedRole, DelegatedRoles, Delegations, Extra, MetaFile, ModelError, NamedTarget,
+    OWN_MEMBER, ParseSuccinctRolesError, PathPattern, PathSet, Role, RoleKeys, Root, RootRoles,
+    SPEC_VERSION, Snapshot, SuccinctRoles, TargetInfo, Targets, TimestampMetadata,
 };
 pub use name::{ParseRoleNameError, ParseTargetPathError, RoleName, TargetPath};
 pub use refresh::{Cached, Refresh, RefreshError};
 pub use sha256::{ParseSha256Error, Sha256, Sha256Hasher};
+pub use sha512::{ParseSha512Error, Sha512, Sha512Hasher};
 pub use shown::{Shown, without_controls};
 pub use target::{Target, TargetError, TargetHasher};
 pub use trusted::TrustedSet;

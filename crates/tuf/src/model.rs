@@ -7,6 +7,7 @@
 pub(crate) mod fields;
 
 mod delegations;
+mod named;
 mod pattern;
 mod root;
 mod snapshot;
@@ -16,10 +17,12 @@ mod timestamp;
 
 pub use delegations::{DelegatedRole, DelegatedRoles, Delegations, PathSet};
 pub use fields::{Extra, ModelError};
+pub use named::NamedTarget;
 pub use pattern::PathPattern;
 pub use root::{RoleKeys, Root, RootRoles};
 pub use snapshot::{MetaFile, Snapshot};
 pub use succinct::{ParseSuccinctRolesError, SuccinctRoles};
+pub(crate) use targets::own_sha256;
 pub use targets::{Custom, OWN_MEMBER, TargetInfo, Targets};
 pub use timestamp::TimestampMetadata;
 

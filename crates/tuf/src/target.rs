@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::Sha256;
 use crate::hashes::{HashError, Hashes, Hashing};
+use crate::model::own_sha256;
 use crate::name::{RoleName, TargetPath};
 
 /// What the role that answers for a path says of the file there.
@@ -91,6 +93,13 @@ impl Target {
     /// SHA-256 where it is listed (TUF §6.1).
     pub fn hash_named(&self) -> String {
         self.path.with_prefix(self.hashes.name())
+    }
+
+    /// The SHA-256 after which an index of Wheelmark's names the object: the one that is listed, or
+    /// else the one that it states beside the hashes.
+    pub fn sha256(&self) -> Option<Sha256> {
+        let listed = self.hashes.sha256();
+        listed.or_else(|| own_sha256(self.custom.as_ref()?))
     }
 
     fn refuse(&self, source: HashError) -> TargetError {

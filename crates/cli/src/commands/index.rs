@@ -11,6 +11,7 @@ mod certificate;
 mod config;
 mod files;
 mod gc;
+mod hashes;
 mod keys;
 mod limit;
 mod orders;
@@ -82,6 +83,7 @@ pub(crate) struct Args {
 enum Command {
     Files(files::Args),
     Gc(gc::Args),
+    Hashes(hashes::Args),
     Keys(keys::Args),
     User(user::Args),
     Token(token::Args),
@@ -136,6 +138,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Backup(args) => backup::run(&args, &data, context).await,
         Command::Files(args) => files::run(&args, &data).await,
         Command::Gc(args) => gc::run(&args, &data, context).await,
+        Command::Hashes(args) => hashes::run(&args, &data, context).await,
         Command::Keys(args) => keys::run(&args, &data, context),
         Command::User(args) => user::run(args, &data, context).await,
         Command::Token(args) => token::run(args, &data, context).await,

@@ -187,7 +187,7 @@ fn weigh(listed: &[Listing<'_>], threshold: usize) -> Verdict {
     // An entry without a digest says nothing about bytes.
     let with_digest: Vec<(&Listing<'_>, Sha256Hex)> = listed
         .iter()
-        .filter_map(|at| Some((at, at.file.hashes.sha256()?)))
+        .filter_map(|at| Some((at, at.file.sha256()?)))
         .collect();
     let Some(((one, sha256), others)) = with_digest.split_first() else {
         return Verdict::TooFew { listed: 0 };

@@ -15,6 +15,8 @@ pub(super) struct Object {
     /// Whether it was to be copied.
     pub(super) chosen: bool,
     pub(super) path: ObjectPath,
+    /// Its name by SHA-512, if it has one.
+    pub(super) second: Option<ObjectPath>,
     /// The name that installers know, if it has one.
     pub(super) plain: Option<ObjectPath>,
     pub(super) expected: Expected,
@@ -64,6 +66,9 @@ impl<P: Place> Auditor<'_, P> {
             if good && let Some(plain) = &object.plain {
                 self.plain_name(object, plain);
             }
+            if good && let Some(second) = &object.second {
+                self.second_name(&object.path, second, &object.expected);
+            }
         }
         if good {
             Tally::one(match object.what {
@@ -108,7 +113,9 @@ impl<P: Place> Auditor<'_, P> {
         match self.place.check(path, expected) {
             Ok(standing) => {
                 match standing {
-                    Standing::Same { read } | Standing::OtherBytes { read, .. } => {
+                    Standing::Same { read }
+                    | Standing::OtherBytes { read, .. }
+                    | Standing::OtherSha512 { read } => {
                         self.tally.read(read);
                     }
                     Standing::SameAsRecorded => Tally::one(&self.tally.recorded),
@@ -132,6 +139,10 @@ impl<P: Place> Auditor<'_, P> {
             Standing::Missing => (Trouble::Missing, "it is not there".to_owned()),
             Standing::OtherLength { found } => (Trouble::Altered, format!("{found} bytes")),
             Standing::OtherBytes { found, .. } => (Trouble::Altered, format!("sha256 {found}")),
+            Standing::OtherSha512 { .. } => (
+                Trouble::Altered,
+                "this sha256, and another sha512 than is signed".to_owned(),
+            ),
             Standing::Same { .. }
             | Standing::SameAsRecorded
             | Standing::RightLength
@@ -161,8 +172,20 @@ impl<P: Place> Auditor<'_, P> {
                 let found = format!("sha256 {found}");
                 self.finding(Trouble::PlainDiffers, plain, &target, &found);
             }
+            Some(Standing::OtherSha512 { .. }) => {
+                self.finding(Trouble::PlainDiffers, plain, &target, "another sha512");
+            }
             Some(_) => Tally::one(&self.tally.plain_names),
             None => {}
+        }
+    }
+
+    /// The same under the name by SHA-512, which other TUF clients may go by.
+    pub(super) fn second_name(&self, path: &ObjectPath, second: &ObjectPath, expected: &Expected) {
+        if !self.place.are_one(path, second)
+            && let Some(standing) = self.standing(second, expected)
+        {
+            self.tell(second, expected, &standing);
         }
     }
 }

@@ -3,13 +3,13 @@
 
 use std::collections::HashSet;
 
-use wheelmark_objects::ObjectPath;
+use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath};
 use wheelmark_packaging::simple::{
     BoundCertificates, Listing, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, Named, Names, PageFile,
     ProjectList, ProjectPage,
 };
 use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
-use wheelmark_tuf::Sha256;
+use wheelmark_tuf::{Sha256, Sha512};
 
 use super::object::{Object, What};
 use super::tally::Tally;
@@ -23,6 +23,8 @@ use wheelmark_client::{CHUNK_LEN, MAX_FILE_LEN};
 pub(super) struct Page {
     pub(super) project: ProjectName,
     pub(super) sha256: Sha256,
+    /// Where it is listed.
+    pub(super) sha512: Option<Sha512>,
     pub(super) length: u64,
 }
 
@@ -85,6 +87,20 @@ impl<P: Place> Auditor<'_, P> {
             trouble(Trouble::Altered, &found);
             return None;
         }
+        if let Some(sha512) = &page.sha512 {
+            if Sha512::of(&bytes) != *sha512 {
+                trouble(Trouble::Altered, "its sha512 is not the signed one");
+                return None;
+            }
+            let second = ObjectPath::page_by_sha512(&page.project, sha512);
+            let expected = Expected {
+                sha256: page.sha256,
+                sha512: None,
+                length: Some(page.length),
+                limit: MAX_PAGE_LEN as u64,
+            };
+            self.second_name(&path, &second, &expected);
+        }
         match ProjectPage::parse(&bytes) {
             Ok(parsed) if parsed.name == page.project => Some((bytes, parsed)),
             Ok(parsed) => {
@@ -105,10 +121,12 @@ impl<P: Place> Auditor<'_, P> {
             what: What::Certificates,
             chosen: self.scope.has_project(&page.project),
             path: ObjectPath::certificates(&page.project, &sha256),
+            second: None,
             // Their plain name is an unsigned copy, which changes.
             plain: None,
             expected: Expected {
                 sha256,
+                sha512: None,
                 length: Some(bound.size),
                 limit: MAX_CERTIFICATES_LEN as u64,
             },
@@ -122,7 +140,7 @@ impl<P: Place> Auditor<'_, P> {
             let found = format!("its entry for {filename} has none");
             self.finding(Trouble::Contradiction, &own, what, &found);
         };
-        let Some(sha256) = file.hashes.sha256().map(digest) else {
+        let Some(sha256) = file.sha256().map(digest) else {
             lacking("the sha256 of every file");
             return Vec::new();
         };
@@ -141,6 +159,11 @@ impl<P: Place> Auditor<'_, P> {
             length: file.size,
         };
         self.compare(&plain, said);
+        let sha512 = file.hashes.get("sha512");
+        let sha512: Option<Sha512> = sha512.and_then(|digest| digest.parse().ok());
+        let second = sha512
+            .filter(|_| filename.len() <= MAX_SHA512_FILENAME_LEN)
+            .and_then(|sha512| ObjectPath::file_by_sha512(project, &sha512, filename).ok());
         let mut objects = Vec::new();
         let mut add = |what, path, plain, expected| {
             if let Ok(path) = path {
@@ -148,6 +171,7 @@ impl<P: Place> Auditor<'_, P> {
                     what,
                     chosen,
                     path,
+                    second: second.clone().filter(|_| what == What::File),
                     plain,
                     expected,
                 });
@@ -161,6 +185,7 @@ impl<P: Place> Auditor<'_, P> {
                 ObjectPath::plain_file_metadata(project, filename).ok(),
                 Expected {
                     sha256,
+                    sha512: None,
                     length: None,
                     limit: MAX_METADATA_LEN,
                 },
@@ -179,6 +204,7 @@ impl<P: Place> Auditor<'_, P> {
                 None,
                 Expected {
                     sha256,
+                    sha512: None,
                     length,
                     limit: MAX_FILE_LEN / CHUNK_LEN * 32,
                 },
@@ -193,6 +219,7 @@ impl<P: Place> Auditor<'_, P> {
                 ObjectPath::plain_signature(project, filename).ok(),
                 Expected {
                     sha256,
+                    sha512: None,
                     length: Some(signature.length),
                     limit: MAX_SIGNATURE_LEN as u64,
                 },
@@ -204,6 +231,7 @@ impl<P: Place> Auditor<'_, P> {
             Some(plain),
             Expected {
                 sha256,
+                sha512,
                 length: file.size,
                 limit: MAX_FILE_LEN,
             },
@@ -298,8 +326,10 @@ fn lists_the_same(html: &[u8], page: &ProjectPage) -> bool {
             return false;
         };
         let metadata = |file: &PageFile| file.core_metadata.as_ref().map(|m| m.sha256());
+        let is_listed = |(name, digest): (&str, &str)| file.hashes.get(name) == Some(digest);
         url(shown) == url(file)
-            && shown.hashes.sha256() == file.hashes.sha256()
+            && !shown.hashes.is_empty()
+            && shown.hashes.iter().all(is_listed)
             && shown.requires_python == file.requires_python
             && shown.yanked == file.yanked
             && metadata(shown) == metadata(file)

@@ -64,10 +64,12 @@ impl<P: Place> Auditor<'_, P> {
                 Listed::Page {
                     project,
                     sha256,
+                    sha512,
                     length,
                 } => pages.push(Page {
                     project,
                     sha256,
+                    sha512,
                     length,
                 }),
                 Listed::File {

@@ -30,10 +30,14 @@ pub(super) fn count(place: &DirectoryPlace, named: &HashSet<u64>, listed: usize)
         }
         let counter = match path.parse::<ObjectPath>().map(|path| path.kind()) {
             Ok(Kind::Metadata | Kind::Timestamp) => &mut unnamed.metadata,
-            Ok(Kind::Page | Kind::Certificates) => &mut unnamed.pages,
-            Ok(Kind::File | Kind::FileMetadata | Kind::Chunks | Kind::Signature) => {
-                &mut unnamed.files
-            }
+            Ok(Kind::Page | Kind::PageBySha512 | Kind::Certificates) => &mut unnamed.pages,
+            Ok(
+                Kind::File
+                | Kind::FileBySha512
+                | Kind::FileMetadata
+                | Kind::Chunks
+                | Kind::Signature,
+            ) => &mut unnamed.files,
             Ok(Kind::PlainFile | Kind::PlainFileMetadata | Kind::PlainSignature) => {
                 &mut unnamed.plain_names
             }

@@ -15,7 +15,7 @@ use wheelmark_packaging::simple::{
     BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, PageFile, ProjectPage, Sha256Hex,
 };
 use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
-use wheelmark_tuf::{Sha256, Sha256Hasher};
+use wheelmark_tuf::{Sha256, Sha256Hasher, Sha512, Sha512Hasher};
 
 use super::error::CopyError;
 use super::parts::Parts;
@@ -59,6 +59,8 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PageRef {
     pub(super) sha256: Sha256,
+    /// Where it is listed.
+    pub(super) sha512: Option<Sha512>,
     pub(super) length: u64,
 }
 
@@ -104,6 +106,8 @@ pub(super) struct Wanted<'a> {
     pub(super) project: &'a ProjectName,
     pub(super) filename: &'a str,
     pub(super) sha256: Sha256,
+    /// Where it is listed.
+    pub(super) sha512: Option<Sha512>,
     pub(super) size: u64,
     pub(super) chunks: Option<Sha256>,
     pub(super) metadata: Option<Sha256>,
@@ -137,11 +141,11 @@ impl<'a> Wanted<'a> {
         Ok(Self {
             project,
             filename,
-            sha256: file
+            sha512: file
                 .hashes
-                .sha256()
-                .map(digest)
-                .ok_or_else(|| lacking("sha256"))?,
+                .get("sha512")
+                .and_then(|digest| digest.parse().ok()),
+            sha256: file.sha256().map(digest).ok_or_else(|| lacking("sha256"))?,
             size: file.size.ok_or_else(|| lacking("length"))?,
             chunks: listed.map(digest),
             metadata: metadata.map(digest),
@@ -173,12 +177,18 @@ impl Shared {
         let path = ObjectPath::page(project, &page.sha256);
         let found = self.read_here(&path, &page.sha256, limit).await?;
         let found = found.filter(|bytes| bytes.len() as u64 == page.length);
+        let is_listed =
+            |bytes: &Bytes| page.sha512.is_none_or(|listed| Sha512::of(bytes) == listed);
+        let found = found.filter(is_listed);
         let here = found.is_some();
         let bytes = match found {
             Some(bytes) => bytes,
             None => {
                 let _turn = self.turn().await?;
-                let fetched = self.upstream.page(&path, &page.sha256, page.length).await;
+                let fetched = self
+                    .upstream
+                    .page(&path, &page.sha256, page.sha512.as_ref(), page.length)
+                    .await;
                 let fetched = fetched.map_err(|failure| failed_page(project, failure))?;
                 self.came(fetched.len() as u64).await;
                 fetched
@@ -242,10 +252,13 @@ impl Shared {
         }
         let path = ObjectPath::file(file.project, &file.sha256, file.filename);
         let path = path.map_err(CopyError::from)?;
-        if !self.here(&path, &file.sha256, file.size).await? {
+        if !self.here(&path, file).await? {
             let _turn = self.turn().await?;
             if file.size <= MAX_WHOLE {
-                let fetched = self.upstream.file(&path, &file.sha256, file.size).await;
+                let fetched = self
+                    .upstream
+                    .file(&path, &file.sha256, file.sha512.as_ref(), file.size)
+                    .await;
                 let bytes = fetched.map_err(|failure| failed_file(file, failure))?;
                 self.came(bytes.len() as u64).await;
                 self.writer.put(path, bytes).await?;
@@ -317,13 +330,16 @@ impl Shared {
 
     /// Whether an object is here, as far as this run believes what it sees. What is not as it
     /// must be is taken away.
-    async fn here(&self, path: &ObjectPath, sha256: &Sha256, length: u64) -> Result<bool, Failed> {
+    async fn here(&self, path: &ObjectPath, file: &Wanted<'_>) -> Result<bool, Failed> {
         let Some(object) = self.tree.open_object_here(path)? else {
             return Ok(false);
         };
-        let mut right = object.len == length;
+        let mut right = object.len == file.size;
         if right && self.belief == Belief::Nothing {
-            right = hash_of(object.file).await? == *sha256;
+            right = match file.sha512 {
+                Some(sha512) => hashes_of(object.file).await? == (file.sha256, sha512),
+                None => hash_of(object.file).await? == file.sha256,
+            };
         }
         if !right {
             tracing::warn!(%path, "is not what was signed, and is fetched again");
@@ -361,19 +377,42 @@ pub(super) fn failed_file(file: &Wanted<'_>, failure: Failure) -> Failed {
 }
 
 /// The digest of a whole file.
-pub(super) async fn hash_of(mut file: std::fs::File) -> Result<Sha256, CopyError> {
+pub(super) async fn hash_of(file: std::fs::File) -> Result<Sha256, CopyError> {
+    let mut hasher = Sha256Hasher::new();
     let hashed = tokio::task::spawn_blocking(move || {
-        use std::io::Read as _;
-        let mut hasher = Sha256Hasher::new();
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finish()),
-                read => hasher.update(&buffer[..read]),
-            }
-        }
+        read_through(file, |piece| hasher.update(piece))?;
+        Ok(hasher.finish())
     });
-    let hashed = hashed.await.map_err(|_| CopyError::Stopped)?;
+    ended(hashed.await)
+}
+
+/// Both digests of a whole file.
+pub(super) async fn hashes_of(file: std::fs::File) -> Result<(Sha256, Sha512), CopyError> {
+    let (mut sha256, mut sha512) = (Sha256Hasher::new(), Sha512Hasher::new());
+    let hashed = tokio::task::spawn_blocking(move || {
+        read_through(file, |piece| {
+            sha256.update(piece);
+            sha512.update(piece);
+        })?;
+        Ok((sha256.finish(), sha512.finish()))
+    });
+    ended(hashed.await)
+}
+
+fn read_through(mut file: std::fs::File, mut each: impl FnMut(&[u8])) -> std::io::Result<()> {
+    use std::io::{Read as _, Seek as _};
+    file.rewind()?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            read => each(&buffer[..read]),
+        }
+    }
+}
+
+fn ended<T>(hashed: Result<std::io::Result<T>, tokio::task::JoinError>) -> Result<T, CopyError> {
+    let hashed = hashed.map_err(|_| CopyError::Stopped)?;
     hashed.map_err(|source| CopyError::Part {
         doing: "read",
         source,

@@ -8,10 +8,12 @@ use futures::StreamExt as _;
 use serde::Deserialize;
 use wheelmark_objects::{Directory, ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{Limits, RoleName, Sha256, TargetPath, TrustedSet, Visited, Walk};
+use wheelmark_tuf::{
+    Limits, NamedTarget, RoleName, Sha256, Sha512, TargetPath, TrustedSet, Visited, Walk,
+};
 
 use super::error::CopyError;
-use super::fetch::{Holding, PageRef, Shared, digest};
+use super::fetch::{Holding, PageRef, Shared};
 use super::spool::{Gathered, Gathering, Spool};
 use crate::inventory::{Inventory, inventory};
 use crate::listed::Listed;
@@ -63,7 +65,7 @@ struct VersionBefore {
 
 #[derive(Deserialize)]
 struct RoleBefore {
-    targets: BTreeMap<String, TargetBefore>,
+    targets: BTreeMap<String, NamedTarget>,
     #[serde(default)]
     delegations: serde_json::Value,
 }
@@ -73,16 +75,6 @@ struct RoleBefore {
 struct DelegationsNow {
     #[serde(default)]
     delegations: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-struct TargetBefore {
-    hashes: HashesBefore,
-}
-
-#[derive(Deserialize)]
-struct HashesBefore {
-    sha256: Option<wheelmark_packaging::simple::Sha256Hex>,
 }
 
 async fn read_before<T: for<'de> Deserialize<'de>>(
@@ -127,6 +119,8 @@ struct Findings<'a> {
     touched: BTreeSet<ProjectName>,
     /// Of roles that changed: the pages that they listed.
     before: BTreeMap<ProjectName, Sha256>,
+    /// What was listed beside it, or in its place.
+    before_sha512: BTreeMap<ProjectName, Sha512>,
     changed_roles: BTreeSet<RoleName>,
     /// Why the difference of two roles does not tell what changed for a reader.
     unclear: Option<&'static str>,
@@ -153,12 +147,20 @@ impl Findings<'_> {
                 Listed::Page {
                     project,
                     sha256,
+                    sha512,
                     length,
                 } if self.shared.selection.chooses(&project) => {
                     if changed {
                         self.touched.insert(project.clone());
                     }
-                    let found = (visited.order(), PageRef { sha256, length });
+                    let found = (
+                        visited.order(),
+                        PageRef {
+                            sha256,
+                            sha512,
+                            length,
+                        },
+                    );
                     match self.pages.entry(project) {
                         Entry::Vacant(none) => drop(none.insert(found)),
                         Entry::Occupied(mut best) => {
@@ -189,8 +191,11 @@ impl Findings<'_> {
             self.unclear = Some("a role delegates otherwise than before");
         }
         for (path, target) in before.targets {
-            if let (Some(project), Some(sha256)) = (project_of(&path), target.hashes.sha256) {
-                let twice = self.before.insert(project, digest(sha256)).is_some();
+            if let (Some(project), Some(sha256)) = (project_of(&path), target.sha256()) {
+                if let Some(sha512) = target.sha512() {
+                    self.before_sha512.insert(project.clone(), sha512);
+                }
+                let twice = self.before.insert(project, sha256).is_some();
                 if twice {
                     self.unclear = Some("two roles listed one page");
                 }
@@ -217,6 +222,7 @@ impl Findings<'_> {
             .map(|(project, (_, page))| (project, page))
             .collect();
         let mut before = self.before;
+        let before_sha512 = self.before_sha512;
         let mut earlier = self.earlier;
         if let Some(why) = self.unclear.filter(|_| earlier.is_some()) {
             tracing::info!(why, "everything that is here is gone through");
@@ -225,7 +231,10 @@ impl Findings<'_> {
         }
         let is_new = |project: &ProjectName| {
             let page = pages.get(project);
-            page.is_some_and(|page| before.get(project) != Some(&page.sha256))
+            page.is_some_and(|page| {
+                before.get(project) != Some(&page.sha256)
+                    || before_sha512.get(project) != page.sha512.as_ref()
+            })
         };
         let changed = match earlier {
             Some(_) => self.touched.into_iter().filter(is_new).collect(),
@@ -288,6 +297,7 @@ pub(super) async fn gather(
         pages: BTreeMap::new(),
         touched: BTreeSet::new(),
         before: BTreeMap::new(),
+        before_sha512: BTreeMap::new(),
         changed_roles: BTreeSet::new(),
         unclear: None,
         others: 0,

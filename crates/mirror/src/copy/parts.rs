@@ -14,7 +14,7 @@ use wheelmark_tuf::Sha256;
 
 use super::assembly::Assembly;
 use super::error::CopyError;
-use super::fetch::{Failed, Shared, Wanted, failed_file};
+use super::fetch::{Failed, Shared, Wanted, failed_file, hashes_of};
 
 /// What the name of a part begins with; the digest of its object's path follows.
 const PREFIX: &str = "part-";
@@ -99,6 +99,17 @@ impl Shared {
         let mut assembly = assembly.map_err(cannot("read"))?;
         self.assemble(file, &path, &mut assembly).await?;
         let whole = assembly.into_file().map_err(cannot("place"))?;
+        if let Some(expected) = file.sha512 {
+            let again = whole.try_clone().map_err(cannot("read"))?;
+            let (_, found) = hashes_of(again).await?;
+            if found != expected {
+                let (expected, found) = (Box::new(expected), Box::new(found));
+                return Err(failed_file(
+                    file,
+                    Failure::AlteredSha512 { expected, found },
+                ));
+            }
+        }
         let part = TempPath::try_from_path(part).map_err(cannot("place"))?;
         let whole = NamedTempFile::from_parts(whole, part);
         self.writer.put_file(path, whole).await?;

@@ -93,7 +93,8 @@ impl Copy {
         let plan = gather(&shared, set, &targets, earlier, self.options.jobs).await?;
         let shared = Arc::new(shared);
         self.progress.enter(Phase::Fetching);
-        let (fetched, named) = self.fetch_until_it_ends(&shared, set, &plan).await?;
+        let (fetched, mut named) = self.fetch_until_it_ends(&shared, set, &plan).await?;
+        named.extend(self.second_names(&shared, set, &plan).await?);
         self.progress.enter(Phase::Publishing);
         let in_force = self.in_force().await?;
         self.publish(&shared, set, chain, &plan.spool, named)
@@ -296,6 +297,7 @@ impl Copy {
                         project: &project,
                         filename: &filename,
                         sha256,
+                        sha512: None,
                         size,
                         chunks: None,
                         metadata: None,

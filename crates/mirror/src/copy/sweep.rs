@@ -13,6 +13,7 @@ use wheelmark_tuf::{Found, RoleName, Sha256, TargetPath, TrustedSet};
 
 use super::error::CopyError;
 use super::fetch::{PageRef, Shared, Wanted, digest};
+use super::seconds::seconds_of;
 use super::{Observer, Step};
 use crate::local::LocalTree;
 
@@ -54,16 +55,20 @@ impl Shared {
         page: Option<PageRef>,
     ) -> Result<BTreeSet<ObjectPath>, CopyError> {
         let mut needed = BTreeSet::new();
-        let Some(PageRef { sha256, .. }) = page else {
+        let Some(listed) = page else {
             return Ok(needed);
         };
+        let sha256 = listed.sha256;
         needed.insert(ObjectPath::page(project, &sha256));
         let (_, page) = self.own_page(project, &sha256).await?;
+        let files = self.selection.files(&page, self.now);
+        let seconds = seconds_of(project, &listed, &files)?.into_iter();
+        needed.extend(seconds.map(|(_, second)| second));
         if let Some(bound) = &page.wheelmark.certificates {
             needed.insert(ObjectPath::certificates(project, &digest(bound.sha256)));
             needed.insert(ObjectPath::plain_certificates(project));
         }
-        for file in self.selection.files(&page, self.now) {
+        for file in files {
             let Ok(file) = Wanted::of(project, file) else {
                 continue;
             };
@@ -189,8 +194,9 @@ impl Shared {
         let local = LocalTree::new(self.tree.clone());
         let found = local.find(set, target).await?;
         Ok(match found {
-            Found::Target(target) => target.hashes.sha256().map(|sha256| PageRef {
+            Found::Target(target) => target.sha256().map(|sha256| PageRef {
                 sha256,
+                sha512: target.hashes.sha512(),
                 length: target.length,
             }),
             Found::Absent { .. } => None,

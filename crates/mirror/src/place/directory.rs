@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use rustix::fs::OFlags;
 use wheelmark_objects::ObjectPath;
-use wheelmark_tuf::{Sha256, Sha256Hasher};
+use wheelmark_tuf::{Sha256, Sha256Hasher, Sha512Hasher};
 
 use super::record::{Record, Stamp};
 use super::{Expected, Place, PlaceError, Standing};
@@ -135,7 +135,12 @@ impl DirectoryPlace {
         Ok(Some((file, metadata)))
     }
 
-    fn digest(&self, path: &ObjectPath, file: &mut File) -> Result<(Sha256, u64), PlaceError> {
+    fn digest(
+        &self,
+        path: &ObjectPath,
+        file: &mut File,
+        mut sha512: Option<&mut Sha512Hasher>,
+    ) -> Result<(Sha256, u64), PlaceError> {
         let failed = |source| PlaceError::Io {
             path: self.at(path),
             source,
@@ -148,6 +153,9 @@ impl DirectoryPlace {
                     Ok(0) => return Ok((hasher.finish(), length)),
                     Ok(read) => {
                         hasher.update(&buffer[..read]);
+                        if let Some(sha512) = &mut sha512 {
+                            sha512.update(&buffer[..read]);
+                        }
                         length += read as u64;
                     }
                     Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -212,16 +220,21 @@ impl Place for DirectoryPlace {
         }
         let stamp = Stamp::of(&metadata);
         if let Some(record) = &self.record
-            && record.knows(path, &stamp, &expected.sha256)
+            && record.knows(path, &stamp, &expected.both())
         {
             return Ok(Standing::SameAsRecorded);
         }
-        let (found, read) = self.digest(path, &mut file)?;
+        let mut sha512 = expected.sha512.map(|listed| (Sha512Hasher::new(), listed));
+        let hasher = sha512.as_mut().map(|(hasher, _)| hasher);
+        let (found, read) = self.digest(path, &mut file, hasher)?;
         if found != expected.sha256 {
             return Ok(Standing::OtherBytes { found, read });
         }
+        if sha512.is_some_and(|(hasher, listed)| hasher.finish() != listed) {
+            return Ok(Standing::OtherSha512 { read });
+        }
         if let Some(record) = &self.record {
-            record.verified(path, &stamp, &found);
+            record.verified(path, &stamp, &expected.both());
         }
         Ok(Standing::Same { read })
     }

@@ -115,6 +115,11 @@ pub enum ObjectError {
 }
 
 impl ObjectError {
+    /// Whether this user may not do it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, ObjectError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether there is no room: the file system or the quota is full, or a limit on the size of
     /// a file was reached. Nothing under the object's name was changed then.
     pub fn is_full(&self) -> bool {

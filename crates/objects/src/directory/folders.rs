@@ -24,6 +24,9 @@ pub(super) const FOLDER_FLAGS: OFlags = OFlags::RDONLY
 /// How many directories are remembered as durable; beyond it they are flushed again.
 const REMEMBERED_FOLDERS: usize = 100_000;
 
+/// What a directory has that two users add to, each of whom can take away its own alone.
+const SHARED_FOLDER: Mode = Mode::WGRP.union(Mode::SGID).union(Mode::SVTX);
+
 /// The directories whose own entry in their parent is known to survive a power failure.
 ///
 /// That a directory is there does not tell: another thread may have made it a moment ago, or a
@@ -165,7 +168,14 @@ impl Tree {
         path: &ObjectPath,
     ) -> Result<OwnedFd, ObjectError> {
         let cannot = |action| ObjectError::os(action, self.root.join(path.split().0));
-        match rustix::fs::mkdirat(parent, segment, FOLDER_MODE) {
+        // Where two users add what is theirs, both do so in the folders that either makes.
+        let above = rustix::fs::fstat(parent).map_err(cannot("look above"))?;
+        let above = Mode::from_raw_mode(above.st_mode);
+        let mode = match above.contains(SHARED_FOLDER) {
+            true => FOLDER_MODE | SHARED_FOLDER,
+            false => FOLDER_MODE,
+        };
+        match rustix::fs::mkdirat(parent, segment, mode) {
             // Another thread or process was faster.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(cannot("create")(errno)),
@@ -174,7 +184,7 @@ impl Tree {
             return Err(cannot("open")(Errno::NOENT));
         };
         // Whatever the umask is. A directory of another user has the mode already.
-        match rustix::fs::fchmod(&made, FOLDER_MODE) {
+        match rustix::fs::fchmod(&made, mode) {
             Ok(()) | Err(Errno::PERM) => Ok(made),
             Err(errno) => Err(cannot("set the mode of")(errno)),
         }

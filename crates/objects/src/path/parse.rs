@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{RoleName, Sha256};
+use wheelmark_tuf::{RoleName, Sha256, Sha512};
 
 use super::{
     CERTIFICATES_SUFFIX, CHUNKS_SUFFIX, MAX_SEGMENT_LEN, METADATA_SUFFIX, ObjectPath, PAGE_SUFFIX,
@@ -86,12 +86,22 @@ fn from_segments<'a>(
             let project = project(dir)?;
             Some(Ok(match name.strip_suffix(CERTIFICATES_SUFFIX) {
                 Some(digest) => ObjectPath::certificates(&project, &sha256(digest)?),
-                None => ObjectPath::page(&project, &sha256(name.strip_suffix(PAGE_SUFFIX)?)?),
+                None => {
+                    let digest = name.strip_suffix(PAGE_SUFFIX)?;
+                    match sha512(digest) {
+                        Some(digest) => ObjectPath::page_by_sha512(&project, &digest),
+                        None => ObjectPath::page(&project, &sha256(digest)?),
+                    }
+                }
             }))
         }
         ["targets", "packages", dir, name] => {
             let (digest, filename) = name.split_once('.')?;
-            let (digest, project) = (sha256(digest)?, project(dir)?);
+            let project = project(dir)?;
+            if let Some(digest) = sha512(digest) {
+                return Some(ObjectPath::file_by_sha512(&project, &digest, filename));
+            }
+            let digest = sha256(digest)?;
             Some(
                 if let Some(filename) = filename.strip_suffix(METADATA_SUFFIX) {
                     ObjectPath::file_metadata(&project, &digest, filename)
@@ -150,6 +160,11 @@ fn project(segment: &str) -> Option<ProjectName> {
 
 fn sha256(digits: &str) -> Option<Sha256> {
     let digest: Sha256 = digits.parse().ok()?;
+    (digest.to_string() == digits).then_some(digest)
+}
+
+fn sha512(digits: &str) -> Option<Sha512> {
+    let digest: Sha512 = digits.parse().ok()?;
     (digest.to_string() == digits).then_some(digest)
 }
 

@@ -57,6 +57,8 @@ pub struct Marks {
     pub signed: Signed,
     /// When it was first signed.
     pub signed_at: Timestamp,
+    /// The SHA-256 after which the index names the file, where it is not among its digests.
+    pub sha256: Option<Sha256Hex>,
     /// Digest of its provenance, if it has one.
     pub provenance_sha256: Option<Sha256Hex>,
     /// Digest of its chunk list, if it has one.
@@ -136,6 +138,13 @@ impl PageFile {
             wheelmark: None,
             extra: Extra::new(),
         }
+    }
+
+    /// The SHA-256 after which an index of Wheelmark's names the file: the one among its digests, or
+    /// else the one that stands beside them.
+    pub fn sha256(&self) -> Option<Sha256Hex> {
+        let listed = self.hashes.sha256();
+        listed.or_else(|| self.wheelmark.as_ref()?.sha256)
     }
 
     /// Whether its page says that an OpenPGP signature stands beside it.
@@ -233,6 +242,7 @@ impl Marks {
         Marks {
             signed,
             signed_at,
+            sha256: None,
             provenance_sha256: None,
             chunks_sha256: None,
             gpg_sig: None,
@@ -258,6 +268,7 @@ impl Marks {
                 .transpose()
                 .map_err(FileError::from)
         };
+        let sha256 = digest("sha256")?;
         let (provenance_sha256, chunks_sha256) =
             (digest("provenance-sha256")?, digest("chunks-sha256")?);
         let gpg_sig = match (digest(GPG_SIG_SHA256)?, marks.take_u64(GPG_SIG_LENGTH)?) {
@@ -271,6 +282,7 @@ impl Marks {
             signed_at: marks.take_time("signed-at")?.ok_or(JsonError::Missing {
                 member: "signed-at",
             })?,
+            sha256,
             provenance_sha256,
             chunks_sha256,
             gpg_sig,
@@ -287,6 +299,7 @@ impl Marks {
         let digest = |digest: Option<Sha256Hex>| digest.map(|digest| digest.to_string().into());
         put("signed", Some(self.signed.as_str().into()));
         put("signed-at", Some(self.signed_at.to_string().into()));
+        put("sha256", digest(self.sha256));
         put("provenance-sha256", digest(self.provenance_sha256));
         put("chunks-sha256", digest(self.chunks_sha256));
         put(GPG_SIG_SHA256, digest(self.gpg_sig.map(|sig| sig.sha256)));

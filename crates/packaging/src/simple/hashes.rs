@@ -108,6 +108,11 @@ impl Hashes {
         Ok(())
     }
 
+    /// Takes the digest of an algorithm out.
+    pub fn remove(&mut self, algorithm: &str) {
+        self.0.remove(algorithm);
+    }
+
     /// The digest of an algorithm, in hexadecimal.
     pub fn get(&self, algorithm: &str) -> Option<&str> {
         self.0.get(algorithm).map(String::as_str)

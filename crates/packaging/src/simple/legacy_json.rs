@@ -83,9 +83,11 @@ impl ProjectPage {
 }
 
 fn entry(project: &ProjectName, file: &PageFile) -> Value {
-    let digests: Map<String, Value> = file
-        .hashes
-        .iter()
+    // Those who read this know files by their SHA-256, whatever is listed besides.
+    let known = file.sha256().map(|sha256| sha256.to_string());
+    let known = known.iter().map(|digest| ("sha256", digest.as_str()));
+    let digests: Map<String, Value> = known
+        .chain(file.hashes.iter())
         .map(|(algorithm, digest)| (algorithm.to_owned(), digest.into()))
         .collect();
     let (packagetype, python) = match &file.filename {

@@ -98,7 +98,7 @@ impl PageMarks {
 impl Removed {
     /// The SHA-256 of the bytes that it had.
     pub fn sha256(&self) -> Option<Sha256Hex> {
-        self.entry.hashes.sha256()
+        self.entry.sha256()
     }
 
     /// How many bytes it has in the JSON form of a page, with its name and a colon.
@@ -122,7 +122,7 @@ impl Removed {
             });
         };
         let entry = PageFile::take(parsed, entry)?;
-        if entry.hashes.sha256().is_none() {
+        if entry.sha256().is_none() {
             return Err(JsonError::Missing { member: "sha256" }.into());
         }
         Ok(Removed {

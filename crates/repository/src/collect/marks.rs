@@ -8,10 +8,11 @@ use wheelmark_objects::{Kind, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_store::{Change, Intent};
-use wheelmark_tuf::Sha256;
+use wheelmark_tuf::{Sha256, Sha512};
 
 use super::keep::Keep;
 use crate::gather::{objects_of, objects_of_entry};
+use crate::listed::SecondName;
 
 /// The paths that stay. Two of one hash are both kept.
 #[derive(Debug, Default)]
@@ -52,6 +53,11 @@ impl Marks {
                 self.mark(path.as_str());
             }
         }
+        let seconds = page.files.iter();
+        let seconds = seconds.filter_map(|entry| SecondName::of_file(project, entry)?.link().ok());
+        for (_, second) in seconds {
+            self.mark(second.as_str());
+        }
         for removed in page.wheelmark.removed.values() {
             for path in objects_of_entry(project, &removed.entry) {
                 if keep.keeps_removed(removed.removed_at, now) {
@@ -81,6 +87,8 @@ impl Marks {
         for (path, bytes) in &intent.objects {
             let is_page = ObjectPath::parse(path).is_ok_and(|path| path.kind() == Kind::Page);
             if is_page && let Ok(page) = ProjectPage::parse(bytes) {
+                let second = ObjectPath::page_by_sha512(&page.name, &Sha512::of(bytes));
+                self.mark(second.as_str());
                 self.mark_named_by(&page.name.clone(), &page, keep, now);
             }
         }

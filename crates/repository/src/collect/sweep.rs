@@ -159,7 +159,7 @@ impl Collection {
         let counted = match path.kind() {
             Kind::Metadata if is_snapshot(path) => &mut collected.snapshots,
             Kind::Metadata => &mut collected.roles,
-            Kind::Page | Kind::Certificates => &mut collected.pages,
+            Kind::Page | Kind::PageBySha512 | Kind::Certificates => &mut collected.pages,
             _ if self.marks.is_of_removed(path) => &mut collected.removed,
             _ => &mut collected.unnamed,
         };

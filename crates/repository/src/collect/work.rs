@@ -11,13 +11,14 @@ use wheelmark_objects::{Described, Directory, ObjectPath, WriterLock};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_store::{Change, Intent, Orders, Store};
-use wheelmark_tuf::{RoleName, Sha256, Visited, Walk};
+use wheelmark_tuf::{NamedTarget, RoleName, Sha256, Sha512, Visited, Walk};
 
 use super::keep::Keep;
 use super::marks::Marks;
 use super::published::published;
 use super::{CollectError, Collected};
 use crate::channel::Followed;
+use crate::listed;
 use crate::record::role_and_version;
 use crate::state::{LoadError, OWN_METADATA_LIMIT};
 
@@ -106,22 +107,12 @@ struct Signed {
     #[serde(default)]
     meta: HashMap<String, Listed>,
     #[serde(default)]
-    targets: HashMap<String, Target>,
+    targets: HashMap<String, NamedTarget>,
 }
 
 #[derive(Deserialize)]
 struct Listed {
     version: u64,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    hashes: Hashes,
-}
-
-#[derive(Deserialize)]
-struct Hashes {
-    sha256: Option<Sha256>,
 }
 
 impl Collection {
@@ -288,6 +279,7 @@ impl Collection {
             | Change::FileYanked { .. }
             | Change::StatusSet { .. }
             | Change::CertificatesSet { .. }
+            | Change::HashesSet { .. }
             | Change::Renewal
             | Change::Unreadable(_) => return,
         };
@@ -316,12 +308,10 @@ impl Collection {
                 role: visited.role().to_string(),
                 target: target.as_str().to_owned(),
             };
-            let sha256 = info.hashes.sha256().ok_or_else(foreign)?;
+            let sha256 = info.sha256().ok_or_else(foreign)?;
             // Objects that are named after another digest would have no mark.
-            if info.hashes.iter().count() != 1 {
-                return Err(foreign());
-            }
-            self.target(target.as_str(), sha256, true);
+            listed::of_target(info).ok_or_else(foreign)?;
+            self.target(target.as_str(), sha256, info.hashes.sha512(), true);
         }
         Ok(())
     }
@@ -367,21 +357,27 @@ impl Collection {
             Some(envelope.signed)
         });
         let targets = signed.map(|signed| signed.targets).unwrap_or_default();
-        for (target, Target { hashes }) in targets {
-            let sha256 = hashes.sha256.ok_or_else(|| CollectError::Foreign {
+        for (target, listed) in targets {
+            let named = listed.sha256().ok_or_else(|| CollectError::Foreign {
                 role: role.to_string(),
                 target: target.clone(),
             })?;
-            self.target(&target, sha256, false);
+            self.target(&target, named, listed.sha512(), false);
         }
         Ok(())
     }
 
-    fn target(&mut self, target: &str, sha256: Sha256, published: bool) {
+    /// What a role lists under a path: an object that is named after its SHA-256, and after its
+    /// SHA-512 where that is listed.
+    fn target(&mut self, target: &str, sha256: Sha256, sha512: Option<Sha512>, published: bool) {
         let segments: Vec<&str> = target.split('/').collect();
         match segments.as_slice() {
             ["simple", project, "index.json"] => {
                 if let Ok(project) = project.parse() {
+                    if let Some(sha512) = &sha512 {
+                        let second = ObjectPath::page_by_sha512(&project, sha512);
+                        self.marks.mark(second.as_str());
+                    }
                     self.work.push(Work::Page {
                         project,
                         sha256,
@@ -391,8 +387,12 @@ impl Collection {
             }
             ["packages", project, filename] => {
                 let project = project.parse::<ProjectName>().ok();
-                let path = project.and_then(|p| ObjectPath::file(&p, &sha256, filename).ok());
-                if let Some(path) = path {
+                let Some(project) = project else { return };
+                let path = ObjectPath::file(&project, &sha256, filename).ok();
+                let second = sha512.and_then(|sha512| {
+                    ObjectPath::file_by_sha512(&project, &sha512, filename).ok()
+                });
+                for path in path.into_iter().chain(second) {
                     self.marks.mark(path.as_str());
                 }
             }

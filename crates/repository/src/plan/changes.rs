@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use wheelmark_objects::{ObjectPath, file_target};
+use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, file_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status};
-use wheelmark_store::{Change, NewFile};
-use wheelmark_tuf::{RoleName, Sha256, TargetPath, Targets};
+use wheelmark_store::{Change, ListedHashes, NewFile};
+use wheelmark_tuf::{RoleName, Sha256, Sha512, TargetPath, Targets};
 
 use super::draft::Drafts;
 use super::entry::{page_file, status_reason, target_info, yanked_of};
@@ -15,6 +15,7 @@ use super::judge::{self, Examined};
 use crate::intent::NamedFile;
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::whole_seconds;
+use crate::listed::{self, SecondName};
 use crate::roles::Family;
 use crate::state::State;
 
@@ -32,6 +33,12 @@ pub(super) struct Changes<'a> {
     pub(super) names: BTreeMap<(ProjectName, String), Option<NamedFile>>,
     /// The armoured certificates of projects that get others, `None` where they get none.
     pub(super) certificates: BTreeMap<ProjectName, Option<String>>,
+    /// Which hashes of files are to be listed.
+    pub(super) listed: ListedHashes,
+    /// The SHA-512 of files that do not list it yet.
+    pub(super) sha512: HashMap<ObjectPath, Sha512>,
+    /// The second names that are promised.
+    pub(super) seconds: Vec<SecondName>,
 }
 
 impl Changes<'_> {
@@ -41,6 +48,12 @@ impl Changes<'_> {
         match change {
             Change::Unreadable(why) => Err(format!("unreadable change: {why}")),
             Change::FileAdded(file) => self.add(file, writer),
+            Change::HashesSet { listed } => {
+                writer.to_published()?;
+                listed::step(self.listed, *listed, self.state.behind.len())?;
+                self.listed = *listed;
+                Ok(())
+            }
             // All roles are due then, and signed without more ado.
             Change::Renewal => writer.to_published(),
             Change::FileRemoved { project, filename } => {
@@ -85,10 +98,58 @@ impl Changes<'_> {
         match examined {
             Examined::New(filename, target) => {
                 let entry = page_file(file, filename, writer, self.now);
+                let entry = self.as_listed(&file.project, entry)?;
                 self.list(&file.project, target, entry)
             }
             Examined::Back(target, entry) => self.list(&file.project, target, *entry),
             Examined::There => Ok(()),
+        }
+    }
+
+    /// The entry of a new file with the hashes that are to be listed.
+    fn as_listed(&self, project: &ProjectName, entry: PageFile) -> Result<PageFile, String> {
+        if self.listed == ListedHashes::default() {
+            return Ok(entry);
+        }
+        let filename = entry.filename.as_str();
+        if !self.listed.sha256() && filename.len() > MAX_SHA512_FILENAME_LEN {
+            return Err(format!(
+                "{filename}: a name of {} bytes is too long for an index that names files after their \
+                 sha512, at most {MAX_SHA512_FILENAME_LEN} are allowed",
+                filename.len()
+            ));
+        }
+        listed::relisted(&entry, self.listed, self.sha512_of(project, &entry)).ok_or_else(|| {
+            format!("{filename} is not in the tree with the sha256 that it came with")
+        })
+    }
+
+    /// The SHA-512 of a file that does not list it, where it was read for that.
+    fn sha512_of(&self, project: &ProjectName, entry: &PageFile) -> Option<Sha512> {
+        let sha256 = Sha256(entry.sha256()?.into());
+        let path = ObjectPath::file(project, &sha256, entry.filename.as_str()).ok()?;
+        self.sha512.get(&path).copied()
+    }
+
+    /// Lists the hashes anew of all files of a project, as far as they are known.
+    pub(super) fn relist(&mut self, project: &ProjectName) {
+        if judge::unclaimed_project(self.state, project).is_err() {
+            return;
+        }
+        let listed = self.listed;
+        let page = self.pages.of(project);
+        let others: Vec<PageFile> = page
+            .files()
+            .filter(|file| !listed::conforms(file, listed))
+            .cloned()
+            .collect();
+        let relisted = others
+            .iter()
+            .filter_map(|entry| listed::relisted(entry, listed, self.sha512_of(project, entry)));
+        let relisted: Vec<PageFile> = relisted.collect();
+        let page = self.pages.of(project);
+        for entry in page.relist(relisted) {
+            self.target_anew(project, &entry);
         }
     }
 
@@ -233,11 +294,12 @@ impl Changes<'_> {
         else {
             return Err(format!("{filename} is signed without its length or sha256"));
         };
+        let second = SecondName::of_file(project, &entry);
         let (bin, content) = bin_of(self.state, &mut self.roles, &target);
         if content
             .targets
             .get(&target)
-            .is_some_and(|known| known.length != info.length || known.hashes != info.hashes)
+            .is_some_and(|known| known.length != info.length || known.sha256() != info.sha256())
         {
             return Err(format!(
                 "{filename} is signed with another sha256 in {bin}, which never changes"
@@ -249,8 +311,21 @@ impl Changes<'_> {
             .map_err(|full| full.to_string())?;
         content.targets.insert(target, info);
         self.changed.insert(bin);
+        self.seconds.extend(second);
         self.names.insert((project.clone(), filename), Some(named));
         Ok(())
+    }
+
+    /// Lists other hashes of a file in its bin.
+    fn target_anew(&mut self, project: &ProjectName, entry: &PageFile) {
+        let target = file_target(project, entry.filename.as_str()).ok();
+        let (Some(target), Some(info)) = (target, target_info(entry)) else {
+            return;
+        };
+        let (bin, content) = bin_of(self.state, &mut self.roles, &target);
+        content.targets.insert(target, info);
+        self.changed.insert(bin);
+        self.seconds.extend(SecondName::of_file(project, entry));
     }
 
     /// Lists a released file in its bin, as it was, and gives it its names.
@@ -266,6 +341,7 @@ impl Changes<'_> {
         let (bin, content) = bin_of(self.state, &mut self.roles, &target);
         content.targets.insert(target, info);
         self.changed.insert(bin);
+        self.seconds.extend(SecondName::of_file(project, entry));
         self.names
             .insert((project.clone(), filename.to_owned()), Some(named));
     }

@@ -187,6 +187,31 @@ impl Draft {
         self.touched = true;
     }
 
+    /// The files that the page lists.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PageFile> {
+        self.files.values()
+    }
+
+    /// Takes other entries for files that it lists, as far as there is room, and those entries. The
+    /// page counts as changed also where they are none.
+    pub(super) fn relist(&mut self, entries: Vec<PageFile>) -> Vec<PageFile> {
+        self.touched = true;
+        let mut relisted = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let Some(file) = self.files.get_mut(entry.filename.as_str()) else {
+                continue;
+            };
+            let grown = (self.length + entry.json_len()).saturating_sub(file.json_len());
+            if grown > MAX_LISTED_LEN {
+                continue;
+            }
+            self.length = grown;
+            *file = entry.clone();
+            relisted.push(entry);
+        }
+        relisted
+    }
+
     /// Takes all files from the list and keeps their entries; their names.
     pub(super) fn withhold(&mut self) -> Vec<String> {
         self.touched = true;
@@ -239,7 +264,7 @@ impl Draft {
     ) -> Result<bool, FullOfRemoved> {
         let listed = self.files.get(filename);
         let listed = listed.or_else(|| self.withheld.get(filename));
-        let Some(entry) = listed.filter(|file| file.hashes.sha256().is_some()) else {
+        let Some(entry) = listed.filter(|file| file.sha256().is_some()) else {
             return Ok(false);
         };
         let listed_len = entry.json_len();

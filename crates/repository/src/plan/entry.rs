@@ -9,6 +9,7 @@ use wheelmark_tuf::{OWN_MEMBER, Sha256, TargetInfo};
 
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::whole_seconds;
+use crate::listed;
 
 /// Longest reason that is signed, in bytes; a longer one is cut. People read it on one line of an
 /// installer's warning.
@@ -55,6 +56,7 @@ pub(super) fn as_signed(change: Change) -> Change {
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
         | Change::CertificatesSet { .. }
+        | Change::HashesSet { .. }
         | Change::Renewal
         | Change::Unreadable(_)) => change,
     }
@@ -76,16 +78,15 @@ fn signed(file: &NewFile) -> Signed {
 
 /// What a file's bin says of it. One that was signed back is marked there, too.
 pub(super) fn target_info(entry: &PageFile) -> Option<TargetInfo> {
-    let sha256 = Sha256(*entry.hashes.sha256()?.as_bytes());
-    let mut info = TargetInfo::new(entry.size?, sha256);
+    let mut info = listed::target_of(entry)?;
     if let Some(marks) = &entry.wheelmark
         && marks.signed == Signed::Back
     {
-        let marks = json!({ OWN_MEMBER: {
-            "signed": marks.signed.as_str(),
-            "signed-at": marks.signed_at.to_string(),
-        }});
-        info.custom = Some(marks.into());
+        let custom = info.custom.take().map(|custom| custom.value());
+        let mut custom = custom.unwrap_or_else(|| json!({}));
+        custom[OWN_MEMBER]["signed"] = marks.signed.as_str().into();
+        custom[OWN_MEMBER]["signed-at"] = marks.signed_at.to_string().into();
+        info.custom = Some(custom.into());
     }
     Some(info)
 }

@@ -44,7 +44,6 @@ pub(super) fn new_file(
     let target = unclaimed(state, &file.project, &file.filename)?;
     if let Some(known) = page.file(&file.filename) {
         let same = known
-            .hashes
             .sha256()
             .is_some_and(|known| *known.as_bytes() == file.sha256.0);
         return if same {
@@ -116,11 +115,10 @@ fn back(
 ) -> Result<PageFile, String> {
     let filename = &file.filename;
     let had = removed
-        .hashes
         .sha256()
         .filter(|had| *had.as_bytes() == file.sha256.0);
     if had.is_none() {
-        let had = removed.hashes.sha256().map(|had| had.to_string());
+        let had = removed.sha256().map(|had| had.to_string());
         return Err(format!(
             "{filename} was removed, and its name takes the bytes it had alone: sha256 {}",
             had.unwrap_or_default()

@@ -288,7 +288,7 @@ impl TestIndex {
                     .bytes(&format!("targets/{}", target.hash_named()))
                     .unwrap_or_else(|| panic!("{name} is signed but not in the tree"));
                 target.check(&bytes).unwrap();
-                assert_eq!(file.hashes.sha256().unwrap().0, Sha256::of(&bytes).0);
+                assert_eq!(file.sha256().unwrap().0, Sha256::of(&bytes).0);
                 assert_eq!(
                     self.bytes(&format!("packages/{}/{name}", page.name)),
                     Some(bytes)

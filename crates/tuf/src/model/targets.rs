@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Role;
 use super::delegations::Delegations;
 use super::fields::{self, Extra, Fields, Header, ModelError};
 use super::snapshot::{read_hashes, write_hashes};
+use crate::Sha256;
 use crate::canonical;
 use crate::hashes::Hashes;
 use crate::name::{RoleName, TargetPath};
@@ -66,6 +67,20 @@ impl From<Value> for Custom {
 /// as an unknown field (TUF §4.1).
 pub const OWN_MEMBER: &str = "_wheelmark";
 
+/// In the own member of a target's `custom`: the SHA-256 after which the object is named, where it is
+/// not among the hashes.
+const OWN_SHA256: &str = "sha256";
+
+/// The SHA-256 that an index of Wheelmark's states beside the hashes.
+pub(crate) fn own_sha256(custom: &Value) -> Option<Sha256> {
+    custom
+        .get(OWN_MEMBER)?
+        .get(OWN_SHA256)?
+        .as_str()?
+        .parse()
+        .ok()
+}
+
 impl Targets {
     /// The role that this metadata says it is: `"_wheelmark":{"role":…}`, or `None`.
     ///
@@ -89,7 +104,7 @@ impl Targets {
 
 impl TargetInfo {
     /// A file of `length` bytes with one SHA-256.
-    pub fn new(length: u64, sha256: crate::Sha256) -> Self {
+    pub fn new(length: u64, sha256: Sha256) -> Self {
         let hashes = Hashes::sha256_only(sha256);
         TargetInfo {
             length,
@@ -97,6 +112,37 @@ impl TargetInfo {
             custom: None,
             extra: Extra::new(),
         }
+    }
+
+    /// The SHA-256 after which an index of Wheelmark's names the object: the one that is listed, or
+    /// else the one that it states beside the hashes.
+    pub fn sha256(&self) -> Option<Sha256> {
+        let listed = self.hashes.sha256();
+        listed.or_else(|| own_sha256(&self.custom.as_ref()?.value()))
+    }
+
+    /// Lists other hashes of the same content. Where SHA-256 is not among them it stands beside, as
+    /// a name.
+    pub fn list(&mut self, hashes: Hashes, named: Sha256) {
+        let own = self.custom.take().map(|custom| custom.value());
+        let mut custom = own.filter(Value::is_object).unwrap_or_else(|| json!({}));
+        if !custom[OWN_MEMBER].is_object() {
+            custom[OWN_MEMBER] = json!({});
+        }
+        if let Some(own) = custom[OWN_MEMBER].as_object_mut() {
+            own.remove(OWN_SHA256);
+            if hashes.sha256().is_none() {
+                own.insert(OWN_SHA256.to_owned(), named.to_string().into());
+            }
+        }
+        let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
+        if is_empty(&custom[OWN_MEMBER])
+            && let Some(custom) = custom.as_object_mut()
+        {
+            custom.remove(OWN_MEMBER);
+        }
+        self.custom = (!is_empty(&custom)).then(|| custom.into());
+        self.hashes = hashes;
     }
 
     fn from_value(value: Value) -> Result<Self, ModelError> {

@@ -90,7 +90,7 @@ fn role_value(role: &RoleShown, shown: &Shown<'_>) -> Value {
 fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
     let refused = shown.refused.get(file.filename.as_str());
     let marks = file.wheelmark.as_ref();
-    let sha256 = file.hashes.sha256().map(|digest| digest.to_string());
+    let sha256 = file.sha256().map(|digest| digest.to_string());
     json!({
         "file": file.filename.as_str(),
         "sha256": sha256,

@@ -224,7 +224,7 @@ fn short(keyid: &KeyId) -> String {
 }
 
 fn about(file: &PageFile, shown: &Shown<'_>) -> Vec<String> {
-    let sha256 = file.hashes.sha256().map(|digest| digest.to_string());
+    let sha256 = file.sha256().map(|digest| digest.to_string());
     let size = match file.size {
         Some(size) => format!("{size} bytes"),
         None => "size not signed".to_owned(),

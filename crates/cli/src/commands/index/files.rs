@@ -76,7 +76,7 @@ fn as_json(page: &ProjectPage, rows: &[(&PageFile, Standing)]) -> serde_json::Va
         json!({
             "filename": file.filename.as_str(),
             "version": file.filename.version().to_string(),
-            "sha256": file.hashes.sha256().map(|digest| digest.to_string()),
+            "sha256": file.sha256().map(|digest| digest.to_string()),
             "size": file.size,
             "upload_time": file.upload_time.map(|time| time.to_string()),
             "yanked": yanked,

@@ -55,6 +55,11 @@ impl How {
         Ok(())
     }
 
+    /// The file with the online key, if it was named.
+    pub(super) fn online_key(&self) -> Option<&std::path::Path> {
+        self.online_key.as_deref()
+    }
+
     /// Whether it is a script that asks.
     pub(super) fn json(&self) -> bool {
         self.json
@@ -275,6 +280,7 @@ fn reason_of(change: &Change) -> Option<String> {
         Change::FileAdded(_)
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
+        | Change::HashesSet { .. }
         | Change::Renewal
         | Change::Unreadable(_) => None,
     }

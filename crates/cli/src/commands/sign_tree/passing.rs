@@ -105,6 +105,7 @@ impl Passing {
                     return Ok(());
                 }
                 Ok(Turn::Published { changes, .. }) => shown.signed(changes as u64),
+                Ok(Turn::Read) => {}
                 Err(error) => {
                     let hint = if error.is_full() {
                         "make room, and run it again: it goes on where it stopped; readers keep the last snapshot"

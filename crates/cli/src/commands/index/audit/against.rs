@@ -257,7 +257,7 @@ fn is_remembered(
         .map(|removed| &removed.entry);
     let mut withheld = page.wheelmark.withheld.iter();
     let entry = removed.or_else(|| withheld.find(|file| file.filename.as_str() == filename));
-    let digest = entry.and_then(|entry| entry.hashes.sha256());
+    let digest = entry.and_then(|entry| entry.sha256());
     digest.is_some_and(|digest| Sha256(digest.into()) == *sha256)
 }
 

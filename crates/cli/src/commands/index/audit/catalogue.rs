@@ -230,7 +230,7 @@ fn said(file: &PageFile, removed: bool) -> Option<Said> {
     let marks = file.wheelmark.as_ref();
     let signature = marks.and_then(|marks| marks.gpg_sig);
     Some(Said {
-        sha256: Sha256(file.hashes.sha256()?.into()),
+        sha256: Sha256(file.sha256()?.into()),
         size: file.size,
         removed,
         yanked: match &file.yanked {
@@ -301,7 +301,7 @@ fn word(state: FileState) -> &'static str {
 fn withheld(tree: &Directory, page: &ProjectPage, damage: &mut Vec<Damage>) {
     let place = DirectoryPlace::new(tree.root(), 1, None);
     for file in &page.wheelmark.withheld {
-        let Some(sha256) = file.hashes.sha256() else {
+        let Some(sha256) = file.sha256() else {
             continue;
         };
         let sha256 = Sha256(sha256.into());
@@ -310,6 +310,7 @@ fn withheld(tree: &Directory, page: &ProjectPage, damage: &mut Vec<Damage>) {
         };
         let expected = Expected {
             sha256,
+            sha512: None,
             length: file.size,
             limit: u64::MAX,
         };

@@ -172,8 +172,10 @@ fn names_of_nothing(audit: &Audit, unnamed: &Unnamed) -> Vec<Damage> {
                 ObjectKind::Timestamp
                 | ObjectKind::Metadata
                 | ObjectKind::Page
+                | ObjectKind::PageBySha512
                 | ObjectKind::Certificates
                 | ObjectKind::File
+                | ObjectKind::FileBySha512
                 | ObjectKind::FileMetadata
                 | ObjectKind::Chunks
                 | ObjectKind::Signature,

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
 use tokio::runtime::Handle;
-use wheelmark_objects::{Directory, ObjectPath};
+use wheelmark_objects::{Directory, Kind, MAX_SHA512_FILENAME_LEN, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{Hashes, ListedProject, ProjectList, ProjectPage};
-use wheelmark_tuf::{RoleName, Sha256};
+use wheelmark_tuf::{NamedTarget, RoleName, Sha256, Sha512};
 
 use super::TREE;
 use super::destination::Destination;
@@ -37,22 +37,12 @@ struct Signed {
     #[serde(default)]
     meta: BTreeMap<String, Listed>,
     #[serde(default)]
-    targets: BTreeMap<String, Target>,
+    targets: BTreeMap<String, NamedTarget>,
 }
 
 #[derive(Deserialize)]
 struct Listed {
     version: u64,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    hashes: TargetHashes,
-}
-
-#[derive(Deserialize)]
-struct TargetHashes {
-    sha256: Sha256,
 }
 
 fn parse(path: &Path) -> anyhow::Result<(Vec<u8>, Signed)> {
@@ -143,7 +133,10 @@ impl Published {
                     .strip_prefix("simple/")
                     .and_then(|rest| rest.strip_suffix("/index.json"));
                 if let Some(project) = project {
-                    pages.insert(project.parse()?, target.hashes.sha256);
+                    let sha256 = target.sha256();
+                    let sha256 =
+                        sha256.ok_or_else(|| anyhow!("{name} lists {path} without a SHA-256"))?;
+                    pages.insert(project.parse()?, sha256);
                 }
             }
         }
@@ -240,6 +233,8 @@ fn folder(tree: &Tree, name: &str, copy: &mut dyn Destination) -> anyhow::Result
             continue;
         }
         match ObjectPath::from_request(&below) {
+            // Given with the other second names.
+            Ok(path) if matches!(path.kind(), Kind::PageBySha512 | Kind::FileBySha512) => {}
             // One that is not there any more was taken back by its upload.
             Ok(path) if kind.is_file() => drop(tree.object(&path, copy)?),
             _ => tracing::warn!(
@@ -256,7 +251,33 @@ fn named(path: &ObjectPath) -> String {
     format!("{TREE}/{path}")
 }
 
-/// The unsigned copies of a page, and the plain names of its files.
+/// The names by SHA-512 that a page and its files can have.
+fn seconds(
+    project: &ProjectName,
+    sha256: &Sha256,
+    signed: &[u8],
+    page: &ProjectPage,
+) -> anyhow::Result<Vec<(ObjectPath, ObjectPath)>> {
+    let mut seconds = vec![(
+        ObjectPath::page(project, sha256),
+        ObjectPath::page_by_sha512(project, &Sha512::of(signed)),
+    )];
+    for file in &page.files {
+        let filename = file.filename.as_str();
+        let sha512 = file.hashes.get("sha512").map(str::parse::<Sha512>);
+        if let (Some(sha256), Some(Ok(sha512))) = (file.sha256(), sha512)
+            && filename.len() <= MAX_SHA512_FILENAME_LEN
+        {
+            seconds.push((
+                ObjectPath::file(project, &Sha256(sha256.into()), filename)?,
+                ObjectPath::file_by_sha512(project, &sha512, filename)?,
+            ));
+        }
+    }
+    Ok(seconds)
+}
+
+/// The unsigned copies of a page, and the second names of it and of its files.
 fn names(
     tree: &Path,
     project: &ProjectName,
@@ -270,6 +291,11 @@ fn names(
         .with_context(|| format!("the page of {project} is not there"))?;
     let page =
         ProjectPage::parse(&signed).with_context(|| format!("the page of {project} is damaged"))?;
+    for (object, second) in seconds(project, sha256, &signed, &page)? {
+        if tree.join(second.as_str()).is_file() {
+            copy.second_name(&named(&object), &named(&second))?;
+        }
+    }
     let mut kept = BTreeSet::new();
     for file in &page.files {
         let filename = file.filename.as_str();
@@ -278,7 +304,7 @@ fn names(
             kept.insert(name.to_owned());
             copy.second_name(&named(&object), &named(&plain))
         };
-        if let Some(sha256) = file.hashes.sha256() {
+        if let Some(sha256) = file.sha256() {
             second_name(
                 ObjectPath::file(project, &Sha256(sha256.into()), filename)?,
                 ObjectPath::plain_file(project, filename)?,

@@ -110,13 +110,14 @@ fn without_bytes(tree: &Directory, page: &ProjectPage) -> anyhow::Result<u64> {
     let removed = page.wheelmark.removed.values().map(|gone| &gone.entry);
     let mut lost = 0;
     for entry in removed.chain(&page.wheelmark.withheld) {
-        let Some(sha256) = entry.hashes.sha256() else {
+        let Some(sha256) = entry.sha256() else {
             continue;
         };
         let sha256 = Sha256(sha256.into());
         let path = ObjectPath::file(&page.name, &sha256, entry.filename.as_str())?;
         let expected = Expected {
             sha256,
+            sha512: None,
             length: entry.size,
             limit: u64::MAX,
         };
@@ -165,7 +166,7 @@ fn of_entry(project: &ProjectName, entry: &PageFile) -> anyhow::Result<NewFile> 
     Ok(NewFile {
         project: project.clone(),
         filename: filename.to_owned(),
-        sha256: digest(entry.hashes.sha256().ok_or_else(|| lacking("sha256"))?),
+        sha256: digest(entry.sha256().ok_or_else(|| lacking("sha256"))?),
         size: entry.size.ok_or_else(|| lacking("size"))?,
         uploaded_at: entry.upload_time.unwrap_or(Timestamp::UNIX_EPOCH),
         requires_python: entry.requires_python.clone(),

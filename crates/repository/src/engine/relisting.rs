@@ -1,0 +1,149 @@
+//! The change of the hashes that are listed: the pages that do not list them yet, some in each turn.
+
+use std::collections::{BTreeSet, HashMap};
+
+use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::PageFile;
+use wheelmark_store::{Change, ListedHashes};
+use wheelmark_tuf::{Sha256, Sha512};
+
+use super::Engine;
+use crate::channel::Pending;
+use crate::gather::{Gathered, need_project, sha512_of};
+use crate::listed;
+use crate::publish::PublishError;
+
+/// The most projects whose pages one turn renders anew: uploads wait for it.
+const PROJECTS_AT_ONCE: usize = 256;
+
+/// The most bytes of files that one turn reads for it, but for a file that is larger.
+const BYTES_AT_ONCE: u64 = 128 * 1024 * 1024;
+
+/// What is known of the change that goes on.
+#[derive(Debug, Default)]
+pub(super) struct Relisting {
+    /// Of projects that were not gone through to the end.
+    sha512: HashMap<ObjectPath, Sha512>,
+    /// Projects that cannot be brought up to it, as far as this process knows.
+    stuck: BTreeSet<ProjectName>,
+    /// To which hashes that applies.
+    listed: ListedHashes,
+}
+
+impl Relisting {
+    /// Takes note of projects whose pages do not list what they are to, although it was tried.
+    pub(super) fn tried(&mut self, conforming: impl Iterator<Item = (ProjectName, bool)>) {
+        for (project, conforms) in conforming {
+            if !conforms && self.stuck.insert(project.clone()) {
+                tracing::error!(
+                    %project,
+                    "the page of this project cannot list the hashes that it is to: a file is missing \
+                     or altered (`wheelmark index audit`), or the page is full"
+                );
+            }
+        }
+    }
+
+    /// Forgets what it was about, where something else is asked for.
+    pub(super) fn start_over(&mut self, listed: ListedHashes) {
+        *self = Self {
+            listed,
+            ..Self::default()
+        };
+    }
+}
+
+impl Engine {
+    /// Whether there are pages that do not list the hashes that they are to, and may yet.
+    pub fn is_relisting(&self) -> bool {
+        let stuck = match self.relisting.listed == self.state.listed {
+            true => &self.relisting.stuck,
+            false => &BTreeSet::new(),
+        };
+        self.state
+            .behind
+            .iter()
+            .any(|project| !stuck.contains(project))
+    }
+
+    /// How many projects do not list the hashes that they are to.
+    pub fn projects_behind(&self) -> usize {
+        self.state.behind.len()
+    }
+
+    /// Gathers what some projects need whose pages are to list other hashes, and reads their files
+    /// where that takes it. None where `rows` change what is to be listed.
+    pub(super) async fn gather_relisted(
+        &mut self,
+        gathered: &mut Gathered,
+    ) -> Result<(), PublishError> {
+        let listed = self.state.listed;
+        if self.relisting.listed != listed {
+            self.relisting.start_over(listed);
+        }
+        let is_asked = |row: &Pending| matches!(row.change, Change::HashesSet { .. });
+        if gathered.rows.iter().any(is_asked) {
+            // Whoever asks once more may have mended something.
+            self.relisting.stuck.clear();
+            return Ok(());
+        }
+        let mut left = BYTES_AT_ONCE;
+        let behind = self.state.behind.iter();
+        let behind = behind.filter(|project| !self.relisting.stuck.contains(project));
+        let behind: Vec<ProjectName> = behind.take(PROJECTS_AT_ONCE).cloned().collect();
+        for project in behind {
+            match need_project(&self.state, &self.tree, gathered, &project).await {
+                Ok(()) => {}
+                Err(error) if error.is_lasting() => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(%project, error, "the index's own state is damaged");
+                    self.relisting.stuck.insert(project);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let page = gathered.pages.get(&project);
+            let files = page
+                .map(|(page, _)| page.files.iter())
+                .into_iter()
+                .flatten();
+            let files = files.filter_map(|file| unread(&project, file, listed));
+            let files: Vec<(ObjectPath, u64)> = files.collect();
+            for (path, size) in &files {
+                if self.relisting.sha512.contains_key(path) || gathered.sha512.contains_key(path) {
+                    continue;
+                }
+                if left == 0 {
+                    return Ok(());
+                }
+                left = left.saturating_sub((*size).max(1));
+                // One that is altered or missing is told of when the page is rendered without it.
+                if let Some(sha512) = sha512_of(&self.tree, path).await? {
+                    self.relisting.sha512.insert(path.clone(), sha512);
+                }
+            }
+            for (path, _) in files {
+                if let Some(sha512) = self.relisting.sha512.remove(&path) {
+                    gathered.sha512.insert(path, sha512);
+                }
+            }
+            gathered.relist.push(project);
+        }
+        Ok(())
+    }
+}
+
+/// A file that has to be read before its page can list what it is to, and its length.
+fn unread(
+    project: &ProjectName,
+    file: &PageFile,
+    listed: ListedHashes,
+) -> Option<(ObjectPath, u64)> {
+    if !listed.sha512() || listed::sha512_of(file).is_some() {
+        return None;
+    }
+    let sha256 = Sha256(file.sha256()?.into());
+    let path = ObjectPath::file(project, &sha256, file.filename.as_str()).ok()?;
+    Some((path, file.size.unwrap_or_default()))
+}

@@ -1,0 +1,205 @@
+//! Which hashes of files metadata and pages list, and the names that objects have by them.
+//!
+//! Within the index an object is known by its SHA-256, and always has the name that this gives it.
+//! Where SHA-512 is listed it has a second name, for TUF clients may go by any of the hashes that
+//! they find (TUF §6.1). Where SHA-256 is listed no more, it stands beside the hashes as a name.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, PathError};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::PageFile;
+use wheelmark_store::ListedHashes;
+use wheelmark_tuf::{Hashes, OWN_MEMBER, Sha256, Sha512, TargetInfo, TimestampMetadata};
+
+/// The member of a timestamp's own that says which hashes are to be listed; absent for SHA-256 alone.
+pub(crate) const LISTED: &str = "hashes";
+
+const SHA256: &str = "sha256";
+const SHA512: &str = "sha512";
+
+/// Which hashes were to be listed when this timestamp was signed.
+pub(crate) fn of_timestamp(timestamp: &TimestampMetadata) -> ListedHashes {
+    let own = timestamp.extra.get(OWN_MEMBER);
+    let names = own
+        .and_then(|own| own.get(LISTED))
+        .and_then(Value::as_array);
+    let listed = names.and_then(|names| {
+        let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+        ListedHashes::of_names(names?)
+    });
+    listed.unwrap_or_default()
+}
+
+/// What a timestamp says of it.
+pub(crate) fn to_json(listed: ListedHashes) -> Option<Value> {
+    (listed != ListedHashes::default()).then(|| json!(listed.names()))
+}
+
+/// Why the one cannot follow on the other, while the pages of `behind` projects do not list what they
+/// are to: each step leaves readers a hash that the one before had, too.
+pub(crate) fn step(now: ListedHashes, next: ListedHashes, behind: usize) -> Result<(), String> {
+    match (now, next) {
+        (ListedHashes::Sha256, ListedHashes::Sha512)
+        | (ListedHashes::Sha512, ListedHashes::Sha256) => {
+            Err("one hash alone cannot take the place of the other: list both first".to_owned())
+        }
+        (ListedHashes::Both, ListedHashes::Sha512) if behind > 0 => Err(format!(
+            "the pages of {behind} projects do not list both hashes yet"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Which hashes a target lists; `None` for any that no index of ours writes.
+pub(crate) fn of_target(info: &TargetInfo) -> Option<ListedHashes> {
+    ListedHashes::of_names(info.hashes.iter().map(|(name, _)| name))
+}
+
+/// Whether the name of a file is too long to be led by a SHA-512.
+fn is_long(entry: &PageFile) -> bool {
+    entry.filename.as_str().len() > MAX_SHA512_FILENAME_LEN
+}
+
+/// The SHA-512 that an entry lists.
+pub(crate) fn sha512_of(entry: &PageFile) -> Option<Sha512> {
+    entry.hashes.get(SHA512)?.parse().ok()
+}
+
+/// Whether an entry lists what it is to. One whose name is too long keeps its SHA-256: its target has
+/// no other.
+pub(crate) fn conforms(entry: &PageFile, listed: ListedHashes) -> bool {
+    let sha256 = listed.sha256() || is_long(entry);
+    entry.hashes.sha256().is_some() == sha256
+        && entry.hashes.get(SHA512).is_some() == listed.sha512()
+}
+
+/// The entry with the hashes that it is to list; `None` where its SHA-512 is needed and not known.
+pub(crate) fn relisted(
+    entry: &PageFile,
+    listed: ListedHashes,
+    sha512: Option<Sha512>,
+) -> Option<PageFile> {
+    let sha256 = entry.sha256()?;
+    let mut next = entry.clone();
+    if listed.sha512() {
+        let sha512 = sha512_of(entry).or(sha512)?;
+        next.hashes.insert(SHA512, &sha512.to_string()).ok()?;
+    } else {
+        next.hashes.remove(SHA512);
+    }
+    let keeps = listed.sha256() || is_long(entry);
+    if keeps {
+        next.hashes.insert(SHA256, &sha256.to_string()).ok()?;
+    } else {
+        next.hashes.remove(SHA256);
+    }
+    match &mut next.wheelmark {
+        Some(marks) => marks.sha256 = (!keeps).then_some(sha256),
+        None if keeps => {}
+        None => return None,
+    }
+    Some(next)
+}
+
+/// What a target says of a file with this entry, but for what it has of its own.
+pub(crate) fn target_of(entry: &PageFile) -> Option<TargetInfo> {
+    let sha256 = Sha256(entry.sha256()?.into());
+    let listed = entry.hashes.sha256().map(|listed| Sha256(listed.into()));
+    let sha512 = sha512_of(entry).filter(|_| !is_long(entry));
+    let mut info = TargetInfo::new(entry.size?, sha256);
+    info.list(Hashes::listed(listed, sha512)?, sha256);
+    Some(info)
+}
+
+/// What a target says of a page of these bytes, and the page's second name. A page that does not
+/// conform to `listed` says so by listing something else itself.
+pub(crate) fn page_target_of(
+    project: &ProjectName,
+    bytes: &[u8],
+    listed: ListedHashes,
+    conforms: bool,
+) -> (TargetInfo, Option<SecondName>) {
+    let listed = match (listed, conforms) {
+        (listed, true) => listed,
+        (ListedHashes::Both, false) => ListedHashes::Sha256,
+        (ListedHashes::Sha256 | ListedHashes::Sha512, false) => ListedHashes::Both,
+    };
+    let sha256 = Sha256::of(bytes);
+    let sha512 = listed.sha512().then(|| Sha512::of(bytes));
+    let mut info = TargetInfo::new(bytes.len() as u64, sha256);
+    if let Some(hashes) = Hashes::listed(listed.sha256().then_some(sha256), sha512) {
+        info.list(hashes, sha256);
+    }
+    let second = sha512.map(|sha512| SecondName {
+        project: project.clone(),
+        filename: None,
+        sha256,
+        sha512,
+    });
+    (info, second)
+}
+
+/// An object whose SHA-512 is listed, and which so has a second name before the timestamp does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecondName {
+    pub(crate) project: ProjectName,
+    /// That of a distribution file; none for the project's page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) filename: Option<String>,
+    pub(crate) sha256: Sha256,
+    pub(crate) sha512: Sha512,
+}
+
+impl SecondName {
+    /// That of a file, where its entry asks for one.
+    pub(crate) fn of_file(project: &ProjectName, entry: &PageFile) -> Option<Self> {
+        let sha512 = sha512_of(entry).filter(|_| !is_long(entry))?;
+        Some(Self {
+            project: project.clone(),
+            filename: Some(entry.filename.as_str().to_owned()),
+            sha256: Sha256(entry.sha256()?.into()),
+            sha512,
+        })
+    }
+
+    /// The object, and the name that it gets.
+    pub(crate) fn link(&self) -> Result<(ObjectPath, ObjectPath), PathError> {
+        let (project, sha256, sha512) = (&self.project, &self.sha256, &self.sha512);
+        Ok(match &self.filename {
+            None => (
+                ObjectPath::page(project, sha256),
+                ObjectPath::page_by_sha512(project, sha512),
+            ),
+            Some(filename) => (
+                ObjectPath::file(project, sha256, filename)?,
+                ObjectPath::file_by_sha512(project, sha512, filename)?,
+            ),
+        })
+    }
+}
+
+/// The published snapshot file, by its hashes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SnapshotFile {
+    pub(crate) sha256: Sha256,
+    /// Where it is listed.
+    sha512: Option<Sha512>,
+    pub(crate) length: u64,
+}
+
+impl SnapshotFile {
+    pub(crate) fn of(bytes: &[u8], listed: ListedHashes) -> Self {
+        Self {
+            sha256: Sha256::of(bytes),
+            sha512: listed.sha512().then(|| Sha512::of(bytes)),
+            length: bytes.len() as u64,
+        }
+    }
+
+    /// What a timestamp lists of it.
+    pub(crate) fn hashes(&self, listed: ListedHashes) -> Hashes {
+        let sha256 = listed.sha256().then_some(self.sha256);
+        Hashes::listed(sha256, self.sha512).unwrap_or_else(|| Hashes::sha256_only(self.sha256))
+    }
+}
