@@ -19,6 +19,7 @@ use crate::rate::Rate;
 use crate::request_id::RequestIds;
 use crate::serials::Serials;
 use crate::shelf::Shelf;
+use crate::trusted::{Exchanging, How, TrustedPublishing};
 use crate::upload::{Gates, NewNames};
 
 /// Longest accepted file, in bytes. The largest wheels in use (GPU libraries) stay below.
@@ -94,6 +95,8 @@ pub struct App {
     pub speaks_tls: bool,
     /// Rules that do not hold here.
     pub leeway: Leeway,
+    /// How identity tokens of CI services are exchanged for upload tokens, if they are.
+    pub trusted_publishing: Option<TrustedPublishing>,
     /// Whether the snapshot process can write to what uploads bring into the tree, being the same
     /// user: then it writes small objects again after a power failure, and they are not flushed.
     pub publisher_restores: bool,
@@ -114,6 +117,7 @@ impl App {
             external_url: None,
             speaks_tls: false,
             leeway: Leeway::default(),
+            trusted_publishing: None,
             publisher_restores: true,
         }
     }
@@ -132,6 +136,7 @@ struct AllServices {
     measured: Measured,
     guard: Guard,
     place: Place,
+    exchanging: Exchanging,
 }
 
 /// Where people reach the index, as far as it is known.
@@ -223,11 +228,19 @@ impl Services {
             app.limits.failed_attempts,
             app.limits.uploads,
         ));
+        let place = Place {
+            external_url: app.external_url.map(Arc::from),
+            scheme: if app.speaks_tls { "https" } else { "http" },
+        };
         Self(Arc::new(AllServices {
-            place: Place {
-                external_url: app.external_url.map(Arc::from),
-                scheme: if app.speaks_tls { "https" } else { "http" },
+            exchanging: Exchanging {
+                store: app.store.clone(),
+                clock: Arc::clone(&app.clock),
+                door: Arc::clone(&door),
+                place: place.clone(),
+                how: app.trusted_publishing.map(|how| Arc::new(How::new(how))),
             },
+            place,
             watching: Watching {
                 tree: Arc::clone(&app.tree),
                 store: app.store.clone(),
@@ -297,6 +310,12 @@ impl FromRef<Services> for Watching {
 impl FromRef<Services> for Measured {
     fn from_ref(services: &Services) -> Self {
         services.0.measured.clone()
+    }
+}
+
+impl FromRef<Services> for Exchanging {
+    fn from_ref(services: &Services) -> Self {
+        services.0.exchanging.clone()
     }
 }
 

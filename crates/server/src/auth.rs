@@ -198,6 +198,23 @@ impl Door {
         failure
     }
 
+    /// Counts an identity token that was not exchanged, and writes it down; or says after what time
+    /// the next one is looked at.
+    pub(crate) async fn exchange_refused(
+        &self,
+        why: &str,
+        from: From,
+    ) -> Result<(), SignedDuration> {
+        let now = self.clock.now();
+        let counted = from.0.map(|address| Counted::Address(network(address)));
+        if let Some(Err(wait)) = counted.map(|counted| self.failures.count(&counted, now)) {
+            self.notebook.skip_failure();
+            return Err(wait);
+        }
+        self.notebook.refused_exchange(why, from).await;
+        Ok(())
+    }
+
     /// Counts an upload of a user.
     pub(crate) fn count_upload(&self, bearer: &Bearer) -> Result<(), AuthError> {
         if *bearer.scope() == Scope::Admin {

@@ -30,7 +30,7 @@ pub(crate) async fn home(State(place): State<Place>, headers: HeaderMap) -> Resp
 
 /// The URL that people were told, or that the request was sent to, as far as it can be known.
 /// Anything that is not a host and a port is not repeated.
-fn base_url(place: &Place, headers: &HeaderMap) -> String {
+pub(crate) fn base_url(place: &Place, headers: &HeaderMap) -> String {
     if let Some(url) = &place.external_url {
         return url.to_string();
     }

@@ -9,6 +9,7 @@
 //!   POST /legacy/  form ─▶ receive ─▶ check ─▶ place ─▶ admit ─▶ wait
 //!                  (streamed,  (digests, (objects,  (one       (the snapshot process
 //!                   hashed)     archive)  create-only) journal row) publishes)
+//!   POST /_/oidc/mint-token  an identity token of a CI service ─▶ an upload token, for a while
 //! ```
 //!
 //! Reading serves the bytes of the tree and signs nothing; HTML is rendered from the JSON page.
@@ -49,6 +50,7 @@ mod simple;
 mod sources;
 mod tls;
 mod tree;
+mod trusted;
 mod upload;
 
 pub use address::{ClientAddress, Network, NetworkError, TrustedProxies};
@@ -65,6 +67,11 @@ pub use serve::{
 };
 pub use shelf::{SHELF_BYTES, SHELVED_LEN};
 pub use tls::{Tls, TlsError};
+pub use trusted::{
+    FETCH_TIME, Issuer, IssuerError, IssuerKind, Issuers, KEYS_REFRESHED, LEEWAY, MAX_BODY,
+    MAX_DISCOVERY_LEN, MAX_JWKS_LEN, MAX_KEYS, Secrets, TOKEN_LIFE, TrustedPublisher,
+    TrustedPublisherError, TrustedPublishing,
+};
 pub use upload::{
     CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,
     MAX_VALUE_LEN, TakeBackError, take_back_cut_off,

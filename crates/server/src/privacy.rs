@@ -22,9 +22,20 @@ pub const ACCESS_KEPT: Duration = Duration::from_secs(1);
 pub const ACCESS_KEPT_AT_MOST: Duration = Duration::from_secs(10);
 
 /// What is answered without a token, whatever the setting: it shows nothing of what is published.
-/// Uploads ask for a token of their own accord. The rest, also what is added some day, is closed
+/// Uploads ask for a token of their own accord, and whoever has an identity token has none of ours
+/// yet. The rest, also what is added some day, is closed
 /// where reading is; so are the figures, which tell how much happens here.
-const OPEN: [&str; 5] = ["/", "/healthz", "/readyz", "/legacy", "/legacy/"];
+const OPEN: [&str; 9] = [
+    "/",
+    "/healthz",
+    "/readyz",
+    "/legacy",
+    "/legacy/",
+    "/_/oidc/audience",
+    "/_/oidc/mint-token",
+    "/_/oidc/burn-token",
+    "/.well-known/pytp",
+];
 
 /// Why somebody may not read.
 #[derive(Debug)]

@@ -14,7 +14,9 @@ use wheelmark_objects::Directory;
 use crate::app::{App, Reading, Services};
 use crate::observe::observe;
 use crate::read_error::ReadError;
-use crate::{health, home, legacy_json, metrics, openapi, privacy, simple, sources, tree, upload};
+use crate::{
+    health, home, legacy_json, metrics, openapi, privacy, simple, sources, tree, trusted, upload,
+};
 
 /// The index as a service.
 pub fn router(app: App) -> Router {
@@ -38,6 +40,10 @@ pub fn router(app: App) -> Router {
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))
         .route("/keys/{*object}", get(tree::object))
+        .route("/_/oidc/audience", get(trusted::audience))
+        .route("/_/oidc/mint-token", post(trusted::mint))
+        .route("/_/oidc/burn-token", post(trusted::burn))
+        .route("/.well-known/pytp", get(trusted::discover))
         .route("/legacy", post(upload::upload))
         .route("/legacy/", post(upload::upload));
     if metrics_are_public {

@@ -12,6 +12,7 @@ mod http {
     mod files;
     mod health;
     mod hostile_forms;
+    mod issuer;
     mod large;
     mod limits;
     mod metrics;
@@ -23,5 +24,7 @@ mod http {
     mod rules;
     mod signatures;
     mod static_tree;
+    mod trusted;
+    mod trusted_keys;
     mod waiting;
 }

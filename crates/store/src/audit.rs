@@ -106,6 +106,14 @@ actions! {
     StatusChanged = "status-changed",
     /// A project's OpenPGP certificates were to change.
     CertificatesChanged = "certificates-changed",
+    /// A project trusts a publisher from now on.
+    PublisherAdded = "publisher-added",
+    /// A project trusts a publisher no longer.
+    PublisherRemoved = "publisher-removed",
+    /// A publisher's identity token was exchanged for an upload token.
+    TokenExchanged = "token-exchanged",
+    /// An identity token was not exchanged.
+    ExchangeRefused = "exchange-refused",
 }
 
 impl fmt::Display for AuditAction {

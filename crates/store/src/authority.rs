@@ -36,6 +36,14 @@ pub enum Denied {
         /// Whose token it is.
         user: UserName,
     },
+    /// The token is for other projects.
+    #[error("the token is for uploads to {} alone, not to {project}", names(only))]
+    NotOneOf {
+        /// The projects that it is for.
+        only: Vec<ProjectName>,
+        /// The one that was asked for.
+        project: ProjectName,
+    },
     /// The project is somebody else's.
     #[error("{user} is neither owner nor maintainer of {project}")]
     NotMember {
@@ -44,6 +52,11 @@ pub enum Denied {
         /// Of what.
         project: ProjectName,
     },
+}
+
+fn names(projects: &[ProjectName]) -> String {
+    let names: Vec<&str> = projects.iter().map(ProjectName::as_str).collect();
+    names.join(", ")
 }
 
 /// Why a file was not admitted.
@@ -191,7 +204,14 @@ async fn examine(
             }
             .into());
         }
-        Scope::Upload | Scope::UploadTo(_) => false,
+        Scope::UploadToSeveral(these) if !these.contains(project) => {
+            return Err(Denied::NotOneOf {
+                only: these.clone(),
+                project: project.clone(),
+            }
+            .into());
+        }
+        Scope::Upload | Scope::UploadTo(_) | Scope::UploadToSeveral(_) => false,
         Scope::Admin => true,
     };
     if !row.try_get::<bool, _>("is_known")? {

@@ -20,7 +20,8 @@
 //!
 //! The web process also asks here who somebody is ([`Store::check_token`]) and whether they may
 //! ([`Store::admit_from`]), and writes down what was done ([`Store::audit`]). Whoever runs the
-//! index says who its users are and whose projects are whose, while it runs.
+//! index says who its users are and whose projects are whose, while it runs, and which machines of
+//! others upload for them ([`Store::add_publisher`], [`Store::exchange`]).
 //!
 //! Nothing here is trusted by the snapshot process: it checks every row against its own last
 //! signed state. The rows are the web process's word, no more.
@@ -47,6 +48,7 @@ mod lease;
 mod orders;
 mod outcome;
 mod project;
+mod publisher;
 mod rebuilding;
 mod role;
 mod serial;
@@ -73,6 +75,10 @@ pub use lease::Fence;
 pub use orders::{CollectionState, HandedIn, LoggedSnapshot, Orders, TakenBack};
 pub use outcome::Outcome;
 pub use project::{LimitedProject, ProjectLimits, ProjectStanding};
+pub use publisher::{
+    Exchange, ExchangeError, Exchanged, MintedToken, NewPublisher, Passed, Pending, PublisherError,
+    PublisherRow, UploadedFile,
+};
 pub use rebuilding::{RebuildError, Rebuilding, RebuiltProject};
 pub use role::{Member, Role, RoleError};
 pub use sqlite::{Durability, Store};

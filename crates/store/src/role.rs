@@ -270,7 +270,7 @@ impl Store {
 }
 
 /// Whether there is a project of this name.
-async fn exists(
+pub(crate) async fn exists(
     connection: &mut SqliteConnection,
     project: &ProjectName,
 ) -> Result<bool, StoreError> {
@@ -282,7 +282,7 @@ async fn exists(
 }
 
 /// What a user is to a project.
-async fn role_of(
+pub(crate) async fn role_of(
     connection: &mut SqliteConnection,
     project: &ProjectName,
     user: &UserName,

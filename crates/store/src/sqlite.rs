@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_signatures.sql"),
     include_str!("migrations/0008_kept_records.sql"),
     include_str!("migrations/0009_certificates.sql"),
+    include_str!("migrations/0010_publishers.sql"),
 ];
 
 /// The catalogue ("WMRK").

@@ -10,6 +10,7 @@ use wheelmark_tuf::Sha256;
 use crate::{Actor, StoreError, UserName, text};
 
 pub(crate) use checking::Standing as TokenStanding;
+pub(crate) use keeping::insert;
 
 mod checking;
 mod keeping;
@@ -53,6 +54,8 @@ pub enum Scope {
     Upload,
     /// To upload to this project alone, if its user may.
     UploadTo(ProjectName),
+    /// To upload to these projects alone, if its user may: what a publisher of several gets.
+    UploadToSeveral(Vec<ProjectName>),
     /// To upload to every project, whosever it is.
     Admin,
 }
@@ -62,7 +65,7 @@ impl Scope {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Read => "read",
-            Self::Upload | Self::UploadTo(_) => "upload",
+            Self::Upload | Self::UploadTo(_) | Self::UploadToSeveral(_) => "upload",
             Self::Admin => "admin",
         }
     }
@@ -71,17 +74,36 @@ impl Scope {
     pub fn project(&self) -> Option<&ProjectName> {
         match self {
             Self::UploadTo(project) => Some(project),
-            Self::Read | Self::Upload | Self::Admin => None,
+            Self::Read | Self::Upload | Self::UploadToSeveral(_) | Self::Admin => None,
         }
     }
 
+    /// The projects that it is for, where it is not for all of its user's.
+    pub fn projects(&self) -> &[ProjectName] {
+        match self {
+            Self::UploadTo(project) => std::slice::from_ref(project),
+            Self::UploadToSeveral(projects) => projects,
+            Self::Read | Self::Upload | Self::Admin => &[],
+        }
+    }
+
+    /// The projects that it is for, as they are stored: names have no spaces.
+    fn projects_text(&self) -> Option<String> {
+        let names: Vec<&str> = self.projects().iter().map(ProjectName::as_str).collect();
+        (!names.is_empty()).then(|| names.join(" "))
+    }
+
     fn read(name: &str, project: Option<&str>) -> Result<Self, StoreError> {
-        let project = text::parse_optional("project name", project)?;
-        match (name, project) {
-            ("read", None) => Ok(Self::Read),
-            ("upload", None) => Ok(Self::Upload),
-            ("upload", Some(project)) => Ok(Self::UploadTo(project)),
-            ("admin", None) => Ok(Self::Admin),
+        let projects = project.unwrap_or_default().split_ascii_whitespace();
+        let projects: Vec<ProjectName> = projects
+            .map(|project| text::parse("project name", project))
+            .collect::<Result<_, _>>()?;
+        match (name, projects.as_slice(), project) {
+            ("read", [], None) => Ok(Self::Read),
+            ("upload", [], None) => Ok(Self::Upload),
+            ("upload", [project], _) => Ok(Self::UploadTo(project.clone())),
+            ("upload", [_, _, ..], _) => Ok(Self::UploadToSeveral(projects.clone())),
+            ("admin", [], None) => Ok(Self::Admin),
             _ => Err(StoreError::Invalid {
                 what: "scope",
                 value: name.to_owned(),
@@ -93,7 +115,10 @@ impl Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UploadTo(project) => write!(f, "upload to {project}"),
+            Self::UploadTo(_) | Self::UploadToSeveral(_) => {
+                let names: Vec<&str> = self.projects().iter().map(ProjectName::as_str).collect();
+                write!(f, "upload to {}", names.join(", "))
+            }
             other => f.write_str(other.name()),
         }
     }

@@ -57,6 +57,7 @@ suite! { Sqlite:
     audit::rows_come_in_pages_and_by_project,
     audit::what_strangers_choose_is_kept_short,
     authority::what_a_token_may_upload,
+    authority::a_token_of_several_projects_uploads_to_these,
     authority::the_first_upload_makes_an_owner,
     authority::of_two_who_race_for_a_project_one_becomes_its_owner,
     authority::a_token_that_ends_during_its_upload_brings_nothing,

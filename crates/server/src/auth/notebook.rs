@@ -87,6 +87,20 @@ impl Notebook {
         .await;
     }
 
+    /// Writes down that an identity token was not exchanged.
+    pub(super) async fn refused_exchange(&self, why: &str, from: From) {
+        let now = self.clock.now();
+        if self.strangers.count(&(), now).is_err() {
+            self.skip_failure();
+            return;
+        }
+        let entry = AuditEntry::new(now, Actor::Stranger, AuditAction::ExchangeRefused)
+            .from_address(from.0)
+            .saying(why);
+        let store = self.store.clone();
+        finished(async move { write(&store, &entry).await }).await;
+    }
+
     /// Writes down that somebody with a good token was refused a file.
     pub(crate) async fn refused_upload(
         &self,

@@ -60,6 +60,9 @@ pub(super) fn denied(error: &Denied) -> Problem {
                  create --user {user} --scope upload --project {project}"
             ))
         }
+        Denied::NotOneOf { project, .. } => forbidden("Token of another project").hint(format!(
+            "whoever runs the index can add the publisher to it: wheelmark index publisher add {project} PUBLISHER"
+        )),
         Denied::NotMember { user, project } => forbidden("Not your project").hint(format!(
             "choose another name, or ask an owner; whoever runs the index can add you: \
              wheelmark index project maintainer add {project} {user}"

@@ -33,7 +33,7 @@ impl Uploader {
         // Here already, so that nothing is sent for nothing: the rest depends on the project.
         let may = match uploader.bearer.scope() {
             Scope::Read => Err(Denied::ReadOnly.into()),
-            Scope::Upload | Scope::UploadTo(_) | Scope::Admin => {
+            Scope::Upload | Scope::UploadTo(_) | Scope::UploadToSeveral(_) | Scope::Admin => {
                 let counted = publishing.door.count_upload(&uploader.bearer);
                 counted.map_err(UploadError::from)
             }

@@ -84,6 +84,11 @@ impl Index {
 
     /// The same, with rules that do not hold.
     pub(crate) async fn allowing(limits: Limits, leeway: Leeway) -> Index {
+        Index::furnished(|app| (app.limits, app.leeway) = (limits, leeway)).await
+    }
+
+    /// The same, with an app that `furnish` has changed.
+    pub(crate) async fn furnished(furnish: impl FnOnce(&mut App)) -> Index {
         let folder = tempfile::tempdir().unwrap();
         let tree = Directory::open(&folder.path().join("repository"))
             .await
@@ -106,8 +111,7 @@ impl Index {
             store.clone(),
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
-        app.limits = limits;
-        app.leeway = leeway;
+        furnish(&mut app);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
 use super::{NewToken, Scope, TokenError, TokenId, TokenRow, finder};
@@ -152,7 +151,8 @@ impl Store {
     }
 }
 
-async fn insert(
+/// Writes a token down.
+pub(crate) async fn insert(
     connection: &mut SqliteConnection,
     token: &NewToken,
     at: Timestamp,
@@ -165,7 +165,7 @@ async fn insert(
     .bind(token.id.as_str())
     .bind(token.user.as_str())
     .bind(token.scope.name())
-    .bind(token.scope.project().map(ProjectName::as_str))
+    .bind(token.scope.projects_text())
     .bind(finder(&digest))
     .bind(digest.as_str())
     .bind(at.to_string())

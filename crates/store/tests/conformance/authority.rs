@@ -14,7 +14,9 @@ async fn uploads(store: &Store, bearer: &Bearer, name: &str, version: u32) -> St
         Ok(Admission::Recorded(_)) => "taken",
         Ok(other) => panic!("{other:?}"),
         Err(AdmitError::Denied(Denied::ReadOnly)) => "read only",
-        Err(AdmitError::Denied(Denied::OtherProject { .. })) => "other project",
+        Err(AdmitError::Denied(Denied::OtherProject { .. } | Denied::NotOneOf { .. })) => {
+            "other project"
+        }
         Err(AdmitError::Denied(Denied::NotMember { .. })) => "not member",
         Err(AdmitError::Denied(Denied::Ended(_))) => "ended",
         Err(AdmitError::Denied(Denied::Unknown)) => "unknown",
@@ -98,6 +100,28 @@ pub(crate) async fn what_a_token_may_upload(backend: &impl Backend) {
         .await;
     revoke.unwrap();
     assert_eq!(uploads(&store, &bearer, "flask", 101).await, "not member");
+}
+
+pub(crate) async fn a_token_of_several_projects_uploads_to_these(backend: &impl Backend) {
+    let store = backend.open().await;
+    added_user(&store, "robot").await;
+    for name in ["one", "two", "three"] {
+        let (project, owner, by) = (project(name), user("robot"), operator());
+        let made = store.create_project(&project, &owner, &by, now());
+        made.await.unwrap();
+    }
+    let two = Scope::UploadToSeveral(vec![project("one"), project("two")]);
+    let bearer = token_of(&store, "robot", two.clone(), 1).await;
+    assert_eq!(*bearer.scope(), two);
+    assert_eq!(store.tokens().await.unwrap()[0].scope, two);
+    for (name, said) in [
+        ("one", "taken"),
+        ("two", "taken"),
+        ("three", "other project"),
+        ("new", "other project"),
+    ] {
+        assert_eq!(uploads(&store, &bearer, name, 1).await, said, "{name}");
+    }
 }
 
 pub(crate) async fn the_first_upload_makes_an_owner(backend: &impl Backend) {
