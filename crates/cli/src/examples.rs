@@ -95,6 +95,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "wheelmark index token list --user alice",
     ),
     ("index token revoke", "wheelmark index token revoke first"),
+    (
+        "index publisher remove",
+        "wheelmark index publisher remove flask github-3f9a12cd04be",
+    ),
     ("index project list", "wheelmark index project list"),
     ("index project show", "wheelmark index project show flask"),
     (

@@ -13,8 +13,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use wheelmark_server::{App, Metrics, Serving, Tls, TrustedProxies};
-use wheelmark_tuf::Clock;
+use wheelmark_server::{
+    App, FETCH_TIME, Metrics, Secrets, Serving, Tls, TrustedProxies, TrustedPublishing,
+};
+use wheelmark_tuf::{Clock, Sha256};
 
 use crate::logging::WithHint as _;
 use crate::settings::Settings;
@@ -33,6 +35,19 @@ const ENOUGH_FILES: u64 = 65_536;
 
 /// How many days before the end of a certificate it is warned of.
 const CERTIFICATE_REMINDER: jiff::SignedDuration = jiff::SignedDuration::from_hours(14 * 24);
+
+/// How much of the first root's fingerprint stands for an index in identity tokens: enough that
+/// nobody finds another root that begins so.
+const AUDIENCE_DIGITS: usize = 32;
+
+/// The operating system's random source.
+struct SystemSecrets;
+
+impl Secrets for SystemSecrets {
+    fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()> {
+        SysRng.try_fill_bytes(bytes).map_err(std::io::Error::other)
+    }
+}
 
 /// The addresses and the certificate, ready to be served on. Nothing else has been made yet.
 pub(crate) struct Front {
@@ -101,6 +116,29 @@ impl Front {
             None => None,
         };
         Ok(())
+    }
+
+    /// How identity tokens of CI services are exchanged, by an index whose first root has this
+    /// fingerprint; none if no issuer's are.
+    pub(crate) fn trusted_publishing(&self, first_root: &Sha256) -> Option<TrustedPublishing> {
+        let settings = &self.settings;
+        let named = settings.oidc_audience.clone();
+        // A token that was made for one index must not be good at another.
+        let audience = named.or_else(|| {
+            let url = settings.external_url.as_ref()?.as_str();
+            let place = url.split_once("://").map_or(url, |(_, place)| place);
+            Some(place.trim_end_matches('/').to_owned())
+        });
+        let audience = audience.unwrap_or_else(|| {
+            let root = first_root.to_string();
+            format!("wheelmark-{}", &root[..AUDIENCE_DIGITS])
+        });
+        (!settings.oidc_issuers.0.is_empty()).then(|| TrustedPublishing {
+            issuers: settings.oidc_issuers.clone(),
+            audience,
+            secrets: Arc::new(SystemSecrets),
+            patience: FETCH_TIME,
+        })
     }
 
     /// Serves the app until `shutdown` is ready; requests under way are finished then.

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use url::Url;
-use wheelmark_server::{FAILED_ATTEMPTS, Leeway, Network, Rate, UPLOADS};
+use wheelmark_server::{FAILED_ATTEMPTS, Issuers, Leeway, Network, Rate, UPLOADS};
 
 use crate::logging::WithHint as _;
 use crate::shipping::Destination;
@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) rate_failed_attempts: Rate,
     pub(crate) rate_uploads: Rate,
     pub(crate) publish_timeout: Duration,
+    pub(crate) oidc_issuers: Issuers,
+    pub(crate) oidc_audience: Option<String>,
     pub(crate) signing_log: Option<Destination>,
     pub(crate) log_format: LogFormat,
 }
@@ -173,6 +175,15 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "TIME")]
     publish_timeout: Option<String>,
 
+    /// Whose identity tokens are exchanged for upload tokens: github, gitlab=URL, oidc=URL and so on
+    /// [default: the public services]
+    #[arg(long, value_name = "ISSUERS")]
+    oidc_issuers: Option<String>,
+
+    /// Whom identity tokens have to be made for [default: external-url without its scheme]
+    #[arg(long, value_name = "NAME")]
+    oidc_audience: Option<String>,
+
     /// Where the signing log is sent as it is written: file:/PATH, syslog, or a URL
     #[arg(long, value_name = "PLACE")]
     signing_log: Option<String>,
@@ -211,6 +222,8 @@ impl Flags {
             "rate-failed-attempts" => self.rate_failed_attempts.as_ref(),
             "rate-uploads" => self.rate_uploads.as_ref(),
             "publish-timeout" => self.publish_timeout.as_ref(),
+            "oidc-issuers" => self.oidc_issuers.as_ref(),
+            "oidc-audience" => self.oidc_audience.as_ref(),
             "signing-log" => self.signing_log.as_ref(),
             "log-format" => self.log_format.as_ref(),
             _ => None,
@@ -323,6 +336,8 @@ impl Effective {
             ),
             rate_uploads: reading.needed("rate-uploads", rates::rate, UPLOADS),
             publish_timeout: reading.needed("publish-timeout", sizes::time, Duration::ZERO),
+            oidc_issuers: reading.needed("oidc-issuers", keys::issuers, Issuers::default()),
+            oidc_audience: reading.optional("oidc-audience", keys::audience),
             signing_log: reading.optional("signing-log", Destination::parse),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };

@@ -18,6 +18,7 @@ mod orders;
 mod page;
 mod permissions;
 mod project;
+mod publisher;
 mod reason;
 mod rebin;
 mod rebuild;
@@ -57,6 +58,7 @@ use crate::logging::WithHint as _;
 ///   wheelmark index user add alice
 ///   wheelmark index token create --user alice --scope upload --expires 90d
 ///   wheelmark index project maintainer add flask bob
+///   wheelmark index publisher add flask github:pallets/flask@release.yml#pypi
 ///   wheelmark index backup /backup/index
 ///   wheelmark index yank flask 3.0.9 --reason "breaks on Python 3.14"
 ///   wheelmark index status flask archived
@@ -88,6 +90,7 @@ enum Command {
     User(user::Args),
     Token(token::Args),
     Project(project::Args),
+    Publisher(publisher::Args),
     Access(access::Args),
     Limit(limit::Args),
     Audit(audit::Args),
@@ -143,6 +146,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::User(args) => user::run(args, &data, context).await,
         Command::Token(args) => token::run(args, &data, context).await,
         Command::Project(args) => project::run(args, &data, context).await,
+        Command::Publisher(args) => publisher::run(args, &data, context).await,
         Command::Access(args) => access::run(args, &data, context).await,
         Command::Limit(args) => limit::run(args, &data).await,
         Command::Audit(args) => audit::run(&args, &data, context).await,

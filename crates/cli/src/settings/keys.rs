@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use url::Url;
-use wheelmark_server::{Leeway, Network};
+use wheelmark_server::{Issuers, Leeway, Network};
 
 use super::LogFormat;
 
@@ -127,6 +127,23 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "oidc-issuers",
+        default: "github, gitlab, google, circleci, activestate",
+        about: "Whose identity tokens are exchanged for upload tokens: the public services by their\n\
+                words, others as gitlab=https://gitlab.example.org, or oidc=https://… for any\n\
+                issuer. Nobody is asked for keys before a project trusts somebody there. An empty\n\
+                list takes none (docs/trusted-publishing.md).",
+        is_list: true,
+        ..TEXT
+    },
+    Key {
+        name: "oidc-audience",
+        example: "pypi.example.org",
+        about: "Whom identity tokens have to be made for: a name that no other index has. Without it,\n\
+                external-url without its scheme, or a name made of the first root.",
+        ..TEXT
+    },
+    Key {
         name: "signing-log",
         example: "https://log.example.org/wheelmark",
         about: "Where each line of the signing log is sent as soon as it is written: file:/PATH,\n\
@@ -213,6 +230,31 @@ pub(super) fn leeway(text: &str) -> Result<Leeway, String> {
         }
     }
     Ok(leeway)
+}
+
+/// The issuers whose identity tokens are looked at.
+pub(super) fn issuers(text: &str) -> Result<Issuers, String> {
+    let issuers = text.split(',').map(str::trim);
+    let issuers = issuers.filter(|issuer| !issuer.is_empty());
+    let issuers = issuers.map(|issuer| {
+        issuer
+            .parse()
+            .map_err(|error: wheelmark_server::IssuerError| error.to_string())
+    });
+    issuers.collect::<Result<_, _>>().map(Issuers)
+}
+
+/// For whom identity tokens have to be made.
+pub(super) fn audience(text: &str) -> Result<String, String> {
+    let plain = text.len() <= 255 && text.bytes().all(|b| b.is_ascii_graphic());
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{}` is not a name of printable ASCII, at most 255 bytes long",
+            text.escape_debug()
+        ))
+    }
 }
 
 pub(super) fn connections(text: &str) -> Result<usize, String> {
