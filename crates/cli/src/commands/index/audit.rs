@@ -174,7 +174,8 @@ async fn look(args: &Args, data: &Data, store: &Store, context: &Context) -> any
                 }
                 Err(error) => left_out.push(format!("the catalogue: {error:#}")),
             }
-            state::rolled_back(data, chain, &evidence, &mut damage)?;
+            let journal = store.journal_end().await?;
+            state::rolled_back(data, chain, &evidence, journal, &mut damage)?;
             let (began, now) = (evidence.began, context.clock.now());
             match state::unnamed(data, store, began, now, &mut damage).await {
                 Ok(count) => old_pages = count,

@@ -16,7 +16,7 @@ use wheelmark_mirror::{
 use wheelmark_objects::{Directory, Kind as ObjectKind, ObjectPath};
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
 use wheelmark_repository::unnamed_objects;
-use wheelmark_store::Store;
+use wheelmark_store::{Seq, Store};
 use wheelmark_tuf::{Sha256, Snapshot, Verified, verify};
 
 use super::damage::{Damage, Kind};
@@ -275,8 +275,6 @@ pub(super) struct Evidence {
     snapshots: Vec<(String, u64)>,
     /// The newest snapshot that an answer in the catalogue speaks of.
     answered: u64,
-    /// Where the journal ends.
-    journal: u64,
     pub(super) began: SystemTime,
 }
 
@@ -298,17 +296,18 @@ impl Evidence {
                 .filter(|(_, version)| !recorded.contains(version))
                 .collect(),
             answered,
-            journal: store.journal_end().await?.0,
             began,
         })
     }
 }
 
-/// What says that the state is older than one that this index has signed.
+/// What says that the state is older than one that this index has signed. `journal` is where the
+/// journal ended when the state had been read: it only grows, and so a sound one reaches that far.
 pub(super) fn rolled_back(
     data: &Data,
     chain: &Chain,
     evidence: &Evidence,
+    journal: Seq,
     damage: &mut Vec<Damage>,
 ) -> anyhow::Result<()> {
     let set = &chain.set;
@@ -337,12 +336,12 @@ pub(super) fn rolled_back(
         newest = newest.max(Some((answered, found)));
     }
     let followed = followed(set);
-    if evidence.journal < followed {
+    if journal.0 < followed {
         damage.push(Damage::new(
             Kind::RowMissing,
             "catalogue, journal",
             &format!("a journal that reaches to {followed}, as the timestamp says"),
-            &format!("it ends at {}", evidence.journal),
+            &format!("it ends at {journal}"),
         ));
     }
     if let Some((version, why)) = newest {
