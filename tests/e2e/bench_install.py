@@ -54,6 +54,8 @@ from harness.index import Index, free_port
 from harness.sandbox import TOOLS, Sandbox, Venv, environment
 
 PACKAGES = 200
+# Of each package; about what a small library has. Without modules: as little as a wheel can be.
+MODULES = 12
 PAYLOAD = 8_000
 LARGE = 1 << 30
 
@@ -65,6 +67,7 @@ def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--packages", type=int, default=PACKAGES)
+    options.add_argument("--modules", type=int, default=MODULES, help="of each package; 0: a single file")
     options.add_argument("--without-memory", action="store_true")
     options.add_argument("--without-time", action="store_true")
     args = options.parse_args()
@@ -72,9 +75,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wheelmark-bench-", dir=os.environ.get("TMPDIR")) as folder:
         bench = Bench(Path(folder), binary)
         try:
-            figures = {"bench": "install", "packages": args.packages, "rounds": args.rounds}
+            figures = {
+                "bench": "install", "packages": args.packages, "modules": args.modules, "rounds": args.rounds,
+            }
             if not args.without_time:
-                figures |= bench.times(args.packages, args.rounds)
+                figures |= bench.times(args.packages, args.modules, args.rounds)
             if not args.without_memory:
                 figures |= bench.memory()
         finally:
@@ -105,11 +110,13 @@ class Bench:
 
     # Time.
 
-    def times(self, packages: int, rounds: int) -> dict:
+    def times(self, packages: int, modules: int, rounds: int) -> dict:
         names = [f"bench-{number}" for number in range(packages)]
         began = time.monotonic()
-        self.index.publish(*(wheel(name, payload=PAYLOAD) for name in names))
-        print(f"published {packages} packages in {time.monotonic() - began:.1f} s", flush=True)
+        contents = {"modules": modules} if modules else {"payload": PAYLOAD}
+        made = [wheel(name, **contents) for name in names]
+        self.index.publish(*made)
+        print(f"published {packages} packages of {len(made[0].content):,} bytes in {time.monotonic() - began:.1f} s", flush=True)
         kinds = {
             "plain": lambda: self.plain(names, self.new("cache")),
             "cold": lambda: self.exec(names, self.cold_home()),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+WORDS = "read write open close index value name path file line page entry field list state error".split()
 MOMENT = (2024, 1, 1, 0, 0, 0)
 
 
@@ -69,6 +70,24 @@ def read_wheel(path: Path) -> Distribution:
     return Distribution(name, version, path.name, path.read_bytes(), metadata)
 
 
+def source(seed: str, functions: int = 64) -> bytes:
+    """Some 10 kB of Python that nobody wrote: names out of a small vocabulary, numbers, strings."""
+    random = Random(seed)
+    words = [random.choice(WORDS) + str(random.randrange(100)) for _ in range(40)]
+    lines = []
+    for number in range(functions):
+        first, second, third = random.choices(words, k=3)
+        lines += [
+            f"def {first}_{number}({second}, {third}={random.randrange(1 << 16)}):",
+            f'    """{" ".join(random.choices(WORDS, k=5))}."""',
+            f"    if {second} > {random.randrange(1 << 10)}:",
+            f"        return [{third}, {random.randrange(1 << 24)!r}]",
+            f"    return {second}",
+            "",
+        ]
+    return "\n".join(lines).encode()
+
+
 def wheel(
     name: str,
     version: str = "1.0",
@@ -77,13 +96,15 @@ def wheel(
     metadata: bytes | None = None,
     extra: tuple[str, ...] = (),
     payload: int = 0,
+    modules: int = 0,
     tag: str = "py3-none-any",
     filename: str | None = None,
     script: str | None = None,
 ) -> Distribution:
     """A wheel with one module that says `says`, and `payload` bytes that do not compress.
 
-    With `script`, a program of the project's name that prints it.
+    With `modules`, a package of so many modules beside it, each some 10 kB of source that compresses
+    as source does. With `script`, a program of the project's name that prints it.
     """
     stem = normalised(name).replace("-", "_")
     info = f"{stem}-{version}.dist-info"
@@ -101,6 +122,8 @@ def wheel(
     if payload:
         # The sayings share their seed's length only: another saying is another payload.
         members[f"{stem}_payload.bin"] = Random(f"{name} {version}").randbytes(payload)
+    for number in range(modules):
+        members[f"{stem}_package/module_{number}.py"] = source(f"{name} {version} {number}")
     record = f"{info}/RECORD"
     rows = [f"{path},{_record_digest(data)},{len(data)}" for path, data in members.items()]
     members[record] = ("\n".join([*rows, f"{record},,"]) + "\n").encode()
@@ -110,7 +133,7 @@ def wheel(
         for path, data in members.items():
             entry = zipfile.ZipInfo(path, MOMENT)
             entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, data)
+            archive.writestr(entry, data, zipfile.ZIP_DEFLATED if modules else zipfile.ZIP_STORED)
     return Distribution(
         name, version, filename or f"{stem}-{version}-{tag}.whl", out.getvalue(), metadata
     )
