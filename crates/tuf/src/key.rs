@@ -1,5 +1,7 @@
 //! Public keys, their ids, and the verification of one signature.
 
+mod rsa;
+
 use std::fmt;
 
 use aws_lc_rs::signature::{
@@ -57,7 +59,8 @@ pub(crate) enum PublicKey {
     Ed25519([u8; 32]),
     /// The uncompressed point of P-256, 65 bytes.
     EcdsaP256([u8; 65]),
-    /// `SubjectPublicKeyInfo` of an RSA key, DER.
+    /// `SubjectPublicKeyInfo` of an RSA key, DER, with nothing in it that could be written another
+    /// way.
     RsaPss(Vec<u8>),
     /// Nothing we can verify with.
     Unusable,
@@ -173,7 +176,10 @@ impl PublicKey {
                 let point = info.strip_prefix(&P256_SPKI_PREFIX)?;
                 Some(PublicKey::EcdsaP256(point.try_into().ok()?))
             }
-            ("rsa", "rsassa-pss-sha256") => Some(PublicKey::RsaPss(read_pem(public)?)),
+            ("rsa", "rsassa-pss-sha256") => {
+                let info = read_pem(public)?;
+                rsa::is_canonical(&info).then_some(PublicKey::RsaPss(info))
+            }
             _ => None,
         }
     }
