@@ -8,6 +8,8 @@
 //! What it answers is bounded in length and time, and a signature is verified before it is used.
 //! Its standard error is that of `wheelmark`, so it can say what it waits for.
 
+mod run;
+
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use wheelmark_tuf::{Key, Signature};
 
+use self::run::Run;
 use crate::public_key::{PublicKey, PublicKeyError};
 use crate::{SignError, Signer};
 
@@ -180,8 +183,11 @@ impl SigningCommand {
         };
         // Without a slash the system would look through the search path.
         let program = std::path::absolute(&self.path).map_err(io)?;
+        let run = Run::new();
+        let (variable, value) = run.variable();
         let mut child = Command::new(program)
             .args([verb, name])
+            .env(variable, value)
             // What opens the other keys of the same person is none of its business.
             .env_remove("CREDENTIALS_DIRECTORY")
             .stdin(Stdio::piped())
@@ -207,7 +213,7 @@ impl SigningCommand {
         };
         let name = name.to_owned();
         let (Some(answer), Some(status)) = (answer, status) else {
-            stop(&mut child);
+            stop(&mut child, &run);
             return Err(match too_much {
                 true => CommandError::TooMuch {
                     path: path(),
@@ -276,11 +282,12 @@ fn ended(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>>
     }
 }
 
-/// Ends a program. That it has ended by itself meanwhile is no failure.
-fn stop(child: &mut Child) {
+/// Ends a program and what it has started. That it has ended by itself meanwhile is no failure.
+fn stop(child: &mut Child, run: &Run) {
     if child.kill().is_ok() {
         drop(child.wait());
     }
+    run.end();
 }
 
 impl Signer for CommandKey {
