@@ -27,6 +27,7 @@ const SCHEMA: Schema = Schema {
         include_str!("orders/0002_ceremonies.sql"),
         include_str!("orders/0003_taken_up.sql"),
         include_str!("orders/0004_collections.sql"),
+        include_str!("orders/0005_answered_at.sql"),
     ],
 };
 

@@ -81,7 +81,8 @@ impl Engine {
             }
         }
         if let Some(ceremonies) = &self.ceremonies {
-            ceremonies.answer_ceremony(seq, &outcome).await?;
+            let now = self.clock.now();
+            ceremonies.answer_ceremony(seq, &outcome, now).await?;
         }
         Ok(())
     }

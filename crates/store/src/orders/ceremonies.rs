@@ -104,25 +104,65 @@ impl Orders {
         Ok(Some(HandedIn { seq, name, files }))
     }
 
-    /// Says what became of it. One that has an answer keeps it. For the snapshot process.
+    /// Says what became of it, and when. One that has an answer keeps it. For the snapshot process.
     ///
     /// # Errors
     ///
     /// When the database fails or its disk is full. Doing it again is right.
-    pub async fn answer_ceremony(&self, seq: Seq, outcome: &Outcome) -> Result<(), StoreError> {
+    pub async fn answer_ceremony(
+        &self,
+        seq: Seq,
+        outcome: &Outcome,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         let (version, refused) = outcome.columns();
         let mut transaction = self.database.write().await?;
         sqlx::query(
-            "UPDATE ceremony SET snapshot_version = ?, refused = ? \
+            "UPDATE ceremony SET snapshot_version = ?, refused = ?, answered_at = ? \
              WHERE seq = ? AND snapshot_version IS NULL AND refused IS NULL",
         )
         .bind(version)
         .bind(refused)
+        .bind(at.to_string())
         .bind(text::number(seq.0))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Those that wait: their names, and when they were handed in.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or holds something else.
+    pub async fn waiting_ceremonies(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT name, asked_at FROM ceremony \
+             WHERE snapshot_version IS NULL AND refused IS NULL ORDER BY seq",
+        )
+        .fetch_all(&mut *self.database.reader().await?)
+        .await?;
+        let rows = rows.into_iter();
+        rows.map(|(name, at)| Ok((name, text::parse("time", &at)?)))
+            .collect()
+    }
+
+    /// When the ceremony was published that brought a metadata file, if that was written down.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or holds something else.
+    pub async fn published_at(&self, file: &str) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<String> = sqlx::query_scalar(
+            "SELECT max(ceremony.answered_at) FROM ceremony \
+             JOIN ceremony_file ON ceremony_file.seq = ceremony.seq \
+             WHERE ceremony_file.name = ? AND ceremony.snapshot_version IS NOT NULL",
+        )
+        .bind(file)
+        .fetch_one(&mut *self.database.reader().await?)
+        .await?;
+        at.map(|at| text::parse("time", &at)).transpose()
     }
 
     /// What became of it; none while it waits.

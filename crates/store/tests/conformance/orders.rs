@@ -259,13 +259,27 @@ pub(crate) async fn what_ceremonies_bring_waits_for_its_answer(backend: &impl Ba
     let published = Outcome::Published {
         snapshot_version: 7,
     };
-    orders.answer_ceremony(march, &published).await.unwrap();
+    let at: Timestamp = "2026-11-22T01:00:00Z".parse().unwrap();
+    let answer = async |seq, outcome: &Outcome, at| {
+        orders.answer_ceremony(seq, outcome, at).await.unwrap();
+    };
+    let names = async || {
+        let waiting = orders.waiting_ceremonies().await.unwrap().into_iter();
+        waiting.map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["march", "april"]);
+    assert_eq!(orders.published_at("2.root.json").await.unwrap(), None);
+    answer(march, &published, at).await;
+    assert_eq!(names().await, ["april"]);
+    assert_eq!(orders.published_at("2.root.json").await.unwrap(), Some(at));
+    assert_eq!(orders.published_at("3.root.json").await.unwrap(), None);
     let refused = Outcome::Refused {
         reason: "too late".to_owned(),
     };
-    orders.answer_ceremony(march, &refused).await.unwrap();
+    answer(march, &refused, Timestamp::MAX).await;
     let told = orders.ceremony_outcome(march).await.unwrap();
     assert_eq!(told, Some(published.clone()), "an answer is given once");
+    assert_eq!(orders.published_at("2.root.json").await.unwrap(), Some(at));
     let back = async |name: &str| orders.take_back(name, "broken off").await.unwrap();
     assert_eq!(back("march").await, TakenBack::Published);
     assert_eq!(back("may").await, TakenBack::NotThere);
@@ -277,7 +291,7 @@ pub(crate) async fn what_ceremonies_bring_waits_for_its_answer(backend: &impl Ba
     assert!(orders.take_up(june).await.unwrap() && orders.take_up(june).await.unwrap());
     assert_eq!(back("june").await, TakenBack::TooLate);
     assert_eq!(orders.handed_in().await.unwrap().unwrap().seq, june);
-    orders.answer_ceremony(june, &published).await.unwrap();
+    answer(june, &published, at).await;
     assert_eq!(orders.handed_in().await.unwrap(), None);
     let told = orders.ceremony_outcome(april).await.unwrap();
     let reason = "broken off".to_owned();

@@ -1,0 +1,2 @@
+-- When it was answered; none in rows of before.
+ALTER TABLE ceremony ADD COLUMN answered_at TEXT;
