@@ -10,7 +10,7 @@ use wheelmark_tuf::{Key, KeyId, RoleKeys, RoleName, Root, Sha256, Targets, canon
 
 use crate::payload::{Content, Payload};
 use crate::plan::{HolderChange, Plan, PlanError, follow};
-use crate::policy::{LEAST_GAIN, Policy};
+use crate::policy::{LEAST_CUT, LEAST_GAIN, LEAST_LEFT, Policy};
 use crate::standing::Standing;
 use crate::words::Words;
 
@@ -106,8 +106,10 @@ pub enum CeremonyError {
         /// What time it is here.
         now: Timestamp,
     },
-    /// It would end earlier than it does now.
-    #[error("{role} would hold until {expires}, shorter than what is published, {published}")]
+    /// It would end earlier than it does now, and soon.
+    #[error(
+        "{role} would hold until {expires}, shorter than what is published, {published}, and not for {days} days from now on (by this machine's clock it is {now})"
+    )]
     Shorter {
         /// Which role.
         role: RoleName,
@@ -115,6 +117,10 @@ pub enum CeremonyError {
         published: Timestamp,
         /// The next one.
         expires: Timestamp,
+        /// For how many days it has to hold all the same.
+        days: i64,
+        /// What time it is here.
+        now: Timestamp,
     },
     /// Fewer have to sign than policy asks for.
     #[error("{role} would be signed by {threshold} holders, and the policy asks for {least}")]
@@ -140,13 +146,19 @@ pub enum CeremonyError {
         /// Who.
         name: String,
     },
-    /// Nothing would change.
-    #[error("{role} would stay as it is: the same keys, and no later expiry than {expires}")]
+    /// Nothing would change that is worth a signature.
+    #[error(
+        "{role} would stay as it is: the same keys, until {expires}, and what is published holds until {published}; from {from} on, a ceremony brings it an hour or more"
+    )]
     NothingNew {
         /// Which role.
         role: RoleName,
         /// The published expiry.
+        published: Timestamp,
+        /// The next one.
         expires: Timestamp,
+        /// When a ceremony has to begin to gain enough.
+        from: Timestamp,
     },
 }
 
@@ -224,7 +236,7 @@ impl Ceremony {
             return Err(CeremonyError::OtherTime { made_at, now });
         }
         let contents = follow(&standing, &plan)?;
-        demand_difference(&standing, &contents)?;
+        demand_difference(&standing, &plan, &contents, now)?;
         demand_people(&plan, policy)?;
         let payloads: Vec<Payload> = contents
             .iter()
@@ -383,7 +395,8 @@ impl Ceremony {
         self.payloads.iter().filter(counts).collect()
     }
 
-    /// The name of the holder to whom a key belongs: that of a newcomer, or the position.
+    /// What the holder is called to whom a key belongs: a newcomer by name, others by position as
+    /// well.
     pub fn holder_of(&self, keyid: &KeyId) -> Option<String> {
         for change in &self.plan.holders {
             if let HolderChange::Replace { by, .. } | HolderChange::Add(by) = change
@@ -404,7 +417,7 @@ impl Ceremony {
         let seat = seats
             .iter()
             .find(|seat| seat.keys.values().any(|id| id == keyid))?;
-        Some(format!("holder {}", seat.number))
+        Some(seat.called())
     }
 }
 
@@ -412,22 +425,28 @@ impl Ceremony {
 /// signs anything.
 fn demand_difference(
     standing: &Standing,
+    plan: &Plan,
     contents: &[(RoleName, Content)],
+    now: Timestamp,
 ) -> Result<(), CeremonyError> {
     for (role, content) in contents {
-        let Some((_, expires)) = standing.version_and_expiry(role) else {
+        let Some((_, published)) = standing.version_and_expiry(role) else {
             continue;
         };
-        if content.expires() < expires {
-            let (role, published) = (role.clone(), expires);
-            let expires = content.expires();
+        let expires = content.expires();
+        let gain = expires.duration_since(published);
+        // A policy with fewer days, or a clock that was ahead once, must not keep anybody from
+        // replacing a key; that the index is made to end soon is no ceremony's purpose.
+        if gain.is_negative() && expires.duration_since(now) < LEAST_LEFT {
             return Err(CeremonyError::Shorter {
-                role,
+                role: role.clone(),
                 published,
                 expires,
+                days: LEAST_LEFT.as_hours() / 24,
+                now,
             });
         }
-        let gains = content.expires().duration_since(expires) >= LEAST_GAIN;
+        let differs = gain >= LEAST_GAIN || gain <= -LEAST_CUT;
         let keys_differ = match content {
             Content::Root(root) => root.roles != standing.root().roles,
             // Signed by others, even where it says the same.
@@ -438,9 +457,14 @@ fn demand_difference(
                 others || standing.role(role).map(delegates) != Some(delegates(next))
             }
         };
-        if !gains && !keys_differ {
-            let role = role.clone();
-            return Err(CeremonyError::NothingNew { role, expires });
+        if !differs && !keys_differ {
+            let wait = LEAST_GAIN - gain;
+            return Err(CeremonyError::NothingNew {
+                role: role.clone(),
+                published,
+                expires,
+                from: plan.made_at.saturating_add(wait).unwrap_or(plan.made_at),
+            });
         }
     }
     Ok(())

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use wheelmark_tuf::{Key, KeyId, ModelError, RoleName, Signature, canonical};
+use wheelmark_tuf::{Key, KeyId, ModelError, RoleName, Sha256, Signature, canonical};
+
+use crate::words::Words;
 
 const FORMAT: &str = "wheelmark-holder-1";
 
@@ -171,10 +173,7 @@ impl HolderKeys {
     }
 
     fn checked(self) -> Result<Self, HolderError> {
-        let length = self.name.chars().count();
-        let is_shown = !self.name.contains(char::is_control) && self.name.trim() == self.name;
-        let is_position = self.name.to_lowercase().starts_with("holder");
-        if !(1..=MAX_NAME_LEN).contains(&length) || !is_shown || is_position {
+        if !is_name(&self.name) {
             return Err(HolderError::Name);
         }
         demand_key_names(self.keys.keys())?;
@@ -217,6 +216,12 @@ impl HolderKeys {
         &self.name
     }
 
+    /// The name and all the keys as words, to be read aloud in the place of four long ids. They are
+    /// 128 bits of a digest of what every key has signed: nobody makes keys of their own to fit.
+    pub fn words(&self) -> Words {
+        Words::of(&Sha256::of(&proof_message(&self.name, &self.keys)))
+    }
+
     /// The ids of the keys, by what they are for.
     pub fn keyids(&self) -> impl Iterator<Item = (&str, &KeyId)> {
         let keys = self.keys.iter();
@@ -235,6 +240,14 @@ impl HolderKeys {
             name: name.to_owned(),
         })
     }
+}
+
+/// Whether a holder can be called so: on one line, and not as if it were a position.
+pub(crate) fn is_name(name: &str) -> bool {
+    let length = name.chars().count();
+    let is_shown = !name.contains(char::is_control) && name.trim() == name;
+    let is_position = name.to_lowercase().starts_with("holder");
+    (1..=MAX_NAME_LEN).contains(&length) && is_shown && !is_position
 }
 
 fn demand_key_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), HolderError> {

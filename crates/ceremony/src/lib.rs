@@ -25,6 +25,7 @@
 mod ceremony;
 mod finish;
 mod holder;
+mod names;
 mod online;
 mod payload;
 mod plan;

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wheelmark_tuf::{Key, ModelError, ParseSha256Error, Sha256, Signature, canonical};
 
+use crate::words::Words;
+
 const FORMAT: &str = "wheelmark-online-key-1";
 
 /// What the proof begins with. TUF metadata begins with `{`: a proof is never a signature of it.
@@ -62,6 +64,11 @@ impl OnlineKey {
     pub fn new(index: Sha256, key: Key, proof: Signature) -> Result<Self, OnlineKeyError> {
         let proof = proof.sig;
         Self { index, key, proof }.checked()
+    }
+
+    /// The key and its index as words, to be read aloud in the place of a long id.
+    pub fn words(&self) -> Words {
+        Words::of(&Sha256::of(&online_proof_message(&self.index, &self.key)))
     }
 
     /// Reads the file of an online key's public half.

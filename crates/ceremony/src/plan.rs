@@ -11,6 +11,7 @@ use wheelmark_tuf::{
 };
 
 use crate::holder::{HolderError, HolderKeys};
+use crate::names::{next_names, set_names};
 use crate::online::{OnlineKey, OnlineKeyError};
 use crate::payload::Content;
 use crate::policy::Policy;
@@ -126,8 +127,8 @@ pub enum PlanError {
         /// Which key.
         keyid: KeyId,
     },
-    /// Two newcomers with one name.
-    #[error("{name} would come twice: each holder is one person")]
+    /// Two holders with one name.
+    #[error("{name} would hold two seats: each holder is one person")]
     NameTwice {
         /// The name.
         name: String,
@@ -352,6 +353,9 @@ pub(crate) fn follow(
         let content = match (role.as_str(), standing.role(&role)) {
             ("root", _) => {
                 let mut root = next_root(standing, *next, keys.as_ref());
+                if plan.changes_keys() {
+                    set_names(&mut root, next_names(standing, plan)?);
+                }
                 if let Some(online) = online {
                     transition::in_root(&mut root, online);
                 }

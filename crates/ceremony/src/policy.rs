@@ -15,6 +15,12 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// What a role has to gain for signing it to be worth anything.
 pub(crate) const LEAST_GAIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// By how much a role has to end earlier for that to be a purpose of its own.
+pub(crate) const LEAST_CUT: SignedDuration = SignedDuration::from_hours(24);
+
+/// For how long a role holds at least that is made to end earlier: time for another ceremony.
+pub(crate) const LEAST_LEFT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// How long before its end a role is due, unless a policy says otherwise: three people in three
 /// cities, and a month of holidays. A third of a life at most.
 const SIGNING_PERIOD: SignedDuration = SignedDuration::from_hours(60 * 24);

@@ -39,6 +39,32 @@ impl Ceremony {
         differences.collect()
     }
 
+    /// What everybody is to know of it before they sign.
+    pub fn cautions(&self) -> Vec<String> {
+        let mut cautions = Vec::new();
+        let (now, next) = (
+            &self.standing().root().roles.root,
+            &self.next_root().roles.root,
+        );
+        let (before, after) = (now.keyids.len(), next.keyids.len());
+        let needs_all = |keys: &RoleKeys| keys.threshold as usize == keys.keyids.len();
+        if needs_all(next) && (!needs_all(now) || after < before) {
+            cautions.push(format!(
+                "from then on all {after} holders have to sign: if one of them loses a key, nobody can sign a next root, the index ends, and every client has to be given a new one by hand"
+            ));
+        }
+        for difference in self.differences() {
+            let (published, next) = difference.expires;
+            if next < published {
+                cautions.push(format!(
+                    "{} is to end earlier than what is published: {next} in the place of {published}",
+                    difference.role
+                ));
+            }
+        }
+        cautions
+    }
+
     fn changes_in(&self, role: &RoleName) -> Vec<String> {
         let mut changes = Vec::new();
         match role.as_str() {

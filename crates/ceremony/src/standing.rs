@@ -8,6 +8,8 @@ use wheelmark_tuf::{
     verify_trusted_root,
 };
 
+use crate::names::names_in;
+
 /// The published files that offline keys have signed, as bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
@@ -32,8 +34,20 @@ pub struct Standing {
 pub struct Seat {
     /// The position, from 1.
     pub number: usize,
+    /// What root says that the holder is called.
+    pub name: Option<String>,
     /// The id of the key for each role.
     pub keys: BTreeMap<RoleName, KeyId>,
+}
+
+impl Seat {
+    /// What the holder is called on a line: by name and position, or by position alone.
+    pub fn called(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name}, holder {}", self.number),
+            None => format!("holder {}", self.number),
+        }
+    }
 }
 
 /// What is published is no ground for a ceremony.
@@ -87,10 +101,14 @@ pub enum StandingError {
     #[error("targets does not delegate as an index does")]
     Foreign,
     /// A root that somebody trusts is not in the chain.
-    #[error("the root {pinned} is none of this index's, whose first root is {first}")]
+    #[error(
+        "the root {pinned} is none of this index's roots 1 to {newest}, on which this stands (the first is {first})"
+    )]
     NotPinned {
         /// The fingerprint that was pinned.
         pinned: Sha256,
+        /// The version of the root in force.
+        newest: u64,
         /// The fingerprint of version 1.
         first: Sha256,
     },
@@ -204,13 +222,17 @@ impl Standing {
     /// The holders, by the position of their keys.
     pub fn seats(&self) -> Vec<Seat> {
         let mut seats: Vec<Seat> = Vec::new();
+        let names = names_in(&self.root);
         for role in self.roles() {
             let keyids = self.keys_of(&role).map(|(_, keys)| keys.keyids.as_slice());
             for (at, keyid) in keyids.unwrap_or_default().iter().enumerate() {
                 if seats.len() == at {
-                    let keys = BTreeMap::new();
-                    let number = at + 1;
-                    seats.push(Seat { number, keys });
+                    seats.push(Seat {
+                        number: at + 1,
+                        // Root is the first of the roles.
+                        name: names.get(keyid).cloned(),
+                        keys: BTreeMap::new(),
+                    });
                 }
                 seats[at].keys.insert(role.clone(), keyid.clone());
             }
@@ -239,6 +261,7 @@ impl Standing {
             Some(at) => Ok(at as u64 + 1),
             None => Err(StandingError::NotPinned {
                 pinned: *pinned,
+                newest: self.root.version,
                 first: self.first_fingerprint(),
             }),
         }

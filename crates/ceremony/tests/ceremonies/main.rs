@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod holders;
+mod names;
 mod properties;
 mod rules;
 mod signatures;

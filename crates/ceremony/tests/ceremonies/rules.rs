@@ -1,7 +1,7 @@
 //! What no ceremony may be, and what is no ground for one.
 
 use jiff::SignedDuration;
-use wheelmark_ceremony::{CeremonyError, Next, Plan, StandingError};
+use wheelmark_ceremony::{CeremonyError, HolderChange, Next, Plan, StandingError};
 use wheelmark_tuf::Sha256;
 
 use crate::world::{DELEGATED, POLICY, World, day, name, tally};
@@ -256,13 +256,68 @@ fn a_ceremony_is_of_its_time() {
 }
 
 #[test]
-fn nothing_ends_earlier_than_it_does_already() {
+fn nothing_is_made_to_end_soon() {
     for threshold in [None, Some(2), Some(3)] {
         let world = World::new(3, 2);
-        let mut plan = world.plan(day(60));
-        plan.threshold = threshold;
-        plan.roles.get_mut(&name("simple")).unwrap().expires = day(100);
-        let error = world.try_ceremony(plan, day(60)).unwrap_err();
+        let ends = |days| {
+            let mut plan = world.plan(day(60));
+            plan.threshold = threshold;
+            plan.roles.get_mut(&name("simple")).unwrap().expires = day(days);
+            world.try_ceremony(plan, day(60))
+        };
+        let error = ends(89).unwrap_err();
         assert!(matches!(error, CeremonyError::Shorter { .. }), "{error}");
+        // Earlier than what is published, by a stricter policy: everybody is told.
+        let cautions = ends(91).unwrap().cautions();
+        assert!(
+            cautions
+                .iter()
+                .any(|said| said.starts_with("simple is to end earlier")),
+            "{cautions:?}"
+        );
+        assert!(
+            !ends(400)
+                .unwrap()
+                .cautions()
+                .iter()
+                .any(|said| said.contains("earlier"))
+        );
     }
+}
+
+#[test]
+fn a_clock_that_was_ahead_holds_up_no_change_of_keys() {
+    let mut world = World::new(2, 2);
+    let hours = SignedDuration::from_hours;
+    // Begun by a clock that was an hour and a half ahead.
+    let ahead = day(60) + SignedDuration::from_mins(90);
+    let ceremony = world.ceremony(ahead);
+    let finished = tally(&ceremony, &world.seats).finish(day(60)).unwrap();
+    world.publish(finished.files);
+    let now = day(60) + hours(1);
+    let (_, alice) = world.newcomer("alice");
+    let mut plan = world.plan(now);
+    plan.holders = vec![HolderChange::Replace { seat: 1, by: alice }];
+    let ceremony = world.try_ceremony(plan, now).unwrap();
+    assert_eq!(ceremony.cautions().len(), 5, "{:?}", ceremony.cautions());
+    // That alone is no reason to sign.
+    let error = world.try_ceremony(world.plan(now), now).unwrap_err();
+    assert!(matches!(error, CeremonyError::NothingNew { .. }), "{error}");
+}
+
+#[test]
+fn who_comes_too_early_is_told_when_it_will_do() {
+    let mut world = World::new(2, 2);
+    let ceremony = world.ceremony(day(60));
+    let finished = tally(&ceremony, &world.seats).finish(day(60)).unwrap();
+    world.publish(finished.files);
+    let soon = day(60) + SignedDuration::from_mins(10);
+    let error = world.try_ceremony(world.plan(soon), soon).unwrap_err();
+    let CeremonyError::NothingNew { from, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(from, day(60) + SignedDuration::from_hours(1));
+    assert!(world.try_ceremony(world.plan(from), from).is_ok());
+    let before = from - SignedDuration::from_secs(1);
+    assert!(world.try_ceremony(world.plan(before), before).is_err());
 }
