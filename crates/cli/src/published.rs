@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use wheelmark_ceremony::{Published, Standing};
 use wheelmark_tuf::{
-    Bins, DelegatedRoles, Role, RoleName, Snapshot, Targets, TimestampMetadata, Verified, verify,
-    verify_trusted_root,
+    Bins, DelegatedRoles, Role, RoleName, Root, Snapshot, Targets, TimestampMetadata, Verified,
+    verify, verify_trusted_root,
 };
 
 use crate::logging::WithHint as _;
@@ -97,6 +97,19 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
         snapshot,
     };
     Ok((Published { roots, roles }, online))
+}
+
+/// Whether somebody who signs `root` offline did so by `first` as well.
+pub(crate) fn has_holder_of(root: &Root, first: &Root) -> bool {
+    let of = |root: &Root| {
+        [
+            root.roles.root.keyids.clone(),
+            root.roles.targets.keyids.clone(),
+        ]
+        .concat()
+    };
+    let before = of(first);
+    of(root).iter().any(|id| before.contains(id))
 }
 
 /// How many bins each family has by what is published, if that can be said: after a power failure

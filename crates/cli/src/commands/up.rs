@@ -16,6 +16,7 @@ use wheelmark_objects::LockError;
 use wheelmark_repository::{BinForm, Bins, OpenError, PublishError, USUAL_BINS};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
+use wheelmark_tuf::verify_trusted_root;
 
 use self::publisher::{How, Publisher};
 use super::serve::web;
@@ -206,6 +207,19 @@ fn newest_root(data: &Data) -> String {
     newest.unwrap_or_else(|| data.settings().root_fingerprint.to_string())
 }
 
+/// Whether none of the keys of the first run counts in the newest root.
+fn first_keys_are_spent(data: &Data) -> bool {
+    let Ok((published, _)) = published::read(&data.tree()) else {
+        return false;
+    };
+    let root = |bytes: Option<&Vec<u8>>| verify_trusted_root(bytes?).ok();
+    let (first, newest) = (root(published.roots.first()), root(published.roots.last()));
+    match (first, newest) {
+        (Some(first), Some(newest)) => !published::has_holder_of(&newest, &first),
+        _ => false,
+    }
+}
+
 /// What a person or a script needs to know of a running index.
 pub(crate) struct Ready {
     base: String,
@@ -235,7 +249,7 @@ impl Ready {
             "upload_url": format!("{}/legacy/", self.base),
             "metadata_url": format!("{}/metadata/", self.base),
             "targets_url": format!("{}/targets/", self.base),
-            "token_file": self.token_file,
+            "token_file": self.token_file.exists().then_some(&self.token_file),
             "root_file": self.root_file,
             "root_fingerprint": self.root_fingerprint,
         })
@@ -251,13 +265,24 @@ impl Ready {
         };
         let title = format!("A signed index is running at {base}/simple/");
         let mut text = format!("{}\n", title.if_supports_color(Stdout, |t| t.bold()));
+        // A backup has no token: who has one goes on with it.
+        let (token, about) = match self.token_file.exists() {
+            true => (
+                format!("$(cat {token})"),
+                "This token may do everything, without end. For others:",
+            ),
+            false => (
+                "TOKEN".to_owned(),
+                "Tokens that were given out go on. For a new one:",
+            ),
+        };
         text.push_str(&format!(
             "
 Publish, with the tools you have:
-  TWINE_PASSWORD=\"$(cat {token})\" twine upload --repository-url {base}/legacy/ -u __token__ dist/*
-  UV_PUBLISH_TOKEN=\"$(cat {token})\" uv publish --publish-url {base}/legacy/ dist/*
+  TWINE_PASSWORD=\"{token}\" twine upload --repository-url {base}/legacy/ -u __token__ dist/*
+  UV_PUBLISH_TOKEN=\"{token}\" uv publish --publish-url {base}/legacy/ dist/*
 
-This token may do everything, without end. For others:
+{about}
   {wheelmark} index{data_option} user add NAME
   {wheelmark} index{data_option} token create --user NAME --scope upload
 
@@ -272,12 +297,23 @@ Any TUF client: metadata at {base}/metadata/, targets at {base}/targets/,
             shell_word(&self.root_file)
         ));
         if data.offline_keys().exists() {
+            let (title, about) = match first_keys_are_spent(data) {
+                false => (
+                    "Offline keys on this machine:",
+                    "As long as they are here, whoever takes this machine can take the index for good.\n  \
+                     Give it into the hands of people: docs/ceremonies.md, the first ceremony",
+                ),
+                true => (
+                    "The first run's offline keys are still on this machine:",
+                    "A ceremony has replaced all of them: destroy them, their copies and their phrase.",
+                ),
+            };
             text.push_str(&format!(
                 "
 {} {}
-  As long as they are here, whoever takes this machine can take the index for good.
+  {about}
 ",
-                "Offline keys on this machine:".if_supports_color(Stdout, |t| t.yellow()),
+                title.if_supports_color(Stdout, |t| t.yellow()),
                 data.offline_keys().display()
             ));
         }

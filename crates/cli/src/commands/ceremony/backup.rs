@@ -29,11 +29,11 @@ const MAX_SETTINGS_LEN: u64 = 1024 * 1024;
 
 /// Keep the online key and the record of ceremonies, encrypted
 ///
-/// One file in the age format, for a safe. A full one holds the online key, the index's settings, every
-/// root and the offline roles as they are published, and the ceremonies that are named. With
-/// --online-only it holds the online key and the newest root, for whoever has to bring the index back
-/// at night and should have nothing else. Holders' private keys are in neither: they never come here,
-/// and `alice.age` is a backup of itself.
+/// One file in the age format, for a safe. A full one holds the online key, the index's settings,
+/// every root and the offline roles as they are published, and the ceremonies that are named. With
+/// --online-only it holds the online key and the newest root, for whoever has to bring the index
+/// back at night and should have nothing else. Holders' private keys are in neither: they never
+/// come here, and `alice.age` is a backup of itself.
 ///
 ///   wheelmark ceremony backup march --data /srv/index --out full.age
 ///   wheelmark ceremony backup --data /srv/index --out night.age --online-only \
@@ -137,7 +137,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         && !is_chosen
     {
         // First: no backup is to lie there whose phrase nobody has seen.
-        show_phrase(&format!("The backup {}", args.out.display()), phrase)?;
+        show_phrase(&format!("the backup {}", args.out.display()), phrase)?;
     }
     write_private(&args.out, &locked)?;
     let fingerprint = standing.newest_fingerprint();
@@ -152,10 +152,13 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         .to_string()
     } else {
         format!(
-            "{}: the online key and {} other files, of the index whose newest root is version {}:\n  {fingerprint}\n\
+            "{}: the online key and {}, of the index whose newest root is version {}:\n  {fingerprint}\n\
              try now whether it opens: wheelmark ceremony unpack {} --out DIR",
             args.out.display(),
-            names.len() - 1,
+            match names.len() - 1 {
+                1 => "1 other file".to_owned(),
+                count => format!("{count} other files"),
+            },
             root.version,
             args.out.display()
         )

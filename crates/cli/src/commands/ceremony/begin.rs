@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
-use wheelmark_ceremony::{Ceremony, HolderChange, HolderKeys, OnlineKey, Plan, Standing};
+use wheelmark_ceremony::{
+    Ceremony, CeremonyError, HolderChange, HolderKeys, OnlineKey, Plan, Standing,
+};
 use wheelmark_tuf::RoleName;
 
 use super::folder::Folder;
@@ -22,8 +24,9 @@ const MAX_PUBLIC_LEN: u64 = 64 * 1024;
 /// Begin a ceremony, in a directory that can travel
 ///
 /// Reads what the index has published, and needs none of its keys. Every role that offline keys
-/// sign gets its next version, with a year of life, and `claimed` with 90 days; name roles to renew
-/// these alone. Nothing is published, and a ceremony that is not finished changes nothing.
+/// sign gets its next version, with a year of life, and `claimed` with 90 days, but for those that
+/// were signed within the hour; name roles to renew these alone. Nothing is published, and a ceremony
+/// that is not finished changes nothing.
 ///
 ///   wheelmark ceremony begin --data /srv/index --out march
 ///   wheelmark ceremony begin --data /srv/index --out march --replace 1=alice.json --replace 2=bob.json
@@ -113,17 +116,29 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     plan.threshold = args.threshold;
     plan.online = args.online_key.as_deref().map(online_key).transpose()?;
     plan.bins = args.bins;
-    if args.roles.is_empty() && plan.changes_online() {
+    if args.roles.is_empty() {
+        let all = plan.roles.clone();
         plan.without_what_stays(&standing);
+        // Where nothing gains, that is told of the first of them.
+        if plan.roles.is_empty() {
+            plan.roles = all;
+        }
     }
-    let ceremony =
-        Ceremony::new(standing, plan, &policy, now).context("no ceremony can be held so")?;
+    let ceremony = match Ceremony::new(standing, plan, &policy, now) {
+        Err(error) => {
+            let about = about(&error);
+            return Err(anyhow::Error::from(error).context("no ceremony can be held so"))
+                .hint(about);
+        }
+        Ok(ceremony) => ceremony,
+    };
     let folder = Folder::create(&args.out, &ceremony)?;
     if args.json {
         let told = json!({
             "ceremony": ceremony.id().to_string(),
             "words": ceremony.words().to_string(),
             "directory": folder.directory(),
+            "cautions": ceremony.cautions(),
             "roles": review::as_json(&ceremony),
         });
         print_line(&told.to_string())?;
@@ -138,6 +153,28 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do where no ceremony can be held.
+fn about(error: &CeremonyError) -> &'static str {
+    match error {
+        CeremonyError::NothingNew { .. } => {
+            "nothing ends sooner for waiting; to sign other roles meanwhile, name them with --role"
+        }
+        CeremonyError::Shorter { .. } => {
+            "look at this machine's clock; where a policy has so few days, name another one with --policy for this ceremony, or leave the role out by naming others with --role"
+        }
+        CeremonyError::FewSign { .. } | CeremonyError::FewHolders { .. } => {
+            "let somebody join in the same ceremony, or ask for more signatures: --add FILE, --threshold N"
+        }
+        CeremonyError::Stranger { .. } => {
+            "who may join stands in the policy: ceremony-policy.toml in the data directory, or the file that --policy names"
+        }
+        CeremonyError::Plan(_) => "`wheelmark index keys` shows who holds which keys now",
+        _ => {
+            "look at this machine's clock and at what the index has published: `wheelmark index keys`"
+        }
+    }
 }
 
 fn holders(args: &Args) -> anyhow::Result<Vec<HolderChange>> {

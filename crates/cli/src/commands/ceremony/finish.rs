@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use wheelmark_ceremony::{FinishError, Finished};
 
-use super::folder::Folder;
+use super::folder::{Folder, Stage};
 use super::status;
 use crate::commands::up::print_line;
 use crate::context::Context;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                 .context("the ceremony is not complete")
                 .hint(format!(
                     "`wheelmark ceremony status` says who is missing:\n{}",
-                    status::text(&tally)
+                    status::text(&tally, Stage::Signing)
                 ));
         }
         Err(error @ FinishError::Expired { .. }) => {

@@ -6,6 +6,7 @@
 //! payloads/              what is to be signed, for people and other tools to look at
 //! signatures/            one file for each signature
 //! finished/              the metadata, once it is complete
+//! outcome.json           in which snapshot it was published
 //! ```
 //!
 //! Nothing in it is believed. What is signed follows from the plan and from what is published, and
@@ -16,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use serde_json::{Value, json};
 use wheelmark_ceremony::{Ceremony, Plan, Policy, Published, SignatureFile, Standing, Tally};
 use wheelmark_tuf::limits::{MAX_ROOT_LENGTH, MAX_TARGETS_LENGTH};
 use wheelmark_tuf::{RoleName, Sha256, root_fingerprint};
@@ -31,6 +33,7 @@ const PAYLOADS: &str = "payloads";
 const SIGNATURES: &str = "signatures";
 const FINISHED: &str = "finished";
 const ABORTED: &str = "aborted";
+const OUTCOME: &str = "outcome.json";
 
 /// The longest plan, and the longest signature, in bytes.
 const MAX_SMALL_LEN: u64 = 1024 * 1024;
@@ -47,6 +50,24 @@ const MOST_FILES: usize = 10_000;
 /// A ceremony's directory.
 pub(super) struct Folder {
     directory: PathBuf,
+}
+
+/// How far a ceremony has come, as its directory says. Nothing goes by it but what people are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Signing,
+    Finished,
+    Published { snapshot_version: u64 },
+}
+
+impl Stage {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Signing => "signing",
+            Self::Finished => "finished",
+            Self::Published { .. } => "published",
+        }
+    }
 }
 
 /// A signature file that does not count, and why.
@@ -264,10 +285,36 @@ impl Folder {
             .collect()
     }
 
+    /// How far it has come.
+    pub(super) fn stage(&self) -> Stage {
+        let outcome = read_bounded(&self.directory.join(OUTCOME), MAX_SMALL_LEN).ok();
+        let outcome = outcome.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let snapshot = outcome.and_then(|outcome| outcome["snapshot_version"].as_u64());
+        match (snapshot, self.files(FINISHED)) {
+            (Some(snapshot_version), _) => Stage::Published { snapshot_version },
+            (None, Ok(finished)) if !finished.is_empty() => Stage::Finished,
+            (None, _) => Stage::Signing,
+        }
+    }
+
+    /// Notes in which snapshot it was published, for whoever looks at the directory later.
+    pub(super) fn note_published(&self, snapshot_version: u64) -> anyhow::Result<()> {
+        let path = self.directory.join(OUTCOME);
+        let told = json!({ "published": true, "snapshot_version": snapshot_version });
+        match path.exists() {
+            true => Ok(()),
+            false => write_new(&path, format!("{told}\n").as_bytes()),
+        }
+    }
+
     /// Every file of the ceremony, by its path in the directory.
     pub(super) fn contents(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
         let plan = self.read(&self.directory.join(PLAN), MAX_SMALL_LEN)?;
         let mut contents = vec![(PLAN.to_owned(), plan)];
+        let outcome = self.directory.join(OUTCOME);
+        if outcome.exists() {
+            contents.push((OUTCOME.to_owned(), self.read(&outcome, MAX_SMALL_LEN)?));
+        }
         for folder in [PUBLISHED, PAYLOADS, SIGNATURES, FINISHED] {
             for (name, path) in self.files(folder)? {
                 let bytes = self.read(&path, MAX_METADATA_LEN)?;
@@ -336,17 +383,33 @@ impl Folder {
     }
 }
 
+/// The root that a holder trusts.
+pub(super) struct Pinned {
+    pub(super) fingerprint: Sha256,
+    /// Its version, where the file is there to say it.
+    pub(super) version: Option<u64>,
+}
+
 /// The root that a holder trusts: 64 digits of a fingerprint, or a file.
-pub(super) fn pinned(trust: &str) -> anyhow::Result<Sha256> {
+pub(super) fn pinned(trust: &str) -> anyhow::Result<Pinned> {
     if let Ok(fingerprint) = trust.parse() {
-        return Ok(fingerprint);
+        return Ok(Pinned {
+            fingerprint,
+            version: None,
+        });
     }
     let bytes = read_bounded(Path::new(trust), MAX_ROOT_LENGTH)
         .with_context(|| format!("`{trust}` is neither a fingerprint nor a file that can be read"))
         .hint(
             "give the root's fingerprint, 64 hexadecimal digits, or your own copy of a root file",
         )?;
-    root_fingerprint(&bytes).with_context(|| format!("{trust} is no root file"))
+    let fingerprint =
+        root_fingerprint(&bytes).with_context(|| format!("{trust} is no root file"))?;
+    let root: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(Pinned {
+        fingerprint,
+        version: root["signed"]["version"].as_u64(),
+    })
 }
 
 /// Writes a file whole, durable and create-only. It is no secret.

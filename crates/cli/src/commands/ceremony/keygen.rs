@@ -42,7 +42,7 @@ use crate::logging::WithHint as _;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// What the holder is called, for people who review
+    /// What the holder is called, for people who review; root says it, so everybody can read it
     #[arg(long, value_name = "NAME")]
     name: String,
 
@@ -107,6 +107,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let signers = parsed(&args.signers, &args.passphrase)?;
     let elsewhere = assigned(&signers)?;
     let own = own_names(args, &elsewhere)?;
+    demand_one_secret(args, &elsewhere)?;
     let mut secrets = Secrets::new(&args.passphrase);
     let mut random = UnwrapErr(SysRng);
     let file = match &args.out {
@@ -172,6 +173,25 @@ fn own_names(
     }
 }
 
+/// One passphrase that is given opens one thing: not the new file and a token as well.
+fn demand_one_secret(
+    args: &Args,
+    elsewhere: &[(&SignerUri, Vec<&'static str>)],
+) -> anyhow::Result<()> {
+    let asks = |(uri, _): &(&SignerUri, Vec<&str>)| match uri {
+        SignerUri::Token(uri) => uri.pin_source().is_none(),
+        _ => false,
+    };
+    match (&args.out, args.passphrase.is_given() && elsewhere.iter().any(asks)) {
+        (Some(out), true) => Err(anyhow!(
+            "one passphrase was given, and both {} and a token want one",
+            out.display()
+        ))
+        .hint("give the PIN of the token by pin-source=FILE in its URI; without --passphrase-fd and --passphrase-credential, the file gets a generated phrase and the PIN is asked for"),
+        _ => Ok(()),
+    }
+}
+
 /// Every key signs the name and all the keys.
 fn prove(name: &str, signers: &BTreeMap<String, &dyn Signer>) -> anyhow::Result<HolderKeys> {
     let keys = signers.iter();
@@ -203,15 +223,23 @@ fn tell(args: &Args, holder: &HolderKeys) -> anyhow::Result<()> {
             "private": args.out,
             "public": args.public,
             "keys": keys,
+            "words": holder.words().to_string(),
         });
         return print_line(&told.to_string());
     }
     let keys: Vec<String> = keyids()
         .map(|(name, id)| format!("  {name:<8} {id}"))
         .collect();
+    let words: Vec<String> = holder
+        .words()
+        .lines()
+        .map(|line| format!("  {line}"))
+        .collect();
     print_line(&format!(
-        "the keys of {}, to read aloud to whoever begins the ceremony:\n{}",
+        "the keys of {}, to read aloud to whoever begins the ceremony:\n{}\n\
+         these words stand for the name and all the keys, which are in full\n{}",
         holder.name(),
+        words.join("\n"),
         keys.join("\n")
     ))
 }
@@ -249,7 +277,7 @@ impl<'a> NewFile<'a> {
         match self.is_chosen {
             true => Ok(()),
             false => show_phrase(
-                &format!("The keys in {}", self.path.display()),
+                &format!("the keys in {}", self.path.display()),
                 &self.phrase,
             ),
         }

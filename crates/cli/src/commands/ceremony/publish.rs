@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use serde_json::json;
+use serde_json::{Value, json};
+use wheelmark_ceremony::Ceremony;
 use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{Engine, JournalWriter, Lifetimes, OpenError, Turn};
 use wheelmark_store::{Orders, Outcome, Seq, Store};
-use wheelmark_tuf::{root_fingerprint, without_controls};
+use wheelmark_tuf::{Root, root_fingerprint, verify_trusted_root, without_controls};
 
 use super::finish::named;
 use super::folder::Folder;
@@ -19,6 +20,7 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
 use crate::logging::WithHint as _;
+use crate::published::has_holder_of;
 
 /// How long the running index is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,13 +70,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
         .context("the ceremony is not finished")?;
     let mut files = named(&finished);
     files.sort();
-    if folder.finished()? != files {
-        return Err(anyhow!(
-            "the files in {}/finished are not what this ceremony ends with",
-            folder.directory().display()
-        ))
-        .hint("wheelmark ceremony finish writes them, and checks them as clients would");
-    }
+    demand_finished(&folder, &files)?;
     let data = Data::open_existing(&args.data)?;
     data.demand_owner()?;
     let id = ceremony.id().to_string();
@@ -103,6 +99,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
     let (ends, first) = (finished.ends, &finished.first_to_end);
     match outcome {
         Some(Outcome::Published { snapshot_version }) => {
+            if let Err(error) = folder.note_published(snapshot_version) {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "it is published, and its directory does not say so"
+                );
+            }
+            let spent = spent_keys(&ceremony);
             print_line(&if args.json {
                 json!({
                     "ceremony": id,
@@ -112,13 +115,25 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
                     "root_fingerprint": newest,
                     "ends": ends.to_string(),
                     "first_to_end": first.as_str(),
+                    "first_keys_spent": spent,
                 })
                 .to_string()
             } else {
-                format!(
+                let mut told = format!(
                     "published in snapshot {snapshot_version}, under version {root} of root, to be given to new clients and holders:\n  {newest}\n\
                      the next ceremony has to be held before {first} ends, at {ends}; `wheelmark index keys` says when it is due"
-                )
+                );
+                if spent {
+                    told.push_str(&format!(
+                        "\nnone of the keys of the first run counts any more: destroy them now, with their copies and the phrase that opens them{}. \
+                         Whoever has them can still lead astray whom only the first root's fingerprint was given to",
+                        match data.offline_keys().exists() {
+                            true => format!(" ({})", data.offline_keys().display()),
+                            false => String::new(),
+                        }
+                    ));
+                }
+                told
             })?;
             Ok(ExitCode::SUCCESS)
         }
@@ -139,6 +154,55 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
             Ok(ExitCode::from(WAITING))
         }
     }
+}
+
+/// Whether this ceremony takes the last of the first run's keys out of what holders sign.
+fn spent_keys(ceremony: &Ceremony) -> bool {
+    let roots = &ceremony.standing().published().roots;
+    let first = roots
+        .first()
+        .and_then(|root| verify_trusted_root(root).ok());
+    first.is_some_and(|first| {
+        let shares = |root: &Root| has_holder_of(root, &first);
+        shares(ceremony.standing().root()) && !shares(ceremony.next_root())
+    })
+}
+
+/// What lies there as finished is what the signatures come to. One that came in afterwards is taken
+/// in; anything else is not what was looked at.
+fn demand_finished(folder: &Folder, files: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
+    let there = folder.finished()?;
+    let place = folder.directory().join("finished");
+    if there == files {
+        return Ok(());
+    }
+    if there.is_empty() {
+        return Err(anyhow!("nothing lies in {}", place.display()))
+            .hint("`wheelmark ceremony finish` puts the metadata together, and checks it as clients would");
+    }
+    let is_of = |((name, old), (next_name, next)): (&(String, Vec<u8>), &(String, Vec<u8>))| {
+        name == next_name && has_more_signatures(old, next)
+    };
+    if there.len() == files.len() && there.iter().zip(files).all(is_of) {
+        tracing::info!("signatures came in after `finish`: they are taken in");
+        return folder.write_finished(files);
+    }
+    Err(anyhow!(
+        "the files in {} are not what this ceremony ends with",
+        place.display()
+    ))
+    .hint("`wheelmark ceremony finish` writes them anew, and checks them as clients would; find out who changed them")
+}
+
+/// Whether two metadata files differ in nothing but that the second has more signatures.
+fn has_more_signatures(old: &[u8], next: &[u8]) -> bool {
+    let read = |bytes| serde_json::from_slice::<Value>(bytes).ok();
+    let (Some(old), Some(next)) = (read(old), read(next)) else {
+        return false;
+    };
+    let signatures = |file: &Value| file["signatures"].as_array().cloned().unwrap_or_default();
+    let after = signatures(&next);
+    old["signed"] == next["signed"] && signatures(&old).iter().all(|one| after.contains(one))
 }
 
 /// Waits until there is an answer, or for as long as there is patience; publishes where no other

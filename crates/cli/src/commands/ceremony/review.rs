@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use wheelmark_ceremony::{Ceremony, HolderChange};
+use wheelmark_ceremony::{Ceremony, HolderChange, Seat};
 use wheelmark_tuf::without_controls;
 
 use super::folder::{Folder, pinned};
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let trusted = args
         .trust
         .as_deref()
-        .map(|trust| demand_pinned(&ceremony, trust));
+        .map(|trust| demand_pinned(&ceremony, trust, false));
     let trusted = trusted.transpose()?;
     if args.json {
         let told = json!({
@@ -48,6 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             "sha256": ceremony.digest(),
             "index": ceremony.standing().first_fingerprint(),
             "trusted_root": trusted,
+            "cautions": ceremony.cautions(),
             "roles": as_json(&ceremony),
         });
         print_line(&told.to_string())?;
@@ -62,13 +63,24 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The version of the root that a holder trusts, which has to be one of this index's.
-pub(super) fn demand_pinned(ceremony: &Ceremony, trust: &str) -> anyhow::Result<u64> {
+/// The version of the root that a holder trusts, which has to be one of those that the ceremony
+/// stands on. `is_known` says that the holder has signed for this index before.
+pub(super) fn demand_pinned(
+    ceremony: &Ceremony,
+    trust: &str,
+    is_known: bool,
+) -> anyhow::Result<u64> {
     let pinned = pinned(trust)?;
-    ceremony
-        .standing()
-        .pinned(&pinned)
-        .hint("this is a ceremony of another index than the one that you trust: sign nothing, and ask whoever began it by another way")
+    let newest = ceremony.standing().root().version;
+    let is_later = pinned.version.is_some_and(|version| version > newest);
+    ceremony.standing().pinned(&pinned.fingerprint).hint(match is_known || is_later {
+        true => format!(
+            "the ceremony stands on version {newest} of root, and the root that you trust is a later one, or another index's: what happened since would be left out. Sign nothing, and ask whoever began it by another way"
+        ),
+        false => format!(
+            "either this is a ceremony of another index, or it stands on an older state than you know, version {newest} of root, and leaves out what happened since: sign nothing, and ask whoever began it by another way"
+        ),
+    })
 }
 
 /// What changes, for people.
@@ -95,27 +107,41 @@ pub(super) fn text(ceremony: &Ceremony) -> String {
     for change in &ceremony.plan().holders {
         lines.push(String::new());
         let (by, what) = match change {
-            HolderChange::Replace { seat, by } => (by, format!("takes the place of holder {seat}")),
+            HolderChange::Replace { seat, by } => (
+                by,
+                format!("takes the place of {}", called(ceremony, *seat)),
+            ),
             HolderChange::Add(by) => (by, "joins".to_owned()),
             HolderChange::Remove { seat } => {
-                lines.push(format!("holder {seat} goes"));
+                lines.push(format!("{} goes", called(ceremony, *seat)));
                 continue;
             }
         };
-        lines.push(format!(
-            "{} {what}, with the keys",
-            without_controls(by.name())
-        ));
+        lines.push(format!("{} {what}. Compare these words with those that they read aloud when they made their keys:", by.name()));
+        lines.extend(by.words().lines().map(|line| format!("  {line}")));
+        lines.push("in full, the keys".to_owned());
         lines.extend(by.keyids().map(|(name, id)| format!("  {name:<8} {id}")));
     }
     if let Some(online) = &ceremony.plan().online {
         lines.push(String::new());
         lines.push("another key signs online from then on. Whoever has it can publish anything: compare it with what `wheelmark index rotate-online-key` printed where the index runs, by another way than this directory".to_owned());
+        lines.extend(online.words().lines().map(|line| format!("  {line}")));
         lines.push(format!("  online   {}", online.key().keyid()));
+    }
+    for caution in ceremony.cautions() {
+        lines.push(String::new());
+        lines.push(format!("NOTE: {caution}"));
     }
     // What newcomers are called, and anything else that came from elsewhere, is shown and not obeyed.
     let lines: Vec<String> = lines.iter().map(|line| without_controls(line)).collect();
     lines.join("\n")
+}
+
+/// What the holder at a position is called.
+fn called(ceremony: &Ceremony, seat: usize) -> String {
+    let seats = ceremony.standing().seats();
+    let found = seats.iter().find(|found| found.number == seat);
+    found.map_or_else(|| format!("holder {seat}"), Seat::called)
 }
 
 /// The words, for whoever reads them aloud.

@@ -96,6 +96,11 @@ impl Seen {
         Ok(())
     }
 
+    /// Whether something was signed for this index before.
+    pub(super) fn knows(&self, ceremony: &Ceremony) -> bool {
+        self.indexes.0.contains_key(&index(ceremony))
+    }
+
     /// Refuses a ceremony on an older state than one that was signed on.
     pub(super) fn demand_newer(&self, ceremony: &Ceremony) -> anyhow::Result<()> {
         let Some(known) = self.indexes.0.get(&index(ceremony)) else {

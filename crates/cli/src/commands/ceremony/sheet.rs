@@ -2,11 +2,11 @@
 
 mod page;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
+use wheelmark_tuf::without_controls;
 
 use self::page::Sheet;
 use super::folder::Folder;
@@ -21,7 +21,8 @@ use crate::logging::WithHint as _;
 /// one or two pages of A4. Take it to the telephone and tick off what was read; file it afterwards.
 ///
 ///   wheelmark ceremony sheet march --out march.html
-///   wheelmark ceremony sheet march --out march.html --token "1=YubiKey 12345678"
+///   wheelmark ceremony sheet march --out march.html --token "1=YubiKey 12345678" \
+///       --token "dave=YubiKey 87654321"
 ///
 /// The words are for whoever reads them aloud. A holder who has them on paper before they are read
 /// compares nothing: give the sheet to the others afterwards.
@@ -36,8 +37,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// What the token of a holder is known by, such as its serial number; can be given many times
-    #[arg(long, value_name = "N=SERIAL")]
+    /// What the token of a holder is known by, such as its serial number: of the holder with a number,
+    /// or of one who is named, such as somebody who joins; can be given many times
+    #[arg(long, value_name = "N|NAME=SERIAL")]
     token: Vec<String>,
 
     /// The policy that says when the next ceremony is due [default: `wheelmark ceremony policy`]
@@ -55,9 +57,16 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let folder = Folder::open(&args.directory)?;
     let ceremony = folder.ceremony(context)?;
     let (tally, _) = folder.signatures(&ceremony)?;
-    let seats = ceremony.standing().seats().len();
-    if let Some(seat) = tokens.keys().find(|seat| !(1..=seats).contains(*seat)) {
-        return Err(anyhow!("there is no holder {seat}: there are {seats}"));
+    let people = page::everybody(&ceremony);
+    if let Some((who, _)) = tokens
+        .iter()
+        .find(|(who, _)| !people.iter().any(|person| person.is(who)))
+    {
+        let names: Vec<&str> = people.iter().map(|person| person.name.as_str()).collect();
+        return Err(anyhow!("there is no holder {}", without_controls(who))).hint(format!(
+            "these are: {}",
+            without_controls(&names.join("; "))
+        ));
     }
     let sheet = Sheet {
         ceremony: &ceremony,
@@ -74,16 +83,15 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The token of each holder, by the holder's number.
-fn tokens(given: &[String]) -> anyhow::Result<BTreeMap<usize, String>> {
-    let mut tokens = BTreeMap::new();
+/// Whose token is known by what.
+fn tokens(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let mut tokens: Vec<(String, String)> = Vec::new();
     for text in given {
-        let parts = text.split_once('=');
-        let parts = parts.and_then(|(seat, serial)| Some((seat.trim().parse().ok()?, serial)));
-        let (seat, serial) = parts
+        let (who, serial) = text
+            .split_once('=')
             .ok_or_else(|| anyhow!("`{text}` does not say whose token it is"))
-            .hint("name the number of the holder: --token \"1=YubiKey 12345678\"")?;
-        tokens.insert(seat, serial.trim().to_owned());
+            .hint("name the holder by number or by name: --token \"1=YubiKey 12345678\"")?;
+        tokens.push((who.trim().to_owned(), serial.trim().to_owned()));
     }
     Ok(tokens)
 }

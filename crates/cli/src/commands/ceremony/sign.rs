@@ -72,10 +72,10 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let folder = Folder::open(&args.directory)?;
     let policy = policy::of(args.policy.as_deref(), None)?;
     let ceremony = folder.ceremony_by(&policy, context)?;
-    let trusted = review::demand_pinned(&ceremony, &args.trust)?;
+    let seen = Seen::of(&signers, context)?;
+    let trusted = review::demand_pinned(&ceremony, &args.trust, seen.knows(&ceremony))?;
     // A signature that does not count is told of before anything is added to it.
     folder.all_signatures(&ceremony)?;
-    let seen = Seen::of(&signers, context)?;
     seen.demand_newer(&ceremony)?;
     if !args.json {
         print_line(&review::text(&ceremony))?;
@@ -115,9 +115,10 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     } else {
         print_line(&match written.len() {
             0 => "you had signed already".to_owned(),
+            1 => "1 signature written, and verified".to_owned(),
             count => format!("{count} signatures written, and verified"),
         })?;
-        print_line(&status::text(&tally))?;
+        print_line(&status::text(&tally, folder.stage()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

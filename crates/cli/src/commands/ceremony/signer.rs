@@ -5,6 +5,7 @@ mod choice;
 mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,10 +24,14 @@ use self::arg::any_name;
 pub(super) use self::arg::{SignerArg, assigned, parsed};
 pub(super) use self::choice::Choice;
 use self::choice::label_of;
-pub(super) use self::secret::{Passphrase, Secrets, new_phrase, secret_in, show_phrase};
+pub(super) use self::secret::{Passphrase, Secrets, new_phrase, show_phrase};
+pub(crate) use self::secret::{credential_secret, secret_in};
 
 /// The longest file of keys, in bytes.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
+
+/// How often a phrase may be mistyped. A file does not count tries as a token does.
+const PHRASE_TRIES: usize = 3;
 
 /// How long the number is that ties the halves of a new key on a token together, in bytes.
 const KEY_NUMBER_LEN: usize = 8;
@@ -96,17 +101,28 @@ impl<'a> Opening<'a> {
         let sealed = read_bounded(path, MAX_FILE_LEN)
             .with_context(|| format!("{} cannot be read", path.display()))
             .hint("name the file of your keys: --signer file:PATH")?;
-        let typed = self
-            .secrets
-            .get("passphrase", &path.display().to_string())?;
-        // One that was generated is understood as it was typed; any other is taken as it is.
-        let phrase = Phrase::parse(&typed).unwrap_or_else(|_| Phrase::chosen(&typed));
-        let seat = match unseal(&sealed, &phrase) {
-            Err(error @ UnsealError::WrongPhrase) => Err(error)
-                .with_context(|| format!("{} stays closed", path.display()))
-                .hint("try it once more; nothing was signed"),
-            other => other.with_context(|| format!("{} cannot be opened", path.display())),
-        }?;
+        let mut left = PHRASE_TRIES;
+        let seat = loop {
+            left -= 1;
+            let typed = self
+                .secrets
+                .get("passphrase", &path.display().to_string())?;
+            // One that was generated is understood as it was typed; any other is taken as it is.
+            let phrase = Phrase::parse(&typed).unwrap_or_else(|_| Phrase::chosen(&typed));
+            match unseal(&sealed, &phrase) {
+                Err(error @ UnsealError::WrongPhrase) if left > 0 && !self.secrets.is_given() => {
+                    writeln!(std::io::stderr(), "{error}; once more")?;
+                }
+                Err(error @ UnsealError::WrongPhrase) => {
+                    return Err(error)
+                        .with_context(|| format!("{} stays closed", path.display()))
+                        .hint("try it once more; nothing was signed");
+                }
+                other => {
+                    break other.with_context(|| format!("{} cannot be opened", path.display()))?;
+                }
+            }
+        };
         let mut keys: Vec<HeldKey> = seat.into_keys().collect();
         match choice {
             Choice::Sign(wanted) => keys.retain(|key| wanted(key.signer.key().keyid())),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wheelmark_ceremony::{Need, Tally};
 use wheelmark_tuf::{KeyId, without_controls};
 
-use super::folder::Folder;
+use super::folder::{Folder, Stage};
 use crate::commands::up::print_line;
 use crate::context::Context;
 
@@ -17,10 +17,11 @@ const INCOMPLETE: u8 = 3;
 /// How many digits of a key's id are shown.
 const SHOWN_KEYID: usize = 16;
 
-/// Show who has signed, and who is missing
+/// Show who has signed, who is missing, and what is next
 ///
 /// Where keys change, those of before have to sign as well as those of after. Exit code: 0 when
 /// every threshold is met, 3 while one is not, 1 when a signature is there that does not count.
+/// That a ceremony is published is known in the directory that was given to `publish`, not in copies.
 ///
 ///   wheelmark ceremony status march
 #[derive(Debug, clap::Args)]
@@ -39,6 +40,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let folder = Folder::open(&args.directory)?;
     let ceremony = folder.ceremony(context)?;
     let (tally, refused) = folder.signatures(&ceremony)?;
+    let stage = folder.stage();
     if args.json {
         let refused = refused.iter().map(|refused| {
             let why = format!("{:#}", refused.why);
@@ -47,13 +49,14 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         let told = json!({
             "ceremony": ceremony.id().to_string(),
             "complete": tally.is_complete(),
+            "stage": stage.word(),
             "needs": as_json(&tally),
             "refused": refused.collect::<Vec<_>>(),
         });
         print_line(&told.to_string())?;
     } else {
         print_line(&format!("ceremony {}", ceremony.id()))?;
-        print_line(&text(&tally))?;
+        print_line(&text(&tally, stage))?;
         for refused in &refused {
             let why = without_controls(&format!("{:#}", refused.why));
             let file = without_controls(&refused.file.display().to_string());
@@ -68,10 +71,15 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 /// What is there and what is missing, for people.
-pub(super) fn text(tally: &Tally<'_>) -> String {
+pub(super) fn text(tally: &Tally<'_>, stage: Stage) -> String {
     let mut lines: Vec<String> = tally.needs().iter().map(|need| line(tally, need)).collect();
-    if tally.is_complete() {
-        lines.push("complete: `wheelmark ceremony finish` is next".to_owned());
+    match stage {
+        _ if !tally.is_complete() => {}
+        Stage::Signing => lines.push("complete: `wheelmark ceremony finish` is next".to_owned()),
+        Stage::Finished => lines.push("finished: `wheelmark ceremony publish` is next".to_owned()),
+        Stage::Published { snapshot_version } => lines.push(format!(
+            "published in snapshot {snapshot_version}: nothing is left to do"
+        )),
     }
     lines.join("\n")
 }

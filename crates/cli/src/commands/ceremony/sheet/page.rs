@@ -1,9 +1,7 @@
 //! The page itself: HTML that loads nothing and runs nothing.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use wheelmark_ceremony::{Ceremony, HolderChange, Policy, Tally};
+use wheelmark_ceremony::{Ceremony, HolderChange, Policy, Tally, Words};
 use wheelmark_tuf::{KeyId, RoleName, without_controls};
 
 /// For A4: hashes break where they have to, and no row is cut by the end of a page.
@@ -24,15 +22,81 @@ pub(super) struct Sheet<'a> {
     pub(super) ceremony: &'a Ceremony,
     pub(super) tally: &'a Tally<'a>,
     pub(super) policy: &'a Policy,
-    pub(super) tokens: &'a BTreeMap<usize, String>,
+    pub(super) tokens: &'a [(String, String)],
     pub(super) printed: Timestamp,
 }
 
 /// Somebody whose keys count before the ceremony or after it.
-struct Person {
-    name: String,
-    token: String,
+pub(super) struct Person {
+    /// As the sheet shows them.
+    pub(super) name: String,
+    /// By which they can be named: number, name.
+    known_as: Vec<String>,
+    /// What they read aloud when they made their keys, of those who come.
+    words: Option<Words>,
     keys: Vec<(String, KeyId)>,
+}
+
+impl Person {
+    /// Whether somebody means them.
+    pub(super) fn is(&self, who: &str) -> bool {
+        let who = who.to_lowercase();
+        self.known_as
+            .iter()
+            .any(|known| known.to_lowercase() == who)
+    }
+}
+
+/// Those of now, and those who come.
+pub(super) fn everybody(ceremony: &Ceremony) -> Vec<Person> {
+    let mut people: Vec<Person> = Vec::new();
+    for seat in ceremony.standing().seats() {
+        // Roles that share a key stand together.
+        let mut keys: Vec<(String, KeyId)> = Vec::new();
+        for (role, id) in &seat.keys {
+            match keys.iter_mut().find(|(_, known)| known == id) {
+                Some((roles, _)) => roles.push_str(&format!(", {role}")),
+                None => keys.push((role.to_string(), id.clone())),
+            }
+        }
+        people.push(Person {
+            name: seat.called(),
+            known_as: [seat.number.to_string()]
+                .into_iter()
+                .chain(seat.name)
+                .collect(),
+            words: None,
+            keys,
+        });
+    }
+    let called: Vec<String> = people.iter().map(|person| person.name.clone()).collect();
+    for change in &ceremony.plan().holders {
+        let place = |seat: &usize| called.get(seat - 1).cloned().unwrap_or_default();
+        let (by, what) = match change {
+            HolderChange::Replace { seat, by } => {
+                // The name is that of the newcomer, who may have it again.
+                if let Some(person) = people.get_mut(seat - 1) {
+                    person.known_as.truncate(1);
+                }
+                (by, format!("in place of {}", place(seat)))
+            }
+            HolderChange::Add(by) => (by, "joins".to_owned()),
+            HolderChange::Remove { seat } => {
+                if let Some(person) = people.get_mut(seat - 1) {
+                    person.name.push_str(", goes");
+                }
+                continue;
+            }
+        };
+        let keys = by.keyids().map(|(name, id)| (name.to_owned(), id.clone()));
+        people.push(Person {
+            name: format!("{}, {what}", by.name()),
+            known_as: vec![by.name().to_owned()],
+            words: Some(by.words()),
+            keys: keys.collect(),
+        });
+    }
+    people
 }
 
 impl Sheet<'_> {
@@ -117,6 +181,12 @@ impl Sheet<'_> {
             .iter()
             .flat_map(|difference| &difference.changes)
             .collect();
+        for caution in self.ceremony.cautions() {
+            html.push_str(&format!(
+                "<p><strong>Note: {}.</strong></p>\n",
+                text(&caution)
+            ));
+        }
         if changes.is_empty() {
             html.push_str("<p>No keys and no thresholds change.</p>\n");
         } else {
@@ -129,45 +199,6 @@ impl Sheet<'_> {
         html
     }
 
-    /// Those of now, and those who come.
-    fn everybody(&self) -> Vec<Person> {
-        let mut people: Vec<Person> = Vec::new();
-        for seat in self.ceremony.standing().seats() {
-            // Roles that share a key stand together.
-            let mut keys: Vec<(String, KeyId)> = Vec::new();
-            for (role, id) in seat.keys {
-                match keys.iter_mut().find(|(_, known)| *known == id) {
-                    Some((roles, _)) => roles.push_str(&format!(", {role}")),
-                    None => keys.push((role.to_string(), id)),
-                }
-            }
-            people.push(Person {
-                name: format!("holder {}", seat.number),
-                token: self.tokens.get(&seat.number).cloned().unwrap_or_default(),
-                keys,
-            });
-        }
-        for change in &self.ceremony.plan().holders {
-            let (by, what) = match change {
-                HolderChange::Replace { seat, by } => (by, format!("in place of holder {seat}")),
-                HolderChange::Add(by) => (by, "joins".to_owned()),
-                HolderChange::Remove { seat } => {
-                    if let Some(person) = people.get_mut(seat - 1) {
-                        person.name.push_str(", goes");
-                    }
-                    continue;
-                }
-            };
-            let keys = by.keyids().map(|(name, id)| (name.to_owned(), id.clone()));
-            people.push(Person {
-                name: format!("{}, {what}", by.name()),
-                token: String::new(),
-                keys: keys.collect(),
-            });
-        }
-        people
-    }
-
     fn people(&self) -> String {
         let root = &self.ceremony.next_root().roles.root;
         let mut html = format!(
@@ -176,18 +207,21 @@ impl Sheet<'_> {
             root.threshold,
             root.keyids.len()
         );
-        for person in self.everybody() {
+        for person in everybody(self.ceremony) {
+            let words = person.words.iter().flat_map(Words::lines);
+            let words = words.map(|line| text(&line));
             let keys = person.keys.iter().map(|(roles, id)| {
                 let has_signed = self.has_signed(id);
                 let mark = if has_signed { " &#10003;" } else { "" };
                 format!("{}: {}{mark}", text(roles), code(id.as_str()))
             });
-            let keys: Vec<String> = keys.collect();
+            let keys: Vec<String> = words.chain(keys).collect();
+            let token = self.tokens.iter().rev().find(|(who, _)| person.is(who));
             html.push_str(&format!(
                 "<tr><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 text(&person.name),
                 keys.join("<br>"),
-                text(&person.token)
+                text(token.map_or("", |(_, token)| token))
             ));
         }
         html.push_str("</table>\n<p>&#10003; had signed when this sheet was made.</p>\n");
@@ -204,7 +238,7 @@ impl Sheet<'_> {
 
     fn room(&self) -> String {
         let mut html = "<h2>Signed</h2>\n<table class=\"room\">\n<tr><th>Holder</th><th>I typed the words that I heard, and they fitted; I know these keys as mine</th><th>Date</th></tr>\n".to_owned();
-        for person in self.everybody() {
+        for person in everybody(self.ceremony) {
             html.push_str(&format!(
                 "<tr><td>{}</td><td></td><td></td></tr>\n",
                 text(&person.name)

@@ -148,7 +148,7 @@ pub(crate) fn new_phrase(
 pub(crate) fn show_phrase(what: &str, phrase: &Phrase) -> anyhow::Result<()> {
     use std::io::Write as _;
     let told = Zeroizing::new(format!(
-        "\n{what}\nopens with this phrase. It is shown this once and stored nowhere:\n\n  {}\n\n",
+        "\nThis phrase opens {what}. It is shown this once and stored nowhere:\n\n  {}\n\n",
         phrase.reveal()
     ));
     std::io::stderr()
@@ -174,6 +174,11 @@ pub(crate) fn secret_in(path: &Path, kind: &str) -> anyhow::Result<Zeroizing<Str
         }
     }
     read(path, file, kind)
+}
+
+/// The secret of a `kind` that the service manager hands over, which sees to it who may read it.
+pub(crate) fn credential_secret(path: &Path, kind: &str) -> anyhow::Result<Zeroizing<String>> {
+    read(path, File::open(path), kind)
 }
 
 fn read(path: &Path, file: std::io::Result<File>, kind: &str) -> anyhow::Result<Zeroizing<String>> {
