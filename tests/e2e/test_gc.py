@@ -102,6 +102,24 @@ def test_people_read_it_too(old: Index) -> None:
     assert run.stdout.startswith("went: ") and "snapshots" in run.stdout and "kept: 5 snapshots" in run.stdout
 
 
+def test_by_the_clock_it_needs_nobody(old: Index) -> None:
+    assert old.stop() == 0
+    old.env["WHEELMARK_INDEX_GC_EVERY"] = "1h"
+    old.start()
+    deadline = time.monotonic() + 60
+    while len(snapshots(old)) > 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(snapshots(old)) == 5
+    # Another start does not begin the time anew.
+    assert old.stop() == 0
+    age(old)
+    old.start().publish(wheel("tool", "99.0"))
+    time.sleep(2)
+    with open_database(old.data / "operator" / "orders.sqlite") as orders:
+        asked = orders.execute("SELECT asked_by, done IS NOT NULL FROM collection").fetchall()
+    assert asked == [("gc-every in the settings", 1)]
+
+
 def test_less_than_readers_need_cannot_be_asked_for(old: Index) -> None:
     before = old.files()
     for words in (["--older-than", "59m"], ["--snapshots", "0"], ["--removed-after", "1m"]):

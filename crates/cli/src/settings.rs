@@ -19,9 +19,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use jiff::SignedDuration;
 use url::Url;
+use wheelmark_repository::{Keep, LAST_SNAPSHOTS};
 use wheelmark_server::{FAILED_ATTEMPTS, Issuers, Leeway, Network, Rate, UPLOADS};
 
+use crate::commands::mirror::duration;
 use crate::logging::WithHint as _;
 use crate::shipping::Destination;
 
@@ -63,7 +66,15 @@ pub(crate) struct Settings {
     pub(crate) oidc_issuers: Issuers,
     pub(crate) oidc_audience: Option<String>,
     pub(crate) signing_log: Option<Destination>,
+    pub(crate) collecting: Option<Collecting>,
     pub(crate) log_format: LogFormat,
+}
+
+/// How often old states are taken away, and what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Collecting {
+    pub(crate) every: SignedDuration,
+    pub(crate) keep: Keep,
 }
 
 /// Where a value comes from.
@@ -339,6 +350,7 @@ impl Effective {
             oidc_issuers: reading.needed("oidc-issuers", keys::issuers, Issuers::default()),
             oidc_audience: reading.optional("oidc-audience", keys::audience),
             signing_log: reading.optional("signing-log", Destination::parse),
+            collecting: reading.collecting(),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };
         let alone = match (&settings.tls_cert, &settings.tls_key) {
@@ -412,6 +424,26 @@ impl Reading<'_> {
                 self.mistakes.push(Mistake {
                     source: written.source.clone(),
                     what: format!("`{name}`: {what}"),
+                });
+                None
+            }
+        }
+    }
+
+    /// What is collected by the clock, if anything is.
+    fn collecting(&mut self) -> Option<Collecting> {
+        let every = self.optional("gc-every", keys::interval);
+        let snapshots = self.needed("gc-snapshots", keys::snapshots, LAST_SNAPSHOTS);
+        let hour = SignedDuration::from_hours(1);
+        let time = self.needed("gc-older-than", duration, hour).unsigned_abs();
+        let removed = self.optional("gc-removed-after", duration);
+        match Keep::new(snapshots, time, removed.map(SignedDuration::unsigned_abs)) {
+            Ok(keep) => every.map(|every| Collecting { every, keep }),
+            Err(error) => {
+                let name = "gc-older-than";
+                self.mistakes.push(Mistake {
+                    source: self.effective.written(name).source.clone(),
+                    what: format!("`{name}` or `gc-removed-after`: {error}"),
                 });
                 None
             }

@@ -1,5 +1,7 @@
 //! `wheelmark snapshotter`: the process that signs and publishes, and nothing else.
 
+mod schedule;
+
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -117,7 +119,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
         (None, _) => None,
     };
-    engine.follow_online_keys(data.watched_online_keys(args.online_key.as_deref()));
+    engine.follow_online_keys(data.watched_online_keys(args.online_key.as_deref())?);
     engine.remind();
     measure(&mut engine, store.clone());
     let socket = data.socket()?;
@@ -136,6 +138,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             None
         }
     };
+    let collecting = settings
+        .collecting
+        .map(|every| schedule::start(every, orders.clone(), context.clock.clone()));
     if args.json || args.supervised {
         print_line(READY)?;
     }
@@ -149,6 +154,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             }
         })
         .await;
+    if let Some(collecting) = collecting {
+        collecting.abort();
+    }
     if let Some(shipping) = shipping {
         shipping.finish().await;
     }

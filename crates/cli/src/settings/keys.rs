@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use jiff::SignedDuration;
 use url::Url;
 use wheelmark_server::{Issuers, Leeway, Network};
 
 use super::LogFormat;
+use crate::commands::mirror::duration;
 
 /// One setting.
 #[derive(Debug)]
@@ -152,6 +154,33 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "gc-every",
+        example: "1d",
+        about: "How often the process that signs takes old states away by itself, as `wheelmark index\n\
+                gc` does (docs/upkeep.md): 12h, 1d, 7d. Without it, nothing goes unless somebody says\n\
+                so.",
+        ..TEXT
+    },
+    Key {
+        name: "gc-snapshots",
+        default: "5",
+        about: "Then: how many snapshots stay at least, with all that they name.",
+        ..TEXT
+    },
+    Key {
+        name: "gc-older-than",
+        default: "1h",
+        about: "Then: for how long a snapshot stays after the next one came; an hour at least.",
+        ..TEXT
+    },
+    Key {
+        name: "gc-removed-after",
+        example: "90d",
+        about: "Then: for how long the bytes of a removed file stay. Without it they stay for good, so\n\
+                that `wheelmark index unremove` can bring them back.",
+        ..TEXT
+    },
+    Key {
         name: "log-format",
         default: "text",
         about: "How log lines are written on standard error: text, or json for machines. What is\n\
@@ -263,6 +292,20 @@ pub(super) fn connections(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|number| (1..=1_000_000).contains(number));
     number.ok_or_else(|| format!("`{text}` is not a number from 1 to 1000000"))
+}
+
+/// A time between two collections, of a minute at least.
+pub(super) fn interval(text: &str) -> Result<SignedDuration, String> {
+    let every = duration(text)?;
+    match every >= SignedDuration::from_mins(1) {
+        true => Ok(every),
+        false => Err(format!("`{text}` is less than a minute")),
+    }
+}
+
+pub(super) fn snapshots(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("`{text}` is not a number from 1 on"))
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -116,7 +116,18 @@ fn values_are_read_as_people_write_them() {
     assert_eq!(settings.log_format, LogFormat::Json);
     assert_eq!(settings.tls_cert, Some("/data/tls/cert.pem".into()));
     assert_eq!(settings.tls_key, Some("/etc/key.pem".into()));
+    let settings = of("gc-every = '12h'\ngc-snapshots = 7\ngc-removed-after = '90d'\n");
+    let collecting = settings.collecting.unwrap();
+    assert_eq!(collecting.every.as_hours(), 12);
+    let days = Duration::from_secs(90 * 86_400);
+    let keep = Keep::new(7, Duration::from_secs(3600), Some(days)).unwrap();
+    assert_eq!(collecting.keep, keep);
+    assert_eq!(of("gc-snapshots = 7").collecting, None);
     for wrong in [
+        "gc-every = '30s'",
+        "gc-every = 'daily'",
+        "gc-snapshots = 0",
+        "gc-older-than = '59m'",
         "max-file-size = 0",
         "lifted-rules = 'all'",
         "publish-timeout = '2h'",

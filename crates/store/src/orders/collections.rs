@@ -70,6 +70,19 @@ impl Orders {
             .transpose()
     }
 
+    /// When a collection was asked for last.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or holds something else.
+    pub async fn last_collection_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<String> =
+            sqlx::query_scalar("SELECT asked_at FROM collection ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(&mut *self.database.reader().await?)
+                .await?;
+        at.map(|at| text::parse("time", &at)).transpose()
+    }
+
     /// Says how a collection stands. One that is over stays as it is. For whoever collects.
     ///
     /// # Errors
