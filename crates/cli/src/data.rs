@@ -7,6 +7,7 @@ pub(crate) mod socket;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use rand::Rng as _;
@@ -293,10 +294,8 @@ impl Data {
         }
         let staging = Staging::new(parent)?;
         let made = staging.path().join("data");
-        let online = match Places::elsewhere(named_online_key) {
-            Some(places) => Some(places.present.open()?),
-            None => None,
-        };
+        let online = Places::elsewhere(named_online_key)?;
+        let online = online.map(|places| places.for_new_index()).transpose()?;
         let phrase = make(&made, elsewhere, bins, online, context).await?;
         announce(&offline, &phrase);
         fs::rename(&made, &directory)
@@ -313,7 +312,7 @@ async fn make(
     data: &Path,
     elsewhere: Option<&Path>,
     bins: Bins,
-    online: Option<FileKey>,
+    online: Option<Arc<dyn Signer>>,
     context: &Context,
 ) -> anyhow::Result<Phrase> {
     let offline = data.join(OFFLINE_INSIDE);
@@ -323,7 +322,7 @@ async fn make(
     let mut random = UnwrapErr(SysRng);
     let online = match online {
         Some(key) => key,
-        None => FileKey::create(&data.join(ONLINE_KEY), &mut random)?,
+        None => Arc::new(FileKey::create(&data.join(ONLINE_KEY), &mut random)?),
     };
     let seats: Vec<Seat> = (0..CUSTODIANS)
         .map(|_| generate_seat(&mut random))
@@ -350,7 +349,7 @@ async fn make(
         lifetimes: Lifetimes::default(),
         now: context.clock.now(),
     };
-    let root_fingerprint = genesis.write(&tree, &signers, &online).await?;
+    let root_fingerprint = genesis.write(&tree, &signers, &*online).await?;
 
     let store = Store::open(&data.join("catalogue.sqlite")).await?;
     if elsewhere.is_none() {

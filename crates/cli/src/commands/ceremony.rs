@@ -19,6 +19,8 @@ mod signer;
 mod status;
 mod unpack;
 
+pub(crate) use self::signer::{credential_secret, secret_in};
+
 use std::process::ExitCode;
 
 use crate::context::Context;

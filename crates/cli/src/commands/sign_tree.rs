@@ -206,7 +206,7 @@ async fn sign(args: &Args, context: &Context) -> anyhow::Result<u8> {
     engine.set_changes_per_snapshot(CHANGES_PER_SNAPSHOT);
     engine.take_ceremonies_from(data.orders().await?);
     tree.clean_incoming().await?;
-    engine.follow_online_keys(data.watched_online_keys(args.online_key.as_deref()));
+    engine.follow_online_keys(data.watched_online_keys(args.online_key.as_deref())?);
     engine.remind();
     let known = open_known(&data.source()).await?;
     known.set_origin(&source.origin()).await?;

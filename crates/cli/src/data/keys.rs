@@ -1,5 +1,7 @@
-//! The online key: a file in the data directory, one that is named, or a credential; and beside it
-//! the next one, while it takes over.
+//! The online key: a file in the data directory, one that is named, a credential, or a key on a token;
+//! and beside a file the next one, while it takes over.
+
+mod token;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wheelmark_repository::{LogPlace, OnlineKeys};
-use wheelmark_signing::{FileKey, OpenKeyError, Signer};
+use wheelmark_signing::{FileKey, OpenKeyError, Signer, TokenUri};
 
 use super::{Data, beside};
 use crate::logging::WithHint as _;
@@ -35,23 +37,44 @@ const ABOUT_ONLINE_KEY: &str = "the online key signs what is published; it lies 
 
 /// Where an online key is.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+enum Place {
     File(PathBuf),
     Credential { folder: PathBuf, name: &'static str },
+}
+
+/// Where the online key is that signs now.
+#[derive(Clone, Debug)]
+enum Present {
+    At(Place),
+    Token(TokenUri),
 }
 
 /// Where the online key is and where the next one would be.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    pub(super) present: Place,
-    next: Place,
+    present: Present,
+    /// None beside a token.
+    next: Option<Place>,
+}
+
+impl Present {
+    fn open(&self, may_make: bool) -> anyhow::Result<Arc<dyn Signer>> {
+        match self {
+            Self::At(place) => Ok(Arc::new(place.read().hint(ABOUT_ONLINE_KEY)?)),
+            Self::Token(uri) => token::open(uri, may_make),
+        }
+    }
+
+    /// What changes when another key takes this place. A token is opened once.
+    fn mark(&self) -> Option<(u64, i64, i64)> {
+        match self {
+            Self::At(place) => place.mark(),
+            Self::Token(_) => None,
+        }
+    }
 }
 
 impl Place {
-    pub(super) fn open(&self) -> anyhow::Result<FileKey> {
-        self.read().hint(ABOUT_ONLINE_KEY)
-    }
-
     fn read(&self) -> Result<FileKey, OpenKeyError> {
         match self {
             Self::File(file) => FileKey::open(file),
@@ -73,36 +96,49 @@ impl Place {
 impl Places {
     /// A key that does not lie in the data directory: that of the file that was named, or of a
     /// credential that the service manager hands over.
-    pub(super) fn elsewhere(named: Option<&Path>) -> Option<Self> {
-        if let Some(file) = named {
-            return Some(Self::at(file));
+    pub(super) fn elsewhere(named: Option<&Path>) -> anyhow::Result<Option<Self>> {
+        if let Some(named) = named {
+            return Ok(Some(match token::named(named)? {
+                Some(uri) => Self {
+                    present: Present::Token(uri),
+                    next: None,
+                },
+                None => Self::at(named),
+            }));
         }
-        let folder = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
-        folder.join(CREDENTIAL).exists().then(|| Self {
-            present: Place::Credential {
+        let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from) else {
+            return Ok(None);
+        };
+        Ok(folder.join(CREDENTIAL).exists().then(|| Self {
+            present: Present::At(Place::Credential {
                 folder: folder.clone(),
                 name: CREDENTIAL,
-            },
-            next: Place::Credential {
+            }),
+            next: Some(Place::Credential {
                 folder,
                 name: NEXT_CREDENTIAL,
-            },
-        })
+            }),
+        }))
     }
 
     fn at(file: &Path) -> Self {
         Self {
-            present: Place::File(file.to_owned()),
-            next: Place::File(beside(file, NEXT_SUFFIX)),
+            present: Present::At(Place::File(file.to_owned())),
+            next: Some(Place::File(beside(file, NEXT_SUFFIX))),
         }
     }
 
+    /// The key for a new index, which a token makes if it has none.
+    pub(super) fn for_new_index(&self) -> anyhow::Result<Arc<dyn Signer>> {
+        self.present.open(true)
+    }
+
     fn open(&self) -> anyhow::Result<OnlineKeys> {
-        let present: Arc<dyn Signer> = Arc::new(self.present.open()?);
-        let next: Option<Arc<dyn Signer>> = match self.next.read() {
-            Ok(next) => Some(Arc::new(next)),
-            Err(OpenKeyError::Missing { .. }) => None,
-            Err(error) => {
+        let present = self.present.open(false)?;
+        let next: Option<Arc<dyn Signer>> = match self.next.as_ref().map(Place::read) {
+            None | Some(Err(OpenKeyError::Missing { .. })) => None,
+            Some(Ok(next)) => Some(Arc::new(next)),
+            Some(Err(error)) => {
                 return Err(error).hint(
                     "the next online key lies beside the present one; `wheelmark index rotate-online-key` makes it",
                 );
@@ -125,14 +161,15 @@ pub(crate) fn keys_in(text: &[u8]) -> Vec<&[u8]> {
 }
 
 impl Data {
-    fn places(&self, named: Option<&Path>) -> Places {
-        Places::elsewhere(named).unwrap_or_else(|| Places::at(&self.online_key_file()))
+    fn places(&self, named: Option<&Path>) -> anyhow::Result<Places> {
+        let elsewhere = Places::elsewhere(named)?;
+        Ok(elsewhere.unwrap_or_else(|| Places::at(&self.online_key_file())))
     }
 
     /// Opens the online key, and the next one if it is there: the file that is named, the
     /// credential, or the data directory's own. Whatever they sign is written to the signing log.
     pub(crate) fn online_keys(&self, named: Option<&Path>) -> anyhow::Result<OnlineKeys> {
-        let keys = self.places(named).open()?;
+        let keys = self.places(named)?.open()?;
         Ok(keys.logged(LogPlace::new(self.signing_log())))
     }
 
@@ -149,11 +186,16 @@ impl Data {
     pub(crate) fn watched_online_keys(
         &self,
         named: Option<&Path>,
-    ) -> impl FnMut() -> Option<OnlineKeys> + Send + Sync + 'static {
-        let places = self.places(named);
+    ) -> anyhow::Result<impl FnMut() -> Option<OnlineKeys> + Send + Sync + 'static> {
+        let places = self.places(named)?;
         let mut seen = None;
-        move || {
-            let marks = [places.present.mark(), places.next.mark()];
+        Ok(move || {
+            // What is on a token does not change under the process that has opened it.
+            if matches!(places.present, Present::Token(_)) {
+                return None;
+            }
+            let next = places.next.as_ref();
+            let marks = [places.present.mark(), next.and_then(Place::mark)];
             if seen == Some(marks) {
                 return None;
             }
@@ -170,6 +212,6 @@ impl Data {
                     None
                 }
             }
-        }
+        })
     }
 }

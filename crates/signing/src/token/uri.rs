@@ -97,6 +97,11 @@ impl TokenUri {
         self.pin_source.as_deref()
     }
 
+    /// The label of the one key that is meant, if the URI names it.
+    pub fn object(&self) -> Option<&str> {
+        self.object.as_deref()
+    }
+
     /// Whether one key is named, and not only its token.
     pub fn names_a_key(&self) -> bool {
         self.object.is_some() || self.id.is_some()
