@@ -127,6 +127,29 @@ def test_what_is_not_whole_or_not_trusted_becomes_none(lived: Index, make_index,
     assert "not whole" in refused("--trust", str(root))
 
 
+def test_behind_a_copy_that_is_newer_nothing_is_built(lived: Index, make_index, tmp_path: Path) -> None:
+    copy, backup = tmp_path / "copy", tmp_path / "backup"
+    subprocess.run(["cp", "-a", str(lived.tree), str(copy)], check=True)
+    assert run(lived, "backup", str(backup)).returncode == 0
+    root = tmp_path / "root.json"
+    root.write_bytes(lived.root_file.read_bytes())
+    fresh: Index = make_index(fresh=True)
+    for words in (["rebuild", str(copy), "--trust", str(root)], ["restore", str(backup)]):
+        # As new as each other: nothing is said against it.
+        done = run(lived, *words, "--newest", str(lived.data), "--newest", lived.index_url, data=fresh.data)
+        assert done.returncode == 0, done.stderr
+        shutil.rmtree(fresh.data)
+    lived.publish(wheel("late", "1.0"))
+    for words in (["rebuild", str(copy), "--trust", str(root)], ["restore", str(backup)]):
+        for newer in (str(lived.data), lived.index_url):
+            done = run(lived, *words, "--newest", newer, data=fresh.data)
+            assert done.returncode == 1 and "has a newer state" in done.stderr, done.stderr
+            assert not fresh.data.exists()
+        done = run(lived, *words, "--newest", "http://127.0.0.1:9/simple/", data=fresh.data)
+        assert done.returncode == 1 and "is not known" in done.stderr, done.stderr
+        assert not fresh.data.exists()
+
+
 def test_the_log_of_snapshots_outlives_them(lived: Index, make_index, tmp_path: Path) -> None:
     printed = run(lived, "snapshot-log")
     assert printed.returncode == 0
@@ -144,6 +167,10 @@ def test_the_log_of_snapshots_outlives_them(lived: Index, make_index, tmp_path: 
     assert now[: len(lines)] == lines and len(now) == len(lines) + 1
     assert run(lived, "snapshot-log", "--since", str(len(lines))).stdout.splitlines() == now[len(lines) :]
     assert ok(lived, "snapshot-log", "--check", str(log))["agrees"] is True
+    command = [str(lived.binary), "index", "snapshot-log", "--check", "-", "--data", str(lived.data)]
+    for text, code in [(log.read_text(), 0), (f"99 {'1' * 64} x\n", 1), ("what?\n", 2)]:
+        piped = subprocess.run(command, input=text, env=lived.env, capture_output=True, text=True, timeout=60)
+        assert piped.returncode == code, piped.stdout + piped.stderr
 
     # Somebody rewrote the third one, or put the index back.
     log.write_text("\n".join([*lines[:2], "3 " + "0" * 64 + " x", *lines[3:], "99 " + "1" * 64 + " x"]))

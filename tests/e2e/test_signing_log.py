@@ -58,9 +58,13 @@ def test_what_is_published_stands_in_the_log_and_each_timestamp_carries_its_head
 
     said = told(index, "verify")
     assert said["holds"] and said["first"] == 1 and said["last"] == len(lines)
+    # What this machine says of itself proves little, and that is not called "ok".
+    assert said["unchecked"] == 1
+    assert [found["holds"] for found in said["findings"] if "no head from elsewhere" in found["says"]] == [None]
     old = carried["sha256"]
     index.publish(wheel("two"))
-    assert told(index, "verify", "--from", old)["unchanged"] == {"from": 1, "to": carried["entry"]}
+    with_head = told(index, "verify", "--from", old)
+    assert with_head["unchanged"] == {"from": 1, "to": carried["entry"]} and with_head["unchecked"] == 0
     assert told(index, "show", "--last", 1)["signed"].keys() == {"timestamp"}
     # A head that was never one.
     assert not told(index, "verify", "--from", "0" * 64, code=1)["holds"]

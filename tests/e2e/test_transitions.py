@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import shutil
 import threading
 import time
@@ -221,6 +222,46 @@ def test_the_online_key_is_replaced_and_nobody_notices(make_index, sandbox: Sand
     cast.index.start()
     cast.index.publish(wheel("demo", "2.0"))
     sandbox.install("pip", sandbox.venv(), "demo==2.0").ok()
+
+
+def test_it_is_shown_how_far_a_rotation_is(make_index, tmp_path: Path) -> None:
+    cast = make_cast(make_index, tmp_path)
+    operator, data, public = cast.operator, cast.index.data, tmp_path / "next.json"
+
+    def under_way(says: str) -> list[dict]:
+        told = [operator.told("index", word, "--data", data)["under_way"] for word in ("keys", "status")]
+        assert told[0] == told[1]
+        for word in ("keys", "status"):
+            assert says in operator.run("index", word, "--data", data).stdout
+        return told[0]
+
+    assert under_way("ROLE") == []
+    key = rotate(cast, "--out", public)["key"]
+    assert under_way("a ceremony has to name it next") == [{"kind": "online-key", "state": "prepared", "next": key}]
+    ceremony, _ = hold(cast, "rotation", "--online-key", public)
+
+    # Handed in while nobody publishes: it waits.
+    assert cast.index.stop() == 0
+    for name in ("online-key", "online-key.next"):
+        (data / name).rename(tmp_path / name)
+    assert operator.told("ceremony", "publish", ceremony, "--data", data, code=3)["waiting"]
+    [prepared, waits] = under_way("was handed in")
+    assert prepared["state"] == "prepared" and waits["kind"] == "ceremony"
+    for name in ("online-key", "online-key.next"):
+        (tmp_path / name).rename(data / name)
+    cast.index.start()
+    publish(cast, ceremony)
+    [named] = under_way("from ")
+    assert named["state"] == "named" and named["before"] != key
+
+    # When that was, the index has written down: a file's time is anybody's.
+    long_ago = time.time() - 1e7
+    os.utime(cast.index.tree / "metadata" / "2.root.json", (long_ago, long_ago))
+    assert under_way("from ") == [named]
+    early = operator.run("index", "rotate-online-key", "--data", data, "--retire")
+    assert early.returncode == 1 and "may still be behind" in early.stderr, early.stderr
+    rotate(cast, "--retire", "--now")
+    assert under_way("ROLE") == []
 
 
 # A mirror fetches each bin by itself: 32,768 of them are too many for a build without optimisation.

@@ -14,6 +14,7 @@ mod gc;
 mod hashes;
 mod keys;
 mod limit;
+mod newest;
 mod orders;
 mod page;
 mod permissions;
@@ -32,6 +33,7 @@ mod snapshot_log;
 mod status;
 mod table;
 mod token;
+mod under_way;
 mod user;
 mod which;
 mod yank;
@@ -142,7 +144,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Files(args) => files::run(&args, &data).await,
         Command::Gc(args) => gc::run(&args, &data, context).await,
         Command::Hashes(args) => hashes::run(&args, &data, context).await,
-        Command::Keys(args) => keys::run(&args, &data, context),
+        Command::Keys(args) => keys::run(&args, &data, context).await,
         Command::User(args) => user::run(args, &data, context).await,
         Command::Token(args) => token::run(args, &data, context).await,
         Command::Project(args) => project::run(args, &data, context).await,

@@ -22,7 +22,8 @@ use wheelmark_signing::{FileKey, Signer as _};
 use wheelmark_store::Store;
 use wheelmark_tuf::Sha256;
 
-use self::against::{Other, contents};
+pub(super) use self::against::Other;
+use self::against::contents;
 use self::damage::{Damage, Kind};
 use self::state::Evidence;
 use crate::context::Context;

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use serde_json::json;
 use wheelmark_ceremony::Standing;
-use wheelmark_tuf::KeyId;
+use wheelmark_tuf::{KeyId, without_controls};
 
 use super::roles::{Roles, Row, State, next};
 use super::table::{minute, table};
+use super::under_way::UnderWay;
 use crate::commands::ceremony::policy;
 use crate::commands::up::print_line;
 use crate::context::Context;
@@ -28,7 +29,8 @@ const SHOWN_KEYID: usize = 16;
 ///
 /// Roles that the online key signs are renewed by the running index. Those of the offline keys need
 /// a ceremony, and are said to be due long before they end: 60 days, and 30 for `claimed`, which
-/// lives 90. Needs no key, and works while the index runs or not.
+/// lives 90. Below stand the holders, the newest root, and what is under way: another online key that
+/// takes over, a ceremony that was handed in. Needs no key, and works while the index runs or not.
 ///
 ///   wheelmark index keys --data /srv/index
 ///   wheelmark index keys --json
@@ -48,13 +50,14 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
     let policy = policy::of(args.policy.as_deref(), Some(data))?;
     let roles = Roles::read(data, &policy, context.clock.now())?;
     let worst = roles.worst();
+    let under_way = UnderWay::of(data, &roles.standing).await?;
     print_line(&match args.json {
-        true => as_json(&roles.rows, &roles.standing, worst),
-        false => text(&roles.rows, &roles.standing, worst),
+        true => as_json(&roles.rows, &roles.standing, &under_way, worst),
+        false => text(&roles.rows, &roles.standing, &under_way, worst),
     })?;
     Ok(exit_code(worst))
 }
@@ -78,7 +81,7 @@ pub(super) fn rows_as_text(rows: &[Row]) -> String {
     table(&headings, &cells)
 }
 
-fn text(rows: &[Row], standing: &Standing, worst: State) -> String {
+fn text(rows: &[Row], standing: &Standing, under_way: &UnderWay, worst: State) -> String {
     let mut lines = vec![rows_as_text(rows), String::new()];
     for seat in standing.seats() {
         let keys = seat.keys.iter().map(|(role, id)| {
@@ -86,13 +89,15 @@ fn text(rows: &[Row], standing: &Standing, worst: State) -> String {
             format!("{role} {short}")
         });
         let keys: Vec<String> = keys.collect();
-        lines.push(format!("holder {}: {}", seat.number, keys.join(", ")));
+        let called = without_controls(&seat.called());
+        lines.push(format!("{called}: {}", keys.join(", ")));
     }
     lines.push(format!(
         "newest root: version {}, {}",
         standing.root().version,
         standing.newest_fingerprint()
     ));
+    lines.extend(under_way.lines());
     if let Some(advice) = advice(rows, worst) {
         lines.push(String::new());
         lines.push(advice);
@@ -154,14 +159,14 @@ pub(super) fn rows_as_json(rows: &[Row]) -> Vec<serde_json::Value> {
     roles.collect()
 }
 
-fn as_json(rows: &[Row], standing: &Standing, worst: State) -> String {
+fn as_json(rows: &[Row], standing: &Standing, under_way: &UnderWay, worst: State) -> String {
     let holders = standing.seats().into_iter().map(|seat| {
         let keys: serde_json::Map<String, serde_json::Value> = seat
             .keys
             .iter()
             .map(|(role, id)| (role.as_str().to_owned(), id.as_str().into()))
             .collect();
-        json!({ "holder": seat.number, "keys": keys })
+        json!({ "holder": seat.number, "name": seat.name, "keys": keys })
     });
     json!({
         "state": worst.word(),
@@ -169,6 +174,7 @@ fn as_json(rows: &[Row], standing: &Standing, worst: State) -> String {
         "root_fingerprint": standing.newest_fingerprint(),
         "roles": rows_as_json(rows),
         "holders": holders.collect::<Vec<_>>(),
+        "under_way": under_way.to_json(),
     })
     .to_string()
 }

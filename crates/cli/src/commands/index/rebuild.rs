@@ -19,6 +19,7 @@ use wheelmark_signing::{FileKey, Signer as _};
 use wheelmark_store::Store;
 use wheelmark_tuf::{Sha256, root_fingerprint};
 
+use super::newest::Newest;
 use super::{audit, backup};
 use crate::anchor::read_root;
 use crate::commands::trust::fingerprint;
@@ -38,12 +39,14 @@ const LISTED: usize = 10;
 ///
 ///   wheelmark index --data /srv/index rebuild /copies/index --trust 1.root.json \
 ///     --online-key online-key
-///   wheelmark index --data /srv/index rebuild /copies/index --fingerprint 5f1c…
+///   wheelmark index --data /srv/index rebuild /copies/index --fingerprint 5f1c… \
+///     --newest https://mirror.example/simple/
 ///
 /// TREE is a copy of the published tree: made by rsync or `wheelmark mirror`, out of a backup, or of
 /// an index whose catalogue is lost. It is copied; the copy is verified, every byte, from the root that
 /// --trust or --fingerprint gives, and refused if it is not whole. Take the newest copy that there is:
-/// behind an older one, versions would be signed a second time.
+/// behind an older one, versions would be signed a second time. --newest names other copies, such as
+/// mirrors, and refuses if one of them is ahead.
 ///
 /// The catalogue, the positions of the journals, the state of projects, removed names and certificates
 /// all follow from what is signed. What is not in the tree begins anew: users, tokens, who owns what,
@@ -70,6 +73,9 @@ pub(super) struct Args {
     /// The file with the online key, which is copied into the data directory
     #[arg(long, value_name = "FILE")]
     online_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    newest: Newest,
 
     /// Print a JSON object, for scripts
     #[arg(long)]
@@ -98,6 +104,8 @@ pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow
         .await
         .with_context(|| format!("{} is not whole", args.tree.display()))?;
     let (chain, root) = verified(args, &made.join(TREE), context).await?;
+    let newest = chain.set.timestamp().version;
+    args.newest.demand_ours(&root, newest, context).await?;
     let online = online_key(args, &chain)?;
     let place = DirectoryPlace::new(&made.join(TREE), 1, None);
     let family = rows::Family::of(&place, &chain)?;

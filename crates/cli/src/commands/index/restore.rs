@@ -11,10 +11,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use wheelmark_objects::{Directory, LockError, ObjectPath, WriterLock};
 use wheelmark_signing::{Phrase, unseal_bytes};
+use wheelmark_tuf::RoleName;
 use zeroize::Zeroizing;
 
 use self::staged::Staged;
 use super::backup::{FORMAT, Manifest, TREE};
+use super::newest::Newest;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::{self, outside};
@@ -25,6 +27,7 @@ use crate::logging::WithHint as _;
 ///   wheelmark index --data /srv/index restore /backup/index
 ///   wheelmark index --data /srv/index restore /backup/index-2026-11-21.tar.zst
 ///   wheelmark index --data /srv/index restore /backup/index --online-key-phrase phrase.txt
+///   wheelmark index --data /srv/index restore /backup/index --newest https://mirror.example/simple/
 ///
 /// The data directory must not be there, or --replace moves the one that is there aside; nothing
 /// is deleted. If it is newer than the backup, that takes --accept-rollback as well: clients that
@@ -58,6 +61,9 @@ pub(super) struct Args {
     /// A file with the phrase that opens the online key in the backup
     #[arg(long, value_name = "FILE")]
     online_key_phrase: Option<PathBuf>,
+
+    #[command(flatten)]
+    newest: Newest,
 }
 
 pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow::Result<ExitCode> {
@@ -87,6 +93,13 @@ pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow
     if args.tree.is_some() && staged.tree().is_none() {
         return Err(anyhow!("the tree of this index lies in its data directory"))
             .hint("leave --tree out; --data says where the data directory is to be");
+    }
+    if args.newest.is_asked() {
+        let first = ObjectPath::metadata(&RoleName::root(), 1);
+        let root = fs::read(staged.place(&format!("{TREE}/{}", first.as_str()))?)
+            .context("the backup has no first root")?;
+        let ours = manifest.timestamp_version;
+        args.newest.demand_ours(&root, ours, context).await?;
     }
     let key = online_key(args, staged.sealed_key.as_deref())?;
     if let Some(keys) = &key {

@@ -7,17 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use jiff::{SignedDuration, Timestamp};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use wheelmark_ceremony::{OnlineKey, Standing, online_proof_message};
-use wheelmark_repository::Lifetimes;
 use wheelmark_signing::{FileKey, Signer as _};
 use wheelmark_tuf::{Bins, Key, KeyId, RoleName};
 
 use self::publishing::Publishing;
 use super::table::minute;
+use super::under_way::retire_from;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::{Data, sync_directory, write_private};
@@ -138,7 +137,7 @@ impl<'a> Rotation<'a> {
     async fn prepare(mut self, context: &Context) -> anyhow::Result<()> {
         if let Some(next) = self.taken_over() {
             let keyid = next.key().keyid().clone();
-            let from = self.retire_from()?;
+            let from = retire_from(self.data, &self.standing).await?;
             return self.tell(
                 json!({ "state": "named", "key": keyid.as_str(), "retire_from": from.to_string() }),
                 &format!(
@@ -160,18 +159,26 @@ impl<'a> Rotation<'a> {
         let ids = [self.present.key(), next.key()].map(|key| key.keyid().clone());
         let both = self.publishing().signed_by(&ids, context).await?;
         let keyid = next.key().keyid().clone();
+        let words: Vec<String> = public
+            .words()
+            .lines()
+            .map(|line| format!("  {line}"))
+            .collect();
         self.tell(
             json!({
                 "state": "prepared",
                 "key": keyid.as_str(),
+                "words": public.words().to_string(),
                 "public": self.args.out,
                 "both_sign": both,
             }),
             &format!(
-                "the next online key lies in {}, beside the present one, and has the id\n  {keyid}\n{}\n\
+                "the next online key lies in {}, beside the present one, and has the id\n  {keyid}\n\
+                 which is in words, to be read aloud to the holders\n{}\n{}\n\
                  next, a ceremony: every holder signs that the index goes over to it. Copies of the index see no gap if they were brought up to date before that, so give them a day\n  \
                  wheelmark ceremony begin --data {} --online-key {} --out rotation",
                 self.files[1].display(),
+                words.join("\n"),
                 match both {
                     true => "both sign from now on",
                     false => "both will sign when the index runs, or has been started anew",
@@ -198,7 +205,7 @@ impl<'a> Rotation<'a> {
             ))
             .hint("hold the ceremony first: wheelmark ceremony begin --online-key FILE");
         }
-        let from = self.retire_from()?;
+        let from = retire_from(self.data, &self.standing).await?;
         let now = context.clock.now();
         if now < from && !self.args.now {
             return Err(anyhow!(
@@ -297,17 +304,6 @@ impl<'a> Rotation<'a> {
             Some(own == *delegations)
         });
         below.all(|is_own| is_own == Some(true))
-    }
-
-    /// From when on no copy that clients accept can be from before the ceremony: its timestamp would
-    /// have ended.
-    fn retire_from(&self) -> anyhow::Result<Timestamp> {
-        let root = RoleName::root().versioned_file_name(self.standing.root().version);
-        let file = self.data.tree().join("metadata").join(root);
-        let written = fs::metadata(&file).and_then(|file| file.modified());
-        let written = written.with_context(|| format!("{} cannot be read", file.display()))?;
-        let longest: SignedDuration = Lifetimes::default().online;
-        Ok(Timestamp::try_from(written)?.checked_add(longest)?)
     }
 
     fn public_half(&self, next: &FileKey) -> anyhow::Result<OnlineKey> {

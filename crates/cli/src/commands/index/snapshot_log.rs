@@ -30,6 +30,7 @@ const MAX_SNAPSHOT_LEN: u64 = 64 * 1024 * 1024;
 ///   wheelmark index snapshot-log
 ///   wheelmark index snapshot-log --since 120 >> published.log
 ///   wheelmark index snapshot-log --check published.log
+///   curl https://example.org/published.log | wheelmark index snapshot-log --check -
 ///
 /// A line for each snapshot: its version, the SHA-256 of its file, and until when it was good. Whoever
 /// has such a line from elsewhere (a bulletin, a repository, a mail) can tell whether the index shows
@@ -53,7 +54,7 @@ pub(super) struct Args {
     )]
     since: u64,
 
-    /// A log that was printed before: compare it with what is here
+    /// A log that was printed before, or - for standard input: compare it with what is here
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 

@@ -30,14 +30,14 @@ const MANIFEST: &str = "backup.json";
 const MOST: usize = 100_000;
 
 /// What the index is held against.
-pub(super) enum Other {
+pub(in crate::commands::index) enum Other {
     Tree(PathBuf),
     Url(String),
 }
 
 impl Other {
     /// Reads what a person named.
-    pub(super) fn named(text: &str) -> anyhow::Result<Self> {
+    pub(in crate::commands::index) fn named(text: &str) -> anyhow::Result<Self> {
         if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Self::Url(text.to_owned()));
         }

@@ -27,7 +27,9 @@ use crate::published::{self, version_and_expiry};
 /// signed, and up to which of the heads that are given nothing was rewritten. Without a head from
 /// elsewhere a log on the machine that signs proves nothing: whoever took it over can write another.
 ///
-/// Exit code: 0 when all of it holds, 1 otherwise.
+/// What could not be looked at, since nothing from elsewhere was given, is marked with `--`.
+///
+/// Exit code: 0 when all of it holds that was looked at, 1 otherwise.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -54,8 +56,21 @@ pub(super) struct Args {
 
 /// Something that was looked at.
 struct Finding {
-    holds: bool,
+    /// Whether it holds; none where nothing was there to look at it with.
+    holds: Option<bool>,
     says: String,
+}
+
+impl Finding {
+    fn of(holds: bool, says: String) -> Self {
+        let holds = Some(holds);
+        Self { holds, says }
+    }
+
+    fn not_checked(says: String) -> Self {
+        let holds = None;
+        Self { holds, says }
+    }
 }
 
 pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
@@ -88,11 +103,14 @@ pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
     findings.push(about_the_timestamp(carried, &survey));
     findings.push(about_the_published(&published, &survey));
     findings.push(about_heads(&given, &survey));
-    let holds = findings.iter().all(|finding| finding.holds);
+    let holds = findings.iter().all(|finding| finding.holds != Some(false));
+    let unchecked = findings.iter().filter(|finding| finding.holds.is_none());
+    let unchecked = unchecked.count();
     if args.json {
         let unchanged = unchanged(&given, &survey);
         let told = json!({
             "holds": holds,
+            "unchecked": unchecked,
             "first": first.0,
             "last": last.0.number,
             "head": last.0.sha256,
@@ -111,8 +129,9 @@ pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
         ))?;
         for finding in &findings {
             let word = match finding.holds {
-                true => "ok ".if_supports_color(Stdout, |t| t.green()).to_string(),
-                false => "NOT".if_supports_color(Stdout, |t| t.red()).to_string(),
+                Some(true) => "ok ".if_supports_color(Stdout, |t| t.green()).to_string(),
+                Some(false) => "NOT".if_supports_color(Stdout, |t| t.red()).to_string(),
+                None => "-- ".if_supports_color(Stdout, |t| t.yellow()).to_string(),
             };
             print_line(&format!("{word}  {}", finding.says))?;
         }
@@ -122,6 +141,11 @@ pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
             )?;
         }
         print_line(&format!("head: entry {}, {}", last.0.number, last.0.sha256))?;
+        if unchecked > 0 && holds {
+            print_line(
+                "what was looked at holds, and what is marked with -- was not looked at: it takes something from elsewhere",
+            )?;
+        }
     }
     Ok(match holds {
         true => ExitCode::SUCCESS,
@@ -131,13 +155,13 @@ pub(super) fn run(args: &Args, data: &Data) -> anyhow::Result<ExitCode> {
 
 fn about_the_chain(survey: &Survey) -> Finding {
     let flaws: Vec<String> = survey.flaws.iter().map(ToString::to_string).collect();
-    Finding {
-        holds: flaws.is_empty(),
-        says: match flaws.is_empty() {
+    Finding::of(
+        flaws.is_empty(),
+        match flaws.is_empty() {
             true => "each entry follows on the one before it".to_owned(),
             false => flaws.join("; "),
         },
-    }
+    )
 }
 
 /// Where entries were lost: the log says so itself.
@@ -149,14 +173,14 @@ fn about_losses(survey: &Survey, accepted: &[u64]) -> Vec<Finding> {
             true => ", as you know".to_owned(),
             false => format!("; if you know of that, say --accept-loss {number}"),
         };
-        Some(Finding {
+        Some(Finding::of(
             holds,
-            says: format!(
+            format!(
                 "entry {} of timestamp {} was lost or taken away before {time:.0}, when entry \
                  {number} was written{known}",
                 lost.number, follows.version
             ),
-        })
+        ))
     });
     losses.collect()
 }
@@ -169,15 +193,18 @@ fn unchanged(given: &BTreeSet<Sha256>, survey: &Survey) -> Option<Covered> {
 
 fn about_the_timestamp(carried: Option<Head>, survey: &Survey) -> Finding {
     let (holds, says) = match carried {
-        None => (
-            true,
-            "the published timestamp carries no head yet: nothing was signed since the log is there"
-                .to_owned(),
-        ),
-        Some(head) if survey.found.get(&head.sha256).map(|found| found.to) == Some(head.number) => (
-            true,
-            format!("the published timestamp carries entry {}", head.number),
-        ),
+        None => {
+            return Finding::not_checked(
+                "the published timestamp carries no head yet: nothing was signed since the log is there"
+                    .to_owned(),
+            );
+        }
+        Some(head) if survey.found.get(&head.sha256).map(|found| found.to) == Some(head.number) => {
+            (
+                true,
+                format!("the published timestamp carries entry {}", head.number),
+            )
+        }
         Some(head) => (
             false,
             format!(
@@ -186,7 +213,7 @@ fn about_the_timestamp(carried: Option<Head>, survey: &Survey) -> Finding {
             ),
         ),
     };
-    Finding { holds, says }
+    Finding::of(holds, says)
 }
 
 /// What is published and signed online is in the log, unless it can be older than the log is.
@@ -212,30 +239,29 @@ fn about_the_published(
         if !older.is_empty() {
             says.push_str(&format!("; {} can be older than the log", older.len()));
         }
-        return Finding { holds: true, says };
+        return Finding::of(true, says);
     }
     let named = wrong.iter().take(5);
     let named: Vec<String> = named
         .map(|(role, (signed, _))| format!("{role} {}", signed.version))
         .collect();
-    Finding {
-        holds: false,
-        says: format!(
+    Finding::of(
+        false,
+        format!(
             "{} published roles were signed and not written down: {}",
             wrong.len(),
             named.join(", ")
         ),
-    }
+    )
 }
 
 fn about_heads(given: &BTreeSet<Sha256>, survey: &Survey) -> Finding {
     if given.is_empty() {
-        return Finding {
-            holds: true,
-            says: "no head from elsewhere was given (--from, --sent): what this machine says of \
-                   itself is all that was looked at"
+        return Finding::not_checked(
+            "whether anything was rewritten: no head from elsewhere was given (--from, --sent), and \
+             what this machine says of itself is all that was looked at"
                 .to_owned(),
-        };
+        );
     }
     let is_gone = |head: &&Sha256| !survey.found.contains_key(*head);
     let gone: Vec<&Sha256> = given.iter().filter(is_gone).collect();
@@ -255,10 +281,7 @@ fn about_heads(given: &BTreeSet<Sha256>, survey: &Survey) -> Finding {
             given.len()
         ),
     };
-    Finding {
-        holds: gone.is_empty(),
-        says,
-    }
+    Finding::of(gone.is_empty(), says)
 }
 
 /// The heads that stand in a file: of lines of the log, and of messages to a syslog daemon.

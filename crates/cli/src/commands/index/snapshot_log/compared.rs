@@ -20,8 +20,11 @@ pub(super) struct Line {
 
 /// Reads a log. Empty lines and those that begin with `#` say nothing.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("{} cannot be read", file.display()))?;
+    let text = match file == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin().lock()),
+        false => std::fs::read_to_string(file),
+    };
+    let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
     parse(&text)
         .with_context(|| format!("{} is no log of snapshots", file.display()))
         .hint("name a file with lines that `wheelmark index snapshot-log` has printed")

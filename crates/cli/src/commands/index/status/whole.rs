@@ -16,6 +16,7 @@ use crate::commands::ceremony::policy;
 use crate::commands::index::keys::{advice, exit_code, rows_as_json, rows_as_text};
 use crate::commands::index::roles::{Roles, State};
 use crate::commands::index::table::minute;
+use crate::commands::index::under_way::UnderWay;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
@@ -77,6 +78,7 @@ pub(super) async fn run(
     let policy = policy::of(named, Some(data))?;
     let roles = Roles::read(data, &policy, context.clock.now())?;
     let beside = beside(data, &roles).await?;
+    let under_way = UnderWay::of(data, &roles.standing).await?;
     let late = beside.late(context.clock.now());
     let worst = match late.is_empty() {
         true => roles.worst(),
@@ -95,6 +97,7 @@ pub(super) async fn run(
             "signing_log": beside.logged.map(|head| json!({ "entry": head.number, "sha256": head.sha256 })),
             "sent": beside.sent.as_ref().map(|(sent, _)| json!({ "to": sent.to, "entry": sent.entry })),
             "late": late,
+            "under_way": under_way.to_json(),
             "next_ceremony": ceremony.map(|due| due.to_string()),
             "roles": rows_as_json(&roles.rows),
         });
@@ -125,6 +128,7 @@ pub(super) async fn run(
     if let Some(due) = ceremony {
         lines.push(format!("next ceremony: from {} on", minute(due)));
     }
+    lines.extend(under_way.lines());
     let yellow = |said: &String| said.if_supports_color(Stdout, |t| t.yellow()).to_string();
     let advice = advice(&roles.rows, roles.worst());
     if advice.is_some() || !late.is_empty() {

@@ -1,0 +1,178 @@
+//! What has begun and is not over: another online key that takes over, and ceremonies that were
+//! handed in.
+//!
+//! Which keys sign is read from what is published: the timestamp has the signatures of both while
+//! one takes over, and root says which of them counts.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use wheelmark_ceremony::Standing;
+use wheelmark_repository::Lifetimes;
+use wheelmark_tuf::{KeyId, RoleName, without_controls};
+
+use super::table::minute;
+use crate::data::Data;
+use crate::published;
+
+/// How many digits of a key's id are shown.
+const SHOWN_KEYID: usize = 16;
+
+/// How far another online key has come.
+enum Rotation {
+    /// It is made, and signs nothing.
+    Made,
+    /// Both sign, and root names the one of before.
+    Prepared { next: KeyId },
+    /// Both sign, and root names the next one; from when on the other can go.
+    Named { before: KeyId, retire: Timestamp },
+}
+
+/// All that has begun and is not over.
+pub(super) struct UnderWay {
+    rotation: Option<Rotation>,
+    /// Ceremonies that were handed in, and when.
+    ceremonies: Vec<(String, Timestamp)>,
+}
+
+impl UnderWay {
+    /// Looks; nothing here is needed to publish, so what cannot be read is left out.
+    pub(super) async fn of(data: &Data, standing: &Standing) -> anyhow::Result<Self> {
+        Ok(Self {
+            rotation: rotation(data, standing).await?,
+            ceremonies: match data.has_orders() {
+                true => waiting(data).await.unwrap_or_default(),
+                false => Vec::new(),
+            },
+        })
+    }
+
+    /// In words, a line each, with what is next.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let rotation = self.rotation.iter().map(|rotation| match rotation {
+            Rotation::Made => "another online key is made, and does not sign yet: the index takes it up when it runs, or is started anew".to_owned(),
+            Rotation::Prepared { next } => format!(
+                "another online key, {}, signs along: a ceremony has to name it next (wheelmark ceremony begin --online-key next-online-key.json), or `wheelmark index rotate-online-key --abandon` lets it go",
+                short(next)
+            ),
+            Rotation::Named { before, retire } => format!(
+                "root names another online key, and the one of before, {}, signs along: from {} on it can go (wheelmark index rotate-online-key --retire)",
+                short(before),
+                minute(*retire)
+            ),
+        });
+        let ceremonies = self.ceremonies.iter().map(|(name, at)| {
+            format!(
+                "the ceremony {} was handed in at {} and is not published yet: the index does it when it runs",
+                without_controls(name),
+                minute(*at)
+            )
+        });
+        rotation.chain(ceremonies).collect()
+    }
+
+    /// The same, for scripts.
+    pub(super) fn to_json(&self) -> Value {
+        let rotation = self.rotation.iter().map(|rotation| match rotation {
+            Rotation::Made => json!({ "kind": "online-key", "state": "made" }),
+            Rotation::Prepared { next } => {
+                json!({ "kind": "online-key", "state": "prepared", "next": next.as_str() })
+            }
+            Rotation::Named { before, retire } => json!({
+                "kind": "online-key",
+                "state": "named",
+                "before": before.as_str(),
+                "retire_from": retire.to_string(),
+            }),
+        });
+        let ceremonies = self.ceremonies.iter().map(|(name, at)| {
+            json!({ "kind": "ceremony", "ceremony": name, "handed_in": at.to_string() })
+        });
+        rotation.chain(ceremonies).collect()
+    }
+}
+
+fn short(id: &KeyId) -> String {
+    let short: String = id.as_str().chars().take(SHOWN_KEYID).collect();
+    without_controls(&short)
+}
+
+async fn waiting(data: &Data) -> anyhow::Result<Vec<(String, Timestamp)>> {
+    let orders = data.orders().await?;
+    let waiting = orders.waiting_ceremonies().await;
+    orders.close().await;
+    Ok(waiting?)
+}
+
+async fn rotation(data: &Data, standing: &Standing) -> anyhow::Result<Option<Rotation>> {
+    let named = &standing.root().roles.timestamp.keyids;
+    let timestamp = published::metadata(&data.tree(), &RoleName::timestamp().file_name())?;
+    let timestamp: Value = serde_json::from_slice(&timestamp.unwrap_or_default())?;
+    let signatures = timestamp["signatures"].as_array();
+    let signers = signatures
+        .into_iter()
+        .flatten()
+        .filter_map(|signature| Some(KeyId::from(signature["keyid"].as_str()?.to_owned())));
+    let other = signers.into_iter().find(|id| !named.contains(id));
+    Ok(match other {
+        Some(other) if was_named(standing, &other) => Some(Rotation::Named {
+            before: other,
+            retire: retire_from(data, standing).await?,
+        }),
+        Some(next) => Some(Rotation::Prepared { next }),
+        None => {
+            let [_, next] = data.online_key_files(None);
+            next.exists().then_some(Rotation::Made)
+        }
+    })
+}
+
+/// The roots of before that named a key for the timestamp.
+fn was_named(standing: &Standing, key: &KeyId) -> bool {
+    let names = |root: &wheelmark_tuf::Root| root.roles.timestamp.keyids.contains(key);
+    roots(standing).any(|root| names(&root))
+}
+
+fn roots(standing: &Standing) -> impl Iterator<Item = wheelmark_tuf::Root> {
+    let roots = standing.published().roots.iter();
+    roots.filter_map(|root| {
+        wheelmark_tuf::verify_trusted_root(root)
+            .ok()
+            .map(|root| (*root).clone())
+    })
+}
+
+/// From when on no copy that clients accept can be from before the ceremony that named the online
+/// key: its timestamp would have ended.
+///
+/// When that ceremony was published is written down by the index. Where it is not, as after a
+/// rebuild, the time counts at which the newest root was written here.
+pub(super) async fn retire_from(data: &Data, standing: &Standing) -> anyhow::Result<Timestamp> {
+    let keys = &standing.root().roles.timestamp.keyids;
+    let first = roots(standing).find(|root| root.roles.timestamp.keyids == *keys);
+    let first = first.map_or(standing.root().version, |root| root.version);
+    let name = RoleName::root().versioned_file_name(first);
+    let written_down = match data.has_orders() {
+        true => {
+            let orders = data.orders().await?;
+            let at = orders.published_at(&name).await;
+            orders.close().await;
+            at?
+        }
+        false => None,
+    };
+    let published = match written_down {
+        Some(at) => at,
+        None => written(data, standing)?,
+    };
+    Ok(published.checked_add(Lifetimes::default().online)?)
+}
+
+/// When the newest root was written here.
+fn written(data: &Data, standing: &Standing) -> anyhow::Result<Timestamp> {
+    use anyhow::Context as _;
+    let root = RoleName::root().versioned_file_name(standing.root().version);
+    let file = data.tree().join("metadata").join(root);
+    let written = std::fs::metadata(&file).and_then(|file| file.modified());
+    let written = written.with_context(|| format!("{} cannot be read", file.display()))?;
+    Ok(Timestamp::try_from(written)?)
+}
