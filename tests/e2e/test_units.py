@@ -16,7 +16,7 @@ UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
 
 # How exposed a service may be, in tenths, as `systemd-analyze security` counts: 20 is "OK" still.
-EXPOSURE = {"wheelmark-snapshotter": 5, "wheelmark-web": 15}
+EXPOSURE = {"wheelmark-snapshotter": 5, "wheelmark-status": 10, "wheelmark-web": 15}
 
 
 def tool(name: str) -> str:
@@ -50,6 +50,15 @@ def test_systemd_finds_no_fault(unit: Path, binary: Path, tmp_path: Path) -> Non
     assert "NoNewPrivilege" in done.stderr, "a mistake would be seen"
 
 
+def test_every_timer_has_its_service(tmp_path: Path) -> None:
+    timers = sorted(UNITS.glob("*.timer"))
+    assert timers and all(timer.with_suffix(".service").is_file() for timer in timers)
+    for timer in timers:
+        [when] = re.findall(r"^OnCalendar=(.*)$", timer.read_text(), re.MULTILINE)
+        done = run(tool("systemd-analyze"), "calendar", when)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
 def test_little_is_exposed(unit: Path, binary: Path, tmp_path: Path) -> None:
     analyze = tool("systemd-analyze")
@@ -66,7 +75,8 @@ def test_the_program_knows_its_arguments(unit: Path, binary: Path) -> None:
     [line] = re.findall(r"^ExecStart=/usr/bin/wheelmark (.*)$", unit.read_text(), re.MULTILINE)
     words = line.split()
     assert run(binary, *words, "--help").returncode == 0
-    done = run(binary, words[0], "--data", "/nonexistent/index")
+    subcommand = words[: words.index("--data")]
+    done = run(binary, *subcommand, "--data", "/nonexistent/index")
     assert done.returncode == 1 and "unexpected argument" not in done.stderr, done.stderr
 
 
