@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod index;
 pub(crate) mod login;
 pub(crate) mod mirror;
+pub(crate) mod policy;
 pub(crate) mod proxy;
 pub(crate) mod serve;
 pub(crate) mod setup;
@@ -33,6 +34,7 @@ pub(crate) enum ClientCommand {
     Proxy(proxy::Args),
     Trust(trust::Args),
     Explain(explain::Args),
+    Policy(policy::Args),
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
     Setup(setup::Args),
@@ -50,6 +52,7 @@ impl ClientCommand {
             Self::Proxy(args) => proxy::run(args, context).await,
             Self::Trust(args) => trust::run(args, context).await,
             Self::Explain(args) => explain::run(args, context).await,
+            Self::Policy(args) => policy::run(args, context),
             Self::Login(args) => login::login(args, context).await,
             Self::Logout(args) => login::logout(args, context).await,
             Self::Setup(args) => setup::run(args, context).await,

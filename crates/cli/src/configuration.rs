@@ -1,14 +1,17 @@
 //! `wheelmark.toml`: the system's, and the user's beside it.
 //!
 //! The system's file is a floor. Its rules come first, its `strict = true` stays, and where it
-//! lists the hosts of `tunnel`, the user's list can only leave some of them out.
+//! lists the hosts of `tunnel`, the user's list can only leave some of them out. What their policies
+//! ask for has to hold, whatever the other one asks for.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use wheelmark_client::{IndexUrls, MapRule, RuleOrigin, demand_guarded, read_guarded};
+use wheelmark_provenance::policy::{Mistake, PolicyFile};
 
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -26,6 +29,8 @@ pub(crate) struct Configuration {
     /// Whether `--unsafely-disable-package-verification` is there at all. Either file can take
     /// it away, and none can turn it on: that takes the flag itself.
     pub(crate) allow_unsafe: bool,
+    /// What is asked of files: the system's policy and the user's, where there are any.
+    pub(crate) policies: Vec<PolicyFile>,
     system_rules: Vec<MapRule>,
     user_rules: Vec<MapRule>,
 }
@@ -60,6 +65,7 @@ impl Configuration {
             strict: system.strict.unwrap_or(false) || user.strict.unwrap_or(false),
             tunnel,
             allow_unsafe: system.allow_unsafe.unwrap_or(true) && user.allow_unsafe.unwrap_or(true),
+            policies: system.policy.into_iter().chain(user.policy).collect(),
             system_rules: system.rules,
             user_rules: user.rules,
         }
@@ -78,12 +84,16 @@ impl Configuration {
 
 /// What one file says.
 #[derive(Debug, Default)]
-struct Written {
+pub(crate) struct Written {
     strict: Option<bool>,
     tunnel: Option<BTreeSet<String>>,
     allow_unsafe: Option<bool>,
     rules: Vec<MapRule>,
+    policy: Option<PolicyFile>,
 }
+
+/// The keys at the top of the file that say nothing of what is asked of files.
+pub(crate) const OTHER_KEYS: [&str; 4] = ["strict", "tunnel", "allow-unsafe", "map"];
 
 /// The file's form. A key that is not known is an error: it may be a misspelt safeguard.
 #[derive(Deserialize)]
@@ -94,6 +104,10 @@ struct Form {
     allow_unsafe: Option<bool>,
     #[serde(default)]
     map: Vec<RuleForm>,
+    #[serde(default, rename = "everything")]
+    _everything: IgnoredAny,
+    #[serde(default, rename = "for")]
+    _for: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +139,24 @@ fn read(path: &Path) -> anyhow::Result<Written> {
     }
 }
 
-fn parse(text: &str, path: &Path) -> anyhow::Result<Written> {
+/// What is asked of files, out of a text.
+pub(crate) fn policy_of(text: &str, path: &Path) -> Result<PolicyFile, Vec<Mistake>> {
+    PolicyFile::parse(text, &path.display().to_string(), &OTHER_KEYS)
+}
+
+/// Every mistake with its line, in one message.
+pub(crate) fn not_understood(mistakes: &[Mistake], path: &Path) -> anyhow::Error {
+    let each: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| format!("{mistake}\n{}", mistake.shown()))
+        .collect();
+    anyhow!("{}", each.join("\n")).context(format!("{} cannot be understood", path.display()))
+}
+
+pub(crate) fn parse(text: &str, path: &Path) -> anyhow::Result<Written> {
+    let policy = policy_of(text, path)
+        .map_err(|mistakes| not_understood(&mistakes, path))
+        .hint("docs/policy.md and docs/several-indexes.md show whole files")?;
     let form: Form = toml::from_str(text)
         .with_context(|| format!("{} cannot be understood", path.display()))
         .hint("`[[map]]` begins a rule; docs/several-indexes.md shows a whole file")?;
@@ -152,6 +183,7 @@ fn parse(text: &str, path: &Path) -> anyhow::Result<Written> {
         tunnel: form.tunnel,
         allow_unsafe: form.allow_unsafe,
         rules: rules.collect::<anyhow::Result<_>>()?,
+        policy: Some(policy).filter(|policy| !policy.rules().is_empty()),
     })
 }
 

@@ -65,6 +65,14 @@ const EXAMPLES: &[(&str, &str)] = &[
         "explain",
         "wheelmark explain flask\nwheelmark explain flask==3.0 --json",
     ),
+    (
+        "policy",
+        "wheelmark policy check\nwheelmark policy check wheelmark.toml",
+    ),
+    (
+        "policy check",
+        "wheelmark policy check\nwheelmark policy check wheelmark.toml --json",
+    ),
     ("setup", "wheelmark setup\nwheelmark setup --undo"),
     (
         "verify",

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use wheelmark_client::{
-    Freshness, Homes, MapError, MapRule, Reader, ReaderOptions, RuleOrigin, TrustStore,
+    Freshness, Guard, Homes, MapError, MapRule, Reader, ReaderOptions, RuleOrigin, TrustStore,
     TrustedIndex, Tunnel,
 };
+use wheelmark_provenance::policy::Policy;
 
 use crate::commands::trust::{find, open_store, trusted};
 use crate::configuration::{Configuration, FILE};
@@ -16,7 +17,7 @@ use crate::logging::{Hinted, WithHint as _};
 use crate::remote::{anonymous, credentials, remote};
 
 /// How a command wants its indexes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct HomesOptions<'a> {
     /// The one index that the person named, if they did.
     pub(crate) index: Option<&'a str>,
@@ -26,6 +27,8 @@ pub(crate) struct HomesOptions<'a> {
     pub(crate) strict: bool,
     /// Who gets what is read.
     pub(crate) readers: Readers,
+    /// What is asked of files beyond what is signed.
+    pub(crate) policy: Policy,
 }
 
 /// Who gets what is read.
@@ -40,6 +43,14 @@ pub(crate) enum Readers {
 /// Makes the readers of the trusted indexes, and the map of which answers for what. Nothing is
 /// asked for over the network.
 pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow::Result<Homes> {
+    let homes = unguarded(context, &options)?;
+    if options.policy.is_empty() {
+        return Ok(homes);
+    }
+    Ok(homes.guarded(Guard::new(options.policy, context.clock.clone())))
+}
+
+fn unguarded(context: &Context, options: &HomesOptions<'_>) -> anyhow::Result<Homes> {
     let configuration = Configuration::load(context)?;
     tracing::debug!(strict = configuration.strict, tunnels = ?configuration.tunnel, "configured");
     let store = open_store(context)?;

@@ -16,6 +16,7 @@ mod examples;
 mod front;
 mod homes;
 mod logging;
+mod policy;
 mod published;
 mod remote;
 mod settings;

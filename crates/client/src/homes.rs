@@ -25,6 +25,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
 use crate::file::{Content, SignedFile};
+use crate::guard::{Guard, HeldBack};
 use crate::page::VerifiedPage;
 use crate::range::ByteRange;
 use crate::reader::Reader;
@@ -45,6 +46,8 @@ pub struct Homes {
     readers: Vec<Arc<Reader>>,
     /// None: there is one index, and it answers for everything.
     map: Option<ProjectMap>,
+    /// None: nothing is asked beyond what is signed.
+    guard: Option<Arc<Guard>>,
 }
 
 impl Homes {
@@ -54,6 +57,7 @@ impl Homes {
         Self {
             readers: vec![reader],
             map: None,
+            guard: None,
         }
     }
 
@@ -75,7 +79,23 @@ impl Homes {
         Ok(Self {
             map: Some(ProjectMap::new(rules, &urls)?),
             readers,
+            guard: None,
         })
+    }
+
+    /// Has a policy hold for every file that is handed on.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self {
+            guard: Some(Arc::new(guard)),
+            ..self
+        }
+    }
+
+    /// What asks for more than what is signed, if anything does.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Guard> {
+        self.guard.as_deref()
     }
 
     /// Every index of the run.
@@ -137,7 +157,10 @@ impl Homes {
         project: &ProjectName,
         asked: Option<usize>,
     ) -> Result<Option<Home>, Arc<Refusal>> {
-        let home = self.home(project).await?;
+        let mut home = self.home(project).await?;
+        if let Some(home) = &mut home {
+            home.guard = self.guard.clone();
+        }
         let asked = asked.and_then(|place| self.readers.get(place));
         let Some(asked) = asked else { return Ok(home) };
         if home.as_ref().is_some_and(|home| home.is(asked)) {
@@ -227,6 +250,7 @@ impl Homes {
         }
         Ok(Some(Home {
             reader: Arc::clone(reader),
+            guard: None,
             agreed: Some(Agreed {
                 readers: answers
                     .iter()
@@ -330,6 +354,7 @@ fn simple(reader: &Reader) -> &Url {
 pub struct Home {
     reader: Arc<Reader>,
     agreed: Option<Agreed>,
+    guard: Option<Arc<Guard>>,
 }
 
 /// What more than one index has to say the same of.
@@ -346,6 +371,7 @@ impl Home {
         Self {
             reader,
             agreed: None,
+            guard: None,
         }
     }
 
@@ -388,13 +414,63 @@ impl Home {
         }
     }
 
+    /// The project's page as installers get it, and the files on it that the policy holds back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::page`].
+    pub async fn offered(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Option<(Arc<VerifiedPage>, Vec<HeldBack>)>, Arc<Refusal>> {
+        let page = self.page(project).await?;
+        Ok(page.map(|page| match &self.guard {
+            Some(guard) => guard.offered(&page),
+            None => (page, Vec::new()),
+        }))
+    }
+
     /// What is signed there for a file; see [`Reader::signed_file`].
     ///
     /// # Errors
     ///
     /// As [`Reader::signed_file`]; also when several indexes have to agree on the file and do
-    /// not.
+    /// not, and when the policy asks for more than the file has.
     pub async fn signed_file(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Option<SignedFile>, Arc<Refusal>> {
+        let file = self.signed(project, filename).await?;
+        if file.is_some() {
+            self.admit(Subject::File(project.clone(), filename.to_owned()), filename)
+                .await?;
+        }
+        Ok(file)
+    }
+
+    /// Holds a file against the policy before it, or what stands beside it, is handed on.
+    async fn admit(&self, subject: Subject, filename: &str) -> Result<(), Arc<Refusal>> {
+        let Some(guard) = &self.guard else {
+            return Ok(());
+        };
+        let Some(page) = self.page(subject.project()).await? else {
+            return Ok(());
+        };
+        let Some(file) = page.page().file(filename) else {
+            return Ok(());
+        };
+        guard.admit(&page, file).map_err(|failure| {
+            Arc::new(Refusal {
+                subject,
+                failure,
+                signed_by: page.signed_by(),
+                index: Some(simple(&self.reader).clone()),
+            })
+        })
+    }
+
+    async fn signed(
         &self,
         project: &ProjectName,
         filename: &str,
@@ -440,16 +516,17 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// As [`Reader::core_metadata`].
+    /// As [`Reader::core_metadata`], and when the policy refuses the file.
     pub async fn core_metadata(
         &self,
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<Bytes>, Arc<Refusal>> {
+        let subject = || Subject::CoreMetadata(project.clone(), filename.to_owned());
+        self.admit(subject(), filename).await?;
         let Some(agreed) = &self.agreed else {
             return self.reader.core_metadata(project, filename).await;
         };
-        let subject = || Subject::CoreMetadata(project.clone(), filename.to_owned());
         let found = agreed.what.sha256(filename, agreed.threshold);
         found.map_err(|failure| self.refuse(subject(), failure, agreed))?;
         let Some((sha256, at)) = agreed.what.core_metadata(filename) else {

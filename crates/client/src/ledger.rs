@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use url::Url;
 use wheelmark_packaging::ProjectName;
+use wheelmark_provenance::Chain;
 use wheelmark_tuf::Sha256;
 
-use crate::chain::Chain;
 use crate::file::{Manner, SignedFile};
+use crate::guard::HeldBack;
 use crate::passing::{Counter, Passing, Watch};
 use crate::refresh::RefreshFailure;
 use crate::refusal::{Failure, Refusal, Subject};
@@ -22,6 +23,9 @@ const MAX_REFUSED: usize = 1000;
 /// Of those, hosts: a build that asks for ever new ones must not push out what was refused of
 /// the index.
 const MAX_HOSTS: usize = 200;
+
+/// Files kept that the policy held back: the young ones of the projects that were asked for.
+const MAX_HELD_BACK: usize = 1000;
 
 /// Characters kept of each text of others.
 const MAX_TEXT: usize = 500;
@@ -101,6 +105,8 @@ pub struct Report {
     pub bytes: u64,
     /// What was refused, each once.
     pub refused: Vec<RefusedEntry>,
+    /// What the policy held back: installers took something older, or found nothing.
+    pub held_back: Vec<HeldBack>,
     /// What mirrors did wrong while another source had what was asked for: it cost time, and
     /// nothing else. Filled in by whoever knows the readers.
     pub warnings: Vec<SourceWarning>,
@@ -145,6 +151,7 @@ struct Entries {
     files: BTreeMap<(ProjectName, String, String), FileEntry>,
     refused: Vec<Refused>,
     tunnelled: BTreeSet<String>,
+    held_back: BTreeMap<(ProjectName, String), HeldBack>,
 }
 
 impl Ledger {
@@ -266,6 +273,21 @@ impl Ledger {
         }
     }
 
+    /// Records files that installers pass over, because the policy holds them back.
+    pub(crate) fn held_back(&self, files: Vec<HeldBack>) {
+        if files.is_empty() {
+            return;
+        }
+        let mut entries = self.entries();
+        for file in files {
+            let key = (file.project.clone(), file.file.clone());
+            let known = entries.held_back.contains_key(&key);
+            if known || entries.held_back.len() < MAX_HELD_BACK {
+                entries.held_back.insert(key, file);
+            }
+        }
+    }
+
     fn add(&self, mut entry: RefusedEntry, may_pass: bool) {
         entry.what = cut(entry.what);
         entry.failed = cut(entry.failed);
@@ -310,6 +332,7 @@ impl Ledger {
             files: entries.files.values().cloned().collect(),
             bytes: self.counter.bytes(),
             refused: entries.refused.iter().map(|r| r.entry.clone()).collect(),
+            held_back: entries.held_back.values().cloned().collect(),
             warnings: Vec::new(),
             routes_not_closed,
         }

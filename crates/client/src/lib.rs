@@ -24,6 +24,7 @@
 //! - [`Upstream`]: everything that an index's state signs for, for whoever copies it.
 //! - [`Explanation`]: the chain behind a project's page, or how far it held.
 //! - [`Homes`], [`Home`]: the indexes of a run, and which of them answers for a project.
+//! - [`Guard`]: what the person's policy holds back, and what it refuses.
 //! - [`Proxy`]: what an unmodified installer talks to; with [`Connect`], at the real URLs too.
 //! - [`Authority`]: the certificates that this takes, for one run and for those hosts alone.
 //! - [`installer`]: the settings that point pip and uv at the proxy, and the routes that no
@@ -43,6 +44,7 @@ mod credentials;
 mod explanation;
 mod file;
 mod general;
+mod guard;
 mod homes;
 mod index;
 pub mod installer;
@@ -65,7 +67,6 @@ mod view;
 
 pub use adding::{AddError, Beginning, MirrorState, add_trust, check_mirror};
 pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, pem};
-pub use chain::Chain;
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
 pub use credentials::{
     CREDENTIALS_FILE, Credential, Credentials, CredentialsError, Keeping, KeptCredential,
@@ -77,6 +78,7 @@ pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{
     GeneralClient, GeneralError, Kept, MetadataDir, MetadataDirError, TargetDirError,
 };
+pub use guard::{Guard, HeldBack, Unsatisfied};
 pub use homes::{Home, Homes, MapError, MapRule, ProjectMap, RuleOrigin};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
@@ -101,3 +103,4 @@ pub use trust::{
     TrustError, TrustStore, TrustedIndex, demand_guarded, read_guarded, system_indexes,
 };
 pub use upstream::{ChainFiles, Haul, Upstream};
+pub use wheelmark_provenance::Chain;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use wheelmark_objects::{ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
+use wheelmark_provenance::Chain;
 use wheelmark_tuf::{Found, RoleName, Sha256, Sha512, Target};
 
-use crate::chain::Chain;
+use crate::chain::chain_of;
 use crate::index::Location;
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::{Sources, Wanted};
@@ -114,7 +115,7 @@ impl View {
             content,
             role: target.role.clone(),
             role_version: target.role_version,
-            chain: Chain::of(
+            chain: chain_of(
                 target
                     .via
                     .iter()

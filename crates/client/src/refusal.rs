@@ -9,9 +9,11 @@ use url::Url;
 use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageError;
+use wheelmark_provenance::policy::Shortfall;
 use wheelmark_tuf::{LookupError, RoleName, Sha256, Sha512, WalkError, without_controls};
 
 use crate::chunks::ChunkListError;
+use crate::guard::Unsatisfied;
 use crate::refresh::{Listed, RefreshFailure};
 use crate::remote::FetchError;
 use crate::sources::{Blame, Fault, Tried};
@@ -190,6 +192,9 @@ pub enum Failure {
         /// Its version.
         version: u64,
     },
+    /// The person's policy asks for more than the file has.
+    #[error("{}", each(.0))]
+    Policy(Vec<Unsatisfied>),
     /// Of several sources none had it as it was signed.
     #[error("no source has it as it was signed: {}", Listed(.tried))]
     EverySource {
@@ -216,6 +221,11 @@ fn its_home(home: Option<&Url>) -> String {
     }
 }
 
+fn each(unsatisfied: &[Unsatisfied]) -> String {
+    let each: Vec<String> = unsatisfied.iter().map(ToString::to_string).collect();
+    each.join("; ")
+}
+
 fn role_file(error: &LookupError) -> String {
     match error {
         LookupError::Refused { role, .. } | LookupError::NotInSnapshot { role, .. } => {
@@ -239,6 +249,7 @@ enum Kind {
     Odd,
     Unavailable,
     Kept,
+    Policy,
 }
 
 impl Failure {
@@ -256,6 +267,7 @@ impl Failure {
             | Self::ChunkListMissing
             | Self::TooFewIndexes { .. } => Kind::Stale,
             Self::NotItsHome { .. } => Kind::Confusion,
+            Self::Policy(_) => Kind::Policy,
             Self::IndexesDiffer { .. } => Kind::Contradiction,
             Self::Unreachable(error) if error.is_odd() => Kind::Odd,
             Self::Unreachable(_) => Kind::Unavailable,
@@ -331,7 +343,12 @@ impl Failure {
             Self::Refresh(failure) => failure.is_refusal(),
             failure => matches!(
                 failure.kind(),
-                Kind::Attack | Kind::Confusion | Kind::Contradiction | Kind::Index | Kind::Odd
+                Kind::Attack
+                    | Kind::Confusion
+                    | Kind::Contradiction
+                    | Kind::Index
+                    | Kind::Odd
+                    | Kind::Policy
             ),
         }
     }
@@ -344,6 +361,9 @@ impl Failure {
 
     /// What the failure can mean.
     pub(crate) fn meaning(&self) -> &'static str {
+        if let Some(shortfall) = self.shortfall() {
+            return shortfall.meaning();
+        }
         match self.kind() {
             Kind::Attack => {
                 "the bytes were changed after they were signed: on the index's disk, in a \
@@ -373,6 +393,7 @@ impl Failure {
                 "one of the indexes serves something else than the file that was published: it \
                  was broken into or is not kept up, or both were given different files of one name"
             }
+            Kind::Policy => "the policy asks for more than the file has",
             Kind::Index => {
                 "what the index signed contradicts itself: a fault of the index, or someone \
                  who can sign for it"
@@ -382,6 +403,9 @@ impl Failure {
 
     /// What to do next.
     pub(crate) fn next(&self) -> &'static str {
+        if let Some(shortfall) = self.shortfall() {
+            return shortfall.next();
+        }
         match self.kind() {
             Kind::Attack => {
                 "try once more; if it fails again, do not install it by another way, and tell \
@@ -404,7 +428,16 @@ impl Failure {
             Kind::Contradiction => {
                 "do not install it; tell whoever runs the indexes, with this message"
             }
+            Kind::Policy => "look at the policy: wheelmark policy check",
             Kind::Index => "tell whoever runs the index, with this message",
+        }
+    }
+
+    /// What the policy finds lacking, above all.
+    fn shortfall(&self) -> Option<&Shortfall> {
+        match self {
+            Self::Policy(unsatisfied) => unsatisfied.first().map(|first| &first.shortfall),
+            _ => None,
         }
     }
 }
@@ -430,7 +463,11 @@ impl Blame for Failure {
             Kind::Attack => Fault::Bad,
             Kind::Stale => Fault::Lacking,
             Kind::Odd | Kind::Unavailable => Fault::Unavailable,
-            Kind::Index | Kind::Kept | Kind::Confusion | Kind::Contradiction => Fault::NotItsOwn,
+            Kind::Index
+            | Kind::Kept
+            | Kind::Confusion
+            | Kind::Contradiction
+            | Kind::Policy => Fault::NotItsOwn,
         }
     }
 
@@ -479,9 +516,12 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self.failure.kind() {
             Kind::Odd | Kind::Unavailable | Kind::Kept => StatusCode::FAILED_DEPENDENCY,
-            Kind::Attack | Kind::Stale | Kind::Index | Kind::Confusion | Kind::Contradiction => {
-                StatusCode::CONFLICT
-            }
+            Kind::Attack
+            | Kind::Stale
+            | Kind::Index
+            | Kind::Confusion
+            | Kind::Contradiction
+            | Kind::Policy => StatusCode::CONFLICT,
         }
     }
 
@@ -538,6 +578,10 @@ fn short(failure: &Failure) -> String {
             failure => failure.to_string(),
         },
         Failure::Unreachable(e) => e.brief(),
+        Failure::Policy(unsatisfied) => {
+            let each: Vec<String> = unsatisfied.iter().map(|u| u.shortfall.to_string()).collect();
+            each.join("; ")
+        }
         Failure::NotItsHome { asked, home } => match home {
             Some(home) => format!("its home is {home}, not {asked}"),
             None => format!("{asked} is not its home"),

@@ -12,6 +12,8 @@
 //!                                          │
 //! signature, as it is uploaded ─▶ DetachedSignature ─▶ verify(file, now) ─▶ Verdict
 //!                                                      (feature `openpgp`)
+//!
+//! wheelmark.toml ─▶ Policy ─▶ decide(what is known of a file, now) ─▶ Decision, line by line
 //! ```
 //!
 //! A [`Publisher`] is who is expected, and anybody can write one down; an [`Identity`] is who a
@@ -22,10 +24,12 @@
 //! now. It can only refuse more by that, never less.)
 
 mod attestation;
+mod chain;
 mod evidence;
 mod identity;
 mod json;
 pub mod openpgp;
+pub mod policy;
 mod provenance;
 mod publisher;
 mod roots;
@@ -38,6 +42,7 @@ pub use self::attestation::{
     MAX_CERTIFICATE_LEN, MAX_CHECKPOINT_LEN, MAX_CHECKPOINT_SIGNATURES, MAX_DEPTH,
     MAX_ENTRY_BODY_LEN, MAX_PROOF_HASHES, MAX_STATEMENT_LEN,
 };
+pub use self::chain::Chain;
 pub use self::evidence::Evidence;
 pub use self::identity::{Claims, Identity, Mismatch, Subject};
 pub use self::provenance::{AttestationBundle, MAX_BUNDLES, MAX_PROVENANCE_LEN, Provenance};

@@ -50,7 +50,12 @@ const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ("wheelmark-readme", &["wheelmark-packaging"]),
     (
         "wheelmark-client",
-        &["wheelmark-objects", "wheelmark-packaging", "wheelmark-tuf"],
+        &[
+            "wheelmark-objects",
+            "wheelmark-provenance",
+            "wheelmark-packaging",
+            "wheelmark-tuf",
+        ],
     ),
     (
         "wheelmark-mirror",

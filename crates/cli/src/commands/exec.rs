@@ -31,6 +31,7 @@ use wheelmark_client::{
 use crate::context::{Context, fill_random};
 use crate::homes::{HomesOptions, Readers, open_homes};
 use crate::logging::WithHint as _;
+use crate::policy::policy_here;
 
 use lead::Lead;
 use uv_files::UvFiles;
@@ -100,6 +101,10 @@ struct Options {
     #[arg(long)]
     strict: bool,
 
+    /// Ask of every file what FILE asks for, too, beside your own policy (`wheelmark policy check`)
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// How the command is led to the proxy [default: connect for what uses a lock file, else index]
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeName>,
@@ -117,7 +122,7 @@ struct Options {
     report: Option<PathBuf>,
 
     /// Run the command without any verification, its own settings untouched
-    #[arg(long, conflicts_with_all = ["index", "strict"])]
+    #[arg(long, conflicts_with_all = ["index", "strict", "policy"])]
     unsafely_disable_package_verification: bool,
 }
 
@@ -180,6 +185,7 @@ async fn run_verified(
             freshness: Freshness::Once,
             strict: options.strict,
             readers: Readers::Person,
+            policy: policy_here(context, options.policy.as_deref())?,
         },
     )?);
     let shown = options.progress.then(progress::Shown::start);

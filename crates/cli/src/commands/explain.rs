@@ -3,10 +3,12 @@
 mod counts;
 mod dates;
 mod json;
+mod policy;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,14 +16,18 @@ use std::sync::Arc;
 use anyhow::bail;
 use jiff::Timestamp;
 use wheelmark_client::{
-    Answer, Began, Break, Chain, Explanation, Freshness, Home, IndexRecord, Reader, Refusal,
+    Answer, Began, Break, Chain, Explanation, Freshness, Guard, Home, IndexRecord, Reader, Refusal,
     VerifiedPage,
 };
 use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
+use wheelmark_provenance::policy::Policy;
 
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
+use crate::policy::policy_here;
+
+use self::policy::Judged;
 
 /// Show who vouches for a project's files, and since when
 ///
@@ -42,6 +48,10 @@ pub(crate) struct Args {
     /// The trusted index to ask [default: what the map says, or the only one]
     #[arg(long, value_name = "URL")]
     index: Option<String>,
+
+    /// Tell line by line what your policy says of the files, and with FILE what that asks for, too
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    policy: Option<Option<PathBuf>>,
 
     /// Print a JSON object, for scripts
     #[arg(long)]
@@ -81,10 +91,17 @@ struct Shown<'a> {
     refused: BTreeMap<String, Arc<Refusal>>,
     /// What installers get: the page, or what several indexes agree on.
     page: Option<&'a VerifiedPage>,
+    /// What the policy says of the files, where that was asked for.
+    judged: Option<Judged<'a>>,
     now: Timestamp,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let policy = match &args.policy {
+        Some(named) => policy_here(context, named.as_deref())?,
+        None => Policy::default(),
+    };
+    let guard = Guard::new(policy, context.clock.clone());
     let homes = open_homes(
         context,
         HomesOptions {
@@ -92,6 +109,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             freshness: Freshness::Once,
             strict: false,
             readers: Readers::Person,
+            // What is told of it, is told here, and the files are shown all the same.
+            policy: Policy::default(),
         },
     )?;
     let project = &args.project.project;
@@ -125,6 +144,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     });
     let version = args.project.version.as_ref().or(page.and_then(newest));
     let files = files_of(page, version);
+    let judged = page
+        .filter(|_| args.policy.is_some())
+        .map(|page| Judged::of(&guard, page, &files, newest_of(page, |file| guard.is_old_enough(page, file))));
     let mut refused = BTreeMap::new();
     if let Some(home) = home.filter(Home::is_weighed) {
         for file in &files {
@@ -142,6 +164,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         files,
         refused,
         version,
+        judged,
     };
     let text = if args.json {
         format!("{:#}\n", json::render(&shown))
@@ -149,7 +172,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         tree::render(&shown)
     };
     print(&text)?;
-    Ok(if shown.files.is_empty() || !shown.refused.is_empty() {
+    let judged_well = shown.judged.as_ref().is_none_or(Judged::holds);
+    Ok(if shown.files.is_empty() || !shown.refused.is_empty() || !judged_well {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -159,7 +183,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 /// The version that an installer would take first: the highest final one that is not yanked;
 /// failing that, the highest.
 fn newest(page: &VerifiedPage) -> Option<&Version> {
-    let files = || page.page().files.iter();
+    newest_of(page, |_| true)
+}
+
+/// The same among the files that `counts` counts.
+fn newest_of(page: &VerifiedPage, counts: impl Fn(&PageFile) -> bool) -> Option<&Version> {
+    let files = || page.page().files.iter().filter(|file| counts(file));
     let good = files()
         .filter(|file| file.yanked == Yanked::No)
         .map(|file| file.filename.version())

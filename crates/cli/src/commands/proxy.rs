@@ -14,6 +14,7 @@ use wheelmark_client::{Connect, Entrance, Freshness, Ledger, Proxy, ProxyError};
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
 use crate::logging::WithHint as _;
+use crate::policy::policy_of_everybody;
 
 use certificates::Certificates;
 
@@ -59,6 +60,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             freshness: Freshness::Periodic,
             strict: args.strict,
             readers: Readers::Everybody,
+            policy: policy_of_everybody(context)?,
         },
     )?);
     let ledger = Arc::new(Ledger::default());

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use wheelmark_client::{Entrance, Freshness};
+use wheelmark_provenance::policy::Policy;
 use wheelmark_tuf::without_controls;
 
 use crate::commands::trust::{open_store, trusted};
@@ -108,6 +109,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             freshness: Freshness::Periodic,
             strict: false,
             readers: Readers::Everybody,
+            policy: Policy::default(),
         },
     )?;
     if let Some(open) = homes.readers().iter().find_map(|reader| {

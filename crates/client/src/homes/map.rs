@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use url::Url;
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::PathPattern;
+use wheelmark_provenance::policy::{PatternError, ProjectPattern};
 
 /// A rule as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,15 +52,12 @@ pub enum MapError {
         origin: RuleOrigin,
     },
     /// A pattern that no project's name can match.
-    #[error(
-        "{origin}: no project can match `{}`: names are compared in their normalised form, in lower-case letters, digits and single `-`, with `*` and `?` for others",
-        pattern.escape_debug()
-    )]
+    #[error("{origin}: {error}")]
     Pattern {
         /// Which rule.
         origin: RuleOrigin,
-        /// The pattern.
-        pattern: String,
+        /// What is wrong with it.
+        error: PatternError,
     },
     /// A rule without an index.
     #[error("{origin}: it names no index")]
@@ -108,7 +105,7 @@ pub struct ProjectMap {
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub(crate) origin: RuleOrigin,
-    patterns: Vec<PathPattern>,
+    patterns: Vec<ProjectPattern>,
     /// The places of its indexes among those of the run.
     pub(crate) indexes: Vec<usize>,
     pub(crate) threshold: usize,
@@ -172,10 +169,11 @@ impl Rule {
         if projects.is_empty() {
             return Err(MapError::NoProjects { origin });
         }
-        if let Some(pattern) = projects.iter().find(|pattern| !can_match(pattern)) {
-            let pattern = pattern.clone();
-            return Err(MapError::Pattern { origin, pattern });
-        }
+        let patterns = projects.iter().map(|pattern| pattern.parse());
+        let patterns = match patterns.collect::<Result<_, _>>() {
+            Ok(patterns) => patterns,
+            Err(error) => return Err(MapError::Pattern { origin, error }),
+        };
         if named.is_empty() {
             return Err(MapError::NoIndexes { origin });
         }
@@ -198,7 +196,7 @@ impl Rule {
         }
         Ok(Self {
             origin,
-            patterns: projects.into_iter().map(PathPattern::from).collect(),
+            patterns,
             indexes: places,
             threshold,
             terminating,
@@ -206,14 +204,11 @@ impl Rule {
     }
 
     fn is_for(&self, project: &ProjectName) -> bool {
-        // A name holds no `/`, so it is one segment to the pattern.
-        self.patterns
-            .iter()
-            .any(|pattern| pattern.matches(project.as_str()))
+        self.patterns.iter().any(|pattern| pattern.matches(project))
     }
 
     fn identity(&self) -> String {
-        let patterns: Vec<&str> = self.patterns.iter().map(PathPattern::as_str).collect();
+        let patterns: Vec<&str> = self.patterns.iter().map(ProjectPattern::as_str).collect();
         let indexes: Vec<String> = self.indexes.iter().map(usize::to_string).collect();
         format!(
             "{} {} {} {}\n",
@@ -223,15 +218,6 @@ impl Rule {
             self.terminating
         )
     }
-}
-
-/// Whether there is a normalised name that a pattern covers.
-fn can_match(pattern: &str) -> bool {
-    // The shortest name that it covers, with a letter for each wildcard: no wildcard can stand
-    // for what a normalised name does not have.
-    let plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '*' | '?');
-    let name = pattern.replace(['*', '?'], "a");
-    pattern.chars().all(plain) && ProjectName::is_normalised(&name)
 }
 
 #[cfg(test)]

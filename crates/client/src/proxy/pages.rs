@@ -21,7 +21,7 @@ impl Desk {
         let format = negotiate((!accept.is_empty()).then(|| accept.join(",")).as_deref());
         let (found, remembered) = match self.homes.home_of(project, asked.index()).await {
             Ok(Some(home)) => {
-                let found = home.page(project).await;
+                let found = home.offered(project).await;
                 let remembered = match &found {
                     Err(_) => home.remembered_names(project),
                     Ok(_) => Vec::new(),
@@ -32,7 +32,8 @@ impl Desk {
             Err(refusal) => (Err(refusal), self.homes.remembered_names(project)),
         };
         match found {
-            Ok(Some(page)) => {
+            Ok(Some((page, held_back))) => {
+                self.ledger.held_back(held_back);
                 let mut answer = verified(&page, format, asked);
                 self.not_worth_keeping(&mut answer);
                 answer

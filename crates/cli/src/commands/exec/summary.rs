@@ -1,6 +1,6 @@
 //! What a run ended with, in a few lines on standard error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -8,8 +8,11 @@ use std::time::Duration;
 use indicatif::DecimalBytes;
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::installer::{Mode, ModeChoice};
-use wheelmark_client::{FileEntry, Homes, Manner, RefusedEntry, Report, SourceWarning};
+use wheelmark_client::{FileEntry, HeldBack, Homes, Manner, RefusedEntry, Report, SourceWarning};
 use wheelmark_tuf::without_controls;
+
+/// Versions of a project that are named of those held back.
+const VERSIONS_SHOWN: usize = 3;
 
 /// Prints the summary; nothing, if nothing was asked for. Standard error that is gone is no
 /// reason to fail.
@@ -54,6 +57,7 @@ fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
     if !report.files.is_empty() {
         text.push_str(&verified(&report.files, report.bytes, took, names_indexes));
     }
+    text.push_str(&held_back(&report.held_back));
     for route in &report.routes_not_closed {
         let word = "not verified:"
             .if_supports_color(Stderr, |t| t.yellow())
@@ -69,6 +73,37 @@ fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
     }
     for entry in &report.refused {
         text.push_str(&refused(entry, names_indexes));
+    }
+    text
+}
+
+/// What the policy held back, a line for each project.
+fn held_back(held: &[HeldBack]) -> String {
+    let word = "held back:"
+        .if_supports_color(Stderr, |t| t.yellow())
+        .to_string();
+    let mut projects: BTreeMap<_, Vec<&HeldBack>> = BTreeMap::new();
+    for file in held {
+        projects.entry(&file.project).or_default().push(file);
+    }
+    let mut text = String::new();
+    for (project, files) in projects {
+        let versions: BTreeSet<_> = files.iter().map(|file| &file.version).collect();
+        let shown: Vec<String> = versions.iter().rev().take(VERSIONS_SHOWN).map(ToString::to_string).collect();
+        let more = match versions.len().saturating_sub(VERSIONS_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let newest = files.iter().max_by_key(|file| &file.version);
+        let Some(newest) = newest else { continue };
+        text.push_str(&format!(
+            "wheelmark: {word} {project} {}{more}: {} (`{}`, line {} of {})\n",
+            without_controls(&shown.join(", ")),
+            without_controls(&newest.why),
+            without_controls(&newest.rule),
+            newest.line,
+            without_controls(&newest.policy)
+        ));
     }
     text
 }
@@ -169,6 +204,7 @@ mod tests {
                 meaning: "m".to_owned(),
                 next: "n".to_owned(),
             }],
+            held_back: Vec::new(),
             warnings: vec![SourceWarning {
                 index: bad.to_owned(),
                 source: bad.to_owned(),

@@ -40,6 +40,7 @@ pub(super) async fn run(command: &[OsString], report_to: Option<File>) -> anyhow
         files: Vec::new(),
         bytes: 0,
         refused: Vec::new(),
+        held_back: Vec::new(),
         warnings: Vec::new(),
         routes_not_closed: vec![OpenRoute {
             argument: FLAG.to_owned(),

@@ -7,6 +7,7 @@ use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 
 use super::Shown;
 use super::counts::Counts;
+use super::policy::Judged;
 
 pub(super) fn render(shown: &Shown<'_>) -> Value {
     let Explanation {
@@ -68,6 +69,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
             "chain": shown.chain().map(|chain| chain.to_string()),
             "provenance": Value::Null,
         },
+        "policy": shown.judged.as_ref().map(Judged::to_json),
         "refused": refused,
         "said_plainly": shown.said_plainly(),
     })

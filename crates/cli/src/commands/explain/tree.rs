@@ -41,6 +41,9 @@ pub(super) fn render(shown: &Shown<'_>) -> String {
     }
     let mut text = tree.text;
     text.push_str(&answers(shown));
+    if let Some(judged) = &shown.judged {
+        text.push_str(&judged.render());
+    }
     let said = shown.said_plainly();
     if !said.is_empty() {
         text.push_str("\nSaid plainly\n");

@@ -1,0 +1,87 @@
+//! The policy of a run: the system's and the user's, and what a nearer file adds.
+//!
+//! ```text
+//! /etc/wheelmark/wheelmark.toml ─┐
+//! the user's wheelmark.toml     ─┼▶ each has to be satisfied
+//! the nearest one above here    ─┤
+//! --policy FILE                 ─┘
+//! ```
+//!
+//! The nearest `wheelmark.toml` at or above the working directory comes with a project, and nobody
+//! has to trust it: all that it can do is to ask for more.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use wheelmark_provenance::policy::{Policy, PolicyFile};
+
+use crate::configuration::{Configuration, FILE, OTHER_KEYS, not_understood, policy_of};
+use crate::context::Context;
+use crate::logging::WithHint as _;
+
+/// The policy for a command that a person runs where they are, with the file that they name.
+pub(crate) fn policy_here(context: &Context, named: Option<&Path>) -> anyhow::Result<Policy> {
+    let mut files = Configuration::load(context)?.policies;
+    if let Some(nearest) = nearest(context)? {
+        files.extend(read_nearer(&nearest)?);
+    }
+    if let Some(named) = named {
+        let text = read(named)?;
+        files.push(nearer(&text, named)?);
+    }
+    Ok(Policy::new(files))
+}
+
+/// The policy for what serves everybody on this machine, from wherever it was started.
+pub(crate) fn policy_of_everybody(context: &Context) -> anyhow::Result<Policy> {
+    Ok(Policy::new(Configuration::load(context)?.policies))
+}
+
+/// The nearest `wheelmark.toml` at or above the working directory that is neither the user's nor
+/// the system's.
+pub(crate) fn nearest(context: &Context) -> anyhow::Result<Option<PathBuf>> {
+    let here = std::env::current_dir()?;
+    let known = [&context.system, &context.configuration].map(|folder| folder.join(FILE));
+    let known: Vec<PathBuf> = known
+        .iter()
+        .filter_map(|file| file.canonicalize().ok())
+        .collect();
+    let mut candidates = here.ancestors().map(|folder| folder.join(FILE));
+    let found = candidates.find(|file| file.is_file());
+    Ok(found.filter(|file| file.canonicalize().is_ok_and(|file| !known.contains(&file))))
+}
+
+/// A file that came with a project; none if it asks for nothing.
+fn read_nearer(path: &Path) -> anyhow::Result<Option<PolicyFile>> {
+    let policy = nearer(&read(path)?, path)?;
+    Ok(Some(policy).filter(|policy| !policy.rules().is_empty()))
+}
+
+/// Reads what a file other than the system's and the user's asks for. The rest of what can stand
+/// in those has no place in it.
+pub(crate) fn nearer(text: &str, path: &Path) -> anyhow::Result<PolicyFile> {
+    let policy = policy_of(text, path).map_err(|mistakes| not_understood(&mistakes, path))?;
+    let table: toml::Table = toml::from_str(text)?;
+    match OTHER_KEYS.iter().find(|key| table.contains_key(**key)) {
+        None => Ok(policy),
+        Some(key) => Err(anyhow!(
+            "{} has `{key}`, which counts only in the system's file and in your own",
+            path.display()
+        ))
+        .hint("a file beside a project can ask for more with [everything] and [[for]], and for nothing else"),
+    }
+}
+
+/// The text of a file that is no larger than anybody writes by hand.
+pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
+    let failed = || format!("could not read {}", path.display());
+    let file = std::fs::File::open(path).with_context(failed)?;
+    let mut text = String::new();
+    // One byte more shows that it is too long.
+    let limit = PolicyFile::MAX_LEN as u64 + 1;
+    file.take(limit)
+        .read_to_string(&mut text)
+        .with_context(failed)?;
+    Ok(text)
+}

@@ -1,0 +1,203 @@
+//! What the person's policy holds back, and what it refuses.
+//!
+//! ```text
+//! verified page ─▶ Guard::offered ─▶ the page, too young files marked as yanked ─▶ installer
+//! file, metadata ─▶ Guard::admit  ─▶ handed on, or refused with the line of the policy
+//! ```
+//!
+//! A file that is too young stays on the page, and is marked as yanked: installers pass over it and
+//! take the newest that is left (PEP 592), and one that was asked for by its exact version gets the
+//! refusal and not the message that there is no such version. What is wrong with a file in any other
+//! way is refused when it is asked for: were it left out, an installer would be content with an older
+//! one, and nobody would hear of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
+use wheelmark_packaging::{ProjectName, Version};
+use wheelmark_provenance::policy::{
+    Decision, Demand, DemandKind, Facts, Line, Mark, Outcome, Policy, Shortfall, SignedBy,
+};
+use wheelmark_tuf::{Clock, Sha256};
+
+use crate::page::VerifiedPage;
+use crate::refusal::Failure;
+
+/// Holds files against a policy.
+pub struct Guard {
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+}
+
+/// A file that an installer does not choose, because it has not been there for long enough.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HeldBack {
+    /// The project.
+    pub project: ProjectName,
+    /// The file's name.
+    pub file: String,
+    /// Its version.
+    pub version: Version,
+    /// What it lacks.
+    pub why: String,
+    /// What asks for it.
+    pub rule: String,
+    /// The file of the policy that this stands in.
+    pub policy: String,
+    /// The line in it.
+    pub line: usize,
+}
+
+/// A line of a policy that a file does not satisfy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsatisfied {
+    /// The file that the line stands in.
+    pub policy: String,
+    /// The line in it, counted from 1.
+    pub line: usize,
+    /// What it asks for.
+    pub demand: Demand,
+    /// What is lacking.
+    pub shortfall: Shortfall,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = &self.policy;
+        f.debug_struct("Guard")
+            .field("policy", policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    /// A guard that asks for what the policy asks for.
+    #[must_use]
+    pub fn new(policy: Policy, clock: Arc<dyn Clock>) -> Self {
+        Self { policy, clock }
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The page as an installer gets it, and what is held back on it.
+    #[must_use]
+    pub fn offered(&self, page: &Arc<VerifiedPage>) -> (Arc<VerifiedPage>, Vec<HeldBack>) {
+        if !self.policy.speaks_of(DemandKind::MinAge) {
+            return (page.clone(), Vec::new());
+        }
+        let held: Vec<HeldBack> = page
+            .page()
+            .files
+            .iter()
+            .filter_map(|file| self.held_back(page, file))
+            .collect();
+        if held.is_empty() {
+            return (page.clone(), held);
+        }
+        let mut offered = page.page().clone();
+        // Both are in the order of the page.
+        let mut each = held.iter().peekable();
+        for file in &mut offered.files {
+            let Some(held) = each.next_if(|held| held.file == file.filename.as_str()) else {
+                continue;
+            };
+            file.yanked = Yanked::Because(match &file.yanked {
+                Yanked::Because(reason) => format!("held back by wheelmark: {}; {reason}", held.why),
+                _ => format!("held back by wheelmark: {}", held.why),
+            });
+        }
+        // What is held back changes with the hour, and the page with it.
+        let names: String = held.iter().map(|held| format!("{}\n", held.file)).collect();
+        let sha256 = Sha256::of(format!("{}\n{names}", page.sha256()).as_bytes());
+        (Arc::new(page.derived(sha256, offered)), held)
+    }
+
+    fn held_back(&self, page: &VerifiedPage, file: &PageFile) -> Option<HeldBack> {
+        let facts = facts(page, file);
+        let failing = self
+            .policy
+            .failing(&facts, DemandKind::MinAge, self.clock.now());
+        let line = failing?;
+        Some(HeldBack {
+            project: page.page().name.clone(),
+            file: file.filename.as_str().to_owned(),
+            version: file.filename.version().clone(),
+            why: line.shortfall.to_string(),
+            rule: line.demand.to_string(),
+            policy: line.source.to_owned(),
+            line: line.line,
+        })
+    }
+
+    /// Whether a file has been there for long enough.
+    #[must_use]
+    pub fn is_old_enough(&self, page: &VerifiedPage, file: &PageFile) -> bool {
+        let facts = facts(page, file);
+        let now = self.clock.now();
+        self.policy
+            .failing(&facts, DemandKind::MinAge, now)
+            .is_none()
+    }
+
+    /// What the policy says of a file of a page, line by line.
+    #[must_use]
+    pub fn decide(&self, page: &VerifiedPage, file: &PageFile) -> Decision<'_> {
+        self.policy.decide(&facts(page, file), self.clock.now())
+    }
+
+    /// Whether a file may be handed on.
+    pub(crate) fn admit(&self, page: &VerifiedPage, file: &PageFile) -> Result<(), Failure> {
+        let decision = self.decide(page, file);
+        let unsatisfied: Vec<Unsatisfied> = decision.lines.iter().filter_map(unsatisfied).collect();
+        if unsatisfied.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Policy(unsatisfied))
+    }
+}
+
+fn unsatisfied(line: &Line<'_>) -> Option<Unsatisfied> {
+    let Outcome::Fails(shortfall) = &line.outcome else {
+        return None;
+    };
+    Some(Unsatisfied {
+        policy: line.source.to_owned(),
+        line: line.line,
+        demand: line.demand.clone(),
+        shortfall: shortfall.clone(),
+    })
+}
+
+/// What a page says of a file.
+fn facts<'a>(page: &VerifiedPage, file: &'a PageFile) -> Facts<'a> {
+    let marks = file.wheelmark.as_ref();
+    Facts {
+        file: &file.filename,
+        chain: page.chain(),
+        visible_since: file.upload_time,
+        mark: match marks.map(|marks| (marks.signed, marks.signed_at)) {
+            None => Mark::None,
+            Some((Signed::AtUpload, _)) => Mark::AtUpload,
+            Some((Signed::Back, at)) => Mark::Back(at),
+        },
+        openpgp: SignedBy::NotLookedAt,
+    }
+}
+
+impl fmt::Display for Unsatisfied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            policy,
+            line,
+            demand,
+            shortfall,
+        } = self;
+        write!(f, "{shortfall} (`{demand}`, line {line} of {policy})")
+    }
+}
