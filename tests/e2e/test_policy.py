@@ -160,6 +160,25 @@ def test_a_file_beside_a_project_can_only_ask_for_more(tool: str, aged: Aged, pe
     install(person, tool, venv, "demo")[0].ok()
     assert venv.installed() == {"demo": "1.0"}, "and takes nothing away"
 
+    # Nor does one in a folder below hide one further up.
+    nearer.write_text(COOL_OFF)
+    inner = person.work / "inner"
+    inner.mkdir()
+    asks(person, "")
+    for hide in ('[everything]\nmin-age = "0 days"\n', None):
+        if hide:
+            (inner / "wheelmark.toml").write_text(hide)
+        else:
+            (inner / "wheelmark.toml").unlink()
+            (inner / "wheelmark.toml").symlink_to(Path(person.env["WHEELMARK_HOME"]) / "wheelmark.toml")
+        venv = person.venv()
+        person.install(tool, venv, "demo", cwd=inner).ok()
+        assert venv.installed() == {"demo": "1.0"}, hide
+    (inner / "wheelmark.toml").unlink()
+    (inner / "wheelmark.toml").symlink_to(inner / "nowhere")
+    done = person.install(tool, person.venv(), "demo", cwd=inner).failed()
+    assert str(inner / "wheelmark.toml") in done.err
+
     for line in ("allow-unsafe = true", "strict = false", "tunnel = ['evil.example']", "map = []"):
         nearer.write_text(line)
         done = person.install(tool, person.venv(), "demo").failed()
@@ -237,15 +256,15 @@ def test_four_projects_explained_line_by_line(aged: Aged, person: Sandbox) -> No
         assert file["holds"] is (code == 0)
         return [(line["line"], line["outcome"]) for line in file["lines"]]
 
-    rest = [(11, "not-for-it"), (12, "not-for-it"), (17, "not-for-it"), (2, "holds")]
+    rest = [(12, "not-for-it"), (13, "not-for-it"), (18, "not-for-it"), (2, "holds")]
     assert lines("acme-core==2.0", 0) == [(7, "holds"), *rest, (3, "decided-before")]
     assert lines("demo==2.0", 1) == [(7, "not-for-it"), *rest, (3, "fails")]
     assert lines("demo==1.0", 0) == [(7, "not-for-it"), *rest, (3, "holds")]
     assert lines("flasky==2.0", 1) == [
-        (7, "not-for-it"), (11, "fails"), (12, "holds"), (17, "not-for-it"), (2, "holds"), (3, "decided-before"),
+        (7, "not-for-it"), (12, "fails"), (13, "holds"), (18, "not-for-it"), (2, "holds"), (3, "decided-before"),
     ]
     said = person.wheelmark("explain", "flasky==2.0", "--policy").failed().out
-    for part in ("line 11", "has to be 60 days old", "line 11 has decided before", "the newest that is old enough: 1.0"):
+    for part in ("line 12", "has to be 60 days old", "line 12 has decided before", "the newest that is old enough: 1.0"):
         assert part in said, said
     assert "What the policy says" not in person.wheelmark("explain", "flasky==2.0").ok().out
 
@@ -257,5 +276,5 @@ def test_a_check_finds_every_mistake(person: Sandbox) -> None:
     for part in ("line 2", "did you mean `min-age`?", "line 5", "Bad_Name", "line 6", '"index-signed"', "^^^^^^^"):
         assert part in done.out, done
     said = json.loads(person.wheelmark("policy", "check", file, "--json").failed().out)
-    assert [mistake["line"] for mistake in said["files"][0]["mistakes"]] == [1, 2, 5, 6]
+    assert [mistake["line"] for mistake in said["files"][0]["mistakes"]] == [2, 5, 6]
     assert person.wheelmark("policy", "check").ok().out.startswith("No policy holds here")

@@ -26,7 +26,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "trust add",
         "wheelmark trust add https://pypi.example/simple/ --root root.json\n\
-         wheelmark trust add https://pypi.example/simple/ --fingerprint 5f0c…",
+         wheelmark trust add https://pypi.example/simple/ --fingerprint 5f0c…\n\
+         wheelmark trust add https://pypi.org/simple/ --unsigned",
     ),
     (
         "trust list",

@@ -150,7 +150,7 @@ pub(crate) fn choose(store: &TrustStore, named: Option<&str>) -> anyhow::Result<
 
 fn none_trusted() -> anyhow::Error {
     anyhow!("no index is trusted yet").context(Hinted {
-        hint: "get an index's fingerprint by a way you trust, then: wheelmark trust add URL --fingerprint SHA256".to_owned(),
+        hint: "get an index's fingerprint by a way you trust, then: wheelmark trust add URL --fingerprint SHA256; or use one that nobody signs, and be told so: wheelmark trust add https://pypi.org/simple/ --unsigned".to_owned(),
     })
 }
 

@@ -3,28 +3,31 @@
 //! ```text
 //! /etc/wheelmark/wheelmark.toml ─┐
 //! the user's wheelmark.toml     ─┼▶ each has to be satisfied
-//! the nearest one above here    ─┤
+//! each one at or above here     ─┤
 //! --policy FILE                 ─┘
 //! ```
 //!
-//! The nearest `wheelmark.toml` at or above the working directory comes with a project, and nobody
-//! has to trust it: all that it can do is to ask for more.
+//! A `wheelmark.toml` at or above the working directory comes with a project, and nobody has to trust
+//! it: all that it can do is to ask for more.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use wheelmark_provenance::policy::{Policy, PolicyFile};
 
 use crate::configuration::{Configuration, FILE, OTHER_KEYS, not_understood, policy_of};
 use crate::context::Context;
 use crate::logging::WithHint as _;
 
+/// Most files of projects that are asked: one in each of so many folders in one another.
+const MAX_NEARER: usize = 16;
+
 /// The policy for a command that a person runs where they are, with the file that they name.
 pub(crate) fn policy_here(context: &Context, named: Option<&Path>) -> anyhow::Result<Policy> {
     let mut files = Configuration::load(context)?.policies;
-    if let Some(nearest) = nearest(context)? {
-        files.extend(read_nearer(&nearest)?);
+    for nearer in nearer_files(context)? {
+        files.extend(read_nearer(&nearer)?);
     }
     if let Some(named) = named {
         let text = read(named)?;
@@ -38,18 +41,44 @@ pub(crate) fn policy_of_everybody(context: &Context) -> anyhow::Result<Policy> {
     Ok(Policy::new(Configuration::load(context)?.policies))
 }
 
-/// The nearest `wheelmark.toml` at or above the working directory that is neither the user's nor
-/// the system's.
-pub(crate) fn nearest(context: &Context) -> anyhow::Result<Option<PathBuf>> {
+/// Every `wheelmark.toml` at or above the working directory that is neither the user's nor the
+/// system's, the nearest first. All of them count: a nearer one must not hide one further up.
+pub(crate) fn nearer_files(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let here = std::env::current_dir()?;
     let known = [&context.system, &context.configuration].map(|folder| folder.join(FILE));
     let known: Vec<PathBuf> = known
         .iter()
         .filter_map(|file| file.canonicalize().ok())
         .collect();
-    let mut candidates = here.ancestors().map(|folder| folder.join(FILE));
-    let found = candidates.find(|file| file.is_file());
-    Ok(found.filter(|file| file.canonicalize().is_ok_and(|file| !known.contains(&file))))
+    let mut found = Vec::new();
+    for folder in here.ancestors() {
+        let file = folder.join(FILE);
+        match file.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(error).with_context(|| format!("could not look at {}", file.display()));
+            }
+            Ok(_) => {}
+        }
+        // Of what is there and cannot be read, nobody knows what it asks for.
+        let canonical = file
+            .canonicalize()
+            .with_context(|| format!("could not read {}", file.display()))?;
+        if !canonical.is_file() {
+            bail!("{} is there and is no file", file.display());
+        }
+        if known.contains(&canonical) {
+            continue;
+        }
+        found.push(file);
+        if found.len() > MAX_NEARER {
+            bail!(
+                "there are more than {MAX_NEARER} files {FILE} at or above {}",
+                here.display()
+            );
+        }
+    }
+    Ok(found)
 }
 
 /// A file that came with a project; none if it asks for nothing.

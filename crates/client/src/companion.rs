@@ -35,6 +35,10 @@ impl Reader {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<Bytes>, Arc<Refusal>> {
+        if !self.index.is_signed() {
+            let limit = MAX_METADATA_LEN;
+            return self.unsigned_metadata(project, filename, limit).await;
+        }
         let subject = Subject::CoreMetadata(project.clone(), filename.to_owned());
         self.companion(project, filename, subject, |entry| {
             let Some(hashes) = &entry.core_metadata else {
@@ -64,6 +68,9 @@ impl Reader {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<Bytes>, Arc<Refusal>> {
+        if !self.index.is_signed() {
+            return Ok(None);
+        }
         let subject = Subject::Signature(project.clone(), filename.to_owned());
         self.companion(project, filename, subject, |entry| {
             let marks = entry.wheelmark.as_ref();

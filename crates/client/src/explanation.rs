@@ -85,6 +85,9 @@ impl Reader {
     ///
     /// What does not verify is part of the explanation, not an error.
     pub async fn explain(&self, project: &ProjectName) -> Explanation {
+        if !self.index.is_signed() {
+            return self.explain_unsigned(project).await;
+        }
         let subject = || Subject::Page(project.clone());
         let (roles, answer) = match self.view(subject).await {
             Ok(view) => self.explain_in(&view, project).await,
@@ -93,6 +96,25 @@ impl Reader {
         Explanation {
             project: project.clone(),
             roles,
+            answer,
+        }
+    }
+
+    async fn explain_unsigned(&self, project: &ProjectName) -> Explanation {
+        let answer = match self.page(project).await {
+            Ok(Some(page)) => {
+                let length = page.page().to_json().len() as u64;
+                Answer::Page { page, length }
+            }
+            Ok(None) => Answer::Absent,
+            Err(refusal) => Answer::Broken(Break {
+                at: refusal.subject.to_string(),
+                refusal,
+            }),
+        };
+        Explanation {
+            project: project.clone(),
+            roles: Vec::new(),
             answer,
         }
     }

@@ -54,7 +54,17 @@ struct Signed {
     chunks: Option<Sha256>,
     page: Arc<VerifiedPage>,
     own_role: Option<(RoleName, u64)>,
-    view: Arc<View>,
+    index: Url,
+    origin: Origin,
+}
+
+/// Where a file's entry comes from.
+#[derive(Debug)]
+enum Origin {
+    /// A verified state of the index.
+    Signed(Arc<View>),
+    /// A page that nobody signs for, which says that it is there.
+    Unsigned(Url),
 }
 
 impl SignedFile {
@@ -91,7 +101,7 @@ impl SignedFile {
     /// The index that signs for it, by its simple URL.
     #[must_use]
     pub fn index(&self) -> &Url {
-        self.0.view.index()
+        &self.0.index
     }
 
     /// The page that lists it.
@@ -127,9 +137,51 @@ impl SignedFile {
 
     pub(crate) fn refuse(&self, failure: Failure) -> Arc<Refusal> {
         let subject = Subject::File(self.0.project.clone(), self.0.filename.clone());
-        self.0
-            .view
-            .refuse(subject, failure, self.0.page.signed_by())
+        let signed_by = self.0.page.signed_by();
+        match &self.0.origin {
+            Origin::Signed(view) => view.refuse(subject, failure, signed_by),
+            Origin::Unsigned(_) => Arc::new(Refusal {
+                subject,
+                failure: match failure {
+                    Failure::Altered { expected, found } => Failure::NotListed { expected, found },
+                    Failure::Length { expected, found } => {
+                        Failure::NotListedLength { expected, found }
+                    }
+                    failure => failure,
+                },
+                signed_by,
+                index: Some(self.0.index.clone()),
+            }),
+        }
+    }
+
+    /// A file of a page that nobody signs for, which is at `url`.
+    pub(crate) fn unsigned(
+        page: Arc<VerifiedPage>,
+        filename: &str,
+        sha256: Sha256,
+        size: u64,
+        index: Url,
+        url: Url,
+    ) -> Result<Self, Failure> {
+        if size > MAX_FILE_LEN {
+            return Err(Failure::FileTooLarge {
+                length: size,
+                limit: MAX_FILE_LEN,
+            });
+        }
+        Ok(Self(Arc::new(Signed {
+            project: page.page().name.clone(),
+            filename: filename.to_owned(),
+            sha256,
+            sha512: None,
+            size,
+            chunks: None,
+            page,
+            own_role: None,
+            index,
+            origin: Origin::Unsigned(url),
+        })))
     }
 }
 
@@ -163,6 +215,9 @@ impl Reader {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<SignedFile>, Arc<Refusal>> {
+        if !self.index.is_signed() {
+            return self.unsigned_file(project, filename).await;
+        }
         let subject = || Subject::File(project.clone(), filename.to_owned());
         let view = self.view(subject).await?;
         if let Some(refusal) = view.verdict(&subject()) {
@@ -234,7 +289,8 @@ impl Reader {
             size,
             chunks: chunk_list(entry),
             own_role,
-            view: view.clone(),
+            index: view.index().clone(),
+            origin: Origin::Signed(view.clone()),
             project,
             page,
         }))))
@@ -278,7 +334,10 @@ impl Reader {
         }
         // Rare, and large.
         Box::pin(async {
-            let Some(newer) = self.newer_than(&file.0.view).await else {
+            let Origin::Signed(view) = &file.0.origin else {
+                return first;
+            };
+            let Some(newer) = self.newer_than(view).await else {
                 return first;
             };
             let page = self.page_in(&newer, file.project()).await?;
@@ -367,7 +426,11 @@ impl Reader {
 
 fn location(file: &SignedFile) -> Result<Location, PathError> {
     let (project, filename) = (file.project(), file.filename());
-    Ok(if file.0.view.set().root().consistent_snapshot {
+    let view = match &file.0.origin {
+        Origin::Signed(view) => view,
+        Origin::Unsigned(url) => return Ok(Location::At(url.clone())),
+    };
+    Ok(if view.set().root().consistent_snapshot {
         Location::Object(ObjectPath::file(project, file.sha256(), filename)?)
     } else {
         Location::Target(file_target(project, filename)?)

@@ -108,7 +108,9 @@ impl Guard {
                 continue;
             };
             file.yanked = Yanked::Because(match &file.yanked {
-                Yanked::Because(reason) => format!("held back by wheelmark: {}; {reason}", held.why),
+                Yanked::Because(reason) => {
+                    format!("held back by wheelmark: {}; {reason}", held.why)
+                }
                 _ => format!("held back by wheelmark: {}", held.why),
             });
         }
@@ -180,7 +182,13 @@ fn facts<'a>(page: &VerifiedPage, file: &'a PageFile) -> Facts<'a> {
     Facts {
         file: &file.filename,
         chain: page.chain(),
-        visible_since: file.upload_time,
+        // Nobody was given it before it was signed.
+        visible_since: match marks {
+            Some(marks) if marks.signed == Signed::AtUpload => {
+                file.upload_time.map(|time| time.max(marks.signed_at))
+            }
+            _ => file.upload_time,
+        },
         mark: match marks.map(|marks| (marks.signed, marks.signed_at)) {
             None => Mark::None,
             Some((Signed::AtUpload, _)) => Mark::AtUpload,

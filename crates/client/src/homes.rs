@@ -76,8 +76,10 @@ impl Homes {
             .iter()
             .map(|reader| simple(reader).clone())
             .collect();
+        let map = ProjectMap::new(rules, &urls)?;
+        map.demand_signed_absence(|place| readers[place].index().is_signed(), &urls)?;
         Ok(Self {
-            map: Some(ProjectMap::new(rules, &urls)?),
+            map: Some(map),
             readers,
             guard: None,
         })
@@ -441,32 +443,36 @@ impl Home {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<SignedFile>, Arc<Refusal>> {
-        let file = self.signed(project, filename).await?;
-        if file.is_some() {
-            self.admit(Subject::File(project.clone(), filename.to_owned()), filename)
-                .await?;
+        let Some(file) = self.signed(project, filename).await? else {
+            return Ok(None);
+        };
+        if let Some(guard) = &self.guard {
+            let subject = Subject::File(project.clone(), filename.to_owned());
+            // The very page that says what the file is: another one may say other things of it.
+            let page = match &self.agreed {
+                Some(agreed) => agreed.what.page(),
+                None => file.page(),
+            };
+            let admitted = match page.page().file(filename) {
+                Some(entry) => guard.admit(page, entry),
+                None => Err(Failure::Missing),
+            };
+            admitted.map_err(|failure| self.not_admitted(subject, failure, page))?;
         }
-        Ok(file)
+        Ok(Some(file))
     }
 
-    /// Holds a file against the policy before it, or what stands beside it, is handed on.
-    async fn admit(&self, subject: Subject, filename: &str) -> Result<(), Arc<Refusal>> {
-        let Some(guard) = &self.guard else {
-            return Ok(());
-        };
-        let Some(page) = self.page(subject.project()).await? else {
-            return Ok(());
-        };
-        let Some(file) = page.page().file(filename) else {
-            return Ok(());
-        };
-        guard.admit(&page, file).map_err(|failure| {
-            Arc::new(Refusal {
-                subject,
-                failure,
-                signed_by: page.signed_by(),
-                index: Some(simple(&self.reader).clone()),
-            })
+    fn not_admitted(
+        &self,
+        subject: Subject,
+        failure: Failure,
+        page: &VerifiedPage,
+    ) -> Arc<Refusal> {
+        Arc::new(Refusal {
+            subject,
+            failure,
+            signed_by: page.signed_by(),
+            index: Some(simple(&self.reader).clone()),
         })
     }
 
@@ -523,7 +529,16 @@ impl Home {
         filename: &str,
     ) -> Result<Option<Bytes>, Arc<Refusal>> {
         let subject = || Subject::CoreMetadata(project.clone(), filename.to_owned());
-        self.admit(subject(), filename).await?;
+        if let Some(guard) = &self.guard {
+            let page = self.page(project).await?;
+            let entry = page.as_ref().and_then(|page| page.page().file(filename));
+            let (Some(page), Some(entry)) = (&page, entry) else {
+                return Ok(None);
+            };
+            guard
+                .admit(page, entry)
+                .map_err(|failure| self.not_admitted(subject(), failure, page))?;
+        }
         let Some(agreed) = &self.agreed else {
             return self.reader.core_metadata(project, filename).await;
         };

@@ -142,11 +142,16 @@ pub(crate) enum Location {
     Object(ObjectPath),
     /// A target under its plain name.
     Target(TargetPath),
+    /// A file at a URL of its own, of an index that nobody signs.
+    At(Url),
 }
 
 impl Location {
     /// Its URL below a targets URL.
     pub(crate) fn below(&self, targets: &Url) -> Url {
+        if let Self::At(url) = self {
+            return url.clone();
+        }
         let mut url = targets.clone();
         // Segments that are not encoded yet, none of them `.` or `..`.
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -159,6 +164,7 @@ impl Location {
                 Self::Target(path) => {
                     segments.extend(path.segments());
                 }
+                Self::At(_) => {}
             }
         }
         url

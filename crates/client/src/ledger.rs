@@ -45,10 +45,10 @@ pub struct FileEntry {
     pub chain: Chain,
     /// Who attested to it: `none`, as long as provenance is not verified.
     pub provenance: &'static str,
-    /// The role that signs for the page that lists the file.
-    pub role: String,
+    /// The role that signs for the page that lists the file, if one does.
+    pub role: Option<String>,
     /// That role's version.
-    pub role_version: u64,
+    pub role_version: Option<u64>,
     /// How its bytes were verified.
     pub verified: Manner,
     /// The role that signs for the file itself, where that was asked for.
@@ -97,7 +97,7 @@ pub struct OpenRoute {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Whether everything that the command could install came through the proxy and was
-    /// verified: no route stayed open.
+    /// verified: no route stayed open, and somebody signs for every file.
     pub verified: bool,
     /// The files that were verified and handed on, each once.
     pub files: Vec<FileEntry>,
@@ -154,6 +154,13 @@ struct Entries {
     held_back: BTreeMap<(ProjectName, String), HeldBack>,
 }
 
+impl Entries {
+    fn all_signed(&self) -> bool {
+        let mut files = self.files.values();
+        files.all(|file| file.chain > Chain::Unsigned)
+    }
+}
+
 impl Ledger {
     /// A ledger whose files are watched while they pass.
     #[must_use]
@@ -181,7 +188,7 @@ impl Ledger {
             sha256: *file.sha256(),
             chain: page.chain(),
             provenance: "none",
-            role: page.role().to_string(),
+            role: page.role().map(ToString::to_string),
             role_version: page.role_version(),
             verified: file.manner(),
             file_role: own.map(|(role, _)| role.to_string()),
@@ -328,7 +335,7 @@ impl Ledger {
             why: "this host was reached unverified, as `tunnel` in the configuration allows",
         }));
         Report {
-            verified: routes_not_closed.is_empty(),
+            verified: routes_not_closed.is_empty() && entries.all_signed(),
             files: entries.files.values().cloned().collect(),
             bytes: self.counter.bytes(),
             refused: entries.refused.iter().map(|r| r.entry.clone()).collect(),

@@ -62,6 +62,7 @@ mod rooms;
 mod sources;
 mod stream;
 mod trust;
+mod unsigned;
 mod upstream;
 mod view;
 

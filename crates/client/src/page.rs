@@ -15,13 +15,12 @@ use crate::sources::{Sources, Wanted};
 use crate::trust::TrustedIndex;
 use crate::view::View;
 
-/// A project's page, whose bytes are those that a role signs for, and whose name and files
-/// are the project's.
+/// A project's page, whose name and files are the project's. Its bytes are those that a role signs
+/// for, unless it is [`Chain::Unsigned`]: then it is what the index showed.
 #[derive(Debug)]
 pub struct VerifiedPage {
     content: Arc<PageContent>,
-    role: RoleName,
-    role_version: u64,
+    signed_by: Option<(RoleName, u64)>,
     chain: Chain,
 }
 
@@ -46,16 +45,25 @@ impl VerifiedPage {
         &self.content.sha256
     }
 
-    /// The role that signs for the page.
+    /// The role that signs for the page, if one does.
     #[must_use]
-    pub fn role(&self) -> &RoleName {
-        &self.role
+    pub fn role(&self) -> Option<&RoleName> {
+        self.signed_by.as_ref().map(|(role, _)| role)
     }
 
     /// That role's version.
     #[must_use]
-    pub fn role_version(&self) -> u64 {
-        self.role_version
+    pub fn role_version(&self) -> Option<u64> {
+        self.signed_by.as_ref().map(|(_, version)| *version)
+    }
+
+    /// A page that nobody signs for.
+    pub(crate) fn unsigned(sha256: Sha256, page: ProjectPage) -> Self {
+        Self {
+            content: Arc::new(PageContent { sha256, page }),
+            signed_by: None,
+            chain: Chain::Unsigned,
+        }
     }
 
     /// Who signed for it.
@@ -68,10 +76,14 @@ impl VerifiedPage {
     pub(crate) fn derived(&self, sha256: Sha256, page: ProjectPage) -> Self {
         Self {
             content: Arc::new(PageContent { sha256, page }),
-            role: self.role.clone(),
-            role_version: self.role_version,
+            signed_by: self.signed_by.clone(),
             chain: self.chain,
         }
+    }
+
+    /// The same page, as vouched for by less.
+    pub(crate) fn with_chain(self, chain: Chain) -> Self {
+        Self { chain, ..self }
     }
 
     pub(crate) fn content(&self) -> Arc<PageContent> {
@@ -79,7 +91,7 @@ impl VerifiedPage {
     }
 
     pub(crate) fn signed_by(&self) -> Option<(RoleName, u64)> {
-        Some((self.role.clone(), self.role_version))
+        self.signed_by.clone()
     }
 }
 
@@ -113,8 +125,7 @@ impl View {
             .map_err(refuse)?;
         Ok(Some(VerifiedPage {
             content,
-            role: target.role.clone(),
-            role_version: target.role_version,
+            signed_by,
             chain: chain_of(
                 target
                     .via

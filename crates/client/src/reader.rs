@@ -13,6 +13,7 @@ use crate::refusal::{Failure, Refusal, Subject};
 use crate::remote::Remote;
 use crate::sources::{SourceWarning, Sources, Warnings};
 use crate::trust::TrustedIndex;
+use crate::unsigned::Pages;
 use crate::view::View;
 
 /// How old a daemon lets its view become before it asks for a newer one. An answer of a few
@@ -51,6 +52,7 @@ pub struct Reader {
     pub(crate) index: TrustedIndex,
     pub(crate) sources: Arc<Sources>,
     pub(crate) options: ReaderOptions,
+    pub(crate) unsigned: Pages,
     clock: Arc<dyn Clock>,
     /// Held during a refresh, so that those who come meanwhile wait for it and share it.
     current: Mutex<Current>,
@@ -91,6 +93,7 @@ impl Reader {
             sources: Sources::new(index.urls(), remote, warnings),
             index,
             options,
+            unsigned: Pages::default(),
             clock,
             current: Mutex::default(),
         }
@@ -109,12 +112,16 @@ impl Reader {
         self.sources.warnings()
     }
 
-    /// Brings the state up to date now, and returns its snapshot's version.
+    /// Brings the state up to date now, and returns its snapshot's version; of an index that is not
+    /// signed there is no state, and the answer is 0.
     ///
     /// # Errors
     ///
     /// [`RefreshFailure`], which may be shared with requests that waited for the same refresh.
     pub async fn refresh(&self) -> Result<u64, Arc<RefreshFailure>> {
+        if !self.index.is_signed() {
+            return Ok(0);
+        }
         let mut current = self.current.lock().await;
         let view = self.renew(&mut current).await?;
         Ok(view.set().snapshot().version)
@@ -129,6 +136,9 @@ impl Reader {
         &self,
         project: &ProjectName,
     ) -> Result<Option<Arc<VerifiedPage>>, Arc<Refusal>> {
+        if !self.index.is_signed() {
+            return self.unsigned_page(project).await;
+        }
         let subject = || Subject::Page(project.clone());
         let view = self.view(subject).await?;
         self.page_in(&view, project).await
@@ -189,10 +199,7 @@ impl Reader {
         subject: impl FnOnce() -> Subject,
     ) -> Result<Arc<View>, Arc<Refusal>> {
         let mut current = self.current.lock().await;
-        let lifetime = match self.options.freshness {
-            Freshness::Once => RUN_VIEW_LIFETIME,
-            Freshness::Periodic => REFRESH_INTERVAL,
-        };
+        let lifetime = self.lifetime();
         if let (Some(view), Some(refreshed)) = (&current.view, current.refreshed)
             && self.within(refreshed, lifetime)
             && self.clock.now() < view.expires()
@@ -207,6 +214,17 @@ impl Reader {
                 index: Some(self.index.urls().simple().clone()),
             })
         })
+    }
+
+    pub(crate) fn lifetime(&self) -> SignedDuration {
+        match self.options.freshness {
+            Freshness::Once => RUN_VIEW_LIFETIME,
+            Freshness::Periodic => REFRESH_INTERVAL,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// A state newer than the given one, if there is any to be had.

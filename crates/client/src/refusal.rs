@@ -8,9 +8,9 @@ use http::StatusCode;
 use url::Url;
 use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::PageError;
+use wheelmark_packaging::simple::{ListingError, PageError};
 use wheelmark_provenance::policy::Shortfall;
-use wheelmark_tuf::{LookupError, RoleName, Sha256, Sha512, WalkError, without_controls};
+use wheelmark_tuf::{LookupError, RoleName, Sha256, Sha512, Shown, WalkError, without_controls};
 
 use crate::chunks::ChunkListError;
 use crate::guard::Unsatisfied;
@@ -181,6 +181,37 @@ pub enum Failure {
         /// How many do.
         listed: usize,
     },
+    /// The bytes are not those that the page of an unsigned index lists.
+    #[error("its sha256 is not the one on its page: it is {found}, there stands {expected}")]
+    NotListed {
+        /// The digest on the page.
+        expected: Sha256,
+        /// The digest of what was received.
+        found: Sha256,
+    },
+    /// Fewer or more bytes than the page of an unsigned index lists.
+    #[error("its length is not the one on its page: it has {found} bytes, there stand {expected}")]
+    NotListedLength {
+        /// The length on the page.
+        expected: u64,
+        /// The received length; one more than listed stands for any larger number.
+        found: u64,
+    },
+    /// A page of an unsigned index that does not say what a file is.
+    #[error("its page lists no sha256 for it, and so nothing says what its bytes have to be")]
+    NoDigest,
+    /// Nobody says how long a file of an unsigned index is.
+    #[error("neither its page nor its server says how long it is")]
+    NoLength,
+    /// A page of an unsigned index leads to a place where we do not go.
+    #[error("its page says that it is at {}, which is neither the index itself nor reached by https", Shown(.said))]
+    OtherPlace {
+        /// The place.
+        said: String,
+    },
+    /// A page of an unsigned index cannot be read.
+    #[error("the page cannot be read")]
+    Listing(#[from] ListingError),
     /// `--strict`: the page lists the file, but no role signs for the file itself.
     #[error("the page lists it, but no role signs for the file itself")]
     NoTarget,
@@ -280,6 +311,8 @@ impl Failure {
             | Self::Altered { .. }
             | Self::AlteredSha512 { .. }
             | Self::AlteredSoFar { .. }
+            | Self::NotListed { .. }
+            | Self::NotListedLength { .. }
             | Self::Length { .. }
             | Self::Chunk { .. }
             | Self::ChunkList(ChunkListError::Altered { .. }) => Kind::Attack,
@@ -291,6 +324,10 @@ impl Failure {
             | Self::Name(_)
             | Self::ChunkList(ChunkListError::Length { .. })
             | Self::NoTarget
+            | Self::NoDigest
+            | Self::NoLength
+            | Self::OtherPlace { .. }
+            | Self::Listing(_)
             | Self::Disagreement { .. } => Kind::Index,
         }
     }
@@ -364,6 +401,10 @@ impl Failure {
         if let Some(shortfall) = self.shortfall() {
             return shortfall.meaning();
         }
+        if let Self::NotListed { .. } | Self::NotListedLength { .. } = self {
+            return "the bytes were changed after the page was made: on the index's disk or on the \
+                    way; or the download was damaged";
+        }
         match self.kind() {
             Kind::Attack => {
                 "the bytes were changed after they were signed: on the index's disk, in a \
@@ -395,8 +436,8 @@ impl Failure {
             }
             Kind::Policy => "the policy asks for more than the file has",
             Kind::Index => {
-                "what the index signed contradicts itself: a fault of the index, or someone \
-                 who can sign for it"
+                "what the index says contradicts itself, or is not enough: a fault of the index, \
+                 or someone who can speak for it"
             }
         }
     }
@@ -463,11 +504,9 @@ impl Blame for Failure {
             Kind::Attack => Fault::Bad,
             Kind::Stale => Fault::Lacking,
             Kind::Odd | Kind::Unavailable => Fault::Unavailable,
-            Kind::Index
-            | Kind::Kept
-            | Kind::Confusion
-            | Kind::Contradiction
-            | Kind::Policy => Fault::NotItsOwn,
+            Kind::Index | Kind::Kept | Kind::Confusion | Kind::Contradiction | Kind::Policy => {
+                Fault::NotItsOwn
+            }
         }
     }
 
@@ -568,6 +607,7 @@ fn short(failure: &Failure) -> String {
     match failure {
         Failure::Altered { .. } => "its sha256 is not the signed one".to_owned(),
         Failure::AlteredSha512 { .. } => "its sha512 is not the signed one".to_owned(),
+        Failure::NotListed { .. } => "its sha256 is not the one on its page".to_owned(),
         Failure::Length { .. } => "its length is not the signed one".to_owned(),
         Failure::Refresh(failure) => match &**failure {
             RefreshFailure::Refused { path, .. } => format!("{path} failed verification"),
@@ -579,7 +619,10 @@ fn short(failure: &Failure) -> String {
         },
         Failure::Unreachable(e) => e.brief(),
         Failure::Policy(unsatisfied) => {
-            let each: Vec<String> = unsatisfied.iter().map(|u| u.shortfall.to_string()).collect();
+            let each: Vec<String> = unsatisfied
+                .iter()
+                .map(|u| u.shortfall.to_string())
+                .collect();
             each.join("; ")
         }
         Failure::NotItsHome { asked, home } => match home {

@@ -210,6 +210,36 @@ impl TrustStore {
         chain: &[Effect],
         handed: Option<&HandedOver>,
     ) -> Result<TrustedIndex, TrustError> {
+        self.enter(record, |trusted| {
+            trusted.write("root.json", root, Durability::Synced)?;
+            if let Some(handed) = handed {
+                let text = handed.to_json();
+                trusted.write(handed_over::FILE, text.as_bytes(), Durability::Synced)?;
+            }
+            chain.iter().try_for_each(|effect| trusted.put(effect))
+        })
+        .await
+    }
+
+    /// Writes down that an index is used although nobody signs it, because a person said so.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::AlreadyTrusted`] when it is there, and when it cannot be written.
+    pub async fn add_unsigned(
+        &self,
+        urls: IndexUrls,
+        now: jiff::Timestamp,
+    ) -> Result<TrustedIndex, TrustError> {
+        let record = IndexRecord::unsigned(urls, now);
+        self.enter(record, |_| Ok(())).await
+    }
+
+    async fn enter(
+        &self,
+        record: IndexRecord,
+        fill: impl FnOnce(&TrustedIndex) -> Result<(), TrustError>,
+    ) -> Result<TrustedIndex, TrustError> {
         let directory = self.indexes.join(directory_name(record.urls.simple()));
         let _lock = lock::of(&directory).await?;
         self.refuse_known(record.urls.simple())?;
@@ -222,14 +252,7 @@ impl TrustStore {
             record,
             system: None,
         };
-        trusted.write("root.json", root, Durability::Synced)?;
-        if let Some(handed) = handed {
-            let text = handed.to_json();
-            trusted.write(handed_over::FILE, text.as_bytes(), Durability::Synced)?;
-        }
-        for effect in chain {
-            trusted.put(effect)?;
-        }
+        fill(&trusted)?;
         trusted.write(RECORD, trusted.text.as_bytes(), Durability::Synced)?;
         if let Err(source) = fs::rename(draft.path(), &directory) {
             self.refuse_known(trusted.record.urls.simple())?;
@@ -315,6 +338,12 @@ impl TrustedIndex {
     #[must_use]
     pub fn record(&self) -> &IndexRecord {
         &self.record
+    }
+
+    /// Whether the index is signed, which is what the person said when it was added.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.record.began != Began::Unsigned
     }
 
     /// Adds a mirror behind those that are there; `false` when it is there already.

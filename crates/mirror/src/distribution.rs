@@ -138,11 +138,17 @@ async fn judge(
     let Some(entry) = page.page().file(filename) else {
         return Ok(unknown());
     };
+    let (Some(role), Some(version)) = (page.role(), page.role_version()) else {
+        return Ok(Verdict::Unknown {
+            why: format!("{index} lists these very bytes, and nobody signs that"),
+            known_as: None,
+        });
+    };
     Ok(Verdict::Signed(Box::new(SignedAs {
         index,
         project: project.clone(),
         entry: entry.clone(),
-        page_role: (page.role().clone(), page.role_version()),
+        page_role: (role.clone(), version),
         own_role: signed.own_role().cloned(),
         chain: page.chain(),
     })))

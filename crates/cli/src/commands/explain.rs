@@ -144,9 +144,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     });
     let version = args.project.version.as_ref().or(page.and_then(newest));
     let files = files_of(page, version);
-    let judged = page
-        .filter(|_| args.policy.is_some())
-        .map(|page| Judged::of(&guard, page, &files, newest_of(page, |file| guard.is_old_enough(page, file))));
+    let judged = page.filter(|_| args.policy.is_some()).map(|page| {
+        Judged::of(
+            &guard,
+            page,
+            &files,
+            newest_of(page, |file| guard.is_old_enough(page, file)),
+        )
+    });
     let mut refused = BTreeMap::new();
     if let Some(home) = home.filter(Home::is_weighed) {
         for file in &files {
@@ -173,11 +178,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     };
     print(&text)?;
     let judged_well = shown.judged.as_ref().is_none_or(Judged::holds);
-    Ok(if shown.files.is_empty() || !shown.refused.is_empty() || !judged_well {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(
+        if shown.files.is_empty() || !shown.refused.is_empty() || !judged_well {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        },
+    )
 }
 
 /// The version that an installer would take first: the highest final one that is not yanked;
@@ -240,6 +247,9 @@ impl Shown<'_> {
         let mut said = Vec::new();
         match self.chain() {
             None => {}
+            Some(Chain::Unsigned) => said.push(
+                "Nobody signs what this index says: whoever controls it, or the way to it, decides what the files are, and when they say that they came.",
+            ),
             Some(Chain::IndexSigned) => {
                 said.push(
                     "Whoever steals the index's online keys can publish to this project until the keys are replaced in root: its own developers have not signed for it.",
@@ -272,7 +282,10 @@ impl Shown<'_> {
         }
         if !self.files.is_empty() {
             said.push(
-                "A verified file can be malicious: what is proved is that the index published it and that nobody has changed it since.",
+                match self.chain() {
+                    Some(Chain::Unsigned) => "What is held against the page is that a file has the sha256 that stands there, and what your policy asks for.",
+                    _ => "A verified file can be malicious: what is proved is that the index published it and that nobody has changed it since.",
+                },
             );
         }
         said

@@ -8,9 +8,9 @@ use crate::context::Context;
 
 /// Look at what your policy asks of files
 ///
-/// The policy stands in wheelmark.toml: the system's, your own, and the nearest one at or above
-/// the working directory. What each of them asks for has to hold; so the last, which comes with a
-/// project, can only ask for more.
+/// The policy stands in wheelmark.toml: the system's, your own, and each one at or above the working
+/// directory. What each of them asks for has to hold; so one that comes with a project can only ask
+/// for more.
 ///
 ///   [everything]
 ///   chain = "index-signed"

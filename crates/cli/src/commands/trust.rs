@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use wheelmark_client::{
     AddError, Began, Beginning, IndexRecord, IndexUrls, RoleState, TrustError, TrustStore,
     TrustedIndex, add_trust, system_indexes,
@@ -63,8 +63,11 @@ enum Command {
 ///
 /// Say how its first root is known: by the root file itself, by a fingerprint that came by
 /// another way than the index, or by believing the first answer (https only; plain http is
-/// accepted from this very machine, for trying out).
+/// accepted from this very machine, for trying out). Or say that nobody signs it.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "wheelmark trust add <--root FILE|--fingerprint SHA256|--first-use|--unsigned> <URL>"
+)]
 struct AddArgs {
     /// The index's simple URL, as pip and uv take it
     url: String,
@@ -100,6 +103,11 @@ struct BeginningArgs {
     /// Believe the first answer
     #[arg(long)]
     first_use: bool,
+
+    /// Use the index although nobody signs it, as PyPI today: files are held against the digests
+    /// on its pages, the map and your policy, and every run says that it is not signed
+    #[arg(long)]
+    unsigned: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -182,6 +190,9 @@ async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Re
     )?
     .with_mirrors(mirror::of_bases(&args.mirror)?);
     let simple = urls.simple().clone();
+    if args.beginning.unsigned {
+        return add_unsigned(store, urls, context).await;
+    }
     let beginning = match args.beginning {
         BeginningArgs {
             root: Some(from), ..
@@ -226,6 +237,29 @@ async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Re
     for listed in index.urls().mirrors() {
         mirror::tell_state(&index, listed, &remote, context).await?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn add_unsigned(
+    store: &TrustStore,
+    urls: IndexUrls,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    let simple = urls.simple().clone();
+    if !urls.mirrors().is_empty() {
+        return Err(anyhow!("{simple} cannot have mirrors without signatures"))
+            .hint("nothing would tell whether a mirror says what the index says");
+    }
+    if !urls.all_https_or_loopback() {
+        return Err(anyhow!("{simple} is reached by plain http, and not signed"))
+            .hint("anybody on the way could answer in its place: use its https URL");
+    }
+    if let Err(error) = store.add_unsigned(urls, context.clock.now()).await {
+        return Err(error).hint(format!("to begin anew: wheelmark trust remove {simple}"));
+    }
+    print(&format!(
+        "{simple} is used from now on, although it is NOT SIGNED: its files are held against the digests on its own pages, and against your policy. Whoever controls it decides what stands there.\n"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -298,14 +332,16 @@ fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
 
 /// What is on record of how trust began.
 fn record_json(record: &IndexRecord) -> serde_json::Value {
+    let signed = record.began != Began::Unsigned;
     serde_json::json!({
         "index_url": record.urls.simple().as_str(),
         "metadata_url": record.urls.metadata().as_str(),
         "targets_url": record.urls.targets().as_str(),
         "trust_began": record.began.to_string(),
         "trusted_since": record.trusted_since.to_string(),
-        "first_root_version": record.first_root_version,
-        "first_root_fingerprint": record.first_root_fingerprint.to_string(),
+        "signed": signed,
+        "first_root_version": signed.then_some(record.first_root_version),
+        "first_root_fingerprint": signed.then(|| record.first_root_fingerprint.to_string()),
         "mirrors": mirror::to_json(record.urls.mirrors()),
     })
 }
@@ -321,6 +357,20 @@ fn print_json(value: &serde_json::Value) -> anyhow::Result<ExitCode> {
 
 fn show(index: &TrustedIndex, json: bool) -> anyhow::Result<ExitCode> {
     let record = index.record();
+    if !index.is_signed() {
+        let directory = index.directory().display().to_string();
+        if json {
+            let mut shown = record_json(record);
+            shown["directory"] = directory.into();
+            return print_json(&shown);
+        }
+        print(&format!(
+            "index        {}\nnot signed   used since {}\nkept in      {directory}\n",
+            record.urls.simple(),
+            record.trusted_since.strftime("%Y-%m-%d %H:%M UTC"),
+        ))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let state = index.state()?;
     if json {
         let mut shown = record_json(record);

@@ -12,8 +12,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use url::Url;
-use wheelmark_packaging::simple::{Hashes, PageFile, Sha256Hex, SignatureMark, Yanked};
+use wheelmark_packaging::simple::{Hashes, PageFile, Sha256Hex, SignatureMark, Signed, Yanked};
+use wheelmark_provenance::Chain;
 use wheelmark_tuf::Sha256;
 
 use crate::page::VerifiedPage;
@@ -78,8 +80,11 @@ impl Agreement {
             .map(|at| format!("{} {}\n", at.index, at.page.sha256()))
             .collect();
         let sha256 = Sha256::of(format!("{threshold}\n{digests}").as_bytes());
+        // Any of them may be the one that a file comes from.
+        let chain = pages.iter().map(|at| at.page.chain()).min();
+        let chain = chain.unwrap_or(Chain::Unsigned);
         Self {
-            page: Arc::new(first.derived(sha256, page)),
+            page: Arc::new(first.derived(sha256, page).with_chain(chain)),
             verdicts,
         }
     }
@@ -172,6 +177,27 @@ fn entry(listed: &[Listing<'_>], verdict: &Verdict, threshold: usize) -> Option<
     if let Some(marks) = &mut file.wheelmark {
         marks.gpg_sig = agreed_signature.map(|(mark, _)| mark);
     }
+    // What a policy goes by: the latest time that is said, and the worst mark, where enough say any.
+    let same = || {
+        let all = listed.iter().map(|listing| listing.file);
+        all.filter(|other| other.hashes.sha256() == file.hashes.sha256())
+    };
+    let times: Vec<Timestamp> = same().filter_map(|other| other.upload_time).collect();
+    let said = times.len() >= threshold;
+    let upload_time = times.into_iter().max().filter(|_| said);
+    let marks: Vec<(Signed, Timestamp)> = same()
+        .filter_map(|other| other.wheelmark.as_ref())
+        .map(|marks| (marks.signed, marks.signed_at))
+        .collect();
+    let worst = marks
+        .iter()
+        .max_by_key(|(signed, at)| (*signed == Signed::Back, *at));
+    let worst = worst.copied().filter(|_| marks.len() >= threshold);
+    match (&mut file.wheelmark, worst) {
+        (Some(marks), Some((signed, at))) => (marks.signed, marks.signed_at) = (signed, at),
+        (marks, _) => *marks = None,
+    }
+    file.upload_time = upload_time;
     // Each of these can make them pass over a file, and be content with an older one.
     file.requires_python = said_by(threshold, listed, |at| at.file.requires_python.clone());
     let yanked = listed.iter().map(|listing| &listing.file.yanked);

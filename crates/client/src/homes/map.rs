@@ -81,6 +81,16 @@ pub enum MapError {
         /// The index.
         index: Url,
     },
+    /// A search that goes on behind an index that is not signed.
+    #[error(
+        "{origin}: the search goes on behind {index}, which is not signed: nobody could tell that it does not have a project from somebody hiding it"
+    )]
+    BehindUnsigned {
+        /// Which rule.
+        origin: RuleOrigin,
+        /// The index.
+        index: Url,
+    },
     /// A threshold that nothing or everything would meet.
     #[error(
         "{origin}: its threshold is {threshold}, and must be between 1 and the number of its indexes, {indexes}"
@@ -123,6 +133,26 @@ impl ProjectMap {
         Ok(Self {
             rules: rules.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Demands that "it is not there" is signed wherever the search would go on.
+    pub(crate) fn demand_signed_absence(
+        &self,
+        is_signed: impl Fn(usize) -> bool,
+        indexes: &[Url],
+    ) -> Result<(), MapError> {
+        for rule in &self.rules {
+            let ends = usize::from(rule.terminating);
+            let followed = rule.indexes.len().saturating_sub(ends);
+            let followed = rule.indexes.iter().take(followed);
+            if let Some(&place) = followed.clone().find(|&&place| !is_signed(place)) {
+                return Err(MapError::BehindUnsigned {
+                    origin: rule.origin.clone(),
+                    index: indexes[place].clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The first index of the last rule.

@@ -85,6 +85,19 @@ impl Remote {
         }))
     }
 
+    /// How long a server says that a file is; `None` when it is not there or it says nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Remote::get`].
+    pub(crate) async fn length_of(&self, url: &Url) -> Result<Option<u64>, FetchError> {
+        let client = self.clients.of(url, Coding::AsItIs)?;
+        let request = client.head(url.clone()).header(ACCEPT_ENCODING, IDENTITY);
+        let sent = self.send(url, request, Haste::NoOtherSource).await?;
+        let length = sent.and_then(|download| text(download.response.headers(), CONTENT_LENGTH));
+        Ok(length.and_then(|length| length.parse().ok()))
+    }
+
     /// What a server says about a file without sending it, as [`Arriving::known_by`]; `None` when
     /// it is not there or says nothing that would tell.
     ///

@@ -29,6 +29,8 @@ pub enum Began {
     HandedOver,
     /// By a file that the system's administrator provides.
     System,
+    /// Not at all: the person said that the index is not signed.
+    Unsigned,
 }
 
 impl fmt::Display for Began {
@@ -38,6 +40,7 @@ impl fmt::Display for Began {
             Self::Fingerprint => "fingerprint",
             Self::HandedOver => "handed over",
             Self::System => "the system's administrator",
+            Self::Unsigned => "not signed",
             Self::FirstUse => "first use",
             Self::FirstUseOverLoopbackHttp => "first use over loopback http (for trying out)",
         })
@@ -53,9 +56,10 @@ pub struct IndexRecord {
     pub began: Began,
     /// When trust began.
     pub trusted_since: jiff::Timestamp,
-    /// The version of the root that trust began with.
+    /// The version of the root that trust began with; 0 for an index that is not signed, which has
+    /// none.
     pub first_root_version: u64,
-    /// The sha256 of that root's canonical signed part.
+    /// The sha256 of that root's canonical signed part; that of nothing where there is none.
     pub first_root_fingerprint: Sha256,
 }
 
@@ -103,6 +107,17 @@ impl WrittenMirror {
 }
 
 impl IndexRecord {
+    /// That of an index that is used although nobody signs it.
+    pub(crate) fn unsigned(urls: IndexUrls, now: jiff::Timestamp) -> Self {
+        Self {
+            urls,
+            began: Began::Unsigned,
+            trusted_since: jiff::Timestamp::from_second(now.as_second()).unwrap_or(now),
+            first_root_version: 0,
+            first_root_fingerprint: Sha256::of(b""),
+        }
+    }
+
     /// Whether both are of the same trust. Mirrors come and go without trust beginning anew.
     pub(crate) fn same_trust(&self, other: &Self) -> bool {
         let without_mirrors = |record: &Self| {

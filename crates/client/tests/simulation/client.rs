@@ -258,13 +258,13 @@ impl Client {
         let Ok(Some(page)) = self.run.reader.page(&name).await else {
             return Ok(());
         };
-        let bin = format!("metadata/{}.{}.json", page.role_version(), page.role());
+        let (role, version) = (page.role().unwrap(), page.role_version().unwrap());
+        let bin = format!("metadata/{version}.{role}.json");
         let bin: Value = serde_json::from_slice(&index.now()[&bin]).unwrap();
         hold!(
             'c',
             expiry(&bin["signed"]) > since,
-            "{} was used, expired",
-            page.role()
+            "{role} was used, expired"
         );
         for role in [
             "claimed",

@@ -89,6 +89,9 @@ pub(super) fn ago(span: SignedDuration) -> String {
     if seconds < 0 {
         return "in the future".to_owned();
     }
+    if seconds < 60 {
+        return "just now".to_owned();
+    }
     let (number, unit) = match seconds.unsigned_abs() {
         s if s >= 48 * HOUR => (s / (24 * HOUR), "day"),
         s if s >= HOUR => (s / HOUR, "hour"),

@@ -267,7 +267,10 @@ impl fmt::Display for Shortfall {
                 "its page does not say whether it was there before its index was first signed",
             ),
             Self::OtherCertificate { found } => {
-                write!(f, "the OpenPGP certificate {found} signed it, which is not among those asked for")
+                write!(
+                    f,
+                    "the OpenPGP certificate {found} signed it, which is not among those asked for"
+                )
             }
             Self::NoSignature { why } => {
                 write!(f, "it has no OpenPGP signature of those asked for: {why}")
@@ -294,9 +297,7 @@ impl Shortfall {
                 "the project's own developers have not signed for it, or the index is not signed; \
                  or somebody shows you a state in which they have not"
             }
-            Self::BackSigned { .. } => {
-                "what happened to the file until then, nobody signed"
-            }
+            Self::BackSigned { .. } => "what happened to the file until then, nobody signed",
             Self::OtherCertificate { .. } | Self::NoSignature { .. } => {
                 "it was made by somebody else, or without the step that signs; or what proves who \
                  made it was taken away"

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
+use wheelmark_packaging::DistributionFilename;
 
 use crate::chain::Chain;
 use crate::openpgp::Fingerprint;
@@ -74,15 +74,5 @@ impl fmt::Display for FileKind {
             Self::Wheels => "wheels",
             Self::Sdists => "sdists",
         })
-    }
-}
-
-impl Facts<'_> {
-    pub(super) fn project(&self) -> &ProjectName {
-        self.file.project()
-    }
-
-    pub(super) fn version(&self) -> &Version {
-        self.file.version()
     }
 }

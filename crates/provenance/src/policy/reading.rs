@@ -60,7 +60,9 @@ impl PolicyFile {
             let name = name.to_owned();
             return Ok(Self { name, rules });
         }
-        reading.mistakes.sort_by_key(|wrong| (wrong.line, wrong.column));
+        reading
+            .mistakes
+            .sort_by_key(|wrong| (wrong.line, wrong.column));
         Err(reading.mistakes)
     }
 }
@@ -75,7 +77,8 @@ type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Reading<'_> {
     fn wrong(&mut self, span: Range<usize>, what: impl Into<String>) {
-        self.mistakes.push(Mistake::at(self.text, span, what.into()));
+        self.mistakes
+            .push(Mistake::at(self.text, span, what.into()));
     }
 
     fn top(&mut self, table: &DeTable<'_>, others: &[&str]) -> Vec<Rule> {
@@ -124,6 +127,7 @@ impl Reading<'_> {
         };
         let is_for = name != RuleName::Everything;
         let mut named = false;
+        let mistakes = self.mistakes.len();
         for (key, value) in members {
             match (&**key.get_ref(), is_for) {
                 (PROJECTS, true) => {
@@ -140,7 +144,9 @@ impl Reading<'_> {
                             .extend(demand.map(|demand| Clause { line, demand }));
                     }
                     None if WHO.contains(&key_name) => {
-                        let what = format!("`{key_name}` belongs into a `[[for]]`: `[everything]` is for all files");
+                        let what = format!(
+                            "`{key_name}` belongs into a `[[for]]`: `[everything]` is for all files"
+                        );
                         self.wrong(key.span(), what);
                     }
                     None => {
@@ -157,7 +163,8 @@ impl Reading<'_> {
                 "it does not say for which projects: `projects = [\"*\"]` is for all of them",
             );
         }
-        if !members.keys().any(|key| DemandKind::of_key(key.get_ref()).is_some()) {
+        // A demand that is misspelt is told of already.
+        if rule.clauses.is_empty() && self.mistakes.len() == mistakes {
             let keys = DemandKind::ALL.map(DemandKind::key).join(", ");
             self.wrong(span, format!("it asks for nothing: its demands are {keys}"));
         }
@@ -185,7 +192,10 @@ impl Reading<'_> {
     }
 
     fn projects(&mut self, value: &Value<'_>) -> Vec<ProjectPattern> {
-        let list = self.list(value, "`projects` is a list of names, such as [\"flask\", \"acme-*\"]");
+        let list = self.list(
+            value,
+            "`projects` is a list of names, such as [\"flask\", \"acme-*\"]",
+        );
         let items = list.unwrap_or_default();
         items
             .into_iter()
@@ -197,7 +207,10 @@ impl Reading<'_> {
     fn list<'v, 'i>(&mut self, value: &'v Value<'i>, form: &str) -> Option<Vec<&'v Value<'i>>> {
         match value.get_ref() {
             DeValue::Array(items) if items.is_empty() => {
-                self.wrong(value.span(), "the list is empty, and nothing can satisfy that");
+                self.wrong(
+                    value.span(),
+                    "the list is empty, and nothing can satisfy that",
+                );
                 None
             }
             DeValue::Array(items) => Some(items.iter().collect()),
@@ -235,7 +248,10 @@ impl Reading<'_> {
         let said = value.get_ref().as_str().unwrap_or_default();
         let found = words.iter().find(|(word, _)| *word == said);
         if found.is_none() {
-            let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let known: Vec<String> = words
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
             let what = format!("it is one of {}", known.join(", "));
             self.wrong(value.span(), what);
         }

@@ -50,10 +50,23 @@ fn ages_are_written_as_people_say_them() {
         assert_eq!(age.duration(), SignedDuration::from_secs(seconds), "{text}");
         assert_eq!(age.to_string(), shown);
     }
-    for text in ["", "7", "days", "-1 days", "1.5 days", "7 fortnights", "7 d", "seven days"] {
+    for text in [
+        "",
+        "7",
+        "days",
+        "-1 days",
+        "1.5 days",
+        "7 fortnights",
+        "7 d",
+        "seven days",
+    ] {
         assert_eq!(text.parse::<Age>(), Err(AgeError::Form), "{text}");
     }
-    for text in ["99999999999999999999 days", "18446744073709551615 weeks", "600 weeks"] {
+    for text in [
+        "99999999999999999999 days",
+        "18446744073709551615 weeks",
+        "600 weeks",
+    ] {
         assert_eq!(text.parse::<Age>(), Err(AgeError::TooLong), "{text}");
     }
 }
@@ -144,49 +157,118 @@ fn what_every_file_decides_has_to_hold() {
     }
 }
 
+/// Whether a file of thirty days, with that change, is as one demand asks.
+fn check<'a>(
+    file: &'a DistributionFilename,
+    demand: &str,
+    change: impl FnOnce(&mut Facts<'a>),
+    expected: bool,
+) {
+    let mut facts = facts(file, 30);
+    change(&mut facts);
+    let policy = policy(&[&format!("[everything]\n{demand}")]);
+    let found = policy.decide(&facts, now());
+    assert_eq!(found.holds(), expected, "{demand}: {:?}", found.lines);
+}
+
 #[test]
 fn every_demand_by_what_is_known() {
     let file = name("demo-1.0-py3-none-any.whl");
-    let check = |demand: &str, change: &dyn Fn(&mut Facts<'_>), expected: bool| {
-        let text = format!("[everything]\n{demand}");
-        let mut facts = facts(&file, 30);
-        change(&mut facts);
-        let policy = policy(&[&text]);
-        let found = policy.decide(&facts, now());
-        assert_eq!(found.holds(), expected, "{demand}: {:?}", found.lines);
-    };
-    let as_it_is = |_: &mut Facts<'_>| {};
-    for (asked, at) in Chain::ALL.into_iter().enumerate().map(|(at, chain)| (chain, at)) {
+    for (asked, at) in Chain::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(at, chain)| (chain, at))
+    {
         for (found, chain) in Chain::ALL.into_iter().enumerate() {
-            check(&format!("chain = \"{asked}\""), &|f| f.chain = chain, found >= at);
+            check(
+                &file,
+                &format!("chain = \"{asked}\""),
+                |f| f.chain = chain,
+                found >= at,
+            );
         }
     }
-    check("min-age = \"7 days\"", &|f| f.visible_since = None, false);
-    check("min-age = \"0 days\"", &|f| f.visible_since = None, true);
+    check(
+        &file,
+        "min-age = \"7 days\"",
+        |f| f.visible_since = None,
+        false,
+    );
+    check(
+        &file,
+        "min-age = \"0 days\"",
+        |f| f.visible_since = None,
+        true,
+    );
     let tomorrow = now() + SignedDuration::from_hours(24);
-    check("min-age = \"1 minute\"", &|f| f.visible_since = Some(tomorrow), false);
-    check("back-signed = \"refuse\"", &as_it_is, true);
-    check("back-signed = \"refuse\"", &|f| f.mark = Mark::Back(now()), false);
-    check("back-signed = \"refuse\"", &|f| f.mark = Mark::None, false);
-    check("back-signed = \"accept\"", &|f| f.mark = Mark::Back(now()), true);
+    check(
+        &file,
+        "min-age = \"1 minute\"",
+        |f| f.visible_since = Some(tomorrow),
+        false,
+    );
+    check(&file, "back-signed = \"refuse\"", |_| {}, true);
+    check(
+        &file,
+        "back-signed = \"refuse\"",
+        |f| f.mark = Mark::Back(now()),
+        false,
+    );
+    check(
+        &file,
+        "back-signed = \"refuse\"",
+        |f| f.mark = Mark::None,
+        false,
+    );
+    check(
+        &file,
+        "back-signed = \"accept\"",
+        |f| f.mark = Mark::Back(now()),
+        true,
+    );
     let ours = "0123456789ABCDEF0123456789ABCDEF01234567";
     let theirs = "1123456789ABCDEF0123456789ABCDEF01234567";
     let openpgp = format!("openpgp = [\"{ours}\"]");
     let by = |who: &str| SignedBy::Certificate(who.parse().unwrap());
-    check(&openpgp, &as_it_is, false);
-    check(&openpgp, &|f| f.openpgp = by(ours), true);
-    check(&openpgp, &|f| f.openpgp = by(theirs), false);
-    check(&openpgp, &|f| f.openpgp = SignedBy::Nobody("none".to_owned()), false);
+    check(&file, &openpgp, |_| {}, false);
+    check(&file, &openpgp, |f| f.openpgp = by(ours), true);
+    check(&file, &openpgp, |f| f.openpgp = by(theirs), false);
+    check(
+        &file,
+        &openpgp,
+        |f| f.openpgp = SignedBy::Nobody("none".to_owned()),
+        false,
+    );
 }
 
 #[test]
 fn a_mistake_is_told_with_its_place_and_what_was_meant() {
     for (text, line, column, what) in [
-        ("[everythin]\nchain = \"unsigned\"", 1, 2, "did you mean `everything`?"),
+        (
+            "[everythin]\nchain = \"unsigned\"",
+            1,
+            2,
+            "did you mean `everything`?",
+        ),
         ("strickt = true", 1, 1, "did you mean `strict`?"),
-        ("zzz = 1", 1, 1, "what is known: `everything`, `for`, `strict`, `map`"),
-        ("[everything]\nmin-aeg = \"7 days\"", 2, 1, "did you mean `min-age`?"),
-        ("[everything]\nprojects = [\"a\"]\nmin-age = \"1 day\"", 2, 1, "belongs into a `[[for]]`"),
+        (
+            "zzz = 1",
+            1,
+            1,
+            "what is known: `everything`, `for`, `strict`, `map`",
+        ),
+        (
+            "[everything]\nmin-aeg = \"7 days\"",
+            2,
+            1,
+            "did you mean `min-age`?",
+        ),
+        (
+            "[everything]\nprojects = [\"a\"]\nmin-age = \"1 day\"",
+            2,
+            1,
+            "belongs into a `[[for]]`",
+        ),
         ("[everything]\nmin-age = 7", 2, 11, "\"7 days\""),
         ("[everything]\nmin-age = \"7 moons\"", 2, 11, "\"7 days\""),
         ("[everything]\nchain = \"signed\"", 2, 9, "\"index-signed\""),
@@ -196,12 +278,42 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
         ("[for]\nprojects = [\"a\"]", 1, 2, "`[[for]]`"),
         ("[[for]]\nmin-age = \"1 day\"", 1, 1, "for which projects"),
         ("[[for]]\nprojects = [\"a\"]", 1, 1, "asks for nothing"),
-        ("[[for]]\nprojects = []\nmin-age = \"1 day\"", 2, 12, "empty"),
-        ("[[for]]\nprojects = \"a\"\nmin-age = \"1 day\"", 2, 12, "list of names"),
-        ("[[for]]\nprojects = [\"a\", \"B_c\"]\nmin-age = \"1 day\"", 2, 18, "`B_c`"),
-        ("[[for]]\nprojects = [\"a\"]\nversions = \"new\"\nmin-age = \"1 day\"", 3, 12, ""),
-        ("[[for]]\nprojects = [\"a\"]\nfiles = \"eggs\"\nmin-age = \"1 day\"", 3, 9, "\"sdists\""),
-        ("[[for]]\nprojects = [\"a\"]\nopenpgp = [\"12\"]", 3, 12, "hexadecimal"),
+        (
+            "[[for]]\nprojects = []\nmin-age = \"1 day\"",
+            2,
+            12,
+            "empty",
+        ),
+        (
+            "[[for]]\nprojects = \"a\"\nmin-age = \"1 day\"",
+            2,
+            12,
+            "list of names",
+        ),
+        (
+            "[[for]]\nprojects = [\"a\", \"B_c\"]\nmin-age = \"1 day\"",
+            2,
+            18,
+            "`B_c`",
+        ),
+        (
+            "[[for]]\nprojects = [\"a\"]\nversions = \"new\"\nmin-age = \"1 day\"",
+            3,
+            12,
+            "",
+        ),
+        (
+            "[[for]]\nprojects = [\"a\"]\nfiles = \"eggs\"\nmin-age = \"1 day\"",
+            3,
+            9,
+            "\"sdists\"",
+        ),
+        (
+            "[[for]]\nprojects = [\"a\"]\nopenpgp = [\"12\"]",
+            3,
+            12,
+            "hexadecimal",
+        ),
         ("[everything]\nchain = \"unsigned", 2, 0, ""),
     ] {
         let mistakes = parse(text).unwrap_err();
@@ -217,9 +329,9 @@ fn every_mistake_is_told_at_once_beside_its_line() {
     let text = "[everything]\nchian = \"unsigned\"\n\n[[for]]\nprojects = [\"É\"]\n  min-age = 1\n";
     let mistakes = parse(text).unwrap_err();
     let lines: Vec<usize> = mistakes.iter().map(|wrong| wrong.line).collect();
-    assert_eq!(lines, [1, 2, 5, 6], "{mistakes:?}");
-    assert_eq!(mistakes[1].shown(), "2 | chian = \"unsigned\"\n  | ^^^^^");
-    assert_eq!(mistakes[3].shown(), "6 |   min-age = 1\n  |             ^");
+    assert_eq!(lines, [2, 5, 6], "{mistakes:?}");
+    assert_eq!(mistakes[0].shown(), "2 | chian = \"unsigned\"\n  | ^^^^^");
+    assert_eq!(mistakes[2].shown(), "6 |   min-age = 1\n  |             ^");
 }
 
 #[test]
@@ -236,8 +348,16 @@ fn a_line_that_never_counts_is_a_mistake() {
     check(acme, acme, false);
     check("projects = [\"acme-*\"]\nfiles = \"wheels\"\n", acme, true);
     check("projects = [\"acme-*\"]\nversions = \">2\"\n", acme, true);
-    check("projects = [\"acme-*\", \"b\"]\n", "projects = [\"b\", \"c\"]\n", true);
-    check("projects = [\"acme-*\", \"b\", \"c\"]\n", "projects = [\"b\", \"c\"]\n", false);
+    check(
+        "projects = [\"acme-*\", \"b\"]\n",
+        "projects = [\"b\", \"c\"]\n",
+        true,
+    );
+    check(
+        "projects = [\"acme-*\", \"b\", \"c\"]\n",
+        "projects = [\"b\", \"c\"]\n",
+        false,
+    );
     let text = rule(all) + "[[for]]\nprojects = [\"a\"]\nchain = \"unsigned\"\n";
     assert!(parse(&text).is_ok(), "they speak of different things");
 }
@@ -255,14 +375,15 @@ fn texts() -> impl Strategy<Value = String> {
     let age = 0..20u32;
     let chain = prop::sample::select(Chain::ALL.map(Chain::as_str).to_vec());
     let more = prop::sample::select(vec!["", "files = \"wheels\"\n", "versions = \"<2\"\n"]);
-    let rule = (pattern, age, chain, more, any::<bool>()).prop_map(|(who, age, chain, more, aged)| {
-        let demand = if aged {
-            format!("min-age = \"{age} days\"")
-        } else {
-            format!("chain = \"{chain}\"")
-        };
-        format!("[[for]]\nprojects = [\"{who}\"]\n{more}{demand}\n")
-    });
+    let rule =
+        (pattern, age, chain, more, any::<bool>()).prop_map(|(who, age, chain, more, aged)| {
+            let demand = if aged {
+                format!("min-age = \"{age} days\"")
+            } else {
+                format!("chain = \"{chain}\"")
+            };
+            format!("[[for]]\nprojects = [\"{who}\"]\n{more}{demand}\n")
+        });
     prop::collection::vec(rule, 0..5).prop_map(|rules| rules.concat())
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use indicatif::DecimalBytes;
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::installer::{Mode, ModeChoice};
-use wheelmark_client::{FileEntry, HeldBack, Homes, Manner, RefusedEntry, Report, SourceWarning};
+use wheelmark_client::{
+    Chain, FileEntry, HeldBack, Homes, Manner, RefusedEntry, Report, SourceWarning,
+};
 use wheelmark_tuf::without_controls;
 
 /// Versions of a project that are named of those held back.
@@ -54,9 +56,15 @@ pub(super) fn lock_file(file: &Path, passing: &str, homes: &Homes) {
 
 fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
     let mut text = String::new();
-    if !report.files.is_empty() {
-        text.push_str(&verified(&report.files, report.bytes, took, names_indexes));
+    let (unsigned, signed): (Vec<FileEntry>, Vec<FileEntry>) = report
+        .files
+        .iter()
+        .cloned()
+        .partition(|file| file.chain == Chain::Unsigned);
+    if !signed.is_empty() {
+        text.push_str(&verified(&signed, report.bytes, took, names_indexes));
     }
+    text.push_str(&not_signed(&unsigned));
     text.push_str(&held_back(&report.held_back));
     for route in &report.routes_not_closed {
         let word = "not verified:"
@@ -77,6 +85,25 @@ fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
     text
 }
 
+/// What nobody signs for, a line for each index.
+fn not_signed(files: &[FileEntry]) -> String {
+    let word = "not signed:"
+        .if_supports_color(Stderr, |t| t.yellow())
+        .to_string();
+    let mut indexes: BTreeMap<&str, usize> = BTreeMap::new();
+    for file in files {
+        *indexes.entry(&file.index).or_default() += 1;
+    }
+    let mut text = String::new();
+    for (index, count) in indexes {
+        let are = if count == 1 { "file is" } else { "files are" };
+        text.push_str(&format!(
+            "wheelmark: {word} {count} {are} what the pages of {index} say by their sha256, and nobody signs those pages\n"
+        ));
+    }
+    text
+}
+
 /// What the policy held back, a line for each project.
 fn held_back(held: &[HeldBack]) -> String {
     let word = "held back:"
@@ -89,7 +116,12 @@ fn held_back(held: &[HeldBack]) -> String {
     let mut text = String::new();
     for (project, files) in projects {
         let versions: BTreeSet<_> = files.iter().map(|file| &file.version).collect();
-        let shown: Vec<String> = versions.iter().rev().take(VERSIONS_SHOWN).map(ToString::to_string).collect();
+        let shown: Vec<String> = versions
+            .iter()
+            .rev()
+            .take(VERSIONS_SHOWN)
+            .map(ToString::to_string)
+            .collect();
         let more = match versions.len().saturating_sub(VERSIONS_SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),

@@ -22,7 +22,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
                 "target": format!("simple/{project}/index.json"),
                 "sha256": page.sha256().to_string(),
                 "size": length,
-                "role": page.role().as_str(),
+                "role": page.role().map(|role| role.as_str()),
                 "role_version": page.role_version(),
                 "files": counts.files,
                 "signed_at_upload": counts.at_upload,

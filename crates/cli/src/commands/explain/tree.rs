@@ -1,7 +1,7 @@
 //! The explanation as a tree for people.
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
-use wheelmark_client::{Answer, Break, RoleShown, VerifiedPage};
+use wheelmark_client::{Answer, Began, Break, RoleShown, VerifiedPage};
 use wheelmark_packaging::simple::{PageFile, Yanked};
 use wheelmark_tuf::{KeyId, Shown as ShownText, without_controls};
 
@@ -64,6 +64,15 @@ fn title(shown: &Shown<'_>) -> String {
         Some(version) => format!("{} {version}", project(shown)),
         None => project(shown),
     };
+    if record.began == Began::Unsigned {
+        return format!(
+            "{}, as {} lists it\n{}not signed: used since {}, because you said so\n\n",
+            name.if_supports_color(Stdout, |t| t.bold()),
+            record.urls.simple(),
+            status(shown),
+            date(record.trusted_since, shown.now),
+        );
+    }
     format!(
         "{}, as {} signs for it\n{}trusted since {}, by {} (root version {})\n\n",
         name.if_supports_color(Stdout, |t| t.bold()),

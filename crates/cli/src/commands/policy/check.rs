@@ -11,7 +11,7 @@ use wheelmark_tuf::without_controls;
 
 use crate::configuration::{FILE, parse, policy_of};
 use crate::context::Context;
-use crate::policy::{nearer, nearest, read};
+use crate::policy::{nearer, nearer_files, read};
 
 /// Find the mistakes in a policy, and show its rules in the order in which they are asked
 ///
@@ -81,8 +81,8 @@ fn here(context: &Context) -> anyhow::Result<Vec<Checked>> {
             files.push(check(&path, whose, Form::Whole)?);
         }
     }
-    if let Some(path) = nearest(context)? {
-        files.push(check(&path, "the nearest one", Form::PolicyAlone)?);
+    for path in nearer_files(context)? {
+        files.push(check(&path, "of a project", Form::PolicyAlone)?);
     }
     Ok(files)
 }
@@ -104,7 +104,9 @@ fn check(path: &Path, whose: &'static str, form: Form) -> anyhow::Result<Checked
                 Form::PolicyAlone => nearer(&text, path).map(drop),
             };
             checked.other = rest.err().map(|error| {
-                let causes = error.chain().map(|cause| without_controls(&cause.to_string()));
+                let causes = error
+                    .chain()
+                    .map(|cause| without_controls(&cause.to_string()));
                 causes.collect::<Vec<_>>().join(": ")
             });
             checked.policy = Some(policy);
@@ -155,7 +157,11 @@ fn rule_lines(rule: &Rule) -> String {
     };
     let mut text = format!("  {}\n", without_controls(&who));
     for clause in rule.clauses() {
-        text.push_str(&format!("    line {:<4} {}\n", clause.line(), clause.demand()));
+        text.push_str(&format!(
+            "    line {:<4} {}\n",
+            clause.line(),
+            clause.demand()
+        ));
     }
     text
 }
