@@ -249,4 +249,5 @@ impl Serialize for Identity {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

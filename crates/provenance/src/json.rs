@@ -109,6 +109,7 @@ impl<'de> Deserialize<'de> for Decimal {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::{Base64, Decimal, Digest, Excess, bounded};
 

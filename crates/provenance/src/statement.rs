@@ -236,6 +236,7 @@ fn same_distribution(one: &DistributionFilename, other: &DistributionFilename) -
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use serde_json::{Value, json};
     use wheelmark_packaging::simple::Sha256Hex;

@@ -104,6 +104,7 @@ impl fmt::Display for Publisher {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use crate::{Publisher, PublisherError};
 

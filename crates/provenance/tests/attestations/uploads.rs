@@ -42,17 +42,17 @@ fn each_attestation_has_to_hold_and_to_be_by_somebody_who_may() {
     assert_eq!(predicates, Predicate::ALL);
 
     assert!(matches!(
-        upload(&[], &[ours.clone()]),
+        upload(&[], std::slice::from_ref(&ours)),
         Err(UploadRefusal::None)
     ));
     let three = [publish.clone(), slsa.clone(), slsa.clone()];
     assert!(matches!(
-        upload(&three, &[ours.clone()]),
+        upload(&three, std::slice::from_ref(&ours)),
         Err(UploadRefusal::TooMany { count: 3, most: 2 })
     ));
     let twice = [publish.clone(), publish.clone()];
     assert!(matches!(
-        upload(&twice, &[ours.clone()]),
+        upload(&twice, std::slice::from_ref(&ours)),
         Err(UploadRefusal::Twice {
             predicate: Predicate::Publish
         })
@@ -67,12 +67,12 @@ fn each_attestation_has_to_hold_and_to_be_by_somebody_who_may() {
     }
     // One of two by somebody else: neither is taken.
     assert!(matches!(
-        upload(&[publish.clone(), other], &[ours.clone()]),
+        upload(&[publish.clone(), other], std::slice::from_ref(&ours)),
         Err(UploadRefusal::Publisher { position: 2, .. })
     ));
     // One of two that does not hold: neither is taken.
     let elsewhere = read(Subject::real(REAL[0]).attestation());
-    let refused = upload(&[publish.clone(), elsewhere], &[ours.clone()]).unwrap_err();
+    let refused = upload(&[publish.clone(), elsewhere], std::slice::from_ref(&ours)).unwrap_err();
     assert_eq!(
         chain(&refused),
         "attestation 2 proves nothing about this file: it is about \
