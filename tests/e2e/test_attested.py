@@ -38,7 +38,7 @@ def verify(sandbox: Sandbox, file: Path, provenance: Path, *words: object) -> Ou
 def test_what_pypi_serves_is_told_with_who_made_it(sandbox: Sandbox) -> None:
     done = verify(sandbox, FIXTURES / REAL, FIXTURES / f"{REAL}.provenance").ok()
     for line in (
-        "attested",
+        "attested, and you have to judge by whom",
         "by         github:woodruffw/abi3info@release.yml",
         "issuer     https://token.actions.githubusercontent.com",
         "log        entry 138157179 of c0d23d6ad406973f, 2024-10-08 20:17:29 UTC",
@@ -46,11 +46,13 @@ def test_what_pypi_serves_is_told_with_who_made_it(sandbox: Sandbox) -> None:
         "expected   nobody in particular",
     ):
         assert line in done.out, f"{line}\n{done}"
+    done = verify(sandbox, FIXTURES / REAL, FIXTURES / f"{REAL}.provenance", "--json").ok()
+    assert (told(done)["verdict"], told(done)["attested"][0]["matches"]) == ("attested-by-anybody", False)
     publisher = "github:woodruffw/abi3info@release.yml"
     done = verify(sandbox, FIXTURES / REAL, FIXTURES / f"{REAL}.provenance", "--publisher", publisher, "--json").ok()
     found = told(done)
     (attested,) = found["attested"]
-    assert (found["verdict"], found["holds"]) == ("attested", True)
+    assert (found["verdict"], found["holds"], attested["matches"]) == ("attested", True, True)
     assert attested["identity"]["claims"]["ref"] == "refs/tags/v2024.10.08"
     assert attested["log"]["index"] == 138157179
     assert attested["log"]["integrated"] == "2024-10-08T20:17:29Z"
@@ -152,11 +154,19 @@ def test_what_does_not_hold_is_refused_with_the_reason(sandbox: Sandbox, sigstor
     refused("look whether this machine's clock is right", provenance=future)
 
 
+def test_what_a_strangers_pull_request_started_is_nobodys(sandbox: Sandbox, sigstore: PrivateSigstore, file: Path) -> None:
+    attestation = sigstore.attest(file, options=("--claim", "20=pull_request_target"))
+    words = ("--trusted-root", sigstore.trusted_root, "--publisher", "github:o/r@release.yml")
+    done = verify(sandbox, file, attestation, *words)
+    assert done.code == 1 and "its trigger is pull_request_target" in done.out, f"{done}"
+
+
 def test_a_wrong_usage_is_told_apart_from_a_refusal(sandbox: Sandbox, sigstore: PrivateSigstore, file: Path, tmp_path: Path) -> None:
     provenance = sigstore.provenance(file)
     for words in (
         [file, "--publisher", "github:o/r@release.yml"],
         [file, "--provenance", provenance, "--publisher", "o/r"],
+        [file, "--provenance", provenance, "--publisher", "github:o/r@release.yml#"],
         [file, "--provenance", provenance, "--identity", "alice@example.org"],
         [file, "--provenance", provenance, "--identity", "a@*", "--issuer", "https://accounts.example.org"],
         [file, "--provenance", tmp_path / "none"],

@@ -29,6 +29,29 @@ const CIRCLECI: &str = "https://circleci.com/api/v2/projects/";
 /// What stands between the project's id and the pipeline's.
 const CIRCLECI_PIPELINES: &str = "/pipeline-definitions/";
 
+/// Issuers besides those above that everybody can have a token of, and that Sigstore's public
+/// instance takes (Fulcio, its configuration of 2025).
+const PUBLIC_ISSUERS: [&str; 7] = [
+    "https://github.com/login/oauth",
+    "https://oauth2.sigstore.dev/auth",
+    "https://login.microsoftonline.com",
+    "https://agent.buildkite.com",
+    "https://oidc.codefresh.io",
+    "https://gitlab.archlinux.org",
+    "https://issuer.enforce.dev",
+];
+
+/// Whether an issuer is a service that everybody uses.
+pub(crate) fn is_of_a_public_service(issuer: &str) -> bool {
+    [GITHUB_ISSUER, GITLAB_ISSUER, GOOGLE_ISSUER].contains(&issuer)
+        || PUBLIC_ISSUERS.contains(&issuer)
+        || issuer.starts_with(CIRCLECI_ISSUER)
+        // Those of an organisation on GitHub stand behind a path.
+        || issuer
+            .strip_prefix(GITHUB_ISSUER)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// The subject of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
@@ -102,6 +125,15 @@ pub struct Claims {
     pub token_subject: Option<String>,
 }
 
+/// A provider's own numbers for a repository and for whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account<'a> {
+    /// The owner's.
+    pub owner_id: &'a str,
+    /// The repository's.
+    pub repository_id: &'a str,
+}
+
 /// Who made something, as a certificate proves it.
 ///
 /// It comes out of a verification alone.
@@ -142,6 +174,15 @@ impl Identity {
     /// both do it: no two repositories differ by that alone.
     pub fn matches(&self, publisher: &Publisher) -> Result<(), Mismatch> {
         matching::compare(self, publisher)
+    }
+
+    /// Whose numbers the provider gives: they stay when a name is given up and registered anew by
+    /// somebody else. `None` where the certificate has none.
+    pub fn account(&self) -> Option<Account<'_>> {
+        Some(Account {
+            owner_id: self.claims.owner_id.as_deref()?,
+            repository_id: self.claims.repository_id.as_deref()?,
+        })
     }
 
     /// The publisher that this is: what to keep, to expect the same again.

@@ -44,7 +44,7 @@ pub use self::attestation::{
 };
 pub use self::chain::Chain;
 pub use self::evidence::Evidence;
-pub use self::identity::{Claims, Identity, Mismatch, Subject};
+pub use self::identity::{Account, Claims, Identity, Mismatch, Subject};
 pub use self::provenance::{AttestationBundle, MAX_BUNDLES, MAX_PROVENANCE_LEN, Provenance};
 pub use self::publisher::{
     CircleCi, GitHub, GitLab, Google, Oidc, Publisher, PublisherError, Unknown,

@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::attestation::{Attestation, read};
-use crate::sigstore::{self, Flaw, Judge as _, Proof, Sigstore};
+use crate::identity::is_of_a_public_service;
+use crate::sigstore::{self, Judge as _, Proof, Sigstore};
 use crate::verify::Refusal;
 
 /// What Sigstore's public instance is called where it is shown.
@@ -25,6 +26,19 @@ pub struct TrustedRoots(Vec<Arc<Root>>);
 struct Root {
     name: String,
     sigstore: Sigstore,
+    speaks_for: SpeaksFor,
+}
+
+/// Whose identities a root's authorities may certify.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SpeaksFor {
+    /// Sigstore's public instance: the services that everybody uses.
+    Public,
+    /// A company's own: its own issuers, and those services only where the public instance is not
+    /// believed beside it.
+    Own,
+    /// A company's own that is fed with the tokens of those services.
+    Anybody,
 }
 
 /// Why a trusted root cannot be one.
@@ -61,11 +75,31 @@ impl TrustedRoots {
 
     /// Sigstore's public instance, as this version of the program knows it.
     pub fn public_good() -> Result<TrustedRoots, RootError> {
-        TrustedRoots::empty().with(PUBLIC_GOOD, sigstore::PUBLIC_GOOD_ROOT.as_bytes())
+        let json = sigstore::PUBLIC_GOOD_ROOT.as_bytes();
+        TrustedRoots::empty().and(PUBLIC_GOOD, json, SpeaksFor::Public)
     }
 
-    /// One more, from the contents of a `trusted_root.json`.
-    pub fn with(mut self, name: &str, json: &[u8]) -> Result<TrustedRoots, RootError> {
+    /// One more, from the contents of a `trusted_root.json`: a company's own.
+    ///
+    /// Where Sigstore's public instance is believed as well, it does not vouch for jobs and
+    /// accounts of GitHub, GitLab, Google, CircleCI and the like: else whoever breaks into a small
+    /// company's authority could be any project of theirs.
+    pub fn with(self, name: &str, json: &[u8]) -> Result<TrustedRoots, RootError> {
+        self.and(name, json, SpeaksFor::Own)
+    }
+
+    /// One more that vouches for everybody: for an authority of one's own that certifies jobs of
+    /// GitHub and the like by their tokens.
+    pub fn with_for_anybody(self, name: &str, json: &[u8]) -> Result<TrustedRoots, RootError> {
+        self.and(name, json, SpeaksFor::Anybody)
+    }
+
+    fn and(
+        mut self,
+        name: &str,
+        json: &[u8],
+        speaks_for: SpeaksFor,
+    ) -> Result<TrustedRoots, RootError> {
         if self.0.len() == MAX_ROOTS {
             return Err(RootError::TooMany { most: MAX_ROOTS });
         }
@@ -74,6 +108,7 @@ impl TrustedRoots {
         self.0.push(Arc::new(Root {
             name: name.to_owned(),
             sigstore: Sigstore::new(json)?,
+            speaks_for,
         }));
         Ok(self)
     }
@@ -97,20 +132,31 @@ impl TrustedRoots {
         sha256: [u8; 32],
     ) -> Result<(&str, Proof), Refusal> {
         let log = &attestation.entry().log;
-        let mut refused: Option<(&str, Flaw)> = None;
+        let mut refused: Option<Refusal> = None;
         for root in self.0.iter().filter(|root| root.sigstore.knows(log)) {
-            match root.sigstore.judge(attestation, sha256) {
-                Ok(proof) => return Ok((&root.name, proof)),
-                Err(flaw) => refused = refused.or(Some((&root.name, flaw))),
-            }
+            let refusal = match root.sigstore.judge(attestation, sha256) {
+                Ok(proof) if self.may_vouch(root, proof.identity.issuer()) => {
+                    return Ok((&root.name, proof));
+                }
+                Ok(proof) => Refusal::NotItsIssuer {
+                    root: root.name.clone(),
+                    issuer: proof.identity.issuer().to_owned(),
+                },
+                Err(flaw) => Refusal::Evidence {
+                    root: root.name.clone(),
+                    flaw,
+                },
+            };
+            refused = refused.or(Some(refusal));
         }
-        match refused {
-            Some((root, flaw)) => Err(Refusal::Evidence {
-                root: root.to_owned(),
-                flaw,
-            }),
-            None => Err(Refusal::UnknownLog { log: *log }),
-        }
+        Err(refused.unwrap_or(Refusal::UnknownLog { log: *log }))
+    }
+
+    fn may_vouch(&self, root: &Root, issuer: &str) -> bool {
+        let public = |root: &Arc<Root>| root.speaks_for == SpeaksFor::Public;
+        root.speaks_for != SpeaksFor::Own
+            || !is_of_a_public_service(issuer)
+            || !self.0.iter().any(public)
     }
 }
 

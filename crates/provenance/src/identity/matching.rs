@@ -57,6 +57,13 @@ fn other(claim: &'static str, expected: &str, proven: &str) -> Mismatch {
     }
 }
 
+fn unproven(claim: &'static str, expected: &str) -> Mismatch {
+    Mismatch::Unproven {
+        claim,
+        expected: expected.to_owned(),
+    }
+}
+
 fn exactly(claim: &'static str, expected: &str, proven: &str) -> Result<(), Mismatch> {
     if expected == proven {
         Ok(())
@@ -68,10 +75,7 @@ fn exactly(claim: &'static str, expected: &str, proven: &str) -> Result<(), Mism
 /// Something that may be missing, compared without regard to the case of ASCII letters.
 fn alike(claim: &'static str, expected: &str, proven: Option<&str>) -> Result<(), Mismatch> {
     match proven {
-        None => Err(Mismatch::Unproven {
-            claim,
-            expected: expected.to_owned(),
-        }),
+        None => Err(unproven(claim, expected)),
         Some(proven) if proven.eq_ignore_ascii_case(expected) => Ok(()),
         Some(proven) => Err(other(claim, expected, proven)),
     }
@@ -82,14 +86,36 @@ impl Identity {
         exactly("issuer", GITHUB_ISSUER, &self.issuer)?;
         let repository = format!("{GITHUB}{}", github.repository());
         self.is_workflow(&repository, WORKFLOWS, github.workflow())?;
-        self.is_in(github.environment())
+        self.is_trusted_event()?;
+        match github.environment() {
+            None => Ok(()),
+            Some(expected) => alike("environment", expected, self.claims.environment.as_deref()),
+        }
+    }
+
+    /// A run that a stranger's pull request started, with the repository's own rights: it may have
+    /// run the stranger's code. The exchange of tokens refuses it as well.
+    fn is_trusted_event(&self) -> Result<(), Mismatch> {
+        match self.claims.trigger.as_deref() {
+            Some(trigger @ "pull_request_target") => Err(other(
+                "trigger",
+                "an event of the repository's own",
+                trigger,
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn is_gitlab(&self, gitlab: &GitLab) -> Result<(), Mismatch> {
         exactly("issuer", GITLAB_ISSUER, &self.issuer)?;
         let repository = format!("{GITLAB}{}", gitlab.repository());
         self.is_workflow(&repository, "//", gitlab.workflow_filepath())?;
-        self.is_in(gitlab.environment())
+        // GitLab tells `prod` from `Prod`, and protects one of them.
+        match (gitlab.environment(), self.claims.environment.as_deref()) {
+            (None, _) => Ok(()),
+            (Some(expected), Some(proven)) => exactly("environment", expected, proven),
+            (Some(expected), None) => Err(unproven("environment", expected)),
+        }
     }
 
     /// PyPI's rule: the source's repository, and the workflow's file in it at the ref or commit
@@ -100,19 +126,35 @@ impl Identity {
         match self.workflow_in(repository, folder) {
             Some(proven) if proven == file => Ok(()),
             _ => Err(match self.claims.workflow.as_deref() {
-                None => Mismatch::Unproven {
-                    claim: "workflow",
-                    expected: expected(),
-                },
+                None => unproven("workflow", &expected()),
                 Some(proven) => other("workflow", &expected(), proven),
             }),
         }
     }
 
-    fn is_in(&self, environment: Option<&str>) -> Result<(), Mismatch> {
-        match environment {
-            None => Ok(()),
-            Some(expected) => alike("environment", expected, self.claims.environment.as_deref()),
+    /// A subject that names a workflow on the host of the source has to be in that very source:
+    /// any repository may call a workflow that is made to be called, and has its name then.
+    fn is_of_its_repository(&self) -> Result<(), Mismatch> {
+        let (Subject::Uri(subject), Some(repository)) = (&self.subject, &self.claims.repository)
+        else {
+            return Ok(());
+        };
+        let host = |uri: &str| {
+            let rest = uri.strip_prefix("https://")?;
+            Some(rest.split('/').next()?.to_ascii_lowercase())
+        };
+        let within = subject
+            .get(..repository.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(repository))
+            && subject[repository.len()..].starts_with('/');
+        if within || host(subject) != host(repository) {
+            Ok(())
+        } else {
+            Err(other(
+                "repository",
+                "the one that the subject is in",
+                repository,
+            ))
         }
     }
 
@@ -147,15 +189,14 @@ impl Identity {
         match (circleci.vcs_ref(), self.claims.git_ref.as_deref()) {
             (None, _) => Ok(()),
             (Some(expected), Some(proven)) => exactly("ref", expected, proven),
-            (Some(expected), None) => Err(Mismatch::Unproven {
-                claim: "ref",
-                expected: expected.to_owned(),
-            }),
+            (Some(expected), None) => Err(unproven("ref", expected)),
         }
     }
 
     fn is_oidc(&self, oidc: &Oidc) -> Result<(), Mismatch> {
         exactly("issuer", oidc.issuer(), &self.issuer)?;
+        self.is_trusted_event()?;
+        self.is_of_its_repository()?;
         let proven = self.subject.as_str();
         match (oidc.subject().strip_suffix('*'), &self.subject) {
             // `…@*`: the same up to the ref, and some ref.

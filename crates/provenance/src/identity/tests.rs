@@ -161,6 +161,66 @@ fn a_workflow_of_github_is_compared_claim_by_claim() {
 }
 
 #[test]
+fn a_run_that_a_strangers_pull_request_started_is_nobodys() {
+    let mut run = github();
+    run.claims.trigger = Some("release".to_owned());
+    let subject = "https://github.com/Pallets/flask/.github/workflows/release.yml@refs/tags/1.0\
+                   +https://token.actions.githubusercontent.com";
+    for publisher in ["github:pallets/flask@release.yml", subject] {
+        run.claims.trigger = Some("release".to_owned());
+        assert_eq!(is(&run, publisher), Ok(()));
+        run.claims.trigger = Some("pull_request_target".to_owned());
+        assert_eq!(differs(&run, publisher), "trigger");
+    }
+}
+
+#[test]
+fn who_calls_a_workflow_is_not_who_it_belongs_to() {
+    // The subject is the workflow that was called; the source is the caller's.
+    let mut caller = github();
+    caller.claims.repository = Some("https://github.com/evil/x".to_owned());
+    let called = "https://github.com/Pallets/flask/.github/workflows/release.yml@*\
+                  +https://token.actions.githubusercontent.com";
+    assert_eq!(is(&github(), called), Ok(()));
+    assert_eq!(differs(&caller, called), "repository");
+    caller.claims.repository = Some("https://github.com/Pallets/fla".to_owned());
+    assert_eq!(differs(&caller, called), "repository");
+}
+
+#[test]
+fn gitlab_tells_environments_apart_by_case_and_github_does_not() {
+    let mut job = gitlab();
+    job.claims.environment = Some("Prod".to_owned());
+    let expected = |name: &str| format!("gitlab:g/sub/p@ci/release.yml#{name}");
+    assert_eq!(is(&job, &expected("Prod")), Ok(()));
+    assert_eq!(differs(&job, &expected("prod")), "environment");
+    job.claims.environment = None;
+    assert_eq!(differs(&job, &expected("Prod")), "environment");
+}
+
+#[test]
+fn an_account_is_told_by_numbers_that_stay() {
+    let mut job = github();
+    assert_eq!(job.account(), None);
+    job.claims.owner_id = Some("1".to_owned());
+    job.claims.repository_id = Some("2".to_owned());
+    assert_eq!(
+        job.account(),
+        Some(super::Account {
+            owner_id: "1",
+            repository_id: "2"
+        })
+    );
+}
+
+#[test]
+fn a_subject_that_reads_like_a_publisher_is_none() {
+    let mut disguised = person("https://evil.example.org");
+    disguised.subject = Subject::Uri("github:pallets/flask@publish.yaml#x".to_owned());
+    assert_eq!(disguised.publisher().kind(), "none that is known");
+}
+
+#[test]
 fn what_a_certificate_does_not_say_is_not_taken_for_granted() {
     let mut bare = github();
     bare.claims.environment = None;

@@ -257,7 +257,12 @@ impl Oidc {
     ///
     /// A URI may end in `@*`: a workflow's address with any ref, on a host of one's own.
     pub fn new(subject: &str, issuer: &str) -> Result<Oidc, PublisherError> {
-        let named = is_text(subject) && !subject.contains(char::is_whitespace);
+        // Names in certificates are ASCII, and no other publisher's spelling.
+        let named = is_text(subject)
+            && subject.bytes().all(|byte| byte.is_ascii_graphic())
+            && !["github:", "gitlab:", "google:", "circleci:"]
+                .iter()
+                .any(|kind| subject.starts_with(kind));
         // The star stands for a ref behind a path, and never for a domain behind an address.
         let starred = match subject.split_once('*') {
             None => true,
@@ -364,9 +369,25 @@ fn part(what: &'static str, given: &str) -> PublisherError {
     }
 }
 
-/// Text on one line that is not too long.
+/// Text on one line that is not too long, and all of which is seen.
 fn is_text(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_PART_LEN && !text.chars().any(char::is_control)
+    !text.is_empty() && text.len() <= MAX_PART_LEN && !text.chars().any(is_hidden)
+}
+
+/// Whether a character is not shown, or changes how others are: controls, marks without width,
+/// and those that turn the direction (Unicode, *Bidirectional Algorithm*, section 2).
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+        )
 }
 
 /// A name as paths have them between slashes.

@@ -19,6 +19,10 @@ impl FromStr for Publisher {
             Some((named, behind)) => (named, Some(behind)),
             None => (rest, None),
         };
+        // Whoever writes the mark means something by it: a variable that was empty, perhaps.
+        if behind == Some("") {
+            return Err(other());
+        }
         let at = || named.split_once('@').ok_or_else(other);
         match kind {
             "github" => {
@@ -156,6 +160,14 @@ mod tests {
             "google:nobody",
             "google:a@b@c",
             "circleci:abc/def",
+            // A restriction that is empty is none.
+            "github:a/b@x.yml#",
+            "gitlab:a/b@x.yml#",
+            "google:a@b.org#",
+            // What would be read as another publisher, or not seen at all.
+            "google:a@b.org+https://evil.example.org",
+            "github:a/b@x.yml#\u{202e}ipyp",
+            "ali\u{200b}ce@example.org+https://accounts.example.org",
             "circleci:01234567-89ab-cdef-0123-456789abcdef",
             // The star is for a ref alone.
             "*+https://accounts.example.org",

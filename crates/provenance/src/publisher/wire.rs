@@ -1,6 +1,8 @@
 //! Publisher objects: PEP 740's, which are also PEP 751's `attestation-identities`.
 
-use serde::de::Error as _;
+use std::collections::BTreeMap;
+
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{CircleCi, GitHub, GitLab, Google, Oidc, Publisher, PublisherError, Unknown};
@@ -36,6 +38,9 @@ struct Read {
     subject: Option<String>,
     #[serde(default)]
     issuer: Option<String>,
+    /// What no kind has.
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Serialize)]
@@ -128,7 +133,70 @@ impl<'de> Deserialize<'de> for Publisher {
     }
 }
 
+impl Publisher {
+    /// Reads what a person wrote, for `#[serde(deserialize_with = …)]`: a member that the kind does
+    /// not have, or an empty one, is a mistake there, and not an addition of some index.
+    pub fn deserialize_strictly<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Publisher, D::Error> {
+        let read = Read::deserialize(deserializer)?;
+        if let Some(stray) = read.stray() {
+            let kind = &read.kind;
+            return Err(D::Error::custom(format!(
+                "a publisher of the kind {kind} has no `{stray}`, or it is empty"
+            )));
+        }
+        let publisher = read.publisher().map_err(D::Error::custom)?;
+        if let Publisher::Unknown(unknown) = &publisher {
+            let kind = unknown.kind();
+            return Err(D::Error::custom(format!(
+                "publishers of the kind {kind} are not known"
+            )));
+        }
+        Ok(publisher)
+    }
+}
+
 impl Read {
+    /// A member that is given and that the kind does not have, or that is given empty.
+    fn stray(&self) -> Option<&str> {
+        let known: &[&str] = match self.kind.as_str() {
+            GitHub::KIND => &["repository", "workflow", "environment"],
+            GitLab::KIND => &["repository", "workflow_filepath", "environment"],
+            Google::KIND => &["email", "sub"],
+            CircleCi::KIND => &[
+                "project_id",
+                "pipeline_definition_id",
+                "organization_id",
+                "vcs_origin",
+                "vcs_ref",
+            ],
+            Oidc::KIND => &["subject", "issuer"],
+            _ => &[],
+        };
+        let given = [
+            ("repository", &self.repository),
+            ("workflow", &self.workflow),
+            ("workflow_filepath", &self.workflow_filepath),
+            ("environment", &self.environment),
+            ("email", &self.email),
+            ("sub", &self.sub),
+            ("project_id", &self.project_id),
+            ("pipeline_definition_id", &self.pipeline_definition_id),
+            ("organization_id", &self.organization_id),
+            ("vcs_origin", &self.vcs_origin),
+            ("vcs_ref", &self.vcs_ref),
+            ("subject", &self.subject),
+            ("issuer", &self.issuer),
+        ];
+        let stray = given.into_iter().find(|(member, value)| match value {
+            None => false,
+            Some(value) => value.is_empty() || !known.contains(member),
+        });
+        let other = self.others.keys().next().map(String::as_str);
+        stray.map(|(member, _)| member).or(other)
+    }
+
     fn publisher(self) -> Result<Publisher, PublisherError> {
         fn needed<'a>(
             kind: &'static str,
@@ -214,6 +282,28 @@ mod tests {
             serde_json::to_value(&any).unwrap(),
             json!({"kind": "GitHub", "repository": "o/r", "workflow": "release.yml", "environment": null})
         );
+    }
+
+    #[test]
+    fn what_a_person_wrote_has_no_member_too_many_and_none_that_is_empty() {
+        let strictly =
+            |object: serde_json::Value| Publisher::deserialize_strictly(object).map(|_| ());
+        let right = json!({"kind": "GitHub", "repository": "o/r", "workflow": "release.yml"});
+        assert!(strictly(right.clone()).is_ok());
+        for (member, value) in [
+            ("enviroment", "pypi"),
+            ("environment", ""),
+            ("workflow_filepath", "release.yml"),
+            ("email", "a@b.org"),
+        ] {
+            let mut wrong = right.clone();
+            wrong[member] = value.into();
+            let refused = strictly(wrong.clone()).unwrap_err().to_string();
+            assert!(refused.contains(member), "{refused}");
+            // An index may add what it likes.
+            assert!(serde_json::from_value::<Publisher>(wrong).is_ok());
+        }
+        assert!(strictly(json!({"kind": "Forge"})).is_err());
     }
 
     #[test]

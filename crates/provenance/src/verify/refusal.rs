@@ -7,6 +7,7 @@ use wheelmark_packaging::simple::Sha256Hex;
 
 use crate::identity::{Identity, Mismatch};
 use crate::publisher::Publisher;
+use crate::roots::PUBLIC_GOOD;
 use crate::sigstore::Flaw;
 use crate::statement::{Predicate, StatementError};
 
@@ -29,6 +30,15 @@ pub enum Refusal {
     UnknownLog {
         /// The log, by the SHA-256 of its key.
         log: [u8; 32],
+    },
+    /// A company's own Sigstore vouches for somebody of a public service, and Sigstore's public
+    /// instance is believed beside it.
+    #[error("{root} vouches for somebody of {issuer}, for whom {PUBLIC_GOOD} speaks here")]
+    NotItsIssuer {
+        /// The trusted root.
+        root: String,
+        /// The service.
+        issuer: String,
     },
     /// Signature, certificate or log entry do not hold.
     #[error("what {root} would have to vouch for does not hold")]
@@ -56,8 +66,19 @@ impl Refusal {
             }
             Refusal::FromTheFuture { .. } => "look whether this machine's clock is right",
             Refusal::UnknownLog { .. } => {
-                "if a Sigstore of your own made it, name its trusted_root.json; if not, do not use \
-                 the file"
+                "Sigstore's public root comes with the program: a newer version may know the log; \
+                 if a Sigstore of your own made it, name its trusted_root.json"
+            }
+            Refusal::NotItsIssuer { .. } => {
+                "somebody may have broken into that Sigstore: do not use the file; if it is meant to \
+                 certify jobs of that service, believe it alone"
+            }
+            Refusal::Evidence {
+                flaw: Flaw::Time { .. } | Flaw::Log { .. },
+                ..
+            } => {
+                "the attestation was changed, or never held, or this machine's clock is wrong: do not \
+                 use the file on its word"
             }
             Refusal::Evidence { .. } => {
                 "the attestation was changed, or never held: do not use the file on its word"

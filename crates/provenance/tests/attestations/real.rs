@@ -75,7 +75,7 @@ fn nobody_is_believed_without_a_root() {
 
 #[test]
 fn a_private_sigstore_and_the_public_one_are_believed_side_by_side() {
-    let (private, sigstore) = Subject::private("gitlab:g/sub/p@.gitlab-ci.yml#prod");
+    let (private, sigstore) = Subject::private("ci@corp.example+https://id.corp.example");
     let both = TrustedRoots::public_good()
         .unwrap()
         .with("ours", sigstore.trusted_root().as_bytes())
@@ -93,4 +93,27 @@ fn a_private_sigstore_and_the_public_one_are_believed_side_by_side() {
     let mut alone = private;
     alone.roots = TrustedRoots::public_good().unwrap();
     assert!(alone.verify().is_err());
+}
+
+#[test]
+fn a_private_sigstore_does_not_speak_for_public_services_beside_the_public_one() {
+    for publisher in [
+        "github:o/r@release.yml",
+        "gitlab:g/p@.gitlab-ci.yml",
+        "google:robot@project.iam.gserviceaccount.com",
+    ] {
+        let (mut subject, sigstore) = Subject::private(publisher);
+        assert!(subject.verify().is_ok());
+        let root = sigstore.trusted_root();
+        let public = || TrustedRoots::public_good().unwrap();
+        subject.roots = public().with("ours", root.as_bytes()).unwrap();
+        let refused = subject.verify().unwrap_err();
+        assert!(
+            refused.contains("ours vouches for somebody of https://"),
+            "{refused}"
+        );
+        // Unless it is said that it is fed with their tokens.
+        subject.roots = public().with_for_anybody("ours", root.as_bytes()).unwrap();
+        assert!(subject.verify().is_ok());
+    }
 }

@@ -229,22 +229,22 @@ impl Given<'_> {
             expected.any(|publisher| attested.identity().matches(publisher).is_ok())
         };
         let holds = self.expected.is_empty() || all.iter().any(by_one);
-        let verdict = if holds {
-            "attested"
-        } else {
-            "by-somebody-else"
+        let (verdict, said) = match (holds, self.expected.is_empty()) {
+            (false, _) => ("by-somebody-else", "REFUSED, attested by somebody else"),
+            (true, true) => (
+                "attested-by-anybody",
+                "attested, and you have to judge by whom",
+            ),
+            (true, false) => ("attested", "attested"),
         };
         let mut json = self.json(verdict);
-        json["attested"] = json!(all.iter().map(|one| &**one).collect::<Vec<_>>());
-        let mut text = format!(
-            "{}: {}\n",
-            self.path.display(),
-            if holds {
-                "attested"
-            } else {
-                "REFUSED, attested by somebody else"
-            }
-        );
+        let each = all.iter().map(|one| {
+            let mut each = json!(**one);
+            each["matches"] = by_one(one).into();
+            each
+        });
+        json["attested"] = each.collect::<Vec<Value>>().into();
+        let mut text = format!("{}: {said}\n", self.path.display());
         for attested in all {
             text.push_str(&told(attested));
             for publisher in &self.expected {
