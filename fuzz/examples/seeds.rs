@@ -1,12 +1,13 @@
 //! Writes the inputs that fuzzing begins with: `cargo run --example seeds -- FOLDER`.
 //!
-//! All of them are made here, from nothing but this program.
+//! All of them are made here, from nothing but this program and what PyPI serves of two files.
 
 use std::path::Path;
 use std::{env, fs, io};
 
 use serde_json::{Value, json};
 use wheelmark_fuzz::archive::{self, File};
+use wheelmark_fuzz::attested;
 use wheelmark_fuzz::repository::Repository;
 use wheelmark_provenance::openpgp::Certificates;
 
@@ -31,6 +32,7 @@ fn main() -> io::Result<()> {
     metadata(&write)?;
     packaging(&write)?;
     certificates(&write)?;
+    attestations(&write)?;
     archives(&write)
 }
 
@@ -47,6 +49,50 @@ fn certificates(write: Write<'_>) -> io::Result<()> {
     write("certificates", "new", new)?;
     write("certificates", "both", &[old, new].concat())?;
     write("certificates", "armour", text.as_bytes())
+}
+
+/// Attestations, in all forms.
+fn attestations(write: Write<'_>) -> io::Result<()> {
+    for (number, file) in attested::files().iter().enumerate() {
+        let name = format!("real-{number}");
+        let one = file.attestation.to_json();
+        let json: Value = serde_json::from_slice(&one).map_err(io::Error::other)?;
+        write("provenance", &name, file.provenance)?;
+        write("attestation", &name, &one)?;
+        let list = json!([json, json]).to_string();
+        write("attestation", &format!("list-{number}"), list.as_bytes())?;
+        let bundle = json!({
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": {
+                "certificate": { "rawBytes": json["verification_material"]["certificate"] },
+                "tlogEntries": json["verification_material"]["transparency_entries"],
+            },
+            "dsseEnvelope": {
+                "payload": json["envelope"]["statement"],
+                "payloadType": "application/vnd.in-toto+json",
+                "signatures": [{ "sig": json["envelope"]["signature"] }],
+            },
+        });
+        write("bundle", &name, bundle.to_string().as_bytes())?;
+    }
+    for (name, publisher) in [
+        ("github", "github:pallets/flask@publish.yaml#pypi"),
+        ("gitlab", "gitlab:group/sub/project@ci/release.yml"),
+        ("google", "google:robot@project.iam.gserviceaccount.com"),
+        (
+            "circleci",
+            "circleci:01234567-89ab-cdef-0123-456789abcdef/01234567-89ab-cdef-0123-456789abcdef#refs/heads/x",
+        ),
+        ("issuer", "alice@example.org+https://accounts.example.org"),
+        // What would be read back as another publisher.
+        (
+            "disguised",
+            r#"{"kind":"OIDC","subject":"github:o/r@x.yml#y","issuer":"https://evil.example"}"#,
+        ),
+    ] {
+        write("provenance", name, publisher.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Canonical JSON, roles, and the client's server.

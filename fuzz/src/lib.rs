@@ -5,6 +5,7 @@
 //! for any input at all; a panic is a finding.
 
 pub mod archive;
+pub mod attested;
 pub mod keys;
 pub mod repository;
 pub mod script;

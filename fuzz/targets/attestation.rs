@@ -28,7 +28,13 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(read.to_json(), written);
     for file in attested::files() {
         let check = |attestation: &Attestation| {
-            verify(&file.name, &file.sha256, attestation, &ROOTS, attested::now())
+            verify(
+                &file.name,
+                &file.sha256,
+                attestation,
+                &ROOTS,
+                attested::now(),
+            )
         };
         if let Ok(verified) = check(&attestation) {
             let real = check(&file.attestation).expect("what PyPI serves holds");
