@@ -31,12 +31,69 @@ fn main() -> io::Result<()> {
     };
     metadata(&write)?;
     packaging(&write)?;
+    locks(&write)?;
     certificates(&write)?;
     attestations(&write)?;
     archives(&write)
 }
 
 type Write<'a> = &'a dyn Fn(&str, &str, &[u8]) -> io::Result<()>;
+
+/// Lock files, each behind the byte of its format, and what installers leave.
+fn locks(write: Write<'_>) -> io::Result<()> {
+    let digest = "0".repeat(64);
+    let file = "demo-1.0-py3-none-any.whl";
+    let texts = [
+        (
+            "uv",
+            format!(
+                "version = 1\n[[package]]\nname = \"demo\"\nversion = \"1.0\"\nsource = {{ registry = \"https://a.example/simple/\" }}\n\
+                 wheels = [{{ url = \"https://a.example/{file}\", hash = \"sha256:{digest}\", size = 1 }}]\n\
+                 [[package]]\nname = \"mine\"\nsource = {{ virtual = \".\" }}\n"
+            ),
+        ),
+        (
+            "pylock",
+            format!(
+                "lock-version = \"1.0\"\n[[packages]]\nname = \"demo\"\nversion = \"1.0\"\nindex = \"https://a.example/simple/\"\n\
+                 attestation-identities = [{{ kind = \"GitHub\" }}]\n\
+                 [[packages.wheels]]\nname = \"{file}\"\nurl = \"https://a.example/{file}\"\nhashes = {{ sha256 = \"{digest}\" }}\n"
+            ),
+        ),
+        (
+            "poetry",
+            format!(
+                "[[package]]\nname = \"demo\"\nversion = \"1.0\"\nfiles = [{{file = \"{file}\", hash = \"sha256:{digest}\"}}]\n\
+                 [package.source]\ntype = \"legacy\"\nurl = \"https://a.example/simple\"\n[metadata]\nlock-version = \"2.1\"\n"
+            ),
+        ),
+        (
+            "pdm",
+            format!(
+                "[metadata]\nlock_version = \"4.5.0\"\n[[package]]\nname = \"demo\"\nversion = \"1.0\"\nfiles = [{{file = \"{file}\", hash = \"sha256:{digest}\"}}]\n"
+            ),
+        ),
+        (
+            "requirements",
+            format!(
+                "--index-url https://a.example/simple/\ndemo[x]==1.0 ; python_version > '3' \\\n    --hash=sha256:{digest}\n\
+                 there @ https://a.example/there.zip\n-e ./tree\n-r more.txt\n"
+            ),
+        ),
+    ];
+    for (number, (name, text)) in (0_u8..).zip(texts) {
+        write("lock", name, &[&[number], text.as_bytes()].concat())?;
+    }
+    let script = "#!/e/bin/python\nimport sys\nfrom demo import main\nif __name__ == '__main__':\n    sys.exit(main())\n";
+    let points = "[console_scripts]\ndemo = demo:main\n";
+    write("installed", "launcher", format!("{points}\0{script}").as_bytes())?;
+    write("installed", "record", b"demo.py,sha256=x,1\n\"a,b\",,\n../../../bin/demo,,\n")?;
+    write(
+        "installed",
+        "direct-url",
+        br#"{"url":"file:///a","dir_info":{"editable":true}}"#,
+    )
+}
 
 /// OpenPGP certificates, by their frame.
 fn certificates(write: Write<'_>) -> io::Result<()> {

@@ -6,6 +6,7 @@ pub(crate) mod cross_check;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod index;
+pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod mirror;
 pub(crate) mod policy;
@@ -35,6 +36,7 @@ pub(crate) enum ClientCommand {
     Trust(trust::Args),
     Explain(explain::Args),
     Policy(policy::Args),
+    Lock(lock::Args),
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
     Setup(setup::Args),
@@ -53,6 +55,7 @@ impl ClientCommand {
             Self::Trust(args) => trust::run(args, context).await,
             Self::Explain(args) => explain::run(args, context).await,
             Self::Policy(args) => policy::run(args, context),
+            Self::Lock(args) => lock::run(args, context).await,
             Self::Login(args) => login::login(args, context).await,
             Self::Logout(args) => login::logout(args, context).await,
             Self::Setup(args) => setup::run(args, context).await,

@@ -74,13 +74,20 @@ const EXAMPLES: &[(&str, &str)] = &[
         "policy check",
         "wheelmark policy check\nwheelmark policy check wheelmark.toml --json",
     ),
+    ("lock", "wheelmark lock rewrite uv.lock"),
+    (
+        "lock rewrite",
+        "wheelmark lock rewrite uv.lock\nwheelmark lock rewrite uv.lock --check",
+    ),
     ("setup", "wheelmark setup\nwheelmark setup --undo"),
     (
         "verify",
         "wheelmark verify /srv/mirror\nwheelmark verify https://mirror.example/simple/\n\
          wheelmark verify flask-3.0-py3-none-any.whl\n\
          wheelmark verify flask-3.0-py3-none-any.whl --provenance flask-3.0-py3-none-any.whl.provenance \
-         --publisher github:pallets/flask@publish.yaml",
+         --publisher github:pallets/flask@publish.yaml\n\
+         wheelmark verify uv.lock\n\
+         wheelmark verify --environment .venv",
     ),
     (
         "mirror",

@@ -27,6 +27,7 @@ use wheelmark_tuf::Sha256;
 use crate::file::{Content, SignedFile};
 use crate::guard::{Guard, HeldBack};
 use crate::page::VerifiedPage;
+use crate::proxy::places::Place;
 use crate::range::ByteRange;
 use crate::reader::Reader;
 use crate::refusal::{Failure, Refusal, Subject};
@@ -430,6 +431,17 @@ impl Home {
             Some(guard) => guard.offered(&page),
             None => (page, Vec::new()),
         }))
+    }
+
+    /// The URL by which everybody finds a file that a page lists, as lock files hold it: the one
+    /// that the signed page gives it, if that is at this index, and otherwise the index's own
+    /// `packages/<project>/<file>`.
+    #[must_use]
+    pub fn url_of(&self, page: &VerifiedPage, filename: &str) -> Option<String> {
+        let page = page.page();
+        let said = &page.file(filename)?.url;
+        let place = Place::alone(simple(&self.reader).clone());
+        Some(place.file_url(&page.name, filename, said))
     }
 
     /// What is signed there for a file; see [`Reader::signed_file`].

@@ -30,6 +30,8 @@
 //! - [`installer`]: the settings that point pip and uv at the proxy, and the routes that no
 //!   setting closes.
 //! - [`GeneralClient`]: the same chain without an index, for any TUF repository.
+//! - [`check_locked`]: what a lock file names, against what is signed.
+//! - [`check_environment`]: what is installed, against the signed wheels.
 //! - [`Ledger`]: what was verified and what was refused during a run.
 //!
 //! Nothing here reads an environment variable, a concrete clock or a random source: the
@@ -41,6 +43,7 @@ mod chain;
 mod chunks;
 mod companion;
 mod credentials;
+mod environment;
 mod explanation;
 mod file;
 mod general;
@@ -49,6 +52,7 @@ mod homes;
 mod index;
 pub mod installer;
 mod ledger;
+mod locked;
 mod mirror;
 mod page;
 mod passing;
@@ -74,6 +78,10 @@ pub use credentials::{
     MAX_NETRC_LEN, Realm, RealmError, SignIn, TOKEN_USER, forget_credential, keep_credential,
     kept_credentials,
 };
+pub use environment::{
+    Added, CheckedDistribution, CheckedEnvironment, Difference, DifferenceKind,
+    DistributionVerdict, Environment, EnvironmentError, SignedWheel, check_environment,
+};
 pub use explanation::{Answer, Break, Explanation, RoleShown};
 pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{
@@ -83,6 +91,7 @@ pub use guard::{Guard, HeldBack, Unsatisfied};
 pub use homes::{Home, Homes, MapError, MapRule, ProjectMap, RuleOrigin};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
+pub use locked::{CheckedFile, CheckedPackage, FileVerdict, PackageTrouble, check_locked};
 pub use mirror::{Mirror, MirrorError, Turn};
 pub use page::VerifiedPage;
 pub use passing::Watch;

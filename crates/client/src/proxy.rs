@@ -22,7 +22,7 @@ mod connect;
 mod entrance;
 mod files;
 mod pages;
-mod places;
+pub(crate) mod places;
 mod route;
 mod standin;
 mod tunnel;

@@ -18,17 +18,19 @@ mod listing;
 mod path;
 mod sdist;
 mod tar;
-mod wheel;
+pub(crate) mod wheel;
 mod zip;
 
 use std::io::{Read, Seek};
 
 pub use self::error::{InspectError, RecordError, TarError, ZipError};
+pub(crate) use self::limits::MAX_WHEEL_LEN;
 pub use self::limits::{
     MAX_ENTRIES, MAX_EXTENDED_HEADER_LEN, MAX_PATH_LEN, MAX_PATHS_LEN, MAX_RATIO, MAX_RECORD_LEN,
     MAX_UNPACKED, RATIO_FREE,
 };
-use crate::{CoreMetadata, DistributionFilename, SdistFilename, SdistFormat};
+pub use self::wheel::{ContentFile, MAX_SCRIPT_LEN, WheelContents};
+use crate::{CoreMetadata, DistributionFilename, SdistFilename, SdistFormat, WheelFilename};
 
 /// What was found in a distribution file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +91,21 @@ pub fn core_metadata<R: Read + Seek>(
     };
     check_names(&inspected.metadata, filename)?;
     Ok(inspected)
+}
+
+/// Reads every file of a wheel: what an installer unpacks from it.
+///
+/// The archive's headers agree with its directory, and there is one `.dist-info`. What the wheel
+/// says of itself in `RECORD` is not asked: the digests are those of the bytes.
+///
+/// # Errors
+///
+/// As [`core_metadata`].
+pub fn wheel_contents<R: Read + Seek>(
+    mut reader: R,
+    filename: &WheelFilename,
+) -> Result<WheelContents, InspectError> {
+    wheel::contents(&mut reader, filename)
 }
 
 fn unsupported(sdist: &SdistFilename) -> InspectError {

@@ -10,6 +10,8 @@
 //!  a wheel, an sdist ── inspect ▶ Inspected              its metadata, and the assurance that
 //!                                                        every unpacker will see the same files
 //!  FILE.asc ── parse ───────────▶ DetachedSignature      an OpenPGP signature, by its shape
+//!  uv.lock, pylock.toml ── parse▶ LockFile            what is to be installed, as others wrote it
+//!  RECORD, WHEEL, direct_url ───▶ installed::…        what an installer says that it installed
 //!  index.json ── parse ─────────▶ ProjectPage ──▶ to_json (hashed and signed), to_html
 //!  Accept: … ── negotiate ──────▶ Format
 //! ```
@@ -19,6 +21,8 @@
 
 mod filename;
 pub mod inspect;
+pub mod installed;
+pub mod lock;
 mod metadata;
 mod name;
 mod signature;
@@ -30,7 +34,7 @@ pub use self::filename::{
     DistributionFilename, FilenameError, MAX_FILENAME_LEN, SdistFilename, SdistFormat,
     WheelFilename, WheelTag,
 };
-pub use self::inspect::{InspectError, Inspected, inspect};
+pub use self::inspect::{InspectError, Inspected, RecordError, inspect};
 pub use self::metadata::{
     ClassifierError, CoreMetadata, Dialect, MAX_HEADERS, MAX_LABEL_LEN, MAX_METADATA_LEN,
     MAX_REQUIRES_PYTHON_LEN, MAX_SUMMARY_LEN, Markup, MetadataError, MetadataVersion,

@@ -100,11 +100,13 @@ def wheel(
     tag: str = "py3-none-any",
     filename: str | None = None,
     script: str | None = None,
+    more: dict[str, bytes] | None = None,
 ) -> Distribution:
     """A wheel with one module that says `says`, and `payload` bytes that do not compress.
 
     With `modules`, a package of so many modules beside it, each some 10 kB of source that compresses
-    as source does. With `script`, a program of the project's name that prints it.
+    as source does. With `script`, a program of the project's name that prints it. `more`: further
+    members, by path.
     """
     stem = normalised(name).replace("-", "_")
     info = f"{stem}-{version}.dist-info"
@@ -124,15 +126,17 @@ def wheel(
         members[f"{stem}_payload.bin"] = Random(f"{name} {version}").randbytes(payload)
     for number in range(modules):
         members[f"{stem}_package/module_{number}.py"] = source(f"{name} {version} {number}")
+    members |= more or {}
     record = f"{info}/RECORD"
-    rows = [f"{path},{_record_digest(data)},{len(data)}" for path, data in members.items()]
+    quoted = {path: f'"{path}"' if "," in path else path for path in members}
+    rows = [f"{quoted[path]},{_record_digest(data)},{len(data)}" for path, data in members.items()]
     members[record] = ("\n".join([*rows, f"{record},,"]) + "\n").encode()
 
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for path, data in members.items():
             entry = zipfile.ZipInfo(path, MOMENT)
-            entry.external_attr = 0o100644 << 16
+            entry.external_attr = (0o100755 if ".data/scripts/" in path else 0o100644) << 16
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED if modules else zipfile.ZIP_STORED)
     return Distribution(
         name, version, filename or f"{stem}-{version}-{tag}.whl", out.getvalue(), metadata

@@ -254,7 +254,7 @@ async fn run_verified(
     write_report(report_to, &report)?;
     summary::print(&report, took, homes.are_several());
     for file in lock_files_that_name(&passing) {
-        summary::lock_file(&file, &passing, &homes);
+        summary::lock_file(&file);
     }
     clearing::clear(room);
     // We end in a moment, and giving back page by page takes longer than the system's way.

@@ -31,7 +31,7 @@ mod rotate_online_key;
 mod signing_log;
 mod snapshot_log;
 mod status;
-mod table;
+pub(crate) mod table;
 mod token;
 mod under_way;
 mod user;

@@ -2,7 +2,11 @@
 
 mod attested;
 mod copy;
+mod counted;
+mod environment;
+mod excepted;
 mod file;
+pub(crate) mod lock;
 pub(crate) mod progress;
 mod words;
 
@@ -11,14 +15,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use wheelmark_client::Environment;
+use wheelmark_packaging::lock::LockFormat;
 
+use self::excepted::Excepted;
 use crate::anchor::AnchorArgs;
 use crate::context::Context;
 
 /// The exit code for a target that is none.
 const USAGE: u8 = 2;
 
-/// Check that files, copies of an index, and indexes are what was signed
+/// Check that files, locks, environments, copies of an index, and indexes are what was signed
 ///
 /// A TARGET is
 ///
@@ -27,8 +34,14 @@ const USAGE: u8 = 2;
 ///   a directory    a copy of an index, with metadata/ in it: every role, page, file, core
 ///                  metadata and chunk list is read and compared with what is signed, offline;
 ///                  plain names and unsigned copies are compared with them
+///   a lock file    uv.lock, pylock.toml, poetry.lock, pdm.lock, requirements.txt: every file and
+///                  hash that it names, against the signed pages; no file is downloaded
 ///   a URL          an index or a mirror of one: all its metadata and pages, and that each file
 ///                  is there with the right length; with --files, every byte of them
+///
+/// With --environment, a DIR that packages were installed into: every file there is compared with
+/// the signed wheel that it came from. What was changed, is missing, was added, or is from no
+/// index is named.
 ///
 /// With --provenance, one file is checked against attestations that you have (PEP 740), offline
 /// and without asking any index: that they are of this very file, that they were signed and
@@ -46,8 +59,22 @@ const USAGE: u8 = 2;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// What to check; may be several
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required_unless_present = "environments")]
     targets: Vec<String>,
+
+    /// An environment: what `venv`, `uv venv` or virtualenv made, or its `site-packages`
+    #[arg(long = "environment", value_name = "DIR")]
+    environments: Vec<PathBuf>,
+
+    /// A project, or a path in an environment with a `/` in it (`./a.txt`, `a/b.txt`), that is told
+    /// of and no part of the verdict
+    #[arg(long = "except", value_name = "NAME|PATH")]
+    excepted: Vec<String>,
+
+    /// Of an environment, count compiled bytecode against the verdict: Python runs it in the place
+    /// of its source, and it cannot be compared
+    #[arg(long)]
+    no_bytecode: bool,
 
     #[command(flatten)]
     anchor: AnchorArgs,
@@ -81,9 +108,17 @@ pub(crate) struct Args {
     json: bool,
 }
 
+impl Args {
+    fn excepted(&self) -> Excepted {
+        Excepted::of(&self.excepted)
+    }
+}
+
 /// What a target is.
 enum Target {
+    Environment(PathBuf),
     File(PathBuf),
+    Lock(LockFormat, PathBuf),
     Tree(PathBuf),
     Url(String),
 }
@@ -120,9 +155,23 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             }
         }
     }
+    let environments: Vec<(String, &PathBuf)> = args
+        .environments
+        .iter()
+        .map(|path| (path.display().to_string(), path))
+        .collect();
+    for (name, path) in &environments {
+        if let Err(error) = Environment::at(path) {
+            crate::logging::report(&error.into());
+            return Ok(ExitCode::from(USAGE));
+        }
+        targets.push((name, Target::Environment((*path).clone())));
+    }
     let mut outcomes = Vec::new();
     for (name, target) in targets {
         let outcome = match target {
+            Target::Environment(path) => environment::verify(&path, &args, context).await,
+            Target::Lock(format, path) => lock::verify(&path, format, &args, context).await,
             Target::File(path) => file::verify(&path, &args, context).await,
             Target::Tree(path) => copy::verify_tree(&path, &args, context).await,
             Target::Url(url) => copy::verify_url(&url, &args, context).await,
@@ -182,7 +231,7 @@ fn read(target: &str) -> Result<Target, String> {
             return Ok(Target::Tree(path.to_owned()));
         }
         if path.join("pyvenv.cfg").is_file() {
-            return Err("it is an environment, which this version cannot verify".to_owned());
+            return Ok(Target::Environment(path.to_owned()));
         }
         return Err(
             "there is no metadata/ in this directory: it is no copy of an index".to_owned(),
@@ -190,9 +239,12 @@ fn read(target: &str) -> Result<Target, String> {
     }
     let name = path.file_name().map(|name| name.to_string_lossy());
     let name = name.unwrap_or_default();
-    if name.ends_with(".lock") || name.ends_with(".toml") || name.ends_with(".txt") {
+    if let Some(format) = LockFormat::of_name(&name) {
+        return Ok(Target::Lock(format, path.to_owned()));
+    }
+    if name.ends_with(".lock") || name.ends_with(".toml") {
         return Err(
-            "it is a lock file or a list of requirements, which this version cannot verify"
+            "it is no lock file that is known by its name: uv.lock, SCRIPT.py.lock, pylock.toml, pylock.NAME.toml, poetry.lock, pdm.lock, *.txt"
                 .to_owned(),
         );
     }

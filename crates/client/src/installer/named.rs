@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::lock::requirement_lines;
 
 use super::places::local_file;
 use super::program::Installer;
@@ -116,7 +117,7 @@ impl Named {
             return None;
         }
         let text = (around.read)(&path)?;
-        for line in requirements::lines(&text) {
+        for line in requirement_lines(&text) {
             if !line.starts_with('-') {
                 self.add(without_hashes(&line)?)?;
                 continue;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use wheelmark_packaging::lock::requirement_lines;
+
 use super::places::{LISTED, TREE, is_local, local_file, local_requirement};
 use super::routes::{Surroundings, route};
 use super::words::{self, Dialect, Word};
@@ -36,7 +38,7 @@ pub(super) fn routes(file: &str, around: &Surroundings<'_>) -> Vec<OpenRoute> {
             continue;
         };
         let folder = file.parent().unwrap_or(around.directory);
-        for line in lines(&text) {
+        for line in requirement_lines(&text) {
             let read = Line::read(&expanded(&line, around), folder, around);
             waiting.extend(read.files.iter().filter_map(|file| path(file, folder)));
             let named = |why| route(&format!("{shown}: {line}"), why);
@@ -86,40 +88,6 @@ impl Line {
         }
         read
     }
-}
-
-/// What pip takes for the end of a line: all that Python does.
-const LINE_ENDS: [char; 10] = [
-    '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
-];
-
-/// The lines without comments, those that a backslash continues put together.
-pub(super) fn lines(text: &str) -> Vec<String> {
-    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    let mut lines = vec![String::new()];
-    for line in text.split(LINE_ENDS) {
-        let comment = line.trim_start().starts_with('#');
-        let goes_on = line.strip_suffix('\\').filter(|_| !comment);
-        if let Some(last) = lines.last_mut() {
-            last.push_str(if comment { " " } else { "" });
-            last.push_str(goes_on.unwrap_or(line));
-        }
-        if goes_on.is_none() {
-            lines.push(String::new());
-        }
-    }
-    let lines = lines.iter().map(|line| without_comment(line).to_owned());
-    lines.filter(|line| !line.is_empty()).collect()
-}
-
-fn without_comment(line: &str) -> &str {
-    let mut before = ' ';
-    let comment = line.char_indices().find(|&(_, c)| {
-        let starts = c == '#' && before.is_whitespace();
-        before = c;
-        starts
-    });
-    line[..comment.map_or(line.len(), |(at, _)| at)].trim()
 }
 
 /// A line with the variables that it names, as `${NAME}`, in their places.

@@ -13,7 +13,7 @@ pub(super) struct Places(Vec<Place>);
 
 /// The real URLs of one index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The index's place among [`Homes::readers`].
     pub(super) index: usize,
     /// Its simple URL.
@@ -85,6 +85,11 @@ impl Places {
 }
 
 impl Place {
+    /// An index by itself.
+    pub(crate) fn alone(simple: Url) -> Self {
+        Self { index: 0, simple }
+    }
+
     fn is_at(&self, scheme: &str, authority: &Authority) -> bool {
         let default = match scheme {
             "https" => 443,
@@ -134,7 +139,7 @@ impl Place {
 
     /// The URL of a file: the one that the signed page gives it, if that is at this index and
     /// would be understood as this file; otherwise the one that every index of this kind has.
-    pub(super) fn file_url(&self, project: &ProjectName, filename: &str, said: &str) -> String {
+    pub(crate) fn file_url(&self, project: &ProjectName, filename: &str, said: &str) -> String {
         let said = self.page_url(project).join(said).ok().filter(|url| {
             url.origin() == self.simple.origin()
                 && url.username().is_empty()

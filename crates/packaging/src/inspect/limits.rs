@@ -29,7 +29,7 @@ pub const MAX_EXTENDED_HEADER_LEN: u64 = 256 * 1024;
 pub const MAX_RECORD_LEN: u64 = 64 * 1024 * 1024;
 
 /// Longest `WHEEL` file, in bytes: some headers of a line each.
-pub(super) const MAX_WHEEL_LEN: u64 = 1024 * 1024;
+pub(crate) const MAX_WHEEL_LEN: u64 = 1024 * 1024;
 
 /// Counts unpacked bytes against what the archive's own length warrants.
 pub(super) struct Budget {

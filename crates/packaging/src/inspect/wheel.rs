@@ -1,10 +1,13 @@
 //! Wheels: one `.dist-info` directory that describes the rest (binary distribution format).
 
-mod record;
+mod contents;
+pub(crate) mod record;
 mod tags;
 
 use std::io::{Read, Seek};
 
+pub(super) use self::contents::contents;
+pub use self::contents::{ContentFile, MAX_SCRIPT_LEN, WheelContents};
 use self::record::Record;
 use super::limits::{MAX_RECORD_LEN, MAX_WHEEL_LEN};
 use super::listing::Listing;
@@ -109,7 +112,7 @@ fn is_of(directory: &str, filename: &WheelFilename) -> bool {
 }
 
 /// Checks that the `WHEEL` file is of version 1, as installers do, and for the tags of the name.
-fn check_wheel_file(bytes: &[u8], filename: &WheelFilename) -> Result<(), InspectError> {
+pub(crate) fn check_wheel_file(bytes: &[u8], filename: &WheelFilename) -> Result<(), InspectError> {
     let text = std::str::from_utf8(bytes).map_err(|_| InspectError::WheelFile)?;
     let (fields, _) = headers::split(text).map_err(|_| InspectError::WheelFile)?;
     let mut versions = fields.iter().filter(|field| field.name == "wheel-version");

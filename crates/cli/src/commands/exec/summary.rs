@@ -8,9 +8,7 @@ use std::time::Duration;
 use indicatif::DecimalBytes;
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::installer::{Mode, ModeChoice};
-use wheelmark_client::{
-    Chain, FileEntry, HeldBack, Homes, Manner, RefusedEntry, Report, SourceWarning,
-};
+use wheelmark_client::{Chain, FileEntry, HeldBack, Manner, RefusedEntry, Report, SourceWarning};
 use wheelmark_tuf::without_controls;
 
 /// Versions of a project that are named of those held back.
@@ -37,19 +35,11 @@ pub(super) fn mode(choice: &ModeChoice) {
 }
 
 /// Says that a lock file names the proxy of a run that is over.
-pub(super) fn lock_file(file: &Path, passing: &str, homes: &Homes) {
+pub(super) fn lock_file(file: &Path) {
     let hint = "hint:".if_supports_color(Stderr, |t| t.cyan()).to_string();
-    let base = |url: &str| url.strip_suffix("simple/").unwrap_or(url).to_owned();
-    let source = if homes.are_several() {
-        "the same of each project's own index".to_owned()
-    } else {
-        base(homes.first().index().urls().simple().as_str())
-    };
+    let file = without_controls(&file.display().to_string());
     let text = format!(
-        "wheelmark: {} names the proxy of this run, which is gone now\n  {hint} in that file, replace {} by {}\n",
-        without_controls(&file.display().to_string()),
-        base(passing),
-        source,
+        "wheelmark: {file} names the proxy of this run, which is gone now\n  {hint} wheelmark lock rewrite {file}\n"
     );
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }

@@ -4,7 +4,7 @@ use owo_colors::{OwoColorize as _, Stream::Stdout};
 use wheelmark_tuf::without_controls;
 
 /// The text of a table; each row has as many cells as there are headings.
-pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows
         .iter()
         .map(|row| row.iter().map(|cell| without_controls(cell)).collect())

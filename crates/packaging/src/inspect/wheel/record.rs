@@ -147,7 +147,7 @@ impl Stated {
 
 /// Splits CSV as Python's writer makes it: fields may be quoted, and a quote within is doubled.
 /// Empty lines are passed over. Each line comes with its number, from 1.
-fn lines(bytes: &[u8]) -> Result<Vec<(usize, Vec<String>)>, RecordError> {
+pub(crate) fn lines(bytes: &[u8]) -> Result<Vec<(usize, Vec<String>)>, RecordError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         RecordError::Malformed {

@@ -1,0 +1,328 @@
+//! What was found of a lock file, for people.
+
+use std::collections::BTreeMap;
+
+use owo_colors::{OwoColorize as _, Stream::Stdout};
+use wheelmark_client::{CheckedFile, CheckedPackage, FileVerdict, PackageTrouble};
+use wheelmark_packaging::simple::Yanked;
+use wheelmark_tuf::without_controls;
+
+use super::Told;
+use crate::commands::index::table::table;
+
+/// Most findings that are told of one package.
+const MAX_FINDINGS: usize = 20;
+
+pub(super) fn text(told: &Told<'_>) -> String {
+    let mut text = format!("{}: {}\n", without_controls(told.name), verdict(told));
+    text.push_str(&line("lock", &summary(told)));
+    for (home, count) in homes(told) {
+        text.push_str(&line("index", &format!("{home} ({count})")));
+    }
+    for index in &told.lock.indexes {
+        let names = format!("{index} for all of them, as the file itself says");
+        text.push_str(&line("named", &names));
+    }
+    for other in &told.lock.elsewhere {
+        let project = other.project.as_ref().map_or("it", |it| it.as_str());
+        let said = format!("{project}: {}, {}", other.kind.words(), other.place);
+        text.push_str(&line("not from an index", &said));
+    }
+    for note in &told.lock.notes {
+        text.push_str(&line("note", note));
+    }
+    text.push_str(&rows(told));
+    for package in told.checked.iter().filter(|it| !it.holds()) {
+        text.push_str(&findings(package));
+    }
+    text.push_str(&remarks(told));
+    text
+}
+
+fn verdict(told: &Told<'_>) -> String {
+    let wrong = told.checked.iter().filter(|it| !told.holds(it)).count();
+    let others = told.lock.elsewhere.iter();
+    let others = others.filter(|it| !told.may_be(it)).count();
+    let identities = told.unchecked_identities();
+    if wrong + others + identities == 0 {
+        let good = "every file is signed";
+        return good.if_supports_color(Stdout, |t| t.green()).to_string();
+    }
+    let mut parts = Vec::new();
+    if wrong > 0 {
+        parts.push(format!(
+            "{} NOT what is signed",
+            count(wrong, "package is", "packages are")
+        ));
+    }
+    if others > 0 {
+        parts.push(format!("{others} not from an index"));
+    }
+    if identities > 0 {
+        let packages = count(identities, "package", "packages");
+        parts.push(format!(
+            "attestation-identities of {packages} NOT looked at"
+        ));
+    }
+    let text = parts.join(", ");
+    text.if_supports_color(Stdout, |t| t.red()).to_string()
+}
+
+fn summary(told: &Told<'_>) -> String {
+    let lock = told.lock;
+    let version = lock
+        .version
+        .as_deref()
+        .map_or(String::new(), |version| format!(", version {version}"));
+    let files: usize = lock.packages.iter().map(|it| it.files.len()).sum();
+    format!(
+        "{}{version}: {}, {}",
+        lock.format,
+        count(lock.packages.len(), "package", "packages"),
+        count(files, "file", "files")
+    )
+}
+
+fn homes(told: &Told<'_>) -> BTreeMap<String, usize> {
+    let mut homes = BTreeMap::new();
+    for home in told.checked.iter().filter_map(|it| it.home.as_ref()) {
+        *homes.entry(home.to_string()).or_default() += 1;
+    }
+    homes
+}
+
+/// The table: what does not hold first.
+fn rows(told: &Told<'_>) -> String {
+    let mut packages: Vec<&CheckedPackage> = told.checked.iter().collect();
+    packages.sort_by_key(|package| package.holds());
+    let rows: Vec<Vec<String>> = packages
+        .iter()
+        .take(told.listed)
+        .map(|package| row(package, told))
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n");
+    for line in table(&["PACKAGE", "VERSION", "FILES", "WHAT"], &rows).lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    if packages.len() > rows.len() {
+        let more = packages.len() - rows.len();
+        text.push_str(&format!(
+            "  … and {more} more: --list N lists more of them\n"
+        ));
+    }
+    text
+}
+
+fn row(package: &CheckedPackage, told: &Told<'_>) -> Vec<String> {
+    let version = package.version.as_ref().map(ToString::to_string);
+    let mut what = match (&package.trouble, &package.chain) {
+        _ if package.holds() => match package.chain {
+            Some(chain) => format!("signed ({chain})"),
+            None => "signed".to_owned(),
+        },
+        (Some(trouble), _) => short(trouble).to_owned(),
+        (None, _) => {
+            let wrong = |file: &&CheckedFile| !matches!(file.verdict, FileVerdict::Signed);
+            let wrong = package.files.iter().filter(wrong).count();
+            format!("NOT what is signed: {wrong} of {}", package.files.len())
+        }
+    };
+    let yanked = |file: &CheckedFile| file.yanked != Yanked::No;
+    if package.files.iter().any(yanked) {
+        what.push_str(", yanked");
+    }
+    if !package.holds() && told.excepted.has_project(&package.project) {
+        what.push_str(" (excepted)");
+    }
+    vec![
+        package.project.to_string(),
+        version.unwrap_or_else(|| "any".to_owned()),
+        package.files.len().to_string(),
+        what,
+    ]
+}
+
+fn short(trouble: &PackageTrouble) -> &'static str {
+    match trouble {
+        PackageTrouble::NotPinned => "no version is locked",
+        PackageTrouble::NoDigests => "no hash is locked",
+        PackageTrouble::NoVersion => "no such version is signed",
+        PackageTrouble::NoHome(_) => "not on its index",
+        PackageTrouble::Refused(_) => "cannot be told",
+    }
+}
+
+fn findings(package: &CheckedPackage) -> String {
+    let mut text = String::new();
+    if let Some(trouble) = &package.trouble {
+        let (found, advice) = of_package(package, trouble);
+        text.push_str(&finding(package.project.as_str(), &found, &advice));
+    }
+    let wrong = |file: &&CheckedFile| !matches!(file.verdict, FileVerdict::Signed);
+    let wrong: Vec<&CheckedFile> = package.files.iter().filter(wrong).collect();
+    for file in wrong.iter().take(MAX_FINDINGS) {
+        let (found, advice) = of_file(package, file);
+        let digest = || {
+            file.locked
+                .iter()
+                .next()
+                .map(|(name, hex)| format!("{name}:{hex}"))
+        };
+        let name = file.filename.clone().or_else(digest).unwrap_or_default();
+        let name = format!("{} {name}", package.project);
+        text.push_str(&finding(&name, &found, &advice));
+    }
+    if wrong.len() > MAX_FINDINGS {
+        let more = wrong.len() - MAX_FINDINGS;
+        text.push_str(&format!(
+            "    … and {more} more files of {}\n",
+            package.project
+        ));
+    }
+    text
+}
+
+fn of_package(package: &CheckedPackage, trouble: &PackageTrouble) -> (String, String) {
+    let index = package.home.as_ref().map_or("its index", |it| it.as_str());
+    match trouble {
+        PackageTrouble::NotPinned => (
+            "no version is locked: whoever follows it takes whatever is there then".to_owned(),
+            "lock it: `NAME==VERSION --hash=sha256:DIGEST`, as `pip lock`, `uv pip compile --generate-hashes` and others write it".to_owned(),
+        ),
+        PackageTrouble::NoDigests => (
+            "no hash is locked: whoever follows it takes whatever the index serves then".to_owned(),
+            "lock it with hashes, or install it through `wheelmark exec`".to_owned(),
+        ),
+        PackageTrouble::NoVersion => (
+            format!("{index} has signed no such version"),
+            "find out where it came from, and lock anew".to_owned(),
+        ),
+        PackageTrouble::NoHome(why) => (
+            why.clone(),
+            "trust the index that it lives on (`wheelmark trust add`), or find out who put it there".to_owned(),
+        ),
+        PackageTrouble::Refused(refusal) => (refusal.to_string(), refusal.next().to_owned()),
+    }
+}
+
+fn of_file(package: &CheckedPackage, file: &CheckedFile) -> (String, String) {
+    const DISTRUST: &str = "do not install from this lock; find out who changed it, and lock anew through `wheelmark exec`";
+    let index = package.home.as_ref().map_or("its index", |it| it.as_str());
+    let locked = |algorithm: &str| file.locked.get(algorithm).unwrap_or_default().to_owned();
+    match &file.verdict {
+        FileVerdict::Signed => (String::new(), String::new()),
+        FileVerdict::OtherBytes { algorithm, signed } => (
+            format!(
+                "{index} signed other bytes under this name: {algorithm} {signed}, locked is {}",
+                locked(algorithm)
+            ),
+            DISTRUST.to_owned(),
+        ),
+        FileVerdict::OtherLength { signed } => (
+            format!("another length is locked than the signed one of {signed} bytes"),
+            DISTRUST.to_owned(),
+        ),
+        FileVerdict::NoDigest => (
+            "no hash is locked: whoever follows it takes whatever the index serves then".to_owned(),
+            "lock it with hashes, or install it through `wheelmark exec`".to_owned(),
+        ),
+        FileVerdict::NoSignedDigest => (
+            "a hash is locked of a kind that is not signed, and installers are content with any one; or only broken ones are".to_owned(),
+            "lock it with sha256 alone".to_owned(),
+        ),
+        FileVerdict::OtherVersion(version) => (
+            format!("it is the signed file of version {version}, not of the locked one"),
+            DISTRUST.to_owned(),
+        ),
+        FileVerdict::Unlisted => (
+            format!(
+                "the signed page of {} on {index} does not list it",
+                package.project
+            ),
+            DISTRUST.to_owned(),
+        ),
+        FileVerdict::Removed { at } => (
+            format!("{index} took it away at {at}"),
+            "lock another version; `wheelmark explain` tells more".to_owned(),
+        ),
+        FileVerdict::Withheld => (
+            format!("{index} withholds the project's files"),
+            "wait, or ask whoever runs the index".to_owned(),
+        ),
+        FileVerdict::NotFromIndex => (
+            "not from an index: it lies on the machine that installs".to_owned(),
+            "lock it as the index has it".to_owned(),
+        ),
+        FileVerdict::Refused(refusal) => (refusal.to_string(), refusal.next().to_owned()),
+    }
+}
+
+fn finding(what: &str, found: &str, advice: &str) -> String {
+    format!(
+        "\n  {}\n    found     {}\n    do        {advice}\n",
+        without_controls(what),
+        without_controls(found)
+    )
+}
+
+/// What is worth a word, and nothing wrong.
+fn remarks(told: &Told<'_>) -> String {
+    let mut text = String::new();
+    let mut named: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for package in told.checked {
+        if let (Some(other), Some(home)) = (&package.named_elsewhere, &package.home) {
+            *named.entry((other, home.to_string())).or_default() += 1;
+        }
+    }
+    for ((other, home), packages) in named {
+        text.push_str(&line(
+            "named",
+            &format!(
+                "{other} for {}, whose home is {home}: an installer that follows it asks there, and has the same hashes to hold it to",
+                count(packages, "package", "packages")
+            ),
+        ));
+    }
+    let gone = told.checked.iter().flat_map(|it| &it.files);
+    let gone = gone.filter(|file| file.at_loopback).count();
+    if gone > 0 {
+        text.push_str(&line(
+            "named",
+            &format!(
+                "a place on one machine for {}, such as a proxy that is gone: `wheelmark lock rewrite {}` puts the real ones there",
+                count(gone, "file", "files"),
+                told.name
+            ),
+        ));
+    }
+    for package in told.checked {
+        for file in package
+            .files
+            .iter()
+            .filter(|file| file.yanked != Yanked::No)
+        {
+            let why = match &file.yanked {
+                Yanked::Because(why) => format!("yanked: {why}"),
+                _ => "yanked".to_owned(),
+            };
+            let name = file.filename.as_deref().unwrap_or_default();
+            text.push_str(&line("yanked", &format!("{name} ({why})")));
+        }
+    }
+    if !text.is_empty() {
+        text.insert(0, '\n');
+    }
+    text
+}
+
+fn line(label: &str, text: &str) -> String {
+    format!("  {label:<10} {}\n", without_controls(text))
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{number} {noun}")
+}
