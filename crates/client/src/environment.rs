@@ -32,9 +32,9 @@ use wheelmark_tuf::{RoleName, Sha256};
 use self::basis::Basis;
 use self::inventory::Installed;
 pub use self::layout::{Environment, EnvironmentError};
-use crate::chain::Chain;
 use crate::homes::Homes;
 use crate::refusal::Refusal;
+use wheelmark_provenance::Chain;
 
 /// Distributions looked at at once: each may hold a wheel in a temporary file.
 const AT_ONCE: usize = 4;
@@ -101,7 +101,7 @@ pub struct SignedWheel {
     /// The index, by its simple URL.
     pub index: Url,
     /// The role that signs for the page, with its version.
-    pub signed_by: (RoleName, u64),
+    pub signed_by: Option<(RoleName, u64)>,
     /// Who vouches for it.
     pub chain: Chain,
     /// Whether it was yanked.

@@ -17,12 +17,12 @@ use wheelmark_packaging::simple::{Hashes, PageFile, ProjectPage, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
 use wheelmark_tuf::RoleName;
 
-use crate::chain::Chain;
 use crate::homes::{Home, Homes};
 use crate::index::base_url;
 use crate::page::VerifiedPage;
 use crate::refusal::Refusal;
 use crate::remote::is_loopback;
+use wheelmark_provenance::Chain;
 
 /// Packages looked up at once.
 const AT_ONCE: usize = 16;
@@ -60,6 +60,8 @@ pub enum PackageTrouble {
     NoDigests,
     /// The project has no such version, as far as is signed.
     NoVersion,
+    /// The project's home is an index that nobody signs for: what it lists is its own word.
+    NotSigned,
     /// No index that is trusted has the project; why, in words.
     NoHome(String),
     /// The index's answer does not verify, or is not to be had.
@@ -190,7 +192,10 @@ async fn against(
     let named = package.index.as_deref();
     let elsewhere = named.filter(|named| base_url(named).ok().as_ref() != Some(index));
     checked.named_elsewhere = elsewhere.map(str::to_owned);
-    checked.trouble = trouble(page.page(), package);
+    checked.trouble = match page.chain() {
+        Chain::Unsigned => Some(PackageTrouble::NotSigned),
+        _ => trouble(page.page(), package),
+    };
     for file in &package.files {
         let found = check_file(home, page.page(), package, file).await;
         checked.files.push(found);

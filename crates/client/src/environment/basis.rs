@@ -9,6 +9,7 @@ use wheelmark_packaging::inspect::{WheelContents, wheel_contents};
 use wheelmark_packaging::installed::{DirectUrl, wheel_fits};
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_packaging::{DistributionFilename, WheelFilename};
+use wheelmark_provenance::Chain;
 use wheelmark_tuf::Sha256;
 
 use super::compare::compare;
@@ -69,6 +70,12 @@ async fn find(
             None => homes.absence(project),
         });
     };
+    if page.chain() == Chain::Unsigned {
+        let index = home.reader().index().urls().simple();
+        return elsewhere(format!(
+            "{index} is not signed: what it lists is its own word"
+        ));
+    }
     let candidates = candidates(page.page(), installed);
     let mut best: Option<Basis> = None;
     for wheel in candidates {
@@ -193,7 +200,7 @@ async fn against(
         filename: wheel.as_str().to_owned(),
         sha256: *file.sha256(),
         index: file.index().clone(),
-        signed_by: (page.role().clone(), page.role_version()),
+        signed_by: page.signed_by(),
         chain: page.chain(),
         yanked: entry.map(|entry| entry.yanked.clone()).unwrap_or_default(),
     };

@@ -126,8 +126,8 @@ fn distribution_json(distribution: &CheckedDistribution, told: &Told<'_>) -> Val
                 "file": wheel.filename,
                 "sha256": wheel.sha256.to_string(),
                 "index": wheel.index.as_str(),
-                "role": wheel.signed_by.0.as_str(),
-                "role_version": wheel.signed_by.1,
+                "role": wheel.signed_by.as_ref().map(|(role, _)| role.as_str()),
+                "role_version": wheel.signed_by.as_ref().map(|(_, version)| version),
                 "chain": wheel.chain.to_string(),
                 "yanked": wheel.yanked != Yanked::No,
             });

@@ -173,6 +173,7 @@ fn package_json(package: &CheckedPackage, told: &Told<'_>) -> Value {
         Some(PackageTrouble::NotPinned) => (Some("not-pinned"), None),
         Some(PackageTrouble::NoDigests) => (Some("no-hashes"), None),
         Some(PackageTrouble::NoVersion) => (Some("no-such-version"), None),
+        Some(PackageTrouble::NotSigned) => (Some("index-not-signed"), None),
         Some(PackageTrouble::NoHome(why)) => (Some("not-on-its-index"), Some(why.clone())),
         Some(PackageTrouble::Refused(refusal)) => (Some("refused"), Some(refusal.to_string())),
     };

@@ -150,6 +150,7 @@ fn short(trouble: &PackageTrouble) -> &'static str {
         PackageTrouble::NotPinned => "no version is locked",
         PackageTrouble::NoDigests => "no hash is locked",
         PackageTrouble::NoVersion => "no such version is signed",
+        PackageTrouble::NotSigned => "its index is not signed",
         PackageTrouble::NoHome(_) => "not on its index",
         PackageTrouble::Refused(_) => "cannot be told",
     }
@@ -199,6 +200,10 @@ fn of_package(package: &CheckedPackage, trouble: &PackageTrouble) -> (String, St
         PackageTrouble::NoVersion => (
             format!("{index} has signed no such version"),
             "find out where it came from, and lock anew".to_owned(),
+        ),
+        PackageTrouble::NotSigned => (
+            format!("{index} is not signed: what it lists is its own word"),
+            "leave it out of the verdict with --except NAME, or get it from an index that is signed".to_owned(),
         ),
         PackageTrouble::NoHome(why) => (
             why.clone(),
