@@ -299,7 +299,9 @@ def test_an_editable_project_and_nothing_at_all(stored: Index, trusting: Sandbox
     (library(venv) / "__editable__.pth").write_text("/srv/mine\n")
     (info / "RECORD").write_text("__editable__.pth,,\nmine-0.dist-info/METADATA,,\nmine-0.dist-info/direct_url.json,,\nmine-0.dist-info/RECORD,,\n")
     code, told = verify(trusting, venv)
-    assert code == 1 and "the source tree file:///srv/mine, editable" in of(told, "mine")["why"] and told["added"] == []
+    assert code == 1 and "the source tree file:///srv/mine, editable" in of(told, "mine")["why"]
+    assert [Path(it["path"]).name for it in told["added"]] == ["__editable__.pth"], "Python runs it at every start"
+    assert verify(trusting, venv, "--except", "mine", "--except", "./__editable__.pth")[0] == 0
     empty = tmp_path / "empty"
     empty.mkdir()
     done = trusting.wheelmark("verify", "--environment", empty)

@@ -289,8 +289,9 @@ def test_a_good_digest_beside_another_ones(world: World) -> None:
     """An installer is content with any of them: pip installs the evil file by the second."""
     folder = world.folder()
     lock = folder / "pylock.toml"
-    evil = EVIL.write(folder / "evil")
-    other = hashlib.sha512(EVIL.content).hexdigest()
+    twin = wheel("locked-wheel", "1.0", says="evil")
+    evil = twin.write(folder / "evil")
+    other = hashlib.sha512(twin.content).hexdigest()
     lock.write_text(
         'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "locked-wheel"\nversion = "1.0"\n'
         f'[[packages.wheels]]\nurl = "{evil.as_uri()}"\nhashes = {{ sha256 = "{GOOD.sha256}", sha512 = "{other}" }}\n'
