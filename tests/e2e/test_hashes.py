@@ -16,6 +16,8 @@ from test_ceremony import Cast
 from test_gc import age, gc
 from test_transitions import make_cast, served, tuf_client, under_load
 
+from harness import forge
+from harness.copying import Copy
 from harness.distributions import Distribution, sdist, wheel
 from harness.index import Index
 from harness.sandbox import Sandbox
@@ -266,3 +268,56 @@ def test_python_tuf_goes_by_the_hash_that_is_left(make_index, tmp_path: Path) ->
         [str(index.binary), "verify", str(copy), "--root", str(index.root_file)], env=index.env, capture_output=True, text=True
     )
     assert found.returncode != 0 and "is not there" in found.stdout, found.stdout
+
+
+def write(tree: dict[str, bytes], folder: Path) -> Path:
+    for path, content in tree.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "page", "small", "large"])
+def test_every_hash_that_is_listed_is_demanded(
+    wrong: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if SHA-256 were broken: the bytes have the one that is signed, and another SHA-512 is signed."""
+    small, big = wheel("small"), large("big")
+
+    def sha512(what: str, content: bytes) -> str:
+        return hashlib.sha512(content + b"!" * (what == wrong)).hexdigest()
+
+    entry, listed = forge._entry, forge.Forge._list
+
+    def entry_of(dist: Distribution) -> dict:
+        what = "large" if dist is big else "small"
+        made = entry(dist)
+        return made | {"hashes": made["hashes"] | {"sha512": sha512(what, dist.content)}}
+
+    def list_both(self: forge.Forge, family: str, path: str, content: bytes) -> None:
+        listed(self, family, path, content)
+        what = "page" if family == "simple" else "file"
+        self._roles[self.bin_of(path)].targets[path].hashes["sha512"] = sha512(what, content)
+
+    monkeypatch.setattr(forge, "_entry", entry_of)
+    monkeypatch.setattr(forge.Forge, "_list", list_both)
+    made = forge.Forge(small, big)
+    tree = write(made.publish(), tmp_path / "tree")
+    with served(tree) as base:
+        sandbox.wheelmark("trust", "add", f"{base}/simple/", "--root", made.root_file(tmp_path)).ok()
+        for project, whats in (("small", ("page", "small")), ("big", ("page", "large"))):
+            done = sandbox.install("pip", sandbox.venv(), "--no-deps", project)
+            if wrong in whats:
+                assert done.failed() and "sha512 is not the signed one" in done.text, done
+            else:
+                done.ok()
+        copying = Copy(Sandbox(tmp_path / "copying", sandbox.binary), f"{base}/simple/", made.root_file(tmp_path))
+        copied = copying.run()
+        if wrong == "nothing":
+            copied.ok()
+            assert copying.verify()
+        else:
+            assert copied.failed() and "sha512" in copied.text, copied
+    found = sandbox.wheelmark("verify", tree, "--root", made.root_file(tmp_path))
+    # The forge gives no names by SHA-512, which is one finding for each.
+    assert ("sha512" in found.failed().out) == (wrong != "nothing"), found

@@ -5,10 +5,11 @@
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use wheelmark_objects::{
-    Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, ObjectPath, PathError, file_target, page_target,
+    Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, MAX_SHA512_FILENAME_LEN, ObjectPath, PathError,
+    file_target, page_target,
 };
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::Sha256;
+use wheelmark_tuf::{Sha256, Sha512};
 
 const WHEEL: &str = "flask-3.1.0-py3-none-any.whl";
 
@@ -126,6 +127,45 @@ fn every_object_has_its_path() {
         Kind::SimpleListHtml,
         "simple/index.html",
     );
+}
+
+#[test]
+fn what_is_named_by_sha512_is_a_second_name() {
+    let (p, sha512) = (&flask(), Sha512::of(b""));
+    let page = ObjectPath::page_by_sha512(p, &sha512);
+    assert_eq!(
+        page.as_str(),
+        format!("targets/simple/flask/{sha512}.index.json")
+    );
+    let file = ObjectPath::file_by_sha512(p, &sha512, WHEEL).unwrap();
+    assert_eq!(
+        file.as_str(),
+        format!("targets/packages/flask/{sha512}.{WHEEL}")
+    );
+    for (path, kind) in [(page, Kind::PageBySha512), (file, Kind::FileBySha512)] {
+        assert_eq!((path.kind(), path.sha256()), (kind, None));
+        assert!(kind.is_second_name() && !kind.is_replaceable());
+        assert_eq!(path.as_str().parse::<ObjectPath>().unwrap(), path);
+        assert_eq!(ObjectPath::from_request(path.as_str()).unwrap(), path);
+    }
+    // What belongs to a file has no such name, nor has a certificate, nor a digest of another length.
+    for other in [
+        format!("targets/packages/flask/{sha512}.{WHEEL}.metadata"),
+        format!("targets/packages/flask/{sha512}.{WHEEL}.asc"),
+        format!("targets/simple/flask/{sha512}.certificates.asc"),
+        format!("targets/packages/flask/{sha512}0.{WHEEL}"),
+        format!(
+            "targets/packages/flask/{}.{WHEEL}",
+            sha512.to_string().to_uppercase()
+        ),
+    ] {
+        assert!(ObjectPath::from_request(&other).is_err(), "{other}");
+    }
+    let longest = "a".repeat(MAX_SHA512_FILENAME_LEN);
+    let path = ObjectPath::file_by_sha512(p, &sha512, &longest).unwrap();
+    let name = path.as_str().rsplit('/').next().unwrap();
+    assert_eq!(name.len(), MAX_SEGMENT_LEN);
+    assert!(ObjectPath::file_by_sha512(p, &sha512, &format!("{longest}a")).is_err());
 }
 
 #[test]

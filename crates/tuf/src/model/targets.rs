@@ -219,3 +219,42 @@ impl super::sealed::FromSigned for Targets {
         })
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::{NamedTarget, Sha512};
+
+    #[test]
+    fn an_object_keeps_its_name_whatever_is_listed() {
+        let (sha256, sha512) = (Sha256::of(b"x"), Sha512::of(b"x"));
+        let listed = |own: &[(Option<Sha256>, Option<Sha512>)]| {
+            let mut info = TargetInfo::new(1, sha256);
+            info.custom = Some(json!({ OWN_MEMBER: { "signed": "back" }, "x": 1 }).into());
+            for (sha256_listed, sha512) in own {
+                let hashes = Hashes::listed(*sha256_listed, *sha512).unwrap();
+                info.list(hashes, sha256);
+            }
+            info
+        };
+        let (one, other) = ((Some(sha256), None), (None, Some(sha512)));
+        let before = listed(&[one]);
+        let alone = listed(&[one, (Some(sha256), Some(sha512)), other]);
+        assert_eq!(alone.hashes.sha256(), None);
+        assert_eq!(alone.sha256(), Some(sha256));
+        let custom = alone.custom.as_ref().unwrap().value();
+        assert_eq!(custom[OWN_MEMBER]["signed"], "back");
+        assert_eq!(custom[OWN_MEMBER][OWN_SHA256], sha256.to_string());
+        let named: NamedTarget = serde_json::from_value(alone.to_value()).unwrap();
+        assert_eq!(
+            (named.sha256(), named.sha512()),
+            (Some(sha256), Some(sha512))
+        );
+        assert_eq!(listed(&[other, one]), before, "nothing is left of it");
+        let mut bare = TargetInfo::new(1, sha256);
+        bare.list(Hashes::listed(None, Some(sha512)).unwrap(), sha256);
+        bare.list(Hashes::sha256_only(sha256), sha256);
+        assert_eq!(bare, TargetInfo::new(1, sha256));
+    }
+}
