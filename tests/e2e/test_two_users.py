@@ -145,6 +145,33 @@ def test_they_do_together_what_one_does(two_users: TwoUsers, sandbox: Sandbox) -
     two_users.publish(wheel("after", "1.0"))
 
 
+def test_both_give_names_by_sha512_to_what_either_has_placed(two_users: TwoUsers, sandbox: Sandbox) -> None:
+    two_users.publish(GOOD)
+    folder = two_users.tree / "targets" / "packages" / "victim"
+    # As a version before this one has made it.
+    folder.chmod(0o755)
+
+    def add() -> tuple[int, dict]:
+        order = [two_users.binary, "index", "hashes", "add", "sha512", "--data", two_users.data, "--json"]
+        told = two_users.as_user(PUBLISHES, *order, timeout=150)
+        return told.returncode, json.loads(told.stdout)
+
+    code, told = add()
+    assert code == 3 and told["names_missing"] == 1 and told["projects_behind"] == 0, told
+    assert "cannot be given" in two_users.log_text()
+    # What nobody can name so far holds up nothing else.
+    two_users.publish(wheel("newer", "1.0"))
+    newer = two_users.tree / "targets" / "packages" / "newer"
+    assert any(len(path.name.split(".")[0]) == 128 for path in newer.iterdir())
+    two_users.stop()
+    two_users.permit()
+    two_users.start()
+    code, told = add()
+    assert code == 0 and told["names_missing"] == 0, told
+    sandbox.trust(two_users)
+    sandbox.install("pip", sandbox.venv(), "victim", "newer").ok()
+
+
 def test_the_webs_user_reads_no_key_and_writes_nothing_that_is_signed(two_users: TwoUsers) -> None:
     two_users.publish(GOOD, OTHER)
     offline = [*two_users.data.with_name("data-offline-keys").iterdir()]

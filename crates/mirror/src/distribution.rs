@@ -8,13 +8,13 @@ use std::sync::Arc;
 use wheelmark_client::{Chain, Home, Homes, Refusal};
 use wheelmark_packaging::simple::PageFile;
 use wheelmark_packaging::{DistributionFilename, FilenameError, ProjectName};
-use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher};
+use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher};
 
 /// How much is read at once.
 const PIECE: usize = 512 * 1024;
 
-/// Hexadecimal digits of a SHA-256, which a file in a tree has before its name.
-const DIGITS: usize = 64;
+/// Hexadecimal digits of a SHA-256 or a SHA-512, one of which a file in a tree has before its name.
+const DIGITS: [usize; 2] = [64, 128];
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -85,9 +85,12 @@ pub async fn check_distribution(path: &Path, homes: &Homes) -> std::io::Result<D
     let filename = plain_name(&filename.unwrap_or_default()).to_owned();
     let owned = path.to_owned();
     let digested = tokio::task::spawn_blocking(move || digest(&owned));
-    let (sha256, size) = digested.await.map_err(std::io::Error::other)??;
+    let (sha256, sha512, size) = digested.await.map_err(std::io::Error::other)??;
     let verdict = match DistributionFilename::parse(&filename) {
-        Ok(parsed) => judge(homes, parsed.project(), &filename, &sha256, size).await,
+        Ok(parsed) => {
+            let digests = (&sha256, &sha512);
+            judge(homes, parsed.project(), &filename, digests, size).await
+        }
         Err(error) => Ok(Verdict::NoName(error)),
     };
     Ok(Distribution {
@@ -102,7 +105,7 @@ async fn judge(
     homes: &Homes,
     project: &ProjectName,
     filename: &str,
-    sha256: &Sha256,
+    (sha256, sha512): (&Sha256, &Sha512),
     size: u64,
 ) -> Result<Verdict, Arc<Refusal>> {
     let unknown = || Verdict::Unknown {
@@ -126,7 +129,8 @@ async fn judge(
         });
     };
     let index = signed.index().to_string();
-    if signed.sha256() != sha256 || signed.size() != size {
+    let is_other = signed.sha512().is_some_and(|listed| listed != sha512);
+    if signed.sha256() != sha256 || is_other || signed.size() != size {
         return Ok(Verdict::OtherBytes {
             index,
             sha256: *signed.sha256(),
@@ -175,7 +179,7 @@ async fn same_bytes(
 fn plain_name(name: &str) -> &str {
     match name.split_once('.') {
         Some((digest, rest))
-            if digest.len() == DIGITS && digest.bytes().all(|b| b.is_ascii_hexdigit()) =>
+            if DIGITS.contains(&digest.len()) && digest.bytes().all(|b| b.is_ascii_hexdigit()) =>
         {
             rest
         }
@@ -183,17 +187,18 @@ fn plain_name(name: &str) -> &str {
     }
 }
 
-fn digest(path: &Path) -> std::io::Result<(Sha256, u64)> {
+fn digest(path: &Path) -> std::io::Result<(Sha256, Sha512, u64)> {
     let mut file = File::open(path)?;
-    let mut hasher = Sha256Hasher::new();
+    let (mut sha256, mut sha512) = (Sha256Hasher::new(), Sha512Hasher::new());
     let mut buffer = vec![0; PIECE];
     let mut length = 0;
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok((hasher.finish(), length));
+            return Ok((sha256.finish(), sha512.finish(), length));
         }
-        hasher.update(&buffer[..read]);
+        sha256.update(&buffer[..read]);
+        sha512.update(&buffer[..read]);
         length += read as u64;
     }
 }

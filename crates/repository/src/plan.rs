@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) signs: KeyId,
     /// Which hashes of files are to be listed from now on.
     pub(crate) listed: ListedHashes,
+    /// Whether all pages are to be gone through for that.
+    pub(crate) all_anew: bool,
     /// Whether the new pages list them, by project.
     pub(crate) conforming: Vec<(ProjectName, bool)>,
     /// New pages, as the bytes that are hashed, stored and served.
@@ -106,6 +108,7 @@ pub(crate) fn plan(
         names: BTreeMap::new(),
         certificates: BTreeMap::new(),
         listed: state.listed,
+        all_anew: false,
         sha512: gathered.sha512,
         seconds: Vec::new(),
     };
@@ -131,6 +134,7 @@ pub(crate) fn plan(
         names,
         certificates,
         listed,
+        all_anew,
         mut seconds,
         ..
     } = changes;
@@ -235,6 +239,7 @@ pub(crate) fn plan(
         roles: roles.into_iter().collect(),
         signs,
         listed,
+        all_anew,
         conforming,
         pages: new_pages,
         certificates: new_certificates,

@@ -112,6 +112,7 @@ pub(crate) struct Signed {
 pub(crate) struct Advance {
     snapshot: Option<(SnapshotBytes, SnapshotFile)>,
     listed: ListedHashes,
+    all_anew: bool,
     /// Whether the pages of this snapshot list what they are to, by project.
     conforming: Vec<(ProjectName, bool)>,
     timestamp_version: u64,
@@ -137,8 +138,8 @@ impl State {
         self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
-        if self.listed != advance.listed {
-            self.listed = advance.listed;
+        self.listed = advance.listed;
+        if advance.all_anew {
             self.behind = self.projects.clone();
         }
         for (project, conforms) in advance.conforming {
@@ -240,6 +241,7 @@ pub(crate) fn sign(
         advance: Advance {
             snapshot,
             listed: plan.listed,
+            all_anew: plan.all_anew,
             conforming: plan.conforming,
             timestamp_version: plan.timestamp_version,
             timestamp_expires: plan.timestamp_expires,

@@ -333,6 +333,28 @@ async fn a_name_that_is_too_long_keeps_its_sha256() {
 }
 
 #[tokio::test]
+async fn names_that_were_lost_come_back_when_it_is_asked_for_once_more() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    index.upload(NAME, b"a wheel").await;
+    settle(&index).await;
+    ask(&index, ListedHashes::Both).await;
+    settle(&index).await;
+    let second = ObjectPath::file_by_sha512(&demo(), &Sha512::of(b"a wheel"), NAME).unwrap();
+    std::fs::remove_file(at(&index, &second)).unwrap();
+    settle(&index).await;
+    assert!(!at(&index, &second).exists());
+    ask(&index, ListedHashes::Both).await;
+    settle(&index).await;
+    lists(&index, ListedHashes::Both, "demo", 1);
+    std::fs::remove_file(at(&index, &second)).unwrap();
+    let mut engine = engine(&index).await;
+    engine.relist_all();
+    while engine.turn().await.unwrap() != Turn::Idle {}
+    drop(engine);
+    lists(&index, ListedHashes::Both, "demo", 1);
+}
+
+#[tokio::test]
 async fn uploads_go_on_meanwhile() {
     let index = TestIndex::new(16, BinForm::Succinct).await;
     for number in 0..300 {

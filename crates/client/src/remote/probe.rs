@@ -3,7 +3,7 @@
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use url::Url;
-use wheelmark_tuf::{Sha256, Sha256Hasher};
+use wheelmark_tuf::{Sha256, Sha256Hasher, Sha512Hasher};
 
 use super::{Coding, FetchError, Haste, IDENTITY, Remote, answer};
 
@@ -41,6 +41,20 @@ impl Remote {
     ///
     /// [`FetchError`] as for [`Remote::get`].
     pub async fn digest(&self, url: &Url, limit: u64) -> Result<Option<(Sha256, u64)>, FetchError> {
+        self.digest_beside(url, limit, None).await
+    }
+
+    /// The same, while `sha512` takes in what is read as well.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Remote::digest`].
+    pub async fn digest_beside(
+        &self,
+        url: &Url,
+        limit: u64,
+        mut sha512: Option<&mut Sha512Hasher>,
+    ) -> Result<Option<(Sha256, u64)>, FetchError> {
         let opened = self.open(url, None, Haste::NoOtherSource).await?;
         let Some(mut download) = opened else {
             return Ok(None);
@@ -55,6 +69,9 @@ impl Remote {
                 return Err(FetchError::TooLarge { url, limit });
             }
             hasher.update(&piece);
+            if let Some(sha512) = &mut sha512 {
+                sha512.update(&piece);
+            }
             if piece.len() < PIECE {
                 return Ok(Some((hasher.finish(), length)));
             }

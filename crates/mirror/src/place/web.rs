@@ -5,6 +5,7 @@ use tokio::runtime::Handle;
 use url::Url;
 use wheelmark_client::Remote;
 use wheelmark_objects::ObjectPath;
+use wheelmark_tuf::Sha512Hasher;
 
 use super::{Expected, Place, PlaceError, Standing};
 
@@ -97,11 +98,19 @@ impl Place for WebPlace {
             }
             Depth::Bytes => {
                 let limit = expected.length.unwrap_or(expected.limit);
-                let digest = self.remote.digest(&url, limit.saturating_add(1));
-                Ok(match self.runtime.block_on(digest)? {
+                let mut sha512 = expected.sha512.map(|listed| (Sha512Hasher::new(), listed));
+                let hasher = sha512.as_mut().map(|(hasher, _)| hasher);
+                let limit = limit.saturating_add(1);
+                let digest = self.remote.digest_beside(&url, limit, hasher);
+                let digest = self.runtime.block_on(digest)?;
+                let is_other = sha512.is_some_and(|(hasher, listed)| hasher.finish() != listed);
+                Ok(match digest {
                     None => Standing::Missing,
                     Some((_, found)) if expected.length.is_some_and(|length| length != found) => {
                         Standing::OtherLength { found }
+                    }
+                    Some((found, read)) if found == expected.sha256 && is_other => {
+                        Standing::OtherSha512 { read }
                     }
                     Some((found, read)) if found == expected.sha256 => Standing::Same { read },
                     Some((found, read)) => Standing::OtherBytes { found, read },

@@ -67,6 +67,11 @@ impl Engine {
             .any(|project| !stuck.contains(project))
     }
 
+    /// Goes through all projects once more, so that names by SHA-512 come back that were lost.
+    pub fn relist_all(&mut self) {
+        self.state.behind = self.state.projects.clone();
+    }
+
     /// How many projects do not list the hashes that they are to.
     pub fn projects_behind(&self) -> usize {
         self.state.behind.len()

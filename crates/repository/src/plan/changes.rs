@@ -35,6 +35,8 @@ pub(super) struct Changes<'a> {
     pub(super) certificates: BTreeMap<ProjectName, Option<String>>,
     /// Which hashes of files are to be listed.
     pub(super) listed: ListedHashes,
+    /// Whether that was asked for: then all pages are gone through, also where they list it already.
+    pub(super) all_anew: bool,
     /// The SHA-512 of files that do not list it yet.
     pub(super) sha512: HashMap<ObjectPath, Sha512>,
     /// The second names that are promised.
@@ -52,6 +54,7 @@ impl Changes<'_> {
                 writer.to_published()?;
                 listed::step(self.listed, *listed, self.state.behind.len())?;
                 self.listed = *listed;
+                self.all_anew = true;
                 Ok(())
             }
             // All roles are due then, and signed without more ado.
@@ -138,6 +141,9 @@ impl Changes<'_> {
         }
         let listed = self.listed;
         let page = self.pages.of(project);
+        if !page.is_known() {
+            return;
+        }
         let others: Vec<PageFile> = page
             .files()
             .filter(|file| !listed::conforms(file, listed))
@@ -148,6 +154,11 @@ impl Changes<'_> {
             .filter_map(|entry| listed::relisted(entry, listed, self.sha512_of(project, entry)));
         let relisted: Vec<PageFile> = relisted.collect();
         let page = self.pages.of(project);
+        // Names that were lost come back with it.
+        let named = page
+            .files()
+            .filter_map(|file| SecondName::of_file(project, file));
+        self.seconds.extend(named);
         for entry in page.relist(relisted) {
             self.target_anew(project, &entry);
         }

@@ -96,6 +96,7 @@ fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
     json!({
         "file": file.filename.as_str(),
         "sha256": sha256,
+        "sha512": file.hashes.get("sha512"),
         "size": file.size,
         "upload_time": file.upload_time.map(|time| time.to_string()),
         "requires_python": file.requires_python,

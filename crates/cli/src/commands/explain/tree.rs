@@ -247,6 +247,9 @@ fn about(file: &PageFile, shown: &Shown<'_>) -> Vec<String> {
             .as_deref()
             .unwrap_or("not signed: it will be refused")
     )];
+    if let Some(sha512) = file.hashes.get("sha512") {
+        lines.push(format!("sha512 {sha512}"));
+    }
     if let Some(refusal) = shown.refused.get(file.filename.as_str()) {
         lines.push(red(&format!(
             "REFUSED: {}",

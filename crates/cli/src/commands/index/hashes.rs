@@ -38,7 +38,8 @@ const MOST_NAMED: usize = 10;
 /// way: `add sha256`, `drop sha512`.
 ///
 /// It can be killed at any time: the index goes on by itself, and `add` or `drop` once more shows how
-/// far it is. To abandon an `add sha512`, `drop sha512`.
+/// far it is. It gives names by SHA-512 back as well that were lost. To abandon an `add sha512`, `drop
+/// sha512`.
 ///
 /// An object's name with a SHA-512 has to fit in 255 bytes: a file whose own name has more than 126
 /// keeps SHA-256 as the hash of its target. `drop sha256` is refused while there are such files, and
@@ -156,7 +157,7 @@ async fn change(
     }
     args.how.demand(data)?;
     let is_so = survey.listed == next;
-    if is_so && survey.behind(next).is_empty() {
+    if is_so && survey.left(next) == 0 {
         return tell(&survey, next, Followed::Done, None, args.how.json());
     }
     let orders = data.orders().await?;
@@ -277,7 +278,7 @@ fn tell(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let behind = survey.behind(next);
-    let is_done = followed == Followed::Done && survey.listed == next && behind.is_empty();
+    let is_done = followed == Followed::Done && survey.listed == next && survey.left(next) == 0;
     if as_json {
         let mut told = survey.to_json();
         told["done"] = is_done.into();

@@ -45,11 +45,11 @@ pub(super) async fn follow(
     let (mut least, mut heard) = (usize::MAX, Instant::now());
     loop {
         let looked = Instant::now();
-        let behind = match Survey::of(&data.tree()) {
+        let (behind, nameless) = match Survey::of(&data.tree()) {
             Ok(survey) if survey.listed != listed => return Ok(Followed::Waiting),
-            Ok(survey) => survey.behind(listed).len(),
+            Ok(survey) => (survey.left(listed), survey.nameless > 0),
             // It was published anew meanwhile, and old versions collected.
-            Err(_) if heard.elapsed() < PATIENCE => least,
+            Err(_) if heard.elapsed() < PATIENCE => (least, false),
             Err(error) => return Err(error),
         };
         if behind == 0 {
@@ -77,6 +77,9 @@ pub(super) async fn follow(
         );
         match engine.await {
             Ok(mut engine) => {
+                if nameless {
+                    engine.relist_all();
+                }
                 while engine.is_relisting() {
                     engine.turn().await?;
                     shown.draw(engine.projects_behind());
@@ -110,7 +113,7 @@ impl Shown {
         if !self.0.is_hidden() {
             let behind = HumanCount(behind as u64);
             self.0
-                .set_message(format!("listing hashes anew: {behind} projects left"));
+                .set_message(format!("listing hashes anew: {behind} left"));
             self.0.tick();
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Survey {
     pub(super) bytes: u64,
     /// How many files list SHA-256, and how many SHA-512.
     listing: [u64; 2],
+    /// How many pages and files lack the name by the SHA-512 that is listed.
+    pub(super) nameless: usize,
     /// Files whose names are too long to be led by a SHA-512.
     pub(super) long: Vec<String>,
 }
@@ -39,10 +41,16 @@ impl Survey {
             files: 0,
             bytes: 0,
             listing: [0, 0],
+            nameless: 0,
             long: Vec::new(),
         };
         for family in ["simple", "packages"] {
             each_target(tree, family, &standing, &online.snapshot, |path, info| {
+                if let Some(sha512) = info.hashes.sha512() {
+                    let name = path.with_prefix(&sha512.to_string());
+                    let is_there = tree.join("targets").join(name).is_file();
+                    survey.nameless += usize::from(!is_there);
+                }
                 let segments: Vec<&str> = path.segments().collect();
                 match segments.as_slice() {
                     ["simple", project, _] => {
@@ -80,6 +88,11 @@ impl Survey {
         behind.map(|(project, _)| project.as_str()).collect()
     }
 
+    /// How many projects do not list this, and how many names by SHA-512 are not there.
+    pub(super) fn left(&self, listed: ListedHashes) -> usize {
+        self.behind(listed).len() + self.nameless
+    }
+
     pub(super) fn to_json(&self) -> Value {
         let [sha256, sha512] = self.listing;
         json!({
@@ -90,6 +103,7 @@ impl Survey {
             "bytes": self.bytes,
             "files_with_sha256": sha256,
             "files_with_sha512": sha512,
+            "names_missing": self.nameless,
             "names_too_long_for_sha512": self.long,
         })
     }
@@ -110,6 +124,12 @@ impl Survey {
             self.projects.len(),
             self.files
         ));
+        if self.nameless > 0 {
+            lines.push(format!(
+                "{} names by sha512 are missing: `wheelmark index hashes add sha512` gives them again",
+                self.nameless
+            ));
+        }
         if self.listed.sha512() && !self.long.is_empty() {
             lines.push(format!(
                 "{} files have names of more than {MAX_SHA512_FILENAME_LEN} bytes: their targets keep sha256 alone",
