@@ -248,7 +248,7 @@ impl Reader {
             return Err(lacking("sha256"));
         };
         let sha512 = entry.hashes.get("sha512");
-        let sha512: Option<Sha512> = sha512.and_then(|digest| digest.parse().ok());
+        let mut sha512: Option<Sha512> = sha512.and_then(|digest| digest.parse().ok());
         let mut size = entry.size;
         let mut own_role = None;
         if self.options.strict || size.is_none() {
@@ -268,6 +268,7 @@ impl Reader {
                     }));
                 }
                 size = Some(own.length);
+                sha512 = sha512.or(own.sha512);
                 own_role = Some((own.role, own.version));
             } else if self.options.strict {
                 return Err(refuse(Failure::NoTarget));

@@ -28,6 +28,8 @@ pub struct VerifiedPage {
 #[derive(Debug)]
 pub(crate) struct PageContent {
     pub(crate) sha256: Sha256,
+    /// Where it was listed, too, when the bytes were verified.
+    sha512: Option<Sha512>,
     page: ProjectPage,
 }
 
@@ -60,7 +62,11 @@ impl VerifiedPage {
     /// A page that nobody signs for.
     pub(crate) fn unsigned(sha256: Sha256, page: ProjectPage) -> Self {
         Self {
-            content: Arc::new(PageContent { sha256, page }),
+            content: Arc::new(PageContent {
+                sha256,
+                sha512: self.content.sha512,
+                page,
+            }),
             signed_by: None,
             chain: Chain::Unsigned,
         }
@@ -153,17 +159,19 @@ impl View {
         let Some(sha256) = target.sha256() else {
             return Err(Failure::Unspecified { lacking: "sha256" });
         };
-        if let Some(content) = self.read_before(project, &sha256) {
+        let sha512 = target.hashes.sha512();
+        let before = self.read_before(project, &sha256);
+        let is_verified = |known: &Option<Sha512>| sha512.is_none() || *known == sha512;
+        if let Some(content) = before.filter(|content| is_verified(&content.sha512)) {
             return Ok(content);
         }
-        let sha512 = target.hashes.sha512();
         let demand_all = |bytes: &[u8]| {
             demand(bytes, &sha256)?;
             demand_sha512(bytes, sha512.as_ref())
         };
         let kept = index.kept_page(project);
         if let Some(kept) = kept.filter(|kept| demand_all(kept).is_ok()) {
-            return content(&kept, project, sha256);
+            return content(&kept, project, sha256, sha512);
         }
         let location = if self.set().root().consistent_snapshot {
             Location::Object(ObjectPath::page(project, &sha256))
@@ -178,7 +186,7 @@ impl View {
                 Ok(bytes)
             })
             .await?;
-        let content = content(&bytes, project, sha256)?;
+        let content = content(&bytes, project, sha256, sha512)?;
         // The page is verified whether or not its copy can be kept.
         if let Err(error) = index.keep_page(project, &bytes) {
             tracing::warn!(%error, "the page could not be kept");
@@ -192,12 +200,17 @@ fn content(
     bytes: &[u8],
     project: &ProjectName,
     sha256: Sha256,
+    sha512: Option<Sha512>,
 ) -> Result<Arc<PageContent>, Failure> {
     let page = ProjectPage::parse(bytes)?;
     if page.name != *project {
         return Err(Failure::PageOfOther { said: page.name });
     }
-    Ok(Arc::new(PageContent { sha256, page }))
+    Ok(Arc::new(PageContent {
+        sha256,
+        sha512,
+        page,
+    }))
 }
 
 /// Demands that bytes are the signed ones.

@@ -496,11 +496,7 @@ impl Engine {
         self.flush_log()?;
         let (log, keys) = (self.log.as_ref(), self.online.ids());
         let log = log.map(|log| Logging::behind(log.head(), keys, now));
-        let tried = plan.conforming.iter();
-        let tried = tried
-            .filter(|(project, _)| relist.contains(project))
-            .cloned();
-        self.relisting.tried(tried);
+        self.relisting.tried(&relist, &plan.conforming);
         let Signed {
             intent,
             after,

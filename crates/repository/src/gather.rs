@@ -7,11 +7,12 @@ use std::io::Read as _;
 use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
-use wheelmark_store::{Change, NewFile};
+use wheelmark_store::{Change, ListedHashes, NewFile};
 use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
 
 use crate::channel::{Pending, Place};
 use crate::handed::Handed;
+use crate::listed;
 use crate::publish::is_lasting;
 use crate::roles::Family;
 use crate::state::{LoadError, State};
@@ -86,7 +87,7 @@ pub(crate) async fn gather(
                 need_page(state, tree, &mut gathered, project).await
             }
             Change::StatusSet { project, .. } => {
-                need_project(state, tree, &mut gathered, project).await
+                need_released(state, tree, &mut gathered, project).await
             }
             Change::HashesSet { .. } | Change::Renewal | Change::Unreadable(_) => continue,
         };
@@ -172,7 +173,9 @@ async fn need_removed(
     match page.and_then(|page| page.wheelmark.removed.get(filename)) {
         Some(removed) => {
             let objects = objects_of_entry(project, &removed.entry);
-            need_objects(tree, gathered, objects).await
+            let unread = unread(project, &removed.entry, state.listed);
+            need_objects(tree, gathered, objects).await?;
+            need_sha512(tree, gathered, unread).await
         }
         None => Ok(()),
     }
@@ -202,6 +205,52 @@ pub(crate) async fn need_project(
         need_role(state, tree, gathered, &bin).await?;
     }
     need_objects(tree, gathered, objects).await
+}
+
+/// Reads what a project needs whose files may come back.
+async fn need_released(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+) -> Result<(), LoadError> {
+    need_project(state, tree, gathered, project).await?;
+    let page = gathered.pages.get(project).map(|(page, _)| page);
+    let withheld = page.map(|page| page.wheelmark.withheld.iter());
+    let withheld = withheld.into_iter().flatten();
+    let unread: Vec<ObjectPath> = withheld
+        .filter_map(|entry| unread(project, entry, state.listed))
+        .collect();
+    need_sha512(tree, gathered, unread).await
+}
+
+/// A file that has to be read before its entry can list what it is to.
+pub(crate) fn unread(
+    project: &ProjectName,
+    entry: &PageFile,
+    listed: ListedHashes,
+) -> Option<ObjectPath> {
+    if !listed.sha512() || listed::sha512_of(entry).is_some() {
+        return None;
+    }
+    let sha256 = Sha256(entry.sha256()?.into());
+    ObjectPath::file(project, &sha256, entry.filename.as_str()).ok()
+}
+
+/// Reads files for their SHA-512.
+async fn need_sha512(
+    tree: &Directory,
+    gathered: &mut Gathered,
+    files: impl IntoIterator<Item = ObjectPath>,
+) -> Result<(), LoadError> {
+    for path in files {
+        if !gathered.sha512.contains_key(&path)
+            && let Some(sha512) = sha512_of(tree, &path).await?
+        {
+            gathered.sha512.insert(path, sha512);
+        }
+    }
+    Ok(())
 }
 
 /// Looks which of the objects are in the tree.

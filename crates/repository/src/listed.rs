@@ -10,10 +10,13 @@ use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, PathError};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageFile;
 use wheelmark_store::ListedHashes;
-use wheelmark_tuf::{Hashes, OWN_MEMBER, Sha256, Sha512, TargetInfo, TimestampMetadata};
+use wheelmark_tuf::{Custom, Hashes, OWN_MEMBER, Sha256, Sha512, TargetInfo, TimestampMetadata};
 
 /// The member of a timestamp's own that says which hashes are to be listed; absent for SHA-256 alone.
 pub(crate) const LISTED: &str = "hashes";
+
+/// In the own member of a page's target: not all of its files list what it does.
+const BEHIND: &str = "files-behind";
 
 const SHA256: &str = "sha256";
 const SHA512: &str = "sha512";
@@ -36,15 +39,27 @@ pub(crate) fn to_json(listed: ListedHashes) -> Option<Value> {
     (listed != ListedHashes::default()).then(|| json!(listed.names()))
 }
 
-/// Why the one cannot follow on the other, while the pages of `behind` projects do not list what they
-/// are to: each step leaves readers a hash that the one before had, too.
-pub(crate) fn step(now: ListedHashes, next: ListedHashes, behind: usize) -> Result<(), String> {
+/// Why the one cannot follow on the other, while these pages do not list what they are to, and list
+/// this: each step leaves readers a hash that the one before had, too.
+pub(crate) fn step(
+    now: ListedHashes,
+    next: ListedHashes,
+    behind: impl Iterator<Item = ListedHashes>,
+) -> Result<(), String> {
+    let behind = match (now, next) {
+        (ListedHashes::Both, ListedHashes::Sha512) => behind.count(),
+        // Those that are on their way to both from SHA-256 alone can go back.
+        (ListedHashes::Both, ListedHashes::Sha256) => {
+            behind.filter(|lists| !lists.sha256()).count()
+        }
+        _ => 0,
+    };
     match (now, next) {
         (ListedHashes::Sha256, ListedHashes::Sha512)
         | (ListedHashes::Sha512, ListedHashes::Sha256) => {
             Err("one hash alone cannot take the place of the other: list both first".to_owned())
         }
-        (ListedHashes::Both, ListedHashes::Sha512) if behind > 0 => Err(format!(
+        (ListedHashes::Both, _) if behind > 0 => Err(format!(
             "the pages of {behind} projects do not list both hashes yet"
         )),
         _ => Ok(()),
@@ -112,24 +127,31 @@ pub(crate) fn target_of(entry: &PageFile) -> Option<TargetInfo> {
     Some(info)
 }
 
-/// What a target says of a page of these bytes, and the page's second name. A page that does not
-/// conform to `listed` says so by listing something else itself.
+/// Whether a page's target says that some of its files do not list what the page itself does.
+pub(crate) fn is_behind(info: &TargetInfo) -> bool {
+    let custom = info.custom.as_ref().map(Custom::value);
+    custom.is_some_and(|custom| custom[OWN_MEMBER][BEHIND] == true)
+}
+
+/// What a target says of a page of these bytes, and the page's second name. That of a page whose files
+/// do not all conform to `listed` says so.
 pub(crate) fn page_target_of(
     project: &ProjectName,
     bytes: &[u8],
     listed: ListedHashes,
     conforms: bool,
 ) -> (TargetInfo, Option<SecondName>) {
-    let listed = match (listed, conforms) {
-        (listed, true) => listed,
-        (ListedHashes::Both, false) => ListedHashes::Sha256,
-        (ListedHashes::Sha256 | ListedHashes::Sha512, false) => ListedHashes::Both,
-    };
     let sha256 = Sha256::of(bytes);
     let sha512 = listed.sha512().then(|| Sha512::of(bytes));
     let mut info = TargetInfo::new(bytes.len() as u64, sha256);
     if let Some(hashes) = Hashes::listed(listed.sha256().then_some(sha256), sha512) {
         info.list(hashes, sha256);
+    }
+    if !conforms {
+        let custom = info.custom.take().map(|custom| custom.value());
+        let mut custom = custom.unwrap_or_else(|| json!({}));
+        custom[OWN_MEMBER][BEHIND] = true.into();
+        info.custom = Some(custom.into());
     }
     let second = sha512.map(|sha512| SecondName {
         project: project.clone(),

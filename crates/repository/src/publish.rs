@@ -138,14 +138,14 @@ impl State {
         self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
-        self.listed = advance.listed;
         if advance.all_anew {
-            self.behind = self.projects.clone();
+            self.all_behind();
         }
+        self.listed = advance.listed;
         for (project, conforms) in advance.conforming {
             match conforms {
                 true => drop(self.behind.remove(&project)),
-                false => drop(self.behind.insert(project)),
+                false => drop(self.behind.insert(project, self.listed)),
             }
         }
     }

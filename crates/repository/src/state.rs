@@ -128,8 +128,8 @@ pub(crate) struct State {
     pub(crate) snapshot_file: SnapshotFile,
     /// Which hashes of files are to be listed.
     pub(crate) listed: ListedHashes,
-    /// The projects whose pages do not list them yet.
-    pub(crate) behind: BTreeSet<ProjectName>,
+    /// The projects whose pages do not list them yet, with what they list.
+    pub(crate) behind: BTreeMap<ProjectName, ListedHashes>,
     /// Version of the published timestamp.
     pub(crate) timestamp_version: u64,
     /// Expiry of the published timestamp.
@@ -218,7 +218,7 @@ impl State {
         let mut schedule = HashMap::new();
         let mut families = BTreeMap::new();
         let mut claimed = Vec::new();
-        let (mut projects, mut behind) = (BTreeSet::new(), BTreeSet::new());
+        let (mut projects, mut behind) = (BTreeSet::new(), BTreeMap::new());
 
         for name in [CLAIMED, RECENTLY_CLAIMED, STATUS] {
             let role = role_name(name);
@@ -254,10 +254,11 @@ impl State {
                 schedule.insert(bin, content.expires);
                 if family == Family::Simple {
                     projects.extend(content.targets.keys().filter_map(project_of_page));
-                    let others = content.targets.iter();
-                    let others =
-                        others.filter(|(_, info)| listed::of_target(info) != Some(listed_hashes));
-                    behind.extend(others.filter_map(|(path, _)| project_of_page(path)));
+                    behind.extend(content.targets.iter().filter_map(|(path, info)| {
+                        let lists = listed::of_target(info).unwrap_or_default();
+                        let conforms = lists == listed_hashes && !listed::is_behind(info);
+                        Some((project_of_page(path).filter(|_| !conforms)?, lists))
+                    }));
                 }
             }
             offline.push((role, metadata.expires));
@@ -284,6 +285,14 @@ impl State {
             projects,
             offline,
         })
+    }
+
+    /// Has all pages gone through.
+    pub(crate) fn all_behind(&mut self) {
+        let listed = self.listed;
+        for project in &self.projects {
+            self.behind.entry(project.clone()).or_insert(listed);
+        }
     }
 
     /// The delegations of a family's role.

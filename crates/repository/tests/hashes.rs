@@ -205,7 +205,18 @@ async fn no_step_leaves_readers_without_a_hash_that_they_had() {
     let why = refusal(&index, early).await.unwrap();
     assert!(why.contains("1 projects do not list both"), "{why}");
     assert!(engine.is_relisting());
-    // Abandoned.
+    // Abandoned; and in one go it is not done either.
+    drop(engine);
+    settle(&index).await;
+    ask(&index, ListedHashes::Sha256).await;
+    settle(&index).await;
+    let both = ask(&index, ListedHashes::Both).await;
+    let early = ask(&index, ListedHashes::Sha512).await;
+    let mut engine = self::engine(&index).await;
+    engine.turn().await.unwrap();
+    assert_eq!(refusal(&index, both).await, None);
+    let why = refusal(&index, early).await.unwrap();
+    assert!(why.contains("begins only now"), "{why}");
     ask(&index, ListedHashes::Sha256).await;
     while engine.turn().await.unwrap() != Turn::Idle {}
     drop(engine);
@@ -270,6 +281,53 @@ async fn a_file_that_is_altered_holds_up_its_own_project_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), b"a wheel");
     let page = index.page("demo").unwrap();
     assert!(page.files[0].hashes.get("sha512").is_some());
+}
+
+#[tokio::test]
+async fn what_is_missing_is_looked_for_once_and_a_restart_knows_what_is_behind() {
+    let index = TestIndex::new(4, BinForm::Succinct).await;
+    // The first project in their order, and more than a turn reads.
+    let size = 100 * 1024 * 1024;
+    for name in ["aaa-1.0.tar.gz", "aaa-2.0.tar.gz"] {
+        let mut file = index.place(name, name.as_bytes()).await;
+        let path = at(
+            &index,
+            &ObjectPath::file(&file.project, &file.sha256, name).unwrap(),
+        );
+        std::fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_len(size)
+            .unwrap();
+        file.size = size;
+        index.store.admit(file).await.unwrap();
+    }
+    index.upload("aaa-3.0.tar.gz", b"good").await;
+    index.upload("other-1.0.tar.gz", b"another").await;
+    settle(&index).await;
+    ask(&index, ListedHashes::Both).await;
+    let mut engine = engine(&index).await;
+    for _ in 0..10 {
+        engine.turn().await.unwrap();
+    }
+    assert_eq!(engine.turn().await.unwrap(), Turn::Idle);
+    assert_eq!(engine.projects_behind(), 1);
+    lists(&index, ListedHashes::Both, "other", 1);
+    // Abandoned, and stopped before it was done.
+    ask(&index, ListedHashes::Sha256).await;
+    engine.turn().await.unwrap();
+    drop(engine);
+    let mut engine = self::engine(&index).await;
+    assert_eq!(engine.projects_behind(), 2, "as the signed state says");
+    while engine.turn().await.unwrap() != Turn::Idle {}
+    assert_eq!(engine.projects_behind(), 0);
+    let page = index.page("aaa").unwrap();
+    assert!(
+        page.files
+            .iter()
+            .all(|file| file.hashes.get("sha512").is_none())
+    );
 }
 
 #[tokio::test]
@@ -340,14 +398,14 @@ async fn names_that_were_lost_come_back_when_it_is_asked_for_once_more() {
     ask(&index, ListedHashes::Both).await;
     settle(&index).await;
     let second = ObjectPath::file_by_sha512(&demo(), &Sha512::of(b"a wheel"), NAME).unwrap();
+    let mut engine = engine(&index).await;
     std::fs::remove_file(at(&index, &second)).unwrap();
-    settle(&index).await;
+    assert_eq!(engine.turn().await.unwrap(), Turn::Idle);
     assert!(!at(&index, &second).exists());
     ask(&index, ListedHashes::Both).await;
-    settle(&index).await;
+    while engine.turn().await.unwrap() != Turn::Idle {}
     lists(&index, ListedHashes::Both, "demo", 1);
     std::fs::remove_file(at(&index, &second)).unwrap();
-    let mut engine = engine(&index).await;
     engine.relist_all();
     while engine.turn().await.unwrap() != Turn::Idle {}
     drop(engine);

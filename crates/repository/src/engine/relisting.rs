@@ -4,14 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::PageFile;
 use wheelmark_store::{Change, ListedHashes};
-use wheelmark_tuf::{Sha256, Sha512};
+use wheelmark_tuf::Sha512;
 
 use super::Engine;
-use crate::channel::Pending;
-use crate::gather::{Gathered, need_project, sha512_of};
-use crate::listed;
+use crate::channel::{Channel, Pending};
+use crate::gather::{Gathered, need_project, sha512_of, unread};
 use crate::publish::PublishError;
 
 /// The most projects whose pages one turn renders anew: uploads wait for it.
@@ -23,8 +21,8 @@ const BYTES_AT_ONCE: u64 = 128 * 1024 * 1024;
 /// What is known of the change that goes on.
 #[derive(Debug, Default)]
 pub(super) struct Relisting {
-    /// Of projects that were not gone through to the end.
-    sha512: HashMap<ObjectPath, Sha512>,
+    /// Of projects that were not gone through to the end; none of a file that is missing or altered.
+    sha512: HashMap<ObjectPath, Option<Sha512>>,
     /// Projects that cannot be brought up to it, as far as this process knows.
     stuck: BTreeSet<ProjectName>,
     /// To which hashes that applies.
@@ -32,10 +30,12 @@ pub(super) struct Relisting {
 }
 
 impl Relisting {
-    /// Takes note of projects whose pages do not list what they are to, although it was tried.
-    pub(super) fn tried(&mut self, conforming: impl Iterator<Item = (ProjectName, bool)>) {
-        for (project, conforms) in conforming {
-            if !conforms && self.stuck.insert(project.clone()) {
+    /// Takes note of projects whose pages do not list what they are to, although it was `tried`.
+    pub(super) fn tried(&mut self, tried: &[ProjectName], conforming: &[(ProjectName, bool)]) {
+        let done = conforming.iter().filter(|(_, conforms)| *conforms);
+        let done: BTreeSet<&ProjectName> = done.map(|(project, _)| project).collect();
+        for project in tried {
+            if !done.contains(project) && self.stuck.insert(project.clone()) {
                 tracing::error!(
                     %project,
                     "the page of this project cannot list the hashes that it is to: a file is missing \
@@ -63,13 +63,13 @@ impl Engine {
         };
         self.state
             .behind
-            .iter()
+            .keys()
             .any(|project| !stuck.contains(project))
     }
 
     /// Goes through all projects once more, so that names by SHA-512 come back that were lost.
     pub fn relist_all(&mut self) {
-        self.state.behind = self.state.projects.clone();
+        self.state.all_behind();
     }
 
     /// How many projects do not list the hashes that they are to.
@@ -87,14 +87,17 @@ impl Engine {
         if self.relisting.listed != listed {
             self.relisting.start_over(listed);
         }
-        let is_asked = |row: &Pending| matches!(row.change, Change::HashesSet { .. });
+        // What the web process writes asks for nothing of this kind.
+        let is_asked = |row: &Pending| {
+            row.place.channel == Channel::Orders && matches!(row.change, Change::HashesSet { .. })
+        };
         if gathered.rows.iter().any(is_asked) {
             // Whoever asks once more may have mended something.
             self.relisting.stuck.clear();
             return Ok(());
         }
         let mut left = BYTES_AT_ONCE;
-        let behind = self.state.behind.iter();
+        let behind = self.state.behind.keys();
         let behind = behind.filter(|project| !self.relisting.stuck.contains(project));
         let behind: Vec<ProjectName> = behind.take(PROJECTS_AT_ONCE).cloned().collect();
         for project in behind {
@@ -113,7 +116,10 @@ impl Engine {
                 .map(|(page, _)| page.files.iter())
                 .into_iter()
                 .flatten();
-            let files = files.filter_map(|file| unread(&project, file, listed));
+            let files = files.filter_map(|file| {
+                let size = file.size.unwrap_or_default();
+                Some((unread(&project, file, listed)?, size))
+            });
             let files: Vec<(ObjectPath, u64)> = files.collect();
             for (path, size) in &files {
                 if self.relisting.sha512.contains_key(path) || gathered.sha512.contains_key(path) {
@@ -122,14 +128,15 @@ impl Engine {
                 if left == 0 {
                     return Ok(());
                 }
-                left = left.saturating_sub((*size).max(1));
                 // One that is altered or missing is told of when the page is rendered without it.
-                if let Some(sha512) = sha512_of(&self.tree, path).await? {
-                    self.relisting.sha512.insert(path.clone(), sha512);
+                let sha512 = sha512_of(&self.tree, path).await?;
+                if sha512.is_some() {
+                    left = left.saturating_sub((*size).max(1));
                 }
+                self.relisting.sha512.insert(path.clone(), sha512);
             }
             for (path, _) in files {
-                if let Some(sha512) = self.relisting.sha512.remove(&path) {
+                if let Some(Some(sha512)) = self.relisting.sha512.remove(&path) {
                     gathered.sha512.insert(path, sha512);
                 }
             }
@@ -137,18 +144,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// A file that has to be read before its page can list what it is to, and its length.
-fn unread(
-    project: &ProjectName,
-    file: &PageFile,
-    listed: ListedHashes,
-) -> Option<(ObjectPath, u64)> {
-    if !listed.sha512() || listed::sha512_of(file).is_some() {
-        return None;
-    }
-    let sha256 = Sha256(file.sha256()?.into());
-    let path = ObjectPath::file(project, &sha256, file.filename.as_str()).ok()?;
-    Some((path, file.size.unwrap_or_default()))
 }

@@ -7,7 +7,7 @@ use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, file_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status};
 use wheelmark_store::{Change, ListedHashes, NewFile};
-use wheelmark_tuf::{RoleName, Sha256, Sha512, TargetPath, Targets};
+use wheelmark_tuf::{RoleName, Sha256, Sha512, TargetInfo, TargetPath, Targets};
 
 use super::draft::Drafts;
 use super::entry::{page_file, status_reason, target_info, yanked_of};
@@ -52,7 +52,14 @@ impl Changes<'_> {
             Change::FileAdded(file) => self.add(file, writer),
             Change::HashesSet { listed } => {
                 writer.to_published()?;
-                listed::step(self.listed, *listed, self.state.behind.len())?;
+                // What is asked for in one turn after the other is not done in one.
+                if self.all_anew && *listed != self.listed {
+                    return Err(
+                        "another change of hashes begins only now: wait until all list both"
+                            .to_owned(),
+                    );
+                }
+                listed::step(self.listed, *listed, self.state.behind.values().copied())?;
                 self.listed = *listed;
                 self.all_anew = true;
                 Ok(())
@@ -104,7 +111,10 @@ impl Changes<'_> {
                 let entry = self.as_listed(&file.project, entry)?;
                 self.list(&file.project, target, entry)
             }
-            Examined::Back(target, entry) => self.list(&file.project, target, *entry),
+            Examined::Back(target, entry) => {
+                let entry = self.as_listed_now(&file.project, *entry);
+                self.list(&file.project, target, entry)
+            }
             Examined::There => Ok(()),
         }
     }
@@ -122,9 +132,21 @@ impl Changes<'_> {
                 filename.len()
             ));
         }
-        listed::relisted(&entry, self.listed, self.sha512_of(project, &entry)).ok_or_else(|| {
-            format!("{filename} is not in the tree with the sha256 that it came with")
-        })
+        match listed::relisted(&entry, self.listed, self.sha512_of(project, &entry)) {
+            Some(entry) => Ok(entry),
+            // Nobody has read it for what is asked for only now: a later turn does.
+            None if self.all_anew => Ok(entry),
+            None => Err(format!(
+                "{filename} is not in the tree with the sha256 that it came with"
+            )),
+        }
+    }
+
+    /// The entry of a file that comes back, with the hashes that are to be listed, as far as they are
+    /// known.
+    fn as_listed_now(&self, project: &ProjectName, entry: PageFile) -> PageFile {
+        let sha512 = self.sha512_of(project, &entry);
+        listed::relisted(&entry, self.listed, sha512).unwrap_or(entry)
     }
 
     /// The SHA-512 of a file that does not list it, where it was read for that.
@@ -152,7 +174,8 @@ impl Changes<'_> {
         let relisted = others
             .iter()
             .filter_map(|entry| listed::relisted(entry, listed, self.sha512_of(project, entry)));
-        let relisted: Vec<PageFile> = relisted.collect();
+        let mut relisted: Vec<PageFile> = relisted.collect();
+        relisted.retain(|entry| !self.is_contradicted(project, entry));
         let page = self.pages.of(project);
         // Names that were lost come back with it.
         let named = page
@@ -195,6 +218,7 @@ impl Changes<'_> {
             return Err(format!("{project} is quarantined: it lists no files"));
         }
         let entry = judge::brought_back(project, &removed, removed.yanked.clone(), &self.present)?;
+        let entry = self.as_listed_now(project, entry);
         self.list(project, target, entry)
     }
 
@@ -259,7 +283,10 @@ impl Changes<'_> {
             self.names.insert((project.clone(), filename), None);
         }
         for entry in back {
-            self.name_and_target(project, &entry);
+            let next = self.as_listed_now(project, entry.clone());
+            // One for which the page has no room stays as it was.
+            let listed = self.pages.of(project).relist(vec![next]).pop();
+            self.name_and_target(project, &listed.unwrap_or(entry));
         }
         Ok(())
     }
@@ -310,7 +337,7 @@ impl Changes<'_> {
         if content
             .targets
             .get(&target)
-            .is_some_and(|known| known.length != info.length || known.sha256() != info.sha256())
+            .is_some_and(|known| contradict(known, &info))
         {
             return Err(format!(
                 "{filename} is signed with another sha256 in {bin}, which never changes"
@@ -339,6 +366,17 @@ impl Changes<'_> {
         self.seconds.extend(SecondName::of_file(project, entry));
     }
 
+    /// Whether a file's own target speaks of other bytes than its entry.
+    fn is_contradicted(&mut self, project: &ProjectName, entry: &PageFile) -> bool {
+        let target = file_target(project, entry.filename.as_str()).ok();
+        let (Some(target), Some(info)) = (target, target_info(entry)) else {
+            return true;
+        };
+        let (_, content) = bin_of(self.state, &mut self.roles, &target);
+        let known = content.targets.get(&target);
+        known.is_none_or(|known| contradict(known, &info))
+    }
+
     /// Lists a released file in its bin, as it was, and gives it its names.
     fn name_and_target(&mut self, project: &ProjectName, entry: &PageFile) {
         let filename = entry.filename.as_str();
@@ -364,6 +402,14 @@ impl Changes<'_> {
             self.changed.insert(bin);
         }
     }
+}
+
+/// Whether two targets speak of other bytes.
+fn contradict(one: &TargetInfo, other: &TargetInfo) -> bool {
+    let sha512 = one.hashes.sha512().zip(other.hashes.sha512());
+    one.length != other.length
+        || one.sha256() != other.sha256()
+        || sha512.is_some_and(|(one, other)| one != other)
 }
 
 /// The bin of a file, with its content.

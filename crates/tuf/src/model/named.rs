@@ -1,7 +1,9 @@
 //! As much of a target as names its object, for those who read roles that were verified before.
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::own_sha256;
 use crate::{Sha256, Sha512};
 
 /// The digests after which an object is named, read from what a targets role says of it. All else is
@@ -9,7 +11,8 @@ use crate::{Sha256, Sha512};
 #[derive(Debug, Clone, Deserialize)]
 pub struct NamedTarget {
     hashes: NamedHashes,
-    custom: Option<NamedCustom>,
+    #[serde(default)]
+    custom: Value,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -18,23 +21,10 @@ struct NamedHashes {
     sha512: Option<Sha512>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-struct NamedCustom {
-    #[serde(rename = "_wheelmark")]
-    own: Option<NamedOwn>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct NamedOwn {
-    sha256: Option<Sha256>,
-}
-
 impl NamedTarget {
     /// As [`crate::TargetInfo::sha256`].
     pub fn sha256(&self) -> Option<Sha256> {
-        let own = self.custom.as_ref().and_then(|custom| custom.own.as_ref());
-        let beside = own.and_then(|own| own.sha256);
-        self.hashes.sha256.or(beside)
+        self.hashes.sha256.or_else(|| own_sha256(&self.custom))
     }
 
     /// The SHA-512, where it is listed.

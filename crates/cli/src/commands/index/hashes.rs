@@ -214,6 +214,11 @@ fn demand_step(survey: &Survey, algorithm: Algorithm, next: ListedHashes) -> any
                 "`wheelmark index hashes add sha512` goes on with it, and says what is in the way",
             );
         }
+        if survey.nameless > 0 {
+            return Err(anyhow!("{} names by sha512 are missing", survey.nameless)).hint(
+                "`wheelmark index hashes add sha512` gives them again; other TUF clients find nothing without",
+            );
+        }
         if !survey.long.is_empty() {
             let mut named = survey
                 .long

@@ -8,8 +8,8 @@ use wheelmark_ceremony::Standing;
 use wheelmark_objects::MAX_SHA512_FILENAME_LEN;
 use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{
-    Bins, OWN_MEMBER, RoleName, Snapshot, TargetInfo, TargetPath, Targets, TimestampMetadata,
-    verify,
+    Bins, Custom, OWN_MEMBER, RoleName, Snapshot, TargetInfo, TargetPath, Targets,
+    TimestampMetadata, verify,
 };
 
 use crate::published;
@@ -48,14 +48,15 @@ impl Survey {
             each_target(tree, family, &standing, &online.snapshot, |path, info| {
                 if let Some(sha512) = info.hashes.sha512() {
                     let name = path.with_prefix(&sha512.to_string());
-                    let is_there = tree.join("targets").join(name).is_file();
+                    let there = tree.join("targets").join(name).symlink_metadata();
+                    let is_there = there.is_ok_and(|it| it.is_file() && it.len() == info.length);
                     survey.nameless += usize::from(!is_there);
                 }
                 let segments: Vec<&str> = path.segments().collect();
                 match segments.as_slice() {
                     ["simple", project, _] => {
                         let names = info.hashes.iter().map(|(name, _)| name);
-                        let listed = ListedHashes::of_names(names);
+                        let listed = ListedHashes::of_names(names).filter(|_| !is_behind(info));
                         survey.projects.push(((*project).to_owned(), listed));
                     }
                     ["packages", _, filename] => survey.file(filename, info),
@@ -148,6 +149,12 @@ fn listed(timestamp: &TimestampMetadata) -> ListedHashes {
         .and_then(Value::as_array);
     let names = names.map(|names| names.iter().filter_map(Value::as_str));
     names.and_then(ListedHashes::of_names).unwrap_or_default()
+}
+
+/// Whether a page's target says that some of its files do not list what the page does.
+fn is_behind(info: &TargetInfo) -> bool {
+    let custom = info.custom.as_ref().map(Custom::value);
+    custom.is_some_and(|custom| custom[OWN_MEMBER]["files-behind"] == true)
 }
 
 /// Goes through all targets of a family's bins.
