@@ -64,7 +64,7 @@ impl VerifiedPage {
         Self {
             content: Arc::new(PageContent {
                 sha256,
-                sha512: self.content.sha512,
+                sha512: None,
                 page,
             }),
             signed_by: None,
@@ -81,7 +81,11 @@ impl VerifiedPage {
     /// The same page with less on it, under a digest of the caller's own.
     pub(crate) fn derived(&self, sha256: Sha256, page: ProjectPage) -> Self {
         Self {
-            content: Arc::new(PageContent { sha256, page }),
+            content: Arc::new(PageContent {
+                sha256,
+                sha512: self.content.sha512,
+                page,
+            }),
             signed_by: self.signed_by.clone(),
             chain: self.chain,
         }

@@ -180,7 +180,7 @@ fn entry(listed: &[Listing<'_>], verdict: &Verdict, threshold: usize) -> Option<
     // What a policy goes by: the latest time that is said, and the worst mark, where enough say any.
     let same = || {
         let all = listed.iter().map(|listing| listing.file);
-        all.filter(|other| other.hashes.sha256() == file.hashes.sha256())
+        all.filter(|other| other.sha256() == file.sha256())
     };
     let times: Vec<Timestamp> = same().filter_map(|other| other.upload_time).collect();
     let said = times.len() >= threshold;
