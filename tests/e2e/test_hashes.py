@@ -136,6 +136,8 @@ def test_back_it_goes_in_the_same_way(make_index, sandbox: Sandbox, tmp_path: Pa
         everything_lists(tree, names)
         assert hashes(cast, *words)["done"], "once more is the same"
         assert cast.operator.run("verify", tree, "--root", index.root_file).returncode == 0
+        shown = cast.operator.told("index", "keys", "--data", index.data)["under_way"]
+        assert shown == ([{"kind": "hashes", "listed": names}] if names == BOTH else [])
     assert targets(tree) == before
     # The names by SHA-512 go with the snapshots that have listed them.
     assert [path for path in (tree / "targets").rglob("*") if len(path.name.split(".")[0]) == 128]

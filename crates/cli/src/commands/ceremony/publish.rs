@@ -180,10 +180,9 @@ fn demand_finished(folder: &Folder, files: &[(String, Vec<u8>)]) -> anyhow::Resu
         return Err(anyhow!("nothing lies in {}", place.display()))
             .hint("`wheelmark ceremony finish` puts the metadata together, and checks it as clients would");
     }
-    let is_of = |((name, old), (next_name, next)): (&(String, Vec<u8>), &(String, Vec<u8>))| {
-        name == next_name && has_more_signatures(old, next)
-    };
-    if there.len() == files.len() && there.iter().zip(files).all(is_of) {
+    let mut pairs = there.iter().zip(files);
+    let is_of = pairs.all(|(old, next)| old.0 == next.0 && has_more_signatures(&old.1, &next.1));
+    if there.len() == files.len() && is_of {
         tracing::info!("signatures came in after `finish`: they are taken in");
         return folder.write_finished(files);
     }

@@ -1,5 +1,5 @@
-//! What has begun and is not over: another online key that takes over, and ceremonies that were
-//! handed in.
+//! What has begun and is not over: another online key that takes over, another hash that is listed
+//! beside the one of before, and ceremonies that were handed in.
 //!
 //! Which keys sign is read from what is published: the timestamp has the signatures of both while
 //! one takes over, and root says which of them counts.
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use wheelmark_ceremony::Standing;
 use wheelmark_repository::Lifetimes;
-use wheelmark_tuf::{KeyId, RoleName, without_controls};
+use wheelmark_tuf::{KeyId, OWN_MEMBER, RoleName, without_controls};
 
 use super::table::minute;
 use crate::data::Data;
@@ -30,6 +30,8 @@ enum Rotation {
 /// All that has begun and is not over.
 pub(super) struct UnderWay {
     rotation: Option<Rotation>,
+    /// The hashes that are to be listed, where these are two.
+    hashes: Option<Vec<String>>,
     /// Ceremonies that were handed in, and when.
     ceremonies: Vec<(String, Timestamp)>,
 }
@@ -37,8 +39,11 @@ pub(super) struct UnderWay {
 impl UnderWay {
     /// Looks; nothing here is needed to publish, so what cannot be read is left out.
     pub(super) async fn of(data: &Data, standing: &Standing) -> anyhow::Result<Self> {
+        let timestamp = published::metadata(&data.tree(), &RoleName::timestamp().file_name())?;
+        let timestamp: Value = serde_json::from_slice(&timestamp.unwrap_or_default())?;
         Ok(Self {
-            rotation: rotation(data, standing).await?,
+            rotation: rotation(data, standing, &timestamp).await?,
+            hashes: two_hashes(&timestamp),
             ceremonies: match data.has_orders() {
                 true => waiting(data).await.unwrap_or_default(),
                 false => Vec::new(),
@@ -67,7 +72,13 @@ impl UnderWay {
                 minute(*at)
             )
         });
-        rotation.chain(ceremonies).collect()
+        let hashes = self.hashes.iter().map(|hashes| {
+            format!(
+                "two hashes are listed, {}: `wheelmark index hashes show` says whether all pages do; then `drop` can end it",
+                without_controls(&hashes.join(" and "))
+            )
+        });
+        rotation.chain(hashes).chain(ceremonies).collect()
     }
 
     /// The same, for scripts.
@@ -87,8 +98,18 @@ impl UnderWay {
         let ceremonies = self.ceremonies.iter().map(|(name, at)| {
             json!({ "kind": "ceremony", "ceremony": name, "handed_in": at.to_string() })
         });
-        rotation.chain(ceremonies).collect()
+        let hashes = self.hashes.iter();
+        let hashes = hashes.map(|hashes| json!({ "kind": "hashes", "listed": hashes }));
+        rotation.chain(hashes).chain(ceremonies).collect()
     }
+}
+
+/// The hashes that the timestamp says are to be listed, where these are two.
+fn two_hashes(timestamp: &Value) -> Option<Vec<String>> {
+    let listed = timestamp["signed"][OWN_MEMBER]["hashes"].as_array()?;
+    let listed = listed.iter().filter_map(Value::as_str);
+    let listed: Vec<String> = listed.map(str::to_owned).collect();
+    (listed.len() > 1).then_some(listed)
 }
 
 fn short(id: &KeyId) -> String {
@@ -103,10 +124,12 @@ async fn waiting(data: &Data) -> anyhow::Result<Vec<(String, Timestamp)>> {
     Ok(waiting?)
 }
 
-async fn rotation(data: &Data, standing: &Standing) -> anyhow::Result<Option<Rotation>> {
+async fn rotation(
+    data: &Data,
+    standing: &Standing,
+    timestamp: &Value,
+) -> anyhow::Result<Option<Rotation>> {
     let named = &standing.root().roles.timestamp.keyids;
-    let timestamp = published::metadata(&data.tree(), &RoleName::timestamp().file_name())?;
-    let timestamp: Value = serde_json::from_slice(&timestamp.unwrap_or_default())?;
     let signatures = timestamp["signatures"].as_array();
     let signers = signatures
         .into_iter()
