@@ -29,6 +29,9 @@ pub(crate) struct Configuration {
     /// Whether `--unsafely-disable-package-verification` is there at all. Either file can take
     /// it away, and none can turn it on: that takes the flag itself.
     pub(crate) allow_unsafe: bool,
+    /// Files with the trusted roots of Sigstores besides the public one. Where the system's file
+    /// lists any, the user's can only leave some of them out: a root decides who anybody can be.
+    pub(crate) sigstore_roots: Vec<PathBuf>,
     /// What is asked of files: the system's policy and the user's, where there are any.
     pub(crate) policies: Vec<PolicyFile>,
     system_rules: Vec<MapRule>,
@@ -65,6 +68,13 @@ impl Configuration {
             strict: system.strict.unwrap_or(false) || user.strict.unwrap_or(false),
             tunnel,
             allow_unsafe: system.allow_unsafe.unwrap_or(true) && user.allow_unsafe.unwrap_or(true),
+            sigstore_roots: match (system.sigstore_roots, user.sigstore_roots) {
+                (Some(allowed), Some(wanted)) => allowed
+                    .into_iter()
+                    .filter(|root| wanted.contains(root))
+                    .collect(),
+                (allowed, wanted) => allowed.or(wanted).unwrap_or_default(),
+            },
             policies: system.policy.into_iter().chain(user.policy).collect(),
             system_rules: system.rules,
             user_rules: user.rules,
@@ -89,11 +99,13 @@ pub(crate) struct Written {
     tunnel: Option<BTreeSet<String>>,
     allow_unsafe: Option<bool>,
     rules: Vec<MapRule>,
+    sigstore_roots: Option<Vec<PathBuf>>,
     policy: Option<PolicyFile>,
 }
 
 /// The keys at the top of the file that say nothing of what is asked of files.
-pub(crate) const OTHER_KEYS: [&str; 4] = ["strict", "tunnel", "allow-unsafe", "map"];
+pub(crate) const OTHER_KEYS: [&str; 5] =
+    ["strict", "tunnel", "allow-unsafe", "sigstore-roots", "map"];
 
 /// The file's form. A key that is not known is an error: it may be a misspelt safeguard.
 #[derive(Deserialize)]
@@ -102,6 +114,7 @@ struct Form {
     strict: Option<bool>,
     tunnel: Option<BTreeSet<String>>,
     allow_unsafe: Option<bool>,
+    sigstore_roots: Option<Vec<PathBuf>>,
     #[serde(default)]
     map: Vec<RuleForm>,
     #[serde(default, rename = "everything")]
@@ -183,6 +196,11 @@ pub(crate) fn parse(text: &str, path: &Path) -> anyhow::Result<Written> {
         tunnel: form.tunnel,
         allow_unsafe: form.allow_unsafe,
         rules: rules.collect::<anyhow::Result<_>>()?,
+        // As every path in a file of settings: beside the file, unless it is a whole one.
+        sigstore_roots: form.sigstore_roots.map(|roots| {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            roots.into_iter().map(|root| folder.join(root)).collect()
+        }),
         policy: Some(policy).filter(|policy| !policy.rules().is_empty()),
     })
 }

@@ -46,6 +46,20 @@ const EXAMPLES: &[(&str, &str)] = &[
         "wheelmark trust export https://pypi.example/simple/ trust.json",
     ),
     ("trust import", "wheelmark trust import trust.json"),
+    ("trust identities", "wheelmark trust identities list"),
+    (
+        "trust identities list",
+        "wheelmark trust identities list\nwheelmark trust identities list flask --json",
+    ),
+    (
+        "trust identities accept",
+        "wheelmark trust identities accept flask github:pallets/flask@publish.yaml",
+    ),
+    (
+        "trust identities revoke",
+        "wheelmark trust identities revoke flask\n\
+         wheelmark trust identities revoke flask github:pallets/flask@publish.yaml",
+    ),
     (
         "trust mirror",
         "wheelmark trust mirror add https://pypi.example/simple/ https://mirror.example/",

@@ -14,6 +14,7 @@ use crate::commands::trust::{find, open_store, trusted};
 use crate::configuration::{Configuration, FILE};
 use crate::context::Context;
 use crate::logging::{Hinted, WithHint as _};
+use crate::policy::trusted_roots;
 use crate::remote::{anonymous, credentials, remote};
 
 /// How a command wants its indexes.
@@ -27,8 +28,9 @@ pub(crate) struct HomesOptions<'a> {
     pub(crate) strict: bool,
     /// Who gets what is read.
     pub(crate) readers: Readers,
-    /// What is asked of files beyond what is signed.
-    pub(crate) policy: Policy,
+    /// What is asked of files beyond what is signed, and of who attests to them; nothing at all
+    /// where files are only looked at.
+    pub(crate) policy: Option<Policy>,
 }
 
 /// Who gets what is read.
@@ -44,10 +46,11 @@ pub(crate) enum Readers {
 /// asked for over the network.
 pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow::Result<Homes> {
     let homes = unguarded(context, &options)?;
-    if options.policy.is_empty() {
+    let Some(policy) = options.policy else {
         return Ok(homes);
-    }
-    Ok(homes.guarded(Guard::new(options.policy, context.clock.clone())))
+    };
+    let guard = Guard::new(policy, trusted_roots(context)?, context.clock.clone());
+    Ok(homes.guarded(guard))
 }
 
 fn unguarded(context: &Context, options: &HomesOptions<'_>) -> anyhow::Result<Homes> {

@@ -14,6 +14,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use wheelmark_provenance::TrustedRoots;
 use wheelmark_provenance::policy::{Policy, PolicyFile};
 
 use crate::configuration::{Configuration, FILE, OTHER_KEYS, not_understood, policy_of};
@@ -83,7 +84,7 @@ pub(crate) fn nearer_files(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
 
 /// A file that came with a project; none if it asks for nothing.
 fn read_nearer(path: &Path) -> anyhow::Result<Option<PolicyFile>> {
-    let policy = nearer(&read(path)?, path)?;
+    let policy = nearer(&read(path)?, path)?.of_strangers();
     Ok(Some(policy).filter(|policy| !policy.rules().is_empty()))
 }
 
@@ -100,6 +101,20 @@ pub(crate) fn nearer(text: &str, path: &Path) -> anyhow::Result<PolicyFile> {
         ))
         .hint("a file beside a project can ask for more with [everything] and [[for]], and for nothing else"),
     }
+}
+
+/// Whose certificates and logs are believed: Sigstore's public ones, and those that the settings name.
+pub(crate) fn trusted_roots(context: &Context) -> anyhow::Result<TrustedRoots> {
+    let mut roots = TrustedRoots::public_good()?;
+    for path in Configuration::load(context)?.sigstore_roots {
+        let failed = || format!("could not use {}", path.display());
+        let json = std::fs::read(&path).with_context(failed)?;
+        roots = roots
+            .with(&path.display().to_string(), &json)
+            .with_context(failed)
+            .hint("`sigstore-roots` in wheelmark.toml lists files that Sigstore calls trusted_root.json")?;
+    }
+    Ok(roots)
 }
 
 /// The text of a file that is no larger than anybody writes by hand.

@@ -12,6 +12,7 @@ use wheelmark_packaging::simple::{PageFile, Sha256Hex};
 use wheelmark_tuf::{Found, RoleName, Sha256, Sha512};
 
 use crate::chunks::{ChunkList, list_length};
+use crate::guard::AttestedAs;
 use crate::index::Location;
 use crate::page::{VerifiedPage, demand, demand_sha512};
 use crate::range::ByteRange;
@@ -42,7 +43,7 @@ pub enum Manner {
 
 /// What a verified page, and under `--strict` the file's own target, say of a file.
 #[derive(Clone, Debug)]
-pub struct SignedFile(Arc<Signed>);
+pub struct SignedFile(Arc<Signed>, Option<Arc<AttestedAs>>);
 
 #[derive(Debug)]
 struct Signed {
@@ -68,6 +69,16 @@ enum Origin {
 }
 
 impl SignedFile {
+    /// Who attests to it, as far as anybody asked.
+    #[must_use]
+    pub fn attested(&self) -> Option<&AttestedAs> {
+        self.1.as_deref()
+    }
+
+    pub(crate) fn attested_as(self, attested: Option<AttestedAs>) -> Self {
+        Self(self.0, attested.map(Arc::new))
+    }
+
     /// The project.
     #[must_use]
     pub fn project(&self) -> &ProjectName {
@@ -170,18 +181,21 @@ impl SignedFile {
                 limit: MAX_FILE_LEN,
             });
         }
-        Ok(Self(Arc::new(Signed {
-            project: page.page().name.clone(),
-            filename: filename.to_owned(),
-            sha256,
-            sha512: None,
-            size,
-            chunks: None,
-            page,
-            own_role: None,
-            index,
-            origin: Origin::Unsigned(url),
-        })))
+        Ok(Self(
+            Arc::new(Signed {
+                project: page.page().name.clone(),
+                filename: filename.to_owned(),
+                sha256,
+                sha512: None,
+                size,
+                chunks: None,
+                page,
+                own_role: None,
+                index,
+                origin: Origin::Unsigned(url),
+            }),
+            None,
+        ))
     }
 }
 
@@ -283,18 +297,21 @@ impl Reader {
                 limit: MAX_FILE_LEN,
             }));
         }
-        Ok(Some(SignedFile(Arc::new(Signed {
-            filename: filename.to_owned(),
-            sha256,
-            sha512,
-            size,
-            chunks: chunk_list(entry),
-            own_role,
-            index: view.index().clone(),
-            origin: Origin::Signed(view.clone()),
-            project,
-            page,
-        }))))
+        Ok(Some(SignedFile(
+            Arc::new(Signed {
+                filename: filename.to_owned(),
+                sha256,
+                sha512,
+                size,
+                chunks: chunk_list(entry),
+                own_role,
+                index: view.index().clone(),
+                origin: Origin::Signed(view.clone()),
+                project,
+                page,
+            }),
+            None,
+        )))
     }
 
     async fn own_target(

@@ -11,24 +11,53 @@
 //! way is refused when it is asked for: were it left out, an installer would be content with an older
 //! one, and nobody would hear of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
 use wheelmark_provenance::policy::{
-    Decision, Demand, DemandKind, Facts, Line, Mark, Outcome, Policy, Shortfall, SignedBy,
+    Attested, Decision, Demand, DemandKind, Facts, Line, Mark, Outcome, Policy, Shortfall, SignedBy,
 };
+use wheelmark_provenance::{Identity, Publisher, Standing, TrustedRoots};
 use wheelmark_tuf::{Clock, Sha256};
 
+use crate::evidence::{Evidence, Witness};
 use crate::page::VerifiedPage;
+use crate::reader::Reader;
 use crate::refusal::Failure;
 
-/// Holds files against a policy.
+/// Holds files against a policy, and against who attested to their projects before.
 pub struct Guard {
     policy: Policy,
     clock: Arc<dyn Clock>,
+    witness: Witness,
+    /// The projects that were seen attested for the first time since this guard was made: one file
+    /// of such a project is often asked for several times.
+    new: Mutex<BTreeSet<ProjectName>>,
+}
+
+/// Who attests to a file, and on whose word that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttestedAs {
+    /// The identity, as it stands in the attestation's certificate.
+    pub identity: Identity,
+    /// On whose word it counts.
+    pub word: Word,
+}
+
+/// On whose word an identity counts. Never on the index's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    /// A policy names it.
+    Policy,
+    /// It attested to this project before, or a person accepted it for the project.
+    Remembered,
+    /// It attested to the first file of the project that was seen, which is this one.
+    FirstUse,
 }
 
 /// A file that an installer does not choose, because it has not been there for long enough.
@@ -75,8 +104,18 @@ impl fmt::Debug for Guard {
 impl Guard {
     /// A guard that asks for what the policy asks for.
     #[must_use]
-    pub fn new(policy: Policy, clock: Arc<dyn Clock>) -> Self {
-        Self { policy, clock }
+    pub fn new(policy: Policy, roots: TrustedRoots, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            policy,
+            clock,
+            witness: Witness::new(roots),
+            new: Mutex::default(),
+        }
+    }
+
+    fn first_seen(&self) -> MutexGuard<'_, BTreeSet<ProjectName>> {
+        // Every change is one insertion.
+        self.new.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The policy.
@@ -148,20 +187,145 @@ impl Guard {
     }
 
     /// What the policy says of a file of a page, line by line.
+    ///
+    /// What nobody looked at counts as not there: see [`Guard::look`].
     #[must_use]
-    pub fn decide(&self, page: &VerifiedPage, file: &PageFile) -> Decision<'_> {
-        self.policy.decide(&facts(page, file), self.clock.now())
+    pub fn decide(
+        &self,
+        page: &VerifiedPage,
+        file: &PageFile,
+        evidence: &Evidence,
+    ) -> Decision<'_> {
+        let facts = Facts {
+            attested: evidence.as_fact(),
+            ..facts(page, file)
+        };
+        self.policy.decide(&facts, self.clock.now())
     }
 
-    /// Whether a file may be handed on.
-    pub(crate) fn admit(&self, page: &VerifiedPage, file: &PageFile) -> Result<(), Failure> {
-        let decision = self.decide(page, file);
-        let unsatisfied: Vec<Unsatisfied> = decision.lines.iter().filter_map(unsatisfied).collect();
-        if unsatisfied.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::Policy(unsatisfied))
+    /// Looks at who attests to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when what the page names could not be had.
+    pub async fn look(
+        &self,
+        reader: &Reader,
+        page: &VerifiedPage,
+        file: &PageFile,
+    ) -> Result<Evidence, Failure> {
+        let found = reader.provenance(&page.page().name, file).await?;
+        Ok(match found {
+            None => Evidence::None,
+            Some(bytes) => self
+                .witness
+                .hear(&file.filename, file, &bytes, self.clock.now()),
+        })
     }
+
+    /// Whether a file's core metadata may be handed on: who attests to the file is looked at when
+    /// the file itself is asked for.
+    pub(crate) fn admit_metadata(
+        &self,
+        page: &VerifiedPage,
+        file: &PageFile,
+    ) -> Result<(), Failure> {
+        let decision = self.decide(page, file, &Evidence::None);
+        let early = |line: &&Line<'_>| line.demand.kind() != DemandKind::AttestedBy;
+        satisfied(decision.lines.iter().filter(early))
+    }
+
+    /// Whether a file may be handed on, and who attests to it.
+    pub(crate) async fn admit(
+        &self,
+        reader: &Reader,
+        page: &VerifiedPage,
+        file: &PageFile,
+    ) -> Result<Option<AttestedAs>, Failure> {
+        self.admit_metadata(page, file)?;
+        let project = &page.page().name;
+        let index = reader.index();
+        let remembered = index.remembered(project).map_err(Failure::Kept)?;
+        let evidence = self.look(reader, page, file).await?;
+        let decision = self.decide(page, file, &evidence);
+        satisfied(decision.lines.iter())?;
+        let identities = evidence.identities();
+        if let Some(named) = named_by_policy(&decision, identities) {
+            return Ok(Some(AttestedAs {
+                identity: named.clone(),
+                word: Word::Policy,
+            }));
+        }
+        let (version, uploaded) = (file.filename.version(), file.upload_time);
+        let attested: Vec<&Identity> = identities.iter().collect();
+        let name = file.filename.as_str();
+        let now = self.clock.now();
+        let mut after = remembered.clone();
+        let file = (name, version, uploaded);
+        let mut standing = after.weigh_and_remember(file, &attested, now);
+        if after != remembered {
+            // Somebody else may have been first meanwhile.
+            standing = index
+                .remember(project, |known| {
+                    known.weigh_and_remember(file, &attested, now)
+                })
+                .await
+                .map_err(Failure::Kept)?;
+        }
+        match standing {
+            Standing::Unattested | Standing::Older => Ok(None),
+            Standing::Known(publisher) => {
+                let word = if self.first_seen().contains(project) {
+                    Word::FirstUse
+                } else {
+                    Word::Remembered
+                };
+                Ok(by(&publisher, identities, word))
+            }
+            Standing::First(found) => {
+                self.first_seen().insert(project.clone());
+                let mut found = found.iter();
+                Ok(found.find_map(|first| by(first, identities, Word::FirstUse)))
+            }
+            standing => Err(Failure::Identity {
+                standing: Box::new(standing),
+                why: evidence.why(),
+            }),
+        }
+    }
+}
+
+/// The identity that a policy of the person's own names.
+fn named_by_policy<'a>(
+    decision: &Decision<'_>,
+    identities: &'a [Identity],
+) -> Option<&'a Identity> {
+    decision.lines.iter().find_map(|line| match line.demand {
+        Demand::AttestedBy(asked) if line.trusted && matches!(line.outcome, Outcome::Holds(_)) => {
+            identities
+                .iter()
+                .find(|one| asked.iter().any(|publisher| one.matches(publisher).is_ok()))
+        }
+        _ => None,
+    })
+}
+
+fn by(publisher: &Publisher, identities: &[Identity], word: Word) -> Option<AttestedAs> {
+    let mut matching = identities
+        .iter()
+        .filter(|one| one.matches(publisher).is_ok());
+    matching.next().map(|identity| AttestedAs {
+        identity: identity.clone(),
+        word,
+    })
+}
+
+fn satisfied<'l, 'p: 'l>(lines: impl Iterator<Item = &'l Line<'p>>) -> Result<(), Failure> {
+    let unsatisfied: Vec<Unsatisfied> = lines.filter_map(unsatisfied).collect();
+    if unsatisfied.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Policy(unsatisfied))
 }
 
 fn unsatisfied(line: &Line<'_>) -> Option<Unsatisfied> {
@@ -194,6 +358,7 @@ fn facts<'a>(page: &VerifiedPage, file: &'a PageFile) -> Facts<'a> {
             Some((Signed::AtUpload, _)) => Mark::AtUpload,
             Some((Signed::Back, at)) => Mark::Back(at),
         },
+        attested: Attested::NotLookedAt,
         openpgp: SignedBy::NotLookedAt,
     }
 }

@@ -455,7 +455,7 @@ impl Home {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<SignedFile>, Arc<Refusal>> {
-        let Some(file) = self.signed(project, filename).await? else {
+        let Some(mut file) = self.signed(project, filename).await? else {
             return Ok(None);
         };
         if let Some(guard) = &self.guard {
@@ -465,13 +465,23 @@ impl Home {
                 Some(agreed) => agreed.what.page(),
                 None => file.page(),
             };
+            let lister = self.lister(&file);
             let admitted = match page.page().file(filename) {
-                Some(entry) => guard.admit(page, entry),
+                // Rare, and large.
+                Some(entry) => Box::pin(guard.admit(lister, page, entry)).await,
                 None => Err(Failure::Missing),
             };
-            admitted.map_err(|failure| self.not_admitted(subject, failure, page))?;
+            let attested = admitted.map_err(|failure| self.not_admitted(subject, failure, page))?;
+            file = file.attested_as(attested);
         }
         Ok(Some(file))
+    }
+
+    /// The index that a file comes from.
+    fn lister(&self, file: &SignedFile) -> &Arc<Reader> {
+        let mut weighed = self.weighed();
+        let lists = weighed.find(|reader| simple(reader) == file.index());
+        lists.unwrap_or(&self.reader)
     }
 
     fn not_admitted(
@@ -524,9 +534,7 @@ impl Home {
         file: &SignedFile,
         part: Option<ByteRange>,
     ) -> Result<Content, Arc<Refusal>> {
-        let mut weighed = self.weighed();
-        let lists = weighed.find(|reader| simple(reader) == file.index());
-        lists.unwrap_or(&self.reader).content(file, part).await
+        self.lister(file).content(file, part).await
     }
 
     /// A file's core metadata; see [`Reader::core_metadata`]. Where several indexes have to
@@ -548,7 +556,7 @@ impl Home {
                 return Ok(None);
             };
             guard
-                .admit(page, entry)
+                .admit_metadata(page, entry)
                 .map_err(|failure| self.not_admitted(subject(), failure, page))?;
         }
         let Some(agreed) = &self.agreed else {

@@ -10,7 +10,7 @@ use wheelmark_provenance::Chain;
 use wheelmark_tuf::Sha256;
 
 use crate::file::{Manner, SignedFile};
-use crate::guard::HeldBack;
+use crate::guard::{HeldBack, Word};
 use crate::passing::{Counter, Passing, Watch};
 use crate::refresh::RefreshFailure;
 use crate::refusal::{Failure, Refusal, Subject};
@@ -43,8 +43,11 @@ pub struct FileEntry {
     pub sha256: Sha256,
     /// Who signed for it.
     pub chain: Chain,
-    /// Who attested to it: `none`, as long as provenance is not verified.
-    pub provenance: &'static str,
+    /// Who attests to it: `none`, or `attested as IDENTITY`.
+    pub provenance: String,
+    /// On whose word that identity counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_from: Option<Word>,
     /// The role that signs for the page that lists the file, if one does.
     pub role: Option<String>,
     /// That role's version.
@@ -187,7 +190,11 @@ impl Ledger {
             index: file.index().to_string(),
             sha256: *file.sha256(),
             chain: page.chain(),
-            provenance: "none",
+            provenance: match file.attested() {
+                Some(attested) => format!("attested as {}", attested.identity),
+                None => "none".to_owned(),
+            },
+            identity_from: file.attested().map(|attested| attested.word),
             role: page.role().map(ToString::to_string),
             role_version: page.role_version(),
             verified: file.manner(),

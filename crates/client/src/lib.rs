@@ -44,6 +44,7 @@ mod chunks;
 mod companion;
 mod credentials;
 mod environment;
+mod evidence;
 mod explanation;
 mod file;
 mod general;
@@ -82,12 +83,13 @@ pub use environment::{
     Added, CheckedDistribution, CheckedEnvironment, Difference, DifferenceKind,
     DistributionVerdict, Environment, EnvironmentError, SignedWheel, check_environment,
 };
+pub use evidence::Evidence;
 pub use explanation::{Answer, Break, Explanation, RoleShown};
 pub use file::{Content, MAX_FILE_LEN, MAX_WHOLE, Manner, SignedFile};
 pub use general::{
     GeneralClient, GeneralError, Kept, MetadataDir, MetadataDirError, TargetDirError,
 };
-pub use guard::{Guard, HeldBack, Unsatisfied};
+pub use guard::{AttestedAs, Guard, HeldBack, Unsatisfied, Word};
 pub use homes::{Home, Homes, MapError, MapRule, ProjectMap, RuleOrigin};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};

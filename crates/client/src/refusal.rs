@@ -10,6 +10,7 @@ use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{ListingError, PageError};
 use wheelmark_provenance::policy::Shortfall;
+use wheelmark_provenance::{Publisher, Standing};
 use wheelmark_tuf::{LookupError, RoleName, Sha256, Sha512, Shown, WalkError, without_controls};
 
 use crate::chunks::ChunkListError;
@@ -17,6 +18,7 @@ use crate::guard::Unsatisfied;
 use crate::refresh::{Listed, RefreshFailure};
 use crate::remote::FetchError;
 use crate::sources::{Blame, Fault, Tried};
+use crate::trust::TrustError;
 
 /// The longest reason phrase; installers print it within a line of their own.
 const MAX_PHRASE: usize = 200;
@@ -223,6 +225,17 @@ pub enum Failure {
         /// Its version.
         version: u64,
     },
+    /// Others than before attest to the project's files, or nobody any more.
+    #[error("{}", in_words(.standing, .why))]
+    Identity {
+        /// How the file stands to what is remembered of its project.
+        standing: Box<Standing>,
+        /// Why nobody attests to it, where nobody does.
+        why: String,
+    },
+    /// What this machine remembers of the project cannot be used.
+    #[error("what is remembered of who attests to the project cannot be used")]
+    Kept(#[source] TrustError),
     /// The person's policy asks for more than the file has.
     #[error("{}", each(.0))]
     Policy(Vec<Unsatisfied>),
@@ -249,6 +262,36 @@ fn its_home(home: Option<&Url>) -> String {
     match home {
         Some(home) => format!("but the project's home is {home}"),
         None => "but the map gives it no home there".to_owned(),
+    }
+}
+
+fn in_words(standing: &Standing, why: &str) -> String {
+    let listed = |publishers: &[Publisher]| -> String {
+        let each: Vec<String> = publishers.iter().map(ToString::to_string).collect();
+        if each.is_empty() {
+            "nobody any more".to_owned()
+        } else {
+            each.join(" and ")
+        }
+    };
+    match standing {
+        Standing::Vanished { expected } => format!(
+            "its provenance is gone: files of this project were attested by {}, and nobody attests to this one ({why})",
+            listed(expected)
+        ),
+        Standing::ChangedHands { expected, found } => format!(
+            "the project changed hands: its files were attested by {}, and this one is by {}",
+            listed(expected),
+            listed(found)
+        ),
+        Standing::RevokedOnly { found } => format!(
+            "it is attested by {}, which was revoked here",
+            listed(found)
+        ),
+        // Nothing of that is refused.
+        Standing::Unattested | Standing::Older | Standing::First(_) | Standing::Known(_) => {
+            "it stands as it did before".to_owned()
+        }
     }
 }
 
@@ -298,7 +341,8 @@ impl Failure {
             | Self::ChunkListMissing
             | Self::TooFewIndexes { .. } => Kind::Stale,
             Self::NotItsHome { .. } => Kind::Confusion,
-            Self::Policy(_) => Kind::Policy,
+            Self::Policy(_) | Self::Identity { .. } => Kind::Policy,
+            Self::Kept(_) => Kind::Kept,
             Self::IndexesDiffer { .. } => Kind::Contradiction,
             Self::Unreachable(error) if error.is_odd() => Kind::Odd,
             Self::Unreachable(_) => Kind::Unavailable,
@@ -401,6 +445,11 @@ impl Failure {
         if let Some(shortfall) = self.shortfall() {
             return shortfall.meaning();
         }
+        if let Self::Identity { .. } = self {
+            return "somebody publishes in the project's name without its pipeline: a stolen \
+                    password or token, or whoever controls the index; or the project has moved, \
+                    and has not told you";
+        }
         if let Self::NotListed { .. } | Self::NotListedLength { .. } = self {
             return "the bytes were changed after the page was made: on the index's disk or on the \
                     way; or the download was damaged";
@@ -446,6 +495,11 @@ impl Failure {
     pub(crate) fn next(&self) -> &'static str {
         if let Some(shortfall) = self.shortfall() {
             return shortfall.next();
+        }
+        if let Self::Identity { .. } = self {
+            return "do not install it; ask the project, by another way than the index, where its \
+                    releases come from now, and only then: wheelmark trust identities accept \
+                    PROJECT IDENTITY";
         }
         match self.kind() {
             Kind::Attack => {

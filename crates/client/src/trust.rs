@@ -9,6 +9,7 @@
 //!   timestamp.json snapshot.json targets.json
 //!   delegated/<delegator>/<role>.json
 //!   pages/<project>.json    the last page that was verified, byte for byte
+//!   identities/<project>.json  who attests to the project, as it was seen before
 //! HOME/indexes/.lock-<…>    held while trust begins or ends, or the chain is brought up to date
 //! ```
 //!
@@ -30,6 +31,7 @@ mod cache;
 mod handed_over;
 mod lock;
 mod record;
+mod remembered;
 mod state;
 mod system;
 

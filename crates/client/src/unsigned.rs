@@ -160,7 +160,7 @@ impl Reader {
     }
 
     /// Where a file is, if its page may send us there: at the index itself, or anywhere by https.
-    fn place(&self, said: &str) -> Result<Url, Failure> {
+    pub(crate) fn place(&self, said: &str) -> Result<Url, Failure> {
         let simple = self.index().urls().simple();
         let url = Url::parse(said).ok().filter(|url| {
             let fine = url.scheme() == "https" || url.origin() == simple.origin();

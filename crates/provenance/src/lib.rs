@@ -26,6 +26,7 @@
 mod attestation;
 mod chain;
 mod evidence;
+mod first_use;
 mod identity;
 mod json;
 pub mod openpgp;
@@ -44,6 +45,9 @@ pub use self::attestation::{
 };
 pub use self::chain::Chain;
 pub use self::evidence::Evidence;
+pub use self::first_use::{
+    Accepted, AcceptedBy, MAX_REMEMBERED, Remembered, Revoked, Since, Standing,
+};
 pub use self::identity::{Account, Claims, Identity, Mismatch, Subject};
 pub use self::provenance::{AttestationBundle, MAX_BUNDLES, MAX_PROVENANCE_LEN, Provenance};
 pub use self::publisher::{

@@ -24,7 +24,7 @@ mod rule;
 pub use age::{Age, AgeError};
 pub use decision::{Decision, Failing, Line, Outcome, Shortfall};
 pub use demand::{BackSigned, Demand, DemandKind};
-pub use facts::{Facts, FileKind, Mark, SignedBy};
+pub use facts::{Attested, Facts, FileKind, Mark, SignedBy};
 pub use mistake::Mistake;
 pub use pattern::{PatternError, ProjectPattern};
 pub use rule::{Clause, Policy, PolicyFile, Rule, RuleName};

@@ -185,7 +185,7 @@ async fn run_verified(
             freshness: Freshness::Once,
             strict: options.strict,
             readers: Readers::Person,
-            policy: policy_here(context, options.policy.as_deref())?,
+            policy: Some(policy_here(context, options.policy.as_deref())?),
         },
     )?);
     let shown = options.progress.then(progress::Shown::start);

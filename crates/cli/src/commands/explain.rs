@@ -16,8 +16,8 @@ use std::sync::Arc;
 use anyhow::bail;
 use jiff::Timestamp;
 use wheelmark_client::{
-    Answer, Began, Break, Chain, Explanation, Freshness, Guard, Home, IndexRecord, Reader, Refusal,
-    VerifiedPage,
+    Answer, Began, Break, Chain, Evidence, Explanation, Freshness, Guard, Home, IndexRecord,
+    Reader, Refusal, VerifiedPage,
 };
 use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
@@ -25,7 +25,7 @@ use wheelmark_provenance::policy::Policy;
 
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
-use crate::policy::policy_here;
+use crate::policy::{policy_here, trusted_roots};
 
 use self::policy::Judged;
 
@@ -101,7 +101,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Some(named) => policy_here(context, named.as_deref())?,
         None => Policy::default(),
     };
-    let guard = Guard::new(policy, context.clock.clone());
+    let guard = Guard::new(policy, trusted_roots(context)?, context.clock.clone());
     let homes = open_homes(
         context,
         HomesOptions {
@@ -110,7 +110,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             strict: false,
             readers: Readers::Person,
             // What is told of it, is told here, and the files are shown all the same.
-            policy: Policy::default(),
+            policy: None,
         },
     )?;
     let project = &args.project.project;
@@ -144,13 +144,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     });
     let version = args.project.version.as_ref().or(page.and_then(newest));
     let files = files_of(page, version);
+    let mut evidence = Vec::new();
+    for file in files.iter().filter(|_| args.policy.is_some()) {
+        let Some(page) = page else { continue };
+        let looked = guard.look(&reader, page, file).await;
+        evidence.push(looked.unwrap_or_else(|failure| Evidence::Refused(failure.with_causes())));
+    }
     let judged = page.filter(|_| args.policy.is_some()).map(|page| {
-        Judged::of(
-            &guard,
-            page,
-            &files,
-            newest_of(page, |file| guard.is_old_enough(page, file)),
-        )
+        let offered = newest_of(page, |file| guard.is_old_enough(page, file));
+        let files = files.iter().copied().zip(&evidence);
+        Judged::of(&guard, page, files, offered)
     });
     let mut refused = BTreeMap::new();
     if let Some(home) = home.filter(Home::is_weighed) {

@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             freshness: Freshness::Periodic,
             strict: args.strict,
             readers: Readers::Everybody,
-            policy: policy_of_everybody(context)?,
+            policy: Some(policy_of_everybody(context)?),
         },
     )?);
     let ledger = Arc::new(Ledger::default());

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use wheelmark_client::{Entrance, Freshness};
-use wheelmark_provenance::policy::Policy;
 use wheelmark_tuf::without_controls;
 
 use crate::commands::trust::{open_store, trusted};
@@ -109,7 +108,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             freshness: Freshness::Periodic,
             strict: false,
             readers: Readers::Everybody,
-            policy: Policy::default(),
+            policy: None,
         },
     )?;
     if let Some(open) = homes.readers().iter().find_map(|reader| {

@@ -1,6 +1,7 @@
 //! `wheelmark trust`: which indexes are believed, and since when.
 
 mod handing_over;
+mod identities;
 mod mirror;
 
 use std::io::Write as _;
@@ -49,6 +50,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Identities(identities::Args),
     Mirror(mirror::Args),
     Export(handing_over::ExportArgs),
     Import(handing_over::ImportArgs),
@@ -118,6 +120,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Show { url, json } => show(&find(&store, &url)?, json),
         Command::Export(args) => handing_over::export(&args, &store, context),
         Command::Import(args) => handing_over::import(&args, &store, context).await,
+        Command::Identities(args) => identities::run(args, &store, context).await,
         Command::Mirror(args) => mirror::run(args, &store, context).await,
         Command::Remove { url } => remove(&store, &url).await,
     }

@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::age::{Age, ago};
 use super::demand::{BackSigned, Demand, DemandKind};
-use super::facts::{Facts, Mark, SignedBy};
+use super::facts::{Attested, Facts, Mark, SignedBy};
 use super::rule::{NotFor, Policy, RuleName};
 use crate::chain::Chain;
 use crate::openpgp::{Fingerprint, VERIFIES};
+use crate::publisher::Publisher;
 
 /// What a policy says of a file: every line that asks for anything, and what became of it.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Line<'a> {
     pub line: usize,
     /// The rule.
     pub rule: RuleName,
+    /// Whether the file that it stands in is the person's word, or their system's.
+    pub trusted: bool,
     /// Which files the rule is for, in words.
     pub who: String,
     /// What is asked.
@@ -96,6 +99,16 @@ pub enum Shortfall {
     },
     /// Nobody says whether it was there before its index was first signed.
     Unmarked,
+    /// Others attest to it than those that are asked for.
+    OtherIdentity {
+        /// Who does.
+        found: Vec<Publisher>,
+    },
+    /// Nobody attests to it.
+    NotAttested {
+        /// Why not.
+        why: String,
+    },
     /// Another certificate than those that are asked for signed it.
     OtherCertificate {
         /// The one that did.
@@ -134,6 +147,7 @@ impl Policy {
                     };
                     lines.push(Line {
                         source: source.name(),
+                        trusted: source.is_trusted(),
                         line: clause.line(),
                         rule: rule.name(),
                         who: rule.who(),
@@ -198,6 +212,23 @@ fn judged(demand: &Demand, facts: &Facts<'_>, now: Timestamp) -> Outcome {
             Mark::AtUpload => Ok("signed at its upload".to_owned()),
             Mark::Back(at) => Err(Shortfall::BackSigned { at }),
             Mark::None => Err(Shortfall::Unmarked),
+        },
+        Demand::AttestedBy(asked) => match &facts.attested {
+            Attested::By(identities) => {
+                let mut matching = identities
+                    .iter()
+                    .filter(|one| asked.iter().any(|publisher| one.matches(publisher).is_ok()));
+                match matching.next() {
+                    Some(identity) => Ok(format!("attested as {identity}")),
+                    None => Err(Shortfall::OtherIdentity {
+                        found: identities.iter().map(|one| one.publisher()).collect(),
+                    }),
+                }
+            }
+            Attested::Nobody(why) => Err(Shortfall::NotAttested { why: why.clone() }),
+            Attested::NotLookedAt => Err(Shortfall::NotAttested {
+                why: "it was not looked at".to_owned(),
+            }),
         },
         Demand::OpenPgp(asked) => match &facts.openpgp {
             SignedBy::Certificate(found) if asked.contains(found) => {
@@ -266,6 +297,17 @@ impl fmt::Display for Shortfall {
             Self::Unmarked => f.write_str(
                 "its page does not say whether it was there before its index was first signed",
             ),
+            Self::OtherIdentity { found } => {
+                let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "{} attests to it, and not one of those asked for",
+                    found.join(" and ")
+                )
+            }
+            Self::NotAttested { why } => {
+                write!(f, "none of those asked for attests to it: {why}")
+            }
             Self::OtherCertificate { found } => {
                 write!(
                     f,
@@ -298,7 +340,10 @@ impl Shortfall {
                  or somebody shows you a state in which they have not"
             }
             Self::BackSigned { .. } => "what happened to the file until then, nobody signed",
-            Self::OtherCertificate { .. } | Self::NoSignature { .. } => {
+            Self::OtherIdentity { .. }
+            | Self::NotAttested { .. }
+            | Self::OtherCertificate { .. }
+            | Self::NoSignature { .. } => {
                 "it was made by somebody else, or without the step that signs; or what proves who \
                  made it was taken away"
             }
@@ -320,7 +365,10 @@ impl Shortfall {
                 "take another version, or give this project a rule of its own in the policy, before \
                  the one that is named here"
             }
-            Self::OtherCertificate { .. } | Self::NoSignature { .. } => {
+            Self::OtherIdentity { .. }
+            | Self::NotAttested { .. }
+            | Self::OtherCertificate { .. }
+            | Self::NoSignature { .. } => {
                 "do not install it by another way; ask the project's developers whether they made \
                  it, and how"
             }

@@ -5,6 +5,7 @@ use std::fmt;
 use super::age::Age;
 use crate::chain::Chain;
 use crate::openpgp::Fingerprint;
+use crate::publisher::Publisher;
 
 /// One thing that is asked of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Demand {
     MinAge(Age),
     /// `back-signed`: whether it may have been there before its index was first signed.
     BackSigned(BackSigned),
+    /// `attested-by`: an attestation by one of these.
+    AttestedBy(Vec<Publisher>),
     /// `openpgp`: an OpenPGP signature by one of these certificates.
     OpenPgp(Vec<Fingerprint>),
 }
@@ -37,13 +40,21 @@ pub enum DemandKind {
     MinAge,
     /// `back-signed`
     BackSigned,
+    /// `attested-by`
+    AttestedBy,
     /// `openpgp`
     OpenPgp,
 }
 
 impl DemandKind {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::Chain, Self::MinAge, Self::BackSigned, Self::OpenPgp];
+    pub const ALL: [Self; 5] = [
+        Self::Chain,
+        Self::MinAge,
+        Self::BackSigned,
+        Self::AttestedBy,
+        Self::OpenPgp,
+    ];
 
     /// The key in a file.
     pub fn key(self) -> &'static str {
@@ -51,6 +62,7 @@ impl DemandKind {
             Self::Chain => "chain",
             Self::MinAge => "min-age",
             Self::BackSigned => "back-signed",
+            Self::AttestedBy => "attested-by",
             Self::OpenPgp => "openpgp",
         }
     }
@@ -63,6 +75,7 @@ impl Demand {
             Self::Chain(_) => DemandKind::Chain,
             Self::MinAge(_) => DemandKind::MinAge,
             Self::BackSigned(_) => DemandKind::BackSigned,
+            Self::AttestedBy(_) => DemandKind::AttestedBy,
             Self::OpenPgp(_) => DemandKind::OpenPgp,
         }
     }
@@ -84,6 +97,10 @@ impl fmt::Display for Demand {
             Self::BackSigned(word) => {
                 let written = BackSigned::WORDS.iter().find(|(_, known)| known == word);
                 write!(f, "{key} = \"{}\"", written.map_or("", |(name, _)| name))
+            }
+            Self::AttestedBy(publishers) => {
+                let all: Vec<String> = publishers.iter().map(|p| format!("\"{p}\"")).collect();
+                write!(f, "{key} = [{}]", all.join(", "))
             }
             Self::OpenPgp(fingerprints) => {
                 let all: Vec<String> = fingerprints.iter().map(|f| format!("\"{f}\"")).collect();

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use wheelmark_packaging::DistributionFilename;
 
 use crate::chain::Chain;
+use crate::identity::Identity;
 use crate::openpgp::Fingerprint;
 
 /// What is known of a file, and was verified as far as its chain goes.
@@ -19,8 +20,21 @@ pub struct Facts<'a> {
     pub visible_since: Option<Timestamp>,
     /// Whether it was there before its index was first signed, as far as the page says it.
     pub mark: Mark,
+    /// Who attests to it.
+    pub attested: Attested<'a>,
     /// Whose OpenPGP signature it has.
     pub openpgp: SignedBy,
+}
+
+/// Who attests to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attested<'a> {
+    /// It was not looked at.
+    NotLookedAt,
+    /// Nobody: there is no provenance, or it does not hold, for this reason.
+    Nobody(String),
+    /// These, by verified attestations.
+    By(&'a [Identity]),
 }
 
 /// When a file was signed, relative to its upload.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -13,6 +14,7 @@ use super::pattern::ProjectPattern;
 use super::rule::{Clause, PolicyFile, Rule, RuleName};
 use crate::chain::Chain;
 use crate::openpgp::Fingerprint;
+use crate::publisher::{Publisher, PublisherError};
 
 /// The longest file that is read, in bytes: rules for ten thousand projects, one by one.
 const MAX_LEN: usize = 1 << 20;
@@ -58,7 +60,11 @@ impl PolicyFile {
         }
         if reading.mistakes.is_empty() {
             let name = name.to_owned();
-            return Ok(Self { name, rules });
+            return Ok(Self {
+                name,
+                trusted: true,
+                rules,
+            });
         }
         reading
             .mistakes
@@ -180,6 +186,14 @@ impl Reading<'_> {
             }
             DemandKind::MinAge => Demand::MinAge(self.parsed(value, AGE_IS)?),
             DemandKind::BackSigned => Demand::BackSigned(self.word(value, &BackSigned::WORDS)?),
+            DemandKind::AttestedBy => {
+                let list = self.list(value, PUBLISHERS_ARE)?;
+                let publishers: Vec<Publisher> = list
+                    .into_iter()
+                    .filter_map(|item| self.publisher(item))
+                    .collect();
+                Demand::AttestedBy(publishers)
+            }
             DemandKind::OpenPgp => {
                 let list = self.list(value, "`openpgp` is a list of fingerprints")?;
                 let fingerprints: Vec<Fingerprint> = list
@@ -189,6 +203,30 @@ impl Reading<'_> {
                 Demand::OpenPgp(fingerprints)
             }
         })
+    }
+
+    /// A publisher, in the spelling for people or as the table that lock files have.
+    fn publisher(&mut self, value: &Value<'_>) -> Option<Publisher> {
+        let read = match value.get_ref() {
+            DeValue::String(text) => text
+                .parse()
+                .map_err(|error: PublisherError| format!("{error}: {}", error.hint())),
+            DeValue::Table(_) => {
+                let text = format!("it = {}", &self.text[value.span()]);
+                let table: Result<OnePublisher, _> = toml::from_str(&text);
+                table
+                    .map(|one| one.it)
+                    .map_err(|error| error.message().to_owned())
+            }
+            _ => Err(PUBLISHERS_ARE.to_owned()),
+        };
+        match read {
+            Ok(publisher) => Some(publisher),
+            Err(what) => {
+                self.wrong(value.span(), what);
+                None
+            }
+        }
     }
 
     fn projects(&mut self, value: &Value<'_>) -> Vec<ProjectPattern> {
@@ -320,6 +358,15 @@ impl Reading<'_> {
     }
 }
 
+/// A publisher that stands alone.
+#[derive(Deserialize)]
+struct OnePublisher {
+    #[serde(deserialize_with = "Publisher::deserialize_strictly")]
+    it: Publisher,
+}
+
+const PUBLISHERS_ARE: &str =
+    "`attested-by` is a list of identities, such as [\"github:pallets/flask@publish.yaml\"]";
 const FOR_IS: &str = "a rule for some projects begins with `[[for]]`";
 const VERSIONS_ARE: &str = "`versions` is a range, such as \">=2.0,<3\"";
 const AGE_IS: &str = "an age is a string, such as \"7 days\"";

@@ -18,6 +18,7 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
     pub(super) name: String,
+    pub(super) trusted: bool,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -85,6 +86,21 @@ impl PolicyFile {
     /// What the file is called.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same file, as one that came with a project: it can ask for more, and the identities that it
+    /// names are nobody's word.
+    #[must_use]
+    pub fn of_strangers(self) -> Self {
+        Self {
+            trusted: false,
+            ..self
+        }
+    }
+
+    /// Whether it is the person's word, or their system's.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
     }
 
     /// Its rules, in the order in which they are asked.

@@ -6,6 +6,7 @@ use wheelmark_packaging::DistributionFilename;
 
 use super::*;
 use crate::chain::Chain;
+use crate::identity::{Claims, Identity, Subject};
 
 fn parse(text: &str) -> Result<PolicyFile, Vec<Mistake>> {
     PolicyFile::parse(text, "wheelmark.toml", &["strict", "map"])
@@ -30,6 +31,7 @@ fn facts(file: &DistributionFilename, days: i64) -> Facts<'_> {
         chain: Chain::IndexSigned,
         visible_since: Some(now() - SignedDuration::from_hours(24 * days)),
         mark: Mark::AtUpload,
+        attested: Attested::NotLookedAt,
         openpgp: SignedBy::NotLookedAt,
     }
 }
@@ -226,6 +228,31 @@ fn every_demand_by_what_is_known() {
         |f| f.mark = Mark::Back(now()),
         true,
     );
+    let person = |name: &str| {
+        let subject = Subject::Email(format!("{name}@example.org"));
+        Identity::new(
+            subject,
+            "https://accounts.example.org".to_owned(),
+            Claims::default(),
+        )
+    };
+    let (ada, eve) = ([person("ada")], [person("eve")]);
+    let both = [person("eve"), person("ada")];
+    let by_ada = "attested-by = [\"ada@example.org+https://accounts.example.org\"]";
+    let as_table = "attested-by = [{ kind = \"OIDC\", issuer = \"https://accounts.example.org\", subject = \"ada@example.org\" }]";
+    for asked in [by_ada, as_table] {
+        check(&file, asked, |_| {}, false);
+        check(
+            &file,
+            asked,
+            |f| f.attested = Attested::Nobody("none".to_owned()),
+            false,
+        );
+        check(&file, asked, |f| f.attested = Attested::By(&eve), false);
+        check(&file, asked, |f| f.attested = Attested::By(&ada), true);
+        check(&file, asked, |f| f.attested = Attested::By(&both), true);
+        check(&file, asked, |f| f.attested = Attested::By(&[]), false);
+    }
     let ours = "0123456789ABCDEF0123456789ABCDEF01234567";
     let theirs = "1123456789ABCDEF0123456789ABCDEF01234567";
     let openpgp = format!("openpgp = [\"{ours}\"]");
@@ -315,6 +342,30 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
             "hexadecimal",
         ),
         ("[everything]\nchain = \"unsigned", 2, 0, ""),
+        (
+            "[everything]\nattested-by = [\"pallets\"]",
+            2,
+            16,
+            "github:OWNER/REPOSITORY@WORKFLOW",
+        ),
+        (
+            "[everything]\nattested-by = [{ kind = \"GitHub\" }]",
+            2,
+            16,
+            "",
+        ),
+        (
+            "[everything]\nattested-by = [1]",
+            2,
+            16,
+            "list of identities",
+        ),
+        (
+            "[everything]\nattested-by = \"x\"",
+            2,
+            15,
+            "list of identities",
+        ),
     ] {
         let mistakes = parse(text).unwrap_err();
         let wrong = &mistakes[0];

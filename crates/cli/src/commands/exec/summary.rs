@@ -8,7 +8,9 @@ use std::time::Duration;
 use indicatif::DecimalBytes;
 use owo_colors::{OwoColorize as _, Stream::Stderr};
 use wheelmark_client::installer::{Mode, ModeChoice};
-use wheelmark_client::{Chain, FileEntry, HeldBack, Manner, RefusedEntry, Report, SourceWarning};
+use wheelmark_client::{
+    Chain, FileEntry, HeldBack, Manner, RefusedEntry, Report, SourceWarning, Word,
+};
 use wheelmark_tuf::without_controls;
 
 /// Versions of a project that are named of those held back.
@@ -55,6 +57,7 @@ fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
         text.push_str(&verified(&signed, report.bytes, took, names_indexes));
     }
     text.push_str(&not_signed(&unsigned));
+    text.push_str(&attested(&report.files));
     text.push_str(&held_back(&report.held_back));
     for route in &report.routes_not_closed {
         let word = "not verified:"
@@ -71,6 +74,32 @@ fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
     }
     for entry in &report.refused {
         text.push_str(&refused(entry, names_indexes));
+    }
+    text
+}
+
+/// Who attests to what, a line for each identity.
+fn attested(files: &[FileEntry]) -> String {
+    let mut identities: BTreeMap<(&str, Word), BTreeSet<&str>> = BTreeMap::new();
+    for file in files {
+        if let Some(word) = file.identity_from {
+            let projects = identities.entry((&file.provenance, word)).or_default();
+            projects.insert(file.project.as_str());
+        }
+    }
+    let mut text = String::new();
+    for ((attested, word), projects) in identities {
+        let projects: Vec<&str> = projects.into_iter().collect();
+        let why = match word {
+            Word::Policy => "as the policy asks",
+            Word::Remembered => "as before",
+            Word::FirstUse => "seen for the first time here, and expected from now on",
+        };
+        text.push_str(&format!(
+            "wheelmark: {} {}, {why}\n",
+            projects.join(", "),
+            without_controls(attested),
+        ));
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use serde_json::{Value, json};
-use wheelmark_client::{Guard, VerifiedPage};
+use wheelmark_client::{Evidence, Guard, VerifiedPage};
 use wheelmark_packaging::Version;
 use wheelmark_packaging::simple::PageFile;
 use wheelmark_provenance::policy::{Decision, Line, Outcome};
@@ -19,12 +19,14 @@ impl<'a> Judged<'a> {
     pub(super) fn of(
         guard: &'a Guard,
         page: &'a VerifiedPage,
-        files: &[&'a PageFile],
+        files: impl Iterator<Item = (&'a PageFile, &'a Evidence)>,
         offered: Option<&'a Version>,
     ) -> Self {
-        let decide = |file: &&'a PageFile| (file.filename.as_str(), guard.decide(page, file));
+        let decide = |(file, evidence): (&'a PageFile, &'a Evidence)| {
+            (file.filename.as_str(), guard.decide(page, file, evidence))
+        };
         Self {
-            files: files.iter().map(decide).collect(),
+            files: files.map(decide).collect(),
             offered,
         }
     }

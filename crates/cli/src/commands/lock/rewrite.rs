@@ -14,7 +14,6 @@ use url::Url;
 use wheelmark_client::{Freshness, Home, Homes, VerifiedPage};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::lock::{LockFile, LockFormat, MAX_LOCK_LEN, NamedUrl, named_urls};
-use wheelmark_provenance::policy::Policy;
 use wheelmark_tuf::without_controls;
 
 use self::place::{Asked, asked};
@@ -93,7 +92,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             freshness: Freshness::Once,
             strict: false,
             readers: Readers::Person,
-            policy: Policy::default(),
+            policy: None,
         },
     )?;
     let changes = changes(&text, args.from.as_ref(), &homes).await;

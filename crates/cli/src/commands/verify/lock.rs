@@ -13,7 +13,6 @@ use wheelmark_client::{
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::lock::{Elsewhere, ElsewhereKind, LockFile, LockFormat};
 use wheelmark_packaging::simple::Yanked;
-use wheelmark_provenance::policy::Policy;
 
 pub(crate) use self::read::read_lock;
 use super::counted::Counted;
@@ -106,7 +105,7 @@ pub(super) async fn verify(
             freshness: Freshness::Once,
             strict: args.strict,
             readers: Readers::Person,
-            policy: Policy::default(),
+            policy: None,
         },
     )?;
     let name = path.display().to_string();

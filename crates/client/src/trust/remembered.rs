@@ -1,0 +1,108 @@
+//! Who attests to the projects of an index, as it was seen before: `identities/<project>.json`.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+use wheelmark_packaging::ProjectName;
+use wheelmark_provenance::Remembered;
+
+use super::{Durability, TrustError, TrustedIndex, io};
+
+/// The version of the file that this program writes and reads.
+const FORMAT: u32 = 1;
+
+const FOLDER: &str = "identities";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    format: u32,
+    remembered: Remembered,
+}
+
+impl TrustedIndex {
+    /// What is remembered of who attests to a project; nothing where it was never seen attested.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read: what was forgotten would be taken for a first use.
+    pub fn remembered(&self, project: &ProjectName) -> Result<Remembered, TrustError> {
+        let name = file(project);
+        let Some(bytes) = self.read(&name)? else {
+            return Ok(Remembered::default());
+        };
+        let damaged = |problem: String| TrustError::Record {
+            path: self.directory().join(&name),
+            problem,
+        };
+        let written: Written =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if written.format != FORMAT {
+            let problem = format!(
+                "its format is {}, and this program knows {FORMAT}",
+                written.format
+            );
+            return Err(damaged(problem));
+        }
+        Ok(written.remembered)
+    }
+
+    /// Changes what is remembered of a project, as it stands on disk.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be locked, read or written, or trust has ended meanwhile.
+    pub async fn remember<T>(
+        &self,
+        project: &ProjectName,
+        change: impl FnOnce(&mut Remembered) -> T,
+    ) -> Result<T, TrustError> {
+        let _lock = self.lock().await?;
+        let before = self.remembered(project)?;
+        let mut remembered = before.clone();
+        let outcome = change(&mut remembered);
+        if remembered != before {
+            let written = Written {
+                format: FORMAT,
+                remembered,
+            };
+            let text = serde_json::to_vec_pretty(&written)
+                .expect("strings and numbers can always be written");
+            self.write(&file(project), &text, Durability::Synced)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Everything that is remembered, by project.
+    ///
+    /// # Errors
+    ///
+    /// When any of it cannot be read.
+    pub fn all_remembered(&self) -> Result<Vec<(ProjectName, Remembered)>, TrustError> {
+        let folder = self.directory().join(FOLDER);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io("read", &folder, error)),
+        };
+        let mut projects = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| io("read", &folder, error))?;
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            projects.extend(name.and_then(|name| name.parse::<ProjectName>().ok()));
+        }
+        projects.sort();
+        projects
+            .into_iter()
+            .map(|project| {
+                let remembered = self.remembered(&project)?;
+                Ok((project, remembered))
+            })
+            .collect()
+    }
+}
+
+fn file(project: &ProjectName) -> String {
+    format!("{FOLDER}/{project}.json")
+}

@@ -1,0 +1,274 @@
+//! Identities that are expected because they were seen before.
+//!
+//! ```text
+//! what is remembered of a project ─┐
+//! a file: version, age             ├▶ weigh ─▶ Standing: remember it, known, older, or refused
+//! who attested to it, verified     ─┘
+//! ```
+//!
+//! Whoever attested to the first file of a project that was seen is who is expected from then on. It
+//! proves nothing of that first file; it shows when the project changes hands, and when attestations
+//! stop coming, which is what an intruder without the project's own pipeline would have to do.
+
+mod moment;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wheelmark_packaging::Version;
+
+use crate::identity::Identity;
+use crate::publisher::Publisher;
+
+/// Most identities that are remembered of one project, accepted and revoked together.
+pub const MAX_REMEMBERED: usize = 64;
+
+/// What is remembered of who attests to a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Remembered {
+    /// Whose attestations count.
+    #[serde(default)]
+    pub accepted: Vec<Accepted>,
+    /// Whose do not any more.
+    #[serde(default)]
+    pub revoked: Vec<Revoked>,
+    /// The file from which on attestations are expected.
+    #[serde(default)]
+    pub since: Option<Since>,
+}
+
+/// An identity whose attestations count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Accepted {
+    /// Who.
+    pub publisher: Publisher,
+    /// How it came to count.
+    pub by: AcceptedBy,
+    /// When.
+    #[serde(with = "moment")]
+    pub at: Timestamp,
+    /// The file with which it was seen first, where it was.
+    #[serde(default)]
+    pub file: Option<String>,
+}
+
+/// How an identity came to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcceptedBy {
+    /// It attested to the first file that was seen.
+    FirstUse,
+    /// A person said so.
+    Hand,
+}
+
+/// An identity whose attestations do not count any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Revoked {
+    /// Who.
+    pub publisher: Publisher,
+    /// Since when.
+    #[serde(with = "moment")]
+    pub at: Timestamp,
+}
+
+/// The oldest file that was seen with an attestation, by version and by time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Since {
+    /// The lowest version.
+    pub version: Version,
+    /// The earliest time, as far as pages said it.
+    #[serde(default, with = "moment::or_none")]
+    pub uploaded: Option<Timestamp>,
+}
+
+/// How a file stands to what is remembered of its project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody attests to it, and nobody is expected to.
+    Unattested,
+    /// Nobody attests to it, and it is older than all that were seen attested.
+    Older,
+    /// These attest to it, and nobody is expected yet: they are from now on.
+    First(Vec<Publisher>),
+    /// One of those that are expected attests to it.
+    Known(Publisher),
+    /// Nobody attests to it, and somebody is expected to.
+    Vanished {
+        /// Who is expected.
+        expected: Vec<Publisher>,
+    },
+    /// Others attest to it than those that are expected.
+    ChangedHands {
+        /// Who is expected.
+        expected: Vec<Publisher>,
+        /// Who does.
+        found: Vec<Publisher>,
+    },
+    /// Those alone attest to it whose attestations do not count any more.
+    RevokedOnly {
+        /// Who does.
+        found: Vec<Publisher>,
+    },
+}
+
+impl Remembered {
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How a file stands to what is remembered, by those who attested to it: their identities are
+    /// from verified attestations.
+    pub fn weigh(
+        &self,
+        version: &Version,
+        uploaded: Option<Timestamp>,
+        attested: &[&Identity],
+    ) -> Standing {
+        let expected = || {
+            self.accepted
+                .iter()
+                .map(|one| one.publisher.clone())
+                .collect()
+        };
+        if attested.is_empty() {
+            return match &self.since {
+                None if self.accepted.is_empty() => Standing::Unattested,
+                Some(since) if since.comes_after(version, uploaded) => Standing::Older,
+                _ => Standing::Vanished {
+                    expected: expected(),
+                },
+            };
+        }
+        let found: Vec<Publisher> = attested.iter().map(|one| as_kept(one)).collect();
+        // What was revoked counts for nothing, whatever else is remembered of it.
+        let revoked = |identity: &&&Identity| {
+            let mut revoked = self.revoked.iter();
+            revoked.any(|gone| identity.matches(&gone.publisher).is_ok())
+        };
+        let counting: Vec<&&Identity> = attested.iter().filter(|one| !revoked(one)).collect();
+        if counting.is_empty() {
+            return Standing::RevokedOnly { found };
+        }
+        let is = |publisher: &Publisher| counting.iter().any(|one| one.matches(publisher).is_ok());
+        if let Some(known) = self.accepted.iter().find(|one| is(&one.publisher)) {
+            return Standing::Known(known.publisher.clone());
+        }
+        if self.accepted.is_empty() && self.revoked.is_empty() {
+            return Standing::First(found);
+        }
+        Standing::ChangedHands {
+            expected: expected(),
+            found,
+        }
+    }
+
+    /// The same, and remembers what comes of it: an identity that is the first, and that the file is
+    /// attested. Whoever keeps this for several at a time holds its lock meanwhile.
+    pub fn weigh_and_remember(
+        &mut self,
+        file: (&str, &Version, Option<Timestamp>),
+        attested: &[&Identity],
+        now: Timestamp,
+    ) -> Standing {
+        let (name, version, uploaded) = file;
+        let standing = self.weigh(version, uploaded, attested);
+        match &standing {
+            Standing::First(found) => {
+                for publisher in found {
+                    let file = Some(name.to_owned());
+                    self.add(publisher.clone(), AcceptedBy::FirstUse, now, file);
+                }
+                self.attested(version, uploaded);
+            }
+            Standing::Known(_) => self.attested(version, uploaded),
+            _ => {}
+        }
+        standing
+    }
+
+    /// Moves what attestations are expected from on back to this file, if that is older.
+    fn attested(&mut self, version: &Version, uploaded: Option<Timestamp>) {
+        let since = self.since.get_or_insert_with(|| Since {
+            version: version.clone(),
+            uploaded,
+        });
+        if *version < since.version {
+            since.version = version.clone();
+        }
+        since.uploaded = match (since.uploaded, uploaded) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Lets an identity count from now on, because a person says so.
+    pub fn accept(&mut self, publisher: Publisher, now: Timestamp) {
+        let same = |gone: &Revoked| is_same(&gone.publisher, &publisher);
+        self.revoked.retain(|gone| !same(gone));
+        self.add(publisher, AcceptedBy::Hand, now, None);
+    }
+
+    fn add(&mut self, publisher: Publisher, by: AcceptedBy, at: Timestamp, file: Option<String>) {
+        let known = self.accepted.iter().any(|one| one.publisher == publisher);
+        if known || self.accepted.len() + self.revoked.len() >= MAX_REMEMBERED {
+            return;
+        }
+        self.accepted.push(Accepted {
+            publisher,
+            by,
+            at,
+            file,
+        });
+    }
+
+    /// Lets an identity count no more, in whatever case and environment it is written; `false` if it
+    /// did not count. It is not taken up again by itself.
+    pub fn revoke(&mut self, publisher: &Publisher, now: Timestamp) -> bool {
+        let before = self.accepted.len();
+        self.accepted
+            .retain(|one| !is_same(&one.publisher, publisher));
+        let counted = self.accepted.len() < before;
+        let known = self.revoked.iter().any(|gone| gone.publisher == *publisher);
+        if !known {
+            self.revoked.push(Revoked {
+                publisher: publisher.clone(),
+                at: now,
+            });
+        }
+        counted
+    }
+}
+
+impl Since {
+    /// Whether a file is plainly older than all that were seen attested: in its version, and in its
+    /// time, as far as that is told.
+    fn comes_after(&self, version: &Version, uploaded: Option<Timestamp>) -> bool {
+        let earlier = match (uploaded, self.uploaded) {
+            (Some(file), Some(first)) => file < first,
+            (None, Some(_)) => false,
+            // Where no page ever told a time, the version alone can be held against.
+            (_, None) => true,
+        };
+        *version < self.version && earlier
+    }
+}
+
+/// Whether two publishers are one: environments aside, and the case of letters, in which no two of
+/// them differ.
+fn is_same(one: &Publisher, other: &Publisher) -> bool {
+    let plain = |publisher: &Publisher| publisher.without_environment().to_string();
+    plain(one).eq_ignore_ascii_case(&plain(other))
+}
+
+/// An identity as it is kept: in any environment, which not every certificate names.
+fn as_kept(identity: &Identity) -> Publisher {
+    identity.publisher().without_environment()
+}
+
+#[cfg(test)]
+mod tests;
