@@ -2,7 +2,7 @@
 //! are served.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use wheelmark_provenance::{MAX_TRUSTED_ROOT_LEN, TrustedRoots};
 use wheelmark_server::{
     App, FETCH_TIME, Metrics, Secrets, Serving, Tls, TrustedProxies, TrustedPublishing,
 };
@@ -35,6 +36,9 @@ const ENOUGH_FILES: u64 = 65_536;
 
 /// How many days before the end of a certificate it is warned of.
 const CERTIFICATE_REMINDER: jiff::SignedDuration = jiff::SignedDuration::from_hours(14 * 24);
+
+/// The word for Sigstore's public instance among the settings.
+const PUBLIC: &str = "public";
 
 /// How much of the first root's fingerprint stands for an index in identity tokens: enough that
 /// nobody finds another root that begins so.
@@ -139,6 +143,30 @@ impl Front {
             secrets: Arc::new(SystemSecrets),
             patience: FETCH_TIME,
         })
+    }
+
+    /// Whose certificates attestations are believed by; files of trusted roots start from `data`.
+    pub(crate) fn sigstore_roots(&self, data: &Path) -> anyhow::Result<TrustedRoots> {
+        let named = &self.settings.sigstore_roots;
+        let mut roots = match named.iter().any(|name| name == PUBLIC) {
+            true => TrustedRoots::public_good()?,
+            false => TrustedRoots::empty(),
+        };
+        for name in named.iter().filter(|name| *name != PUBLIC) {
+            let path = data.join(name);
+            let told = || format!("{} cannot be read", path.display());
+            let length = std::fs::metadata(&path).with_context(told)?.len();
+            anyhow::ensure!(
+                length <= MAX_TRUSTED_ROOT_LEN as u64,
+                "{} is too long for a trusted root",
+                path.display()
+            );
+            let json = std::fs::read(&path).with_context(told)?;
+            roots = roots.with(name, &json).hint(
+                "`sigstore-roots` names files as Sigstore's trusted_root.json; `public` is the public one",
+            )?;
+        }
+        Ok(roots)
     }
 
     /// Serves the app until `shutdown` is ready; requests under way are finished then.

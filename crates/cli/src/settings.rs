@@ -65,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) publish_timeout: Duration,
     pub(crate) oidc_issuers: Issuers,
     pub(crate) oidc_audience: Option<String>,
+    pub(crate) sigstore_roots: Vec<String>,
     pub(crate) signing_log: Option<Destination>,
     pub(crate) collecting: Option<Collecting>,
     pub(crate) log_format: LogFormat,
@@ -75,6 +76,15 @@ pub(crate) struct Settings {
 pub(crate) struct Collecting {
     pub(crate) every: SignedDuration,
     pub(crate) keep: Keep,
+}
+
+impl Settings {
+    /// Below which URL pages link to provenance: where people reach the index, if that is by https
+    /// (PEP 740 wants such links).
+    pub(crate) fn provenance_below(&self) -> Option<&str> {
+        let url = self.external_url.as_ref()?;
+        (url.scheme() == "https").then(|| url.as_str().trim_end_matches('/'))
+    }
 }
 
 /// Where a value comes from.
@@ -195,6 +205,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "NAME")]
     oidc_audience: Option<String>,
 
+    /// Whose certificates attestations are believed by: public, or files of trusted roots
+    /// [default: public]
+    #[arg(long, value_name = "ROOTS")]
+    sigstore_roots: Option<String>,
+
     /// Where the signing log is sent as it is written: file:/PATH, syslog, or a URL
     #[arg(long, value_name = "PLACE")]
     signing_log: Option<String>,
@@ -206,11 +221,20 @@ pub(crate) struct Flags {
 
 impl Flags {
     /// Those of the process that signs, which serves nothing.
-    pub(crate) fn of_snapshotter(signing_log: Option<String>) -> Self {
+    pub(crate) fn of_snapshotter(
+        signing_log: Option<String>,
+        external_url: Option<String>,
+    ) -> Self {
         Self {
             signing_log,
+            external_url,
             ..Self::default()
         }
+    }
+
+    /// Where people reach the index, if an option says it.
+    pub(crate) fn external_url(&self) -> Option<&str> {
+        self.external_url.as_deref()
     }
 
     /// Where the signing log is sent, if an option says it.
@@ -235,6 +259,7 @@ impl Flags {
             "publish-timeout" => self.publish_timeout.as_ref(),
             "oidc-issuers" => self.oidc_issuers.as_ref(),
             "oidc-audience" => self.oidc_audience.as_ref(),
+            "sigstore-roots" => self.sigstore_roots.as_ref(),
             "signing-log" => self.signing_log.as_ref(),
             "log-format" => self.log_format.as_ref(),
             _ => None,
@@ -349,6 +374,7 @@ impl Effective {
             publish_timeout: reading.needed("publish-timeout", sizes::time, Duration::ZERO),
             oidc_issuers: reading.needed("oidc-issuers", keys::issuers, Issuers::default()),
             oidc_audience: reading.optional("oidc-audience", keys::audience),
+            sigstore_roots: reading.needed("sigstore-roots", keys::texts, Vec::new()),
             signing_log: reading.optional("signing-log", Destination::parse),
             collecting: reading.collecting(),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),

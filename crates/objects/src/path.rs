@@ -28,6 +28,7 @@ pub const MAX_SHA512_FILENAME_LEN: usize = MAX_SEGMENT_LEN - 128 - 1;
 const METADATA_SUFFIX: &str = ".metadata";
 const CHUNKS_SUFFIX: &str = ".chunks";
 const SIGNATURE_SUFFIX: &str = ".asc";
+const PROVENANCE_SUFFIX: &str = ".provenance";
 const PAGE_SUFFIX: &str = ".index.json";
 const CERTIFICATES_SUFFIX: &str = ".certificates.asc";
 const PLAIN_CERTIFICATES_SUFFIX: &str = ".asc";
@@ -70,12 +71,16 @@ pub enum Kind {
     Chunks,
     /// `targets/packages/<project>/<sha256>.<file>.asc`
     Signature,
+    /// `targets/packages/<project>/<sha256>.<file>.provenance`
+    Provenance,
     /// `packages/<project>/<file>`
     PlainFile,
     /// `packages/<project>/<file>.metadata`
     PlainFileMetadata,
     /// `packages/<project>/<file>.asc`
     PlainSignature,
+    /// `packages/<project>/<file>.provenance`
+    PlainProvenance,
     /// `simple/<project>/index.json`
     SimpleJson,
     /// `simple/<project>/index.html`
@@ -110,9 +115,11 @@ impl Kind {
             | Kind::FileMetadata
             | Kind::Chunks
             | Kind::Signature
+            | Kind::Provenance
             | Kind::PlainFile
             | Kind::PlainFileMetadata
-            | Kind::PlainSignature => false,
+            | Kind::PlainSignature
+            | Kind::PlainProvenance => false,
         }
     }
 
@@ -126,6 +133,7 @@ impl Kind {
                 | Kind::PlainFile
                 | Kind::PlainFileMetadata
                 | Kind::PlainSignature
+                | Kind::PlainProvenance
                 | Kind::PlainCertificates
         )
     }
@@ -274,6 +282,25 @@ impl ObjectPath {
         ))
     }
 
+    /// The provenance of a distribution file (PEP 740). `sha256` is that of the provenance. A file
+    /// whose name has nearly the greatest length can have none.
+    pub fn provenance(
+        project: &ProjectName,
+        sha256: &Sha256,
+        filename: &str,
+    ) -> Result<ObjectPath, PathError> {
+        check_filename(filename)?;
+        let limit = MAX_SEGMENT_LEN - 64 - 1 - PROVENANCE_SUFFIX.len();
+        if filename.len() > limit {
+            let length = filename.len();
+            return Err(PathError::TooLong { length, limit });
+        }
+        Ok(ObjectPath::new(
+            Kind::Provenance,
+            format!("targets/packages/{project}/{sha256}.{filename}{PROVENANCE_SUFFIX}"),
+        ))
+    }
+
     /// A distribution file under the name that installers know.
     pub fn plain_file(project: &ProjectName, filename: &str) -> Result<ObjectPath, PathError> {
         check_filename(filename)?;
@@ -301,6 +328,18 @@ impl ObjectPath {
         Ok(ObjectPath::new(
             Kind::PlainSignature,
             format!("packages/{project}/{filename}{SIGNATURE_SUFFIX}"),
+        ))
+    }
+
+    /// The provenance of a distribution file beside it.
+    pub fn plain_provenance(
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<ObjectPath, PathError> {
+        check_filename(filename)?;
+        Ok(ObjectPath::new(
+            Kind::PlainProvenance,
+            format!("packages/{project}/{filename}{PROVENANCE_SUFFIX}"),
         ))
     }
 
@@ -340,7 +379,8 @@ impl ObjectPath {
             | Kind::File
             | Kind::FileMetadata
             | Kind::Chunks
-            | Kind::Signature => {
+            | Kind::Signature
+            | Kind::Provenance => {
                 let digest = self.split().1.split('.').next();
                 digest.and_then(|digest| digest.parse().ok())
             }
@@ -351,6 +391,7 @@ impl ObjectPath {
             | Kind::PlainFile
             | Kind::PlainFileMetadata
             | Kind::PlainSignature
+            | Kind::PlainProvenance
             | Kind::SimpleJson
             | Kind::SimpleHtml
             | Kind::SimpleListJson
@@ -409,9 +450,14 @@ pub(crate) fn check_filename(filename: &str) -> Result<(), PathError> {
     }
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+' | b'!');
-    let derived = [METADATA_SUFFIX, CHUNKS_SUFFIX, SIGNATURE_SUFFIX]
-        .iter()
-        .any(|suffix| filename.ends_with(suffix));
+    let derived = [
+        METADATA_SUFFIX,
+        CHUNKS_SUFFIX,
+        SIGNATURE_SUFFIX,
+        PROVENANCE_SUFFIX,
+    ]
+    .iter()
+    .any(|suffix| filename.ends_with(suffix));
     if filename.is_empty() || filename.starts_with('.') || derived || !filename.bytes().all(allowed)
     {
         return Err(PathError::Filename {

@@ -93,6 +93,11 @@ fn every_object_has_its_path() {
         "targets/packages/flask/HASH.flask-3.1.0-py3-none-any.whl.asc",
     );
     check(
+        ObjectPath::provenance(p, hash, WHEEL).unwrap(),
+        Kind::Provenance,
+        "targets/packages/flask/HASH.flask-3.1.0-py3-none-any.whl.provenance",
+    );
+    check(
         ObjectPath::plain_file(p, WHEEL).unwrap(),
         Kind::PlainFile,
         "packages/flask/flask-3.1.0-py3-none-any.whl",
@@ -106,6 +111,11 @@ fn every_object_has_its_path() {
         ObjectPath::plain_signature(p, WHEEL).unwrap(),
         Kind::PlainSignature,
         "packages/flask/flask-3.1.0-py3-none-any.whl.asc",
+    );
+    check(
+        ObjectPath::plain_provenance(p, WHEEL).unwrap(),
+        Kind::PlainProvenance,
+        "packages/flask/flask-3.1.0-py3-none-any.whl.provenance",
     );
     check(
         ObjectPath::simple_json(p),
@@ -261,6 +271,9 @@ fn requests_for_anything_else_are_refused() {
         "/packages/flask/a.asc.asc",
         "/packages/flask/a.asc.metadata",
         "/packages/flask/a.metadata.asc",
+        "/packages/flask/.provenance",
+        "/packages/flask/a.provenance.asc",
+        "/packages/flask/a.metadata.provenance",
         "/packages/flask%2fa.whl",
         &format!("/targets/simple/flask/{upper}.index.json"),
         &format!("/targets/simple/flask/{hash}.index.html"),
@@ -285,6 +298,9 @@ fn names_fit_the_file_system() {
         path.as_str().rsplit('/').next().unwrap().len(),
         MAX_SEGMENT_LEN
     );
+    // Two bytes more than `.metadata` has.
+    assert!(ObjectPath::provenance(&flask(), &digest(), &longest[2..]).is_ok());
+    assert!(ObjectPath::provenance(&flask(), &digest(), &longest[1..]).is_err());
     let long = "a".repeat(MAX_FILENAME_LEN + 1);
     let too_long = PathError::TooLong {
         length: MAX_FILENAME_LEN + 1,

@@ -21,7 +21,9 @@ mod status;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use self::certificates::{BoundCertificates, MAX_CERTIFICATES_LEN};
-pub use self::file::{FileError, Marks, PageFile, SignatureMark, Signed, Yanked};
+pub use self::file::{
+    FileError, MAX_PROVENANCE_LEN, Marks, PageFile, SignatureMark, Signed, Yanked,
+};
 pub use self::hashes::{HashError, Hashes, Sha256Hex};
 pub use self::json::{JsonError, MAX_JSON_DEPTH};
 pub use self::list::{ListError, ListedProject, MAX_LIST_LEN, ProjectList};
@@ -30,7 +32,7 @@ pub use self::negotiate::{Format, MAX_ACCEPT_LEN, negotiate};
 pub use self::page::{MAX_PAGE_FILES, MAX_PAGE_LEN, PageError, ProjectPage, UnrecognisedFile};
 pub use self::page_marks::{PageMarks, Removed};
 pub use self::status::{ProjectStatus, Status};
-use crate::ProjectName;
+use crate::{DistributionFilename, ProjectName};
 
 /// The version of the simple API that is written (PEP 792).
 pub const API_VERSION: &str = "1.4";
@@ -53,5 +55,20 @@ pub fn file_url(project: &ProjectName, filename: &str) -> String {
     format!(
         "../../packages/{project}/{}",
         utf8_percent_encode(filename, SEGMENT)
+    )
+}
+
+/// The URL of a file's provenance below that of an index (PEP 740).
+pub fn provenance_url(
+    below: &str,
+    project: &ProjectName,
+    filename: &DistributionFilename,
+) -> String {
+    let version = filename.version().to_string();
+    format!(
+        "{}/integrity/{project}/{}/{}/provenance",
+        below.trim_end_matches('/'),
+        utf8_percent_encode(&version, SEGMENT),
+        utf8_percent_encode(filename.as_str(), SEGMENT)
     )
 }

@@ -101,6 +101,7 @@ async fn run(options: Options) {
             core_metadata_sha256: None,
             chunks_sha256: None,
             gpg_signature: None,
+            provenance_sha256: None,
             uploaded_by: "an import".to_owned(),
             back_signed: true,
             yanked: None,

@@ -137,6 +137,8 @@ pub struct Engine {
     unsettled: Option<Vec<(RoleName, u64)>>,
     keeping: Keeping,
     observer: Option<Box<dyn FnMut(Phase) + Send + Sync>>,
+    /// Below which URL provenance is served, if pages are to link to it.
+    provenance_below: Option<Arc<str>>,
     changes_per_snapshot: NonZeroU32,
     writer: JournalWriter,
     /// A row that does not follow on the others, and that was told of.
@@ -172,6 +174,12 @@ impl Engine {
         writer: JournalWriter,
     ) -> Result<Self, OpenError> {
         Self::open_of(tree, store, None, online.into(), clock, lifetimes, writer).await
+    }
+
+    /// Makes the pages of new files link to their provenance, which is served below this https URL
+    /// (PEP 740 wants links that are whole). Without it they do not.
+    pub fn link_provenance_below(&mut self, url: Option<&str>) {
+        self.provenance_below = url.map(Arc::from);
     }
 
     /// Opens the engine of an index that takes uploads: a web process writes the journal in
@@ -258,6 +266,7 @@ impl Engine {
             unsettled: None,
             keeping,
             observer: None,
+            provenance_below: None,
             changes_per_snapshot: CHANGES_PER_SNAPSHOT,
             writer,
             stray: None,
@@ -481,6 +490,7 @@ impl Engine {
         }
         let relist = gathered.relist.clone();
         gathered.handed = handed;
+        gathered.provenance_below = self.provenance_below.clone();
         let plan = plan(
             &self.state,
             gathered,

@@ -3,10 +3,12 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
+use std::sync::Arc;
 
-use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
+use wheelmark_objects::{Directory, ObjectError, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{PageFile, ProjectPage};
+use wheelmark_packaging::simple::{MAX_PROVENANCE_LEN, PageFile, ProjectPage};
+use wheelmark_provenance::Provenance;
 use wheelmark_store::{Change, ListedHashes, NewFile};
 use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
 
@@ -35,6 +37,11 @@ pub(crate) struct Gathered {
     pub(crate) pages: HashMap<ProjectName, (ProjectPage, usize)>,
     /// Which of the uploaded objects are really in the tree.
     pub(crate) present: HashMap<ObjectPath, Option<u64>>,
+    /// What is wrong with the provenance of new files, as far as it can be seen without knowing whom
+    /// to believe.
+    pub(crate) flaws: HashMap<ObjectPath, String>,
+    /// Below which URL provenance is served, if pages are to link to it.
+    pub(crate) provenance_below: Option<Arc<str>>,
     /// Changes that need something of the index's own that cannot be read.
     pub(crate) damaged: HashMap<Place, String>,
     /// The SHA-512 of files that are to list it and do not yet, which were compared with their
@@ -124,6 +131,11 @@ async fn need_new(
     {
         gathered.sha512.insert(path, sha512);
     }
+    if let Some(path) = provenance_of(file)
+        && let Some(flaw) = flaw_of(tree, &path).await?
+    {
+        gathered.flaws.insert(path, flaw);
+    }
     Ok(())
 }
 
@@ -158,6 +170,31 @@ pub(crate) async fn sha512_of(
         source,
     })?;
     Ok((path.sha256() == Some(sha256)).then_some(sha512))
+}
+
+/// What is wrong with a provenance that an upload placed, if anything is; one that is not there is
+/// told of with the other objects.
+///
+/// Who made its attestations is not asked. Whom a project trusts stands in the catalogue, which the
+/// web process writes: whoever has taken that over would be believed anyway, and readers go by
+/// whom they trust themselves.
+async fn flaw_of(tree: &Directory, path: &ObjectPath) -> Result<Option<String>, LoadError> {
+    let bytes = match tree.read(path, MAX_PROVENANCE_LEN as u64).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(ObjectError::TooLarge { .. } | ObjectError::NotPlain { .. }) => {
+            return Ok(Some(format!("{path} is too long, or no file")));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if Some(Sha256::of(&bytes)) != path.sha256() {
+        return Ok(Some(format!(
+            "{path} is something else than it is named for"
+        )));
+    }
+    Ok(Provenance::parse(&bytes)
+        .err()
+        .map(|error| format!("{path} is no provenance: {error}")))
 }
 
 /// Reads what a file needs that comes back, if it is one that was taken away.
@@ -297,7 +334,14 @@ pub(crate) fn objects_of(file: &NewFile) -> Vec<ObjectPath> {
     if let Some(signature) = &file.gpg_signature {
         objects.extend(ObjectPath::signature(project, &signature.sha256, name).ok());
     }
+    objects.extend(provenance_of(file));
     objects
+}
+
+/// The provenance that an upload placed in the tree, if it has one.
+pub(crate) fn provenance_of(file: &NewFile) -> Option<ObjectPath> {
+    let sha256 = file.provenance_sha256.as_ref()?;
+    ObjectPath::provenance(&file.project, sha256, &file.filename).ok()
 }
 
 /// The objects of a file that a page lists, or listed.
@@ -311,12 +355,15 @@ pub(crate) fn objects_of_entry(project: &ProjectName, entry: &PageFile) -> Vec<O
     let chunks = marks.and_then(|marks| marks.chunks_sha256).map(own);
     let signature = marks.and_then(|marks| marks.gpg_sig);
     let signature = signature.map(|signature| own(signature.sha256));
+    let provenance = marks.and_then(|marks| marks.provenance_sha256).map(own);
     let mut objects = Vec::new();
     objects.extend(file.and_then(|digest| ObjectPath::file(project, &digest, name).ok()));
     objects
         .extend(metadata.and_then(|digest| ObjectPath::file_metadata(project, &digest, name).ok()));
     objects.extend(chunks.and_then(|digest| ObjectPath::chunks(project, &digest, name).ok()));
     objects.extend(signature.and_then(|digest| ObjectPath::signature(project, &digest, name).ok()));
+    objects
+        .extend(provenance.and_then(|digest| ObjectPath::provenance(project, &digest, name).ok()));
     objects
 }
 

@@ -87,6 +87,9 @@ pub(crate) struct NamedFile {
     /// Records of earlier versions have none.
     #[serde(default)]
     pub(crate) gpg_signature_sha256: Option<Sha256>,
+    /// As well.
+    #[serde(default)]
+    pub(crate) provenance_sha256: Option<Sha256>,
 }
 
 /// A file that is published no more.
@@ -124,6 +127,9 @@ impl NamedFile {
                 .and_then(|hashes| hashes.sha256())
                 .map(|sha256| Sha256(*sha256.as_bytes())),
             gpg_signature_sha256: signature.map(|signature| Sha256(*signature.sha256.as_bytes())),
+            provenance_sha256: marks
+                .and_then(|marks| marks.provenance_sha256)
+                .map(|sha256| Sha256(*sha256.as_bytes())),
         })
     }
 }

@@ -104,6 +104,8 @@ pub(crate) fn plan(
         roles: gathered.roles,
         pages: Drafts::new(gathered.pages),
         present: gathered.present,
+        flaws: gathered.flaws,
+        provenance_below: gathered.provenance_below,
         changed: due.iter().cloned().collect(),
         names: BTreeMap::new(),
         certificates: BTreeMap::new(),

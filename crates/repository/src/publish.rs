@@ -548,15 +548,22 @@ fn names_of(file: &NamedFile) -> Result<Vec<(ObjectPath, ObjectPath)>, PathError
             ObjectPath::plain_signature(project, filename)?,
         ));
     }
+    if let Some(sha256) = &file.provenance_sha256 {
+        names.push((
+            ObjectPath::provenance(project, sha256, filename)?,
+            ObjectPath::plain_provenance(project, filename)?,
+        ));
+    }
     Ok(names)
 }
 
 /// The plain names that a file may have had.
-fn plain_names_of(file: &GoneFile) -> Result<[ObjectPath; 3], PathError> {
+fn plain_names_of(file: &GoneFile) -> Result<[ObjectPath; 4], PathError> {
     Ok([
         ObjectPath::plain_file(&file.project, &file.filename)?,
         ObjectPath::plain_file_metadata(&file.project, &file.filename)?,
         ObjectPath::plain_signature(&file.project, &file.filename)?,
+        ObjectPath::plain_provenance(&file.project, &file.filename)?,
     ])
 }
 

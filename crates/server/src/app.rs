@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use wheelmark_objects::Directory;
+use wheelmark_provenance::TrustedRoots;
 use wheelmark_store::Store;
 use wheelmark_tuf::Clock;
 
@@ -97,6 +98,9 @@ pub struct App {
     pub leeway: Leeway,
     /// How identity tokens of CI services are exchanged for upload tokens, if they are.
     pub trusted_publishing: Option<TrustedPublishing>,
+    /// Whose certificates attestations are believed by; where there are none, attestations are
+    /// refused.
+    pub roots: Arc<TrustedRoots>,
     /// Whether the snapshot process can write to what uploads bring into the tree, being the same
     /// user: then it writes small objects again after a power failure, and they are not flushed.
     pub publisher_restores: bool,
@@ -118,6 +122,7 @@ impl App {
             speaks_tls: false,
             leeway: Leeway::default(),
             trusted_publishing: None,
+            roots: Arc::new(TrustedRoots::empty()),
             publisher_restores: true,
         }
     }
@@ -204,6 +209,7 @@ pub(crate) struct Publishing {
     pub(crate) limits: Limits,
     pub(crate) leeway: Leeway,
     pub(crate) publisher_restores: bool,
+    pub(crate) roots: Arc<TrustedRoots>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) new_names: Arc<NewNames>,
     pub(crate) door: Arc<Door>,
@@ -270,6 +276,7 @@ impl Services {
                 limits: app.limits,
                 leeway: app.leeway,
                 publisher_restores: app.publisher_restores,
+                roots: app.roots,
                 gates: Arc::new(Gates::new()),
                 door,
                 new_names: Arc::default(),

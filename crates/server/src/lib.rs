@@ -31,6 +31,7 @@ mod encoding;
 mod files;
 mod health;
 mod home;
+mod integrity;
 mod legacy_json;
 mod metrics;
 mod observe;

@@ -15,7 +15,8 @@ use crate::app::{App, Reading, Services};
 use crate::observe::observe;
 use crate::read_error::ReadError;
 use crate::{
-    health, home, legacy_json, metrics, openapi, privacy, simple, sources, tree, trusted, upload,
+    health, home, integrity, legacy_json, metrics, openapi, privacy, simple, sources, tree,
+    trusted, upload,
 };
 
 /// The index as a service.
@@ -39,6 +40,10 @@ pub fn router(app: App) -> Router {
         .route("/metadata/{*object}", get(tree::object))
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))
+        .route(
+            "/integrity/{project}/{version}/{file}/provenance",
+            get(integrity::provenance),
+        )
         .route("/keys/{*object}", get(tree::object))
         .route("/_/oidc/audience", get(trusted::audience))
         .route("/_/oidc/mint-token", post(trusted::mint))
@@ -82,6 +87,10 @@ pub fn read_router(tree: Arc<Directory>) -> Router {
         .route("/metadata/{*object}", get(tree::object))
         .route("/targets/{*object}", get(tree::object))
         .route("/packages/{*object}", get(tree::object))
+        .route(
+            "/integrity/{project}/{version}/{file}/provenance",
+            get(integrity::provenance),
+        )
         .route("/keys/{*object}", get(tree::object))
         .fallback(absent)
         .method_not_allowed_fallback(method)

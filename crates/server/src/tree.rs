@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{StatusCode, Uri};
 use wheelmark_objects::{Kind, ObjectPath};
-use wheelmark_packaging::simple::{Format, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN};
+use wheelmark_packaging::simple::{Format, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN};
 
 use crate::app::Reading;
 use crate::conditional::EntityTag;
@@ -35,6 +35,9 @@ const BINARY: &str = "application/octet-stream";
 
 /// RFC 3156, section 5. Whoever saves it does not read it as text.
 const SIGNATURE: &str = "application/pgp-signature";
+
+/// The media type of provenance (PEP 740).
+pub(crate) const PROVENANCE: &str = "application/vnd.pypi.integrity.v1+json";
 
 /// How an object that has several forms is described.
 pub(crate) struct Label {
@@ -73,6 +76,9 @@ pub(crate) async fn object(
             Policy::Streamed(BINARY)
         }
         Kind::Signature | Kind::PlainSignature => Policy::Streamed(SIGNATURE),
+        Kind::Provenance | Kind::PlainProvenance => {
+            shelved(PROVENANCE, IMMUTABLE, MAX_PROVENANCE_LEN as u64)
+        }
         // These have pages of their own, under `/simple/`.
         Kind::SimpleJson | Kind::SimpleHtml | Kind::SimpleListJson | Kind::SimpleListHtml => {
             return Err(absent());

@@ -7,6 +7,7 @@
 //! A small file is not flushed to the disk here, and its journal row is not, either: both are with
 //! the record of the snapshot that takes them in, which is made durable before anybody is told.
 
+mod attested;
 mod certified;
 mod check;
 mod error;

@@ -101,8 +101,8 @@ pub(crate) async fn admit(
             "INSERT INTO journal (change) VALUES (?); \
              INSERT INTO project (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING; \
              INSERT INTO file (seq, size, uploaded_at, uploaded_by, yanked, back_signed, project, \
-             filename, sha256, gpg_signature_sha256) \
-             VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             filename, sha256, gpg_signature_sha256, provenance_sha256) \
+             VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(stored)
         .bind(file.project.as_str())
@@ -121,6 +121,7 @@ pub(crate) async fn admit(
             file.gpg_signature
                 .map(|signature| signature.sha256.to_string()),
         )
+        .bind(file.provenance_sha256.map(|sha256| sha256.to_string()))
         .execute(&mut *transaction)
         .await?;
     let seq = text::unsigned("journal position", written.last_insert_rowid())?;

@@ -36,6 +36,9 @@ pub struct NewFile {
     /// The OpenPGP signature that came with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpg_signature: Option<FileSignature>,
+    /// The SHA-256 of its provenance (PEP 740).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance_sha256: Option<Sha256>,
     /// The id of the token that uploaded it.
     pub uploaded_by: String,
     /// Whether it was there before the index was first signed.
@@ -80,6 +83,8 @@ pub struct FileRow {
     pub back_signed: bool,
     /// The SHA-256 of the OpenPGP signature that came with it.
     pub gpg_signature_sha256: Option<Sha256>,
+    /// The SHA-256 of its provenance.
+    pub provenance_sha256: Option<Sha256>,
 }
 
 /// How far a file has come.
@@ -99,7 +104,7 @@ macro_rules! file_rows {
         concat!(
             "SELECT project, filename, sha256, size, uploaded_at, uploaded_by, seq, \
              EXISTS (SELECT 1 FROM outcome WHERE outcome.seq = file.seq) AS settled, \
-             removed, yanked, back_signed, gpg_signature_sha256 FROM file ",
+             removed, yanked, back_signed, gpg_signature_sha256, provenance_sha256 FROM file ",
             $rest
         )
     };
@@ -107,6 +112,9 @@ macro_rules! file_rows {
 
 fn read(row: &SqliteRow) -> Result<FileRow, StoreError> {
     let text_of = |column| row.try_get::<&str, _>(column);
+    let digest_of = |column| -> Result<Option<Sha256>, StoreError> {
+        text::parse_optional("sha256", row.try_get(column)?)
+    };
     Ok(FileRow {
         project: text::parse("project name", text_of("project")?)?,
         filename: row.try_get("filename")?,
@@ -122,10 +130,8 @@ fn read(row: &SqliteRow) -> Result<FileRow, StoreError> {
         },
         yanked: row.try_get("yanked")?,
         back_signed: row.try_get("back_signed")?,
-        gpg_signature_sha256: row
-            .try_get::<Option<&str>, _>("gpg_signature_sha256")?
-            .map(|digest| text::parse("sha256", digest))
-            .transpose()?,
+        gpg_signature_sha256: digest_of("gpg_signature_sha256")?,
+        provenance_sha256: digest_of("provenance_sha256")?,
     })
 }
 

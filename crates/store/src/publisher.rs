@@ -91,6 +91,14 @@ pub enum PublisherError {
         /// The project.
         project: ProjectName,
     },
+    /// The project is there by now, and not theirs.
+    #[error("there is a project {project} already, and {owner} does not own it")]
+    Taken {
+        /// The project.
+        project: ProjectName,
+        /// Whose it was to be.
+        owner: UserName,
+    },
     /// There is no such user.
     #[error("there is no user named {name}")]
     NoUser {
@@ -165,6 +173,14 @@ impl Store {
         let mut transaction = self.write().await?;
         let exists = role::exists(&mut transaction, project).await?;
         let pending = match (exists, &publisher.pending) {
+            (true, Some(Pending { owner, .. }))
+                if role::role_of(&mut transaction, project, owner).await? != Some(Role::Owner) =>
+            {
+                return Err(PublisherError::Taken {
+                    project: project.clone(),
+                    owner: owner.clone(),
+                });
+            }
             (true, _) => None,
             (false, Some(pending)) if publisher.may_upload => Some(pending),
             (false, _) => {
@@ -189,6 +205,8 @@ impl Store {
         .bind(at.to_string())
         .execute(&mut *transaction)
         .await?;
+        // Who is known already is known by the number that it had.
+        let known = account_of(&mut transaction, &publisher.id).await?;
         let added = sqlx::query(
             "INSERT INTO publisher (id, project, issuer, place, identity, account, may_upload, \
              owner, pending_until, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -199,7 +217,7 @@ impl Store {
         .bind(publisher.issuer.as_str())
         .bind(publisher.place.as_str())
         .bind(publisher.identity.as_str())
-        .bind(publisher.account.as_deref())
+        .bind(publisher.account.as_deref().or(known.as_deref()))
         .bind(publisher.may_upload)
         .bind(pending.map(|pending| pending.owner.as_str()))
         .bind(pending.map(|pending| pending.until.to_string()))
@@ -274,6 +292,53 @@ impl Store {
         Ok(())
     }
 
+    /// Takes a publisher from every project, and ends its tokens: all at once. Whose it was.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn revoke_publisher(
+        &self,
+        id: &UserName,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<Vec<ProjectName>, StoreError> {
+        let mut transaction = self.write().await?;
+        let names: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT project FROM publisher WHERE id = ? ORDER BY project",
+        )
+        .bind(id.as_str())
+        .fetch_all(&mut *transaction)
+        .await?;
+        let projects: Vec<ProjectName> = names
+            .iter()
+            .map(|name| text::parse("project name", name))
+            .collect::<Result<_, _>>()?;
+        sqlx::query("DELETE FROM role WHERE person = ? AND role = 'maintainer' AND project IN (SELECT project FROM publisher WHERE id = ?)")
+            .bind(id.as_str())
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM publisher WHERE id = ?")
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("UPDATE token SET revoked_at = ? WHERE person = ? AND revoked_at IS NULL")
+            .bind(at.to_string())
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        for project in &projects {
+            let entry = AuditEntry::new(at, by.clone(), AuditAction::PublisherRemoved)
+                .in_project(project)
+                .of(id.as_str())
+                .saying("revoked everywhere");
+            audit::append(&mut transaction, &entry).await?;
+        }
+        transaction.commit().await?;
+        Ok(projects)
+    }
+
     /// All publishers by project and age; where one is named, its own.
     ///
     /// # Errors
@@ -336,6 +401,22 @@ impl Store {
         });
         Ok(rows)
     }
+}
+
+/// The number of an identity's account, as it was seen first, whatever project listed it then.
+async fn account_of(
+    connection: &mut SqliteConnection,
+    id: &UserName,
+) -> Result<Option<String>, StoreError> {
+    let known: Option<String> = sqlx::query_scalar(
+        "SELECT coalesce((SELECT account FROM publisher WHERE id = ? AND account IS NOT NULL LIMIT 1), \
+         (SELECT account FROM publisher_account WHERE id = ?))",
+    )
+    .bind(id.as_str())
+    .bind(id.as_str())
+    .fetch_one(connection)
+    .await?;
+    Ok(known)
 }
 
 async fn is_user(connection: &mut SqliteConnection, name: &UserName) -> Result<bool, StoreError> {

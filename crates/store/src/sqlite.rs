@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_kept_records.sql"),
     include_str!("migrations/0009_certificates.sql"),
     include_str!("migrations/0010_publishers.sql"),
+    include_str!("migrations/0011_provenance.sql"),
 ];
 
 /// The catalogue ("WMRK").

@@ -35,6 +35,7 @@ fn file(n: u64) -> NewFile {
         core_metadata_sha256: None,
         chunks_sha256: None,
         gpg_signature: None,
+        provenance_sha256: None,
         uploaded_by: "test".to_owned(),
         back_signed: false,
         yanked: None,

@@ -21,6 +21,7 @@ fn file(filename: &str) -> NewFile {
         core_metadata_sha256: None,
         chunks_sha256: None,
         gpg_signature: None,
+        provenance_sha256: None,
         uploaded_by: "rebuilt".to_owned(),
         back_signed: false,
         yanked: Some("old".to_owned()),

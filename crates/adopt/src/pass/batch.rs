@@ -265,6 +265,7 @@ impl Pass {
             core_metadata_sha256: prepared.metadata.as_deref().map(Sha256::of),
             chunks_sha256: prepared.hashed.chunks.as_deref().map(Sha256::of),
             gpg_signature: None,
+            provenance_sha256: None,
             uploaded_by: BROUGHT_BY.to_owned(),
             back_signed,
             yanked: prepared.listed.yanked.clone(),

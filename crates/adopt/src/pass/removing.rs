@@ -127,6 +127,7 @@ mod tests {
                 core_metadata_sha256: None,
                 chunks_sha256: None,
                 gpg_signature: None,
+                provenance_sha256: None,
                 uploaded_by: "tests".to_owned(),
                 back_signed: true,
                 yanked: None,

@@ -55,6 +55,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PLACE")]
     signing_log: Option<String>,
 
+    /// The URL under which a proxy in front shows the index: pages link to provenance below it
+    #[arg(long, value_name = "URL")]
+    external_url: Option<String>,
+
     /// Print one line of JSON once it publishes
     #[arg(long)]
     json: bool,
@@ -67,7 +71,7 @@ pub(crate) struct Args {
 impl Args {
     /// Its options as settings.
     fn flags(&self) -> Flags {
-        Flags::of_snapshotter(self.signing_log.clone())
+        Flags::of_snapshotter(self.signing_log.clone(), self.external_url.clone())
     }
 
     /// The format of log lines, as the settings have it.
@@ -107,6 +111,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             opened => break opened.map_err(explain_open)?,
         }
     };
+    engine.link_provenance_below(settings.provenance_below());
     // Of the same user, the web side cleans up: it has to read the notes of its uploads first.
     if data.is_apart() {
         tree.clean_incoming().await?;

@@ -97,7 +97,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     // Before the other process, so that one of them brings an older database up to date.
     let store = Store::open(&data.catalogue()).await?;
     let (key, log) = (args.online_key.as_deref(), args.settings.signing_log());
-    let how = How::new(&args.data, key, log, context);
+    let how = How::new(&args.data, key, log, args.settings.external_url(), context);
     let Some(mut publisher) = Publisher::start(how).await? else {
         return Ok(ExitCode::FAILURE);
     };

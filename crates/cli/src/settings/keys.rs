@@ -146,6 +146,15 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "sigstore-roots",
+        default: "public",
+        about: "Whose certificates attestations at upload are believed by: public is Sigstore's public\n\
+                instance, anything else the trusted_root.json of a Sigstore of your own; a relative\n\
+                path starts from the data directory. An empty list takes no attestations.",
+        is_list: true,
+        ..TEXT
+    },
+    Key {
         name: "signing-log",
         example: "https://log.example.org/wheelmark",
         about: "Where each line of the signing log is sent as soon as it is written: file:/PATH,\n\
@@ -271,6 +280,13 @@ pub(super) fn issuers(text: &str) -> Result<Issuers, String> {
             .map_err(|error: wheelmark_server::IssuerError| error.to_string())
     });
     issuers.collect::<Result<_, _>>().map(Issuers)
+}
+
+/// A list of texts.
+pub(super) fn texts(text: &str) -> Result<Vec<String>, String> {
+    let texts = text.split(',').map(str::trim);
+    let texts = texts.filter(|text| !text.is_empty());
+    Ok(texts.map(str::to_owned).collect())
 }
 
 /// For whom identity tokens have to be made.

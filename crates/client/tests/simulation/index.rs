@@ -210,6 +210,7 @@ impl Index {
             core_metadata_sha256: Some(metadata_sha256),
             chunks_sha256,
             gpg_signature: None,
+            provenance_sha256: None,
             uploaded_by: "simulation".to_owned(),
             back_signed: false,
             yanked: None,

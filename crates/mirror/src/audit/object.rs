@@ -35,6 +35,7 @@ pub(super) enum What {
     CoreMetadata,
     Chunks,
     Signature,
+    Provenance,
     Certificates,
 }
 
@@ -76,6 +77,7 @@ impl<P: Place> Auditor<'_, P> {
                 What::CoreMetadata => &self.tally.core_metadata,
                 What::Chunks => &self.tally.chunk_lists,
                 What::Signature => &self.tally.signatures,
+                What::Provenance => &self.tally.provenances,
                 What::Certificates => &self.tally.certificates,
             });
             if object.what == What::File {

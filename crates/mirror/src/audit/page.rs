@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath};
 use wheelmark_packaging::simple::{
-    BoundCertificates, Listing, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, Named, Names, PageFile,
-    ProjectList, ProjectPage,
+    BoundCertificates, Listing, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN, Named,
+    Names, PageFile, ProjectList, ProjectPage,
 };
 use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha512};
@@ -222,6 +222,20 @@ impl<P: Place> Auditor<'_, P> {
                     sha512: None,
                     length: Some(signature.length),
                     limit: MAX_SIGNATURE_LEN as u64,
+                },
+            );
+        }
+        if let Some(sha256) = marks.and_then(|marks| marks.provenance_sha256) {
+            let sha256 = digest(sha256);
+            add(
+                What::Provenance,
+                ObjectPath::provenance(project, &sha256, filename),
+                ObjectPath::plain_provenance(project, filename).ok(),
+                Expected {
+                    sha256,
+                    sha512: None,
+                    length: None,
+                    limit: MAX_PROVENANCE_LEN as u64,
                 },
             );
         }

@@ -16,6 +16,7 @@ pub struct Tally {
     pub(super) core_metadata: AtomicU64,
     pub(super) chunk_lists: AtomicU64,
     pub(super) signatures: AtomicU64,
+    pub(super) provenances: AtomicU64,
     pub(super) certificates: AtomicU64,
     pub(super) plain_names: AtomicU64,
     pub(super) plain_alone: AtomicU64,
@@ -50,6 +51,8 @@ pub struct Counts {
     /// OpenPGP signatures of files that are there as they were uploaded; whose they are is not
     /// looked at.
     pub signatures: u64,
+    /// Provenance of files that is there as it was signed; whether it verifies is not looked at.
+    pub provenances: u64,
     /// OpenPGP certificates of projects, those of one counted once.
     pub certificates: u64,
     /// Plain names that are the signed file.
@@ -87,6 +90,7 @@ impl Tally {
             core_metadata: now(&self.core_metadata),
             chunk_lists: now(&self.chunk_lists),
             signatures: now(&self.signatures),
+            provenances: now(&self.provenances),
             certificates: now(&self.certificates),
             plain_names: now(&self.plain_names),
             plain_alone: now(&self.plain_alone),

@@ -36,11 +36,15 @@ pub(super) fn count(place: &DirectoryPlace, named: &HashSet<u64>, listed: usize)
                 | Kind::FileBySha512
                 | Kind::FileMetadata
                 | Kind::Chunks
-                | Kind::Signature,
+                | Kind::Signature
+                | Kind::Provenance,
             ) => &mut unnamed.files,
-            Ok(Kind::PlainFile | Kind::PlainFileMetadata | Kind::PlainSignature) => {
-                &mut unnamed.plain_names
-            }
+            Ok(
+                Kind::PlainFile
+                | Kind::PlainFileMetadata
+                | Kind::PlainSignature
+                | Kind::PlainProvenance,
+            ) => &mut unnamed.plain_names,
             Ok(
                 Kind::SimpleJson
                 | Kind::SimpleHtml

@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use wheelmark_client::{ChunkList, Failure, MAX_FILE_LEN, MAX_WHOLE, Upstream};
 use wheelmark_objects::{Delivery, Directory, ObjectError, ObjectPath, WriterLock};
 use wheelmark_packaging::simple::{
-    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, PageFile, ProjectPage, Sha256Hex,
+    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN, PageFile,
+    ProjectPage, Sha256Hex,
 };
 use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha256Hasher, Sha512, Sha512Hasher};
@@ -112,6 +113,7 @@ pub(super) struct Wanted<'a> {
     pub(super) chunks: Option<Sha256>,
     pub(super) metadata: Option<Sha256>,
     pub(super) signature: Option<Signature>,
+    pub(super) provenance: Option<Sha256>,
 }
 
 /// A file's OpenPGP signature, as the page describes it.
@@ -153,6 +155,7 @@ impl<'a> Wanted<'a> {
                 sha256: digest(signature.sha256),
                 length: signature.length,
             }),
+            provenance: marks.and_then(|marks| marks.provenance_sha256).map(digest),
         })
     }
 }
@@ -249,6 +252,13 @@ impl Shared {
                 return Err(Failed::Upstream(what, Box::new(too_long)));
             }
             self.companion(path, &sha256, length, what).await?;
+        }
+        if let Some(sha256) = file.provenance {
+            let path = ObjectPath::provenance(file.project, &sha256, file.filename);
+            let path = path.map_err(CopyError::from)?;
+            let what = format!("{}.provenance", file.filename);
+            self.companion(path, &sha256, MAX_PROVENANCE_LEN as u64, what)
+                .await?;
         }
         let path = ObjectPath::file(file.project, &file.sha256, file.filename);
         let path = path.map_err(CopyError::from)?;

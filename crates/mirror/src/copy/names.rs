@@ -236,7 +236,7 @@ pub(super) struct Names {
     pub(super) gone: Option<ObjectPath>,
 }
 
-/// The plain names of a file, of its core metadata and of its signature, with what they name.
+/// The plain names of a file and of what stands beside it, with what they name.
 fn links_of(file: &Wanted<'_>) -> Result<Vec<(ObjectPath, ObjectPath)>, CopyError> {
     let (project, filename) = (file.project, file.filename);
     let mut links = vec![(
@@ -253,6 +253,12 @@ fn links_of(file: &Wanted<'_>) -> Result<Vec<(ObjectPath, ObjectPath)>, CopyErro
         links.push((
             ObjectPath::signature(project, &signature.sha256, filename)?,
             ObjectPath::plain_signature(project, filename)?,
+        ));
+    }
+    if let Some(sha256) = &file.provenance {
+        links.push((
+            ObjectPath::provenance(project, sha256, filename)?,
+            ObjectPath::plain_provenance(project, filename)?,
         ));
     }
     Ok(links)

@@ -302,6 +302,7 @@ impl Copy {
                         chunks: None,
                         metadata: None,
                         signature: None,
+                        provenance: None,
                     };
                     shared.file(&wanted).await?;
                     Ok(Holding::default())

@@ -86,6 +86,10 @@ impl Shared {
                 needed.insert(ObjectPath::signature(project, &signature.sha256, name)?);
                 needed.insert(ObjectPath::plain_signature(project, name)?);
             }
+            if let Some(sha256) = &file.provenance {
+                needed.insert(ObjectPath::provenance(project, sha256, name)?);
+                needed.insert(ObjectPath::plain_provenance(project, name)?);
+            }
         }
         Ok(needed)
     }

@@ -154,6 +154,7 @@ impl TestIndex {
                 core_metadata_sha256,
                 chunks_sha256,
                 gpg_signature,
+                provenance_sha256: None,
                 uploaded_by: "test".to_owned(),
                 back_signed: false,
                 yanked: None,

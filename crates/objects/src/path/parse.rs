@@ -8,7 +8,7 @@ use wheelmark_tuf::{RoleName, Sha256, Sha512};
 
 use super::{
     CERTIFICATES_SUFFIX, CHUNKS_SUFFIX, MAX_SEGMENT_LEN, METADATA_SUFFIX, ObjectPath, PAGE_SUFFIX,
-    PLAIN_CERTIFICATES_SUFFIX, PathError, SIGNATURE_SUFFIX,
+    PLAIN_CERTIFICATES_SUFFIX, PROVENANCE_SUFFIX, PathError, SIGNATURE_SUFFIX,
 };
 
 impl ObjectPath {
@@ -109,6 +109,8 @@ fn from_segments<'a>(
                     ObjectPath::chunks(&project, &digest, filename)
                 } else if let Some(filename) = filename.strip_suffix(SIGNATURE_SUFFIX) {
                     ObjectPath::signature(&project, &digest, filename)
+                } else if let Some(filename) = filename.strip_suffix(PROVENANCE_SUFFIX) {
+                    ObjectPath::provenance(&project, &digest, filename)
                 } else {
                     ObjectPath::file(&project, &digest, filename)
                 },
@@ -120,6 +122,8 @@ fn from_segments<'a>(
                 ObjectPath::plain_file_metadata(&project, filename)
             } else if let Some(filename) = name.strip_suffix(SIGNATURE_SUFFIX) {
                 ObjectPath::plain_signature(&project, filename)
+            } else if let Some(filename) = name.strip_suffix(PROVENANCE_SUFFIX) {
+                ObjectPath::plain_provenance(&project, filename)
             } else {
                 ObjectPath::plain_file(&project, name)
             })

@@ -87,6 +87,10 @@ pub enum Signed {
     Back,
 }
 
+/// Longest provenance that a page binds, in bytes. A few attestations of some 10 kB are usual; this
+/// has room for those of several publishers with large statements.
+pub const MAX_PROVENANCE_LEN: usize = 1024 * 1024;
+
 const GPG_SIG_SHA256: &str = "gpg-sig-sha256";
 const GPG_SIG_LENGTH: &str = "gpg-sig-length";
 

@@ -1,6 +1,7 @@
 //! The signed state while the pending changes are made to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, file_target};
@@ -27,6 +28,10 @@ pub(super) struct Changes<'a> {
     pub(super) roles: HashMap<RoleName, Targets>,
     pub(super) pages: Drafts,
     pub(super) present: HashMap<ObjectPath, Option<u64>>,
+    /// What is wrong with provenance.
+    pub(super) flaws: HashMap<ObjectPath, String>,
+    /// Below which URL provenance is served.
+    pub(super) provenance_below: Option<Arc<str>>,
     /// Which of the bins are to be signed.
     pub(super) changed: BTreeSet<RoleName>,
     /// The plain names that change: what they lead to, `None` where they go.
@@ -107,7 +112,9 @@ impl Changes<'_> {
         let examined = judge::new_file(self.state, writer, file, page, &self.present, self.now)?;
         match examined {
             Examined::New(filename, target) => {
-                let entry = page_file(file, filename, writer, self.now);
+                judge::provenance(file, &self.flaws)?;
+                let below = self.provenance_below.as_deref();
+                let entry = page_file(file, filename, writer, below, self.now);
                 let entry = self.as_listed(&file.project, entry)?;
                 self.list(&file.project, target, entry)
             }

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::json;
 use wheelmark_packaging::DistributionFilename;
-use wheelmark_packaging::simple::{Hashes, Marks, PageFile, SignatureMark, Signed, Yanked};
+use wheelmark_packaging::simple::{
+    Hashes, Marks, PageFile, SignatureMark, Signed, Yanked, provenance_url,
+};
 use wheelmark_store::{Change, NewFile};
 use wheelmark_tuf::{OWN_MEMBER, Sha256, TargetInfo};
 
@@ -91,11 +93,13 @@ pub(super) fn target_info(entry: &PageFile) -> Option<TargetInfo> {
     Some(info)
 }
 
-/// A file as its page lists it.
+/// A file as its page lists it. `provenance_below` is the URL below which provenance is served, if
+/// pages are to link to it.
 pub(super) fn page_file(
     file: &NewFile,
     filename: DistributionFilename,
     writer: JournalWriter,
+    provenance_below: Option<&str>,
     now: Timestamp,
 ) -> PageFile {
     let sha256_of = |digest: Sha256| Hashes::of_sha256(digest.0);
@@ -105,6 +109,9 @@ pub(super) fn page_file(
         sha256: signature.sha256.0.into(),
         length: signature.length,
     });
+    marks.provenance_sha256 = file.provenance_sha256.map(|digest| digest.0.into());
+    let link = provenance_below.filter(|_| marks.provenance_sha256.is_some());
+    let link = link.map(|below| provenance_url(below, &file.project, &filename));
     let mut entry = PageFile::new(&file.project, filename, sha256_of(file.sha256));
     entry.size = Some(file.size);
     entry.upload_time = Some(writer.upload_time(file.uploaded_at, now));
@@ -112,6 +119,7 @@ pub(super) fn page_file(
     entry.core_metadata = file.core_metadata_sha256.map(sha256_of);
     entry.yanked = yanked_of(file.yanked.as_deref());
     entry.gpg_sig = Some(marks.gpg_sig.is_some());
+    entry.provenance = link;
     entry.wheelmark = Some(marks);
     entry
 }

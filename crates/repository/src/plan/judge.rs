@@ -17,7 +17,7 @@ use wheelmark_tuf::{Sha256, TargetPath};
 
 use super::draft::Draft;
 use super::entry::yanked_of;
-use crate::gather::{objects_of, objects_of_entry};
+use crate::gather::{objects_of, objects_of_entry, provenance_of};
 use crate::journal_writer::{CLOCK_TOLERANCE, JournalWriter};
 use crate::state::State;
 
@@ -103,6 +103,19 @@ pub(super) fn new_file(
         }
     }
     Ok(Examined::New(filename, target))
+}
+
+/// Whether the provenance of a new file can be bound into its page.
+pub(super) fn provenance(
+    file: &NewFile,
+    flaws: &HashMap<ObjectPath, String>,
+) -> Result<(), String> {
+    if file.provenance_sha256.is_none() {
+        return Ok(());
+    }
+    let path = provenance_of(file)
+        .ok_or_else(|| format!("the name of {} is too long for a provenance", file.filename))?;
+    flaws.get(&path).map_or(Ok(()), |flaw| Err(flaw.clone()))
 }
 
 /// The entry of a removed file that comes back: the one that was signed. Of the row, its SHA-256

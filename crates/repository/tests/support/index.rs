@@ -178,6 +178,7 @@ impl TestIndex {
             core_metadata_sha256: None,
             chunks_sha256: None,
             gpg_signature: None,
+            provenance_sha256: None,
             uploaded_by: "test".into(),
             back_signed: false,
             yanked: None,

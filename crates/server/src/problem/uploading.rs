@@ -116,6 +116,20 @@ impl From<Error> for Problem {
             Error::OtherSignature { .. } => bad("File already exists").hint(
                 "what is said of a published file stays; upload the next version together with its signature",
             ),
+            Error::Attestations(_) => bad("Invalid attestations")
+                .hint("send what `uv publish` or pypi-attestations makes, one attestation of each predicate"),
+            Error::AttestationsRefused(_) => bad("Attestations refused").hint(
+                "attest to this very file, by a publisher that `wheelmark index publisher list` shows; or upload it without attestations",
+            ),
+            Error::AttestationAccount { .. } => bad("Attestations refused").hint(
+                "the name of the account changed hands; whoever runs the index can list the publisher anew",
+            ),
+            Error::NobodyAttests { project } => bad("Attestations refused").hint(format!(
+                "upload it without them, or have whoever runs the index list the publisher: wheelmark index publisher add {project} PUBLISHER --attest-only"
+            )),
+            Error::OtherAttestations { .. } => bad("File already exists").hint(
+                "what is said of a published file stays; upload the next version together with its attestations",
+            ),
             Error::Closed { .. } => bad("Project takes no files")
                 .hint("whoever runs the index decides what state a project is in"),
             Error::Removed { .. } => bad("File was removed").hint(

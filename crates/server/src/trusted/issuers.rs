@@ -6,7 +6,7 @@ use std::str::FromStr;
 use reqwest::Url;
 
 /// CircleCI has an issuer for each organisation, below this.
-const CIRCLECI: &str = "https://oidc.circleci.com/org/";
+pub(super) const CIRCLECI: &str = "https://oidc.circleci.com/org/";
 
 /// What the claims of an issuer's tokens look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,6 +131,15 @@ impl FromStr for Issuer {
         let kind = kind.ok_or_else(|| IssuerError::Kind {
             word: word.to_owned(),
         })?;
+        // A public service is of its kind: by another one, its claims would not be looked at.
+        let is_of_another = IssuerKind::ALL
+            .into_iter()
+            .any(|other| other != kind && url.is_some() && other.public_issuer() == url);
+        if let (Some(url), true) = (url, is_of_another) {
+            return Err(IssuerError::Url {
+                url: url.to_owned(),
+            });
+        }
         let url = match (url, kind) {
             (Some(url), _) => {
                 let fits = is_issuer(url).then(|| url.to_owned());
@@ -257,6 +266,8 @@ mod tests {
         assert!(matches!(refused("GitHub"), IssuerError::Kind { .. }));
         assert!(matches!(refused(""), IssuerError::Kind { .. }));
         assert!(matches!(refused("oidc"), IssuerError::NoUrl { .. }));
+        let github = "oidc=https://token.actions.githubusercontent.com";
+        assert!(matches!(refused(github), IssuerError::Url { .. }));
         for url in [
             "http://gitlab.example.org",
             "http://127.0.0.1.example.org",

@@ -128,6 +128,10 @@ async fn exchange(
             tracing::warn!(id = %row.id, "a publisher was written by a later version, and is passed over");
             continue;
         };
+        // Listed while its issuer was of another kind: what its tokens say was read otherwise.
+        if publisher.issuer_kind() != kind {
+            continue;
+        }
         match judge(&publisher, issuer, &claims) {
             Ok(()) => {
                 name.get_or_insert_with(|| publisher.to_string());
@@ -177,7 +181,7 @@ async fn exchange(
 /// An upload token, and what is kept of it.
 fn new_token(how: &How, now: Timestamp) -> Result<(Zeroizing<String>, MintedToken), Refusal> {
     let mut secret = Zeroizing::new([0_u8; 32]);
-    let mut distinct = [0_u8; 4];
+    let mut distinct = [0_u8; 8];
     let secrets = &how.publishing.secrets;
     let filled = secrets.fill(secret.as_mut_slice());
     filled

@@ -7,16 +7,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use wheelmark_provenance::{CircleCi, GitHub, GitLab, Google, Oidc, Publisher};
 use wheelmark_store::UserName;
 use wheelmark_tuf::Sha256;
 
-use super::issuers::IssuerKind;
+use super::issuers::{CIRCLECI, IssuerKind};
 
 /// Longest part of a publisher's text, in bytes: paths of GitLab projects, the longest, have 255.
 const MAX_PART_LEN: usize = 255;
 
 /// Hex digits that tell the users of publishers apart.
-const DISTINCT_DIGITS: usize = 12;
+const DISTINCT_DIGITS: usize = 32;
 
 /// A publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +176,46 @@ impl TrustedPublisher {
         let distinct = Sha256::of(format!("{issuer}\n{}", what.to_json()).as_bytes()).to_string();
         let name = format!("{kind}-{}", &distinct[..DISTINCT_DIGITS]);
         name.parse().expect("letters, digits and a dash are a name")
+    }
+
+    /// Whom certificates of Sigstore name where they name this publisher; none where they cannot: an
+    /// issuer of one's own is not the public one of its kind, whose names are others'.
+    pub fn attests_as(&self, issuer: &str) -> Option<Publisher> {
+        let is_public = self.issuer_kind().public_issuer() == Some(issuer);
+        match self {
+            Self::GitHub {
+                repository,
+                workflow,
+                environment,
+            } if is_public => {
+                let github = GitHub::new(repository, workflow, environment.as_deref());
+                github.ok().map(Into::into)
+            }
+            Self::GitLab {
+                repository,
+                workflow_filepath,
+                environment,
+            } if is_public => {
+                let gitlab = GitLab::new(repository, workflow_filepath, environment.as_deref());
+                gitlab.ok().map(Into::into)
+            }
+            Self::Google { email, sub } if is_public => {
+                Google::new(email, sub.as_deref()).ok().map(Into::into)
+            }
+            Self::CircleCi {
+                project_id,
+                pipeline_definition_id,
+            } => {
+                let organization = issuer.strip_prefix(CIRCLECI)?;
+                let pipeline = CircleCi::new(project_id, pipeline_definition_id).ok()?;
+                pipeline.of_organization(organization).ok().map(Into::into)
+            }
+            Self::Oidc { subject } => Oidc::new(subject, issuer).ok().map(Into::into),
+            Self::GitHub { .. }
+            | Self::GitLab { .. }
+            | Self::Google { .. }
+            | Self::ActiveState { .. } => None,
+        }
     }
 
     /// As it is kept.
@@ -417,12 +458,41 @@ mod tests {
         let (here, there) = ("https://a.example", "https://b.example");
         let one = user("github:octo/demo@release.yml", here);
         assert!(
-            one.as_str().starts_with("github-") && one.as_str().len() == 19,
+            one.as_str().starts_with("github-") && one.as_str().len() == 39,
             "{one}"
         );
         assert_eq!(one, user("github:Octo/demo@release.yml#pypi", here));
         assert_ne!(one, user("github:octo/demo@release.yml", there));
         assert_ne!(one, user("github:octo/demo@other.yml", here));
         assert_ne!(one, user("github:octo/demo2@release.yml", here));
+    }
+
+    #[test]
+    fn issuers_of_ones_own_attest_to_nothing_by_the_names_of_public_ones() {
+        let check = |text: &str, issuer: &str, expected: Option<&str>| {
+            let publisher: TrustedPublisher = text.parse().unwrap();
+            let attests = publisher
+                .attests_as(issuer)
+                .map(|attests| attests.to_string());
+            assert_eq!(attests.as_deref(), expected, "{text} {issuer}");
+        };
+        let (github, own) = (
+            "github:octo/demo@release.yml#pypi",
+            "https://git.example.org",
+        );
+        let public = "https://token.actions.githubusercontent.com";
+        check(github, public, Some(github));
+        check(github, own, None);
+        let gitlab = "gitlab:octo/demo@.gitlab-ci.yml";
+        check(gitlab, "https://gitlab.com", Some(gitlab));
+        check(gitlab, own, None);
+        check("google:robot@project.iam.gserviceaccount.com", own, None);
+        let platform = "https://platform.activestate.com/api/v1/oauth/oidc";
+        check("activestate:org/project@1", platform, None);
+        check(
+            "circleci:only/words",
+            "https://oidc.circleci.com/org/x",
+            None,
+        );
     }
 }

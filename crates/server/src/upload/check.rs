@@ -15,6 +15,7 @@ pub(super) struct Claimed {
     pub(super) filename: DistributionFilename,
     pub(super) content: Content,
     pub(super) signature: Option<DetachedSignature>,
+    pub(super) attestations: Option<Vec<u8>>,
 }
 
 /// Checks everything that the form alone can tell.
@@ -23,6 +24,7 @@ pub(super) fn claims(received: Received, leeway: Leeway) -> Result<Claimed, Uplo
         form,
         content,
         signature,
+        attestations,
     } = received;
     let need = |value: &Option<String>, field| {
         let value = value.as_deref().filter(|value| !value.is_empty());
@@ -67,6 +69,7 @@ pub(super) fn claims(received: Received, leeway: Leeway) -> Result<Claimed, Uplo
         filename,
         content,
         signature,
+        attestations,
     })
 }
 

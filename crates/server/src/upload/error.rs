@@ -10,6 +10,7 @@ use wheelmark_packaging::{
     ClassifierError, FilenameError, InspectError, NameError, ProjectName, SignatureError, Version,
 };
 use wheelmark_provenance::openpgp::Flaw;
+use wheelmark_provenance::{AttestationError, UploadRefusal};
 use wheelmark_readme::NotRendered;
 use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
 use wheelmark_tuf::Sha256;
@@ -283,6 +284,34 @@ pub(crate) enum UploadError {
         filename: String,
         /// Whether it has a signature.
         has_one: bool,
+    },
+    /// What was sent as the file's attestations cannot be read.
+    #[error("the attestations cannot be read")]
+    Attestations(#[source] AttestationError),
+    /// The attestations do not hold, or are by others than the project trusts.
+    #[error("the attestations are refused")]
+    AttestationsRefused(#[source] Box<UploadRefusal>),
+    /// The account that attests has another number than the one that the project trusts.
+    #[error("the attestation by {identity} is of an account with the number {}, which is not the one that its project trusts", account.escape_debug())]
+    AttestationAccount {
+        /// Who made it.
+        identity: String,
+        /// The number of the account.
+        account: String,
+    },
+    /// The project trusts nobody's attestations.
+    #[error("{project} lists nobody whose attestations it takes")]
+    NobodyAttests {
+        /// The project.
+        project: ProjectName,
+    },
+    /// The same file is there, and not with these attestations.
+    #[error("`{filename}` is there {} attestations", if *has_some { "with other" } else { "without" })]
+    OtherAttestations {
+        /// The file.
+        filename: String,
+        /// Whether it has some.
+        has_some: bool,
     },
     /// The file was there and was taken away.
     #[error("`{filename}` was removed from this index")]

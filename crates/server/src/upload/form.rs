@@ -5,6 +5,9 @@ use super::error::UploadError;
 /// The field of the file's OpenPGP signature.
 pub(super) const SIGNATURE: &str = "gpg_signature";
 
+/// The field of the file's attestations (PEP 740).
+pub(super) const ATTESTATIONS: &str = "attestations";
+
 /// The values that were sent. Fields that are not listed here repeat what the file's own
 /// metadata says, which is what counts.
 #[derive(Debug, Default)]
@@ -28,8 +31,8 @@ pub(super) enum Field {
     Content,
     /// The file's OpenPGP signature.
     Signature,
-    /// Something that is refused rather than dropped without a word.
-    Unsupported(&'static str),
+    /// The file's attestations.
+    Attestations,
     /// Read and forgotten.
     Other,
 }
@@ -46,7 +49,7 @@ impl Field {
             "blake2_256_digest" => Field::Value("blake2_256_digest"),
             "md5_digest" => Field::Value("md5_digest"),
             "content" => Field::Content,
-            "attestations" => Field::Unsupported("attestations"),
+            ATTESTATIONS => Field::Attestations,
             SIGNATURE => Field::Signature,
             _ => Field::Other,
         }

@@ -194,6 +194,7 @@ mod tests {
                         core_metadata_sha256: None,
                         chunks_sha256: None,
                         gpg_signature: None,
+                        provenance_sha256: None,
                         uploaded_by: "first".to_owned(),
                         back_signed: false,
                         yanked: None,

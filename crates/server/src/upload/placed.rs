@@ -115,6 +115,7 @@ impl Placed {
         self.created.retain(|path| match path.kind() {
             Kind::File => path.sha256() != Some(row.sha256),
             Kind::Signature => path.sha256() != row.gpg_signature_sha256,
+            Kind::Provenance => path.sha256() != row.provenance_sha256,
             // The row does not name them, and the file may share them.
             _ => false,
         });
@@ -163,6 +164,7 @@ mod tests {
                 yanked: None,
                 back_signed: false,
                 gpg_signature_sha256,
+                provenance_sha256: None,
             };
             placed.give_way(&row).await;
             objects.map(|path| tree.local_path(&path).exists())

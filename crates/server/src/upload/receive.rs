@@ -6,9 +6,10 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use multer::Multipart;
 use wheelmark_packaging::{DetachedSignature, MAX_SIGNATURE_LEN, SignatureError};
+use wheelmark_provenance::MAX_ATTESTATIONS_LEN;
 
 use super::error::UploadError;
-use super::form::{Field, Form, SIGNATURE};
+use super::form::{ATTESTATIONS, Field, Form, SIGNATURE};
 use super::sink::{Content, Sink};
 use super::source::{Source, SourceError};
 use crate::pace::Pace;
@@ -29,6 +30,8 @@ pub(super) struct Received {
     pub(super) form: Form,
     pub(super) content: Content,
     pub(super) signature: Option<DetachedSignature>,
+    /// Not looked at yet.
+    pub(super) attestations: Option<Vec<u8>>,
 }
 
 /// Reads the form. The file goes to a temporary file in `incoming`, which is gone again when
@@ -46,7 +49,7 @@ pub(super) async fn receive(
         pace,
     };
     let mut form = Form::default();
-    let (mut content, mut signature) = (None, None);
+    let (mut content, mut signature, mut attestations) = (None, None, None);
     let mut budget = Budget {
         fields: MAX_FIELDS,
         bytes: MAX_FORM_LEN,
@@ -88,7 +91,20 @@ pub(super) async fn receive(
                 budget.spend(value.len())?;
                 signature = Some(DetachedSignature::parse(&value).map_err(UploadError::Signature)?);
             }
-            Field::Unsupported(what) => return Err(UploadError::Unsupported { what }),
+            Field::Attestations => {
+                if attestations.is_some() {
+                    return Err(UploadError::Repeated {
+                        field: ATTESTATIONS,
+                    });
+                }
+                let value = parts.value(&mut part, MAX_ATTESTATIONS_LEN).await?;
+                let value = value.ok_or(UploadError::ValueTooLong {
+                    field: ATTESTATIONS,
+                    limit: MAX_ATTESTATIONS_LEN,
+                })?;
+                budget.spend(value.len())?;
+                attestations = Some(value.into());
+            }
             Field::Other => {
                 while let Some(piece) = parts.piece(&mut part).await? {
                     budget.spend(piece.len())?;
@@ -101,6 +117,7 @@ pub(super) async fn receive(
             form,
             content,
             signature,
+            attestations,
         }),
         None => Err(UploadError::Missing { field: "content" }),
     }

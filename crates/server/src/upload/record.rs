@@ -10,6 +10,7 @@ use wheelmark_packaging::{CoreMetadata, DistributionFilename, Inspected, Project
 use wheelmark_store::{Admission, FileRow, FileSignature, FileState, NewFile, ProjectLimits, Seq};
 use wheelmark_tuf::Sha256;
 
+use super::attested;
 use super::certified;
 use super::check::Claimed;
 use super::error::UploadError;
@@ -33,6 +34,7 @@ pub(super) async fn record(
         filename,
         content,
         signature,
+        attestations,
     } = claimed;
     let sha256 = content.sha256;
     let exists = |existing| UploadError::Exists {
@@ -52,12 +54,17 @@ pub(super) async fn record(
         .store
         .demand_uploader(&uploader.bearer, &project, now);
     asking.await?;
+    let attestations = attestations.as_deref();
+    let provenance = attested::judge(publishing, &project, &filename, sha256, attestations).await?;
+    let provenance_sha256 = provenance.as_deref().map(Sha256::of);
     if let Some(row) = publishing.store.file(&project, filename.as_str()).await? {
         if row.sha256 != sha256 {
             return Err(exists(row.sha256));
         }
         match row.state {
-            FileState::Pending | FileState::Published => return same(&row, gpg_signature),
+            FileState::Pending | FileState::Published => {
+                return same(&row, gpg_signature, provenance_sha256);
+            }
             FileState::Removed => {
                 return Err(UploadError::Removed {
                     filename: filename.to_string(),
@@ -117,6 +124,10 @@ pub(super) async fn record(
         let path = ObjectPath::signature(&project, sha256, filename.as_str());
         small.push((path.map_err(UploadError::Path)?, bytes));
     }
+    if let (Some(bytes), Some(digest)) = (provenance, &provenance_sha256) {
+        let path = ObjectPath::provenance(&project, digest, filename.as_str());
+        small.push((path.map_err(UploadError::Path)?, bytes));
+    }
     let mut objects: Vec<&ObjectPath> = small.iter().map(|(path, _)| path).collect();
     objects.push(&blob);
     let note = Note {
@@ -147,6 +158,7 @@ pub(super) async fn record(
         core_metadata_sha256,
         chunks_sha256,
         gpg_signature,
+        provenance_sha256,
         uploaded_by: uploader.bearer.id().to_string(),
         back_signed: false,
         yanked: None,
@@ -163,7 +175,7 @@ pub(super) async fn record(
                 return Ok(seq);
             };
             placed.give_way(&row).await;
-            same(&row, gpg_signature)
+            same(&row, gpg_signature, provenance_sha256)
         }
         Ok(Admission::Different { existing }) => {
             if let Some(row) = publishing.store.file(&project, filename.as_str()).await? {
@@ -181,10 +193,20 @@ pub(super) async fn record(
     }
 }
 
-/// Where the same bytes stand in the journal already, if they came with the signature that is sent
-/// now, or none is. Another one would change what is signed for a published file, and that is not
+/// Where the same bytes stand in the journal already, if they came with the signature and the
+/// attestations that are sent now, or none are. Another one would change what is signed for a published file, and that is not
 /// an upload's to do.
-fn same(row: &FileRow, sent: Option<FileSignature>) -> Result<Seq, UploadError> {
+fn same(
+    row: &FileRow,
+    sent: Option<FileSignature>,
+    provenance: Option<Sha256>,
+) -> Result<Seq, UploadError> {
+    if provenance.is_some() && row.provenance_sha256 != provenance {
+        return Err(UploadError::OtherAttestations {
+            filename: row.filename.clone(),
+            has_some: row.provenance_sha256.is_some(),
+        });
+    }
     match sent {
         Some(sent) if row.gpg_signature_sha256 != Some(sent.sha256) => {
             Err(UploadError::OtherSignature {

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use wheelmark_server::{Issuers, Secrets, TrustedPublisher, TrustedPublishing};
-use wheelmark_store::{AuditAction, NewPublisher, Pending, Store};
+use wheelmark_store::{AuditAction, NewPublisher, Pending, PublisherError, Store};
 use wheelmark_tuf::Clock as _;
 
 use super::form::{Upload, told};
@@ -455,6 +455,79 @@ async fn nobody_inherits_by_a_name() {
     index
         .minted(&issuer.token(&claims(&issuer, &index, "3")))
         .await;
+}
+
+/// Not by another project, another environment, or after the publisher was taken away, either.
+#[tokio::test]
+async fn the_number_of_an_account_is_that_of_the_identity() {
+    let issuer = Issuer::new().await;
+    let index = index_with(&issuer).await;
+    index.project_of("demo", "alice").await;
+    index.project_of("other", "alice").await;
+    index.trust("demo", PUBLISHER, &issuer).await;
+    index.trust("other", PUBLISHER, &issuer).await;
+    index
+        .trust("demo", "github:octo/demo@release.yml#pypi", &issuer)
+        .await;
+    index
+        .minted(&issuer.token(&claims(&issuer, &index, "1")))
+        .await;
+    let mut another = claims(&issuer, &index, "2");
+    another["repository_owner_id"] = json!("8");
+    another["environment"] = json!("pypi");
+    let token = issuer.token(&another);
+    assert_eq!(
+        refused(index.mint(&token).await).await.0,
+        "invalid-publisher"
+    );
+
+    let publisher: TrustedPublisher = PUBLISHER.parse().unwrap();
+    let (id, by) = (publisher.user(&issuer.url), operator());
+    let now = index.clock.now();
+    let revoked = index.store.revoke_publisher(&id, &by, now).await.unwrap();
+    let revoked: Vec<String> = revoked.iter().map(ToString::to_string).collect();
+    assert_eq!(revoked, ["demo", "other"]);
+    assert_eq!(
+        refused(index.mint(&token).await).await.0,
+        "invalid-publisher"
+    );
+    index.trust("demo", PUBLISHER, &issuer).await;
+    let (code, why) = refused(index.mint(&token).await).await;
+    assert_eq!(code, "invalid-publisher");
+    assert!(why.contains("number 8"), "{why}");
+    index
+        .minted(&issuer.token(&claims(&issuer, &index, "3")))
+        .await;
+}
+
+#[tokio::test]
+async fn a_project_that_somebody_else_made_is_not_taken_for_a_new_one() {
+    let issuer = Issuer::new().await;
+    let index = index_with(&issuer).await;
+    index.user("mallory").await;
+    index.project_of("demo", "mallory").await;
+    let publisher: TrustedPublisher = PUBLISHER.parse().unwrap();
+    let now = index.clock.now();
+    let new = NewPublisher {
+        id: publisher.user(&issuer.url),
+        project: "demo".parse().unwrap(),
+        issuer: issuer.url.clone(),
+        place: publisher.place(),
+        identity: publisher.to_json(),
+        account: None,
+        may_upload: true,
+        pending: Some(Pending {
+            owner: user("alice"),
+            until: now + SignedDuration::from_hours(1),
+        }),
+        shown: publisher.to_string(),
+    };
+    let added = index.store.add_publisher(&new, &operator(), now).await;
+    assert!(
+        matches!(added, Err(PublisherError::Taken { .. })),
+        "{added:?}"
+    );
+    assert_eq!(index.store.publishers(None).await.unwrap(), []);
 }
 
 #[tokio::test]

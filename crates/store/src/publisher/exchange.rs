@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
-use super::{Pending, PublisherRow, add_user, is_user, maintain, publisher_rows, read};
+use super::{Pending, PublisherRow, account_of, add_user, is_user, maintain, publisher_rows, read};
 use crate::audit::{self, Actor, AuditAction, AuditEntry};
 use crate::role::{self, Role};
 use crate::token;
@@ -248,7 +248,12 @@ async fn take_up(
     let Some(row) = row else {
         return Ok(Err(removed()));
     };
-    if let (Some(known), presented) = (&row.account, account)
+    // The number that the identity had first counts for all that list it, also later.
+    let known = match row.account.clone() {
+        Some(known) => Some(known),
+        None => account_of(connection, &row.id).await?,
+    };
+    if let (Some(known), presented) = (&known, account)
         && presented != Some(known.as_str())
     {
         return Ok(Err(Passed::OtherAccount {
@@ -279,6 +284,15 @@ async fn take_up(
         role::grant(connection, project, owner, Role::Owner, at).await?;
         add_user(connection, &row.id, at).await?;
         maintain(connection, project, &row.id, at).await?;
+    }
+    if known.is_none() && account.is_some() {
+        sqlx::query(
+            "INSERT INTO publisher_account (id, account) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(row.id.as_str())
+        .bind(account)
+        .execute(&mut *connection)
+        .await?;
     }
     sqlx::query(
         "UPDATE publisher SET last_used_at = ?, account = coalesce(account, ?), owner = NULL, \

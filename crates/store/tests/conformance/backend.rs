@@ -57,6 +57,7 @@ pub(crate) fn file(name: &str, filename: &str, content: &str) -> NewFile {
         core_metadata_sha256: None,
         chunks_sha256: None,
         gpg_signature: None,
+        provenance_sha256: None,
         uploaded_by: "first".to_owned(),
         back_signed: false,
         yanked: None,

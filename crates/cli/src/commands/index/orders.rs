@@ -22,6 +22,7 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
 use crate::logging::WithHint as _;
+use crate::settings::{Effective, Flags};
 
 /// How long a snapshot of the running index is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -159,6 +160,11 @@ pub(super) async fn wait(
         match engine.await {
             // Not a turn more than these orders need: the index's own process waits for the lock.
             Ok(mut engine) => {
+                let settings = Effective::read(data.directory(), &Flags::default())?.settings();
+                // Wrong settings keep nobody from carrying out an order.
+                if let Ok(settings) = settings {
+                    engine.link_provenance_below(settings.provenance_below());
+                }
                 while engine.turn().await? != Turn::Idle
                     && !is_over(asked, orders, deadline).await?
                 {}

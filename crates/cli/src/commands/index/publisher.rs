@@ -80,6 +80,9 @@ fn explained<T>(error: PublisherError, project: &ProjectName) -> anyhow::Result<
         PublisherError::NoProject { .. } => {
             "say whose it will be (--owner NAME): the publisher then makes it with its first upload; who only attests needs a project that is there".to_owned()
         }
+        PublisherError::Taken { project, .. } => {
+            format!("`wheelmark index project show {project}` says whose it is; without --owner it is left as it is")
+        }
         PublisherError::NoUser { name } => {
             format!("add them first: wheelmark index user add {name}")
         }

@@ -33,6 +33,7 @@ impl How {
         data: &Path,
         online_key: Option<&Path>,
         signing_log: Option<&str>,
+        external_url: Option<&str>,
         context: &Context,
     ) -> Self {
         let mut arguments: Vec<OsString> = vec!["snapshotter".into(), "--supervised".into()];
@@ -42,6 +43,9 @@ impl How {
         }
         if let Some(place) = signing_log {
             arguments.extend(["--signing-log".into(), place.into()]);
+        }
+        if let Some(url) = external_url {
+            arguments.extend(["--external-url".into(), url.into()]);
         }
         arguments.extend((0..context.verbose).map(|_| "-v".into()));
         Self { arguments }

@@ -137,6 +137,9 @@ fn checked(audit: &Audit) -> String {
     if counts.signatures > 0 {
         parts.push(count(counts.signatures, "signature", "signatures"));
     }
+    if counts.provenances > 0 {
+        parts.push(count(counts.provenances, "provenance", "provenances"));
+    }
     if counts.certificates > 0 {
         let certificates = count(
             counts.certificates,

@@ -11,6 +11,7 @@ use wheelmark_packaging::{
     ClassifierError, FilenameError, MetadataError, MetadataVersion, NameError, RequirementError,
     RuleError, SignatureError,
 };
+use wheelmark_provenance::{AttestationError, UploadRefusal};
 use wheelmark_readme::NotRendered;
 use wheelmark_store::{Denied, Seq};
 use wheelmark_tuf::Sha256;
@@ -57,6 +58,11 @@ fn kind(error: &Error) -> &'static str {
         Error::SignatureRefused { .. } => "signature refused",
         Error::CannotVerify { .. } => "cannot verify",
         Error::OtherSignature { .. } => "other signature",
+        Error::Attestations(_) => "attestations",
+        Error::AttestationsRefused(_) => "attestations refused",
+        Error::AttestationAccount { .. } => "attestation account",
+        Error::NobodyAttests { .. } => "nobody attests",
+        Error::OtherAttestations { .. } => "other attestations",
         Error::Closed { .. } => "closed",
         Error::Removed { .. } => "removed",
         Error::Refused { .. } => "refused",
@@ -68,7 +74,7 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-const KINDS: usize = 43;
+const KINDS: usize = 48;
 
 fn samples() -> Vec<Error> {
     let text = || "demo".to_owned();
@@ -149,6 +155,21 @@ fn samples() -> Vec<Error> {
         Error::OtherSignature {
             filename: filename(),
             has_one: false,
+        },
+        Error::Attestations(AttestationError::None),
+        Error::AttestationsRefused(Box::new(UploadRefusal::None)),
+        Error::AttestationAccount {
+            identity: text(),
+            account: text(),
+        },
+        Error::NobodyAttests { project: project() },
+        Error::OtherAttestations {
+            filename: filename(),
+            has_some: true,
+        },
+        Error::OtherAttestations {
+            filename: filename(),
+            has_some: false,
         },
         Error::Removed {
             filename: filename(),

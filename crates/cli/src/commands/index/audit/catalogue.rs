@@ -23,6 +23,7 @@ struct Said {
     removed: bool,
     yanked: Option<String>,
     signature: Option<Sha256>,
+    provenance: Option<Sha256>,
 }
 
 /// Compares every row with the signed `pages`, and every page with the rows. Says how many rows there
@@ -239,6 +240,9 @@ fn said(file: &PageFile, removed: bool) -> Option<Said> {
             Yanked::Because(reason) => Some(reason.clone()),
         },
         signature: signature.map(|signature| Sha256(signature.sha256.into())),
+        provenance: marks
+            .and_then(|marks| marks.provenance_sha256)
+            .map(|sha256| Sha256(sha256.into())),
     })
 }
 
@@ -277,6 +281,14 @@ fn differences(said: &Said, row: &FileRow, waits: bool) -> (Vec<String>, Vec<Str
     compare(
         signature(said.signature),
         signature(row.gpg_signature_sha256),
+    );
+    let provenance = |digest: Option<Sha256>| match digest {
+        Some(digest) => format!("provenance {digest}"),
+        None => "no provenance".to_owned(),
+    };
+    compare(
+        provenance(said.provenance),
+        provenance(row.provenance_sha256),
     );
     (expected, found)
 }

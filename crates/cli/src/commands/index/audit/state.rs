@@ -178,7 +178,8 @@ fn names_of_nothing(audit: &Audit, unnamed: &Unnamed) -> Vec<Damage> {
                 | ObjectKind::FileBySha512
                 | ObjectKind::FileMetadata
                 | ObjectKind::Chunks
-                | ObjectKind::Signature,
+                | ObjectKind::Signature
+                | ObjectKind::Provenance,
             ) => return None,
             Ok(_) if !whole || is_told(path, &told) => return None,
             Ok(_) => "a name that a signed page gives",

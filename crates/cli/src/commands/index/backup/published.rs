@@ -323,6 +323,12 @@ fn names(
                 ObjectPath::plain_signature(project, filename)?,
             )?;
         }
+        if let Some(sha256) = marks.and_then(|marks| marks.provenance_sha256) {
+            second_name(
+                ObjectPath::provenance(project, &Sha256(sha256.into()), filename)?,
+                ObjectPath::plain_provenance(project, filename)?,
+            )?;
+        }
     }
     // What was removed since the last backup has lost its name.
     copy.keep_only(&format!("{TREE}/packages/{project}"), &kept)?;

@@ -90,6 +90,11 @@ pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::R
             "add \"{kind_word}={issuer}\" to `oidc-issuers` in index.toml, and start the index anew; `wheelmark index config show` says what holds"
         ));
     }
+    if args.attest_only && publisher.attests_as(&issuer).is_none() {
+        return Err(anyhow!("no certificate of Sigstore names {publisher} of {issuer}")).hint(
+            "who attests is a workflow, a pipeline or an account of a public service, or SUBJECT+ISSUER as certificates have them",
+        );
+    }
     let now = context.clock.now();
     let pending = args.owner.map(|owner| Pending {
         owner,

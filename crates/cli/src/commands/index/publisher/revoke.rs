@@ -61,24 +61,10 @@ fn since(text: &str) -> Result<Timestamp, String> {
 
 pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
     let takes_away = args.remove || args.yank.is_some();
-    if takes_away {
-        args.how.demand(data)?;
-    }
     let store = Store::open(&data.catalogue()).await?;
     let now = context.clock.now();
-    let listed = store.publishers(None).await?;
-    let mut projects: Vec<ProjectName> = listed
-        .into_iter()
-        .filter(|row| row.id == args.id)
-        .map(|row| row.project)
-        .collect();
-    projects.dedup();
-    // First of all: nothing more comes from there.
-    for project in &projects {
-        store
-            .remove_publisher(project, &args.id, &operator(), now)
-            .await?;
-    }
+    // First of all, and all at once: nothing more comes from there.
+    let projects = store.revoke_publisher(&args.id, &operator(), now).await?;
     let files = store.uploads_by(&args.id, None, args.since).await?;
     store.close().await;
     if projects.is_empty() && files.is_empty() {
@@ -96,6 +82,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     if !args.how.json() {
         tell(args, &projects, &files)?;
     }
+    args.how.demand(data)?;
     take_away(args, &files, data, context).await
 }
 

@@ -176,6 +176,7 @@ fn of_entry(project: &ProjectName, entry: &PageFile) -> anyhow::Result<NewFile> 
             sha256: digest(signature.sha256),
             length: signature.length,
         }),
+        provenance_sha256: marks.and_then(|marks| marks.provenance_sha256).map(digest),
         uploaded_by: UPLOADED_BY.to_owned(),
         back_signed: marks.is_some_and(|marks| marks.signed == Signed::Back),
         yanked: match &entry.yanked {
