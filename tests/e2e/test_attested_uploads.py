@@ -151,6 +151,49 @@ def test_all_of_it_holds_or_the_file_is_not_taken(index: Index, sigstore: Privat
     assert answer.status == 400 and "File already exists" in answer.reason, f"{answer}"
 
 
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_clients_expect_whoever_attested_first(tool: str, index: Index, sigstore: PrivateSigstore, sandbox: Sandbox) -> None:
+    """The whole way on a signed index: to the page with the upload, and from it to the person."""
+    # A Sigstore of one's own does not vouch for jobs of GitHub and the like.
+    ours = "release@demo.example+https://ci.demo.example"
+    run(sandbox, index, "publisher", "add", "demo", ours, "--attest-only").ok()
+
+    def publish(version: str, by: str | None) -> None:
+        made = wheel("demo", version, says=version)
+        attestations = None
+        if by is not None:
+            attestation = sigstore.attest(made.write(sandbox.work), by)
+            attestations = json.dumps([json.loads(attestation.read_text())])
+        answer = send(index, made, attestations)
+        assert answer.status == 200, f"{answer}"
+
+    def install(version: str) -> tuple[Outcome, dict]:
+        report = sandbox.work / "report.json"
+        done = sandbox.install(tool, sandbox.venv(), f"demo=={version}", options=("--report", report))
+        return done, json.loads(report.read_text())
+
+    publish("1.0", ours)
+    sandbox.trust(index)
+    settings = Path(sandbox.env["WHEELMARK_HOME"]) / "wheelmark.toml"
+    settings.write_text(f"sigstore-roots = [{json.dumps(str(sigstore.trusted_root))}]\n")
+    done, report = install("1.0")
+    done.ok()
+    [file] = report["files"]
+    assert file["provenance"].startswith(f"attested as {ours}") and file["identity_from"] == "first-use", file
+    assert f"demo attested as {ours}" in done.err
+
+    publish("2.0", None)
+    plain = sandbox.venv()
+    (sandbox.plain_pip if tool == "pip" else sandbox.plain_uv)(plain, index.index_url, "demo==2.0").ok()
+    assert plain.says("demo") == "2.0", "installers do not look"
+    done, report = install("2.0")
+    done.failed()
+    assert "its provenance is gone" in report["refused"][0]["failed"], report
+
+    publish("3.0", ours)
+    install("3.0")[0].ok()
+
+
 @pytest.fixture
 def ci(certificates: Certificates) -> Iterator[CiService]:
     with CiService(certificates) as service:

@@ -51,7 +51,7 @@ def test_the_whole_chain_for_people(index: Index, told: Sandbox) -> None:
         assert wanted in done.out, wanted
     assert OLD.sha256 not in done.out
     assert "chain       index-signed" in done.out
-    assert "none known: this version of wheelmark verifies no attestations" in done.out
+    assert "not looked at: `--policy` holds the files against what you ask of them" in done.out
     assert "Whoever steals the index's online keys" in done.out
     assert "\x1b" not in done.out
 

@@ -84,7 +84,7 @@ impl Witness {
         provenance: &Bytes,
         now: Timestamp,
     ) -> Evidence {
-        let Some(sha256) = entry.hashes.sha256() else {
+        let Some(sha256) = entry.sha256() else {
             return Evidence::Refused("its page lists no sha256 for the file".to_owned());
         };
         let key = (

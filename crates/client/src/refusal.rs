@@ -712,7 +712,7 @@ mod tests {
     fn a_terminal_obeys_nothing_in_a_cause() {
         let source = std::io::Error::other("\u{1b}[2J\r\u{9b}1m\nhint: pip install evil");
         let path = "x".into();
-        let cause = crate::trust::TrustError::Io {
+        let cause = TrustError::Io {
             doing: "read",
             path,
             source,

@@ -34,9 +34,12 @@ const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.
 /// Pages kept in memory; beyond it the memory starts anew.
 const PAGES_KEPT: usize = 512;
 
+/// When each page was asked for, and what came of it.
+type Kept = HashMap<ProjectName, (Timestamp, Arc<OnceCell<PageOutcome>>)>;
+
 /// The pages of an unsigned index that were read, each for as long as the state of a signed one.
 #[derive(Debug, Default)]
-pub(crate) struct Pages(Mutex<HashMap<ProjectName, (Timestamp, Arc<OnceCell<PageOutcome>>)>>);
+pub(crate) struct Pages(Mutex<Kept>);
 
 impl Pages {
     /// The cell that the first request for a page fills and all others wait for.
@@ -61,9 +64,7 @@ impl Pages {
         cell
     }
 
-    fn held(
-        &self,
-    ) -> MutexGuard<'_, HashMap<ProjectName, (Timestamp, Arc<OnceCell<PageOutcome>>)>> {
+    fn held(&self) -> MutexGuard<'_, Kept> {
         // Every change is one insertion.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -286,7 +286,7 @@ fn answers(shown: &Shown<'_>) -> String {
         "
 Who vouches for it
   chain       {}
-  provenance  none known: this version of wheelmark verifies no attestations
+  provenance  not looked at: `--policy` holds the files against what you ask of them
 ",
         chain.to_string().if_supports_color(Stdout, |t| t.green())
     )
