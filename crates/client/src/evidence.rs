@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use wheelmark_objects::file_target;
+use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::simple::PageFile;
 use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_provenance::policy::Attested;
@@ -138,8 +138,7 @@ impl Reader {
         let Some(sha256) = marks.and_then(|marks| marks.provenance_sha256).map(digest) else {
             return Ok(None);
         };
-        let object = format!("{sha256}.{filename}.provenance");
-        let location = Location::Target(file_target(project, &object)?);
+        let location = Location::Object(ObjectPath::provenance(project, &sha256, filename)?);
         let what = format!("the provenance of {filename}");
         let wanted = Wanted::CoreMetadata {
             limit: limit as u64,
