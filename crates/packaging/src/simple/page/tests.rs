@@ -308,22 +308,27 @@ fn what_two_readers_would_read_differently_is_refused() {
 }
 
 #[test]
-fn fractions_are_kept_or_refused() {
+fn fractions_are_kept() {
     let with_number = |number: &str| {
         format!(
             r#"{{"files":[],"meta":{{"api-version":"1.4"}},"name":"demo","versions":[],"x":{number}}}"#
         )
     };
-    for number in ["0.5", "0.1", "3.14159265358979", "1e20", "-12345678.9"] {
+    let many_digits = "-4.704644837630776e+96";
+    for number in [
+        "0.5",
+        "0.1",
+        "3.14159265358979",
+        "1e20",
+        "-12345678.9",
+        many_digits,
+    ] {
         let page = ProjectPage::parse(with_number(number).as_bytes()).unwrap();
         let value: f64 = page.extra["x"].as_f64().unwrap();
         assert_eq!(value, number.parse::<f64>().unwrap());
         let rendered = page.to_json();
         assert_eq!(ProjectPage::parse(&rendered).unwrap().to_json(), rendered);
     }
-    let refused =
-        "the page cannot be read: the document is not plain JSON: a number with too many digits";
-    check_bytes(with_number("-4.704644837630776e+96").as_bytes(), refused);
 }
 
 #[test]
