@@ -6,6 +6,10 @@
 //!
 //! One file for each command; the doc comment of its `Args` is its help text. This is the
 //! only crate that names a concrete clock, random source or environment variable.
+#![expect(
+    rustdoc::bare_urls,
+    reason = "the comments on commands are their help, printed as they stand"
+)]
 
 mod anchor;
 mod commands;

@@ -22,6 +22,10 @@ use crate::context::Context;
 ///
 /// In one file the first [[for]] that is for a file decides in each respect; [everything] is
 /// asked last. docs/policy.md has all that can be asked for.
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "the names of tables in the help are no links"
+)]
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
