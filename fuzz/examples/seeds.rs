@@ -86,8 +86,16 @@ fn locks(write: Write<'_>) -> io::Result<()> {
     }
     let script = "#!/e/bin/python\nimport sys\nfrom demo import main\nif __name__ == '__main__':\n    sys.exit(main())\n";
     let points = "[console_scripts]\ndemo = demo:main\n";
-    write("installed", "launcher", format!("{points}\0{script}").as_bytes())?;
-    write("installed", "record", b"demo.py,sha256=x,1\n\"a,b\",,\n../../../bin/demo,,\n")?;
+    write(
+        "installed",
+        "launcher",
+        format!("{points}\0{script}").as_bytes(),
+    )?;
+    write(
+        "installed",
+        "record",
+        b"demo.py,sha256=x,1\n\"a,b\",,\n../../../bin/demo,,\n",
+    )?;
     write(
         "installed",
         "direct-url",
