@@ -45,7 +45,16 @@ pub(crate) enum Readers {
 /// Makes the readers of the trusted indexes, and the map of which answers for what. Nothing is
 /// asked for over the network.
 pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow::Result<Homes> {
-    let homes = unguarded(context, &options)?;
+    open_homes_or(None, context, options)
+}
+
+/// The same, with an index for the case that none is trusted.
+pub(crate) fn open_homes_or(
+    configured: Option<TrustedIndex>,
+    context: &Context,
+    options: HomesOptions<'_>,
+) -> anyhow::Result<Homes> {
+    let homes = unguarded(configured, context, &options)?;
     let Some(policy) = options.policy else {
         return Ok(homes);
     };
@@ -53,7 +62,11 @@ pub(crate) fn open_homes(context: &Context, options: HomesOptions<'_>) -> anyhow
     Ok(homes.guarded(guard))
 }
 
-fn unguarded(context: &Context, options: &HomesOptions<'_>) -> anyhow::Result<Homes> {
+fn unguarded(
+    configured: Option<TrustedIndex>,
+    context: &Context,
+    options: &HomesOptions<'_>,
+) -> anyhow::Result<Homes> {
     let configuration = Configuration::load(context)?;
     tracing::debug!(strict = configuration.strict, tunnels = ?configuration.tunnel, "configured");
     let store = open_store(context)?;
@@ -86,7 +99,11 @@ fn unguarded(context: &Context, options: &HomesOptions<'_>) -> anyhow::Result<Ho
     };
     let mut trusted = trusted(&store)?.into_iter();
     let Some(first) = trusted.next() else {
-        return Err(none_trusted());
+        // A rule names an index that is to be trusted first.
+        return match configured.filter(|_| rules.is_empty()) {
+            Some(index) => Ok(Homes::only(reader(index))),
+            None => Err(none_trusted()),
+        };
     };
     let others: Vec<_> = trusted.collect();
     if rules.is_empty() {

@@ -5,6 +5,7 @@
 //! a proxy is sure to see: those are found on the command's line, in the requirements files
 //! that it names, in the environment and in uv's configuration, and are reported.
 
+mod configured;
 mod mode;
 mod named;
 mod places;
@@ -18,6 +19,7 @@ mod words;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub use configured::{ConfiguredIndex, IndexesDiffer, PYPI, configured_index};
 pub use mode::{Mode, ModeChoice, mode_of};
 pub use named::{asks_once, named_projects};
 pub use places::without_secrets;

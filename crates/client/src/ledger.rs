@@ -96,12 +96,27 @@ pub struct OpenRoute {
     pub why: &'static str,
 }
 
+/// The index of a run for which nobody chose one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfiguredUse {
+    /// Its simple URL.
+    pub index: String,
+    /// What names it: a variable, or a file and the setting in it; none where nothing does, and it is
+    /// the installers' own choice.
+    pub by: Option<String>,
+    /// Whether it was used for the first time, and the person told what that means.
+    pub first_time: bool,
+}
+
 /// Everything about a run, for `--report`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Whether everything that the command could install came through the proxy and was
     /// verified: no route stayed open, and somebody signs for every file.
     pub verified: bool,
+    /// The index that pip or uv is configured for, if that is all that says where packages come from.
+    /// Filled in by whoever found it.
+    pub configured_index: Option<ConfiguredUse>,
     /// The files that were verified and handed on, each once.
     pub files: Vec<FileEntry>,
     /// How many bytes of files were verified and handed on.
@@ -343,6 +358,7 @@ impl Ledger {
         }));
         Report {
             verified: routes_not_closed.is_empty() && entries.all_signed(),
+            configured_index: None,
             files: entries.files.values().cloned().collect(),
             bytes: self.counter.bytes(),
             refused: entries.refused.iter().map(|r| r.entry.clone()).collect(),

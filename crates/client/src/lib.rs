@@ -92,7 +92,7 @@ pub use general::{
 pub use guard::{AttestedAs, Guard, HeldBack, Unsatisfied, Word};
 pub use homes::{Home, Homes, MapError, MapRule, ProjectMap, RuleOrigin};
 pub use index::{IndexUrls, UrlError};
-pub use ledger::{FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
+pub use ledger::{ConfiguredUse, FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
 pub use locked::{CheckedFile, CheckedPackage, FileVerdict, PackageTrouble, check_locked};
 pub use mirror::{Mirror, MirrorError, Turn};
 pub use page::VerifiedPage;
@@ -111,7 +111,7 @@ pub use remote::{
 pub use rooms::{Leftovers, RoomError, RunRoom};
 pub use sources::{ASKED_LAST_FOR, SourceWarning};
 pub use trust::{
-    Began, ChainState, HandedOver, HandedOverError, IndexRecord, RoleState, SystemIndex,
+    Began, ChainState, HandedOver, HandedOverError, IndexRecord, NotUsed, RoleState, SystemIndex,
     TrustError, TrustStore, TrustedIndex, demand_guarded, read_guarded, system_indexes,
 };
 pub use upstream::{ChainFiles, Haul, Upstream};

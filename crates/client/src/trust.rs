@@ -10,6 +10,7 @@
 //!   delegated/<delegator>/<role>.json
 //!   pages/<project>.json    the last page that was verified, byte for byte
 //!   identities/<project>.json  who attests to the project, as it was seen before
+//! HOME/indexes/.signed-<…>  the index was trusted by its keys once
 //! HOME/indexes/.lock-<…>    held while trust begins or ends, or the chain is brought up to date
 //! ```
 //!
@@ -27,7 +28,9 @@
 //! `root.json`: it is the trust, which is why nobody else may write here. The names on a page that
 //! cannot be verified any more are only ever shown.
 
+mod beginning;
 mod cache;
+mod configured;
 mod handed_over;
 mod lock;
 mod record;
@@ -41,11 +44,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
-use wheelmark_tuf::{Effect, Sha256};
+use wheelmark_tuf::Sha256;
 
 use crate::index::{IndexUrls, directory_name};
 use crate::mirror::Mirror;
 
+pub use configured::NotUsed;
 pub use handed_over::{HandedOver, HandedOverError, SystemIndex};
 pub use record::{Began, IndexRecord};
 pub use state::{ChainState, RoleState};
@@ -163,7 +167,7 @@ impl TrustStore {
         if !directory.join(RECORD).exists() {
             return Ok(None);
         }
-        let found = self.load(directory)?;
+        let found = self.load(directory)?.filter(TrustedIndex::is_chosen);
         if let Some(index) = &found {
             index.demand_agreement()?;
         }
@@ -187,126 +191,26 @@ impl TrustStore {
     ///
     /// When the directory or a record cannot be read.
     pub fn list(&self) -> Result<Vec<TrustedIndex>, TrustError> {
+        let mut found = Vec::new();
+        for directory in self.directories()? {
+            found.extend(self.load(directory)?.filter(TrustedIndex::is_chosen));
+        }
+        found.sort_by(|a, b| a.urls().simple().cmp(b.urls().simple()));
+        Ok(found)
+    }
+
+    /// The directories that hold a record, whatever it says.
+    fn directories(&self) -> Result<Vec<PathBuf>, TrustError> {
         let entries = fs::read_dir(&self.indexes).map_err(|e| io("read", &self.indexes, e))?;
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| io("read", &self.indexes, e))?;
             let hidden = entry.file_name().to_string_lossy().starts_with('.');
             if !hidden && entry.path().join(RECORD).exists() {
-                found.extend(self.load(entry.path())?);
+                found.push(entry.path());
             }
         }
-        found.sort_by(|a, b| a.urls().simple().cmp(b.urls().simple()));
         Ok(found)
-    }
-
-    /// Puts a new index into the store, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError::AlreadyTrusted`] when it is there, and when it cannot be written.
-    pub(crate) async fn begin(
-        &self,
-        record: IndexRecord,
-        root: &[u8],
-        chain: &[Effect],
-        handed: Option<&HandedOver>,
-    ) -> Result<TrustedIndex, TrustError> {
-        self.enter(record, |trusted| {
-            trusted.write("root.json", root, Durability::Synced)?;
-            if let Some(handed) = handed {
-                let text = handed.to_json();
-                trusted.write(handed_over::FILE, text.as_bytes(), Durability::Synced)?;
-            }
-            chain.iter().try_for_each(|effect| trusted.put(effect))
-        })
-        .await
-    }
-
-    /// Writes down that an index is used although nobody signs it, because a person said so.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError::AlreadyTrusted`] when it is there, and when it cannot be written.
-    pub async fn add_unsigned(
-        &self,
-        urls: IndexUrls,
-        now: jiff::Timestamp,
-    ) -> Result<TrustedIndex, TrustError> {
-        let record = IndexRecord::unsigned(urls, now);
-        self.enter(record, |_| Ok(())).await
-    }
-
-    async fn enter(
-        &self,
-        record: IndexRecord,
-        fill: impl FnOnce(&TrustedIndex) -> Result<(), TrustError>,
-    ) -> Result<TrustedIndex, TrustError> {
-        let directory = self.indexes.join(directory_name(record.urls.simple()));
-        let _lock = lock::of(&directory).await?;
-        self.refuse_known(record.urls.simple())?;
-        // What is left of trust that came from the system, and that the system took back.
-        self.bury(&directory)?;
-        let draft = self.draft(".new-")?;
-        let trusted = TrustedIndex {
-            directory: draft.path().to_owned(),
-            text: record.to_toml().into(),
-            record,
-            system: None,
-        };
-        fill(&trusted)?;
-        trusted.write(RECORD, trusted.text.as_bytes(), Durability::Synced)?;
-        if let Err(source) = fs::rename(draft.path(), &directory) {
-            self.refuse_known(trusted.record.urls.simple())?;
-            return Err(io("create", &directory, source));
-        }
-        drop(draft.keep());
-        sync_directory(&self.indexes)?;
-        Ok(TrustedIndex {
-            directory,
-            ..trusted
-        })
-    }
-
-    pub(crate) fn refuse_known(&self, simple: &Url) -> Result<(), TrustError> {
-        match self.find(simple)? {
-            None => Ok(()),
-            Some(known) => Err(TrustError::AlreadyTrusted {
-                index: simple.clone(),
-                since: known.record.trusted_since,
-            }),
-        }
-    }
-
-    /// A directory that nobody sees as an index, and only the owner sees at all.
-    fn draft(&self, prefix: &str) -> Result<tempfile::TempDir, TrustError> {
-        private_temporary(prefix, &self.indexes).map_err(|e| io("write in", &self.indexes, e))
-    }
-
-    /// Ends trust in an index and forgets all that was kept about it; `false` when there was
-    /// none. Waits for whoever brings its chain up to date.
-    ///
-    /// # Errors
-    ///
-    /// When the directory cannot be locked or removed.
-    pub async fn remove(&self, simple: &Url) -> Result<bool, TrustError> {
-        let directory = self.indexes.join(directory_name(simple));
-        let _lock = lock::of(&directory).await?;
-        self.bury(&directory)
-    }
-
-    /// Removes what is kept of an index; `false` when there is nothing.
-    fn bury(&self, directory: &Path) -> Result<bool, TrustError> {
-        if !directory.exists() {
-            return Ok(false);
-        }
-        // Out of sight at once, so that a crash leaves no half of it behind.
-        let grave = self.draft(".old-")?;
-        fs::rename(directory, grave.path().join("index"))
-            .map_err(|e| io("remove", directory, e))?;
-        sync_directory(&self.indexes)?;
-        grave.close().map_err(|e| io("remove", directory, e))?;
-        Ok(true)
     }
 }
 
@@ -345,7 +249,12 @@ impl TrustedIndex {
     /// Whether the index is signed, which is what the person said when it was added.
     #[must_use]
     pub fn is_signed(&self) -> bool {
-        self.record.began != Began::Unsigned
+        self.record.is_signed()
+    }
+
+    /// Whether the person, or their system, said that it is to be used.
+    fn is_chosen(&self) -> bool {
+        self.record.began != Began::Configured
     }
 
     /// Adds a mirror behind those that are there; `false` when it is there already.

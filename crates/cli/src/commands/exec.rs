@@ -2,6 +2,7 @@
 
 mod child;
 mod clearing;
+pub(super) mod configured;
 mod lead;
 mod progress;
 mod roots;
@@ -29,7 +30,7 @@ use wheelmark_client::{
 };
 
 use crate::context::{Context, fill_random};
-use crate::homes::{HomesOptions, Readers, open_homes};
+use crate::homes::{HomesOptions, Readers, open_homes_or};
 use crate::logging::WithHint as _;
 use crate::policy::policy_here;
 
@@ -94,6 +95,9 @@ pub(crate) struct UvArgs {
 #[derive(Debug, clap::Args)]
 struct Options {
     /// The trusted index to install from [default: what the map says, or the only one]
+    ///
+    /// Where none is trusted, packages come from the index that pip or uv is configured for, PyPI
+    /// unless something else is: nobody signs that one, and you are told.
     #[arg(long, value_name = "URL")]
     index: Option<String>,
 
@@ -178,7 +182,13 @@ async fn run_verified(
         unverified::allowed(context)?;
         return unverified::run(&command, report_to).await;
     }
-    let homes = Arc::new(open_homes(
+    let configured = match &options.index {
+        Some(_) => None,
+        None => configured::where_none_is_trusted(&command, context).await?,
+    };
+    let (configured, used) = configured.map(|found| (found.index, found.used)).unzip();
+    let homes = Arc::new(open_homes_or(
+        configured,
         context,
         HomesOptions {
             index: options.index.as_deref(),
@@ -198,6 +208,7 @@ async fn run_verified(
         && let Err(error) = refresh(homes.first(), &ledger).await
     {
         let mut report = ledger.report(Vec::new());
+        report.configured_index = used;
         report.warnings = homes.warnings();
         write_report(report_to, &report)?;
         return Err(error);
@@ -250,6 +261,7 @@ async fn run_verified(
     serving.await?;
 
     let mut report = ledger.report(routes);
+    report.configured_index = used;
     report.warnings = homes.warnings();
     write_report(report_to, &report)?;
     summary::print(&report, took, homes.are_several());

@@ -23,8 +23,9 @@ use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
 use wheelmark_provenance::policy::Policy;
 
+use super::exec::configured::where_none_is_trusted;
 use crate::context::Context;
-use crate::homes::{HomesOptions, Readers, open_homes};
+use crate::homes::{HomesOptions, Readers, open_homes_or};
 use crate::policy::{policy_here, trusted_roots};
 
 use self::policy::Judged;
@@ -102,7 +103,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         None => Policy::default(),
     };
     let guard = Guard::new(policy, trusted_roots(context)?, context.clock.clone());
-    let homes = open_homes(
+    let configured = match &args.index {
+        Some(_) => None,
+        // Either installer's: this is about what an installation would get.
+        None => where_none_is_trusted(&[], context).await?,
+    };
+    let homes = open_homes_or(
+        configured.map(|found| found.index),
         context,
         HomesOptions {
             index: args.index.as_deref(),

@@ -117,7 +117,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     match args.command {
         Command::Add(args) => add(*args, &store, context).await,
         Command::List { json } => list(&store, json),
-        Command::Show { url, json } => show(&find(&store, &url)?, json),
+        Command::Show { url, json } => show(&find_known(&store, &url)?, json),
         Command::Export(args) => handing_over::export(&args, &store, context),
         Command::Import(args) => handing_over::import(&args, &store, context).await,
         Command::Identities(args) => identities::run(args, &store, context).await,
@@ -171,6 +171,17 @@ fn hint_on(error: &TrustError) -> Option<String> {
     Some(format!(
         "find out which of the two is right; to go by the system's: wheelmark trust remove {index}"
     ))
+}
+
+/// The index of this URL that something is kept of: a trusted one, or one that pip or uv is
+/// configured for and that was used.
+fn find_known(store: &TrustStore, url: &str) -> anyhow::Result<TrustedIndex> {
+    let urls = IndexUrls::new(url, None, None)?;
+    let mut configured = store.configured()?.into_iter();
+    match configured.find(|index| index.urls().simple() == urls.simple()) {
+        Some(index) => Ok(index),
+        None => find(store, url),
+    }
 }
 
 /// The trusted index of this URL, or how to make it one.
@@ -296,7 +307,7 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
 }
 
 fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
-    let indexes = trusted(store)?;
+    let indexes = [trusted(store)?, store.configured()?].concat();
     if json {
         let records: Vec<_> = indexes
             .iter()
@@ -335,7 +346,7 @@ fn list(store: &TrustStore, json: bool) -> anyhow::Result<ExitCode> {
 
 /// What is on record of how trust began.
 fn record_json(record: &IndexRecord) -> serde_json::Value {
-    let signed = record.began != Began::Unsigned;
+    let signed = record.is_signed();
     serde_json::json!({
         "index_url": record.urls.simple().as_str(),
         "metadata_url": record.urls.metadata().as_str(),

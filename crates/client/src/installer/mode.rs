@@ -66,8 +66,13 @@ const UV: [&str; 21] = [
     "publish", "python", "remove", "run", "self", "sync", "tool", "tree", "venv", "version",
 ];
 
+/// uv's subcommand and the plain words behind it.
+pub(super) fn uv_command(arguments: &[String]) -> impl Iterator<Item = &str> {
+    plain(arguments, Dialect::Uv).skip_while(|word| !UV.contains(word))
+}
+
 fn uv(arguments: &[String]) -> Option<String> {
-    let mut plain = plain(arguments, Dialect::Uv).skip_while(|word| !UV.contains(word));
+    let mut plain = uv_command(arguments);
     match plain.next()? {
         command @ ("sync" | "run" | "tree" | "export" | "audit") => {
             Some(format!("uv {command} reads uv.lock"))

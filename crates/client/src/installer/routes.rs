@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::places::{LISTED, TREE, is_local, local_requirement, without_secrets};
 use super::program::Installer;
+use super::uv_settings::Beginning;
 use super::words::{self, Dialect, Word};
 use super::{requirements, uv_settings};
 use crate::ledger::OpenRoute;
@@ -99,20 +100,10 @@ fn pip(arguments: &[String], around: &Surroundings<'_>) -> Vec<OpenRoute> {
 
 fn uv(arguments: &[String], around: &Surroundings<'_>) -> Vec<OpenRoute> {
     let words = words::read(arguments, Dialect::Uv);
-    let last = |wanted: &str| {
-        words.iter().rev().find_map(|word| match word {
-            Word::Option { name, value, .. } if *name == wanted => Some((*value).to_owned()),
-            _ => None,
-        })
-    };
     // uv goes there first: every other path is seen from there.
-    let directory = last("--directory")
-        .or_else(|| around.set("UV_WORKING_DIRECTORY"))
-        .or_else(|| around.set("UV_WORKING_DIR"))
-        .unwrap_or_default();
-    let directory = around.directory.join(directory);
+    let beginning = Beginning::of(&words, around);
     let around = &Surroundings {
-        directory: &directory,
+        directory: &beginning.directory,
         ..*around
     };
     let mut found = Found::default();
@@ -121,12 +112,7 @@ fn uv(arguments: &[String], around: &Surroundings<'_>) -> Vec<OpenRoute> {
         &["UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"],
         around,
     );
-    let project = last("--project").or_else(|| around.set("UV_PROJECT"));
-    let start = PathBuf::from(project.unwrap_or_default());
-    let named = last("--config-file").map(PathBuf::from);
-    found
-        .routes
-        .extend(uv_settings::routes(&start, named, around));
+    found.routes.extend(uv_settings::routes(&beginning, around));
     for script in &found.scripts {
         found
             .routes

@@ -9,24 +9,53 @@ use toml::{Table, Value};
 
 use super::places::{FETCHED, LISTED, is_local, local_requirement};
 use super::routes::{Surroundings, route};
+use super::words::Word;
 use crate::ledger::OpenRoute;
 
-/// The routes that uv's configuration leaves open, seen from the project's directory.
-pub(super) fn routes(
-    start: &Path,
-    named: Option<PathBuf>,
-    around: &Surroundings<'_>,
-) -> Vec<OpenRoute> {
-    let start = around.directory.join(start);
-    let named = named.or_else(|| around.set("UV_CONFIG_FILE").map(PathBuf::from));
-    let elsewhere = match named {
-        Some(named) => vec![around.directory.join(named)],
+/// Where uv looks for its configuration.
+pub(super) struct Beginning {
+    /// The directory that uv goes to first: every other path is seen from there.
+    pub(super) directory: PathBuf,
+    /// Where it begins to look for the project's.
+    pub(super) start: PathBuf,
+    /// The one file that was named.
+    pub(super) named: Option<PathBuf>,
+}
+
+impl Beginning {
+    /// As uv's words and variables have it.
+    pub(super) fn of(words: &[Word<'_>], around: &Surroundings<'_>) -> Self {
+        let last = |wanted: &str| {
+            words.iter().rev().find_map(|word| match word {
+                Word::Option { name, value, .. } if *name == wanted => Some((*value).to_owned()),
+                _ => None,
+            })
+        };
+        let directory = last("--directory")
+            .or_else(|| around.set("UV_WORKING_DIRECTORY"))
+            .or_else(|| around.set("UV_WORKING_DIR"))
+            .unwrap_or_default();
+        let directory = around.directory.join(directory);
+        let project = last("--project").or_else(|| around.set("UV_PROJECT"));
+        let named = last("--config-file").or_else(|| around.set("UV_CONFIG_FILE"));
+        Self {
+            start: directory.join(project.unwrap_or_default()),
+            named: named.map(|named| directory.join(named)),
+            directory,
+        }
+    }
+}
+
+/// The routes that uv's configuration leaves open.
+pub(super) fn routes(beginning: &Beginning, around: &Surroundings<'_>) -> Vec<OpenRoute> {
+    let elsewhere = match &beginning.named {
+        Some(named) => vec![named.clone()],
         None => outside(around),
     };
     let elsewhere = elsewhere
         .into_iter()
         .filter_map(|path| Some((parse(&path, around)?, path)));
-    project(&start, around)
+    project(&beginning.start, around)
         .into_iter()
         .chain(elsewhere)
         .flat_map(|(settings, path)| Settings { settings, path }.routes(around))
@@ -61,7 +90,7 @@ pub(super) fn lead_elsewhere(around: &Surroundings<'_>) -> bool {
 }
 
 /// uv's configuration files outside of any project: the user's and the system's.
-fn outside(around: &Surroundings<'_>) -> Vec<PathBuf> {
+pub(super) fn outside(around: &Surroundings<'_>) -> Vec<PathBuf> {
     let system = around.set("XDG_CONFIG_DIRS");
     let system = system.as_deref().unwrap_or("/etc/xdg").split(':');
     let user = around.user_configuration.map(Path::to_owned);
@@ -96,7 +125,7 @@ fn script_metadata(text: &str) -> String {
 
 /// The nearest configuration of a project, as uv looks for it: a directory's `uv.toml`, or the
 /// table `tool.uv` of its `pyproject.toml`.
-fn project(start: &Path, around: &Surroundings<'_>) -> Option<(Table, PathBuf)> {
+pub(super) fn project(start: &Path, around: &Surroundings<'_>) -> Option<(Table, PathBuf)> {
     start.ancestors().find_map(|directory| {
         let own = directory.join("uv.toml");
         if let Some(settings) = parse(&own, around) {
@@ -111,7 +140,7 @@ fn project(start: &Path, around: &Surroundings<'_>) -> Option<(Table, PathBuf)> 
     })
 }
 
-fn parse(path: &Path, around: &Surroundings<'_>) -> Option<Table> {
+pub(super) fn parse(path: &Path, around: &Surroundings<'_>) -> Option<Table> {
     (around.read)(path)?.parse().ok()
 }
 
@@ -169,7 +198,7 @@ fn places(value: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn items(value: &Value) -> Vec<&Value> {
+pub(super) fn items(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),
         single => vec![single],

@@ -31,6 +31,8 @@ pub enum Began {
     System,
     /// Not at all: the person said that the index is not signed.
     Unsigned,
+    /// Not at all, and nobody chose it: no index was trusted, and pip or uv is configured for this one.
+    Configured,
 }
 
 impl fmt::Display for Began {
@@ -41,6 +43,7 @@ impl fmt::Display for Began {
             Self::HandedOver => "handed over",
             Self::System => "the system's administrator",
             Self::Unsigned => "not signed",
+            Self::Configured => "not signed, and used because pip or uv is configured for it",
             Self::FirstUse => "first use",
             Self::FirstUseOverLoopbackHttp => "first use over loopback http (for trying out)",
         })
@@ -108,14 +111,20 @@ impl WrittenMirror {
 
 impl IndexRecord {
     /// That of an index that is used although nobody signs it.
-    pub(crate) fn unsigned(urls: IndexUrls, now: jiff::Timestamp) -> Self {
+    pub(crate) fn unsigned(urls: IndexUrls, began: Began, now: jiff::Timestamp) -> Self {
         Self {
             urls,
-            began: Began::Unsigned,
+            began,
             trusted_since: jiff::Timestamp::from_second(now.as_second()).unwrap_or(now),
             first_root_version: 0,
             first_root_fingerprint: Sha256::of(b""),
         }
+    }
+
+    /// Whether the index is signed. This is what the person knows of it, and never what it answers.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        !matches!(self.began, Began::Unsigned | Began::Configured)
     }
 
     /// Whether both are of the same trust. Mirrors come and go without trust beginning anew.

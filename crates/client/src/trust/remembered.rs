@@ -62,15 +62,23 @@ impl TrustedIndex {
         let mut remembered = before.clone();
         let outcome = change(&mut remembered);
         if remembered != before {
-            let written = Written {
-                format: FORMAT,
-                remembered,
-            };
-            let text = serde_json::to_vec_pretty(&written)
-                .expect("strings and numbers can always be written");
-            self.write(&file(project), &text, Durability::Synced)?;
+            self.write_remembered(project, remembered)?;
         }
         Ok(outcome)
+    }
+
+    pub(super) fn write_remembered(
+        &self,
+        project: &ProjectName,
+        remembered: Remembered,
+    ) -> Result<(), TrustError> {
+        let written = Written {
+            format: FORMAT,
+            remembered,
+        };
+        let text =
+            serde_json::to_vec_pretty(&written).expect("strings and numbers can always be written");
+        self.write(&file(project), &text, Durability::Synced)
     }
 
     /// Everything that is remembered, by project.

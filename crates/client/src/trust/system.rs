@@ -119,7 +119,9 @@ impl TrustStore {
         self.system = system.into_iter().map(Arc::new).collect();
         for index in self.system.clone() {
             let directory = self.indexes.join(directory_name(index.simple()));
-            if !directory.join(RECORD).exists() {
+            // That pip or uv is configured for it does not keep it unsigned.
+            let known = directory.join(RECORD).exists();
+            if !known || !TrustedIndex::load(directory.clone())?.is_chosen() {
                 self.seed(&index.handed, &directory, now)?;
             }
         }
@@ -150,6 +152,10 @@ impl TrustStore {
         };
         index.write("root.json", handed.root(), Durability::Synced)?;
         index.write(RECORD, index.text.as_bytes(), Durability::Synced)?;
+        if directory.join(RECORD).exists() {
+            self.carry_identities(directory, &index)?;
+            self.bury(directory)?;
+        }
         match fs::rename(draft.path(), directory) {
             Ok(()) => drop(draft.keep()),
             // Another process was faster, and began with the same.

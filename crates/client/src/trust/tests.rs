@@ -2,7 +2,7 @@
 
 use wheelmark_packaging::simple::{Hashes, PageFile, ProjectPage};
 use wheelmark_packaging::{DistributionFilename, ProjectName};
-use wheelmark_tuf::{CacheName, RoleName, Sha256};
+use wheelmark_tuf::{CacheName, Effect, RoleName, Sha256};
 
 use super::*;
 
@@ -22,12 +22,12 @@ fn store() -> (tempfile::TempDir, TrustStore) {
     (home, store)
 }
 
-/// What is there besides the locks.
+/// What is there besides the locks and the notes of what was signed.
 fn visible(directory: &Path) -> usize {
     fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.starts_with(".lock-"))
+        .filter(|name| !name.starts_with(".lock-") && !name.starts_with(".signed-"))
         .count()
 }
 
@@ -424,6 +424,26 @@ async fn a_conflict_about_one_index_concerns_that_index_alone() {
         "{conflict}"
     );
     assert!(store.find(&b.parse().unwrap()).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_system_makes_signed_what_was_only_configured() {
+    let (_home, store) = store();
+    let simple = "https://a.example/simple/";
+    let now = "2026-11-21T10:00:00Z".parse().unwrap();
+    let urls = IndexUrls::new(simple, None, None).unwrap();
+    store.use_configured(urls.clone(), now).await.unwrap();
+    let system = by_the_system(simple, &root_of(1, "a")).await;
+    let file = system.file.clone();
+    let with = store.clone().with_system(vec![system], now).unwrap();
+    let found = with.find(urls.simple()).unwrap().unwrap();
+    assert!(found.is_signed() && found.system_file() == Some(&*file));
+    // Nor is it unsigned again when the system takes it back.
+    let refused = store.use_configured(urls, now).await;
+    assert!(
+        matches!(refused, Err(NotUsed::Chosen { ended: true, .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

@@ -241,6 +241,7 @@ mod tests {
         let bad = "a\u{1b}[2J\u{9b}1m\r\nb";
         let report = Report {
             verified: false,
+            configured_index: None,
             files: Vec::new(),
             bytes: 0,
             refused: vec![RefusedEntry {

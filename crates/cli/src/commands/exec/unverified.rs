@@ -37,6 +37,7 @@ pub(super) fn allowed(context: &Context) -> anyhow::Result<()> {
 pub(super) async fn run(command: &[OsString], report_to: Option<File>) -> anyhow::Result<ExitCode> {
     let report = Report {
         verified: false,
+        configured_index: None,
         files: Vec::new(),
         bytes: 0,
         refused: Vec::new(),

@@ -64,9 +64,13 @@ fn title(shown: &Shown<'_>) -> String {
         Some(version) => format!("{} {version}", project(shown)),
         None => project(shown),
     };
-    if record.began == Began::Unsigned {
+    if !record.is_signed() {
+        let why = match record.began {
+            Began::Configured => "nothing is trusted, and pip or uv is configured for it",
+            _ => "you said so",
+        };
         return format!(
-            "{}, as {} lists it\n{}not signed: used since {}, because you said so\n\n",
+            "{}, as {} lists it\n{}not signed: used since {}, because {why}\n\n",
             name.if_supports_color(Stdout, |t| t.bold()),
             record.urls.simple(),
             status(shown),

@@ -9,7 +9,7 @@ use wheelmark_client::{TrustStore, TrustedIndex};
 use wheelmark_packaging::ProjectName;
 use wheelmark_provenance::{AcceptedBy, Publisher, Remembered};
 
-use super::{find, print, print_json, trusted};
+use super::{find_known, print, print_json, trusted};
 use crate::context::Context;
 use crate::logging::WithHint as _;
 
@@ -101,6 +101,14 @@ pub(super) async fn run(
 }
 
 fn one(store: &TrustStore, named: Option<&str>) -> anyhow::Result<TrustedIndex> {
+    if let Some(url) = named {
+        return find_known(store, url);
+    }
+    // Those that pip or uv is configured for count only where nothing is trusted.
+    let mut configured = store.configured()?;
+    if configured.len() == 1 && trusted(store)?.is_empty() {
+        return Ok(configured.remove(0));
+    }
     crate::homes::choose(store, named)
 }
 
@@ -172,8 +180,8 @@ fn list(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let indexes = match index {
-        Some(url) => vec![find(store, url)?],
-        None => trusted(store)?,
+        Some(url) => vec![find_known(store, url)?],
+        None => [trusted(store)?, store.configured()?].concat(),
     };
     let mut rows: Vec<(String, ProjectName, Remembered)> = Vec::new();
     for index in &indexes {
