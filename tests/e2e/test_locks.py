@@ -311,12 +311,14 @@ def test_includes_stay_below_the_file(world: World) -> None:
     assert "s3cret" not in done.text and "which were not read" in done.out
 
 
-def test_identities_that_are_not_looked_at_are_told(world: World) -> None:
+def test_an_identity_that_the_lock_names_and_nobody_attests(world: World) -> None:
     lock = world.lock("pylock by pip")
     identity = '\n[[packages.attestation-identities]]\nkind = "GitHub"\nrepository = "o/r"\nworkflow = "x.yml"\n'
     lock.write_text(lock.read_text() + identity)
     code, told = world.verify(lock)
-    assert code == 1 and told["identities_not_checked"] == 1
+    assert code == 1
+    lacking = [file["lacks"] for package in told["packages"] for file in package["files"] if "lacks" in file]
+    assert len(lacking) == 1 and "its page names no provenance" in lacking[0][0]
 
 
 def test_requirements_with_and_without_hashes(world: World) -> None:

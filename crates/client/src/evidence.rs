@@ -44,7 +44,8 @@ impl Evidence {
     }
 
     /// Why nobody attests to it, where nobody does.
-    pub(crate) fn why(&self) -> String {
+    #[must_use]
+    pub fn why(&self) -> String {
         match self {
             Self::None => "its page names no provenance".to_owned(),
             Self::Refused(why) => format!("its provenance does not hold: {why}"),
@@ -53,7 +54,8 @@ impl Evidence {
     }
 
     /// Who attests to it.
-    pub(crate) fn identities(&self) -> &[Identity] {
+    #[must_use]
+    pub fn identities(&self) -> &[Identity] {
         match self {
             Self::By(identities) => identities,
             Self::None | Self::Refused(_) => &[],

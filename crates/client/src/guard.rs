@@ -19,7 +19,8 @@ use serde::Serialize;
 use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
 use wheelmark_provenance::policy::{
-    Attested, Decision, Demand, DemandKind, Facts, Line, Mark, Outcome, Policy, Shortfall, SignedBy,
+    Attested, Decision, Demand, DemandKind, Facts, Line, Mark, Outcome, Policy, RuleName,
+    Shortfall, SignedBy,
 };
 use wheelmark_provenance::{Identity, Publisher, Standing, TrustedRoots};
 use wheelmark_tuf::{Clock, Sha256};
@@ -54,6 +55,8 @@ pub struct AttestedAs {
 pub enum Word {
     /// A policy names it.
     Policy,
+    /// A lock file names it, and nobody else is remembered.
+    LockFile,
     /// It attested to this project before, or a person accepted it for the project.
     Remembered,
     /// It attested to the first file of the project that was seen, which is this one.
@@ -86,6 +89,8 @@ pub struct Unsatisfied {
     pub policy: String,
     /// The line in it, counted from 1.
     pub line: usize,
+    /// The rule that it belongs to.
+    pub rule: RuleName,
     /// What it asks for.
     pub demand: Demand,
     /// What is lacking.
@@ -223,6 +228,20 @@ impl Guard {
         })
     }
 
+    /// The lines of the policy that a file does not satisfy as to who attests to it.
+    #[must_use]
+    pub fn lacking(
+        &self,
+        page: &VerifiedPage,
+        file: &PageFile,
+        evidence: &Evidence,
+    ) -> Vec<Unsatisfied> {
+        let decision = self.decide(page, file, evidence);
+        let lines = decision.lines.iter();
+        let lines = lines.filter(|line| line.demand.kind() == DemandKind::AttestedBy);
+        lines.filter_map(unsatisfied).collect()
+    }
+
     /// Whether a file's core metadata may be handed on: who attests to the file is looked at when
     /// the file itself is asked for.
     pub(crate) fn admit_metadata(
@@ -256,6 +275,7 @@ impl Guard {
                 word: Word::Policy,
             }));
         }
+        let locked = named_by_lock(&decision, identities);
         let (version, uploaded) = (file.filename.version(), file.upload_time);
         let attested: Vec<&Identity> = identities.iter().collect();
         let name = file.filename.as_str();
@@ -273,6 +293,12 @@ impl Guard {
                 .map_err(Failure::Kept)?;
         }
         match standing {
+            Standing::Known(_) | Standing::First(_) if let Some(locked) = locked => {
+                Ok(Some(AttestedAs {
+                    identity: locked.clone(),
+                    word: Word::LockFile,
+                }))
+            }
             Standing::Unattested | Standing::Older => Ok(None),
             Standing::Known(publisher) => {
                 let word = if self.first_seen().contains(project) {
@@ -295,13 +321,27 @@ impl Guard {
     }
 }
 
+/// The identity that a lock file names.
+fn named_by_lock<'a>(decision: &Decision<'_>, identities: &'a [Identity]) -> Option<&'a Identity> {
+    named(decision, identities, |line| line.rule == RuleName::Locked)
+}
+
 /// The identity that a policy of the person's own names.
 fn named_by_policy<'a>(
     decision: &Decision<'_>,
     identities: &'a [Identity],
 ) -> Option<&'a Identity> {
+    named(decision, identities, |line| line.trusted)
+}
+
+/// The identity that a line names which is one of those, and holds.
+fn named<'a>(
+    decision: &Decision<'_>,
+    identities: &'a [Identity],
+    is_one: impl Fn(&Line<'_>) -> bool,
+) -> Option<&'a Identity> {
     decision.lines.iter().find_map(|line| match line.demand {
-        Demand::AttestedBy(asked) if line.trusted && matches!(line.outcome, Outcome::Holds(_)) => {
+        Demand::AttestedBy(asked) if is_one(line) && matches!(line.outcome, Outcome::Holds(_)) => {
             identities
                 .iter()
                 .find(|one| asked.iter().any(|publisher| one.matches(publisher).is_ok()))
@@ -335,6 +375,7 @@ fn unsatisfied(line: &Line<'_>) -> Option<Unsatisfied> {
     Some(Unsatisfied {
         policy: line.source.to_owned(),
         line: line.line,
+        rule: line.rule,
         demand: line.demand.clone(),
         shortfall: shortfall.clone(),
     })
@@ -368,9 +409,18 @@ impl fmt::Display for Unsatisfied {
         let Self {
             policy,
             line,
+            rule,
             demand,
             shortfall,
         } = self;
-        write!(f, "{shortfall} (`{demand}`, line {line} of {policy})")
+        let asks = match (rule, demand) {
+            // As it stands there.
+            (RuleName::Locked, Demand::AttestedBy(publishers)) => {
+                let each: Vec<String> = publishers.iter().map(ToString::to_string).collect();
+                format!("attestation-identities: {}", each.join(", "))
+            }
+            _ => demand.to_string(),
+        };
+        write!(f, "{shortfall} (`{asks}`, line {line} of {policy})")
     }
 }

@@ -6,6 +6,7 @@
 //! that it names, in the environment and in uv's configuration, and are reported.
 
 mod configured;
+mod locks;
 mod mode;
 mod named;
 mod places;
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use configured::{ConfiguredIndex, IndexesDiffer, PYPI, configured_index};
+pub use locks::locks_of;
 pub use mode::{Mode, ModeChoice, mode_of};
 pub use named::{asks_once, named_projects};
 pub use places::without_secrets;

@@ -93,7 +93,9 @@ pub use guard::{AttestedAs, Guard, HeldBack, Unsatisfied, Word};
 pub use homes::{Home, Homes, MapError, MapRule, ProjectMap, RuleOrigin};
 pub use index::{IndexUrls, UrlError};
 pub use ledger::{ConfiguredUse, FileEntry, Ledger, OpenRoute, RefusedEntry, Report};
-pub use locked::{CheckedFile, CheckedPackage, FileVerdict, PackageTrouble, check_locked};
+pub use locked::{
+    CheckedFile, CheckedPackage, FileVerdict, PackageTrouble, Witnessing, check_locked,
+};
 pub use mirror::{Mirror, MirrorError, Turn};
 pub use page::VerifiedPage;
 pub use passing::Watch;

@@ -1,8 +1,10 @@
-//! What a lock file names, against what is signed: metadata and pages alone are fetched.
+//! What a lock file names, against what is signed: metadata and pages alone are fetched, and the
+//! provenance of files where it is asked who attests to them.
 //!
 //! ```text
 //!  LockedPackage ─▶ its project's home ─▶ verified page ─▶ each file: is it listed, are its
 //!                                                         digest and length the signed ones?
+//!                                                         who attests to it, where that is asked?
 //! ```
 //!
 //! A lock file is believed nothing. It names an index and URLs; which index answers for a
@@ -17,18 +19,30 @@ use wheelmark_packaging::simple::{Hashes, PageFile, ProjectPage, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
 use wheelmark_tuf::RoleName;
 
+use crate::evidence::Evidence;
+use crate::guard::{Guard, Unsatisfied};
 use crate::homes::{Home, Homes};
 use crate::index::base_url;
 use crate::page::VerifiedPage;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Subject};
 use crate::remote::is_loopback;
 use wheelmark_provenance::Chain;
+use wheelmark_provenance::policy::DemandKind;
 
 /// Packages looked up at once.
 const AT_ONCE: usize = 16;
 
 /// Digests of files that two inputs can be made for are no digests (RFC 6151, RFC 6194).
 const BROKEN: [&str; 2] = ["md5", "sha1"];
+
+/// Whether it is looked at who attests to locked files.
+#[derive(Clone, Copy, Debug)]
+pub enum Witnessing<'a> {
+    /// Where the policy asks it, which can be that of the lock itself.
+    Asked(&'a Guard),
+    /// Of every file.
+    Every(&'a Guard),
+}
 
 /// What was found of one locked package.
 #[derive(Debug)]
@@ -81,6 +95,12 @@ pub struct CheckedFile {
     pub yanked: Yanked,
     /// Whether the lock names a place on the machine that wrote it.
     pub at_loopback: bool,
+    /// When it was uploaded, as far as its page says it.
+    pub uploaded: Option<jiff::Timestamp>,
+    /// Who attests to it, where that was looked at, or why that cannot be told.
+    pub evidence: Option<Result<Evidence, Arc<Refusal>>>,
+    /// What the policy asks of who attests to it, and it has not.
+    pub lacks: Vec<Unsatisfied>,
 }
 
 /// What the index says of a locked file.
@@ -122,11 +142,20 @@ pub enum FileVerdict {
 }
 
 impl CheckedPackage {
-    /// Whether everything locked of it is signed.
+    /// Whether everything locked of it is signed, and attested as far as that is asked.
     #[must_use]
     pub fn holds(&self) -> bool {
-        let signed = |file: &CheckedFile| matches!(file.verdict, FileVerdict::Signed);
-        self.trouble.is_none() && self.files.iter().all(signed)
+        self.trouble.is_none() && self.files.iter().all(CheckedFile::holds)
+    }
+}
+
+impl CheckedFile {
+    /// Whether it is signed, and attested as far as that is asked.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self.verdict, FileVerdict::Signed)
+            && self.lacks.is_empty()
+            && !matches!(self.evidence, Some(Err(_)))
     }
 }
 
@@ -135,9 +164,12 @@ impl CheckedPackage {
 pub async fn check_locked(
     homes: &Homes,
     packages: &[LockedPackage],
+    witnessing: Witnessing<'_>,
     seen: impl Fn(&CheckedPackage),
 ) -> Vec<CheckedPackage> {
-    let looked_up = packages.iter().map(|package| check(homes, package));
+    let looked_up = packages
+        .iter()
+        .map(|package| check(homes, package, witnessing));
     stream::iter(looked_up)
         .buffered(AT_ONCE)
         .inspect(seen)
@@ -145,7 +177,11 @@ pub async fn check_locked(
         .await
 }
 
-async fn check(homes: &Homes, package: &LockedPackage) -> CheckedPackage {
+async fn check(
+    homes: &Homes,
+    package: &LockedPackage,
+    witnessing: Witnessing<'_>,
+) -> CheckedPackage {
     let mut checked = CheckedPackage {
         project: package.project.clone(),
         version: package.version.clone(),
@@ -157,7 +193,12 @@ async fn check(homes: &Homes, package: &LockedPackage) -> CheckedPackage {
         files: Vec::new(),
     };
     match found(homes, &package.project).await {
-        Ok(Some((home, page))) => against(&home, &page, package, &mut checked).await,
+        Ok(Some((home, page))) => {
+            against(&home, &page, package, &mut checked).await;
+            for file in &mut checked.files {
+                attested(&home, &page, witnessing, file).await;
+            }
+        }
         Ok(None) => {
             let why = homes.absence(&package.project);
             checked.trouble = Some(PackageTrouble::NoHome(why));
@@ -243,6 +284,9 @@ async fn check_file(
         verdict: FileVerdict::Unlisted,
         yanked: Yanked::No,
         at_loopback,
+        uploaded: None,
+        evidence: None,
+        lacks: Vec::new(),
     };
     if matches!(locked.at, FilePlace::Path(_)) {
         checked.verdict = FileVerdict::NotFromIndex;
@@ -262,6 +306,7 @@ async fn check_file(
     };
     checked.filename = Some(entry.filename.as_str().to_owned());
     checked.yanked = entry.yanked.clone();
+    checked.uploaded = entry.upload_time;
     checked.verdict = match home
         .signed_file(&package.project, entry.filename.as_str())
         .await
@@ -276,6 +321,39 @@ async fn check_file(
         Err(refusal) => FileVerdict::Refused(refusal),
     };
     checked
+}
+
+/// Looks at who attests to a file, if it is the one that is listed.
+async fn attested(
+    home: &Home,
+    page: &VerifiedPage,
+    witnessing: Witnessing<'_>,
+    file: &mut CheckedFile,
+) {
+    let name = file.filename.as_deref().unwrap_or_default();
+    let Some(entry) = page.page().file(name) else {
+        return;
+    };
+    let (guard, every) = match witnessing {
+        Witnessing::Asked(guard) => (guard, false),
+        Witnessing::Every(guard) => (guard, true),
+    };
+    let asked = guard.policy().asks(&entry.filename, DemandKind::AttestedBy);
+    if !matches!(file.verdict, FileVerdict::Signed) || !(asked || every) {
+        return;
+    }
+    let found = guard.look(home.reader(), page, entry).await;
+    file.evidence = Some(found.map_err(|failure| {
+        Arc::new(Refusal {
+            subject: Subject::File(page.page().name.clone(), name.to_owned()),
+            failure,
+            signed_by: page.signed_by(),
+            index: Some(home.reader().index().urls().simple().clone()),
+        })
+    }));
+    if let Some(Ok(evidence)) = &file.evidence {
+        file.lacks = guard.lacking(page, entry, evidence);
+    }
 }
 
 /// What the page says of a file that it does not list.

@@ -11,8 +11,10 @@
 //! Nothing is looked up here, and nothing that a lock file says is believed: it is what an
 //! installer would be told.
 
+mod beside;
 mod error;
 mod format;
+mod identities;
 mod named;
 mod pdm;
 mod poetry;
@@ -21,14 +23,15 @@ mod requirements;
 mod rewrite;
 mod uv;
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use serde_json::Value;
 use toml::Table;
 
+pub use self::beside::{BESIDE, Beside};
 pub use self::error::LockError;
 pub use self::format::LockFormat;
+pub use self::identities::{
+    AttestedPackage, LockedIdentity, MAX_LOCKED_IDENTITIES, with_identities,
+};
 pub use self::requirements::requirement_lines;
 pub use self::rewrite::{NamedUrl, named_urls};
 use crate::simple::Hashes;
@@ -74,9 +77,9 @@ pub struct LockedPackage {
     pub index: Option<String>,
     /// The files of which an installer takes one.
     pub files: Vec<LockedFile>,
-    /// Who has to have attested its files (PEP 751, `packages.attestation-identities`), as it
-    /// stands there.
-    pub identities: Vec<BTreeMap<String, Value>>,
+    /// Who may have attested its files (PEP 751, `packages.attestation-identities`); none if nobody
+    /// has to have.
+    pub identities: Vec<LockedIdentity>,
 }
 
 /// One file that an installer may take.
@@ -156,7 +159,7 @@ impl LockFile {
         let text = std::str::from_utf8(bytes).map_err(|_| LockError::NotText)?;
         let lock = match format {
             LockFormat::Uv => uv::parse(table(text)?),
-            LockFormat::Pylock => pylock::parse(table(text)?),
+            LockFormat::Pylock => pylock::parse(table(text)?, text),
             LockFormat::Poetry => poetry::parse(table(text)?),
             LockFormat::Pdm => pdm::parse(table(text)?),
             LockFormat::Requirements => requirements::parse(text),

@@ -4,6 +4,7 @@ mod child;
 mod clearing;
 pub(super) mod configured;
 mod lead;
+mod locks;
 mod progress;
 mod roots;
 mod summary;
@@ -109,6 +110,13 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
+    /// Ask of every file what this lock file says of who has to have attested it
+    ///
+    /// What pip's and uv's own words name is found without it: name a lock here for a script, or a
+    /// `make`, that follows one.
+    #[arg(long, value_name = "FILE")]
+    lock: Vec<PathBuf>,
+
     /// How the command is led to the proxy [default: connect for what uses a lock file, else index]
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeName>,
@@ -126,7 +134,7 @@ struct Options {
     report: Option<PathBuf>,
 
     /// Run the command without any verification, its own settings untouched
-    #[arg(long, conflicts_with_all = ["index", "strict", "policy"])]
+    #[arg(long, conflicts_with_all = ["index", "strict", "policy", "lock"])]
     unsafely_disable_package_verification: bool,
 }
 
@@ -182,6 +190,9 @@ async fn run_verified(
         unverified::allowed(context)?;
         return unverified::run(&command, report_to).await;
     }
+    let locks = around_here(|around| locks::followed(&command, &options.lock, around))??;
+    let told = summary::identities(&locks);
+    let policy = policy_here(context, options.policy.as_deref())?;
     let configured = match &options.index {
         Some(_) => None,
         None => configured::where_none_is_trusted(&command, context).await?,
@@ -195,7 +206,7 @@ async fn run_verified(
             freshness: Freshness::Once,
             strict: options.strict,
             readers: Readers::Person,
-            policy: Some(policy_here(context, options.policy.as_deref())?),
+            policy: Some(policy.and(locks)),
         },
     )?);
     let shown = options.progress.then(progress::Shown::start);
@@ -245,6 +256,7 @@ async fn run_verified(
     })?;
     environment.set.extend(uv_files.set);
     summary::mode(&choice);
+    summary::say(&told);
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(proxy.serve(async {

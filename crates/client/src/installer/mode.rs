@@ -1,8 +1,8 @@
 //! How a command is led to the proxy: by another index URL, or at the real URLs.
 
 use std::ffi::OsString;
-use std::path::Path;
 
+use super::locks::pylock_name;
 use super::program::Installer;
 use super::words::{self, Dialect, Word};
 
@@ -118,13 +118,6 @@ fn pylock(arguments: &[String]) -> Option<&str> {
     })
 }
 
-/// The file name of a path or URL, if it is `pylock.toml` or `pylock.<name>.toml`.
-fn pylock_name(path: &str) -> Option<&str> {
-    let name = Path::new(path).file_name()?.to_str()?;
-    let is = name == "pylock.toml" || name.starts_with("pylock.") && name.ends_with(".toml");
-    is.then_some(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +180,14 @@ mod tests {
         );
         check(
             "pip3.11 install -rpylock.toml",
+            Some("pip install reads pylock.toml"),
+        );
+        check(
+            "pip install -r ./pylock.toml[test]",
+            Some("pip install reads pylock.toml"),
+        );
+        check(
+            "pip install --group pylock.toml:dev",
             Some("pip install reads pylock.toml"),
         );
         check(

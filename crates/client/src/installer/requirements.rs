@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use wheelmark_packaging::lock::requirement_lines;
+use wheelmark_packaging::lock::{
+    ElsewhereKind, FilePlace, LockFile, LockFormat, requirement_lines,
+};
 
-use super::places::{LISTED, TREE, is_local, local_file, local_requirement};
+use super::locks::{pylock_name, without_extras};
+use super::places::{FETCHED, LISTED, TREE, is_local, local_file, local_requirement};
 use super::routes::{Surroundings, route};
 use super::words::{self, Dialect, Word};
 use crate::ledger::OpenRoute;
@@ -16,37 +19,101 @@ const MAX_FILES: usize = 100;
 /// The routes that a requirements file, and those that it names, leave open.
 pub(super) fn routes(file: &str, around: &Surroundings<'_>) -> Vec<OpenRoute> {
     let mut routes = Vec::new();
-    let mut seen = BTreeSet::new();
     // To uv, a dash is its standard input.
     if file == "-" {
         return vec![route(file, UNREAD)];
     }
+    if pylock_name(file).is_some() {
+        return routes_of_lock(file, around);
+    }
+    each(file, around, |file, lines| {
+        let shown = file.strip_prefix(around.directory).unwrap_or(file);
+        let shown = shown.display().to_string();
+        let Some(lines) = lines else {
+            routes.extend(around.has(file).then(|| route(&shown, UNREAD)));
+            return;
+        };
+        for (line, read) in lines {
+            let named = |why| route(&format!("{shown}: {line}"), why);
+            routes.extend(read.why.map(named));
+        }
+    });
+    routes
+}
+
+/// The routes that a lock file (PEP 751) leaves open.
+fn routes_of_lock(file: &str, around: &Surroundings<'_>) -> Vec<OpenRoute> {
+    let Some(path) = local_file(without_extras(file)) else {
+        return vec![route(file, ELSEWHERE)];
+    };
+    let path = around.directory.join(path);
+    let text = (around.read)(&path);
+    let parsed = text.map(|text| LockFile::parse(LockFormat::Pylock, text.as_bytes()));
+    let Some(Ok(lock)) = parsed else {
+        return Vec::from_iter(around.has(&path).then(|| route(file, UNREAD)));
+    };
+    let others = lock.elsewhere.iter().filter_map(|other| {
+        let why = match other.kind {
+            ElsewhereKind::Tree => TREE,
+            ElsewhereKind::Path => FILE,
+            ElsewhereKind::Repository => FETCHED,
+            // The proxy is asked for it.
+            ElsewhereKind::Url => return None,
+        };
+        Some(route(&format!("{file}: {}", other.place), why))
+    });
+    let files = lock.packages.iter().flat_map(|package| &package.files);
+    let files = files.filter_map(|locked| match &locked.at {
+        FilePlace::Path(path) => Some(route(&format!("{file}: {path}"), FILE)),
+        FilePlace::Index | FilePlace::Url(_) => None,
+    });
+    others.chain(files).collect()
+}
+
+/// A requirements file and those that it names, as far as they are on this machine.
+pub(super) fn files(file: &str, around: &Surroundings<'_>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    each(file, around, |file, _| files.push(file.to_owned()));
+    files
+}
+
+/// Goes through a requirements file and those that it names: `visit` gets each with its lines, or
+/// without if it is not read.
+fn each(
+    file: &str,
+    around: &Surroundings<'_>,
+    mut visit: impl FnMut(&Path, Option<&[(String, Line)]>),
+) {
+    let mut seen = BTreeSet::new();
     let path = |file: &str, folder: &Path| Some(folder.join(local_file(file)?));
     let mut waiting = Vec::from_iter(path(file, around.directory));
     while let Some(file) = waiting.pop() {
         if !seen.insert(plain(&file)) {
             continue;
         }
-        let shown = file.strip_prefix(around.directory).unwrap_or(&file);
-        let shown = shown.display().to_string();
         if seen.len() > MAX_FILES {
-            routes.push(route(&shown, UNREAD));
+            visit(&file, None);
             break;
         }
         let Some(text) = (around.read)(&file) else {
-            routes.extend(around.has(&file).then(|| route(&shown, UNREAD)));
+            visit(&file, None);
             continue;
         };
         let folder = file.parent().unwrap_or(around.directory);
-        for line in requirement_lines(&text) {
+        let lines = requirement_lines(&text).into_iter().map(|line| {
             let read = Line::read(&expanded(&line, around), folder, around);
             waiting.extend(read.files.iter().filter_map(|file| path(file, folder)));
-            let named = |why| route(&format!("{shown}: {line}"), why);
-            routes.extend(read.why.map(named));
-        }
+            (line, read)
+        });
+        let lines: Vec<(String, Line)> = lines.collect();
+        visit(&file, Some(&lines));
     }
-    routes
 }
+
+const ELSEWHERE: &str =
+    "the identities that a lock file names are not asked for, unless it is on this machine";
+
+const FILE: &str = "a local file is used as it is";
 
 const UNREAD: &str = "it was not read, so what it asks for is not known";
 

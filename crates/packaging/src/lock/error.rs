@@ -1,6 +1,8 @@
 //! Why bytes are not a lock file that can be followed.
 
-use super::{LockFormat, MAX_LOCK_LEN, MAX_LOCKED_FILES, MAX_LOCKED_PACKAGES};
+use super::{
+    LockFormat, MAX_LOCK_LEN, MAX_LOCKED_FILES, MAX_LOCKED_IDENTITIES, MAX_LOCKED_PACKAGES,
+};
 use crate::NameError;
 use crate::simple::HashError;
 
@@ -118,6 +120,31 @@ pub enum LockError {
         /// What stands there.
         source_kind: String,
     },
+    /// More than [`MAX_LOCKED_IDENTITIES`].
+    #[error(
+        "{package} has {count} attestation identities, at most {MAX_LOCKED_IDENTITIES} are allowed"
+    )]
+    TooManyIdentities {
+        /// The package.
+        package: String,
+        /// How many it has.
+        count: usize,
+    },
+    /// A version of the file beside a lock file that is not known.
+    #[error("it is of version {} of files with attestation identities, and 1.0 is what is understood here", version.escape_debug())]
+    BesideVersion {
+        /// The version that it says.
+        version: String,
+    },
+    /// A project that may be named once and is named twice.
+    #[error("{package} is named twice")]
+    Twice {
+        /// The project.
+        package: String,
+    },
+    /// With other attestation identities it would not be what it was.
+    #[error("attestation identities cannot be written into it without a change to the rest of it")]
+    NotWritable,
     /// A line of a requirements file that asks for nothing known.
     #[error("`{}` is no requirement and no option", line.escape_debug())]
     Line {
@@ -134,7 +161,7 @@ impl LockError {
     /// What to do about it: one sentence, without a full stop.
     pub fn fix(&self) -> &'static str {
         match self {
-            LockError::Version { .. } => {
+            LockError::Version { .. } | LockError::BesideVersion { .. } => {
                 "use a Wheelmark that is new enough for it, or write the lock with a version of its tool that writes the one that is understood"
             }
             LockError::TooLong { .. }
@@ -142,6 +169,9 @@ impl LockError {
             | LockError::TooManyFiles { .. } => "split it into several, or look at who wrote it",
             LockError::Filename { .. } | LockError::Url { .. } | LockError::Source { .. } => {
                 "do not install from it; find out who wrote it, and lock anew"
+            }
+            LockError::NotWritable => {
+                "lock anew with pip or uv, which write a form that can be added to"
             }
             LockError::Line { .. } => {
                 "write it as pip has it: `NAME==VERSION --hash=sha256:DIGEST`"

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use toml::Table;
 
+use super::identities::{self, Members};
 use super::named::{self, Said};
 use super::{
     Elsewhere, ElsewhereKind, LockError, LockFile, LockFormat, LockedFile, LockedPackage, read,
@@ -33,7 +33,7 @@ struct Package {
     #[serde(default)]
     wheels: Vec<File>,
     #[serde(default)]
-    attestation_identities: Vec<BTreeMap<String, Value>>,
+    attestation_identities: Vec<Members>,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ struct File {
     hashes: BTreeMap<String, String>,
 }
 
-pub(super) fn parse(table: Table) -> Result<LockFile, LockError> {
+pub(super) fn parse(table: Table, text: &str) -> Result<LockFile, LockError> {
     let format = LockFormat::Pylock;
     let said = table.get("lock-version");
     let said = said.ok_or(LockError::NoVersion {
@@ -72,7 +72,9 @@ pub(super) fn parse(table: Table) -> Result<LockFile, LockError> {
         _ => return Err(LockError::Version { format, version }),
     }
     let read: Lock = read(table)?;
+    let mut lines = identities::lines(text, &read.packages, |it| it.attestation_identities.len());
     for (number, package) in (1..).zip(read.packages) {
+        let lines = lines.next().unwrap_or_default();
         let project = named::project(number, &package.name)?;
         match package.elsewhere() {
             Some((kind, place)) => lock.elsewhere.push(Elsewhere {
@@ -80,7 +82,7 @@ pub(super) fn parse(table: Table) -> Result<LockFile, LockError> {
                 kind,
                 place,
             }),
-            None => lock.packages.push(package.locked(project)?),
+            None => lock.packages.push(package.locked(project, lines)?),
         }
     }
     Ok(lock)
@@ -111,7 +113,7 @@ impl Package {
         Some((kind, place(archive)))
     }
 
-    fn locked(self, project: ProjectName) -> Result<LockedPackage, LockError> {
+    fn locked(self, project: ProjectName, lines: Vec<usize>) -> Result<LockedPackage, LockError> {
         let version = self.version.as_deref();
         let version = version
             .map(|version| named::version(&project, version))
@@ -119,12 +121,13 @@ impl Package {
         let files = self.sdist.into_iter().chain(self.wheels);
         let files = files.map(|file| file.locked(&project));
         let files = files.collect::<Result<_, _>>()?;
+        let identities = identities::all(&project, self.attestation_identities, lines)?;
         Ok(LockedPackage {
             project,
             version,
             index: self.index,
             files,
-            identities: self.attestation_identities,
+            identities,
         })
     }
 }

@@ -230,8 +230,12 @@ fn what_the_tools_write() {
 fn identities_and_lengths_are_kept() {
     let lock = parse(LockFormat::Pylock, PYLOCK).unwrap();
     let identity = &lock.packages[0].identities[0];
-    assert_eq!(identity["kind"], "GitHub");
-    assert_eq!(identity["workflow"], "release.yml");
+    assert_eq!(identity.members["kind"], "GitHub");
+    assert_eq!(identity.members["workflow"], "release.yml");
+    assert_eq!(
+        PYLOCK.lines().nth(identity.line - 1),
+        Some("[[packages.attestation-identities]]")
+    );
     let lock = parse(LockFormat::Uv, UV).unwrap();
     assert_eq!(lock.packages[0].files[1].size, Some(1234));
 }
@@ -492,4 +496,174 @@ proptest! {
             prop_assert!(found.url.starts_with("http"));
         }
     }
+}
+
+fn demo_of(who: &[&str]) -> AttestedPackage {
+    AttestedPackage {
+        project: "needed-wheel".parse().unwrap(),
+        version: Some("1.2".parse().unwrap()),
+        identities: who
+            .iter()
+            .map(|who| {
+                let members = [
+                    ("kind", "GitHub"),
+                    ("repository", who),
+                    ("workflow", "r.yml"),
+                ];
+                members
+                    .map(|(member, value)| (member.to_owned(), value.to_owned()))
+                    .into()
+            })
+            .collect(),
+    }
+}
+
+#[test]
+fn identities_are_written_and_nothing_else_is_changed() {
+    let uv = "lock-version = \"1.0\" # by uv\n\n[[packages]]\nname = \"needed-wheel\"\nversion = \"1.2\"\n\
+        wheels = [\n    { url = \"https://a.example/needed_wheel-1.2-py3-none-any.whl\", hashes = {} }, # one\n]\n\n\
+        [packages.tool.x]\ny = \"\"\"\n[[packages]]\n\"\"\"\n\n# of the other\n[[packages]]\nname = \"other\"\nversion = \"1\"\n\
+        [[packages.attestation-identities]]\nkind = \"X\"\n";
+    let block = |who: &str| {
+        format!(
+            "\n[[packages.attestation-identities]]\nkind = \"GitHub\"\nrepository = \"{who}\"\nworkflow = \"r.yml\"\n"
+        )
+    };
+    let check = |text: &str, who: &[&str], expected: &str| {
+        let written = with_identities(text, &[demo_of(who)]).unwrap();
+        assert_eq!(written, expected);
+        // Once more changes nothing, and without any it is what it was.
+        assert_eq!(
+            with_identities(&written, &[demo_of(who)]).unwrap(),
+            expected
+        );
+    };
+    let end = "\"\"\"\n[[packages]]\n\"\"\"\n".replace("\"\"\"\n[[", "[[");
+    let written = uv.replacen(&end, &format!("{end}{}", block("o/r")), 1);
+    check(uv, &["o/r"], &written);
+    check(&written, &[], uv);
+    check(&written, &["o/q"], &written.replace("o/r", "o/q"));
+    let two = written.replacen(&block("o/r"), &(block("o/r") + &block("o/s")), 1);
+    check(&written, &["o/r", "o/s"], &two);
+    check(&two, &[], uv);
+    // As pip writes it; the package is found in the middle of others.
+    let pip = PYLOCK.replace("DIGEST", DIGEST);
+    let other = pip.replace("o/r", "o/q").replace("release.yml", "r.yml");
+    check(&pip, &["o/q"], &other);
+    // Other line ends, and none at the end.
+    let windows = uv.replace('\n', "\r\n");
+    check(&windows, &["o/r"], &written.replace('\n', "\r\n"));
+    let short =
+        "lock-version = \"1.0\"\npackages = [{ name = \"needed-wheel\", version = \"1.2\" }]";
+    check(
+        short,
+        &["o/r"],
+        "lock-version = \"1.0\"\npackages = [{ attestation-identities = [{ kind = \"GitHub\", repository = \"o/r\", workflow = \"r.yml\" }], name = \"needed-wheel\", version = \"1.2\" }]",
+    );
+    let short = "lock-version = \"1.0\"\n[[packages]]\nname = \"needed-wheel\"\nversion = \"1.2\"";
+    check(short, &["o/r"], &format!("{short}\n{}", block("o/r")));
+    let inline = "lock-version = \"1.0\"\n[[packages]]\nname = \"needed-wheel\"\nattestation-identities = [] # none\nversion = \"1.2\"\n";
+    check(
+        inline,
+        &["o/r"],
+        &inline.replace(
+            "[] #",
+            "[{ kind = \"GitHub\", repository = \"o/r\", workflow = \"r.yml\" }] #",
+        ),
+    );
+    // What names it another time, or is from nowhere that attests, is left alone.
+    let twice = "lock-version = \"1.0\"\n[[packages]]\nname = \"needed-wheel\"\nversion = \"1.2\"\n[packages.directory]\npath = \".\"\n";
+    check(twice, &["o/r"], twice);
+}
+
+#[test]
+fn identities_have_their_limits_and_lines() {
+    let one = "[[packages.attestation-identities]]\nkind = \"x\"\n";
+    let head = "lock-version = \"1.0\"\n[[packages]]\nname = \"a\"\nversion = \"1\"\n";
+    let lock = parse(LockFormat::Pylock, &format!("{head}{}", one.repeat(64))).unwrap();
+    let lines = lock.packages[0].identities.iter().map(|one| one.line);
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        (0..64).map(|at| 5 + 2 * at).collect::<Vec<_>>()
+    );
+    let many = parse(LockFormat::Pylock, &format!("{head}{}", one.repeat(65)));
+    assert_eq!(
+        many,
+        Err(LockError::TooManyIdentities {
+            package: "a".to_owned(),
+            count: 65
+        })
+    );
+    for wrong in ["5", "\"x\"", "[5]", "{ kind = \"x\" }"] {
+        let text = format!("{head}attestation-identities = {wrong}\n");
+        let refused = parse(LockFormat::Pylock, &text);
+        assert!(
+            matches!(refused, Err(LockError::Form { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn what_stands_beside_a_lock() {
+    let given = std::collections::BTreeMap::from([
+        (
+            "a".parse().unwrap(),
+            demo_of(&["o/r", "o/\"q\""]).identities,
+        ),
+        ("b".parse().unwrap(), demo_of(&["o/s"]).identities),
+    ]);
+    let text = Beside::text("uv.lock\n", &given);
+    let read = Beside::parse(text.as_bytes()).unwrap();
+    let names: Vec<&str> = read.packages.keys().map(ProjectName::as_str).collect();
+    assert_eq!(names, ["a", "b"]);
+    for (project, identities) in &given {
+        let there: Vec<_> = read.packages[project]
+            .iter()
+            .map(|it| &it.members)
+            .collect();
+        assert_eq!(there.len(), identities.len());
+        for (there, given) in there.iter().zip(identities) {
+            let there: Vec<_> = there
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+                .collect();
+            let given: Vec<_> = given
+                .iter()
+                .map(|(k, v)| (k.as_str(), Some(v.as_str())))
+                .collect();
+            assert_eq!(there, given);
+        }
+    }
+    let line = read.packages[&"b".parse::<ProjectName>().unwrap()][0].line;
+    assert_eq!(
+        text.lines().nth(line - 1),
+        Some("[[packages.attestation-identities]]")
+    );
+    let refused = |text: &str| Beside::parse(text.as_bytes()).unwrap_err();
+    let head = "identities-version = \"1.0\"\n";
+    let package = "[[packages]]\nname = \"a\"\nattestation-identities = []\n";
+    assert!(matches!(refused(""), LockError::Form { .. }));
+    assert!(matches!(
+        refused("identities-version = \"1.1\""),
+        LockError::BesideVersion { .. }
+    ));
+    assert!(matches!(
+        refused(&format!("{head}more = 1")),
+        LockError::Form { .. }
+    ));
+    assert!(matches!(
+        refused(&format!("{head}{package}version = \"1\"")),
+        LockError::Form { .. }
+    ));
+    assert!(matches!(
+        refused(&format!("{head}{package}{package}")),
+        LockError::Twice { .. }
+    ));
+    assert!(matches!(
+        refused(&format!(
+            "{head}[[packages]]\nname = \"../a\"\nattestation-identities = []\n"
+        )),
+        LockError::Name { .. }
+    ));
 }

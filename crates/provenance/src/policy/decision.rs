@@ -104,6 +104,11 @@ pub enum Shortfall {
         /// Who does.
         found: Vec<Publisher>,
     },
+    /// All that are asked for are of kinds whose attestations cannot be told.
+    UnknownKinds {
+        /// The kinds.
+        kinds: Vec<String>,
+    },
     /// Nobody attests to it.
     NotAttested {
         /// Why not.
@@ -128,7 +133,7 @@ impl Policy {
     pub fn decide(&self, facts: &Facts<'_>, now: Timestamp) -> Decision<'_> {
         let mut lines = Vec::new();
         for source in self.files() {
-            for rule in source.rules() {
+            for rule in source.rules_about(facts.file) {
                 let is_for = rule.is_for(facts.file);
                 for clause in rule.clauses() {
                     let demand = clause.demand();
@@ -213,6 +218,9 @@ fn judged(demand: &Demand, facts: &Facts<'_>, now: Timestamp) -> Outcome {
             Mark::Back(at) => Err(Shortfall::BackSigned { at }),
             Mark::None => Err(Shortfall::Unmarked),
         },
+        Demand::AttestedBy(asked) if let Some(kinds) = unknown_kinds(asked) => {
+            Err(Shortfall::UnknownKinds { kinds })
+        }
         Demand::AttestedBy(asked) => match &facts.attested {
             Attested::By(identities) => {
                 let mut matching = identities
@@ -248,6 +256,18 @@ fn judged(demand: &Demand, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         Ok(why) => Outcome::Holds(why),
         Err(shortfall) => Outcome::Fails(shortfall),
     }
+}
+
+/// The kinds of publishers, if none of them is known here.
+fn unknown_kinds(asked: &[Publisher]) -> Option<Vec<String>> {
+    let mut kinds = asked.iter().map(|publisher| match publisher {
+        Publisher::Unknown(unknown) => Some(unknown.kind().to_owned()),
+        _ => None,
+    });
+    kinds
+        .by_ref()
+        .collect::<Option<Vec<_>>>()
+        .filter(|kinds| !kinds.is_empty())
 }
 
 fn of_age(asked: Age, since: Option<Timestamp>, now: Timestamp) -> Result<String, Shortfall> {
@@ -305,6 +325,17 @@ impl fmt::Display for Shortfall {
                     found.join(" and ")
                 )
             }
+            Self::UnknownKinds { kinds } => {
+                let kinds: Vec<String> = kinds
+                    .iter()
+                    .map(|kind| kind.escape_debug().to_string())
+                    .collect();
+                write!(
+                    f,
+                    "who attests to it can only be told for publishers of known kinds, and `{}` is none of them",
+                    kinds.join("`, `")
+                )
+            }
             Self::NotAttested { why } => {
                 write!(f, "none of those asked for attests to it: {why}")
             }
@@ -347,7 +378,7 @@ impl Shortfall {
                 "it was made by somebody else, or without the step that signs; or what proves who \
                  made it was taken away"
             }
-            Self::CannotVerify => "nothing was found to be false",
+            Self::CannotVerify | Self::UnknownKinds { .. } => "nothing was found to be false",
         }
     }
 
@@ -371,6 +402,9 @@ impl Shortfall {
             | Self::NoSignature { .. } => {
                 "do not install it by another way; ask the project's developers whether they made \
                  it, and how"
+            }
+            Self::UnknownKinds { .. } => {
+                "use a Wheelmark that is new enough to know them, or take the identity out of the lock"
             }
             Self::CannotVerify => {
                 "use a build with the feature `openpgp`, or ask for something else in the policy"

@@ -25,6 +25,11 @@ pub struct PatternError {
 }
 
 impl ProjectPattern {
+    /// The pattern that stands for one project.
+    pub fn exactly(project: &ProjectName) -> Self {
+        Self(PathPattern::from(project.as_str()))
+    }
+
     /// Whether a project is one of those that it stands for.
     pub fn matches(&self, project: &ProjectName) -> bool {
         // A name holds no `/`, so it is one segment to the pattern.

@@ -64,6 +64,7 @@ impl PolicyFile {
                 name,
                 trusted: true,
                 rules,
+                of_lock: false,
             });
         }
         reading

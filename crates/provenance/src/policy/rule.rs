@@ -19,7 +19,9 @@ pub struct Policy {
 pub struct PolicyFile {
     pub(super) name: String,
     pub(super) trusted: bool,
+    /// In the order in which they are asked; those of a lock file by project.
     pub(super) rules: Vec<Rule>,
+    pub(super) of_lock: bool,
 }
 
 /// What is asked of some files.
@@ -41,6 +43,8 @@ pub enum RuleName {
     Everything,
     /// `[[for]]`, counted from 1.
     For(usize),
+    /// What a lock file says of a package.
+    Locked,
 }
 
 /// One demand of a rule, with its place.
@@ -64,6 +68,13 @@ impl Policy {
         Self { files }
     }
 
+    /// With more files, each of which has to be satisfied as well.
+    #[must_use]
+    pub fn and(mut self, more: impl IntoIterator<Item = PolicyFile>) -> Self {
+        self.files.extend(more);
+        self
+    }
+
     /// The files.
     pub fn files(&self) -> &[PolicyFile] {
         &self.files
@@ -72,6 +83,12 @@ impl Policy {
     /// Whether nothing is asked of anything.
     pub fn is_empty(&self) -> bool {
         self.files.iter().all(|file| file.rules.is_empty())
+    }
+
+    /// Whether anything of this kind is asked of a file.
+    pub fn asks(&self, file: &DistributionFilename, kind: DemandKind) -> bool {
+        let mut files = self.files.iter();
+        files.any(|source| source.deciding(file, kind).is_some())
     }
 
     /// Whether any rule makes a demand of this kind.
@@ -108,6 +125,20 @@ impl PolicyFile {
         &self.rules
     }
 
+    /// The rules that can be for a file: a lock file has one for each of its packages.
+    pub(super) fn rules_about(&self, file: &DistributionFilename) -> &[Rule] {
+        if !self.of_lock {
+            return &self.rules;
+        }
+        fn project(rule: &Rule) -> &str {
+            rule.projects.first().map_or("", ProjectPattern::as_str)
+        }
+        let wanted = file.project().as_str();
+        let start = self.rules.partition_point(|rule| project(rule) < wanted);
+        let end = self.rules.partition_point(|rule| project(rule) <= wanted);
+        &self.rules[start..end]
+    }
+
     /// The rule that decides for a file in one respect.
     pub(super) fn deciding(
         &self,
@@ -118,7 +149,8 @@ impl PolicyFile {
             let mut clauses = rule.clauses.iter();
             clauses.position(|clause| clause.demand.kind() == kind)
         };
-        let for_it = self.rules.iter().filter(|rule| rule.is_for(file).is_ok());
+        let rules = self.rules_about(file).iter();
+        let for_it = rules.filter(|rule| rule.is_for(file).is_ok());
         for_it
             .filter_map(|rule| Some((rule, &rule.clauses[of_kind(rule)?])))
             .next()
@@ -221,6 +253,7 @@ impl fmt::Display for RuleName {
         match self {
             Self::Everything => f.write_str("[everything]"),
             Self::For(number) => write!(f, "[[for]] {number}"),
+            Self::Locked => f.write_str("[[packages]]"),
         }
     }
 }

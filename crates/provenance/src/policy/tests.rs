@@ -487,3 +487,130 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_lock_asks_for_its_own_files_alone() {
+    let lock = r#"
+lock-version = "1.0"
+[[packages]]
+name = "demo"
+version = "1.0"
+wheels = [{ name = "demo-1.0-py3-none-any.whl", hashes = {} }, { name = "demo-3.0-py3-none-any.whl", hashes = {} }]
+attestation-identities = [
+    { kind = "GitHub", repository = "o/r", workflow = "r.yml", environment = "", claims = { x = 1 } },
+    { kind = "GitHub", repository = "o/r", workflow = "r.yml" },
+    { kind = "Other", x = 1 },
+]
+[[packages]]
+name = "demo"
+version = "1.0+local"
+attestation-identities = [{ kind = "Google", email = "a@b.example" }]
+[[packages]]
+name = "other"
+version = "1.0"
+[[packages]]
+name = "any"
+attestation-identities = [{ kind = "Other" }]
+"#;
+    let lock = wheelmark_packaging::lock::LockFile::parse(
+        wheelmark_packaging::lock::LockFormat::Pylock,
+        lock.as_bytes(),
+    )
+    .unwrap();
+    let policy = Policy::new(vec![PolicyFile::of_lock(&lock, "pylock.toml").unwrap()]);
+    assert!(!policy.files()[0].is_trusted());
+    let check = |file: &str, expected: &str| {
+        let file = name(file);
+        let facts = Facts {
+            file: &file,
+            chain: Chain::IndexSigned,
+            visible_since: None,
+            mark: Mark::None,
+            attested: Attested::Nobody("nobody".to_owned()),
+            openpgp: SignedBy::NotLookedAt,
+        };
+        let decision = policy.decide(&facts, Timestamp::UNIX_EPOCH);
+        let failing = decision
+            .lines
+            .iter()
+            .find(|line| matches!(line.outcome, Outcome::Fails(_)));
+        let said = failing.map_or(String::new(), |line| {
+            format!("{}: {}", line.line, line.demand)
+        });
+        assert_eq!(said, expected, "{file:?}");
+        assert_eq!(
+            policy.asks(&file, DemandKind::AttestedBy),
+            !expected.is_empty()
+        );
+    };
+    let demo = "8: attested-by = [\"github:o/r@r.yml\", \"a publisher of the kind Other\"]";
+    check("demo-1.0-py3-none-any.whl", demo);
+    check("demo-1.0.0.tar.gz", demo);
+    // Whatever version it is locked as.
+    check("demo-3.0-py3-none-any.whl", demo);
+    check("demo-2.0-py3-none-any.whl", "");
+    check(
+        "demo-1.0+local-py3-none-any.whl",
+        "15: attested-by = [\"google:a@b.example\"]",
+    );
+    check("other-1.0-py3-none-any.whl", "");
+    check("demo_x-1.0-py3-none-any.whl", "");
+    check(
+        "any-7.0-py3-none-any.whl",
+        "21: attested-by = [\"a publisher of the kind Other\"]",
+    );
+}
+
+#[test]
+fn what_in_a_lock_names_nobody() {
+    let check = |members: &str, expected: &str| {
+        let text = format!(
+            "identities-version = \"1.0\"\n[[packages]]\nname = \"demo\"\nattestation-identities = [\n{members}\n]\n"
+        );
+        let beside = wheelmark_packaging::lock::Beside::parse(text.as_bytes()).unwrap();
+        let said = match PolicyFile::beside_lock(&beside, "x") {
+            Ok(file) => file.rules()[0].clauses()[0].demand().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(said.contains(expected), "{members}: {said}");
+    };
+    check(
+        r#"{ kind = "GitHub", repository = "o/r", workflow = "r.yml" }"#,
+        "[\"github:o/r@r.yml\"]",
+    );
+    check(
+        r#"{ kind = "GitHub", repository = "o/r", workflow = "r.yml", environment = "e" }"#,
+        "[\"github:o/r@r.yml#e\"]",
+    );
+    check(r#"{ kind = "Unheard\nof" }"#, "is not");
+    check(
+        r#"{ kind = "GitHub", repository = "o/r" }"#,
+        "line 5: an attestation identity of demo names nobody: a publisher of the kind GitHub needs `workflow`",
+    );
+    check(
+        r#"{ kind = "github", repository = "o/r", workflow = "r.yml" }"#,
+        "a publisher of the kind github",
+    );
+    check(
+        r#"{ kind = "GitHub", repository = "o/r", workflow = "r.yml", ref = "main" }"#,
+        "has no `ref`",
+    );
+    check(
+        r#"{ kind = "GitHub", repository = "o/r", workflow = "r.yml", email = "" }"#,
+        "has no `email`",
+    );
+    check(
+        r#"{ kind = "GitHub", repository = "", workflow = "r.yml" }"#,
+        "or it is empty",
+    );
+    check(
+        r#"{ kind = "GitHub", repository = 5, workflow = "r.yml" }"#,
+        "invalid type",
+    );
+    check(
+        r#"{ kind = "GitHub", repository = "o/r", workflow = 1979-05-27 }"#,
+        "is not the file of a workflow",
+    );
+    check(r#"{ kind = 5 }"#, "it has no `kind`");
+    check("{}", "it has no `kind`");
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::{CircleCi, GitHub, GitLab, Google, Oidc, Publisher, PublisherError, Unknown};
 
@@ -154,6 +155,51 @@ impl Publisher {
             )));
         }
         Ok(publisher)
+    }
+}
+
+/// Members that tools copy from an index, and that ask for nothing.
+const OF_NO_CONCERN: [&str; 1] = ["claims"];
+
+impl Publisher {
+    /// Reads what a lock file says (PEP 751, `attestation-identities`). A kind that is not known is
+    /// read, and matches nobody.
+    ///
+    /// # Errors
+    ///
+    /// In words, when it names nobody: it lacks a member, or has one that its kind does not have and
+    /// that could ask for more than is looked at here.
+    pub fn of_lock(members: &BTreeMap<String, Value>) -> Result<Publisher, String> {
+        let kind = members.get("kind").and_then(Value::as_str);
+        let kind = kind.ok_or("it has no `kind`, which has to be a string")?;
+        let known = [
+            GitHub::KIND,
+            GitLab::KIND,
+            Google::KIND,
+            CircleCi::KIND,
+            Oidc::KIND,
+        ];
+        if !known.contains(&kind) {
+            let unknown = Unknown::new(kind).map_err(|error| error.to_string())?;
+            return Ok(Publisher::Unknown(unknown));
+        }
+        let says = |member: &str, value: &Value| {
+            let none = member == "environment" && value.as_str() == Some("");
+            !none && !OF_NO_CONCERN.contains(&member)
+        };
+        let members = members.iter().filter(|(member, value)| says(member, value));
+        let object = members.map(|(member, value)| (member.clone(), value.clone()));
+        let object = Value::Object(object.collect());
+        Publisher::deserialize_strictly(object).map_err(|error| error.to_string())
+    }
+
+    /// The members of its object that say anything: what to write into a lock file.
+    pub fn members(&self) -> BTreeMap<String, String> {
+        let object = serde_json::to_value(self).expect("strings can always be written");
+        let members = object.as_object().into_iter().flatten();
+        let said = members.filter_map(|(member, value)| Some((member, value.as_str()?)));
+        said.map(|(member, value)| (member.clone(), value.to_owned()))
+            .collect()
     }
 }
 

@@ -11,6 +11,7 @@ use wheelmark_client::installer::{Mode, ModeChoice};
 use wheelmark_client::{
     Chain, FileEntry, HeldBack, Manner, RefusedEntry, Report, SourceWarning, Word,
 };
+use wheelmark_provenance::policy::{PolicyFile, ProjectPattern};
 use wheelmark_tuf::without_controls;
 
 /// Versions of a project that are named of those held back.
@@ -33,6 +34,34 @@ pub(super) fn mode(choice: &ModeChoice) {
     };
     let why = without_controls(&choice.why);
     let text = format!("wheelmark: {name} mode ({why})\n");
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+/// Which lock files say who has to have attested what, a line for each.
+pub(super) fn identities(locks: &[PolicyFile]) -> String {
+    let mut text = String::new();
+    for lock in locks {
+        let projects = lock
+            .rules()
+            .iter()
+            .filter_map(|rule| rule.projects().first());
+        let projects: BTreeSet<&str> = projects.map(ProjectPattern::as_str).collect();
+        let noun = if projects.len() == 1 {
+            "project"
+        } else {
+            "projects"
+        };
+        text.push_str(&format!(
+            "wheelmark: {} says who has to have attested the files of {} {noun}\n",
+            without_controls(lock.name()),
+            projects.len()
+        ));
+    }
+    text
+}
+
+/// Prints something to standard error.
+pub(super) fn say(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
@@ -92,6 +121,7 @@ fn attested(files: &[FileEntry]) -> String {
         let projects: Vec<&str> = projects.into_iter().collect();
         let why = match word {
             Word::Policy => "as the policy asks",
+            Word::LockFile => "as the lock file asks",
             Word::Remembered => "as before",
             Word::FirstUse => "seen for the first time here, and expected from now on",
         };

@@ -3,8 +3,7 @@
 mod place;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use wheelmark_packaging::lock::{LockFile, LockFormat, MAX_LOCK_LEN, NamedUrl, na
 use wheelmark_tuf::without_controls;
 
 use self::place::{Asked, asked};
+use super::replace;
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
 use crate::logging::WithHint as _;
@@ -101,7 +101,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if !args.check && rewritten != text {
         LockFile::parse(format, rewritten.as_bytes())
             .with_context(|| format!("{shown} would not be readable any more"))?;
-        replace(&path, rewritten.as_bytes())
+        replace(&path, &path, rewritten.as_bytes())
             .with_context(|| format!("{shown} was left as it is"))?;
     }
     tell(&args, &changes)?;
@@ -214,18 +214,6 @@ fn apply(text: &str, changes: &[Change]) -> String {
     rewritten + &text[at..]
 }
 
-/// Replaces a file by another of the same permissions, whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file()
-        .set_permissions(std::fs::metadata(path)?.permissions())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
 fn tell(args: &Args, changes: &[Change]) -> anyhow::Result<()> {
     let shown = without_controls(&args.lock.display().to_string());
     let mut text = String::new();
@@ -263,9 +251,5 @@ fn tell(args: &Args, changes: &[Change]) -> anyhow::Result<()> {
             (_, false, _) => format!("{shown}: {done} replaced, {left} LEFT as they are\n"),
         });
     }
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    super::print(&text)
 }

@@ -153,7 +153,7 @@ fn as_text(files: &[Checked], context: &Context) -> String {
 fn rule_lines(rule: &Rule) -> String {
     let who = match rule.name() {
         RuleName::Everything => "everything else".to_owned(),
-        RuleName::For(_) => rule.who(),
+        RuleName::For(_) | RuleName::Locked => rule.who(),
     };
     let mut text = format!("  {}\n", without_controls(&who));
     for clause in rule.clauses() {

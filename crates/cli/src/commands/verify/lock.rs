@@ -8,17 +8,21 @@ use std::path::{Component, Path};
 
 use serde_json::{Value, json};
 use wheelmark_client::{
-    CheckedFile, CheckedPackage, FileVerdict, Freshness, Homes, PackageTrouble, check_locked,
+    CheckedFile, CheckedPackage, Evidence, FileVerdict, Freshness, Guard, Homes, PackageTrouble,
+    Witnessing, check_locked,
 };
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::lock::{Elsewhere, ElsewhereKind, LockFile, LockFormat};
 use wheelmark_packaging::simple::Yanked;
+use wheelmark_provenance::policy::Policy;
 
 pub(crate) use self::read::read_lock;
 use super::counted::Counted;
 use super::{Args, Excepted, Outcome};
+use crate::commands::lock::asked;
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
+use crate::policy::trusted_roots;
 
 /// A lock file with all that was found of it.
 pub(super) struct Told<'a> {
@@ -45,17 +49,8 @@ impl Told<'_> {
         is_own(other) || other.project.as_ref().is_some_and(known)
     }
 
-    /// How many packages say who has to have attested them, which is not looked at.
-    pub(super) fn unchecked_identities(&self) -> usize {
-        let packages = self.lock.packages.iter();
-        packages
-            .filter(|it| !it.identities.is_empty() && !self.excepted.has_project(&it.project))
-            .count()
-    }
-
     fn all_hold(&self) -> bool {
-        self.unchecked_identities() == 0
-            && self.checked.iter().all(|package| self.holds(package))
+        self.checked.iter().all(|package| self.holds(package))
             && self.lock.elsewhere.iter().all(|other| self.may_be(other))
     }
 }
@@ -97,7 +92,12 @@ pub(super) async fn verify(
     args: &Args,
     context: &Context,
 ) -> anyhow::Result<Outcome> {
-    let lock = read_lock(path, format)?;
+    let (lock, paths) = read_lock(path, format)?;
+    let name = path.display().to_string();
+    let mut asks = Vec::new();
+    for path in &paths {
+        asks.extend(asked(path, &path.display().to_string())?);
+    }
     let homes = open_homes(
         context,
         HomesOptions {
@@ -108,9 +108,14 @@ pub(super) async fn verify(
             policy: None,
         },
     )?;
-    let name = path.display().to_string();
+    let guard = Guard::new(
+        Policy::new(asks),
+        trusted_roots(context)?,
+        context.clock.clone(),
+    );
+    let witnessing = Witnessing::Asked(&guard);
     let counted = Counted::of(&name, Some(lock.packages.len() as u64));
-    let checked = check_locked(&homes, &lock.packages, |package| {
+    let checked = check_locked(&homes, &lock.packages, witnessing, |package| {
         counted.one(package.project.as_str());
     })
     .await;
@@ -152,7 +157,6 @@ fn to_json(told: &Told<'_>) -> Value {
         "not_from_an_index": elsewhere.collect::<Vec<_>>(),
         "indexes": told.lock.indexes,
         "notes": told.lock.notes,
-        "identities_not_checked": told.unchecked_identities(),
     })
 }
 
@@ -202,12 +206,24 @@ fn file_json(file: &CheckedFile) -> Value {
         "file": file.filename,
         "locked": locked,
         "verdict": verdict(&file.verdict),
+        "holds": file.holds(),
         "yanked": match &file.yanked {
             Yanked::No => Value::Bool(false),
             Yanked::Yes => Value::Bool(true),
             Yanked::Because(why) => why.as_str().into(),
         },
     });
+    match &file.evidence {
+        None => {}
+        Some(Ok(Evidence::By(identities))) => {
+            json["attested_by"] = identities.iter().map(ToString::to_string).collect();
+        }
+        Some(Ok(evidence)) => json["not_attested"] = evidence.why().into(),
+        Some(Err(refusal)) => json["not_attested"] = refusal.to_string().into(),
+    }
+    if !file.lacks.is_empty() {
+        json["lacks"] = file.lacks.iter().map(ToString::to_string).collect();
+    }
     match &file.verdict {
         FileVerdict::OtherBytes { algorithm, signed } => {
             json["signed"] = json!({ algorithm.as_str(): signed });

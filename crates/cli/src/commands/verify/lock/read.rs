@@ -16,9 +16,13 @@ use crate::published::read_bounded;
 /// Requirements files that are read for one.
 const MAX_FILES: usize = 100;
 
-/// Reads a lock file, and those that it takes in, into one.
-pub(crate) fn read_lock(path: &Path, format: LockFormat) -> anyhow::Result<LockFile> {
+/// Reads a lock file, and those that it takes in, into one; with the paths of all of them.
+pub(crate) fn read_lock(
+    path: &Path,
+    format: LockFormat,
+) -> anyhow::Result<(LockFile, Vec<PathBuf>)> {
     let mut lock = read(path, format)?;
+    let mut paths = vec![path.to_owned()];
     let root = folder_of(path)?;
     let mut seen = BTreeSet::from([plain(path)]);
     let folder = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
@@ -46,6 +50,7 @@ pub(crate) fn read_lock(path: &Path, format: LockFormat) -> anyhow::Result<LockF
             ));
         }
         let mut more = read(&path, LockFormat::Requirements)?;
+        paths.push(path.clone());
         waiting.extend(named(&folder(&path), &mut more));
         let files = |lock: &LockFile| lock.packages.iter().map(|it| it.files.len()).sum::<usize>();
         if files(&lock) + files(&more) > MAX_LOCKED_FILES {
@@ -56,7 +61,7 @@ pub(crate) fn read_lock(path: &Path, format: LockFormat) -> anyhow::Result<LockF
         lock.indexes.extend(more.indexes);
         lock.notes.extend(more.notes);
     }
-    Ok(lock)
+    Ok((lock, paths))
 }
 
 /// The folder of a file, without links.

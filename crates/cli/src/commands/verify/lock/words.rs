@@ -1,9 +1,9 @@
 //! What was found of a lock file, for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
-use wheelmark_client::{CheckedFile, CheckedPackage, FileVerdict, PackageTrouble};
+use wheelmark_client::{CheckedFile, CheckedPackage, Evidence, FileVerdict, PackageTrouble};
 use wheelmark_packaging::simple::Yanked;
 use wheelmark_tuf::without_controls;
 
@@ -43,26 +43,39 @@ fn verdict(told: &Told<'_>) -> String {
     let wrong = told.checked.iter().filter(|it| !told.holds(it)).count();
     let others = told.lock.elsewhere.iter();
     let others = others.filter(|it| !told.may_be(it)).count();
-    let identities = told.unchecked_identities();
-    if wrong + others + identities == 0 {
-        let good = "every file is signed";
+    if wrong + others == 0 {
+        let files = || told.checked.iter().flat_map(|it| &it.files);
+        let good = match files().filter(|file| file.evidence.is_some()).count() {
+            0 => "every file is signed".to_owned(),
+            all if all == files().count() => {
+                "every file is signed, and attested by whom the lock names".to_owned()
+            }
+            some => format!(
+                "every file is signed, and {} attested by whom the lock names",
+                count(some, "is", "are")
+            ),
+        };
         return good.if_supports_color(Stdout, |t| t.green()).to_string();
     }
     let mut parts = Vec::new();
-    if wrong > 0 {
+    let unsigned =
+        |it: &&CheckedPackage| it.trouble.is_some() || it.files.iter().any(is_not_signed);
+    let failing = || told.checked.iter().filter(|it| !told.holds(it));
+    let unsigned = failing().filter(unsigned).count();
+    if unsigned > 0 {
         parts.push(format!(
             "{} NOT what is signed",
-            count(wrong, "package is", "packages are")
+            count(unsigned, "package is", "packages are")
+        ));
+    }
+    if wrong > unsigned {
+        parts.push(format!(
+            "{} NOT attested by whom the lock names",
+            count(wrong - unsigned, "package is", "packages are")
         ));
     }
     if others > 0 {
         parts.push(format!("{others} not from an index"));
-    }
-    if identities > 0 {
-        let packages = count(identities, "package", "packages");
-        parts.push(format!(
-            "attestation-identities of {packages} NOT looked at"
-        ));
     }
     let text = parts.join(", ");
     text.if_supports_color(Stdout, |t| t.red()).to_string()
@@ -120,14 +133,19 @@ fn row(package: &CheckedPackage, told: &Told<'_>) -> Vec<String> {
     let version = package.version.as_ref().map(ToString::to_string);
     let mut what = match (&package.trouble, &package.chain) {
         _ if package.holds() => match package.chain {
-            Some(chain) => format!("signed ({chain})"),
+            Some(chain) => format!("signed ({chain}){}", by_whom(package)),
             None => "signed".to_owned(),
         },
         (Some(trouble), _) => short(trouble).to_owned(),
         (None, _) => {
-            let wrong = |file: &&CheckedFile| !matches!(file.verdict, FileVerdict::Signed);
-            let wrong = package.files.iter().filter(wrong).count();
-            format!("NOT what is signed: {wrong} of {}", package.files.len())
+            let all = package.files.len();
+            match package.files.iter().filter(|it| is_not_signed(it)).count() {
+                0 => {
+                    let lacking = package.files.iter().filter(|it| !it.holds()).count();
+                    format!("NOT attested by whom the lock names: {lacking} of {all}")
+                }
+                wrong => format!("NOT what is signed: {wrong} of {all}"),
+            }
         }
     };
     let yanked = |file: &CheckedFile| file.yanked != Yanked::No;
@@ -145,6 +163,23 @@ fn row(package: &CheckedPackage, told: &Told<'_>) -> Vec<String> {
     ]
 }
 
+/// Who attests to a package's files, where that was asked.
+fn by_whom(package: &CheckedPackage) -> String {
+    let evidence = package.files.iter().filter_map(|it| it.evidence.as_ref());
+    let identities = evidence
+        .filter_map(|it| it.as_ref().ok())
+        .flat_map(Evidence::identities);
+    let publishers: BTreeSet<String> = identities.map(|it| it.publisher().to_string()).collect();
+    let publishers: Vec<String> = publishers.into_iter().collect();
+    match publishers.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", attested as {}",
+            without_controls(&publishers.join(" and "))
+        ),
+    }
+}
+
 fn short(trouble: &PackageTrouble) -> &'static str {
     match trouble {
         PackageTrouble::NotPinned => "no version is locked",
@@ -156,14 +191,18 @@ fn short(trouble: &PackageTrouble) -> &'static str {
     }
 }
 
+/// Whether a file is another one than the signed one, whoever attests to it.
+fn is_not_signed(file: &CheckedFile) -> bool {
+    !matches!(file.verdict, FileVerdict::Signed)
+}
+
 fn findings(package: &CheckedPackage) -> String {
     let mut text = String::new();
     if let Some(trouble) = &package.trouble {
         let (found, advice) = of_package(package, trouble);
         text.push_str(&finding(package.project.as_str(), &found, &advice));
     }
-    let wrong = |file: &&CheckedFile| !matches!(file.verdict, FileVerdict::Signed);
-    let wrong: Vec<&CheckedFile> = package.files.iter().filter(wrong).collect();
+    let wrong: Vec<&CheckedFile> = package.files.iter().filter(|it| !it.holds()).collect();
     for file in wrong.iter().take(MAX_FINDINGS) {
         let (found, advice) = of_file(package, file);
         let digest = || {
@@ -218,7 +257,7 @@ fn of_file(package: &CheckedPackage, file: &CheckedFile) -> (String, String) {
     let index = package.home.as_ref().map_or("its index", |it| it.as_str());
     let locked = |algorithm: &str| file.locked.get(algorithm).unwrap_or_default().to_owned();
     match &file.verdict {
-        FileVerdict::Signed => (String::new(), String::new()),
+        FileVerdict::Signed => not_attested(file),
         FileVerdict::OtherBytes { algorithm, signed } => (
             format!(
                 "{index} signed other bytes under this name: {algorithm} {signed}, locked is {}",
@@ -263,6 +302,16 @@ fn of_file(package: &CheckedPackage, file: &CheckedFile) -> (String, String) {
         ),
         FileVerdict::Refused(refusal) => (refusal.to_string(), refusal.next().to_owned()),
     }
+}
+
+/// What a signed file lacks as to who attests to it.
+fn not_attested(file: &CheckedFile) -> (String, String) {
+    if let Some(Err(refusal)) = &file.evidence {
+        return (refusal.to_string(), refusal.next().to_owned());
+    }
+    let lacks: Vec<String> = file.lacks.iter().map(ToString::to_string).collect();
+    let next = file.lacks.first().map(|line| line.shortfall.next());
+    (lacks.join("; "), next.unwrap_or_default().to_owned())
 }
 
 fn finding(what: &str, found: &str, advice: &str) -> String {
