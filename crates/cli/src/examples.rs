@@ -90,6 +90,12 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("lock", "wheelmark lock rewrite uv.lock"),
     (
+        "lock attest",
+        "wheelmark lock attest pylock.toml\n\
+         wheelmark lock attest uv.lock --check\n\
+         wheelmark lock attest requirements.txt --accept flask",
+    ),
+    (
         "lock rewrite",
         "wheelmark lock rewrite uv.lock\nwheelmark lock rewrite uv.lock --check",
     ),

@@ -1,5 +1,6 @@
 //! `wheelmark lock`: what there is to do to a lock file besides verifying it.
 
+mod attest;
 mod identities;
 mod rewrite;
 
@@ -21,11 +22,13 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum LockCommand {
+    Attest(attest::Args),
     Rewrite(rewrite::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
+        LockCommand::Attest(args) => attest::run(args, context).await,
         LockCommand::Rewrite(args) => rewrite::run(args, context).await,
     }
 }
