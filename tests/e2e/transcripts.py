@@ -120,17 +120,16 @@ def play(scene: Scene, index: Index, yesterday: dict[str, bytes], folder: Path) 
         words = shlex.join([str(sandbox.binary), "exec", "--", *scene.command])
         together = {"PYTHONUNBUFFERED": "1"}
         done = sandbox.run("sh", "-c", f"{words} 2>&1", cwd=sandbox.work, env=together).failed()
-        return transcript(scene, done, mirror, folder)
+        return transcript(f"wheelmark exec -- {' '.join(scene.command)}", done, mirror, folder)
 
 
-def transcript(scene: Scene, done: Outcome, mirror: Mirror, folder: Path) -> str:
+def transcript(shown: str, done: Outcome, mirror: Mirror, folder: Path) -> str:
     said = done.out.replace(mirror.url(), "https://mirror.example/")
     said = re.sub(r"127\.0\.0\.1:\d+/[0-9a-f]{32}/", "127.0.0.1:PORT/…/", said)
     said = re.sub(re.escape(str(folder)) + r"/[^/]+/(work|venv\d+)", r"~/\1", said)
     said = said.replace(str(TOOLS.parent), "/opt/tools")
     said = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1…", said)
-    shown = " ".join(scene.command)
-    return f"$ wheelmark exec -- {shown}\n{said.rstrip()}\n$ echo $?\n{done.code}"
+    return f"$ {shown}\n{said.rstrip()}\n$ echo $?\n{done.code}"
 
 
 def main() -> None:
