@@ -56,7 +56,7 @@ fn locks(write: Write<'_>) -> io::Result<()> {
             "pylock",
             format!(
                 "lock-version = \"1.0\"\n[[packages]]\nname = \"demo\"\nversion = \"1.0\"\nindex = \"https://a.example/simple/\"\n\
-                 attestation-identities = [{{ kind = \"GitHub\" }}]\n\
+                 attestation-identities = [{{ kind = \"GitHub\", repository = \"o/r\", workflow = \"r.yml\" }}, {{ kind = \"Other\" }}]\n\
                  [[packages.wheels]]\nname = \"{file}\"\nurl = \"https://a.example/{file}\"\nhashes = {{ sha256 = \"{digest}\" }}\n"
             ),
         ),
@@ -81,6 +81,11 @@ fn locks(write: Write<'_>) -> io::Result<()> {
             ),
         ),
     ];
+    write(
+        "lock",
+        "beside",
+        b"\x01identities-version = \"1.0\"\n[[packages]]\nname = \"demo\"\n[[packages.attestation-identities]]\nkind = \"Google\"\nemail = \"a@b.example\"\n",
+    )?;
     for (number, (name, text)) in (0_u8..).zip(texts) {
         write("lock", name, &[&[number], text.as_bytes()].concat())?;
     }
