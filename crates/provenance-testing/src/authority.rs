@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    date_time_ymd,
 };
 
 use crate::der::{octets, to_be_signed, utf8};
@@ -48,14 +49,14 @@ pub(crate) fn certify(
     authority_from: Timestamp,
     log: &Key,
     signer: &Signer,
-    key: &Key,
+    key: &impl PublicKeyData,
     making: &Making,
 ) -> Vec<u8> {
     let authority_params = root_params(authority_from);
     let issuer = Issuer::from_params(&authority_params, &authority.pair);
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    let serial = sha256(&key.public());
+    let serial = sha256(&key.subject_public_key_info());
     params.serial_number = Some(SerialNumber::from_slice(&[&[1], &serial[..15]].concat()));
     params.subject_alt_names = vec![if signer.is_email() {
         SanType::Rfc822Name(signer.subject().try_into().expect("an address"))
@@ -71,7 +72,7 @@ pub(crate) fn certify(
     params.custom_extensions = extensions(signer);
     let signed = |params: &CertificateParams| {
         params
-            .signed_by(&key.pair, &issuer)
+            .signed_by(key, &issuer)
             .expect("a certificate")
             .der()
             .to_vec()

@@ -43,6 +43,37 @@ fn split(der: &[u8]) -> (&[u8], &[u8], &[u8]) {
     (&der[header..end], &der[..end], &der[end..])
 }
 
+/// The values inside of a value that has several, each with its tag and length.
+pub(crate) fn members(der: &[u8]) -> Option<Vec<&[u8]>> {
+    let (mut rest, _, _) = whole(der)?;
+    let mut members = Vec::new();
+    while !rest.is_empty() {
+        let (_, member, after) = whole(rest)?;
+        members.push(member);
+        rest = after;
+    }
+    Some(members)
+}
+
+/// As [`split`], of what somebody sent.
+fn whole(der: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let header = match *der {
+        [_, 0..0x80, ..] => 2,
+        [_, long, ..] if (0x81..=0x84).contains(&long) => 2 + usize::from(long & 0x7f),
+        _ => return None,
+    };
+    if der.len() < header {
+        return None;
+    }
+    let length = match header {
+        2 => usize::from(der[1]),
+        _ => der[2..header]
+            .iter()
+            .fold(0, |length, byte| length << 8 | usize::from(*byte)),
+    };
+    (der.len() - header >= length).then(|| split(der))
+}
+
 /// The part of a certificate that its issuer signs.
 pub(crate) fn to_be_signed(certificate: &[u8]) -> &[u8] {
     let (inside, _, _) = split(certificate);

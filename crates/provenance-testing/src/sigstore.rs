@@ -5,11 +5,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
+use rcgen::PublicKeyData;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wheelmark_provenance::{Predicate, Publisher};
 
 use crate::key::Key;
+use crate::log::Recorded;
 use crate::signer::Signer;
 use crate::{authority, log, root};
 
@@ -20,9 +22,9 @@ pub(crate) const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub struct PrivateSigstore {
     authority: Key,
     certificates: Key,
-    log: Key,
+    pub(crate) log: Key,
     from: Timestamp,
-    authority_certificate: Vec<u8>,
+    pub(crate) authority_certificate: Vec<u8>,
 }
 
 /// Which key a signer signs with.
@@ -168,29 +170,37 @@ impl PrivateSigstore {
         self.attest_statement(signer, statement.to_string().as_bytes(), making)
     }
 
+    /// A certificate for somebody's key, in DER.
+    pub(crate) fn certify(
+        &self,
+        signer: &Signer,
+        key: &impl PublicKeyData,
+        making: &Making,
+    ) -> Vec<u8> {
+        let Self {
+            authority,
+            certificates,
+            ..
+        } = self;
+        authority::certify(authority, self.from, certificates, signer, key, making)
+    }
+
     /// An attestation of whatever is to be said.
     pub fn attest_statement(&self, signer: &Signer, statement: &[u8], making: &Making) -> Value {
         let key = match making.key {
             KeyKind::P256 => Key::new(),
             KeyKind::P384 => Key::longer(),
         };
-        let certificate = authority::certify(
-            &self.authority,
-            self.from,
-            &self.certificates,
-            signer,
-            &key,
-            making,
-        );
-        let signature = key.sign(&envelope(statement));
-        let body = log::body(statement, &signature, &certificate);
+        let certificate = self.certify(signer, &key.pair, making);
+        let signature = key.sign(&covered(statement));
+        let envelope = log::envelope(statement, &signature);
+        let body = log::body(&envelope, statement, &signature, &certificate);
+        let recorded = Recorded::alone(&self.log, &body, making.index, making.integrated);
         json!({
             "version": 1,
             "verification_material": {
                 "certificate": STANDARD.encode(&certificate),
-                "transparency_entries": [
-                    log::entry(&self.log, &body, making.index, making.integrated),
-                ],
+                "transparency_entries": [recorded.as_protobuf()],
             },
             "envelope": {
                 "statement": STANDARD.encode(statement),
@@ -229,7 +239,7 @@ pub fn provenance(publisher: &Publisher, attestations: &[Value]) -> Value {
 }
 
 /// What a signature covers (DSSE's pre-authentication encoding).
-fn envelope(statement: &[u8]) -> Vec<u8> {
+pub(crate) fn covered(statement: &[u8]) -> Vec<u8> {
     let mut covered = format!(
         "DSSEv1 {} {PAYLOAD_TYPE} {} ",
         PAYLOAD_TYPE.len(),

@@ -43,11 +43,15 @@ class CiService:
             "repository": repository,
             "repository_owner": owner,
             "repository_owner_id": "7",
+            "repository_id": "11",
+            "repository_visibility": "public",
+            "runner_environment": "github-hosted",
             "event_name": "push",
             "ref": "refs/tags/v1",
             "sha": "0" * 40,
             "run_id": "1234",
             "job_workflow_ref": f"{repository}/.github/workflows/{workflow}@refs/tags/v1",
+            "workflow_ref": f"{repository}/.github/workflows/{workflow}@refs/tags/v1",
         }
         self.asked: list[str] = []
         service = self

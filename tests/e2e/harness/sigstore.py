@@ -5,8 +5,10 @@ The program that makes them is built with the workspace and lies beside the bina
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,30 @@ class PrivateSigstore:
         who = list(publishers) or ["github:o/r@release.yml"]
         self._attest(file, who, ["--provenance", "--ref", ref, *options])
         return file.with_name(f"{file.name}.provenance")
+
+
+class Services:
+    """Authority and transparency log of a private Sigstore over HTTP, as the real ones speak it.
+
+    `issuers` are whose tokens it takes: `github=URL` for jobs, `email=URL` for people.
+    """
+
+    def __init__(self, sigstore: PrivateSigstore, *issuers: str, env: Mapping[str, str]) -> None:
+        self.sigstore = sigstore
+        words = [word for issuer in issuers for word in ("--issuer", issuer)]
+        command = [str(program()), "serve", str(sigstore.folder), *words]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | dict(env))
+        assert self._process.stdout is not None
+        self.url: str = json.loads(self._process.stdout.readline())["url"]
+
+    @property
+    def options(self) -> tuple[object, ...]:
+        """What leads `wheelmark attest` here."""
+        return ("--fulcio", self.url, "--rekor", self.url, "--trusted-root", self.sigstore.trusted_root)
+
+    def __enter__(self) -> "Services":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._process.kill()
+        self._process.communicate()

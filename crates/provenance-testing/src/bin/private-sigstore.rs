@@ -1,7 +1,11 @@
-//! A private Sigstore for tests in other languages: makes its keys, and attests files with them.
+//! A private Sigstore for tests in other languages: makes its keys, attests files with them, and is an
+//! authority and a log over HTTP.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -9,7 +13,9 @@ use clap::{Args, Parser};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use wheelmark_provenance::{Predicate, Publisher};
-use wheelmark_provenance_testing::{Making, PrivateSigstore, Signer, statement};
+use wheelmark_provenance_testing::{
+    Issuer, IssuerKind, Making, PrivateSigstore, Services, Signer, statement,
+};
 
 /// A Sigstore for tests: certifies whoever it is told to
 #[derive(Parser)]
@@ -21,6 +27,28 @@ enum Command {
     },
     /// Attest files: FILE.publish.attestation beside each
     Attest(Box<Attest>),
+    /// Be an authority (Fulcio) and a log (Rekor) until killed; prints a JSON object with the address
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Where its keys are
+    dir: PathBuf,
+    /// Whose tokens are taken: github=URL for jobs, email=URL for people
+    #[arg(long = "issuer", required = true, value_parser = issuer)]
+    issuers: Vec<(IssuerKind, String)>,
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+fn issuer(given: &str) -> Result<(IssuerKind, String), String> {
+    match given.split_once('=') {
+        Some(("github", url)) => Ok((IssuerKind::GitHub, url.to_owned())),
+        Some(("email", url)) => Ok((IssuerKind::Email, url.to_owned())),
+        _ => Err("an issuer is github=URL or email=URL".to_owned()),
+    }
 }
 
 #[derive(Args)]
@@ -82,13 +110,34 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Attest(args) => attest(&args),
+        Command::Serve(args) => serve(args),
     }
 }
 
-fn attest(args: &Attest) -> anyhow::Result<()> {
-    let keys = args.dir.join("keys.json");
+fn kept(dir: &Path) -> anyhow::Result<PrivateSigstore> {
+    let keys = dir.join("keys.json");
     let keys = fs::read_to_string(&keys).with_context(|| format!("no {}", keys.display()))?;
-    let sigstore = PrivateSigstore::from_json(&keys)?;
+    Ok(PrivateSigstore::from_json(&keys)?)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(args: Serve) -> anyhow::Result<()> {
+    let issuers = args
+        .issuers
+        .iter()
+        .map(|(kind, url)| Issuer::at(url, *kind));
+    let services = Arc::new(Services::new(kept(&args.dir)?, issuers.collect()));
+    let listener = tokio::net::TcpListener::bind(args.listen).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", json!({ "url": url }))?;
+    out.flush()?;
+    axum::serve(listener, services.router()).await?;
+    Ok(())
+}
+
+fn attest(args: &Attest) -> anyhow::Result<()> {
+    let sigstore = kept(&args.dir)?;
     let signers = signers(args)?;
     let predicate = if args.slsa {
         Predicate::Slsa
