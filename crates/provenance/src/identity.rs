@@ -195,12 +195,28 @@ impl Identity {
             .or_else(|| self.gitlab().map(Publisher::from))
             .or_else(|| self.google().map(Publisher::from))
             .or_else(|| self.circleci().map(Publisher::from))
+            .or_else(|| self.workflow_at_any_ref().map(Publisher::from))
             .or_else(|| {
                 Oidc::new(self.subject.as_str(), &self.issuer)
                     .ok()
                     .map(Publisher::from)
             })
             .unwrap_or_else(Publisher::unknown)
+    }
+
+    /// A workflow of an issuer of one's own: at any ref, as with the public ones, since each release
+    /// has another.
+    fn workflow_at_any_ref(&self) -> Option<Oidc> {
+        let Subject::Uri(uri) = &self.subject else {
+            return None;
+        };
+        self.claims.repository.as_deref()?;
+        let git_ref = self.claims.git_ref.as_deref()?;
+        let workflow = uri.strip_suffix(git_ref)?.strip_suffix('@')?;
+        let oidc = Oidc::new(&format!("{workflow}@*"), &self.issuer).ok()?;
+        // Never somebody whom it would not be taken for.
+        self.matches(&oidc.clone().into()).ok()?;
+        Some(oidc)
     }
 
     fn github(&self) -> Option<GitHub> {

@@ -97,6 +97,26 @@ fn everybody_is_the_publisher_that_they_speak_for() {
 }
 
 #[test]
+fn a_workflow_of_an_issuer_of_ones_own_is_the_same_at_its_next_tag() {
+    let mut job = github();
+    job.issuer = "https://git.corp/_services/token".to_owned();
+    let workflow = "https://github.com/Pallets/flask/.github/workflows/release.yml";
+    let any_ref = format!("{workflow}@*+{}", job.issuer);
+    assert_eq!(job.publisher().to_string(), any_ref);
+    let mut next = job.clone();
+    next.subject = Subject::Uri(format!("{workflow}@refs/tags/1.1"));
+    next.claims.git_ref = Some("refs/tags/1.1".to_owned());
+    next.claims.workflow = Some(format!("{workflow}@refs/tags/1.1"));
+    assert_eq!(next.publisher(), job.publisher());
+    // Whoever calls another repository's workflow is that caller's job, and has this name alone.
+    next.claims.repository = Some("https://github.com/evil/flask".to_owned());
+    assert_ne!(next.publisher(), job.publisher());
+    // A ref that is not the one that was built tells nothing of others.
+    job.claims.git_ref = Some("refs/heads/main".to_owned());
+    assert!(!job.publisher().to_string().contains("@*"));
+}
+
+#[test]
 fn a_workflow_of_github_is_compared_claim_by_claim() {
     let identity = github();
     for same in [
