@@ -76,7 +76,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
             GPG_AGENT,
         ]);
         let venv = Venv::ensure(workspace)?;
-        for foreign in [venv::BANDERSNATCH, venv::DEVPI] {
+        for foreign in [venv::ATTESTATIONS, venv::BANDERSNATCH, venv::DEVPI] {
             Venv::foreign(workspace, &foreign)?;
         }
         let (status, totals) = pytest(workspace, &venv, &binary, args.filter.as_deref())?;

@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod attest;
 pub(crate) mod ceremony;
 pub(crate) mod completions;
 pub(crate) mod cross_check;
@@ -29,6 +30,7 @@ use crate::context::Context;
 /// The commands that install and verify.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
+    Attest(Box<attest::Args>),
     Exec(exec::Args),
     Pip(exec::PipArgs),
     Uv(exec::UvArgs),
@@ -48,6 +50,7 @@ pub(crate) enum ClientCommand {
 impl ClientCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Attest(args) => attest::run(*args, context).await,
             Self::Exec(args) => exec::run(args, context).await,
             Self::Pip(args) => exec::run_pip(args, context).await,
             Self::Uv(args) => exec::run_uv(args, context).await,

@@ -3,6 +3,13 @@
 /// The commands, by the words that lead to them, and what stands at the end of their help.
 const EXAMPLES: &[(&str, &str)] = &[
     (
+        "attest",
+        "wheelmark attest dist/*\n\
+         wheelmark attest --publisher github:octo/demo@release.yml dist/*\n\
+         wheelmark attest --fulcio https://fulcio.example --rekor https://rekor.example \
+         --trusted-root trusted_root.json dist/*",
+    ),
+    (
         "sign-tree",
         "wheelmark sign-tree /srv/mirror/web --out /srv/mirror/web\n\
          wheelmark sign-tree https://devpi.example/root/prod/+simple/ --out /srv/signed",
@@ -60,6 +67,20 @@ const EXAMPLES: &[(&str, &str)] = &[
         "wheelmark trust identities revoke flask\n\
          wheelmark trust identities revoke flask github:pallets/flask@publish.yaml",
     ),
+    (
+        "trust sigstore",
+        "wheelmark trust sigstore refresh\nwheelmark trust sigstore show",
+    ),
+    (
+        "trust sigstore refresh",
+        "wheelmark trust sigstore refresh\n\
+         wheelmark trust sigstore refresh --url https://mirror.example/sigstore/",
+    ),
+    (
+        "trust sigstore show",
+        "wheelmark trust sigstore show\nwheelmark trust sigstore show --json",
+    ),
+    ("trust sigstore forget", "wheelmark trust sigstore forget"),
     (
         "trust mirror",
         "wheelmark trust mirror add https://pypi.example/simple/ https://mirror.example/",

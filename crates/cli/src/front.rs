@@ -19,7 +19,9 @@ use wheelmark_server::{
 };
 use wheelmark_tuf::{Clock, Sha256};
 
+use crate::context::Context;
 use crate::logging::WithHint as _;
+use crate::public_root::public_roots;
 use crate::settings::Settings;
 
 /// How often it is looked whether the certificate's files have changed.
@@ -146,10 +148,14 @@ impl Front {
     }
 
     /// Whose certificates attestations are believed by; files of trusted roots start from `data`.
-    pub(crate) fn sigstore_roots(&self, data: &Path) -> anyhow::Result<TrustedRoots> {
+    pub(crate) fn sigstore_roots(
+        &self,
+        data: &Path,
+        context: &Context,
+    ) -> anyhow::Result<TrustedRoots> {
         let named = &self.settings.sigstore_roots;
         let mut roots = match named.iter().any(|name| name == PUBLIC) {
-            true => TrustedRoots::public_good()?,
+            true => public_roots(context)?,
             false => TrustedRoots::empty(),
         };
         for name in named.iter().filter(|name| *name != PUBLIC) {

@@ -21,6 +21,7 @@ mod front;
 mod homes;
 mod logging;
 mod policy;
+mod public_root;
 mod published;
 mod remote;
 mod settings;

@@ -20,6 +20,7 @@ use wheelmark_provenance::policy::{Policy, PolicyFile};
 use crate::configuration::{Configuration, FILE, OTHER_KEYS, not_understood, policy_of};
 use crate::context::Context;
 use crate::logging::WithHint as _;
+use crate::public_root::public_roots;
 
 /// Most files of projects that are asked: one in each of so many folders in one another.
 const MAX_NEARER: usize = 16;
@@ -105,7 +106,7 @@ pub(crate) fn nearer(text: &str, path: &Path) -> anyhow::Result<PolicyFile> {
 
 /// Whose certificates and logs are believed: Sigstore's public ones, and those that the settings name.
 pub(crate) fn trusted_roots(context: &Context) -> anyhow::Result<TrustedRoots> {
-    let mut roots = TrustedRoots::public_good()?;
+    let mut roots = public_roots(context)?;
     for path in Configuration::load(context)?.sigstore_roots {
         let failed = || format!("could not use {}", path.display());
         let json = std::fs::read(&path).with_context(failed)?;

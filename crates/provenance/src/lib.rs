@@ -53,7 +53,10 @@ pub use self::provenance::{AttestationBundle, MAX_BUNDLES, MAX_PROVENANCE_LEN, P
 pub use self::publisher::{
     CircleCi, GitHub, GitLab, Google, Oidc, Publisher, PublisherError, Unknown,
 };
-pub use self::roots::{MAX_ROOTS, MAX_TRUSTED_ROOT_LEN, PUBLIC_GOOD, RootError, TrustedRoots};
+pub use self::roots::{
+    MAX_ROOTS, MAX_TRUSTED_ROOT_LEN, PUBLIC_GOOD, PUBLIC_GOOD_AS_OF, PUBLIC_GOOD_TUF_ROOT,
+    RootError, TrustedRoots,
+};
 pub use self::sigstore::Flaw;
 pub use self::statement::{Predicate, StatementError};
 pub use self::verify::{

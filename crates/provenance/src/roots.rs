@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use crate::attestation::{Attestation, read};
 use crate::identity::is_of_a_public_service;
 use crate::sigstore::{self, Judge as _, Proof, Sigstore};
@@ -12,6 +14,14 @@ use crate::verify::Refusal;
 
 /// What Sigstore's public instance is called where it is shown.
 pub const PUBLIC_GOOD: &str = "Sigstore's public instance";
+
+/// The first root of the TUF repository by which Sigstore hands out the trusted root of its public
+/// instance: what everything later there follows from. It is of version 16.
+pub const PUBLIC_GOOD_TUF_ROOT: &[u8] = include_bytes!("roots/sigstore-16.root.json");
+
+/// Since when the trusted root that is built in has been what Sigstore hands out: the day on which the
+/// library that brings it was published.
+pub const PUBLIC_GOOD_AS_OF: Date = jiff::civil::date(2026, 10, 23);
 
 /// Most bytes of a `trusted_root.json`. Sigstore's public one has some 7,000.
 pub const MAX_TRUSTED_ROOT_LEN: usize = 1024 * 1024;
@@ -77,6 +87,17 @@ impl TrustedRoots {
     pub fn public_good() -> Result<TrustedRoots, RootError> {
         let json = sigstore::PUBLIC_GOOD_ROOT.as_bytes();
         TrustedRoots::empty().and(PUBLIC_GOOD, json, SpeaksFor::Public)
+    }
+
+    /// Sigstore's public instance, by a `trusted_root.json` that it has handed out since: one that was
+    /// verified on from [`PUBLIC_GOOD_TUF_ROOT`].
+    pub fn public_good_since(json: &[u8]) -> Result<TrustedRoots, RootError> {
+        TrustedRoots::empty().and(PUBLIC_GOOD, json, SpeaksFor::Public)
+    }
+
+    /// The `trusted_root.json` of Sigstore's public instance that is built in.
+    pub fn public_good_json() -> &'static str {
+        sigstore::PUBLIC_GOOD_ROOT
     }
 
     /// One more, from the contents of a `trusted_root.json`: a company's own.
@@ -163,5 +184,40 @@ impl TrustedRoots {
 impl fmt::Debug for TrustedRoots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use wheelmark_tuf::{verify_next_root, verify_trusted_root};
+
+    use super::*;
+
+    /// The version of Sigstore's root before the one that is built in.
+    const BEFORE: &[u8] = include_bytes!("../tests/fixtures/sigstore-15.root.json");
+
+    #[test]
+    fn the_root_that_is_built_in_is_sigstores_and_follows_on_the_one_before() {
+        let root = verify_trusted_root(PUBLIC_GOOD_TUF_ROOT).unwrap();
+        assert_eq!((root.version, root.roles.root.threshold), (16, 3));
+        let before = verify_trusted_root(BEFORE).unwrap();
+        assert_eq!(before.version, 15);
+        assert_eq!(
+            verify_next_root(&before, PUBLIC_GOOD_TUF_ROOT).unwrap(),
+            root
+        );
+        let changed = String::from_utf8(PUBLIC_GOOD_TUF_ROOT.to_vec()).unwrap();
+        let changed = changed.replace("2027-", "2037-");
+        assert!(verify_next_root(&before, changed.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_newer_public_root_is_the_public_one_and_no_companys() {
+        let json = TrustedRoots::public_good_json();
+        let roots = TrustedRoots::public_good_since(json.as_bytes()).unwrap();
+        assert_eq!(roots.names().collect::<Vec<_>>(), [PUBLIC_GOOD]);
+        assert!(roots.0[0].speaks_for == SpeaksFor::Public);
+        assert!(TrustedRoots::public_good_since(b"{}").is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 14] = [
+const MAY_DEPEND: [(&str, &[&str]); 15] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
     (
@@ -17,6 +17,14 @@ const MAY_DEPEND: [(&str, &[&str]); 14] = [
         &["wheelmark-packaging", "wheelmark-tuf"],
     ),
     ("wheelmark-provenance-testing", &["wheelmark-provenance"]),
+    (
+        "wheelmark-attest",
+        &[
+            "wheelmark-provenance",
+            "wheelmark-packaging",
+            "wheelmark-tuf",
+        ],
+    ),
     ("wheelmark-signing", &["wheelmark-tuf"]),
     ("wheelmark-ceremony", &["wheelmark-tuf"]),
     (

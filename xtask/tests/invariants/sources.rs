@@ -58,7 +58,7 @@ const BELOW_THE_BINARY: &[&str] = &[
 ];
 
 /// The crates and what each must not name. `wheelmark` itself, the binary, may.
-const RULES: [(&str, &[&str]); 13] = [
+const RULES: [(&str, &[&str]); 14] = [
     ("tuf", CORE),
     ("packaging", CORE),
     ("ceremony", CORE),
@@ -72,6 +72,7 @@ const RULES: [(&str, &[&str]); 13] = [
     ("client", BELOW_THE_BINARY),
     ("mirror", BELOW_THE_BINARY),
     ("adopt", BELOW_THE_BINARY),
+    ("attest", BELOW_THE_BINARY),
 ];
 
 /// A path as written, for example `std :: fs :: read`, and the line it begins on.

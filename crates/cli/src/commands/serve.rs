@@ -85,7 +85,7 @@ pub(super) async fn web(
     let mut app = App::new(tree, store.clone(), context.clock.clone());
     app.publisher_restores = !data.is_apart();
     front.furnish(&mut app)?;
-    app.roots = Arc::new(front.sigstore_roots(data.directory())?);
+    app.roots = Arc::new(front.sigstore_roots(data.directory(), context)?);
     app.trusted_publishing = front.trusted_publishing(&data.settings().root_fingerprint);
     let metrics = Arc::clone(&app.metrics);
     let socket = data.socket()?;

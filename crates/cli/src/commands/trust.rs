@@ -3,6 +3,7 @@
 mod handing_over;
 mod identities;
 mod mirror;
+mod sigstore;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -25,7 +26,8 @@ pub(crate) const USER_AGENT: &str = concat!("wheelmark/", env!("CARGO_PKG_VERSIO
 /// Say which indexes to trust, and look at what is trusted
 ///
 /// Trust begins once for each index; from then on its keys follow the index's own signed
-/// changes. It is kept in the user's data directory (WHEELMARK_HOME moves it).
+/// changes. It is kept in the user's data directory (WHEELMARK_HOME moves it). `sigstore` is about
+/// those whose word counts for attestations.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -54,6 +56,7 @@ enum Command {
     Mirror(mirror::Args),
     Export(handing_over::ExportArgs),
     Import(handing_over::ImportArgs),
+    Sigstore(sigstore::Args),
     /// Stop trusting an index, and forget what was kept about it
     Remove {
         /// The index's simple URL
@@ -115,6 +118,7 @@ struct BeginningArgs {
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let store = open_store(context)?;
     match args.command {
+        Command::Sigstore(args) => sigstore::run(args, context).await,
         Command::Add(args) => add(*args, &store, context).await,
         Command::List { json } => list(&store, json),
         Command::Show { url, json } => show(&find_known(&store, &url)?, json),

@@ -1,6 +1,6 @@
 //! `wheelmark verify`: is this what was signed, and is it all there?
 
-mod attested;
+pub(crate) mod attested;
 mod copy;
 mod counted;
 mod environment;

@@ -66,8 +66,8 @@ impl Refusal {
             }
             Refusal::FromTheFuture { .. } => "look whether this machine's clock is right",
             Refusal::UnknownLog { .. } => {
-                "Sigstore's public root comes with the program: a newer version may know the log; \
-                 if a Sigstore of your own made it, name its trusted_root.json"
+                "Sigstore may have a newer log: `wheelmark trust sigstore refresh` asks it; if a \
+                 Sigstore of your own made it, name its trusted_root.json"
             }
             Refusal::NotItsIssuer { .. } => {
                 "somebody may have broken into that Sigstore: do not use the file; if it is meant to \

@@ -17,6 +17,7 @@ use wheelmark_tuf::{Sha256Hasher, without_controls};
 use super::Outcome;
 use crate::context::Context;
 use crate::logging::WithHint as _;
+use crate::public_root::public_roots;
 
 /// How many bytes of a file are read at once.
 const PIECE: usize = 256 * 1024;
@@ -75,9 +76,9 @@ impl AttestedArgs {
         }
     }
 
-    fn roots(&self) -> anyhow::Result<TrustedRoots> {
+    fn roots(&self, context: &Context) -> anyhow::Result<TrustedRoots> {
         if self.trusted_root.is_empty() {
-            return Ok(TrustedRoots::public_good()?);
+            return public_roots(context);
         }
         let mut roots = TrustedRoots::empty();
         for path in &self.trusted_root {
@@ -90,7 +91,7 @@ impl AttestedArgs {
     }
 }
 
-fn publisher(given: &str) -> Result<Publisher, String> {
+pub(crate) fn publisher(given: &str) -> Result<Publisher, String> {
     given
         .parse::<Publisher>()
         .map_err(|error| format!("{error}\nhint: {}", error.hint()))
@@ -118,7 +119,7 @@ pub(super) fn verify(
     };
     let path = Path::new(target);
     let provenance = args.provenance.as_deref().unwrap_or(path);
-    let roots = args.roots()?;
+    let roots = args.roots(context)?;
     let expected = args.expected()?;
     let json = bounded(provenance, MAX_PROVENANCE_LEN)?;
     let (sha256, size) =
@@ -133,7 +134,7 @@ pub(super) fn verify(
 }
 
 /// All bytes of a file that is not longer than anybody needs.
-fn bounded(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn bounded(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(most)?.saturating_add(1);
     let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
@@ -148,7 +149,7 @@ fn bounded(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn digest(path: &Path) -> std::io::Result<(Sha256Hex, u64)> {
+pub(crate) fn digest(path: &Path) -> std::io::Result<(Sha256Hex, u64)> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256Hasher::new();
     let mut piece = vec![0; PIECE];
@@ -272,7 +273,7 @@ impl Given<'_> {
 }
 
 /// Who made one attestation, and what is known of how.
-fn told(attested: &Attested) -> String {
+pub(crate) fn told(attested: &Attested) -> String {
     let identity = attested.identity();
     let claims = identity.claims();
     let mut text = line_of("by", &identity.to_string());
@@ -305,6 +306,6 @@ fn told(attested: &Attested) -> String {
 }
 
 /// A line with its name, without what a certificate could do to a terminal.
-fn line_of(name: &str, value: &str) -> String {
+pub(crate) fn line_of(name: &str, value: &str) -> String {
     format!("  {name:<10} {}\n", without_controls(value))
 }
