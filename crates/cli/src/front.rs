@@ -204,8 +204,8 @@ impl Front {
                 listener, router, serving, stopped,
             ))
         });
-        let router = wheelmark_server::router(app);
-        wheelmark_server::serve_as(self.listener, router, serving, shutdown).await;
+        let index = wheelmark_server::index(app);
+        wheelmark_server::serve_as(self.listener, index, serving, shutdown).await;
         drop(stop);
         if let Some(metrics) = metrics {
             drop(metrics.await);

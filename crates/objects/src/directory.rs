@@ -19,6 +19,7 @@ mod reading;
 mod removing;
 mod replayable;
 mod restoring;
+mod seen;
 mod sweeping;
 mod taking;
 
@@ -39,6 +40,7 @@ pub use self::lock::WriterLock;
 pub use self::reading::OpenObject;
 pub use self::replayable::Replayable;
 pub use self::restoring::Restored;
+pub use self::seen::Seen;
 pub use self::sweeping::{Described, Swept};
 pub use self::taking::{Manner, Outside, OutsideFile, Sharing, Stamp, TakenIn};
 
@@ -422,6 +424,12 @@ impl Directory {
     /// As [`Directory::open_object`].
     pub fn open_object_here(&self, path: &ObjectPath) -> Result<Option<OpenObject>, ObjectError> {
         reading::open(&self.tree, path)
+    }
+
+    /// Whether the object at `path` is the very file, in the very state, that was opened before. It
+    /// takes one look, on the thread that asks.
+    pub fn is_as_seen(&self, path: &ObjectPath, seen: &Seen) -> bool {
+        seen::is_as_seen(&self.tree, path, seen)
     }
 
     /// The length of an object in bytes, `None` if it is not there.

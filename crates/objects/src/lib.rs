@@ -32,8 +32,8 @@ mod target;
 pub use self::chunks::{CHUNK_LEN, CHUNKS_ABOVE, ContentHasher, Hashed};
 pub use self::directory::{
     Creation, Delivery, Described, Directory, LockError, Manner, Named, ObjectError, OpenError,
-    OpenObject, Outside, OutsideFile, Ready, Replayable, Restored, Sharing, Staged, Stamp, Swept,
-    TakenIn, Unsettled, WriterLock,
+    OpenObject, Outside, OutsideFile, Ready, Replayable, Restored, Seen, Sharing, Staged, Stamp,
+    Swept, TakenIn, Unsettled, WriterLock,
 };
 pub use self::path::{
     Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, MAX_SHA512_FILENAME_LEN, ObjectPath, PathError,

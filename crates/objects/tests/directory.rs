@@ -318,6 +318,43 @@ async fn the_lock_names_its_holder_and_does_not_survive_its_file() {
 }
 
 #[tokio::test]
+async fn a_file_is_as_seen_until_anything_happens_to_it() {
+    let (home, tree) = tree().await;
+    let path = ObjectPath::timestamp();
+    let file = tree.local_path(&path);
+    tree.create(&path, Bytes::from_static(b"one"))
+        .await
+        .unwrap();
+    let seen = async || tree.open_object(&path).await.unwrap().unwrap().seen;
+    let first = seen().await;
+    assert!(tree.is_as_seen(&path, &first));
+    assert!(!tree.is_as_seen(&plain_file(), &first), "nothing is there");
+
+    // Its times are set back, as by somebody who has changed it and hides it.
+    let kept = fs::metadata(&file).unwrap().modified().unwrap();
+    let earlier = kept - std::time::Duration::from_secs(5);
+    let open = fs::File::options().write(true).open(&file).unwrap();
+    open.set_modified(earlier).unwrap();
+    assert!(!tree.is_as_seen(&path, &first));
+    let second = seen().await;
+    assert!(tree.is_as_seen(&path, &second));
+
+    // Another file takes its place.
+    let other = home.path().join("other");
+    fs::write(&other, b"two").unwrap();
+    fs::rename(&other, &file).unwrap();
+    assert!(!tree.is_as_seen(&path, &second));
+    let third = seen().await;
+
+    // A link that leads to it.
+    fs::rename(&file, &other).unwrap();
+    symlink(&other, &file).unwrap();
+    assert!(!tree.is_as_seen(&path, &third));
+    fs::remove_file(&file).unwrap();
+    assert!(!tree.is_as_seen(&path, &third));
+}
+
+#[tokio::test]
 async fn an_open_object_keeps_its_bytes() {
     let (_home, tree) = tree().await;
     let lock = tree.lock().await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::MetadataExt as _;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -19,7 +18,8 @@ use wheelmark_objects::OpenObject;
 use crate::conditional::EntityTag;
 use crate::range::Portion;
 use crate::read_error::ReadError;
-use crate::shelf::Held;
+use crate::shelf::{Form, Held};
+use crate::tree::HEADERS;
 
 /// How much is read from the disk at once, in bytes.
 const READ_LEN: u64 = 256 * 1024;
@@ -31,17 +31,16 @@ pub(crate) fn stream(
     content_type: &'static str,
     cache_control: &'static str,
 ) -> Result<Response, ReadError> {
-    let OpenObject { mut file, len } = object;
-    let metadata = file.metadata()?;
+    let OpenObject {
+        mut file,
+        len,
+        seen,
+    } = object;
+    let (seconds, nanoseconds) = seen.modified();
     // Most names never stand for other bytes, and those that do are far from being written twice
     // within one tick of the clock; the tag tells an object from one that was restored, too.
-    let tag = EntityTag::new(&format!(
-        "{:x}-{:x}-{:x}",
-        len,
-        metadata.mtime(),
-        metadata.mtime_nsec()
-    ));
-    let (mut response, sent) = head(tag, len, request, content_type, cache_control)?;
+    let tag = EntityTag::new(&format!("{len:x}-{seconds:x}-{nanoseconds:x}"));
+    let (mut response, sent) = head(tag.as_ref(), len, request, content_type, cache_control)?;
     if let Some((start, send)) = sent {
         if start > 0 {
             file.seek(SeekFrom::Start(start))?;
@@ -80,10 +79,9 @@ pub(crate) fn held(
     content_type: &'static str,
     cache_control: &'static str,
 ) -> Result<Response, ReadError> {
-    let bytes = held.bytes();
-    let tag = EntityTag::new(&held.sha256().to_string());
+    let Form { bytes, tag } = held.plain();
     let (mut response, sent) = head(
-        tag,
+        tag.as_ref(),
         bytes.len() as u64,
         request,
         content_type,
@@ -100,7 +98,7 @@ pub(crate) fn held(
 /// What an answer with `len` bytes begins with, and which of them follow, as first byte and number;
 /// none where the request holds them already.
 fn head(
-    tag: Option<EntityTag>,
+    tag: Option<&EntityTag>,
     len: u64,
     request: &HeaderMap,
     content_type: &'static str,
@@ -108,15 +106,16 @@ fn head(
 ) -> Result<(Response, Option<(u64, u64)>), ReadError> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
-    if let Some(tag) = &tag {
+    if let Some(tag) = tag {
         headers.insert(ETAG, tag.header());
         if tag.is_held(request) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok((response, None));
         }
     }
-    let portion = match &tag {
+    let portion = match tag {
         Some(tag) if !tag.allows_range(request) => Portion::Whole,
         _ => Portion::of(request, len),
     };

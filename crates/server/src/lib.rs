@@ -22,6 +22,7 @@
 
 mod address;
 mod app;
+mod at_once;
 mod auth;
 mod client_address;
 mod conditional;
@@ -56,15 +57,17 @@ mod upload;
 
 pub use address::{ClientAddress, Network, NetworkError, TrustedProxies};
 pub use app::{App, Leeway, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
+pub use at_once::Index;
 pub use auth::{FAILED_ATTEMPTS, REFUSALS_NOTED, UPLOADS, USERS_REFUSALS_NOTED};
 pub use health::LEAST_LEFT;
 pub use metrics::Metrics;
 pub use pace::{MIN_SPEED, PATIENCE};
 pub use privacy::{ACCESS_KEPT, ACCESS_KEPT_AT_MOST};
 pub use rate::{MAX_COUNTED, Rate};
-pub use router::{metrics_router, read_router, router};
+pub use router::{index, metrics_router, read_router};
 pub use serve::{
-    HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, SHUTDOWN_GRACE, Serving, serve, serve_as,
+    Answers, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, SHUTDOWN_GRACE, Serving, serve,
+    serve_as,
 };
 pub use shelf::{SHELF_BYTES, SHELVED_LEN};
 pub use tls::{Tls, TlsError};

@@ -111,6 +111,21 @@ pub(crate) struct Guard {
     pub(crate) door: Arc<Door>,
 }
 
+/// That reading is open to everybody, as was found out at most [`ACCESS_KEPT`] ago. There is no
+/// other way to one than [`Guard::open_to_all`].
+pub(crate) struct OpenToAll(());
+
+impl Guard {
+    /// Whether everybody may read, if that is known without asking the database. None says nothing:
+    /// the request has to go through [`guard`].
+    pub(crate) fn open_to_all(&self) -> Option<OpenToAll> {
+        match self.privacy.known_since(ACCESS_KEPT)? {
+            Access::Public => Some(OpenToAll(())),
+            Access::Private => None,
+        }
+    }
+}
+
 /// Lets a request through if it may see what it asks for.
 pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     if OPEN.contains(&request.uri().path()) {

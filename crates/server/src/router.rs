@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{FromRef as _, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -12,6 +12,7 @@ use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use wheelmark_objects::Directory;
 
 use crate::app::{App, Reading, Services};
+use crate::at_once::Index;
 use crate::observe::observe;
 use crate::read_error::ReadError;
 use crate::{
@@ -20,10 +21,11 @@ use crate::{
 };
 
 /// The index as a service.
-pub fn router(app: App) -> Router {
+pub fn index(app: App) -> Index {
     let observing = app.observing();
     let metrics_are_public = app.metrics_are_public;
     let services = Services::new(app);
+    let (guard, reading) = (services.guard(), Reading::from_ref(&services));
     let mut router = Router::new()
         .route("/", get(home::home).post(upload::upload))
         .route("/healthz", get(health::healthz))
@@ -54,13 +56,14 @@ pub fn router(app: App) -> Router {
     if metrics_are_public {
         router = router.route("/metrics", get(metrics::metrics));
     }
-    router
+    let router = router
         .fallback(absent)
         .method_not_allowed_fallback(method)
-        .layer(from_fn_with_state(services.guard(), privacy::guard))
+        .layer(from_fn_with_state(guard.clone(), privacy::guard))
         .layer(from_fn(no_sniffing))
-        .layer(from_fn_with_state(observing, observe))
-        .with_state(services)
+        .layer(from_fn_with_state(observing.clone(), observe))
+        .with_state(services);
+    Index::new(guard, observing, reading, router)
 }
 
 /// The figures and the health of an index, for a port that only its operator reaches.
@@ -108,10 +111,14 @@ async fn method() -> ReadError {
     ReadError::Method
 }
 
-/// An uploaded file must never be taken for a page, whatever is in it.
 async fn no_sniffing(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    set_no_sniffing(&mut response);
+    response
+}
+
+/// An uploaded file must never be taken for a page, whatever is in it.
+pub(crate) fn set_no_sniffing(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

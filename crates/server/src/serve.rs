@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
@@ -17,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tower_service::Service as _;
+use tower_service::Service;
 
 use crate::address::Peer;
 use crate::connections::{Connection, Connections, CountedStream};
@@ -44,6 +43,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long one that was asked to leave may take to do so, before the next one is asked.
 const SHED_PAUSE: Duration = Duration::from_millis(20);
+
+/// What answers requests.
+pub trait Answers:
+    Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Future<Output = Result<Response, Infallible>> + Send,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+}
 
 /// How connections are served.
 #[derive(Clone, Debug)]
@@ -72,16 +91,16 @@ impl Default for Serving {
 /// HTTP/1.1 alone, because uploaders show the reason phrase, which later versions do not have.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    answers: impl Answers,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    serve_as(listener, router, Serving::default(), shutdown).await;
+    serve_as(listener, answers, Serving::default(), shutdown).await;
 }
 
 /// As [`serve`], in another manner.
 pub async fn serve_as(
     listener: TcpListener,
-    router: Router,
+    answers: impl Answers,
     serving: Serving,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -103,13 +122,13 @@ pub async fn serve_as(
         };
         match accepted {
             Ok((stream, peer, place)) => {
-                let (router, closed) = (router.clone(), closed.clone());
-                let (open, serving) = (open.open(), serving.clone());
+                let (answers, closed) = (answers.clone(), closed.clone());
+                let (tls, metrics) = (serving.tls.clone(), Arc::clone(&serving.metrics));
+                let open = open.open();
                 running.spawn(async move {
-                    let tls = serving.tls.as_ref();
-                    let ended = tcp(stream, peer, tls, router, closed, &open.connection);
+                    let ended = tcp(stream, peer, tls, answers, closed, &open.connection);
                     if let Err(cut) = ended.await {
-                        serving.metrics.cut(cut);
+                        metrics.cut(cut);
                     }
                     drop((open, place));
                 });
@@ -147,8 +166,8 @@ async fn place(places: &Arc<Semaphore>, open: &Connections) -> Option<OwnedSemap
 async fn tcp(
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<&Tls>,
-    router: Router,
+    tls: Option<Tls>,
+    answers: impl Answers,
     closed: watch::Receiver<()>,
     connection: &Arc<Connection>,
 ) -> Result<(), Cut> {
@@ -158,7 +177,7 @@ async fn tcp(
     let stream = CountedStream::new(stream, Arc::clone(connection));
     let stream = PacedStream::new(stream, Pace::default());
     let Some(tls) = tls else {
-        return http(stream, peer, router, closed, connection).await;
+        return http(stream, peer, answers, closed, connection).await;
     };
     let agreeing = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream));
     let stream = tokio::select! {
@@ -172,20 +191,20 @@ async fn tcp(
         },
         () = connection.is_asked_to_leave() => return Err(Cut::Shed),
     };
-    http(stream, peer, router, closed, connection).await
+    http(stream, peer, answers, closed, connection).await
 }
 
 async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     peer: SocketAddr,
-    router: Router,
+    answers: impl Answers,
     mut closed: watch::Receiver<()>,
     connection: &Arc<Connection>,
 ) -> Result<(), Cut> {
-    let answer = service_fn(|mut request: Request<Incoming>| {
+    let answer = service_fn(move |mut request: Request<Incoming>| {
         let answering = connection.answering();
         request.extensions_mut().insert(Peer(peer));
-        let answered = router.clone().call(request);
+        let answered = answers.clone().call(request);
         async move {
             let answered: Result<Response, Infallible> = answered.await;
             drop(answering);
@@ -224,8 +243,8 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
 mod tests {
-    use axum::Extension;
     use axum::routing::get;
+    use axum::{Extension, Router};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -268,6 +287,13 @@ mod tests {
         for _ in 0..20 {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
+        let answer = ask(address).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.ends_with("127.0.0.1"), "{answer}");
+        server.abort();
+    }
+
+    async fn ask(address: SocketAddr) -> String {
         let asking = async {
             let mut client = TcpStream::connect(address).await.unwrap();
             client.write_all(ASK).await.unwrap();
@@ -276,9 +302,6 @@ mod tests {
             answer
         };
         let answer = tokio::time::timeout(Duration::from_secs(20), asking).await;
-        let answer = answer.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-        assert!(answer.ends_with("127.0.0.1"), "{answer}");
-        server.abort();
+        answer.unwrap()
     }
 }

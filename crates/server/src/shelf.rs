@@ -4,17 +4,16 @@
 //! still the very one that it was read from. So what is replaced in the tree is seen at once.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
-use wheelmark_objects::{Directory, ObjectError, ObjectPath, OpenObject};
+use wheelmark_objects::{Directory, ObjectError, ObjectPath, OpenObject, Seen};
 use wheelmark_tuf::Sha256;
 
+use crate::conditional::EntityTag;
 use crate::encoding::Coding;
 use crate::read_error::ReadError;
 
@@ -32,44 +31,37 @@ const FILES_BYTES: usize = 64 * 1024 * 1024;
 /// A file with more bytes than this is not kept: to read it costs little beside sending it.
 const SMALL_FILE_LEN: usize = 64 * 1024;
 
-/// Which file a copy was read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    len: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Stamp {
-        Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            len: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
 /// An object's bytes, and their other forms as far as someone asked for them.
 #[derive(Debug)]
 pub(crate) struct Held {
-    bytes: Bytes,
+    plain: Form,
     sha256: Sha256,
-    gzip: OnceCell<Option<Bytes>>,
-    zstd: OnceCell<Option<Bytes>>,
+    gzip: OnceCell<Option<Form>>,
+    zstd: OnceCell<Option<Form>>,
     html: OnceCell<Arc<Held>>,
     sources: OnceCell<Arc<Held>>,
 }
 
+/// What an answer consists of, and the name of exactly that.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub(crate) bytes: Bytes,
+    pub(crate) tag: Option<EntityTag>,
+}
+
+impl Form {
+    fn new(bytes: Bytes, of: &Sha256, coding: Coding) -> Form {
+        let tag = EntityTag::new(&format!("{of}{}", coding.tag_suffix()));
+        Form { bytes, tag }
+    }
+}
+
 impl Held {
     pub(crate) fn new(bytes: Bytes) -> Held {
+        let sha256 = Sha256::of(&bytes);
         Held {
-            sha256: Sha256::of(&bytes),
-            bytes,
+            plain: Form::new(bytes, &sha256, Coding::Identity),
+            sha256,
             gzip: OnceCell::new(),
             zstd: OnceCell::new(),
             html: OnceCell::new(),
@@ -78,7 +70,12 @@ impl Held {
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
+        &self.plain.bytes
+    }
+
+    /// The bytes as they are.
+    pub(crate) fn plain(&self) -> &Form {
+        &self.plain
     }
 
     pub(crate) fn sha256(&self) -> &Sha256 {
@@ -87,22 +84,40 @@ impl Held {
 
     /// The bytes in the form asked for, or as they are where that form saves nothing. A form is
     /// made once, whoever asks for it meanwhile.
-    pub(crate) async fn encoded(&self, coding: Coding) -> Result<(Coding, Bytes), ReadError> {
-        let form = match coding {
-            Coding::Identity => return Ok((coding, self.bytes.clone())),
-            Coding::Gzip => &self.gzip,
-            Coding::Zstd => &self.zstd,
+    pub(crate) async fn encoded(&self, coding: Coding) -> Result<(Coding, &Form), ReadError> {
+        let Some(form) = self.form(coding) else {
+            return Ok((coding, &self.plain));
         };
-        let made = form
-            .get_or_try_init(|| {
-                let bytes = self.bytes.clone();
-                blocking(move || Ok(coding.encode(&bytes)?))
-            })
-            .await?;
-        Ok(match made {
-            Some(encoded) => (coding, encoded.clone()),
-            None => (Coding::Identity, self.bytes.clone()),
-        })
+        let making = form.get_or_try_init(|| {
+            let (bytes, sha256) = (self.plain.bytes.clone(), self.sha256);
+            let form = move |encoded| Form::new(encoded, &sha256, coding);
+            blocking(move || Ok(coding.encode(&bytes)?.map(form)))
+        });
+        Ok(self.made(coding, making.await?))
+    }
+
+    /// The same, if it was made already.
+    pub(crate) fn encoded_before(&self, coding: Coding) -> Option<(Coding, &Form)> {
+        match self.form(coding) {
+            Some(form) => Some(self.made(coding, form.get()?)),
+            None => Some((coding, &self.plain)),
+        }
+    }
+
+    /// Where a form is kept that has to be made.
+    fn form(&self, coding: Coding) -> Option<&OnceCell<Option<Form>>> {
+        match coding {
+            Coding::Identity => None,
+            Coding::Gzip => Some(&self.gzip),
+            Coding::Zstd => Some(&self.zstd),
+        }
+    }
+
+    fn made<'a>(&'a self, coding: Coding, made: &'a Option<Form>) -> (Coding, &'a Form) {
+        match made {
+            Some(form) => (coding, form),
+            None => (Coding::Identity, &self.plain),
+        }
     }
 
     /// The HTML that `render` makes of the bytes; made once.
@@ -111,6 +126,11 @@ impl Held {
         render: impl FnOnce(&[u8]) -> Result<String, ReadError> + Send + 'static,
     ) -> Result<&Arc<Held>, ReadError> {
         self.rendered(&self.html, render).await
+    }
+
+    /// The HTML, if it was made already.
+    pub(crate) fn html_before(&self) -> Option<&Arc<Held>> {
+        self.html.get()
     }
 
     /// The listing of source archives that `render` makes of the bytes; made once.
@@ -127,7 +147,7 @@ impl Held {
         render: impl FnOnce(&[u8]) -> Result<String, ReadError> + Send + 'static,
     ) -> Result<&'a Arc<Held>, ReadError> {
         form.get_or_try_init(|| {
-            let bytes = self.bytes.clone();
+            let bytes = self.plain.bytes.clone();
             blocking(move || Ok(Arc::new(Held::new(Bytes::from(render(&bytes)?)))))
         })
         .await
@@ -135,13 +155,13 @@ impl Held {
 
     /// How many bytes it takes, in all forms that were made.
     pub(crate) fn weight(&self) -> usize {
-        let form = |form: &OnceCell<Option<Bytes>>| {
+        let form = |form: &OnceCell<Option<Form>>| {
             let made = form.get().and_then(Option::as_ref);
-            made.map_or(0, Bytes::len)
+            made.map_or(0, |form| form.bytes.len())
         };
         let rendered = |form: &OnceCell<Arc<Held>>| form.get().map_or(0, |made| made.weight());
         let rendered = rendered(&self.html) + rendered(&self.sources);
-        self.bytes.len() + form(&self.gzip) + form(&self.zstd) + rendered
+        self.plain.bytes.len() + form(&self.gzip) + form(&self.zstd) + rendered
     }
 }
 
@@ -159,7 +179,7 @@ impl Found {
     pub(crate) fn into_bytes(self) -> std::io::Result<Bytes> {
         match self {
             Found::Held(held) => Ok(held.bytes().clone()),
-            Found::Large(OpenObject { file, len }) => read(file, len),
+            Found::Large(OpenObject { file, len, .. }) => read(file, len),
         }
     }
 }
@@ -182,7 +202,7 @@ pub(crate) struct Shelf {
 
 #[derive(Debug)]
 struct Place {
-    stamp: Stamp,
+    seen: Seen,
     held: Arc<Held>,
     used: usize,
 }
@@ -217,46 +237,59 @@ impl Shelf {
         path: &ObjectPath,
         max_len: u64,
     ) -> Result<Option<Found>, ReadError> {
-        let Some(OpenObject { file, len }) = tree.open_object_here(path)? else {
+        let too_large = |length| {
+            let (path, limit) = (path.clone(), max_len);
+            ReadError::Object(ObjectError::TooLarge {
+                path,
+                length,
+                limit,
+            })
+        };
+        if let Some(held) = self.unchanged(tree, path) {
+            let length = held.bytes().len() as u64;
+            return match length > max_len {
+                true => Err(too_large(length)),
+                false => Ok(Some(Found::Held(held))),
+            };
+        }
+        let Some(object) = tree.open_object_here(path)? else {
             self.forget(path);
             return Ok(None);
         };
-        if len > max_len {
-            return Err(ReadError::Object(ObjectError::TooLarge {
-                path: path.clone(),
-                length: len,
-                limit: max_len,
-            }));
+        if object.len > max_len {
+            return Err(too_large(object.len));
         }
-        if len > self.longest as u64 {
-            return Ok(Some(Found::Large(OpenObject { file, len })));
+        if object.len > self.longest as u64 {
+            return Ok(Some(Found::Large(object)));
         }
-        let stamp = Stamp::of(&file.metadata()?);
-        if let Some(held) = self.look_up(path, stamp) {
-            return Ok(Some(Found::Held(held)));
-        }
+        let OpenObject { file, len, seen } = object;
         let held = blocking(move || Ok(Arc::new(Held::new(read(file, len)?)))).await?;
-        Ok(Some(Found::Held(self.keep(path, stamp, held))))
+        Ok(Some(Found::Held(self.keep(path, seen, held))))
     }
 
-    fn look_up(&self, path: &ObjectPath, stamp: Stamp) -> Option<Arc<Held>> {
-        let now = self.tick();
-        let mut places = self.lock();
-        let place = places.get_mut(path).filter(|place| place.stamp == stamp)?;
-        place.used = now;
-        Some(Arc::clone(&place.held))
+    /// The copy of the object at `path`, if there is one, and its file is the one that it was read
+    /// from. Waits for nothing.
+    pub(crate) fn unchanged(&self, tree: &Directory, path: &ObjectPath) -> Option<Arc<Held>> {
+        let used = self.tick();
+        let (seen, held) = {
+            let mut places = self.lock();
+            let place = places.get_mut(path)?;
+            place.used = used;
+            (place.seen, Arc::clone(&place.held))
+        };
+        tree.is_as_seen(path, &seen).then_some(held)
     }
 
     /// Keeps a copy, and lets the longest unused ones go until all fit. If someone else has kept
     /// one meanwhile, that is the one to use: its forms need not be made a second time.
-    fn keep(&self, path: &ObjectPath, stamp: Stamp, held: Arc<Held>) -> Arc<Held> {
+    fn keep(&self, path: &ObjectPath, seen: Seen, held: Arc<Held>) -> Arc<Held> {
         let used = self.tick();
         let mut places = self.lock();
-        if let Some(place) = places.get(path).filter(|place| place.stamp == stamp) {
+        if let Some(place) = places.get(path).filter(|place| place.seen == seen) {
             return Arc::clone(&place.held);
         }
         let place = Place {
-            stamp,
+            seen,
             held: Arc::clone(&held),
             used,
         };
@@ -355,7 +388,9 @@ mod tests {
         let (coding, one) = first.encoded(Coding::Zstd).await.unwrap();
         let (_, two) = second.encoded(Coding::Zstd).await.unwrap();
         assert_eq!(coding, Coding::Zstd);
-        assert_eq!(one.as_ptr(), two.as_ptr());
+        assert_eq!(one.bytes.as_ptr(), two.bytes.as_ptr());
+        assert!(first.encoded_before(Coding::Zstd).is_some());
+        assert!(first.encoded_before(Coding::Gzip).is_none());
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use crate::legacy_json::numbered;
 use crate::problem::chain;
 use crate::read_error::ReadError;
 use crate::shelf::{Found, Held};
-use crate::tree::{Label, NO_CACHE, answer, answer_found};
+use crate::tree::{Label, NO_CACHE, answer, answer_before, answer_found};
 
 /// A page of links runs no script and loads nothing.
 const LINKS_ONLY: HeaderValue =
@@ -59,6 +59,26 @@ pub(crate) async fn project(
         }
     };
     Ok(links(response))
+}
+
+/// What [`project`] answers to a request without a query for the page of `name`, as far as all of
+/// it is in memory.
+pub(crate) fn project_before(
+    reading: &Reading,
+    name: &str,
+    headers: &HeaderMap,
+) -> Option<Response> {
+    let project: ProjectName = name.parse().ok()?;
+    if project.as_str() != name {
+        return None;
+    }
+    let path = ObjectPath::simple_json(&project);
+    let page = reading.shelf.unchanged(&reading.tree, &path)?;
+    let format = accepted(headers);
+    match format.is_html() {
+        false => answer_before(&page, headers, &label(format)),
+        true => answer_before(page.html_before()?, headers, &label(format)).map(links),
+    }
 }
 
 /// The page of a project, asked for without the slash at its end (PEP 503).
@@ -187,6 +207,11 @@ fn format(wish: Result<Query<Wish>, QueryRejection>, headers: &HeaderMap) -> For
     if let Some(format) = wish.ok().and_then(|Query(wish)| wish.format) {
         return negotiate(Some(&format));
     }
+    accepted(headers)
+}
+
+/// The format that the `Accept` header asks for.
+fn accepted(headers: &HeaderMap) -> Format {
     let accepts: Vec<&str> = headers
         .get_all(ACCEPT)
         .iter()

@@ -12,11 +12,10 @@ use wheelmark_objects::{Kind, ObjectPath};
 use wheelmark_packaging::simple::{Format, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN};
 
 use crate::app::Reading;
-use crate::conditional::EntityTag;
 use crate::encoding::Coding;
 use crate::files;
 use crate::read_error::ReadError;
-use crate::shelf::{Found, Held};
+use crate::shelf::{Form, Found, Held};
 
 /// Longest metadata object that is served, in bytes. A snapshot of 16,384 bins has 586 kB.
 pub(crate) const MAX_METADATA_OBJECT_LEN: u64 = 64 * 1024 * 1024;
@@ -39,6 +38,9 @@ const SIGNATURE: &str = "application/pgp-signature";
 /// The media type of provenance (PEP 740).
 pub(crate) const PROVENANCE: &str = "application/vnd.pypi.integrity.v1+json";
 
+/// Room for the fields of an answer, so that they are not moved while it is written.
+pub(crate) const HEADERS: usize = 12;
+
 /// How an object that has several forms is described.
 pub(crate) struct Label {
     pub(crate) content_type: &'static str,
@@ -56,12 +58,57 @@ pub(crate) async fn object(
         path: uri.path().to_owned(),
     };
     let path = ObjectPath::from_request(uri.path()).map_err(|_| absent())?;
-    let shelved = |content_type, cache_control, max_len| Policy::Shelved {
-        content_type,
-        cache_control,
-        max_len,
+    match policy(path.kind()).ok_or_else(absent)? {
+        Policy::Shelved { label, max_len } => {
+            let found = reading.shelf.get(&reading.tree, &path, max_len).await?;
+            answer_found(found.ok_or_else(absent)?, &headers, &label).await
+        }
+        Policy::Streamed(content_type) => {
+            let found = reading.files.get(&reading.tree, &path, u64::MAX).await?;
+            match found.ok_or_else(absent)? {
+                Found::Held(file) => files::held(&file, &headers, content_type, IMMUTABLE),
+                Found::Large(object) => files::stream(object, &headers, content_type, IMMUTABLE),
+            }
+        }
+    }
+}
+
+/// What [`object`] answers to a request for `path`, as far as all of it is in memory.
+pub(crate) fn object_before(
+    reading: &Reading,
+    path: &str,
+    headers: &HeaderMap,
+) -> Option<Response> {
+    let path = ObjectPath::from_request(path).ok()?;
+    match policy(path.kind())? {
+        Policy::Shelved { label, .. } => {
+            let held = reading.shelf.unchanged(&reading.tree, &path)?;
+            answer_before(&held, headers, &label)
+        }
+        Policy::Streamed(content_type) => {
+            let file = reading.files.unchanged(&reading.tree, &path)?;
+            files::held(&file, headers, content_type, IMMUTABLE).ok()
+        }
+    }
+}
+
+enum Policy {
+    Shelved { label: Label, max_len: u64 },
+    Streamed(&'static str),
+}
+
+/// How objects of a kind are served; none has pages of its own.
+fn policy(kind: Kind) -> Option<Policy> {
+    let shelved = |content_type, cache_control, max_len| {
+        let vary = "Accept-Encoding";
+        let label = Label {
+            content_type,
+            cache_control,
+            vary,
+        };
+        Policy::Shelved { label, max_len }
     };
-    let policy = match path.kind() {
+    Some(match kind {
         Kind::Timestamp => shelved(JSON, NO_CACHE, MAX_METADATA_OBJECT_LEN),
         Kind::Metadata => shelved(JSON, IMMUTABLE, MAX_METADATA_OBJECT_LEN),
         Kind::Page | Kind::PageBySha512 => {
@@ -81,41 +128,9 @@ pub(crate) async fn object(
         }
         // These have pages of their own, under `/simple/`.
         Kind::SimpleJson | Kind::SimpleHtml | Kind::SimpleListJson | Kind::SimpleListHtml => {
-            return Err(absent());
+            return None;
         }
-    };
-    match policy {
-        Policy::Shelved {
-            content_type,
-            cache_control,
-            max_len,
-        } => {
-            let found = reading.shelf.get(&reading.tree, &path, max_len).await?;
-            let found = found.ok_or_else(absent)?;
-            let label = Label {
-                content_type,
-                cache_control,
-                vary: "Accept-Encoding",
-            };
-            answer_found(found, &headers, &label).await
-        }
-        Policy::Streamed(content_type) => {
-            let found = reading.files.get(&reading.tree, &path, u64::MAX).await?;
-            match found.ok_or_else(absent)? {
-                Found::Held(file) => files::held(&file, &headers, content_type, IMMUTABLE),
-                Found::Large(object) => files::stream(object, &headers, content_type, IMMUTABLE),
-            }
-        }
-    }
-}
-
-enum Policy {
-    Shelved {
-        content_type: &'static str,
-        cache_control: &'static str,
-        max_len: u64,
-    },
-    Streamed(&'static str),
+    })
 }
 
 /// Answers with an object in memory in the best coding that the request accepts, with another one
@@ -147,13 +162,23 @@ pub(crate) async fn answer(
     request: &HeaderMap,
     label: &Label,
 ) -> Result<Response, ReadError> {
-    let (coding, bytes) = held.encoded(Coding::negotiate(request)).await?;
-    let tag = EntityTag::new(&format!("{}{}", held.sha256(), coding.tag_suffix()));
+    let (coding, form) = held.encoded(Coding::negotiate(request)).await?;
+    Ok(answer_in(coding, form, request, label))
+}
+
+/// The same, if that coding was made already.
+pub(crate) fn answer_before(held: &Held, request: &HeaderMap, label: &Label) -> Option<Response> {
+    let (coding, form) = held.encoded_before(Coding::negotiate(request))?;
+    Some(answer_in(coding, form, request, label))
+}
+
+fn answer_in(coding: Coding, form: &Form, request: &HeaderMap, label: &Label) -> Response {
+    let Form { bytes, tag } = form;
     let not_modified = tag.as_ref().is_some_and(|tag| tag.is_held(request));
-    let len = bytes.len();
 
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(label.cache_control));
     headers.insert(VARY, HeaderValue::from_static(label.vary));
     if let Some(tag) = tag {
@@ -161,13 +186,13 @@ pub(crate) async fn answer(
     }
     if not_modified {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return Ok(response);
+        return response;
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(label.content_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     if let Some(coding) = coding.header() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
-    *response.body_mut() = Body::from(bytes);
-    Ok(response)
+    *response.body_mut() = Body::from(bytes.clone());
+    response
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::Tree;
 use super::error::ObjectError;
+use super::seen::Seen;
 use crate::ObjectPath;
 
 const COMPARED_AT_ONCE: usize = 64 * 1024;
@@ -23,6 +24,8 @@ pub struct OpenObject {
     /// Its length in bytes. It does not change, except for the kinds that may be replaced, whose
     /// open file keeps the old bytes.
     pub len: u64,
+    /// Which file it is, in the state in which it was opened.
+    pub seen: Seen,
 }
 
 // NONBLOCK: a named pipe in the object's place must not hold us up.
@@ -71,6 +74,7 @@ fn looked_at(tree: &Tree, file: File, path: &ObjectPath) -> Result<OpenObject, O
     Ok(OpenObject {
         file,
         len: metadata.len(),
+        seen: Seen::of(&metadata),
     })
 }
 
@@ -79,7 +83,7 @@ pub(super) fn read(
     path: &ObjectPath,
     max_len: u64,
 ) -> Result<Option<Bytes>, ObjectError> {
-    let Some(OpenObject { file, len }) = open(tree, path)? else {
+    let Some(OpenObject { file, len, .. }) = open(tree, path)? else {
         return Ok(None);
     };
     let too_large = |length| ObjectError::TooLarge {

@@ -115,8 +115,8 @@ impl Index {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        let router = wheelmark_server::router(app);
-        let server = tokio::spawn(wheelmark_server::serve(listener, router, async {
+        let served = wheelmark_server::index(app);
+        let server = tokio::spawn(wheelmark_server::serve(listener, served, async {
             stopped.await.unwrap_or(());
         }));
         let client = Client::builder()

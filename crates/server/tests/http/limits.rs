@@ -82,7 +82,7 @@ async fn a_name_is_counted_wherever_it_is_tried_from() {
     let index = index().await;
     let mut app = App::new(index.tree.clone(), index.store.clone(), index.clock.clone());
     app.limits.failed_attempts.burst = 5;
-    let mut router = wheelmark_server::router(app);
+    let mut router = wheelmark_server::index(app);
     let mut attempt = async |name: &str, address: u8| {
         use base64::Engine as _;
         let plain = format!("{name}:{}", format_token(&[99; 32]));
