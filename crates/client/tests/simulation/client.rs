@@ -13,10 +13,11 @@ use wheelmark_client::{
     ReaderOptions, Remote, TrustStore, TrustedIndex, add_trust,
 };
 use wheelmark_packaging::ProjectName;
+use wheelmark_testing::TestClock;
 use wheelmark_tuf::Clock as _;
 
 use crate::door::{Door, Route};
-use crate::index::{FakeClock, Index, core_metadata, expiry, folder};
+use crate::index::{Index, core_metadata, expiry, folder};
 use crate::listing::{Files, files_of, listing};
 
 /// An invariant that does not hold, by its letter in the module's documentation.
@@ -40,7 +41,7 @@ static INSTALLER: LazyLock<reqwest::Client> =
 pub(crate) struct Client {
     pub(crate) name: usize,
     home: tempfile::TempDir,
-    clock: Arc<FakeClock>,
+    clock: Arc<TestClock>,
     pub(crate) door: Door,
     run: Run,
     /// What the trust store held after the last step.
@@ -377,7 +378,7 @@ impl Client {
 }
 
 impl Run {
-    async fn begin(index: TrustedIndex, clock: Arc<FakeClock>, options: ReaderOptions) -> Self {
+    async fn begin(index: TrustedIndex, clock: Arc<TestClock>, options: ReaderOptions) -> Self {
         let reader = Arc::new(Reader::new(index, REMOTE.clone(), clock, options));
         let proxy = Proxy::bind(
             "127.0.0.1:0".parse().unwrap(),

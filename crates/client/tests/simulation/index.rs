@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -20,24 +19,10 @@ use wheelmark_repository::{
 };
 use wheelmark_signing::{FileKey, Signer, sign_role};
 use wheelmark_store::{Admission, NewFile, Store};
-use wheelmark_tuf::{Clock, Key, Sha256, canonical};
+use wheelmark_testing::TestClock;
+use wheelmark_tuf::{Clock as _, Key, Sha256, canonical};
 
 use crate::listing::{Page, listing};
-
-/// A clock that all of a seed share, and that only the seed moves.
-pub(crate) struct FakeClock(AtomicI64);
-
-impl Clock for FakeClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
-
-impl FakeClock {
-    pub(crate) fn forward(&self, by: SignedDuration) {
-        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
-    }
-}
 
 /// Objects by path: what a web server has at one moment.
 pub(crate) type Tree = BTreeMap<String, Bytes>;
@@ -67,7 +52,7 @@ const CLAIMED: usize = 3;
 
 pub(crate) struct Index {
     folder: tempfile::TempDir,
-    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) clock: Arc<TestClock>,
     rng: StdRng,
     tree: Arc<Directory>,
     store: Store,
@@ -115,7 +100,9 @@ impl Index {
         let store = Store::open(&folder.path().join("catalogue.sqlite"))
             .await
             .unwrap();
-        let clock = Arc::new(FakeClock(AtomicI64::new(1_780_000_000)));
+        let clock = Arc::new(TestClock::at(
+            Timestamp::from_second(1_780_000_000).unwrap(),
+        ));
         let mut keys_made = 0;
         let mut key = || {
             keys_made += 1;

@@ -13,7 +13,7 @@ use wheelmark_tuf::{Clock as _, Sha256};
 
 use crate::index::{LARGE, SMALL, TestIndex, large, metadata, small};
 use crate::setup::{PLAIN, SECRET, address_of, password, remote, status_line};
-use crate::web::{Fault, Web};
+use wheelmark_testing::{Fault, Web};
 
 const REAL: &str = "https://pkg.example/team";
 

@@ -9,7 +9,7 @@ use wheelmark_tuf::{Clock as _, TargetPath};
 
 use crate::index::{LARGE, SMALL, TestIndex, large, small, tamper};
 use crate::setup::remote;
-use crate::web::{Fault, Web};
+use wheelmark_testing::{Fault, Web};
 
 struct General {
     index: TestIndex,

@@ -9,7 +9,7 @@ use wheelmark_client::{
 
 use crate::index::{Chunks, TestIndex};
 use crate::setup::{Front, SECRET, Setup};
-use crate::web::Fault;
+use wheelmark_testing::Fault;
 
 const WHEEL: &str = "demo-1.0-py3-none-any.whl";
 const NEWER: &str = "demo-2.0-py3-none-any.whl";

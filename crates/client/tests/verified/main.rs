@@ -12,4 +12,3 @@ mod proxy;
 mod refresh;
 mod refusals;
 mod setup;
-mod web;

@@ -18,7 +18,7 @@ use wheelmark_tuf::Clock as _;
 
 use crate::index::{Chunks, LARGE, SMALL, TestIndex, UNLISTED, large, metadata, small};
 use crate::setup::{Front, PLAIN, remote};
-use crate::web::{At, Fault, Web};
+use wheelmark_testing::{At, Fault, Web};
 
 /// Their files alone, and nothing that is named after them.
 const SMALL_FILE: &str = "demo-1.0-py3-none-any.whl$";

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, signature, small};
 use crate::setup::{Front, PLAIN, SECRET, Setup, password, status_line};
-use crate::web::Fault;
 use wheelmark_client::{
     Chain, Entrance, Freshness, Homes, MAX_FILE_LEN, Manner, Proxy, RUN_VIEW_LIFETIME,
     ReaderOptions,
 };
+use wheelmark_testing::Fault;
 use wheelmark_tuf::Sha256;
 
 #[tokio::test]

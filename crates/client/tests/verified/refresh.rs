@@ -2,11 +2,11 @@
 
 use crate::index::{Chunks, SMALL, TestIndex, tamper};
 use crate::setup::{Setup, remote};
-use crate::web::{Fault, Web};
 use jiff::SignedDuration;
 use wheelmark_client::{
     AddError, Began, Beginning, IndexUrls, RefreshFailure, TrustError, TrustStore, add_trust,
 };
+use wheelmark_testing::{Fault, Web};
 use wheelmark_tuf::{Clock as _, Sha256};
 
 struct Candidate {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, small, tamper};
 use crate::setup::{Front, PLAIN, SECRET, Setup, status_line};
-use crate::web::Fault;
 use http::StatusCode;
 use wheelmark_client::{CHUNK_LEN, Freshness, ReaderOptions, RefusedEntry};
+use wheelmark_testing::Fault;
 use wheelmark_tuf::Sha256;
 
 impl Front {

@@ -11,7 +11,7 @@ use wheelmark_client::{
 use wheelmark_tuf::Clock as _;
 
 use crate::index::TestIndex;
-use crate::web::Web;
+use wheelmark_testing::Web;
 
 pub(crate) const SECRET: &str = "s3cret";
 

@@ -16,7 +16,7 @@ use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_tuf::{Cached, Clock, Sha256};
 
 use crate::index::TestIndex;
-use crate::web::Web;
+use wheelmark_testing::Web;
 
 /// Where a copy is made, and from where.
 pub(crate) struct Copier {

@@ -1,95 +1,33 @@
 //! A signed index of the test's own, published into a directory by the real engine.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::ops::Deref;
+use std::path::Path;
 
-use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
-use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
 use wheelmark_client::CHUNK_LEN;
-use wheelmark_objects::{Directory, ObjectPath};
-use wheelmark_packaging::{DistributionFilename, ProjectName};
-use wheelmark_repository::{
-    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
-};
-use wheelmark_signing::{FileKey, Signer};
-use wheelmark_store::{Admission, Change, FileSignature, NewFile, Store};
-use wheelmark_tuf::{Clock, Sha256};
-
-/// A clock that stands still until it is told.
-pub(crate) struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
-
-impl TestClock {
-    pub(crate) fn forward(&self, by: SignedDuration) {
-        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
-    }
-}
+use wheelmark_packaging::DistributionFilename;
+use wheelmark_repository::{Engine, JournalWriter};
+use wheelmark_store::Change;
+use wheelmark_testing::{Added, Index};
+use wheelmark_tuf::Sha256;
 
 pub(crate) struct TestIndex {
-    folder: tempfile::TempDir,
-    pub(crate) tree: Arc<Directory>,
-    store: Store,
+    index: Index,
     engine: Engine,
-    pub(crate) clock: Arc<TestClock>,
-    pub(crate) fingerprint: Sha256,
+}
+
+impl Deref for TestIndex {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        &self.index
+    }
 }
 
 impl TestIndex {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = Directory::open(&folder.path().join("repository"))
-            .await
-            .unwrap();
-        let store = Store::open(&folder.path().join("catalogue.sqlite"))
-            .await
-            .unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(1_780_000_000)));
-        let key = |name: &str| {
-            FileKey::create(&folder.path().join(name), &mut UnwrapErr(SysRng)).unwrap()
-        };
-        let online = key("online");
-        let offline: Vec<FileKey> = (0..8).map(|i| key(&format!("offline-{i}"))).collect();
-        let pair = |i: usize| -> Vec<&dyn Signer> { vec![&offline[i], &offline[i + 1]] };
-        let signers = OfflineSigners {
-            root: pair(0),
-            targets: pair(2),
-            bins: pair(4),
-            claimed: pair(6),
-        };
-        let genesis = Genesis {
-            bins: Bins::new(4, BinForm::Succinct).unwrap(),
-            lifetimes: Lifetimes::default(),
-            now: clock.now(),
-        };
-        let fingerprint = genesis.write(&tree, &signers, &online).await.unwrap();
-        let tree = Arc::new(tree);
-        let engine = Engine::open(
-            tree.clone(),
-            store.clone(),
-            Arc::new(online),
-            clock.clone(),
-            Lifetimes::default(),
-            JournalWriter::Operator,
-        )
-        .await
-        .unwrap();
-        Self {
-            folder,
-            tree,
-            store,
-            engine,
-            clock,
-            fingerprint,
-        }
+        let index = Index::new().await;
+        let engine = index.engine(JournalWriter::Operator).await;
+        Self { index, engine }
     }
 
     /// An index with some files of three projects.
@@ -103,65 +41,16 @@ impl TestIndex {
         index
     }
 
-    /// Places the signature of a file.
-    async fn sign(&self, project: &ProjectName, filename: &str) -> FileSignature {
-        let bytes = Bytes::from(format!("the signature of {filename}\n"));
-        let (sha256, length) = (Sha256::of(&bytes), bytes.len() as u64);
-        let path = ObjectPath::signature(project, &sha256, filename).unwrap();
-        self.tree.create(&path, bytes).await.unwrap();
-        FileSignature { sha256, length }
-    }
-
-    /// Places a file with all that belongs to it, and admits it to the journal.
+    /// Places a file with all that belongs to it, and admits it to the journal: a wheel has
+    /// metadata, and a source archive a signature.
     pub(crate) async fn add(&self, filename: &str, content: &[u8]) {
-        let parsed = DistributionFilename::parse(filename).unwrap();
-        let project = parsed.project().clone();
-        let sha256 = Sha256::of(content);
-        let path = ObjectPath::file(&project, &sha256, filename).unwrap();
-        let mut temp = tempfile::NamedTempFile::new_in(self.tree.incoming()).unwrap();
-        temp.write_all(content).unwrap();
-        self.tree.place(&path, temp).await.unwrap();
-        let metadata = Bytes::from(metadata(filename));
-        let core_metadata_sha256 = filename.ends_with(".whl").then(|| Sha256::of(&metadata));
-        if let Some(digest) = core_metadata_sha256 {
-            let path = ObjectPath::file_metadata(&project, &digest, filename).unwrap();
-            self.tree.create(&path, metadata).await.unwrap();
-        }
-        let mut chunks_sha256 = None;
-        if content.len() > 4 << 20 {
-            let list: Vec<u8> = content
-                .chunks(CHUNK_LEN as usize)
-                .flat_map(|chunk| Sha256::of(chunk).0)
-                .collect();
-            let digest = Sha256::of(&list);
-            let path = ObjectPath::chunks(&project, &digest, filename).unwrap();
-            self.tree.create(&path, Bytes::from(list)).await.unwrap();
-            chunks_sha256 = Some(digest);
-        }
-        let gpg_signature = match parsed {
-            DistributionFilename::Sdist(_) => Some(self.sign(&project, filename).await),
-            DistributionFilename::Wheel(_) => None,
+        let wheel = filename.ends_with(".whl");
+        let added = Added {
+            metadata: wheel.then(|| metadata(filename)),
+            signature: (!wheel).then(|| format!("the signature of {filename}\n").into_bytes()),
+            ..Added::new(filename, content)
         };
-        let admitted = self
-            .store
-            .admit(NewFile {
-                project,
-                filename: filename.to_owned(),
-                sha256,
-                size: content.len() as u64,
-                uploaded_at: self.clock.now(),
-                requires_python: Some(">=3.8".to_owned()),
-                core_metadata_sha256,
-                chunks_sha256,
-                gpg_signature,
-                provenance_sha256: None,
-                uploaded_by: "test".to_owned(),
-                back_signed: false,
-                yanked: None,
-            })
-            .await
-            .unwrap();
-        assert!(matches!(admitted, Admission::Recorded(_)), "{admitted:?}");
+        self.index.add(added).await;
     }
 
     /// Takes a file away.
@@ -199,15 +88,6 @@ impl TestIndex {
 
     pub(crate) fn root(&self) -> &Path {
         self.tree.root()
-    }
-
-    pub(crate) fn path(&self, relative: &str) -> PathBuf {
-        self.root().join(relative)
-    }
-
-    /// A place beside the tree.
-    pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 
     pub(crate) fn first_root(&self) -> Vec<u8> {

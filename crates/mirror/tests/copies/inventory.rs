@@ -6,7 +6,7 @@ use wheelmark_mirror::{InventoryError, Listed, LocalTree, RoleSource, inventory}
 use wheelmark_tuf::{Cached, Clock as _, TrustedSet};
 
 use crate::index::{FILES, LARGE, TestIndex};
-use crate::web::{At, Fault, Web};
+use wheelmark_testing::{At, Fault, Web};
 
 /// The names of the roles and of what they list, sorted.
 async fn contents(

@@ -7,7 +7,7 @@ use wheelmark_provenance::openpgp::Certificates;
 use crate::copier::{Copier, plain};
 use crate::copying::walk;
 use crate::index::{FILES, TestIndex, content, tamper};
-use crate::web::{Fault, Web};
+use wheelmark_testing::{Fault, Web};
 
 #[tokio::test]
 async fn what_left_goes_when_neither_grace_nor_an_earlier_state_needs_it() {

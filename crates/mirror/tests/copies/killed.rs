@@ -12,7 +12,7 @@ use wheelmark_objects::Directory;
 use crate::copier::{Copier, plain};
 use crate::copying::walk;
 use crate::index::{FILES, TestIndex, content, tamper};
-use crate::web::Fault;
+use wheelmark_testing::Fault;
 
 /// Lets a run come to the step of this number, and no further. The steps that it saw.
 async fn kill_at(copier: &Copier, last: usize) -> Vec<Step> {

@@ -16,4 +16,3 @@ mod power;
 mod roots;
 mod signing;
 mod standing;
-mod web;

@@ -10,7 +10,7 @@ use wheelmark_mirror::{Blame, CopyError};
 
 use crate::copier::{Copier, plain};
 use crate::index::{LARGE, TestIndex, content};
-use crate::web::{At, Fault, Web};
+use wheelmark_testing::{At, Fault, Web};
 
 const HTML: &[u8] = b"<!DOCTYPE html><title>Log in</title>";
 
@@ -199,7 +199,7 @@ async fn what_comes_too_slowly_is_waited_for_until_the_state_has_expired() {
     let (index, copier) = changed().await;
     let before = copier.contents(&index).await;
     // Five MiB at this pace would take four minutes.
-    copier.web.set_fault(Fault::Drips("new-1.0.tar.gz"));
+    copier.web.set_fault(Fault::Slow("new-1.0.tar.gz", 20_480));
     index.sign_for(SignedDuration::from_secs(4)).await;
     let error = copier.run().await.unwrap_err();
     assert!(matches!(error, CopyError::Expired { .. }), "{error:?}");

@@ -4,7 +4,7 @@ use wheelmark_mirror::{Blame, CopyError};
 
 use crate::copier::Copier;
 use crate::index::{TestIndex, tamper};
-use crate::web::{Fault, Web};
+use wheelmark_testing::{Fault, Web};
 
 /// An index whose keys were changed twice.
 async fn with_three_roots() -> TestIndex {

@@ -8,7 +8,7 @@ use crate::copier::{Copier, plain};
 use crate::copying::walk;
 use crate::index::{FILES, TestIndex, content, tamper};
 use crate::killed::kill_before;
-use crate::web::Fault;
+use wheelmark_testing::Fault;
 
 #[tokio::test]
 async fn another_snapshot_of_the_same_version_takes_nobodys_place() {

@@ -4,50 +4,35 @@
 #![allow(dead_code, reason = "a test binary may use a part of this alone")]
 
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::ops::{Deref, DerefMut};
 
-use jiff::{SignedDuration, Timestamp};
-use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
-use wheelmark_objects::{Directory, ObjectPath, file_target, page_target};
+use wheelmark_objects::{ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_repository::{
-    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, LogPlace, OfflineSigners, OnlineKeys,
-    OpenError,
+    BinForm, Engine, JournalWriter, Lifetimes, LogPlace, OnlineKeys, OpenError,
 };
-use wheelmark_signing::{FileKey, Signer};
 use wheelmark_store::{
-    Actor, Admission, Checked, NewFile, NewToken, Outcome, Scope, Seq, Store, UserName,
-    format_token,
+    Actor, Admission, Checked, NewFile, NewToken, Outcome, Scope, Seq, UserName, format_token,
 };
 use wheelmark_tuf::{
     Cached, Clock, Found, Limits, Refresh, Sha256, Target, TargetPath, TrustedSet, Verified,
 };
 
-/// A clock that stands still until it is told.
-pub(crate) struct TestClock(AtomicI64);
+pub(crate) struct TestIndex(wheelmark_testing::Index);
 
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+impl Deref for TestIndex {
+    type Target = wheelmark_testing::Index;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-impl TestClock {
-    pub(crate) fn forward(&self, by: SignedDuration) {
-        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
+impl DerefMut for TestIndex {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
-}
-
-pub(crate) struct TestIndex {
-    pub(crate) folder: tempfile::TempDir,
-    pub(crate) tree: Arc<Directory>,
-    pub(crate) store: Store,
-    pub(crate) clock: Arc<TestClock>,
-    pub(crate) online: Arc<FileKey>,
-    pub(crate) root: Vec<u8>,
 }
 
 impl TestIndex {
@@ -70,41 +55,8 @@ impl TestIndex {
         form: BinForm,
         second: i64,
     ) -> Self {
-        let folder = tempfile::tempdir_in(parent).unwrap();
-        let tree = Directory::open(&folder.path().join("repository"))
-            .await
-            .unwrap();
-        let store = Store::open(&folder.path().join("catalogue.sqlite"))
-            .await
-            .unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(second)));
-        let key = |name: &str| {
-            FileKey::create(&folder.path().join(name), &mut UnwrapErr(SysRng)).unwrap()
-        };
-        let online = key("online");
-        let offline: Vec<FileKey> = (0..8).map(|i| key(&format!("offline-{i}"))).collect();
-        let pair = |i: usize| -> Vec<&dyn Signer> { vec![&offline[i], &offline[i + 1]] };
-        let genesis = Genesis {
-            bins: Bins::new(bins, form).unwrap(),
-            lifetimes: Lifetimes::default(),
-            now: clock.now(),
-        };
-        let signers = OfflineSigners {
-            root: pair(0),
-            targets: pair(2),
-            bins: pair(4),
-            claimed: pair(6),
-        };
-        genesis.write(&tree, &signers, &online).await.unwrap();
-        let root = std::fs::read(folder.path().join("repository/metadata/1.root.json")).unwrap();
-        Self {
-            folder,
-            tree: Arc::new(tree),
-            store,
-            clock,
-            online: Arc::new(online),
-            root,
-        }
+        let index = wheelmark_testing::Index::laid(parent.as_ref(), bins, form, second).await;
+        Self(index)
     }
 
     pub(crate) async fn engine(&self) -> Engine {

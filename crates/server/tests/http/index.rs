@@ -2,23 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
+use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wheelmark_objects::Directory;
-use wheelmark_repository::{
-    BinForm, Bins, Engine, Genesis, JournalWriter, Lifetimes, OfflineSigners,
-};
+use wheelmark_repository::{BinForm, Engine, JournalWriter, Lifetimes};
 use wheelmark_server::{App, Leeway, Limits};
 use wheelmark_signing::{FileKey, Signer};
 use wheelmark_store::{Store, format_token};
+use wheelmark_testing::TestClock;
 use wheelmark_tuf::{Clock, Sha256};
 
 /// When everything in these tests happens.
@@ -33,28 +30,12 @@ impl Clock for Still {
     }
 }
 
-/// A clock that stands still until it is put forward.
-pub(crate) struct Hands(Mutex<Timestamp>);
-
-impl Hands {
-    pub(crate) fn forward(&self, by: SignedDuration) {
-        let mut now = self.0.lock().unwrap();
-        *now += by;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
-
 pub(crate) struct Index {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) tree: Arc<Directory>,
     pub(crate) store: Store,
     /// The server's; the snapshot process has one that stands still.
-    pub(crate) clock: Arc<Hands>,
+    pub(crate) clock: Arc<TestClock>,
     pub(crate) token: String,
     pub(crate) url: String,
     pub(crate) client: Client,
@@ -89,15 +70,20 @@ impl Index {
 
     /// The same, with an app that `furnish` has changed.
     pub(crate) async fn furnished(furnish: impl FnOnce(&mut App)) -> Index {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = Directory::open(&folder.path().join("repository"))
-            .await
-            .unwrap();
-        let tree = Arc::new(tree);
-        let store = Store::open(&folder.path().join("catalogue.sqlite"))
-            .await
-            .unwrap();
-        let online = genesis(folder.path(), &tree).await;
+        let wheelmark_testing::Index {
+            folder,
+            tree,
+            store,
+            clock,
+            online,
+            ..
+        } = wheelmark_testing::Index::begun(
+            &std::env::temp_dir(),
+            4,
+            BinForm::Succinct,
+            Still.now(),
+        )
+        .await;
         let token = format_token(&[7; 32]);
         let digest = Sha256::of(token.as_bytes());
         store
@@ -105,7 +91,6 @@ impl Index {
             .await
             .unwrap();
 
-        let clock = Arc::new(Hands(Mutex::new(Still.now())));
         let mut app = App::new(
             Arc::clone(&tree),
             store.clone(),
@@ -135,7 +120,7 @@ impl Index {
             token,
             url,
             client,
-            online: Arc::new(online),
+            online,
             stop: Some(stop),
             server: Some(server),
             engine: None,
@@ -233,24 +218,4 @@ fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, u64>) {
             found.insert(name.to_owned(), entry.metadata().unwrap().len());
         }
     }
-}
-
-async fn genesis(folder: &Path, tree: &Directory) -> FileKey {
-    let key = |name: &str| FileKey::create(&folder.join(name), &mut UnwrapErr(SysRng)).unwrap();
-    let online = key("online");
-    let offline: Vec<FileKey> = (0..8).map(|n| key(&format!("offline-{n}"))).collect();
-    let pair = |first: usize| -> Vec<&dyn Signer> { vec![&offline[first], &offline[first + 1]] };
-    let signers = OfflineSigners {
-        root: pair(0),
-        targets: pair(2),
-        bins: pair(4),
-        claimed: pair(6),
-    };
-    let genesis = Genesis {
-        bins: Bins::new(4, BinForm::Succinct).unwrap(),
-        lifetimes: Lifetimes::default(),
-        now: Still.now(),
-    };
-    genesis.write(tree, &signers, &online).await.unwrap();
-    online
 }

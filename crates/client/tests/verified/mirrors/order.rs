@@ -9,7 +9,7 @@ use super::patience::impatient;
 use super::{LARGE_FILE, Pair, copy_tree, install_everything, only};
 use crate::index::{Chunks, LARGE, SMALL, large};
 use crate::setup::{Front, PLAIN, remote};
-use crate::web::{Fault, Web};
+use wheelmark_testing::{Fault, Web};
 
 #[tokio::test]
 async fn who_failed_is_asked_last_and_told_of_once() {

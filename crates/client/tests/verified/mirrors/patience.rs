@@ -9,7 +9,7 @@ use wheelmark_tuf::Clock as _;
 use super::{LARGE_FILE, Pair, SMALL_FILE, install_everything, only};
 use crate::index::SMALL;
 use crate::setup::Front;
-use crate::web::Fault;
+use wheelmark_testing::Fault;
 
 /// Short, where a test waits for the time to pass; nothing honest is asked to be quick.
 pub(super) fn impatient() -> Remote {

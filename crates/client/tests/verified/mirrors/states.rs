@@ -14,7 +14,7 @@ use wheelmark_tuf::Clock as _;
 use super::{Pair, SMALL_FILE, only};
 use crate::index::SMALL;
 use crate::setup::{Front, PLAIN, remote};
-use crate::web::{At, Fault};
+use wheelmark_testing::{At, Fault};
 
 #[tokio::test]
 async fn the_newest_timestamp_wins_and_who_is_behind_is_told() {

@@ -18,9 +18,12 @@ use tokio::task::AbortHandle;
 
 /// What the server does wrong. A word that ends with `$` is one that the path ends with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// Nothing.
     #[default]
     None,
+    /// Answers every range with the whole object.
+    IgnoresRanges,
     /// Answers paths that contain the word with this status.
     Answers(&'static str, StatusCode),
     /// Sends paths that contain the word elsewhere.
@@ -33,28 +36,35 @@ pub(crate) enum Fault {
     Says(&'static str, Bytes),
     /// Sends so many bytes of paths that contain the word, and breaks the connection.
     Breaks(&'static str, usize),
+    /// The same, and the first byte is another one.
+    AltersAndBreaks(&'static str, usize),
+    /// Answers paths that contain the word after this time, and sends nothing then.
+    WaitsInVain(&'static str, Duration),
     /// Sends so many bytes of paths that contain the word, and then nothing more.
     Silent(&'static str, usize),
-    /// Sends paths that contain the word as slowly as a client bears.
-    Drips(&'static str),
+    /// Sends paths that contain the word at so many bytes a second.
+    Slow(&'static str, usize),
 }
-
-/// What [`Fault::Drips`] sends at a time.
-const DROP: usize = 4096;
 
 /// Which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum At {
+pub enum At {
+    /// The one in the middle.
     Middle,
+    /// The one with this number, from 0.
     Byte(usize),
 }
 
-pub(crate) struct Web {
-    pub(crate) base: String,
+/// A server on a free port of this machine, until it is dropped.
+#[derive(Debug)]
+pub struct Web {
+    /// Its address, without a slash at the end.
+    pub base: String,
     state: Arc<State>,
     task: AbortHandle,
 }
 
+#[derive(Debug)]
 struct State {
     directory: PathBuf,
     asked: Mutex<Vec<String>>,
@@ -62,7 +72,8 @@ struct State {
 }
 
 impl Web {
-    pub(crate) async fn serve(directory: &Path) -> Self {
+    /// Serves the files of a directory under their paths.
+    pub async fn serve(directory: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
@@ -74,25 +85,28 @@ impl Web {
         Self { base, state, task }
     }
 
-    pub(crate) fn simple(&self) -> String {
+    /// The address of the simple API.
+    pub fn simple(&self) -> String {
         format!("{}/simple/", self.base)
     }
 
-    pub(crate) fn set_fault(&self, fault: Fault) {
+    /// From now on this is what it does wrong, alone.
+    pub fn set_fault(&self, fault: Fault) {
         self.set_faults([fault]);
     }
 
     /// Of several, the first that concerns a path counts.
-    pub(crate) fn set_faults(&self, faults: impl Into<Vec<Fault>>) {
+    pub fn set_faults(&self, faults: impl Into<Vec<Fault>>) {
         *self.state.faults.lock().unwrap() = faults.into();
     }
 
     /// The paths asked for since the last call.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.asked.lock().unwrap())
     }
 
-    pub(crate) fn stop(&self) {
+    /// Ends it, and with it every connection.
+    pub fn stop(&self) {
         self.task.abort();
     }
 }
@@ -110,8 +124,11 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let state = state.clone();
         connections.spawn(async move {
             let service = service_fn(|request| {
-                let answer = state.answer(&request);
-                async move { Ok::<_, Infallible>(answer) }
+                let (answer, wait) = (state.answer(&request), state.wait(request.uri().path()));
+                async move {
+                    tokio::time::sleep(wait).await;
+                    Ok::<_, Infallible>(answer)
+                }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
@@ -136,15 +153,17 @@ fn pieces(of: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static
 impl Fault {
     fn concerns(&self, path: &str) -> bool {
         match self {
-            Self::None => false,
+            Self::None | Self::IgnoresRanges => false,
             Self::Answers(word, _)
             | Self::Redirects(word, _)
             | Self::Floods(word)
             | Self::Alters(word, _)
             | Self::Says(word, _)
             | Self::Breaks(word, _)
+            | Self::AltersAndBreaks(word, _)
+            | Self::WaitsInVain(word, _)
             | Self::Silent(word, _)
-            | Self::Drips(word) => match word.strip_suffix('$') {
+            | Self::Slow(word, _) => match word.strip_suffix('$') {
                 Some(end) => path.ends_with(end),
                 None => path.contains(word),
             },
@@ -154,7 +173,7 @@ impl Fault {
     /// The answer's body, sent as this fault has it.
     fn send(&self, bytes: Bytes) -> Body {
         match *self {
-            Self::Breaks(_, after) => {
+            Self::Breaks(_, after) | Self::AltersAndBreaks(_, after) => {
                 let sent = bytes.slice(..after.min(bytes.len()));
                 let end = Err(std::io::Error::other("the line is cut"));
                 // What is sent is to arrive before the connection ends.
@@ -164,15 +183,18 @@ impl Fault {
                 });
                 pieces(stream::iter([Ok(sent)]).chain(cut))
             }
+            Self::WaitsInVain(..) => pieces(stream::pending()),
             Self::Silent(_, after) => {
                 let sent = bytes.slice(..after.min(bytes.len()));
                 pieces(stream::iter([Ok(sent)]).chain(stream::pending()))
             }
-            Self::Drips(_) => {
-                let drops: Vec<Bytes> = bytes.chunks(DROP).map(Bytes::copy_from_slice).collect();
-                pieces(stream::iter(drops).then(async |drop| {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    Ok(drop)
+            Self::Slow(_, rate) => {
+                const STEP: Duration = Duration::from_millis(50);
+                let step = (rate / 20).max(1);
+                let parts: Vec<Bytes> = bytes.chunks(step).map(Bytes::copy_from_slice).collect();
+                pieces(stream::iter(parts).then(|part| async {
+                    tokio::time::sleep(STEP).await;
+                    Ok(part)
                 }))
             }
             _ => whole(bytes),
@@ -181,6 +203,15 @@ impl Fault {
 }
 
 impl State {
+    /// How long a request waits for its answer.
+    fn wait(&self, path: &str) -> Duration {
+        let faults = self.faults.lock().unwrap();
+        match faults.iter().find(|fault| fault.concerns(path)) {
+            Some(Fault::WaitsInVain(_, wait)) => *wait,
+            _ => Duration::ZERO,
+        }
+    }
+
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let range = request.headers().get(header::RANGE);
@@ -191,6 +222,7 @@ impl State {
         };
         self.asked.lock().unwrap().push(noted);
         let faults = self.faults.lock().unwrap().clone();
+        let ignores_ranges = faults.contains(&Fault::IgnoresRanges);
         let mut concerns = faults.into_iter().filter(|fault| fault.concerns(&path));
         let fault = concerns.next().unwrap_or_default();
         let status = |status| {
@@ -224,8 +256,11 @@ impl State {
             };
             bytes[at] ^= 1;
         }
+        if let Fault::AltersAndBreaks(..) = fault {
+            bytes[0] ^= 1;
+        }
         let bytes = Bytes::from(bytes);
-        let Some(range) = range else {
+        let Some(range) = range.filter(|_| !ignores_ranges) else {
             return Response::new(fault.send(bytes));
         };
         let (start, end) = range
