@@ -44,6 +44,7 @@ use crate::settings::LogFormat;
 /// Renew its offline roles:    wheelmark ceremony begin --data DIR --out DIR
 /// Install from it, verified:  wheelmark exec -- pip install flask
 /// Check a copy of an index:   wheelmark verify DIR
+/// Say who publishes files:    wheelmark attest dist/*
 /// Any TUF repository:         wheelmark tuf --metadata-dir D --metadata-url U refresh
 #[derive(Debug, Parser)]
 #[command(
