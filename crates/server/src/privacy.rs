@@ -8,7 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, HeaderValue};
 use tokio::time::Instant;
-use wheelmark_store::{Access, Store, StoreError};
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::{Access, Bearer, Store, StoreError, UserName};
 
 use crate::auth::{AuthError, Door};
 use crate::client_address::From;
@@ -38,8 +39,20 @@ const OPEN: [&str; 9] = [
 ];
 
 /// Why somebody may not read.
-#[derive(Debug)]
-pub(crate) struct MayNotRead(pub(crate) AuthError);
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MayNotRead {
+    /// Nobody knows who it is.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// It is the token of a job of a CI service.
+    #[error(
+        "{user} is a publisher: its token is for uploading, and shows the pages of its own projects alone"
+    )]
+    UploadsOnly {
+        /// Whose it is.
+        user: UserName,
+    },
+}
 
 /// Knows who may read.
 pub(crate) struct Privacy {
@@ -136,12 +149,29 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         Ok(Access::Private) => {
             let from = From::of(request.extensions());
             match guard.door.bearer(request.headers(), from).await {
+                Ok(bearer) if !may_see(&bearer, request.uri().path()) => {
+                    let user = bearer.user().clone();
+                    keep_private(MayNotRead::UploadsOnly { user }.into_response())
+                }
                 Ok(_) => keep_private(next.run(request).await),
-                Err(error) => keep_private(MayNotRead(error).into_response()),
+                Err(error) => keep_private(MayNotRead::Auth(error).into_response()),
             }
         }
-        Err(error) => MayNotRead(AuthError::Store(error)).into_response(),
+        Err(error) => MayNotRead::Auth(error.into()).into_response(),
     }
+}
+
+/// Whether somebody with a token may see what is there. A job of a CI service runs what strangers wrote,
+/// and needs to know of its own projects which files are there already, as `uv publish --check-url`
+/// asks; nothing else.
+fn may_see(bearer: &Bearer, path: &str) -> bool {
+    if !bearer.is_publisher() {
+        return true;
+    }
+    let page = path.strip_prefix("/simple/");
+    let page = page.map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let project = page.and_then(|name| name.parse::<ProjectName>().ok());
+    project.is_some_and(|project| bearer.scope().projects().contains(&project))
 }
 
 /// No cache that several people share keeps it: it would hand it to people without a token

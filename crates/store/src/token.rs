@@ -168,6 +168,7 @@ pub struct Bearer {
     id: TokenId,
     user: UserName,
     scope: Scope,
+    is_publisher: bool,
     last_used_at: Option<Timestamp>,
 }
 
@@ -185,6 +186,11 @@ impl Bearer {
     /// What it allows.
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Whether it was given for the identity token of a publisher, and not by a person.
+    pub fn is_publisher(&self) -> bool {
+        self.is_publisher
     }
 
     /// Whether the last use that is on record is so long ago that one at this moment is to be

@@ -71,7 +71,14 @@ pub(super) fn denied(error: &Denied) -> Problem {
 }
 
 impl From<MayNotRead> for Problem {
-    fn from(MayNotRead(error): MayNotRead) -> Problem {
+    fn from(why: MayNotRead) -> Problem {
+        let error = match why {
+            MayNotRead::Auth(error) => error,
+            MayNotRead::UploadsOnly { .. } => {
+                return Problem::new(StatusCode::FORBIDDEN, "Token for uploading", chain(&why))
+                    .hint(TO_READ);
+            }
+        };
         let unauthorised = |title, detail: String| {
             Problem::new(StatusCode::UNAUTHORIZED, title, detail)
                 .authenticate()

@@ -698,9 +698,35 @@ async fn a_private_index_exchanges_tokens_as_well() {
         .unwrap();
     assert_eq!(index.get("/simple/").await.status(), 401);
     assert_eq!(index.get("/_/oidc/audience").await.status(), 200);
-    index
+    let token = index
         .minted(&issuer.token(&claims(&issuer, &index, "1")))
         .await;
+
+    // It uploads, and shows what is there of its own projects, and nothing else.
+    let taken = index.upload_as(&token, &upload("demo", "1.0")).await;
+    assert_eq!(taken.status(), 200);
+    let other = index.upload_as(&index.token, &upload("other", "1.0")).await;
+    assert_eq!(other.status(), 200);
+    for path in ["/simple/demo/", "/simple/Demo", "/simple/demo"] {
+        let shown = index.get_as(&token, path).await;
+        assert!(shown.status() != 403 && shown.status() != 401, "{path}");
+    }
+    for path in [
+        "/simple/",
+        "/simple/other/",
+        "/simple/demo/../other/",
+        "/simple/demo//",
+        "/packages/other/other-1.0-py3-none-any.whl",
+        "/packages/demo/demo-1.0-py3-none-any.whl",
+        "/pypi/other/json",
+        "/metadata/timestamp.json",
+        "/",
+    ] {
+        let shown = index.get_as(&token, path).await.status();
+        assert_eq!(shown, if path == "/" { 200 } else { 403 }, "{path}");
+        let everything = index.get_as(&index.token, path).await.status();
+        assert!(everything != 403 && everything != 401, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -30,7 +30,8 @@ impl Store {
         let digest = Sha256::of(presented.as_bytes()).to_string();
         let candidates = sqlx::query(
             "SELECT id, secret_sha256, person.name AS user, scope, project AS only_project, \
-             expires_at, last_used_at, revoked_at, disabled_at \
+             expires_at, last_used_at, revoked_at, disabled_at, \
+             EXISTS (SELECT 1 FROM publisher WHERE publisher.id = person.name) AS of_publisher \
              FROM token JOIN person ON person.name = token.person WHERE finder = ?",
         )
         .bind(finder(&digest))
@@ -54,6 +55,7 @@ impl Store {
             id,
             user: standing.user,
             scope: standing.scope,
+            is_publisher: row.try_get("of_publisher")?,
             last_used_at: standing.last_used_at,
         }))
     }
