@@ -160,10 +160,16 @@ def test_a_stolen_account_is_revoked_with_what_came_from_it(
     sandbox.twine(index, good.write(sandbox.work), env=certificates.env).ok()
     uv_publish(sandbox, index, ci, bad.write(sandbox.work)).ok()
     _, answer = exchanged(index, certificates, ci.token("pypi.test"))
+    # Another workflow of the same account, whose number is not known yet, and one of somebody else.
+    for other in ("github:Octo/tools@ci.yml", "github:hexa/demo@release.yml"):
+        publisher(sandbox, index, "add", "demo", other, "--issuer", ci.url).ok()
 
     listed = publisher(sandbox, index, "revoke", name, "--since", "2020-01-01", "--json").ok()
     found = json.loads(listed.out)
     assert found["projects"] == ["demo"]
+    assert [(other["publisher"], other["projects"]) for other in found["others"]] == [
+        ("github:Octo/tools@ci.yml", ["demo"])
+    ]
     assert [file["filename"] for file in found["files"]] == [bad.filename]
     late = wheel("demo", "1.2", says="evil, too")
     refused = sandbox.twine(index, late.write(sandbox.work), token=answer["token"], env=certificates.env).failed()

@@ -152,6 +152,18 @@ impl TrustedPublisher {
         }
     }
 
+    /// Whose account it is part of, where it says that; two of one issuer with the same one fall together.
+    pub fn owner(&self) -> Option<String> {
+        match self {
+            Self::GitHub { repository, .. } | Self::GitLab { repository, .. } => {
+                let (owner, _) = repository.split_once('/')?;
+                Some(owner.to_ascii_lowercase())
+            }
+            Self::ActiveState { organization, .. } => Some(organization.clone()),
+            Self::Google { .. } | Self::CircleCi { .. } | Self::Oidc { .. } => None,
+        }
+    }
+
     /// The user that uploads for it: one for each identity and issuer, whatever environment a
     /// project asks for.
     pub fn user(&self, issuer: &str) -> UserName {

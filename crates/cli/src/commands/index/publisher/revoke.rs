@@ -7,9 +7,11 @@ use anyhow::anyhow;
 use jiff::Timestamp;
 use serde_json::json;
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{AuditAction, Change, Store, UploadedFile, UserName};
+use wheelmark_server::TrustedPublisher;
+use wheelmark_store::{AuditAction, Change, PublisherRow, Store, UploadedFile, UserName};
 use wheelmark_tuf::without_controls;
 
+use super::list::shown;
 use crate::commands::index::account::operator;
 use crate::commands::index::orders::{How, Order, give};
 use crate::commands::index::reason::reason;
@@ -63,6 +65,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     let takes_away = args.remove || args.yank.is_some();
     let store = Store::open(&data.catalogue()).await?;
     let now = context.clock.now();
+    let others = others_of_the_account(&args.id, &store.publishers(None).await?);
     // First of all, and all at once: nothing more comes from there.
     let projects = store.revoke_publisher(&args.id, &operator(), now).await?;
     let files = store.uploads_by(&args.id, None, args.since).await?;
@@ -76,17 +79,58 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         .hint("`wheelmark index publisher list` and `wheelmark index audit-log` show the names");
     }
     if !takes_away {
-        tell(args, &projects, &files)?;
+        tell(args, &projects, &files, &others)?;
         return Ok(ExitCode::SUCCESS);
     }
     if !args.how.json() {
-        tell(args, &projects, &files)?;
+        tell(args, &projects, &files, &others)?;
     }
     args.how.demand(data)?;
     take_away(args, &files, data, context).await
 }
 
-fn tell(args: &Args, projects: &[ProjectName], files: &[UploadedFile]) -> anyhow::Result<()> {
+/// Another publisher of the same account: whoever had that, had this one as well.
+struct Other {
+    id: UserName,
+    shown: String,
+    projects: Vec<ProjectName>,
+}
+
+/// The other publishers of a publisher's account: of the same number, or, where one of the two is not
+/// known, of the same owner.
+fn others_of_the_account(id: &UserName, rows: &[PublisherRow]) -> Vec<Other> {
+    let mut others: BTreeMap<&UserName, Other> = BTreeMap::new();
+    let revoked: Vec<&PublisherRow> = rows.iter().filter(|row| row.id == *id).collect();
+    for row in rows.iter().filter(|row| row.id != *id) {
+        if revoked.iter().any(|known| are_of_one_account(known, row)) {
+            let other = others.entry(&row.id).or_insert_with(|| Other {
+                id: row.id.clone(),
+                shown: shown(row),
+                projects: Vec::new(),
+            });
+            other.projects.push(row.project.clone());
+        }
+    }
+    others.into_values().collect()
+}
+
+fn are_of_one_account(one: &PublisherRow, other: &PublisherRow) -> bool {
+    if one.issuer != other.issuer {
+        return false;
+    }
+    if let (Some(one), Some(other)) = (&one.account, &other.account) {
+        return one == other;
+    }
+    let owner = |row: &PublisherRow| TrustedPublisher::from_json(&row.identity)?.owner();
+    owner(one).is_some_and(|one| owner(other).is_some_and(|other| one == other))
+}
+
+fn tell(
+    args: &Args,
+    projects: &[ProjectName],
+    files: &[UploadedFile],
+    others: &[Other],
+) -> anyhow::Result<()> {
     if args.how.json() {
         let files = files.iter().map(|file| {
             json!({
@@ -99,8 +143,13 @@ fn tell(args: &Args, projects: &[ProjectName], files: &[UploadedFile]) -> anyhow
             })
         });
         let projects: Vec<&str> = projects.iter().map(ProjectName::as_str).collect();
+        let others = others.iter().map(|other| {
+            let projects: Vec<&str> = other.projects.iter().map(ProjectName::as_str).collect();
+            json!({ "id": other.id.as_str(), "publisher": other.shown, "projects": projects })
+        });
         let object = json!({
             "id": args.id.as_str(),
+            "others": others.collect::<Vec<_>>(),
             "projects": projects,
             "files": files.collect::<Vec<_>>(),
         });
@@ -112,6 +161,18 @@ fn tell(args: &Args, projects: &[ProjectName], files: &[UploadedFile]) -> anyhow
         names => format!("{} do not trust {} any more.", names.join(", "), args.id),
     };
     print_line(&trusted)?;
+    if !others.is_empty() {
+        print_line("Whoever had its account had these as well; revoke them, too:")?;
+    }
+    for other in others {
+        let projects: Vec<&str> = other.projects.iter().map(ProjectName::as_str).collect();
+        print_line(&format!(
+            "  {}  {}, trusted by {}",
+            other.id,
+            without_controls(&other.shown),
+            projects.join(", ")
+        ))?;
+    }
     if files.is_empty() {
         return print_line(&format!("It has uploaded nothing since {}.", args.since));
     }
