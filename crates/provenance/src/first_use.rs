@@ -51,6 +51,10 @@ pub struct Accepted {
     /// The file with which it was seen first, where it was.
     #[serde(default)]
     pub file: Option<String>,
+    /// The number of the account that its repository belongs to, as the first attestation that counted
+    /// said it. Names can be given up and taken by others, and numbers cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// How an identity came to count.
@@ -108,6 +112,15 @@ pub enum Standing {
         /// Who does.
         found: Vec<Publisher>,
     },
+    /// Who is expected has the name that it had, and is another account.
+    OtherAccount {
+        /// The name.
+        publisher: Publisher,
+        /// The number of the account that is expected.
+        expected: String,
+        /// That of the one that attests to it, if it says any.
+        found: Option<String>,
+    },
     /// Those alone attest to it whose attestations do not count any more.
     RevokedOnly {
         /// Who does.
@@ -154,9 +167,25 @@ impl Remembered {
         if counting.is_empty() {
             return Standing::RevokedOnly { found };
         }
-        let is = |publisher: &Publisher| counting.iter().any(|one| one.matches(publisher).is_ok());
-        if let Some(known) = self.accepted.iter().find(|one| is(&one.publisher)) {
-            return Standing::Known(known.publisher.clone());
+        let mut other = None;
+        for accepted in &self.accepted {
+            let named = |one: &&&&Identity| one.matches(&accepted.publisher).is_ok();
+            for identity in counting.iter().filter(named) {
+                let found = identity.claims().owner_id.as_ref();
+                match &accepted.account {
+                    Some(expected) if found != Some(expected) => {
+                        other.get_or_insert_with(|| Standing::OtherAccount {
+                            publisher: accepted.publisher.clone(),
+                            expected: expected.clone(),
+                            found: found.cloned(),
+                        });
+                    }
+                    _ => return Standing::Known(accepted.publisher.clone()),
+                }
+            }
+        }
+        if let Some(other) = other {
+            return other;
         }
         if self.accepted.is_empty() && self.revoked.is_empty() {
             return Standing::First(found);
@@ -182,13 +211,38 @@ impl Remembered {
                 for publisher in found {
                     let file = Some(name.to_owned());
                     self.add(publisher.clone(), AcceptedBy::FirstUse, now, file);
+                    self.keep_account(publisher, attested);
                 }
                 self.attested(version, uploaded);
             }
-            Standing::Known(_) => self.attested(version, uploaded),
+            Standing::Known(publisher) => {
+                self.keep_account(publisher, attested);
+                self.attested(version, uploaded);
+            }
             _ => {}
         }
         standing
+    }
+
+    /// Writes down whose account a publisher is, where that is not known yet and nobody contradicts it.
+    fn keep_account(&mut self, publisher: &Publisher, attested: &[&Identity]) {
+        let mut numbers: Vec<&String> = attested
+            .iter()
+            .filter(|one| one.matches(publisher).is_ok())
+            .filter_map(|one| one.claims().owner_id.as_ref())
+            .collect();
+        numbers.dedup();
+        // Of two accounts by one name nobody here knows which is meant.
+        let account = match numbers[..] {
+            [one] => Some(one.clone()),
+            _ => None,
+        };
+        let mut accepted = self.accepted.iter_mut();
+        if let Some(known) = accepted.find(|one| one.publisher == *publisher)
+            && known.account.is_none()
+        {
+            known.account = account;
+        }
     }
 
     /// Moves what attestations are expected from on back to this file, if that is older.
@@ -206,10 +260,15 @@ impl Remembered {
         };
     }
 
-    /// Lets an identity count from now on, because a person says so.
+    /// Lets an identity count from now on, because a person says so: whatever account has its name now.
     pub fn accept(&mut self, publisher: Publisher, now: Timestamp) {
         let same = |gone: &Revoked| is_same(&gone.publisher, &publisher);
         self.revoked.retain(|gone| !same(gone));
+        for known in &mut self.accepted {
+            if is_same(&known.publisher, &publisher) {
+                known.account = None;
+            }
+        }
         self.add(publisher, AcceptedBy::Hand, now, None);
     }
 
@@ -223,6 +282,7 @@ impl Remembered {
             by,
             at,
             file,
+            account: None,
         });
     }
 

@@ -59,6 +59,64 @@ fn whoever_comes_first_is_expected_from_then_on() {
     );
 }
 
+/// Somebody of the account with this number.
+fn of_account(name: &str, account: Option<&str>) -> Identity {
+    let subject = Subject::Email(format!("{name}@example.org"));
+    let claims = Claims {
+        owner_id: account.map(str::to_owned),
+        ..Claims::default()
+    };
+    Identity::new(subject, "https://accounts.example.org".to_owned(), claims)
+}
+
+#[test]
+fn a_name_that_another_account_has_taken_is_somebody_else() {
+    let mut remembered = Remembered::default();
+    let version = version("2.0");
+    let file = ("demo-2.0.tar.gz", &version, Some(day(10)));
+    let seen = |remembered: &mut Remembered, account: Option<&str>| {
+        remembered.weigh_and_remember(file, &[&of_account("ada", account)], day(20))
+    };
+    assert!(matches!(
+        seen(&mut remembered, Some("7")),
+        Standing::First(_)
+    ));
+    let known = Standing::Known(publisher("ada"));
+    assert_eq!(seen(&mut remembered, Some("7")), known);
+    for found in [Some("8"), None] {
+        let other = Standing::OtherAccount {
+            publisher: publisher("ada"),
+            expected: "7".to_owned(),
+            found: found.map(str::to_owned),
+        };
+        assert_eq!(seen(&mut remembered, found), other);
+    }
+    // Beside one who is as before, it does not matter.
+    let both = [&of_account("ada", Some("8")), &of_account("ada", Some("7"))];
+    assert_eq!(remembered.weigh(&version, None, &both), known);
+
+    // A person says that this is right, and the next one counts from then on.
+    remembered.accept(publisher("ada"), day(21));
+    assert_eq!(seen(&mut remembered, Some("8")), known);
+    assert!(matches!(
+        seen(&mut remembered, Some("7")),
+        Standing::OtherAccount { .. }
+    ));
+
+    // Two accounts at once: the index would choose which of them is kept.
+    let mut unsure = ada();
+    assert_eq!(unsure.weigh_and_remember(file, &both, day(20)), known);
+    assert_eq!(seen(&mut unsure, Some("7")), known);
+
+    // What was remembered before there were numbers takes them over.
+    let mut before = ada();
+    assert_eq!(seen(&mut before, Some("7")), known);
+    assert!(matches!(
+        seen(&mut before, Some("8")),
+        Standing::OtherAccount { .. }
+    ));
+}
+
 #[test]
 fn attestations_may_be_missing_only_where_they_never_were() {
     for (at, on, fine) in [

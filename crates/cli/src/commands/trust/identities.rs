@@ -204,7 +204,13 @@ fn list(
                 (AcceptedBy::FirstUse, None) => "first use".to_owned(),
                 (AcceptedBy::Hand, _) => "accepted by hand".to_owned(),
             };
-            text.push_str(&format!("  {}  {}, {how}\n", one.publisher, day(one.at)));
+            let account = one.account.as_ref();
+            let account = account.map_or(String::new(), |number| format!(", account {number}"));
+            text.push_str(&format!(
+                "  {}  {}, {how}{account}\n",
+                one.publisher,
+                day(one.at)
+            ));
         }
         for gone in &remembered.revoked {
             text.push_str(&format!("  {}  revoked {}\n", gone.publisher, day(gone.at)));
@@ -231,6 +237,7 @@ fn as_json((index, project, remembered): &(String, ProjectName, Remembered)) -> 
                 "by": one.by,
                 "at": one.at.to_string(),
                 "file": one.file,
+                "account": one.account,
             })
         })
         .collect();

@@ -214,6 +214,7 @@ fn weighed(
         }
         Standing::Vanished { .. }
         | Standing::ChangedHands { .. }
+        | Standing::OtherAccount { .. }
         | Standing::RevokedOnly { .. } => {
             let failure = Failure::Identity {
                 standing: Box::new(standing),
