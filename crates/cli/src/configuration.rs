@@ -32,6 +32,9 @@ pub(crate) struct Configuration {
     /// Files with the trusted roots of Sigstores besides the public one. Where the system's file
     /// lists any, the user's can only leave some of them out: a root decides who anybody can be.
     pub(crate) sigstore_roots: Vec<PathBuf>,
+    /// Files and folders with OpenPGP certificates, the system's and the user's: which of them count,
+    /// a policy says by their fingerprints.
+    pub(crate) openpgp_certificates: Vec<PathBuf>,
     /// What is asked of files: the system's policy and the user's, where there are any.
     pub(crate) policies: Vec<PolicyFile>,
     system_rules: Vec<MapRule>,
@@ -75,6 +78,7 @@ impl Configuration {
                     .collect(),
                 (allowed, wanted) => allowed.or(wanted).unwrap_or_default(),
             },
+            openpgp_certificates: [system.openpgp_certificates, user.openpgp_certificates].concat(),
             policies: system.policy.into_iter().chain(user.policy).collect(),
             system_rules: system.rules,
             user_rules: user.rules,
@@ -100,12 +104,19 @@ pub(crate) struct Written {
     allow_unsafe: Option<bool>,
     rules: Vec<MapRule>,
     sigstore_roots: Option<Vec<PathBuf>>,
+    openpgp_certificates: Vec<PathBuf>,
     policy: Option<PolicyFile>,
 }
 
 /// The keys at the top of the file that say nothing of what is asked of files.
-pub(crate) const OTHER_KEYS: [&str; 5] =
-    ["strict", "tunnel", "allow-unsafe", "sigstore-roots", "map"];
+pub(crate) const OTHER_KEYS: [&str; 6] = [
+    "strict",
+    "tunnel",
+    "allow-unsafe",
+    "sigstore-roots",
+    "openpgp-certificates",
+    "map",
+];
 
 /// The file's form. A key that is not known is an error: it may be a misspelt safeguard.
 #[derive(Deserialize)]
@@ -115,6 +126,8 @@ struct Form {
     tunnel: Option<BTreeSet<String>>,
     allow_unsafe: Option<bool>,
     sigstore_roots: Option<Vec<PathBuf>>,
+    #[serde(default)]
+    openpgp_certificates: Vec<PathBuf>,
     #[serde(default)]
     map: Vec<RuleForm>,
     #[serde(default, rename = "everything")]
@@ -191,16 +204,16 @@ pub(crate) fn parse(text: &str, path: &Path) -> anyhow::Result<Written> {
             origin,
         })
     });
+    // As every path in a file of settings: beside the file, unless it is a whole one.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let beside = |paths: Vec<PathBuf>| paths.into_iter().map(|path| folder.join(path)).collect();
     Ok(Written {
         strict: form.strict,
         tunnel: form.tunnel,
         allow_unsafe: form.allow_unsafe,
         rules: rules.collect::<anyhow::Result<_>>()?,
-        // As every path in a file of settings: beside the file, unless it is a whole one.
-        sigstore_roots: form.sigstore_roots.map(|roots| {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            roots.into_iter().map(|root| folder.join(root)).collect()
-        }),
+        sigstore_roots: form.sigstore_roots.map(beside),
+        openpgp_certificates: beside(form.openpgp_certificates),
         policy: Some(policy).filter(|policy| !policy.rules().is_empty()),
     })
 }

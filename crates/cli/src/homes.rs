@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use wheelmark_client::{
-    Freshness, Guard, Homes, MapError, MapRule, Reader, ReaderOptions, RuleOrigin, TrustStore,
+    Freshness, Homes, MapError, MapRule, Reader, ReaderOptions, RuleOrigin, TrustStore,
     TrustedIndex, Tunnel,
 };
 use wheelmark_provenance::policy::Policy;
@@ -14,7 +14,7 @@ use crate::commands::trust::{find, open_store, trusted};
 use crate::configuration::{Configuration, FILE};
 use crate::context::Context;
 use crate::logging::{Hinted, WithHint as _};
-use crate::policy::trusted_roots;
+use crate::policy::guard;
 use crate::remote::{anonymous, credentials, remote};
 
 /// How a command wants its indexes.
@@ -58,8 +58,7 @@ pub(crate) fn open_homes_or(
     let Some(policy) = options.policy else {
         return Ok(homes);
     };
-    let guard = Guard::new(policy, trusted_roots(context)?, context.clock.clone());
-    Ok(homes.guarded(guard))
+    Ok(homes.guarded(guard(policy, context)?))
 }
 
 fn unguarded(

@@ -14,7 +14,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use wheelmark_client::Guard;
 use wheelmark_provenance::TrustedRoots;
+use wheelmark_provenance::openpgp::{Certificates, MAX_INPUT_LEN};
 use wheelmark_provenance::policy::{Policy, PolicyFile};
 
 use crate::configuration::{Configuration, FILE, OTHER_KEYS, not_understood, policy_of};
@@ -116,6 +118,55 @@ pub(crate) fn trusted_roots(context: &Context) -> anyhow::Result<TrustedRoots> {
             .hint("`sigstore-roots` in wheelmark.toml lists files that Sigstore calls trusted_root.json")?;
     }
     Ok(roots)
+}
+
+/// What holds files against a policy, with all that the settings give it.
+pub(crate) fn guard(policy: Policy, context: &Context) -> anyhow::Result<Guard> {
+    let guard = Guard::new(policy, trusted_roots(context)?, context.clock.clone());
+    Ok(guard.knowing(certificates(context)?))
+}
+
+/// The OpenPGP certificates in the files that the settings name.
+fn certificates(context: &Context) -> anyhow::Result<Certificates> {
+    let mut certificates = Certificates::default();
+    for path in Configuration::load(context)?.openpgp_certificates {
+        let failed = || format!("could not use {}", path.display());
+        let files = match path.is_dir() {
+            true => in_folder(&path).with_context(failed)?,
+            false => vec![path.clone()],
+        };
+        for file in files {
+            let failed = || format!("could not use {}", file.display());
+            let read = certificates_in(&file).with_context(failed);
+            certificates.add(read.hint(
+                "`openpgp-certificates` in wheelmark.toml lists files with OpenPGP certificates, as `gpg --export` writes them, and folders of such files (.asc, .gpg, .pgp)",
+            )?);
+        }
+    }
+    Ok(certificates)
+}
+
+pub(crate) fn certificates_in(file: &Path) -> anyhow::Result<Certificates> {
+    let mut input = Vec::new();
+    // One byte more shows that it is too long.
+    let limit = MAX_INPUT_LEN as u64 + 1;
+    std::fs::File::open(file)?
+        .take(limit)
+        .read_to_end(&mut input)?;
+    Ok(Certificates::parse(&input)?)
+}
+
+fn in_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if matches!(ending, Some("asc" | "gpg" | "pgp")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// The text of a file that is no larger than anybody writes by hand.

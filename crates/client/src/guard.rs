@@ -15,9 +15,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use wheelmark_packaging::simple::{PageFile, Signed, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
+use wheelmark_provenance::openpgp::{Certificates, VERIFIES};
 use wheelmark_provenance::policy::{
     Attested, Decision, Demand, DemandKind, Facts, Line, Mark, Outcome, Policy, RuleName,
     Shortfall, SignedBy,
@@ -29,12 +31,14 @@ use crate::evidence::{Evidence, Witness};
 use crate::page::VerifiedPage;
 use crate::reader::Reader;
 use crate::refusal::Failure;
+use crate::signatures::Signatures;
 
 /// Holds files against a policy, and against who attested to their projects before.
 pub struct Guard {
     policy: Policy,
     clock: Arc<dyn Clock>,
     witness: Witness,
+    signatures: Signatures,
     /// The projects that were seen attested for the first time since this guard was made: one file
     /// of such a project is often asked for several times.
     new: Mutex<BTreeSet<ProjectName>>,
@@ -114,7 +118,18 @@ impl Guard {
             policy,
             clock,
             witness: Witness::new(roots),
+            signatures: Signatures::default(),
             new: Mutex::default(),
+        }
+    }
+
+    /// The same guard, with the OpenPGP certificates that the person has. Which of them count is the
+    /// policy's word.
+    #[must_use]
+    pub fn knowing(self, certificates: Certificates) -> Self {
+        Self {
+            signatures: Signatures::knowing(certificates),
+            ..self
         }
     }
 
@@ -193,16 +208,18 @@ impl Guard {
 
     /// What the policy says of a file of a page, line by line.
     ///
-    /// What nobody looked at counts as not there: see [`Guard::look`].
+    /// What nobody looked at counts as not there: see [`Guard::look`] and [`Guard::look_at_signature`].
     #[must_use]
     pub fn decide(
         &self,
         page: &VerifiedPage,
         file: &PageFile,
         evidence: &Evidence,
+        signed_by: &SignedBy,
     ) -> Decision<'_> {
         let facts = Facts {
             attested: evidence.as_fact(),
+            openpgp: signed_by.clone(),
             ..facts(page, file)
         };
         self.policy.decide(&facts, self.clock.now())
@@ -236,21 +253,45 @@ impl Guard {
         file: &PageFile,
         evidence: &Evidence,
     ) -> Vec<Unsatisfied> {
-        let decision = self.decide(page, file, evidence);
+        let decision = self.decide(page, file, evidence, &SignedBy::NotLookedAt);
         let lines = decision.lines.iter();
         let lines = lines.filter(|line| line.demand.kind() == DemandKind::AttestedBy);
         lines.filter_map(unsatisfied).collect()
     }
 
-    /// Whether a file's core metadata may be handed on: who attests to the file is looked at when
-    /// the file itself is asked for.
+    /// Looks at whose OpenPGP signature a file has, where the policy asks for one: it takes the whole
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when what it takes could not be had.
+    pub async fn look_at_signature(
+        &self,
+        reader: &Reader,
+        page: &VerifiedPage,
+        file: &PageFile,
+    ) -> Result<SignedBy, Failure> {
+        let asked = self.policy.asked_certificates(&file.filename);
+        if asked.is_empty() || !VERIFIES {
+            return Ok(SignedBy::NotLookedAt);
+        }
+        let now = self.clock.now();
+        self.signatures.of(reader, page, file, &asked, now).await
+    }
+
+    /// Whether a file's core metadata may be handed on: who attests to the file, and who signed it, is
+    /// looked at when the file itself is asked for.
     pub(crate) fn admit_metadata(
         &self,
         page: &VerifiedPage,
         file: &PageFile,
     ) -> Result<(), Failure> {
-        let decision = self.decide(page, file, &Evidence::None);
-        let early = |line: &&Line<'_>| line.demand.kind() != DemandKind::AttestedBy;
+        let decision = self.decide(page, file, &Evidence::None, &SignedBy::NotLookedAt);
+        let early = |line: &&Line<'_>| match line.demand.kind() {
+            DemandKind::AttestedBy => false,
+            DemandKind::OpenPgp => !VERIFIES,
+            _ => true,
+        };
         satisfied(decision.lines.iter().filter(early))
     }
 
@@ -266,7 +307,18 @@ impl Guard {
         let index = reader.index();
         let remembered = index.remembered(project).map_err(Failure::Kept)?;
         let evidence = self.look(reader, page, file).await?;
-        let decision = self.decide(page, file, &evidence);
+        let asks_more = |line: &&Line<'_>| line.demand.kind() != DemandKind::OpenPgp;
+        let decision = self.decide(page, file, &evidence, &SignedBy::NotLookedAt);
+        satisfied(decision.lines.iter().filter(asks_more))?;
+        let remembered_as = (file.filename.version(), file.upload_time);
+        if named_by_policy(&decision, evidence.identities()).is_none() {
+            let attested: Vec<&Identity> = evidence.identities().iter().collect();
+            let (version, uploaded) = remembered_as;
+            demand_accepted(remembered.weigh(version, uploaded, &attested), &evidence)?;
+        }
+        // Last, since it takes the whole file.
+        let signed_by = self.look_at_signature(reader, page, file).await?;
+        let decision = self.decide(page, file, &evidence, &signed_by);
         satisfied(decision.lines.iter())?;
         let identities = evidence.identities();
         if let Some(named) = named_by_policy(&decision, identities) {
@@ -276,7 +328,7 @@ impl Guard {
             }));
         }
         let locked = named_by_lock(&decision, identities);
-        let (version, uploaded) = (file.filename.version(), file.upload_time);
+        let (version, uploaded) = remembered_as;
         let attested: Vec<&Identity> = identities.iter().collect();
         let name = file.filename.as_str();
         let now = self.clock.now();
@@ -318,6 +370,17 @@ impl Guard {
                 why: evidence.why(),
             }),
         }
+    }
+}
+
+/// Refuses a file to which others attest than those that are expected.
+fn demand_accepted(standing: Standing, evidence: &Evidence) -> Result<(), Failure> {
+    match standing {
+        Standing::Unattested | Standing::Older | Standing::First(_) | Standing::Known(_) => Ok(()),
+        standing => Err(Failure::Identity {
+            standing: Box::new(standing),
+            why: evidence.why(),
+        }),
     }
 }
 
@@ -381,19 +444,27 @@ fn unsatisfied(line: &Line<'_>) -> Option<Unsatisfied> {
     })
 }
 
+/// Since when a file has been there, as far as its page says it.
+fn visible_since(file: &PageFile) -> Option<Timestamp> {
+    let marks = file.wheelmark.as_ref();
+    // Nobody was given it before it was signed, nor while it was withheld.
+    let signed = marks.filter(|marks| marks.signed == Signed::AtUpload);
+    let later = [
+        signed.map(|marks| marks.signed_at),
+        marks.and_then(|marks| marks.visible_since),
+    ];
+    let later = later.into_iter().flatten().max();
+    file.upload_time
+        .map(|time| later.map_or(time, |later| time.max(later)))
+}
+
 /// What a page says of a file.
 fn facts<'a>(page: &VerifiedPage, file: &'a PageFile) -> Facts<'a> {
     let marks = file.wheelmark.as_ref();
     Facts {
         file: &file.filename,
         chain: page.chain(),
-        // Nobody was given it before it was signed.
-        visible_since: match marks {
-            Some(marks) if marks.signed == Signed::AtUpload => {
-                file.upload_time.map(|time| time.max(marks.signed_at))
-            }
-            _ => file.upload_time,
-        },
+        visible_since: visible_since(file),
         mark: match marks.map(|marks| (marks.signed, marks.signed_at)) {
             None => Mark::None,
             Some((Signed::AtUpload, _)) => Mark::AtUpload,
@@ -424,3 +495,6 @@ impl fmt::Display for Unsatisfied {
         write!(f, "{shortfall} (`{asks}`, line {line} of {policy})")
     }
 }
+
+#[cfg(test)]
+mod tests;

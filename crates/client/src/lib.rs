@@ -64,6 +64,7 @@ mod refresh;
 mod refusal;
 mod remote;
 mod rooms;
+mod signatures;
 mod sources;
 mod stream;
 mod trust;

@@ -239,6 +239,12 @@ pub enum Failure {
     /// The person's policy asks for more than the file has.
     #[error("{}", each(.0))]
     Policy(Vec<Unsatisfied>),
+    /// What it takes to judge the file was not handed on.
+    #[error("{}", .0.what())]
+    Needed(Arc<Refusal>),
+    /// This machine has no room for what it takes to judge the file.
+    #[error("its bytes could not be kept while its signature was looked at")]
+    Spool(#[source] std::io::Error),
     /// Of several sources none had it as it was signed.
     #[error("no source has it as it was signed: {}", Listed(.tried))]
     EverySource {
@@ -283,6 +289,17 @@ fn in_words(standing: &Standing, why: &str) -> String {
             "the project changed hands: its files were attested by {}, and this one is by {}",
             listed(expected),
             listed(found)
+        ),
+        Standing::OtherAccount {
+            publisher,
+            expected,
+            found,
+        } => format!(
+            "{publisher} is not who it was: it belonged to account {expected}, and this file is by {}",
+            match found {
+                Some(found) => format!("account {found}"),
+                None => "one that says no number".to_owned(),
+            }
         ),
         Standing::RevokedOnly { found } => format!(
             "it is attested by {}, which was revoked here",
@@ -342,7 +359,8 @@ impl Failure {
             | Self::TooFewIndexes { .. } => Kind::Stale,
             Self::NotItsHome { .. } => Kind::Confusion,
             Self::Policy(_) | Self::Identity { .. } => Kind::Policy,
-            Self::Kept(_) => Kind::Kept,
+            Self::Kept(_) | Self::Spool(_) => Kind::Kept,
+            Self::Needed(refusal) => refusal.failure.kind(),
             Self::IndexesDiffer { .. } => Kind::Contradiction,
             Self::Unreachable(error) if error.is_odd() => Kind::Odd,
             Self::Unreachable(_) => Kind::Unavailable,
@@ -391,6 +409,7 @@ impl Failure {
     fn is_final(&self) -> bool {
         match self {
             Self::AlteredSoFar { .. } => false,
+            Self::Needed(refusal) => refusal.failure.is_final(),
             Self::EverySource { tried } if !tried.is_empty() => {
                 tried.iter().all(|(_, failure)| failure.is_final())
             }
@@ -411,6 +430,7 @@ impl Failure {
     pub fn is_gone(&self) -> bool {
         match self {
             Self::Missing | Self::ChunkListMissing | Self::RoleMissing { .. } => true,
+            Self::Needed(refusal) => refusal.failure.is_gone(),
             Self::EverySource { tried } => tried.iter().any(|(_, failure)| failure.is_gone()),
             _ => false,
         }

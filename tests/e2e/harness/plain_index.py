@@ -21,6 +21,8 @@ class Entry:
     provenance: bytes | None = None
     # What is served in place of the file.
     instead: bytes | None = None
+    # An OpenPGP signature beside it.
+    signature: bytes | None = None
     # More for its entry on the page.
     says: dict = field(default_factory=dict)
 
@@ -68,6 +70,8 @@ class PlainIndex:
         for entry in self.entries:
             if parts == ["files", entry.dist.filename]:
                 return "application/octet-stream", entry.instead or entry.dist.content
+            if parts == ["files", f"{entry.dist.filename}.asc"] and entry.signature is not None:
+                return "application/pgp-signature", entry.signature
             if parts == ["integrity", entry.dist.filename, "provenance"] and entry.provenance is not None:
                 return "application/vnd.pypi.integrity.v1+json", entry.provenance
         return None

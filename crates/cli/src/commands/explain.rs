@@ -16,17 +16,17 @@ use std::sync::Arc;
 use anyhow::bail;
 use jiff::Timestamp;
 use wheelmark_client::{
-    Answer, Began, Break, Chain, Evidence, Explanation, Freshness, Guard, Home, IndexRecord,
-    Reader, Refusal, VerifiedPage,
+    Answer, Began, Break, Chain, Evidence, Explanation, Freshness, Home, IndexRecord, Reader,
+    Refusal, VerifiedPage,
 };
 use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
-use wheelmark_provenance::policy::Policy;
+use wheelmark_provenance::policy::{Policy, SignedBy};
 
 use super::exec::configured::where_none_is_trusted;
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes_or};
-use crate::policy::{policy_here, trusted_roots};
+use crate::policy::{guard, policy_here};
 
 use self::policy::Judged;
 
@@ -102,7 +102,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Some(named) => policy_here(context, named.as_deref())?,
         None => Policy::default(),
     };
-    let guard = Guard::new(policy, trusted_roots(context)?, context.clock.clone());
+    let guard = guard(policy, context)?;
     let configured = match &args.index {
         Some(_) => None,
         // Either installer's: this is about what an installation would get.
@@ -155,7 +155,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     for file in files.iter().filter(|_| args.policy.is_some()) {
         let Some(page) = page else { continue };
         let looked = guard.look(&reader, page, file).await;
-        evidence.push(looked.unwrap_or_else(|failure| Evidence::Refused(failure.with_causes())));
+        let looked = looked.unwrap_or_else(|failure| Evidence::Refused(failure.with_causes()));
+        let signed_by = guard.look_at_signature(&reader, page, file).await;
+        let signed_by = signed_by.unwrap_or_else(|failure| SignedBy::Nobody(failure.with_causes()));
+        evidence.push((looked, signed_by));
     }
     let judged = page.filter(|_| args.policy.is_some()).map(|page| {
         let offered = newest_of(page, |file| guard.is_old_enough(page, file));

@@ -8,6 +8,7 @@ mod excepted;
 mod file;
 pub(crate) mod lock;
 pub(crate) mod progress;
+mod signed;
 mod words;
 
 use std::io::Write as _;
@@ -47,6 +48,9 @@ const USAGE: u8 = 2;
 /// and without asking any index: that they are of this very file, that they were signed and
 /// logged, and by whom. Anybody can attest anything: say who it has to be.
 ///
+/// With --signature, one file is checked against an OpenPGP signature and the certificates that you
+/// name, offline and without asking any index.
+///
 /// A directory that was verified is not read again as long as nobody has changed a file: a run
 /// that was cut off goes on where it was. That trusts the file system to tell what was changed.
 /// --from-scratch reads everything, which finds a disk that forgets as well: use it for the
@@ -81,6 +85,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     attested: attested::AttestedArgs,
+
+    #[command(flatten)]
+    signed: signed::SignedArgs,
 
     /// Of a file, that its own signed target agrees with its project's page as well
     #[arg(long)]
@@ -133,6 +140,20 @@ struct Outcome {
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if args.attested.is_asked_for() {
         return match attested::verify(&args.targets, &args.attested, context) {
+            Ok(outcome) => {
+                if !args.json {
+                    print(&outcome.text)?;
+                }
+                conclude(vec![(&args.targets[0], outcome)], args.json)
+            }
+            Err(usage) => {
+                crate::logging::report(&usage);
+                Ok(ExitCode::from(USAGE))
+            }
+        };
+    }
+    if args.signed.is_asked_for() {
+        return match signed::verify(&args.targets, &args.signed, context) {
             Ok(outcome) => {
                 if !args.json {
                     print(&outcome.text)?;

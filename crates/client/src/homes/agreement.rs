@@ -193,11 +193,14 @@ fn entry(listed: &[Listing<'_>], verdict: &Verdict, threshold: usize) -> Option<
         .iter()
         .max_by_key(|(signed, at)| (*signed == Signed::Back, *at));
     let worst = worst.copied().filter(|_| marks.len() >= threshold);
+    // It only makes a file younger, and so one word is enough.
+    let visible_since = same().filter_map(|other| other.wheelmark.as_ref()?.visible_since);
+    let visible_since = visible_since.max();
     match (&mut file.wheelmark, worst) {
         (Some(marks), Some((signed, at))) => (marks.signed, marks.signed_at) = (signed, at),
         (marks, _) => *marks = None,
     }
-    file.upload_time = upload_time;
+    file.upload_time = upload_time.map(|time| visible_since.map_or(time, |since| time.max(since)));
     // Each of these can make them pass over a file, and be content with an older one.
     file.requires_python = said_by(threshold, listed, |at| at.file.requires_python.clone());
     let yanked = listed.iter().map(|listing| &listing.file.yanked);

@@ -57,6 +57,8 @@ pub struct Marks {
     pub signed: Signed,
     /// When it was first signed.
     pub signed_at: Timestamp,
+    /// Since when everybody sees it, where that is later: it was withheld meanwhile.
+    pub visible_since: Option<Timestamp>,
     /// The SHA-256 after which the index names the file, where it is not among its digests.
     pub sha256: Option<Sha256Hex>,
     /// Digest of its provenance, if it has one.
@@ -246,6 +248,7 @@ impl Marks {
         Marks {
             signed,
             signed_at,
+            visible_since: None,
             sha256: None,
             provenance_sha256: None,
             chunks_sha256: None,
@@ -286,6 +289,7 @@ impl Marks {
             signed_at: marks.take_time("signed-at")?.ok_or(JsonError::Missing {
                 member: "signed-at",
             })?,
+            visible_since: marks.take_time("visible-since")?,
             sha256,
             provenance_sha256,
             chunks_sha256,
@@ -303,6 +307,8 @@ impl Marks {
         let digest = |digest: Option<Sha256Hex>| digest.map(|digest| digest.to_string().into());
         put("signed", Some(self.signed.as_str().into()));
         put("signed-at", Some(self.signed_at.to_string().into()));
+        let visible_since = self.visible_since.map(|time| time.to_string().into());
+        put("visible-since", visible_since);
         put("sha256", digest(self.sha256));
         put("provenance-sha256", digest(self.provenance_sha256));
         put("chunks-sha256", digest(self.chunks_sha256));

@@ -114,10 +114,10 @@ pub enum Shortfall {
         /// Why not.
         why: String,
     },
-    /// Another certificate than those that are asked for signed it.
+    /// Other certificates than those that are asked for signed it.
     OtherCertificate {
-        /// The one that did.
-        found: Fingerprint,
+        /// Those that did.
+        found: Vec<Fingerprint>,
     },
     /// It has no signature that holds.
     NoSignature {
@@ -239,12 +239,12 @@ fn judged(demand: &Demand, facts: &Facts<'_>, now: Timestamp) -> Outcome {
             }),
         },
         Demand::OpenPgp(asked) => match &facts.openpgp {
-            SignedBy::Certificate(found) if asked.contains(found) => {
-                Ok(format!("signed by {found}"))
-            }
-            SignedBy::Certificate(found) => Err(Shortfall::OtherCertificate {
-                found: found.clone(),
-            }),
+            SignedBy::Certificates(found) => match found.iter().find(|one| asked.contains(one)) {
+                Some(one) => Ok(format!("signed by {one}")),
+                None => Err(Shortfall::OtherCertificate {
+                    found: found.clone(),
+                }),
+            },
             SignedBy::Nobody(why) => Err(Shortfall::NoSignature { why: why.clone() }),
             SignedBy::NotLookedAt if !VERIFIES => Err(Shortfall::CannotVerify),
             SignedBy::NotLookedAt => Err(Shortfall::NoSignature {
@@ -340,9 +340,11 @@ impl fmt::Display for Shortfall {
                 write!(f, "none of those asked for attests to it: {why}")
             }
             Self::OtherCertificate { found } => {
+                let found: Vec<String> = found.iter().map(ToString::to_string).collect();
                 write!(
                     f,
-                    "the OpenPGP certificate {found} signed it, which is not among those asked for"
+                    "the OpenPGP certificate {} signed it, and none of those asked for",
+                    found.join(" and ")
                 )
             }
             Self::NoSignature { why } => {

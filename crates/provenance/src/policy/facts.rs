@@ -55,8 +55,8 @@ pub enum SignedBy {
     NotLookedAt,
     /// Nobody's: there is none, or it does not hold, for this reason.
     Nobody(String),
-    /// This certificate's, verified.
-    Certificate(Fingerprint),
+    /// These certificates', verified; there is one at least.
+    Certificates(Vec<Fingerprint>),
 }
 
 /// The two kinds of distribution files.

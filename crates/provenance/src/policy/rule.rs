@@ -7,6 +7,7 @@ use wheelmark_packaging::{DistributionFilename, VersionSpecifiers};
 use super::demand::{Demand, DemandKind};
 use super::facts::FileKind;
 use super::pattern::ProjectPattern;
+use crate::openpgp::Fingerprint;
 
 /// What a person asks, in one file or in several, each of which has to be satisfied.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +90,20 @@ impl Policy {
     pub fn asks(&self, file: &DistributionFilename, kind: DemandKind) -> bool {
         let mut files = self.files.iter();
         files.any(|source| source.deciding(file, kind).is_some())
+    }
+
+    /// The lists of OpenPGP certificates of which one has to have signed a file, each once.
+    pub fn asked_certificates(&self, file: &DistributionFilename) -> Vec<&[Fingerprint]> {
+        let mut asked: Vec<&[Fingerprint]> = Vec::new();
+        for source in &self.files {
+            if let Some((_, clause)) = source.deciding(file, DemandKind::OpenPgp)
+                && let Demand::OpenPgp(list) = &clause.demand
+                && !asked.contains(&list.as_slice())
+            {
+                asked.push(list);
+            }
+        }
+        asked
     }
 
     /// Whether any rule makes a demand of this kind.

@@ -256,7 +256,7 @@ fn every_demand_by_what_is_known() {
     let ours = "0123456789ABCDEF0123456789ABCDEF01234567";
     let theirs = "1123456789ABCDEF0123456789ABCDEF01234567";
     let openpgp = format!("openpgp = [\"{ours}\"]");
-    let by = |who: &str| SignedBy::Certificate(who.parse().unwrap());
+    let by = |who: &str| SignedBy::Certificates(vec![who.parse().unwrap()]);
     check(&file, &openpgp, |_| {}, false);
     check(&file, &openpgp, |f| f.openpgp = by(ours), true);
     check(&file, &openpgp, |f| f.openpgp = by(theirs), false);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wheelmark_client::{Evidence, Guard, VerifiedPage};
 use wheelmark_packaging::Version;
 use wheelmark_packaging::simple::PageFile;
-use wheelmark_provenance::policy::{Decision, Line, Outcome};
+use wheelmark_provenance::policy::{Decision, Line, Outcome, SignedBy};
 use wheelmark_tuf::without_controls;
 
 /// What became of the files that are shown.
@@ -19,11 +19,12 @@ impl<'a> Judged<'a> {
     pub(super) fn of(
         guard: &'a Guard,
         page: &'a VerifiedPage,
-        files: impl Iterator<Item = (&'a PageFile, &'a Evidence)>,
+        files: impl Iterator<Item = (&'a PageFile, &'a (Evidence, SignedBy))>,
         offered: Option<&'a Version>,
     ) -> Self {
-        let decide = |(file, evidence): (&'a PageFile, &'a Evidence)| {
-            (file.filename.as_str(), guard.decide(page, file, evidence))
+        let decide = |(file, (evidence, signed_by)): (&'a PageFile, &'a (Evidence, SignedBy))| {
+            let decision = guard.decide(page, file, evidence, signed_by);
+            (file.filename.as_str(), decision)
         };
         Self {
             files: files.map(decide).collect(),
