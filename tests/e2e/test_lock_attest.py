@@ -190,7 +190,10 @@ def test_beside_a_uv_lock(world: World) -> None:
     code, found = world.verify(lock)
     assert code == 1 and any("lacks" in file for package in found["packages"] for file in package["files"])
     done = attest(world, lock)
-    assert done.code == 1 and f"the lock names {OURS}, and {EVIL} attests to it now" in done.out
+    assert done.code == 1 and "changed hands" in done.out and "trust identities accept moved" in done.out, f"{done}"
+    world.sandbox.wheelmark("trust", "identities", "accept", "moved", EVIL).ok()
+    done = attest(world, lock)
+    assert done.code == 1 and f"the lock names {OURS}, and {EVIL} attests to it now" in done.out, f"{done}"
 
     # What is damaged asks for nothing that is known, so nothing is run.
     beside.write_text(beside.read_text().replace('"1.0"', '"9.0"', 1))
