@@ -7,6 +7,12 @@ use wheelmark_packaging::{DistributionFilename, ProjectName};
 use super::route::{Part, Route, segment};
 use crate::homes::Homes;
 
+/// Indexes whose files are at a host of their own, and that host: where lock files lead for them.
+const FILE_HOSTS: [(&str, &str); 2] = [
+    ("pypi.org", "files.pythonhosted.org"),
+    ("test.pypi.org", "test-files.pythonhosted.org"),
+];
+
 /// The real URLs of a run's indexes.
 #[derive(Debug)]
 pub(super) struct Places(Vec<Place>);
@@ -37,7 +43,10 @@ impl Places {
             .iter()
             .filter(|place| place.simple.scheme() == "https");
         let mut hosts: Vec<Host> = secure
-            .filter_map(|place| Some(place.simple.host()?.to_owned()))
+            .flat_map(|place| {
+                let own = place.simple.host().map(|host| host.to_owned());
+                own.into_iter().chain(place.file_host())
+            })
             .collect();
         hosts.sort_by_key(Host::to_string);
         hosts.dedup();
@@ -46,8 +55,13 @@ impl Places {
 
     /// The host of an index, if one is reached by this scheme at this host and port.
     pub(super) fn host(&self, scheme: &str, authority: &Authority) -> Option<Host> {
-        let place = self.0.iter().find(|place| place.is_at(scheme, authority))?;
-        Some(place.simple.host()?.to_owned())
+        let own = self.0.iter().find(|place| place.is_at(scheme, authority));
+        if let Some(place) = own {
+            return Some(place.simple.host()?.to_owned());
+        }
+        let mut places = self.0.iter();
+        let place = places.find(|place| place.has_files_at(scheme, authority))?;
+        place.file_host()
     }
 
     /// What a URL asks for, and of which index; `None` if it belongs to none. `path` is as it
@@ -80,7 +94,11 @@ impl Places {
                 nearest = Some((near, place));
             }
         }
-        nearest.map(|(_, place)| (place, file(path)))
+        let place = nearest.map(|(_, place)| place).or_else(|| {
+            let mut places = self.0.iter();
+            places.find(|place| place.has_files_at(scheme, authority))
+        });
+        place.map(|place| (place, file(path)))
     }
 }
 
@@ -102,6 +120,33 @@ impl Place {
                 .host_str()
                 .is_some_and(|host| host.eq_ignore_ascii_case(authority.host()))
             && !authority.as_str().contains('@')
+    }
+
+    /// The host that its files are at, where that is another one than its own.
+    fn file_host(&self) -> Option<Host> {
+        let simple = &self.simple;
+        let plain = simple.scheme() == "https" && simple.port().is_none();
+        let mut hosts = FILE_HOSTS.iter();
+        let (_, host) = hosts.find(|(own, _)| plain && simple.host_str() == Some(own))?;
+        Some(Host::Domain((*host).to_owned()))
+    }
+
+    /// Whether its files are at this scheme, host and port, and nothing else of it.
+    fn has_files_at(&self, scheme: &str, authority: &Authority) -> bool {
+        let is_it = |host: Host| host.to_string().eq_ignore_ascii_case(authority.host());
+        scheme == "https"
+            && authority.port_u16().is_none_or(|port| port == 443)
+            && !authority.as_str().contains('@')
+            && self.file_host().is_some_and(is_it)
+    }
+
+    /// Whether a URL leads to where its files are.
+    fn is_at_home(&self, url: &Url) -> bool {
+        let files = || {
+            let host = url.host().map(|host| host.to_owned());
+            url.scheme() == "https" && url.port().is_none() && host == self.file_host()
+        };
+        url.origin() == self.simple.origin() || self.file_host().is_some() && files()
     }
 
     /// What a path below the simple URL asks for, if it is a page.
@@ -137,11 +182,11 @@ impl Place {
         url
     }
 
-    /// The URL of a file: the one that the signed page gives it, if that is at this index and
+    /// The URL of a file: the one that the signed page gives it, if that is where this index's are and
     /// would be understood as this file; otherwise the one that every index of this kind has.
     pub(crate) fn file_url(&self, project: &ProjectName, filename: &str, said: &str) -> String {
         let said = self.page_url(project).join(said).ok().filter(|url| {
-            url.origin() == self.simple.origin()
+            self.is_at_home(url)
                 && url.username().is_empty()
                 && url.password().is_none()
                 && url.query().is_none()

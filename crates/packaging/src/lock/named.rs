@@ -1,11 +1,26 @@
 //! Names, versions, places and digests, as all formats have them.
 
 use percent_encoding::percent_decode_str;
+use toml::Table;
 use url::Url;
 
-use super::{FilePlace, LockError, LockedFile};
+use super::{FilePlace, LockError, LockFormat, LockedFile};
 use crate::simple::Hashes;
 use crate::{ProjectName, Version};
+
+/// The version of a format, as it is said at `member`, a path of keys from the top.
+pub(super) fn format_version(
+    table: &Table,
+    format: LockFormat,
+    member: &'static str,
+) -> Result<String, LockError> {
+    let mut keys = member.split('.');
+    let first = keys.next().and_then(|key| table.get(key));
+    let said = keys.fold(first, |said, key| said.and_then(|it| it.get(key)));
+    let said = said.ok_or(LockError::NoVersion { format, member })?;
+    let text = said.as_str().map(str::to_owned);
+    Ok(text.unwrap_or_else(|| said.to_string()))
+}
 
 /// A package's name; `number` counts from 1.
 pub(super) fn project(number: usize, name: &str) -> Result<ProjectName, LockError> {

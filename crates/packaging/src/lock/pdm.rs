@@ -40,14 +40,7 @@ struct File {
 
 pub(super) fn parse(table: Table) -> Result<LockFile, LockError> {
     let format = LockFormat::Pdm;
-    let said = table.get("metadata").and_then(|it| it.get("lock_version"));
-    let said = said.ok_or(LockError::NoVersion {
-        format,
-        member: "metadata.lock_version",
-    })?;
-    let version = said
-        .as_str()
-        .map_or_else(|| said.to_string(), str::to_owned);
+    let version = named::format_version(&table, format, "metadata.lock_version")?;
     if version.split('.').next() != Some("4") {
         return Err(LockError::Version { format, version });
     }

@@ -50,14 +50,7 @@ struct File {
 
 pub(super) fn parse(table: Table) -> Result<LockFile, LockError> {
     let format = LockFormat::Poetry;
-    let said = table.get("metadata").and_then(|it| it.get("lock-version"));
-    let said = said.ok_or(LockError::NoVersion {
-        format,
-        member: "metadata.lock-version",
-    })?;
-    let version = said
-        .as_str()
-        .map_or_else(|| said.to_string(), str::to_owned);
+    let version = named::format_version(&table, format, "metadata.lock-version")?;
     match version.split_once('.') {
         Some(("1" | "2", minor)) if is_number(minor) => {}
         _ => return Err(LockError::Version { format, version }),

@@ -54,14 +54,7 @@ struct File {
 
 pub(super) fn parse(table: Table, text: &str) -> Result<LockFile, LockError> {
     let format = LockFormat::Pylock;
-    let said = table.get("lock-version");
-    let said = said.ok_or(LockError::NoVersion {
-        format,
-        member: "lock-version",
-    })?;
-    let version = said
-        .as_str()
-        .map_or_else(|| said.to_string(), str::to_owned);
+    let version = named::format_version(&table, format, "lock-version")?;
     let mut lock = LockFile::empty(format, Some(version.clone()));
     match version.split_once('.') {
         Some(("1", "0")) => {}

@@ -487,6 +487,11 @@ proptest! {
                 prop_assert!(!name.contains(['/', '\\']) && name != "..", "{}", name);
             }
         }
+        let text = format!("{}{text}{}", &whole[..at], &whole[at..]).replace("DIGEST", DIGEST);
+        if let Ok(written) = with_identities(&text, &[demo_of(&["o/r"])]) {
+            prop_assert!(LockFile::parse(LockFormat::Pylock, written.as_bytes()).is_ok());
+        }
+        drop(Beside::parse(text.as_bytes()));
     }
 
     #[test]

@@ -121,6 +121,62 @@ fn several_indexes_at_one_host() {
 }
 
 #[test]
+fn the_files_of_pypi_have_a_host_of_their_own() {
+    let urls = ["https://pkg.example/simple/", "https://pypi.org/simple/"];
+    let files = "https://files.pythonhosted.org/packages/ab/cd/0123";
+    let route = || Route::File(demo(), "demo-1.0.tar.gz".to_owned());
+    for port in ["", ":443"] {
+        let url =
+            format!("https://Files.PythonHosted.org{port}/packages/ab/cd/0123/demo-1.0.tar.gz");
+        assert_eq!(located(&urls, &url), Some((1, route())), "{url}");
+    }
+    // No page of it is there, and nothing of another index.
+    let page = located(&urls, "https://files.pythonhosted.org/simple/demo/");
+    assert_eq!(page, Some((1, Route::Nowhere)));
+    for url in [
+        "http://files.pythonhosted.org/a/demo-1.0.tar.gz",
+        "https://files.pythonhosted.org:444/a/demo-1.0.tar.gz",
+        "https://me@files.pythonhosted.org/a/demo-1.0.tar.gz",
+        "https://test-files.pythonhosted.org/a/demo-1.0.tar.gz",
+    ] {
+        assert_eq!(located(&urls, url), None, "{url}");
+    }
+    assert_eq!(
+        located(&urls[..1], &format!("{files}/demo-1.0.tar.gz")),
+        None
+    );
+    let names: Vec<String> = places(&urls)
+        .secure_hosts()
+        .iter()
+        .map(Host::to_string)
+        .collect();
+    assert_eq!(names, ["files.pythonhosted.org", "pkg.example", "pypi.org"]);
+    let authority = "files.pythonhosted.org:443".parse().unwrap();
+    let host = places(&urls).host("https", &authority);
+    assert_eq!(
+        host.map(|host| host.to_string()).as_deref(),
+        Some("files.pythonhosted.org")
+    );
+
+    let place = |simple: &str| Place::alone(simple.parse().unwrap());
+    let said = format!("{files}/demo-1.0.tar.gz#sha256=00");
+    let url = |simple: &str| place(simple).file_url(&demo(), "demo-1.0.tar.gz", &said);
+    assert_eq!(
+        url("https://pypi.org/simple/"),
+        format!("{files}/demo-1.0.tar.gz")
+    );
+    for other in [
+        "https://pkg.example",
+        "https://test.pypi.org",
+        "https://pypi.org:8443",
+        "http://pypi.org",
+    ] {
+        let here = format!("{other}/packages/demo/demo-1.0.tar.gz");
+        assert_eq!(url(&format!("{other}/simple/")), here);
+    }
+}
+
+#[test]
 fn file_urls_stay_at_the_index() {
     let place = Place {
         index: 0,
