@@ -153,6 +153,48 @@ def test_the_word_of_an_index_counts_for_nothing(world: World, tmp_path: Path) -
         assert done.code == 1 and "nobody attests to 1 of 1 files" in done.out
 
 
+def test_whoever_joins_those_who_attest_is_not_named(world: World, tmp_path: Path) -> None:
+    """Anybody can attest to anybody's bytes, and an index can serve that beside what is right."""
+    made = wheel("demo", "1.0", says="demo")
+    both = Path(world.sigstore.provenance(made.write(tmp_path), OURS, EVIL)).read_bytes()
+    with PlainIndex(Entry(made, provenance=both)) as index:
+        other = World(index, Sandbox(tmp_path / "other", world.sandbox.binary), world.sigstore)
+        other.sandbox.wheelmark("trust", "add", index.index_url, "--unsigned").ok()
+        believe(other.sandbox, world.sigstore)
+        lock = other.lock("uv", "demo")
+        before = lock.read_bytes()
+        done = attest(other, lock)
+        assert done.code == 1 and lock.read_bytes() == before, f"{done}"
+        assert "attest to its files, and anybody can" in done.out and OURS in done.out and EVIL in done.out
+        assert attest(other, lock, "--accept", "demo").code == 1 and lock.read_bytes() == before
+
+        # Whom a lock names is remembered, and nobody who comes with them.
+        named = other.lock("uv", "demo")
+        add(named, identity(OURS))
+        other.install("pip", named)[0].ok()
+        listed = other.sandbox.wheelmark("trust", "identities", "list").ok().out
+        assert OURS in listed and EVIL not in listed
+
+        done = attest(other, lock).ok()
+        assert "NOT the others" in done.out, f"{done}"
+        assert tomllib.loads(lock.read_text())["packages"][0]["attestation-identities"] == [AS_TABLE]
+
+
+def test_beside_a_link(world: World) -> None:
+    folder = world.sandbox.work / "linked"
+    (folder / "real").mkdir(parents=True)
+    (folder / "in.txt").write_text("demo\n")
+    real, link = folder / "real" / "prod.txt", folder / "requirements.txt"
+    words = ("--default-index", world.index.index_url, "--generate-hashes", folder / "in.txt", "-o", real)
+    world.sandbox.run("uv", "pip", "compile", *words).ok()
+    link.symlink_to(real)
+    attest(world, link).ok()
+    assert (folder / "requirements.txt.identities.toml").is_file() and link.is_symlink()
+    done, _, report = world.install("pip", link)
+    assert done.ok() and report["files"][0]["identity_from"] == "lock-file"
+    assert told(world, link)[1]["demo"]["what"] == "as-named"
+
+
 def test_beside_a_uv_lock(world: World) -> None:
     folder = world.sandbox.work / "project"
     folder.mkdir()

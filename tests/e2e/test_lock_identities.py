@@ -120,6 +120,13 @@ def test_every_way_to_name_a_lock(world: World) -> None:
     # The same version, by whatever way it comes to be installed.
     refused("pip", "--python", "PYTHON", "install", "demo", options=("--lock", "pylock.toml"))
 
+    # What a script runs is not known; that the lock is not asked is said.
+    venv = world.sandbox.venv()
+    done = world.sandbox.wheelmark("exec", "--mode", "connect", "--", "sh", script, venv.python, cwd=lock.parent)
+    assert "NOT asked: pylock.toml names who" in done.ok().err and "--lock pylock.toml" in done.err
+    done = world.sandbox.wheelmark("exec", "--", "pip", "--python", venv.python, "list", cwd=world.sandbox.work)
+    assert "NOT asked" not in done.ok().err
+
     plain = world.lock("uv", "demo")
     done, _, _ = world.install("pip", plain, "--lock", plain)
     assert done.code == 1 and "names nobody" in done.err and "wheelmark lock attest" in done.err

@@ -327,9 +327,15 @@ impl Guard {
                 word: Word::Policy,
             }));
         }
-        let locked = named_by_lock(&decision, identities);
+        let by_lock = named_by_lock(&decision, identities);
+        let locked = by_lock.first().copied();
         let (version, uploaded) = remembered_as;
-        let attested: Vec<&Identity> = identities.iter().collect();
+        // Where nobody is remembered and a lock says who it has to be, nobody else becomes expected
+        // by being there as well.
+        let attested: Vec<&Identity> = match locked.is_some() && remembered.is_empty() {
+            true => by_lock,
+            false => identities.iter().collect(),
+        };
         let name = file.filename.as_str();
         let now = self.clock.now();
         let mut after = remembered.clone();
@@ -384,9 +390,22 @@ fn demand_accepted(standing: Standing, evidence: &Evidence) -> Result<(), Failur
     }
 }
 
-/// The identity that a lock file names.
-fn named_by_lock<'a>(decision: &Decision<'_>, identities: &'a [Identity]) -> Option<&'a Identity> {
-    named(decision, identities, |line| line.rule == RuleName::Locked)
+/// The identities that every lock file names which asks for any.
+fn named_by_lock<'a>(decision: &Decision<'_>, identities: &'a [Identity]) -> Vec<&'a Identity> {
+    let lines = || {
+        let lines = decision.lines.iter();
+        lines.filter_map(|line| match (line.rule, line.demand, &line.outcome) {
+            (RuleName::Locked, Demand::AttestedBy(asked), Outcome::Holds(_)) => Some(asked),
+            _ => None,
+        })
+    };
+    if lines().next().is_none() {
+        return Vec::new();
+    }
+    let is_named = |one: &&Identity| {
+        lines().all(|asked| asked.iter().any(|publisher| one.matches(publisher).is_ok()))
+    };
+    identities.iter().filter(is_named).collect()
 }
 
 /// The identity that a policy of the person's own names.
@@ -394,17 +413,8 @@ fn named_by_policy<'a>(
     decision: &Decision<'_>,
     identities: &'a [Identity],
 ) -> Option<&'a Identity> {
-    named(decision, identities, |line| line.trusted)
-}
-
-/// The identity that a line names which is one of those, and holds.
-fn named<'a>(
-    decision: &Decision<'_>,
-    identities: &'a [Identity],
-    is_one: impl Fn(&Line<'_>) -> bool,
-) -> Option<&'a Identity> {
     decision.lines.iter().find_map(|line| match line.demand {
-        Demand::AttestedBy(asked) if is_one(line) && matches!(line.outcome, Outcome::Holds(_)) => {
+        Demand::AttestedBy(asked) if line.trusted && matches!(line.outcome, Outcome::Holds(_)) => {
             identities
                 .iter()
                 .find(|one| asked.iter().any(|publisher| one.matches(publisher).is_ok()))

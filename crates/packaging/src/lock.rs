@@ -58,6 +58,9 @@ pub struct LockFile {
     pub packages: Vec<LockedPackage>,
     /// What does not.
     pub elsewhere: Vec<Elsewhere>,
+    /// Of what does not, those packages that have attestation identities all the same, without files:
+    /// what a URL leads to can be a file of an index.
+    pub attested_elsewhere: Vec<LockedPackage>,
     /// The indexes that are named for all packages together.
     pub indexes: Vec<String>,
     /// More requirements files, as they are named: to be looked for beside this one.
@@ -182,6 +185,7 @@ impl LockFile {
             version,
             packages: Vec::new(),
             elsewhere: Vec::new(),
+            attested_elsewhere: Vec::new(),
             indexes: Vec::new(),
             includes: Vec::new(),
             notes: Vec::new(),

@@ -191,7 +191,8 @@ async fn run_verified(
         return unverified::run(&command, report_to).await;
     }
     let locks = around_here(|around| locks::followed(&command, &options.lock, around))??;
-    let told = summary::identities(&locks);
+    let left = around_here(|around| locks::not_followed(&command, &options.lock, around))?;
+    let told = summary::identities(&locks) + &summary::not_asked(&left);
     let policy = policy_here(context, options.policy.as_deref())?;
     let configured = match &options.index {
         Some(_) => None,

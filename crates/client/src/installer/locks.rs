@@ -69,12 +69,16 @@ struct Found {
 impl Found {
     /// The files of requirements that are named, with those that they name.
     fn files_named(&mut self, words: &[Word<'_>], around: &Surroundings<'_>) {
-        let mut before = "";
+        let mut of_pip = false;
         let mut listing = false;
         for word in words {
             match word {
                 Word::Option { name, value, .. } if words::FILES.contains(name) => {
                     self.file(value, around);
+                    // Some of uv's take several at once.
+                    for part in value.split(',').filter(|part| part != value) {
+                        self.file(part, around);
+                    }
                 }
                 // `pylock.toml:GROUP`
                 Word::Option { name, value, .. } if *name == "--group" => {
@@ -89,8 +93,9 @@ impl Found {
                     if listing {
                         self.file(word, around);
                     }
-                    listing |= before == "pip" && matches!(*word, "sync" | "compile");
-                    before = word;
+                    // Between them can stand what an option takes that is not known here.
+                    listing |= of_pip && matches!(*word, "sync" | "compile");
+                    of_pip |= *word == "pip";
                 }
             }
         }
@@ -99,7 +104,7 @@ impl Found {
     fn file(&mut self, file: &str, around: &Surroundings<'_>) {
         let file = without_extras(file);
         match local_file(file) {
-            Some(path) if pylock_name(file).is_some() => self.add(path, around),
+            Some(path) if pylock_name(file).is_some() => self.add(&path, around),
             _ => {
                 for path in requirements::files(file, around) {
                     self.add(&path, around);
@@ -127,7 +132,8 @@ impl Found {
             Word::Option { name, value, .. } if *name == "--script" => Some(*value),
             _ => None,
         });
-        for script in plain.chain(named).filter(|script| script.ends_with(".py")) {
+        // Its name may have any ending, and what is no script has no lock beside it.
+        for script in plain.chain(named) {
             self.add(Path::new(&format!("{script}.lock")), around);
         }
     }
@@ -144,6 +150,10 @@ impl Found {
 pub(super) fn pylock_name(path: &str) -> Option<&str> {
     let is = |name: &str| {
         name == "pylock.toml" || name.starts_with("pylock.") && name.ends_with(".toml")
+    };
+    let path = match path.contains("://") || path.starts_with("file:") {
+        true => path.split(['?', '#']).next().unwrap_or(path),
+        false => path,
     };
     let name = Path::new(without_extras(path)).file_name()?.to_str()?;
     let file = name.rsplit_once(':').map(|(file, _)| file);
@@ -182,6 +192,8 @@ mod tests {
             ("/w/uv.lock", ""),
             ("/w/member/uv.lock", ""),
             ("/w/member/run.py.lock", ""),
+            ("/w/tool.lock", ""),
+            ("/w/a b/pylock.toml", ""),
         ]
         .into_iter()
         .map(|(path, text)| (Path::new(path), text))
@@ -241,6 +253,19 @@ mod tests {
         ][..];
         check("pip install -r requirements.txt", &[], all);
         check("uv pip sync requirements.txt", &[], all);
+        check("uv pip --color never sync pylock.toml", &[], lock);
+        check(
+            "uv run --with-requirements c.txt,pylock.toml x",
+            &[],
+            &["/w/c.txt", "/w/pylock.toml", "/w/uv.lock"],
+        );
+        let blank = &["/w/a b/pylock.toml"];
+        check("pip install -r file:///w/a%20b/pylock.toml", &[], blank);
+        check(
+            "pip install -r FILE://localhost/w/a%20b/pylock.toml#x",
+            &[],
+            blank,
+        );
         // What is written is not followed, and what is not there is for the installer to say.
         check("pip lock flask -o pylock.toml", &[], &[]);
         check("uv pip compile in.txt -o pylock.toml", &[], &[]);
@@ -268,6 +293,8 @@ mod tests {
             &[],
             &["/w/pylock.toml", "/w/uv.lock"],
         );
+        check("uv run -s tool", &[], &["/w/tool.lock", "/w/uv.lock"]);
+        check("uv run --script tool", &[], &["/w/tool.lock", "/w/uv.lock"]);
         check("uv pip install flask", &[], &[]);
         check("uv tool run flask", &[], &[]);
     }

@@ -1,6 +1,8 @@
 //! What lies on this machine, or comes by a way that no HTTP proxy is sure to see.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
 
 /// Tools that fetch source trees for pip and uv, as they stand before a URL's `+`.
 const FETCHERS: [&str; 4] = ["git", "hg", "svn", "bzr"];
@@ -56,13 +58,16 @@ pub(super) fn is_local(place: &str, exists: &dyn Fn(&Path) -> bool) -> bool {
 
 /// The path that a file's name stands for, which may be a URL; nothing if it is not on this
 /// machine.
-pub(super) fn local_file(name: &str) -> Option<&Path> {
+pub(super) fn local_file(name: &str) -> Option<PathBuf> {
     if is_file_url(name) {
         let path = &name["file:".len()..];
+        let path = path.split(['?', '#']).next().unwrap_or(path);
         let path = path.strip_prefix("//").unwrap_or(path);
-        return Some(Path::new(path.strip_prefix("localhost").unwrap_or(path)));
+        let path = path.strip_prefix("localhost").unwrap_or(path);
+        let path = percent_decode_str(path).decode_utf8_lossy();
+        return Some(PathBuf::from(path.into_owned()));
     }
-    (!name.contains("://")).then(|| Path::new(name))
+    (!name.contains("://")).then(|| PathBuf::from(name))
 }
 
 /// A schema is the same in capitals.

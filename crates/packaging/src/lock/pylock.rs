@@ -70,11 +70,17 @@ pub(super) fn parse(table: Table, text: &str) -> Result<LockFile, LockError> {
         let lines = lines.next().unwrap_or_default();
         let project = named::project(number, &package.name)?;
         match package.elsewhere() {
-            Some((kind, place)) => lock.elsewhere.push(Elsewhere {
-                project: Some(project),
-                kind,
-                place,
-            }),
+            Some((kind, place)) => {
+                if !package.attestation_identities.is_empty() {
+                    let attested = package.locked(project.clone(), lines)?;
+                    lock.attested_elsewhere.push(attested);
+                }
+                lock.elsewhere.push(Elsewhere {
+                    project: Some(project),
+                    kind,
+                    place,
+                });
+            }
             None => lock.packages.push(package.locked(project, lines)?),
         }
     }

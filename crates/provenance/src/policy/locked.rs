@@ -39,7 +39,7 @@ impl PolicyFile {
     /// [`LockedIdentityError`] for the first identity that names nobody.
     pub fn of_lock(lock: &LockFile, name: &str) -> Result<Self, LockedIdentityError> {
         let mut asked = Asked::new();
-        for package in &lock.packages {
+        for package in lock.packages.iter().chain(&lock.attested_elsewhere) {
             for version in versions(package) {
                 add(&mut asked, &package.project, version, &package.identities)?;
             }

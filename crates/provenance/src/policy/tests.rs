@@ -511,6 +511,11 @@ version = "1.0"
 [[packages]]
 name = "any"
 attestation-identities = [{ kind = "Other" }]
+[[packages]]
+name = "archived"
+version = "1.0"
+archive = { url = "https://pkg.example/packages/archived/archived-1.0.tar.gz", hashes = {} }
+attestation-identities = [{ kind = "Other" }]
 "#;
     let lock = wheelmark_packaging::lock::LockFile::parse(
         wheelmark_packaging::lock::LockFormat::Pylock,
@@ -558,6 +563,11 @@ attestation-identities = [{ kind = "Other" }]
     check(
         "any-7.0-py3-none-any.whl",
         "21: attested-by = [\"a publisher of the kind Other\"]",
+    );
+    // What a URL leads to can be a file of an index.
+    check(
+        "archived-1.0.tar.gz",
+        "26: attested-by = [\"a publisher of the kind Other\"]",
     );
 }
 

@@ -60,6 +60,18 @@ pub(super) fn identities(locks: &[PolicyFile]) -> String {
     text
 }
 
+/// Which lock files name identities that this command is not held to, a line for each.
+pub(super) fn not_asked(locks: &[String]) -> String {
+    let mut text = String::new();
+    for lock in locks {
+        let lock = without_controls(lock);
+        text.push_str(&format!(
+            "wheelmark: NOT asked: {lock} names who has to have attested its files, and this command does not name it; if it is followed all the same: --lock {lock}\n"
+        ));
+    }
+    text
+}
+
 /// Prints something to standard error.
 pub(super) fn say(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));

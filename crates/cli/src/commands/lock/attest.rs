@@ -83,6 +83,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         })
         .ok_or_else(|| anyhow!("{shown} is no lock file that identities can be kept with"))
         .hint("pylock.toml, pylock.NAME.toml, uv.lock, SCRIPT.py.lock or *.txt; for others name them in wheelmark.toml, as docs/policy.md shows")?;
+    let text = read_bounded(&args.lock, MAX_LOCK_LEN as u64)
+        .with_context(|| format!("{shown} cannot be read"))?;
     let (lock, _) = read_lock(&args.lock, format)?;
     let homes = open_homes(
         context,
@@ -100,7 +102,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let checked = check_locked(&homes, &lock.packages, witnessing, |_| {}).await;
     let named = Named::of(&args.lock, format, &lock)?;
     let found = findings(&checked, &homes, &named, &args.accept)?;
-    let written = !args.check && named.write(&args.lock, &found)?;
+    let written = !args.check && named.write(&args.lock, &text, &found)?;
     let told = told::Told {
         name: &shown,
         beside: format != LockFormat::Pylock,
@@ -183,7 +185,7 @@ impl Named {
     }
 
     /// Writes what was found; `false` if nothing is to be written.
-    fn write(&self, lock: &Path, found: &[Finding]) -> anyhow::Result<bool> {
+    fn write(&self, lock: &Path, text: &[u8], found: &[Finding]) -> anyhow::Result<bool> {
         if !self.changes(found) {
             return Ok(false);
         }
@@ -191,9 +193,13 @@ impl Named {
         let left = || format!("{shown} was left as it is");
         // What a link leads to is what is replaced.
         let path = lock.canonicalize().with_context(left)?;
+        let now = read_bounded(&path, MAX_LOCK_LEN as u64).with_context(left)?;
+        if now != text {
+            return Err(anyhow!("it was changed while its files were looked at").context(left()))
+                .hint("once more, when nothing else writes it");
+        }
         if self.format == LockFormat::Pylock {
-            let bytes = read_bounded(&path, MAX_LOCK_LEN as u64).with_context(left)?;
-            let text = String::from_utf8(bytes).with_context(left)?;
+            let text = String::from_utf8(now).with_context(left)?;
             let packages: Vec<AttestedPackage> = found
                 .iter()
                 .filter_map(|one| {
@@ -219,9 +225,10 @@ impl Named {
                 packages.insert(one.key.0.clone(), members.collect());
             }
         }
-        let name = path.file_name().map(|name| name.to_string_lossy());
+        let name = lock.file_name().map(|name| name.to_string_lossy());
         let text = Beside::text(&name.unwrap_or_default(), &packages);
-        let beside = beside(&path);
+        // Where it is looked for: by the name that was given, a link's own.
+        let beside = beside(lock);
         replace(&beside, &path, text.as_bytes())
             .with_context(|| format!("{} was left as it is", beside.display()))?;
         Ok(true)

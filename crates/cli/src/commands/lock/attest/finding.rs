@@ -20,6 +20,8 @@ pub(super) struct Finding {
     pub(super) attested: usize,
     /// Who attests to them.
     pub(super) found: Vec<Publisher>,
+    /// Those of them who may be named.
+    pub(super) counting: Vec<Publisher>,
     /// Who is named already.
     pub(super) named: Vec<Publisher>,
     pub(super) what: What,
@@ -48,7 +50,7 @@ impl Finding {
     /// Who is to be named from now on, if that is a change.
     pub(super) fn to_write(&self) -> Option<&[Publisher]> {
         match self.what {
-            What::SeenBefore | What::FirstSeen | What::Accepted => Some(&self.found),
+            What::SeenBefore | What::FirstSeen | What::Accepted => Some(&self.counting),
             What::Nobody | What::Partly | What::AsNamed | What::Wrong(_) => None,
         }
     }
@@ -100,11 +102,17 @@ fn finding(
 ) -> Finding {
     let files = || packages.iter().flat_map(|package| &package.files);
     let attested = |file: &&CheckedFile| !identities(file).is_empty();
-    let mut found: Vec<Publisher> = Vec::new();
-    for identity in files().flat_map(identities) {
-        let publisher = identity.publisher();
-        if !found.contains(&publisher) {
-            found.push(publisher);
+    let (mut found, mut counting): (Vec<Publisher>, Vec<Publisher>) = Default::default();
+    for file in files() {
+        for identity in identities(file) {
+            let publisher = identity.publisher();
+            // Each for itself: whoever can add an attestation is not to be named beside the others.
+            if counts(identity, file, remembered) && !counting.contains(&publisher) {
+                counting.push(publisher.clone());
+            }
+            if !found.contains(&publisher) {
+                found.push(publisher);
+            }
         }
     }
     let mut finding = Finding {
@@ -117,6 +125,7 @@ fn finding(
         what: What::Nobody,
         key,
         found,
+        counting,
         named,
     };
     finding.what = what(&finding, packages, remembered, accepted);
@@ -153,6 +162,8 @@ fn what(
         by.any(|one| finding.named.iter().any(|it| one.matches(it).is_ok()))
     };
     let mut files = packages.iter().flat_map(|package| &package.files);
+    // Where nobody is remembered, several cannot be told from one and somebody who joined them.
+    let several = first && finding.counting.len() > 1;
     match (finding.attested, finding.named.is_empty()) {
         (0, true) => What::Nobody,
         (some, true) if some < finding.files => What::Partly,
@@ -162,6 +173,11 @@ fn what(
             finding.files
         )),
         (_, false) if files.all(is_named) => What::AsNamed,
+        (_, nobody_named) if several && (nobody_named || accepted) => What::Wrong(format!(
+            "{} attest to its files, and anybody can: find out which of them the project is, and then `wheelmark trust identities accept {} IDENTITY`",
+            lists(&finding.found),
+            finding.key.0
+        )),
         (_, false) if accepted => What::Accepted,
         (_, false) => What::Wrong(format!(
             "the lock names {named}, and {} attests to it now: ask the project, by another way than the index, and then --accept {}",
@@ -180,6 +196,16 @@ fn what(
         (_, true) if first => What::FirstSeen,
         (_, true) => What::SeenBefore,
     }
+}
+
+/// Whether an identity may be named: it was seen before, or nobody was.
+fn counts(identity: &Identity, file: &CheckedFile, remembered: &Remembered) -> bool {
+    let parsed = file.filename.as_deref().map(DistributionFilename::parse);
+    let Some(Ok(parsed)) = parsed else {
+        return false;
+    };
+    let standing = remembered.weigh(parsed.version(), file.uploaded, &[identity]);
+    matches!(standing, Standing::Known(_) | Standing::First(_))
 }
 
 /// How a file stands to what is remembered of its project, or why nothing can be made of it.

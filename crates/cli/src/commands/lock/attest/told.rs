@@ -133,6 +133,9 @@ fn row(one: &Finding) -> Vec<String> {
         What::Nobody => "",
         What::Partly => "not all files are attested: nobody is named",
         What::AsNamed => "as the lock says",
+        What::SeenBefore if one.counting.len() < one.found.len() => {
+            "new in the lock: those seen here before, NOT the others"
+        }
         What::SeenBefore => "new in the lock, seen here before",
         What::FirstSeen => "new in the lock, SEEN HERE FOR THE FIRST TIME",
         What::Accepted => "changed, as --accept says",
@@ -179,6 +182,7 @@ fn as_json(one: &Finding) -> Value {
         "attested": one.attested,
         "identities": one.found,
         "attested_by": words(&one.found),
+        "may_be_named": words(&one.counting),
         "named": words(&one.named),
         "what": what,
         "why": why,
