@@ -171,6 +171,10 @@ def test_what_is_there_and_does_not_hold_is_not_replaced(services: Services, ci:
     services.sigstore.attest(dist / "demo-1.0.tar.gz", "github:octo/demo@release.yml")
     refused("was attested by github:octo/demo@release.yml")
     refused("is attested by github:octo/demo@release.yml", "--publisher", ours(ci))
+    # All are there, by two.
+    beside = services.sigstore.attest(dist / "demo-1.0-py3-none-any.whl", "github:octo/other@release.yml")
+    refused("by github:octo/other@release.yml")
+    beside.unlink()
     sdist_there.unlink()
     sdist_there.symlink_to(sandbox.work / "nowhere")
     done = attest(sandbox, services, ci, *files).failed()
@@ -263,3 +267,6 @@ def test_an_address_of_a_person_goes_into_the_public_log_only_if_they_want(ci: C
     token = ci.token("sigstore", email="alice@example.org", email_verified=True)
     done = sandbox.wheelmark("attest", dist / "demo-1.0.tar.gz", env={"SIGSTORE_ID_TOKEN": token}).failed()
     assert "alice@example.org would stand in a public log for good" in done.text and "--yes" in done.text, f"{done}"
+    token = ci.token("sigstore", repository_visibility="private")
+    done = sandbox.wheelmark("attest", dist / "demo-1.0.tar.gz", env={"SIGSTORE_ID_TOKEN": token}).failed()
+    assert "which not everybody may see, would stand in a public log" in done.text and "--yes" in done.text, f"{done}"

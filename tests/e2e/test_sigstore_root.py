@@ -16,7 +16,8 @@ from harness.sigstore_repository import NAME, SigstoreRepository
 
 FIXTURES = Path(__file__).parents[2] / "crates" / "provenance" / "tests" / "fixtures"
 REAL = "abi3info-2024.10.8-py3-none-any.whl"
-PUBLISHER = "github:o/r@release.yml"
+PUBLISHER = "release@demo.example+https://ci.demo.example"
+GITHUB = "github:o/r@release.yml"
 
 
 @pytest.fixture
@@ -62,10 +63,19 @@ def test_what_sigstore_signs_next_counts(repository: SigstoreRepository, sigstor
     repository.publish(sigstore.trusted_root.read_text())
     done = begin(sandbox, repository).ok()
     assert "in force     refreshed" in done.out and "not the one that is built in" in done.out, f"{done}"
-    assert (holds(sandbox, *real), holds(sandbox, file, provenance)) == (False, True)
+    assert (holds(sandbox, *real), holds(sandbox, file, provenance)) == (True, True)
+    # It is not the public one: it does not speak for jobs of GitHub.
+    assert not holds(sandbox, file, sigstore.provenance(file, GITHUB))
+    provenance = sigstore.provenance(file, PUBLISHER)
     found = shown(sandbox)
     assert (found["in_force"], found["root"]["version"], found["targets"]["version"]) == ("refreshed", 1, 1)
     assert Path(found["trusted_root"]).read_bytes() == sigstore.trusted_root.read_bytes()
+    # Where the system's administrator says something, a person does not add whom to believe.
+    system = sandbox.folder / "system"
+    system.mkdir(mode=0o755)
+    (system / "wheelmark.toml").write_text("strict = false\n")
+    words = ("verify", file, "--provenance", provenance)
+    assert sandbox.wheelmark(*words, env={"WHEELMARK_SYSTEM_DIR": str(system)}).code == 1
 
     # Its keys change, and it hands out another one.
     other = PrivateSigstore(sandbox.folder / "other")
@@ -92,7 +102,6 @@ def test_installing_goes_by_it(repository: SigstoreRepository, sigstore: Private
         repository.publish(sigstore.trusted_root.read_text())
         begin(sandbox, repository).ok()
         done = sandbox.install("pip", sandbox.venv(), "demo").ok()
-        # As the public instance, it speaks for jobs of GitHub.
         assert f"demo attested as {PUBLISHER}" in done.err, f"{done}"
 
 
@@ -169,15 +178,36 @@ def test_it_begins_with_sigstores_own_root_alone(repository: SigstoreRepository,
     refresh(sandbox, repository, "--root", broken).failed()
 
 
-def test_a_kept_root_that_was_damaged_is_told(repository: SigstoreRepository, sigstore: PrivateSigstore, sandbox: Sandbox) -> None:
+def test_what_is_kept_is_verified_each_time(repository: SigstoreRepository, sigstore: PrivateSigstore, sandbox: Sandbox) -> None:
+    """Whoever can put files there is no Sigstore by that."""
     file = wheel("demo", "1.0").write(sandbox.work)
     provenance = sigstore.provenance(file, PUBLISHER)
     repository.publish(sigstore.trusted_root.read_text())
     begin(sandbox, repository).ok()
     kept = Path(shown(sandbox)["trusted_root"])
     assert kept.name == NAME
+    folder = kept.parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    stranger = SigstoreRepository()
+    stranger.publish(sigstore.trusted_root.read_text())
+    record = json.loads((folder / "record.json").read_text())
+
+    def refused(path: Path, content: str | bytes) -> None:
+        before = path.read_bytes()
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        done = sandbox.wheelmark("verify", file, "--provenance", provenance)
+        assert done.code == 2 and "wheelmark trust sigstore refresh" in done.text, f"{path}: {done}"
+        path.write_bytes(before)
+        assert holds(sandbox, file, provenance)
+
+    refused(kept, "{}")
+    refused(kept, PrivateSigstore(sandbox.folder / "another").trusted_root.read_bytes())
+    refused(folder / "targets.json", stranger.files["1.targets.json"])
+    refused(folder / "root.json", stranger.first_root)
+    refused(folder / "first.root.json", stranger.first_root)
+    # To be the public one, it has to follow on Sigstore's own root, which is built in.
+    refused(folder / "record.json", json.dumps(record | {"own": False}))
+    # Keys that change all at once are followed by a newer program, and within one refresh.
     kept.write_text("{}")
-    done = sandbox.wheelmark("verify", file, "--provenance", provenance)
-    assert done.code == 2 and "wheelmark trust sigstore refresh" in done.text, f"{done}"
     refresh(sandbox, repository).ok()
     assert holds(sandbox, file, provenance)

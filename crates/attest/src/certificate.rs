@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use wheelmark_provenance::MAX_CERTIFICATE_LEN;
 use zeroize::Zeroizing;
@@ -76,7 +77,7 @@ pub(crate) async fn certify(
         certificate_signing_request: STANDARD.encode(pem::write(pem::REQUEST, &key.request()?)),
     };
     let answer = service.post(PATH, secret_json(&request)).await?;
-    if answer.status.is_client_error() {
+    if is_about_the_token(answer.status) {
         return Err(CertificateError::Refused(service.refused(&answer)));
     }
     if !answer.status.is_success() {
@@ -108,6 +109,14 @@ pub(crate) async fn certify(
         return Err(useless("is a certificate for another key").into());
     }
     Ok(certificate)
+}
+
+/// Whether an answer is about what was shown: everything else is about the way or the service.
+fn is_about_the_token(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    )
 }
 
 /// JSON whose bytes are overwritten when they go, for what has a secret in it.

@@ -49,6 +49,7 @@ pub struct IdentityToken {
     issuer: String,
     subject: String,
     email: Option<String>,
+    visibility: Option<String>,
     audience: Vec<String>,
     ends: Option<Timestamp>,
 }
@@ -61,6 +62,9 @@ struct Claims {
     aud: Value,
     exp: Option<i64>,
     email: Option<String>,
+    /// GitHub's, and GitLab's.
+    #[serde(alias = "project_visibility")]
+    repository_visibility: Option<String>,
 }
 
 impl IdentityToken {
@@ -92,6 +96,7 @@ impl IdentityToken {
             issuer: claims.iss,
             subject: claims.sub,
             email: claims.email,
+            visibility: claims.repository_visibility,
             audience,
             ends: claims.exp.and_then(|end| Timestamp::from_second(end).ok()),
         })
@@ -124,6 +129,18 @@ impl IdentityToken {
     /// The address of a person or an account, if it names one.
     pub fn email(&self) -> Option<&str> {
         self.email.as_deref()
+    }
+
+    /// Whether it is of a job whose repository not everybody may see.
+    pub fn is_of_a_private_repository(&self) -> bool {
+        self.visibility
+            .as_deref()
+            .is_some_and(|seen| seen != "public")
+    }
+
+    /// Whether another token names the same.
+    pub fn names_the_same(&self, other: &IdentityToken) -> bool {
+        (&self.issuer, &self.subject, &self.email) == (&other.issuer, &other.subject, &other.email)
     }
 
     pub(crate) fn text(&self) -> &str {

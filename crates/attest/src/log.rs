@@ -115,7 +115,7 @@ fn name_of(location: &str) -> Option<&str> {
 }
 
 fn only_entry(service: &Service, answer: &Answer) -> Result<Entry, RecordError> {
-    if answer.status.is_client_error() {
+    if answer.status == StatusCode::BAD_REQUEST {
         return Err(RecordError::Refused(service.refused(answer)));
     }
     if !answer.status.is_success() {

@@ -4,25 +4,30 @@
 //! ```text
 //! root 16, built in ─▶ wheelmark_client::GeneralClient ─▶ HOME/sigstore/metadata/  (floors against rollback)
 //!                                                     └─▶ HOME/sigstore/trusted_root.json, record.json
+//!                 each use: root 16 ─▶ root.json ─▶ targets.json ─▶ trusted_root.json, by signatures and digest
 //! ```
 //!
-//! What is kept is as good as the rest of the user's trust, which lies beside it. No index has a part in
-//! any of this.
+//! Where the files lie says nothing: what is read is verified from the root that is built in, each time. What was
+//! begun with another root is a Sigstore of somebody's own, under its own name, and never the public one. No
+//! index has a part in any of this.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use wheelmark_client::{GeneralClient, GeneralError, MetadataDir, MetadataDirError};
+use wheelmark_client::{GeneralClient, GeneralError, MetadataDir};
 use wheelmark_provenance::{
     MAX_TRUSTED_ROOT_LEN, PUBLIC_GOOD_AS_OF, PUBLIC_GOOD_TUF_ROOT, TrustedRoots,
 };
-use wheelmark_tuf::{Sha256, TargetPath};
+use wheelmark_tuf::limits::{MAX_ROOT_LENGTH, MAX_TARGETS_LENGTH};
+use wheelmark_tuf::{
+    Sha256, TargetPath, Targets, Verified, verify, verify_next_root, verify_trusted_root,
+};
 
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -43,6 +48,8 @@ const MAX_RECORD_LEN: u64 = 16 * 1024;
 pub(crate) struct Record {
     /// Where it came from.
     pub(crate) url: String,
+    /// Whether it began with a root that somebody gave, and not with the one that is built in.
+    pub(crate) own: bool,
     pub(crate) refreshed_at: Timestamp,
     pub(crate) sha256: String,
     /// Versions of the roles of Sigstore's repository, and until when they are good.
@@ -73,7 +80,18 @@ pub(crate) fn public_roots(context: &Context) -> anyhow::Result<TrustedRoots> {
     let kept = Kept::of(context);
     match kept.in_force()? {
         InForce::BuiltIn { .. } => Ok(TrustedRoots::public_good()?),
-        InForce::Refreshed(_) => kept.roots(),
+        InForce::Refreshed(record) if record.own => {
+            // The system's administrator says whose word counts, where there is one.
+            let roots = TrustedRoots::public_good()?;
+            if context.system.join(crate::configuration::FILE).exists() {
+                return Ok(roots);
+            }
+            let name = format!("the Sigstore of {}", record.url);
+            roots.with(&name, &kept.verified(true)?).hint(AGAIN)
+        }
+        InForce::Refreshed(_) => {
+            TrustedRoots::public_good_since(&kept.verified(false)?).hint(AGAIN)
+        }
     }
 }
 
@@ -120,15 +138,30 @@ impl Kept {
         }
     }
 
-    fn roots(&self) -> anyhow::Result<TrustedRoots> {
-        let path = self.trusted_root();
-        let unusable = || format!("{} cannot be used", path.display());
-        let json = read_bounded(&path, MAX_TRUSTED_ROOT_LEN as u64)
-            .with_context(unusable)
+    /// The kept trusted root, verified on from the first root: by a root that a threshold of the first
+    /// one's keys has signed, and the targets of that. Nothing here expires: it was fresh when it came.
+    fn verified(&self, own: bool) -> anyhow::Result<Vec<u8>> {
+        let read = |path: PathBuf, most: u64| {
+            read_bounded(&path, most)
+                .with_context(|| format!("{} cannot be used", path.display()))
+                .hint(AGAIN)
+        };
+        let first = match own {
+            true => read(self.first_root(), MAX_ROOT_LENGTH)?,
+            false => PUBLIC_GOOD_TUF_ROOT.to_vec(),
+        };
+        let root = read(self.directory.join("root.json"), MAX_ROOT_LENGTH)?;
+        let targets = read(self.directory.join("targets.json"), MAX_TARGETS_LENGTH)?;
+        let json = read(self.trusted_root(), MAX_TRUSTED_ROOT_LEN as u64)?;
+        signed(&first, &root, &targets, &json)
+            .with_context(|| format!("{} cannot be used", self.trusted_root().display()))
             .hint(AGAIN)?;
-        TrustedRoots::public_good_since(&json)
-            .with_context(unusable)
-            .hint(AGAIN)
+        Ok(json)
+    }
+
+    /// The root that somebody gave to begin with.
+    fn first_root(&self) -> PathBuf {
+        self.directory.join("first.root.json")
     }
 
     /// Forgets what was fetched: the one that is built in counts again.
@@ -151,8 +184,12 @@ impl Kept {
         first_root: Option<Vec<u8>>,
         now: Timestamp,
     ) -> anyhow::Result<Record> {
+        private(&self.directory)?;
         let metadata = MetadataDir::open(&self.metadata())?;
-        begin(&metadata, &self.metadata(), first_root)?;
+        if let Some(first) = begin(&metadata, &self.metadata(), first_root)? {
+            fs::write(self.first_root(), first)?;
+        }
+        let own = self.first_root().exists();
         let client = GeneralClient::refresh(metadata, url, anonymous()?, now).await;
         let client = client.map_err(explained)?;
         let path: TargetPath = TARGET.parse()?;
@@ -178,13 +215,20 @@ impl Kept {
         let timestamp = trusted.timestamp();
         let record = Record {
             url: url.to_owned(),
+            own,
             refreshed_at: now,
             sha256: Sha256::of(&json).to_string(),
             root: Role::of(trusted.root().version, trusted.root().expires),
             timestamp: Role::of(timestamp.version, timestamp.expires),
             targets: Role::of(trusted.targets().version, trusted.targets().expires),
         };
-        // A crash between the two leaves the newer root with the older record, which says less of it.
+        // What signed it stays beside it: a later refresh may get on with the metadata and no further.
+        // A crash among these leaves a kept root that is refused, with what to do.
+        for name in ["root.json", "targets.json"] {
+            let copied = arriving.path().join(name);
+            fs::copy(self.metadata().join(name), &copied)?;
+            fs::rename(&copied, self.directory.join(name))?;
+        }
         fs::rename(&arrived, self.trusted_root())?;
         let written = arriving.path().join("record.json");
         fs::write(&written, serde_json::to_vec_pretty(&record)?)?;
@@ -203,19 +247,70 @@ impl Role {
 }
 
 /// Begins with a root that was given, or the one that is built in; once it has begun, it goes on.
-fn begin(metadata: &MetadataDir, at: &Path, given: Option<Vec<u8>>) -> anyhow::Result<()> {
+/// What was given is returned, if it is what counts from now on.
+fn begin(
+    metadata: &MetadataDir,
+    at: &Path,
+    given: Option<Vec<u8>>,
+) -> anyhow::Result<Option<Vec<u8>>> {
     let has_begun = at.join("root.json").try_exists()?;
-    let first = match given {
-        None if has_begun => return Ok(()),
+    let first = match &given {
+        None if has_begun => return Ok(None),
         None => PUBLIC_GOOD_TUF_ROOT.to_vec(),
-        Some(given) => given,
+        Some(_) if has_begun => {
+            return Err(anyhow!("{} holds a trusted root already", at.display())).hint(
+                "trust in this repository has begun already, and goes on by itself without --root; wheelmark trust sigstore forget ends it",
+            );
+        }
+        Some(given) => given.clone(),
     };
-    match metadata.begin(first) {
-        Err(error @ MetadataDirError::HasRoot { .. }) => Err(error).hint(
-            "trust in Sigstore's repository has begun already, and goes on by itself without --root; wheelmark trust sigstore forget ends it",
-        ),
-        other => other.context("the root cannot be begun with"),
+    metadata
+        .begin(first)
+        .context("the root cannot be begun with")?;
+    Ok(given)
+}
+
+/// Whether a trusted root is what these targets list, these targets are of this root, and a threshold of the
+/// first root's keys has signed that one.
+fn signed(first: &[u8], root: &[u8], targets: &[u8], json: &[u8]) -> anyhow::Result<()> {
+    let root = if first == root {
+        verify_trusted_root(root)?
+    } else {
+        let first = verify_trusted_root(first)?;
+        let next = verify_next_root(&first, root)
+            .context("its repository's root is not of the first root's keys")?;
+        ensure!(
+            next.version > first.version,
+            "its repository's root is an older one"
+        );
+        next
+    };
+    let targets: Verified<Targets> = verify(targets, &root.keys, &root.roles.targets)
+        .context("its repository's targets are not of its root's keys")?;
+    let path: TargetPath = TARGET.parse()?;
+    let listed = targets
+        .targets
+        .get(&path)
+        .ok_or_else(|| anyhow!("its repository lists none"))?;
+    ensure!(
+        listed.length == json.len() as u64 && listed.hashes.check(json).is_ok(),
+        "it is not what is signed"
+    );
+    Ok(())
+}
+
+/// A directory that is the user's alone.
+fn private(directory: &Path) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
     }
+    builder
+        .create(directory)
+        .with_context(|| format!("could not create {}", directory.display()))
 }
 
 /// What is wrong, and what it can mean.

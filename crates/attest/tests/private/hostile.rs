@@ -281,7 +281,28 @@ async fn a_service_that_stays_out_of_order_is_told_with_what_it_says() {
         .await;
         let refused = attest(&site).await.unwrap_err();
         assert!(chain(&refused).contains(why), "{}", chain(&refused));
+        let told = chain(&refused).contains("refuses the entry");
+        assert_eq!(told, status == 400, "{}", chain(&refused));
         assert_eq!(asked.load(Ordering::SeqCst), attempts, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_the_way_is_not_taken_for_one_about_the_token() {
+    for (status, about_the_token) in [
+        (400, true),
+        (401, true),
+        (403, true),
+        (404, false),
+        (413, false),
+    ] {
+        let site = Site::changed(|_, _| {
+            Router::new().fallback(move || async move { StatusCode::from_u16(status).unwrap() })
+        })
+        .await;
+        let refused = site.instance().certify(&site.token()).await.err().unwrap();
+        let is_refusal = matches!(refused, CertificateError::Refused(_));
+        assert_eq!(is_refusal, about_the_token, "{status}: {refused:?}");
     }
 }
 
@@ -342,11 +363,18 @@ async fn answers_that_do_not_come_are_not_waited_for() {
     );
 }
 
-/// A clock that is behind, and goes on.
-struct Behind(SignedDuration);
+/// A clock that is behind, and goes on; it counts how often it is looked at.
+struct Behind(SignedDuration, AtomicUsize);
+
+impl Behind {
+    fn by(duration: SignedDuration) -> Behind {
+        Behind(duration, AtomicUsize::new(0))
+    }
+}
 
 impl Clock for Behind {
     fn now(&self) -> Timestamp {
+        self.1.fetch_add(1, Ordering::SeqCst);
         Timestamp::now() - self.0
     }
 }
@@ -356,12 +384,12 @@ async fn a_clock_that_is_a_little_behind_is_waited_for_and_one_that_is_wrong_is_
     let site = Site::new().await;
     let certified = site.instance().certify(&site.token()).await.unwrap();
     let (name, sha256) = file("demo-1.0.tar.gz");
-    let behind = Behind(SignedDuration::from_secs(2));
+    let behind = Behind::by(SignedDuration::from_secs(2));
     certified
         .attest(&name, &sha256, &site.roots, &behind)
         .await
         .unwrap();
-    let wrong = Behind(SignedDuration::from_hours(1));
+    let wrong = Behind::by(SignedDuration::from_hours(1));
     let refused = certified
         .attest(&name, &sha256, &site.roots, &wrong)
         .await
@@ -370,6 +398,7 @@ async fn a_clock_that_is_a_little_behind_is_waited_for_and_one_that_is_wrong_is_
         matches!(refused, AttestError::Refused(Refusal::FromTheFuture { .. })),
         "{refused:?}"
     );
+    assert_eq!(wrong.1.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PUBLISHER", value_parser = publisher)]
     publisher: Vec<Publisher>,
 
-    /// Publish an address of a person or an account in Sigstore's public log without asking
+    /// Let an address, or the name of a private repository, stand in Sigstore's public log
     #[arg(long)]
     yes: bool,
 
@@ -142,16 +142,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         consent(&args, &token)?;
         outcomes = made(&args, token, open, &roots, context).await?;
     }
-    if let (Some((given, was)), Some(now)) = (kept.first(), outcomes.first())
-        && was.identity().publisher() != now.attested.identity().publisher()
-    {
-        return Err(anyhow!(
-            "{} was attested by {}, and these would be by {}; nothing was written",
-            given.path.display(),
-            was.identity(),
-            now.attested.identity()
-        ))
-        .hint("remove the attestations that are there, if new ones are to be made");
+    let all = kept.iter().map(|(given, attested)| (given, attested));
+    let all = all.chain(outcomes.iter().map(|one| (&one.given, &one.attested)));
+    if args.publisher.is_empty() {
+        demand_one_publisher(all)?;
     }
     let drafts: Vec<Draft> = outcomes
         .iter_mut()
@@ -168,19 +162,43 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// Anybody can put a good attestation beside a file: all of them are by one, unless somebody was named.
+fn demand_one_publisher<'a>(
+    mut all: impl Iterator<Item = (&'a Given, &'a Verified<Attested>)>,
+) -> anyhow::Result<()> {
+    let Some((first, by)) = all.next() else {
+        return Ok(());
+    };
+    match all.find(|(_, other)| other.identity().publisher() != by.identity().publisher()) {
+        None => Ok(()),
+        Some((given, other)) => Err(anyhow!(
+            "{} was attested by {}, and {} by {}; nothing was written",
+            first.path.display(),
+            by.identity(),
+            given.path.display(),
+            other.identity()
+        ))
+        .hint("name who it has to be with --publisher, and remove attestations by anybody else"),
+    }
+}
+
 /// What stands in a public log stands there for good: an address of a person only if they want it.
 fn consent(args: &Args, token: &IdentityToken) -> anyhow::Result<()> {
     use std::io::{BufRead as _, IsTerminal as _, Write as _};
-    let Some(email) = token
-        .email()
-        .filter(|_| args.sigstore.is_public() && !args.yes)
-    else {
+    if !args.sigstore.is_public() || args.yes {
         return Ok(());
+    }
+    let what = match token.email() {
+        Some(email) => without_controls(email),
+        None if token.is_of_a_private_repository() => format!(
+            "the repository, workflow and commit of {}, which not everybody may see,",
+            without_controls(token.subject())
+        ),
+        None => return Ok(()),
     };
-    let email = without_controls(email);
     let refused = || {
         Err(anyhow!(
-            "nothing was attested: {email} would stand in a public log for good"
+            "nothing was attested: {what} would stand in a public log for good"
         ))
         .hint("--yes says that it may")
     };
@@ -191,7 +209,7 @@ fn consent(args: &Args, token: &IdentityToken) -> anyhow::Result<()> {
     let mut err = std::io::stderr().lock();
     write!(
         err,
-        "{email} and the files' names will stand in Sigstore's public log, for everybody and for good. Go on? [y/N] "
+        "{what} and the files' names will stand in Sigstore's public log, for everybody and for good. Go on? [y/N] "
     )?;
     err.flush()?;
     let mut answer = String::new();
@@ -226,13 +244,11 @@ async fn made(
         // With many files, or a slow log, the key is of yesterday's minutes.
         if is_old(since, context.clock.now()) {
             progress.asks(&instance.authority());
-            if token
-                .check(args.token.audience(), context.clock.now())
-                .is_err()
-            {
-                token = args.token.find().await?;
+            let now = context.clock.now();
+            if token.check(args.token.audience(), now).is_err() {
+                token = renewed(args, &token, context).await.context(RECORDED)?;
             }
-            certified = certify(&instance, &token).await?;
+            certified = certify(&instance, &token).await.context(RECORDED)?;
             since = context.clock.now();
         }
         progress.records(&given, &instance.log());
@@ -264,6 +280,34 @@ async fn made(
     Ok(outcomes)
 }
 
+/// What is to be known where something fails after the first file.
+const RECORDED: &str =
+    "nothing was written; what was recorded before stays in the log, where it helps nobody";
+
+/// Another token of the same job or person, once the first one has ended.
+async fn renewed(
+    args: &Args,
+    before: &IdentityToken,
+    context: &Context,
+) -> anyhow::Result<IdentityToken> {
+    let hint = "attest fewer files at once";
+    if args.token.is_read_once() {
+        return Err(anyhow!("the identity token from standard input has ended")).hint(hint);
+    }
+    let token = args.token.find().await?;
+    token
+        .check(args.token.audience(), context.clock.now())
+        .context("the identity token has ended, and there is no other")
+        .hint(hint)?;
+    if !token.names_the_same(before) {
+        return Err(anyhow!(
+            "there is another identity token now, of somebody else"
+        ))
+        .hint(hint);
+    }
+    Ok(token)
+}
+
 /// How long a certificate is used: half of the ten minutes for which Sigstore's authorities make them.
 const CERTIFICATE_USED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
@@ -285,7 +329,7 @@ async fn certify(instance: &Instance, token: &IdentityToken) -> anyhow::Result<C
         CertificateError::Service(error) => hint_on_service(error).to_owned(),
         CertificateError::Key(_) => "try again".to_owned(),
     };
-    Err(anyhow::Error::from(refused).context("nothing was attested")).hint(hint)
+    Err(anyhow::Error::from(refused).context("there is no certificate")).hint(hint)
 }
 
 fn hint_on(error: &AttestError) -> String {

@@ -35,6 +35,13 @@ impl TokenArgs {
         &self.audience
     }
 
+    /// Whether it cannot be read a second time.
+    pub(super) fn is_read_once(&self) -> bool {
+        self.identity_token_file
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-")
+    }
+
     /// The variable that holds a token for the audience, as GitLab's jobs and other programs name it.
     fn variable(&self) -> String {
         let upper = self.audience.to_ascii_uppercase();

@@ -37,7 +37,8 @@ enum Command {
         #[arg(long, value_name = "URL", default_value = REPOSITORY)]
         url: String,
 
-        /// A root of that repository to begin with, in place of the one that is built in
+        /// The first root of another repository, of a Sigstore of your own: it counts besides the public one,
+        /// and never for jobs and accounts of public services. Not where the system's wheelmark.toml is
         #[arg(long, value_name = "FILE")]
         root: Option<PathBuf>,
 
@@ -121,8 +122,13 @@ fn show(kept: &Kept, as_json: bool, context: &Context) -> anyhow::Result<ExitCod
             } else {
                 ""
             };
+            let own = if record.own {
+                ", a Sigstore of one's own"
+            } else {
+                ""
+            };
             print(&format!(
-                "in force     refreshed {} from {}
+                "in force     refreshed {} from {}{own}
 sha256       {}, {same}
 root         version {}, until {}
 targets      version {}, until {}
