@@ -71,7 +71,7 @@ impl Index {
         request.multipart(upload.form()).send().await.unwrap()
     }
 
-    async fn get_as(&self, token: &str, path: &str) -> Response {
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Response {
         let request = self.request(Method::GET, path);
         let request = request.basic_auth("__token__", Some(token));
         request.send().await.unwrap()
