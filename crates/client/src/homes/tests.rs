@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wheelmark_tuf::Clock;
+use wheelmark_tuf::{Clock, Sha256};
 
 use super::*;
 use crate::index::IndexUrls;
