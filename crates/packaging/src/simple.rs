@@ -15,6 +15,7 @@ mod listing;
 mod negotiate;
 mod page;
 mod page_marks;
+mod released;
 mod sources;
 mod status;
 
@@ -31,6 +32,7 @@ pub use self::listing::{Listing, ListingError, MAX_LISTED_PROJECTS, Named, Names
 pub use self::negotiate::{Format, MAX_ACCEPT_LEN, negotiate};
 pub use self::page::{MAX_PAGE_FILES, MAX_PAGE_LEN, PageError, ProjectPage, UnrecognisedFile};
 pub use self::page_marks::{PageMarks, Removed};
+pub use self::released::ReleasedFile;
 pub use self::status::{ProjectStatus, Status};
 use crate::{DistributionFilename, ProjectName};
 

@@ -5,6 +5,7 @@ mod collecting;
 mod journal;
 mod keys;
 mod records;
+mod releases;
 mod relisting;
 
 use std::collections::BTreeSet;
@@ -474,7 +475,9 @@ impl Engine {
             due = self.state.schedule.keys().cloned().collect();
         }
         let (changes, wanted) = (rows.len(), due.len());
-        let mut gathered = gather(&self.state, &self.tree, rows, &mut due).await?;
+        let (rows, parts) = self.with_releases(rows).await?;
+        let changes = changes.min(rows.len());
+        let mut gathered = gather(&self.state, &self.tree, rows, parts, &mut due).await?;
         if let (true, Some((seq, _))) = (moves_all && due.len() < wanted, ceremony) {
             let reason = "a role that the online key has signed cannot be read, and would be lost: \
                           restore it from a backup or a mirror";

@@ -1,7 +1,7 @@
 //! Reads everything a plan needs, so that planning itself is pure.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -9,14 +9,15 @@ use wheelmark_objects::{Directory, ObjectError, ObjectPath, file_target, page_ta
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PROVENANCE_LEN, PageFile, ProjectPage};
 use wheelmark_provenance::Provenance;
-use wheelmark_store::{Change, ListedHashes, NewFile};
+use wheelmark_store::{Change, ListedHashes, NewFile, ReleaseParts, SignedRelease};
 use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
 
 use crate::channel::{Pending, Place};
 use crate::handed::Handed;
 use crate::listed;
+use crate::plan::MAX_RELEASED_FILES;
 use crate::publish::is_lasting;
-use crate::roles::Family;
+use crate::roles::{self, Family, RECENTLY_CLAIMED, role_name};
 use crate::state::{LoadError, State};
 
 /// The largest page the engine reads of itself.
@@ -49,11 +50,26 @@ pub(crate) struct Gathered {
     pub(crate) sha512: HashMap<ObjectPath, Sha512>,
     /// Projects whose pages are to list other hashes than they do: all that this needs is here.
     pub(crate) relist: Vec<ProjectName>,
+    /// What projects' own people have signed.
+    pub(crate) releases: HashMap<Place, Incoming>,
     /// What a ceremony has brought.
     pub(crate) handed: Option<Handed>,
 }
 
-/// Reads what `rows` and the roles in `due` need.
+/// A release as it came in, with what it is held against.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// The bytes of the project's role.
+    pub(crate) metadata: Vec<u8>,
+    /// The bytes of its page.
+    pub(crate) page: Vec<u8>,
+    /// The page, or why it is none.
+    pub(crate) read: Result<ProjectPage, String>,
+    /// The page that is published, whoever signed it.
+    pub(crate) before: Option<ProjectPage>,
+}
+
+/// Reads what `rows` and the roles in `due` need; `parts` are what stands beside the rows of releases.
 ///
 /// Something of the index's own that is damaged concerns the changes that need it, and no others:
 /// it is noted in [`Gathered::damaged`]. A damaged role is taken out of `due`, since nothing can
@@ -62,6 +78,7 @@ pub(crate) async fn gather(
     state: &State,
     tree: &Directory,
     rows: Vec<Pending>,
+    mut parts: HashMap<Place, ReleaseParts>,
     due: &mut Vec<RoleName>,
 ) -> Result<Gathered, LoadError> {
     let mut gathered = Gathered::default();
@@ -95,6 +112,10 @@ pub(crate) async fn gather(
             }
             Change::StatusSet { project, .. } => {
                 need_released(state, tree, &mut gathered, project).await
+            }
+            Change::ProjectSigned(release) => {
+                let parts = parts.remove(&row.place);
+                need_release(state, tree, &mut gathered, row.place, release, parts).await
             }
             Change::HashesSet { .. } | Change::Renewal | Change::Unreadable(_) => continue,
         };
@@ -136,6 +157,70 @@ async fn need_new(
     {
         gathered.flaws.insert(path, flaw);
     }
+    Ok(())
+}
+
+/// Reads what a release needs: the page that is published, by the project's own role or by the
+/// bins, and which objects of its new files are there.
+async fn need_release(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    place: Place,
+    release: &SignedRelease,
+    parts: Option<ReleaseParts>,
+) -> Result<(), LoadError> {
+    let Some(ReleaseParts { metadata, page }) = parts else {
+        return Ok(());
+    };
+    let project = &release.project;
+    if state.delegation_of(project).is_some() {
+        need_own_page(state, tree, gathered, project).await?;
+    } else {
+        need_project(state, tree, gathered, project).await?;
+        need_role(state, tree, gathered, &role_name(RECENTLY_CLAIMED)).await?;
+    }
+    let before = gathered.pages.get(project).map(|(page, _)| page.clone());
+    let read = ProjectPage::parse(&page).map_err(|error| error.to_string());
+    if let Ok(read) = &read {
+        let known: HashSet<&str> = before
+            .iter()
+            .flat_map(|page| page.files.iter())
+            .map(|file| file.filename.as_str())
+            .collect();
+        let new = read.files.iter();
+        let new = new.filter(|file| !known.contains(file.filename.as_str()));
+        // More are refused, whatever is there.
+        let new = new.take(MAX_RELEASED_FILES);
+        let objects = new.flat_map(|entry| objects_of_entry(project, entry));
+        need_objects(tree, gathered, objects.collect()).await?;
+    }
+    gathered.releases.insert(
+        place,
+        Incoming {
+            metadata,
+            page,
+            read,
+            before,
+        },
+    );
+    Ok(())
+}
+
+/// Reads the page of a claimed project by the hash that its own role signed.
+async fn need_own_page(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+) -> Result<(), LoadError> {
+    if gathered.pages.contains_key(project) {
+        return Ok(());
+    }
+    let role = roles::project_role(project);
+    let targets = state.role(tree, &role).await?;
+    let page = read_page(tree, project, &role, &targets).await?;
+    gathered.pages.extend(page.map(|page| (project.clone(), page)));
     Ok(())
 }
 
@@ -393,12 +478,24 @@ async fn need_page(
     if gathered.pages.contains_key(project) {
         return Ok(());
     }
-    let Some(info) = gathered.roles[&bin].targets.get(&page_target(project)) else {
-        return Ok(());
+    let page = read_page(tree, project, &bin, &gathered.roles[&bin]).await?;
+    gathered.pages.extend(page.map(|page| (project.clone(), page)));
+    Ok(())
+}
+
+/// Reads the page that a role lists, with its length in bytes; none if it lists none.
+async fn read_page(
+    tree: &Directory,
+    project: &ProjectName,
+    role: &RoleName,
+    targets: &Targets,
+) -> Result<Option<(ProjectPage, usize)>, LoadError> {
+    let Some(info) = targets.targets.get(&page_target(project)) else {
+        return Ok(None);
     };
     let differs = || LoadError::PageDiffers {
         project: project.to_string(),
-        role: bin.to_string(),
+        role: role.to_string(),
     };
     let sha256: Sha256 = info.sha256().ok_or_else(differs)?;
     let path = ObjectPath::page(project, &sha256);
@@ -412,6 +509,5 @@ async fn need_page(
         return Err(differs());
     }
     let page = ProjectPage::parse(&bytes).map_err(|_| differs())?;
-    gathered.pages.insert(project.clone(), (page, bytes.len()));
-    Ok(())
+    Ok(Some((page, bytes.len())))
 }

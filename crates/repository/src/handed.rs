@@ -362,7 +362,7 @@ fn without_offline_keys(state: &State, delegations: &Delegations) -> Delegations
 
 /// `claimed` says what it said.
 fn demand_same(state: &State, role: &RoleName, next: &Targets) -> Result<(), Refusal> {
-    let claimed = state.claimed.first();
+    let claimed = state.claimed.as_ref();
     let is_claimed = *role == role_name(CLAIMED);
     if is_claimed && next.targets.is_empty() && next.delegations.as_ref() == claimed {
         Ok(())

@@ -57,12 +57,13 @@ pub use engine::{Engine, OpenError, Phase, Turn};
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
 pub use journal_writer::JournalWriter;
 pub use lifetimes::Lifetimes;
+pub use listed::targets_of_page;
 pub use online::OnlineKeys;
 pub use plan::MAX_REASON_LEN;
 pub use publish::PublishError;
 pub use roles::{
     BinForm, Bins, BinsError, CLAIMED, Family, MOST_BINS, PACKAGES, RECENTLY_CLAIMED, SIMPLE,
-    STATUS, USUAL_BINS,
+    STATUS, USUAL_BINS, project_role,
 };
 pub use signing_log::{
     Covered, Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, SignedRole, Survey,

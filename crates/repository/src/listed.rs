@@ -4,13 +4,19 @@
 //! Where SHA-512 is listed it has a second name, for TUF clients may go by any of the hashes that
 //! they find (TUF §6.1). Where SHA-256 is listed no more, it stands beside the hashes as a name.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, PathError};
+use wheelmark_objects::{
+    MAX_SHA512_FILENAME_LEN, ObjectPath, PathError, file_target, page_target,
+};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::PageFile;
+use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_store::ListedHashes;
-use wheelmark_tuf::{Custom, Hashes, OWN_MEMBER, Sha256, Sha512, TargetInfo, TimestampMetadata};
+use wheelmark_tuf::{
+    Custom, Hashes, OWN_MEMBER, Sha256, Sha512, TargetInfo, TargetPath, TimestampMetadata,
+};
 
 /// The member of a timestamp's own that says which hashes are to be listed; absent for SHA-256 alone.
 pub(crate) const LISTED: &str = "hashes";
@@ -115,6 +121,21 @@ pub(crate) fn relisted(
         None => return None,
     }
     Some(next)
+}
+
+/// What a claimed project's role lists for its page: the page, and each of its files. `None` where a
+/// file has no length or no SHA-256.
+pub fn targets_of_page(
+    page: &ProjectPage,
+    bytes: &[u8],
+) -> Option<BTreeMap<TargetPath, TargetInfo>> {
+    let info = TargetInfo::new(bytes.len() as u64, Sha256::of(bytes));
+    let mut targets = BTreeMap::from([(page_target(&page.name), info)]);
+    for entry in &page.files {
+        let target = file_target(&page.name, entry.filename.as_str()).ok()?;
+        targets.insert(target, target_of(entry)?);
+    }
+    Some(targets)
 }
 
 /// What a target says of a file with this entry, but for what it has of its own.

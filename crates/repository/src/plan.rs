@@ -4,6 +4,7 @@ mod changes;
 mod draft;
 mod entry;
 mod judge;
+mod release;
 mod transition;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,13 +13,15 @@ use jiff::Timestamp;
 use wheelmark_objects::page_target;
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::{Change, ListedHashes};
-use wheelmark_tuf::{KeyId, RoleName, Sha256, Targets};
+use wheelmark_tuf::{Delegations, KeyId, RoleName, Sha256, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
+pub(crate) use self::release::MAX_RELEASED_FILES;
 
 use self::changes::Changes;
 use self::draft::Drafts;
 use self::entry::as_signed;
+use self::release::Accepted;
 use crate::channel::{Followed, Place};
 use crate::gather::Gathered;
 use crate::handed::Handed;
@@ -26,7 +29,7 @@ use crate::intent::{GoneFile, NamedCertificates, NamedFile, NamedPage};
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
 use crate::listed::{SecondName, conforms, page_target_of};
-use crate::roles::Family;
+use crate::roles::{Family, RECENTLY_CLAIMED, role_name};
 use crate::snapshot_bytes::SnapshotBytes;
 use crate::state::State;
 
@@ -45,6 +48,10 @@ pub(crate) struct Plan {
     pub(crate) conforming: Vec<(ProjectName, bool)>,
     /// New pages, as the bytes that are hashed, stored and served.
     pub(crate) pages: BTreeMap<ProjectName, Vec<u8>>,
+    /// What projects' own people have signed: the role, its version, its bytes.
+    pub(crate) signed: Vec<(RoleName, u64, Vec<u8>)>,
+    /// What `recently-claimed` delegates to from now on, where that changes.
+    pub(crate) recently_claimed: Option<Delegations>,
     /// New certificates of projects, as the bytes that are hashed, stored and served.
     pub(crate) certificates: BTreeMap<ProjectName, Vec<u8>>,
     /// The patched snapshot; `None` where only the timestamp is renewed.
@@ -113,12 +120,15 @@ pub(crate) fn plan(
         all_anew: false,
         sha512: gathered.sha512,
         seconds: Vec::new(),
+        releases: gathered.releases,
+        released: BTreeMap::new(),
+        skipped,
     };
     for row in gathered.rows {
         through.reach(row.place);
         let decided = match gathered.damaged.get(&row.place) {
             Some(why) => Err(format!("the index's own state is damaged: {why}")),
-            None => changes.take(&row.change, row.place.channel.writer(writer)),
+            None => changes.take(&row, writer),
         };
         let decision = match decided {
             Ok(()) => Decision::Published(Box::new(as_signed(row.change))),
@@ -138,6 +148,7 @@ pub(crate) fn plan(
         listed,
         all_anew,
         mut seconds,
+        released,
         ..
     } = changes;
 
@@ -170,6 +181,35 @@ pub(crate) fn plan(
         }
         new_pages.insert(project, bytes);
     }
+    let mut signed = Vec::with_capacity(released.len());
+    let mut claims = false;
+    for (project, release) in released {
+        let Accepted {
+            role,
+            version,
+            metadata,
+            page,
+            claim,
+            ..
+        } = release;
+        claims |= claim.is_some();
+        named_pages.push(NamedPage {
+            project: project.clone(),
+            sha256: Sha256::of(&page),
+        });
+        // What the index lists of others is no matter of this page any more.
+        conforming.push((project.clone(), true));
+        if !state.projects.contains(&project) {
+            new_projects.insert(project.clone());
+        }
+        new_pages.insert(project, page);
+        signed.push((role, version, metadata));
+    }
+    // In the order of the pages.
+    named_pages.sort_by(|one, other| one.project.cmp(&other.project));
+    let recently = role_name(RECENTLY_CLAIMED);
+    let recently_claimed = claims.then(|| roles.get(&recently)?.delegations.clone());
+
     let (mut files, mut gone) = (Vec::new(), Vec::new());
     for ((project, filename), named) in names {
         match named {
@@ -209,7 +249,7 @@ pub(crate) fn plan(
     let signs = transition.map_or(&state.signs, |transition| &transition.signs);
     let signs = signs.clone();
     let signs_anew = snapshot_due || handed.is_some() || listed != state.listed;
-    let snapshot = (!roles.is_empty() || signs_anew).then(|| {
+    let snapshot = (!roles.is_empty() || !signed.is_empty() || signs_anew).then(|| {
         let mut snapshot = state.snapshot.clone();
         for (role, content) in &mut roles {
             content.version = next(role.as_str(), content.version);
@@ -226,6 +266,9 @@ pub(crate) fn plan(
         if transition.is_some() {
             let versions = roles.iter();
             snapshot.set_roles(versions.map(|(role, content)| (role.clone(), content.version)));
+        }
+        for (role, version, _) in &signed {
+            snapshot.set_role(role, *version);
         }
         for (role, version) in handed.iter().flat_map(|handed| &handed.listed) {
             snapshot.set_role(role, *version);
@@ -244,6 +287,8 @@ pub(crate) fn plan(
         all_anew,
         conforming,
         pages: new_pages,
+        signed,
+        recently_claimed: recently_claimed.flatten(),
         certificates: new_certificates,
         snapshot,
         timestamp_version: next("timestamp", state.timestamp_version),

@@ -12,7 +12,7 @@ use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
 use wheelmark_store::{Intent, IntentError, ListedHashes, StoreError};
 use wheelmark_tuf::{
-    KeyId, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
+    Delegations, KeyId, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
 };
 
 use crate::channel::Followed;
@@ -122,6 +122,7 @@ pub(crate) struct Advance {
     followed: Followed,
     schedule: Vec<(RoleName, Timestamp)>,
     new_projects: BTreeSet<ProjectName>,
+    recently_claimed: Option<Delegations>,
 }
 
 impl State {
@@ -138,6 +139,9 @@ impl State {
         self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
+        if let Some(delegations) = advance.recently_claimed {
+            self.recently_claimed = Some(delegations);
+        }
         if advance.all_anew {
             self.all_behind();
         }
@@ -188,6 +192,10 @@ pub(crate) fn sign(
         let bytes = sign_logged(&role, content.version, &content.to_canonical(), &[named])?;
         objects.push((path.as_str().to_owned(), bytes));
         schedule.push((role, content.expires));
+    }
+    for (role, version, bytes) in plan.signed {
+        let path = ObjectPath::metadata(&role, version);
+        objects.push((path.as_str().to_owned(), bytes));
     }
     objects.extend(plan.handed.into_iter().flat_map(|handed| handed.objects));
     let mut snapshot_version = state.snapshot.version();
@@ -250,6 +258,7 @@ pub(crate) fn sign(
             followed: plan.through,
             schedule,
             new_projects: plan.new_projects,
+            recently_claimed: plan.recently_claimed,
         },
     })
 }

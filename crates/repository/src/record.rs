@@ -12,6 +12,7 @@ use wheelmark_store::Intent;
 use wheelmark_tuf::{Key, RoleName, Sha256, Sha256Hasher, canonical};
 
 use crate::intent::After;
+use crate::roles;
 
 /// What the sealed message begins with. TUF metadata begins with `{`, so that no seal can be
 /// taken for a signature of metadata, nor the other way round.
@@ -87,11 +88,14 @@ pub(crate) fn open(intent: &Intent, keys: &[&Key]) -> Option<After> {
     serde_json::from_value(sealed.names).ok()
 }
 
-/// Every role and version that an intent signs, the timestamp included.
+/// Every role and version that an intent signs, the timestamp included. What a project's own people
+/// have signed is not among them: its versions are theirs to give, and what they have signed can be
+/// taken in again as it is.
 pub(crate) fn versions(intent: &Intent) -> Vec<(RoleName, u64)> {
     let roles = intent.objects.iter();
     roles
         .filter_map(|(path, _)| role_and_version(path))
+        .filter(|(role, _)| roles::project_of_role(role).is_none())
         .chain([(RoleName::timestamp(), intent.timestamp_version)])
         .collect()
 }

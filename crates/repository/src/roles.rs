@@ -1,14 +1,18 @@
 //! The roles of an index, the order in which they are asked, and what each may speak for.
 //!
 //! ```text
-//! targets ─▶ claimed · recently-claimed · simple ─▶ simple-<bin> · packages ─▶ packages-<bin> · status
+//! targets ─▶ claimed ─▶ project-<name> · recently-claimed ─▶ project-<name> · simple ─▶ simple-<bin> · packages ─▶ packages-<bin> · status
 //! ```
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use serde_json::json;
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::NewClaim;
 use wheelmark_tuf::{
-    DelegatedRole, DelegatedRoles, Delegations, Key, PathPattern, PathSet, RoleKeys, RoleName,
-    TargetPath,
+    DelegatedRole, DelegatedRoles, Delegations, Key, OWN_MEMBER, PathPattern, PathSet, RoleKeys,
+    RoleName, TargetPath,
 };
 
 pub use wheelmark_tuf::{BinForm, Bins, BinsError, MOST_BINS};
@@ -24,6 +28,44 @@ pub const SIMPLE: &str = "simple";
 pub const PACKAGES: &str = "packages";
 /// What the index takes away from claimed projects.
 pub const STATUS: &str = "status";
+
+/// How the role of a claimed project begins; its name follows.
+const PROJECT_PREFIX: &str = "project-";
+
+/// The role by which a project's own people sign.
+pub fn project_role(project: &ProjectName) -> RoleName {
+    role_name(&format!("{PROJECT_PREFIX}{project}"))
+}
+
+/// The project whose own role this is.
+pub(crate) fn project_of_role(role: &RoleName) -> Option<ProjectName> {
+    role.as_str().strip_prefix(PROJECT_PREFIX)?.parse().ok()
+}
+
+/// The delegation to a project's own role: all of its paths and no others, and nobody else is asked
+/// for them.
+pub(crate) fn claim(
+    project: &ProjectName,
+    keys: &[Key],
+    claim: &NewClaim,
+    at: Timestamp,
+) -> DelegatedRole {
+    let mut role_keys = RoleKeys::new(keys, claim.threshold);
+    let maintainers: serde_json::Map<String, serde_json::Value> = claim
+        .keys
+        .iter()
+        .map(|key| (key.keyid.clone(), key.maintainer.as_str().into()))
+        .collect();
+    let own = json!({ "claimed-at": at.to_string(), "maintainers": maintainers });
+    role_keys.extra.insert(OWN_MEMBER.to_owned(), own);
+    let paths = [format!("simple/{project}/*"), format!("packages/{project}/*")];
+    DelegatedRole {
+        name: project_role(project),
+        keys: role_keys,
+        terminating: true,
+        paths: PathSet::Patterns(paths.into_iter().map(PathPattern::from).collect()),
+    }
+}
 
 /// One of the two families of bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@ use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{
-    DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256, Snapshot,
+    DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256, Snapshot,
     TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify, verify_next_root,
     verify_trusted_root,
 };
@@ -120,8 +120,11 @@ pub(crate) struct State {
     pub(crate) targets: Targets,
     /// `simple` and `packages`, which delegate to the bins.
     pub(crate) families: BTreeMap<Family, Targets>,
-    /// Projects that their developers own: nothing the index signs online may answer for them.
-    pub(crate) claimed: Vec<Delegations>,
+    /// Projects that their developers own, bound to their keys by an offline key: nothing the index
+    /// signs online may answer for them.
+    pub(crate) claimed: Option<Delegations>,
+    /// As well, bound to their keys by the online key until the next ceremony.
+    pub(crate) recently_claimed: Option<Delegations>,
     /// The snapshot, ready to be patched.
     pub(crate) snapshot: SnapshotBytes,
     /// Digests and length of the published snapshot file.
@@ -217,7 +220,7 @@ impl State {
         let mut offline = vec![(role_name("root"), root.expires), (name, targets.expires)];
         let mut schedule = HashMap::new();
         let mut families = BTreeMap::new();
-        let mut claimed = Vec::new();
+        let (mut claimed, mut recently_claimed) = (None, None);
         let (mut projects, mut behind) = (BTreeSet::new(), BTreeMap::new());
 
         for name in [CLAIMED, RECENTLY_CLAIMED, STATUS] {
@@ -231,8 +234,10 @@ impl State {
                 demand_named(name, &keys.keyids, &signs)?;
                 schedule.insert(role, metadata.expires);
             }
-            if name != STATUS {
-                claimed.extend(metadata.delegations.clone());
+            match name {
+                CLAIMED => claimed = metadata.delegations.clone(),
+                RECENTLY_CLAIMED => recently_claimed = metadata.delegations.clone(),
+                _ => {}
             }
         }
         for family in Family::ALL {
@@ -265,11 +270,14 @@ impl State {
             families.insert(family, metadata.into_inner());
         }
 
+        let delegations = [&claimed, &recently_claimed];
+        projects.extend(delegations.into_iter().flatten().flat_map(claimed_by));
         Ok(Self {
             root,
             targets: targets.into_inner(),
             families,
             claimed,
+            recently_claimed,
             snapshot: patchable,
             snapshot_file,
             listed: listed_hashes,
@@ -287,12 +295,44 @@ impl State {
         })
     }
 
-    /// Has all pages gone through.
+    /// Has all pages gone through that the index signs.
     pub(crate) fn all_behind(&mut self) {
         let listed = self.listed;
-        for project in &self.projects {
+        let delegations = self.claims();
+        let owned: BTreeSet<ProjectName> = delegations.flat_map(claimed_by).collect();
+        for project in self.projects.difference(&owned) {
             self.behind.entry(project.clone()).or_insert(listed);
         }
+    }
+
+    /// What delegates to projects: with an offline key, and with the online one.
+    fn claims(&self) -> impl Iterator<Item = &Delegations> {
+        [&self.claimed, &self.recently_claimed].into_iter().flatten()
+    }
+
+    /// The delegation to a project's own role, with the keys that it names; the one by an offline
+    /// key, where there are two. None for a project that nobody has claimed.
+    pub(crate) fn delegation_of(
+        &self,
+        project: &ProjectName,
+    ) -> Option<(&Delegations, &DelegatedRole)> {
+        let role = roles::project_role(project);
+        self.claims().find_map(|delegations| match &delegations.roles {
+            DelegatedRoles::Listed(roles) => {
+                let found = roles.iter().find(|listed| listed.name == role)?;
+                Some((delegations, found))
+            }
+            DelegatedRoles::Succinct(_) => None,
+        })
+    }
+
+    /// Every key with which the index signs something itself.
+    pub(crate) fn index_keys(&self) -> impl Iterator<Item = &Key> {
+        let families = self.families.values();
+        let below = std::iter::once(&self.targets).chain(families);
+        let below = below.filter_map(|targets| targets.delegations.as_ref());
+        let below = below.flat_map(|delegations| delegations.keys.values());
+        self.root.keys.values().chain(below)
     }
 
     /// The delegations of a family's role.
@@ -313,6 +353,7 @@ impl State {
         std::iter::once(&self.targets)
             .chain(self.families.values())
             .filter_map(|delegating| delegating.delegations.as_ref())
+            .chain(self.claims())
             .find_map(|d| Some((&d.keys, roles::keys_of(d, role)?)))
     }
 
@@ -338,10 +379,23 @@ impl State {
 
     /// Whether a project's developers own its paths.
     pub(crate) fn is_claimed(&self, page: &TargetPath) -> bool {
-        self.claimed.iter().any(|d| match &d.roles {
+        self.claims().any(|d| match &d.roles {
             DelegatedRoles::Listed(roles) => roles.iter().any(|role| role.paths.contains(page)),
             DelegatedRoles::Succinct(_) => true,
         })
+    }
+}
+
+/// The projects that are delegated to.
+fn claimed_by(delegations: &Delegations) -> Vec<ProjectName> {
+    match &delegations.roles {
+        DelegatedRoles::Listed(roles) => {
+            let roles = roles.iter();
+            roles
+                .filter_map(|role| roles::project_of_role(&role.name))
+                .collect()
+        }
+        DelegatedRoles::Succinct(_) => Vec::new(),
     }
 }
 

@@ -114,6 +114,10 @@ actions! {
     TokenExchanged = "token-exchanged",
     /// An identity token was not exchanged.
     ExchangeRefused = "exchange-refused",
+    /// A user claimed a project: its own people sign for it from then on.
+    ProjectClaimed = "project-claimed",
+    /// A release that a project's own people have signed was taken in.
+    ReleaseAccepted = "release-accepted",
 }
 
 impl fmt::Display for AuditAction {

@@ -169,6 +169,17 @@ impl Store {
     }
 }
 
+/// Whether somebody may upload to a project that is there.
+pub(crate) async fn demand_member(
+    connection: &mut SqliteConnection,
+    bearer: &Bearer,
+    project: &ProjectName,
+    now: Timestamp,
+) -> Result<(), AdmitError> {
+    examine(connection, bearer, project, now).await?;
+    Ok(())
+}
+
 async fn examine(
     connection: &mut SqliteConnection,
     bearer: &Bearer,

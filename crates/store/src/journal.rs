@@ -8,7 +8,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
 use crate::signals::JOURNAL_POLL;
-use crate::{NewFile, Store, StoreError, text};
+use crate::{NewFile, SignedRelease, Store, StoreError, text};
 
 /// The longest row that is read, in bytes: many times what an upload writes, whose texts have
 /// limits of their own. Whoever takes over the web process can write rows of any length, and a
@@ -96,6 +96,8 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_place_of: Option<Sha256>,
     },
+    /// A project's own people have signed what is to stand.
+    ProjectSigned(SignedRelease),
     /// Metadata and pages are to list these hashes of files.
     HashesSet {
         /// Which ones.
@@ -171,7 +173,7 @@ pub struct JournalRow {
 
 impl Change {
     /// The project whose page changes with it.
-    pub(crate) fn project(&self) -> Option<&ProjectName> {
+    pub fn project(&self) -> Option<&ProjectName> {
         match self {
             Self::FileAdded(file) => Some(&file.project),
             Self::FileRemoved { project, .. }
@@ -179,6 +181,7 @@ impl Change {
             | Self::FileRestored { project, .. }
             | Self::StatusSet { project, .. }
             | Self::CertificatesSet { project, .. } => Some(project),
+            Self::ProjectSigned(release) => Some(&release.project),
             Self::HashesSet { .. } | Self::Renewal | Self::Unreadable(_) => None,
         }
     }

@@ -50,6 +50,7 @@ mod outcome;
 mod project;
 mod publisher;
 mod rebuilding;
+mod release;
 mod role;
 mod serial;
 mod signals;
@@ -80,6 +81,10 @@ pub use publisher::{
     PublisherRow, UploadedFile,
 };
 pub use rebuilding::{RebuildError, Rebuilding, RebuiltProject};
+pub use release::{
+    ClaimedKey, MAX_CLAIMS_PER_USER, MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, NewClaim,
+    ReleaseDenied, ReleaseError, ReleaseParts, SignedRelease,
+};
 pub use role::{Member, Role, RoleError};
 pub use sqlite::{Durability, Store};
 pub use token::{

@@ -8,7 +8,7 @@ use wheelmark_packaging::ProjectName;
 
 use crate::journal::MAX_CHANGE_LEN;
 use crate::signals::OUTCOME_POLL;
-use crate::{Change, Seq, Store, StoreError, serial, text};
+use crate::{Change, Seq, Store, StoreError, release, serial, text};
 
 /// What became of a journal row. It is said once and does not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +168,9 @@ pub(crate) async fn settle(
                     .bind(seq)
                     .execute(&mut *transaction)
                     .await?;
+                if let Some(Change::ProjectSigned(_)) = stored.as_deref().map(Change::read) {
+                    release::refused(transaction, seq).await?;
+                }
             }
         }
     }
@@ -195,6 +198,9 @@ async fn catalogue(
             .execute(&mut *transaction)
             .await?;
             Ok(())
+        }
+        Some(Change::ProjectSigned(signed)) => {
+            release::published(transaction, seq, &signed, serial).await
         }
         Some(change) => follow(transaction, &change, serial).await,
         None => Ok(()),
@@ -249,6 +255,7 @@ pub(crate) async fn follow(
         .bind(required)
         .bind(project.as_str()),
         Change::FileAdded(_)
+        | Change::ProjectSigned(_)
         | Change::HashesSet { .. }
         | Change::Renewal
         | Change::Unreadable(_) => return Ok(()),

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_certificates.sql"),
     include_str!("migrations/0010_publishers.sql"),
     include_str!("migrations/0011_provenance.sql"),
+    include_str!("migrations/0012_claims.sql"),
 ];
 
 /// The catalogue ("WMRK").

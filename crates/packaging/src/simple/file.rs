@@ -67,6 +67,9 @@ pub struct Marks {
     pub chunks_sha256: Option<Sha256Hex>,
     /// The OpenPGP signature that stands beside it, if one does.
     pub gpg_sig: Option<SignatureMark>,
+    /// When the project was claimed and its people took this entry over without having compared the
+    /// file with anything; see [`PageFile::is_adopted`].
+    pub adopted_at: Option<Timestamp>,
     /// Members that are not known here.
     pub extra: Extra,
 }
@@ -95,6 +98,7 @@ pub const MAX_PROVENANCE_LEN: usize = 1024 * 1024;
 
 const GPG_SIG_SHA256: &str = "gpg-sig-sha256";
 const GPG_SIG_LENGTH: &str = "gpg-sig-length";
+const ADOPTED_AT: &str = "adopted-at";
 
 /// Why the entry of a file, or what stands under `_wheelmark`, cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -253,6 +257,7 @@ impl Marks {
             provenance_sha256: None,
             chunks_sha256: None,
             gpg_sig: None,
+            adopted_at: None,
             extra: Extra::new(),
         }
     }
@@ -294,6 +299,7 @@ impl Marks {
             provenance_sha256,
             chunks_sha256,
             gpg_sig,
+            adopted_at: marks.take_time(ADOPTED_AT)?,
             extra: marks.rest(),
         })
     }
@@ -314,6 +320,10 @@ impl Marks {
         put("chunks-sha256", digest(self.chunks_sha256));
         put(GPG_SIG_SHA256, digest(self.gpg_sig.map(|sig| sig.sha256)));
         put(GPG_SIG_LENGTH, self.gpg_sig.map(|sig| sig.length.into()));
+        put(
+            ADOPTED_AT,
+            self.adopted_at.map(|time| time.to_string().into()),
+        );
         Value::Object(marks)
     }
 }

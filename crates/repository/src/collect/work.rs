@@ -273,6 +273,11 @@ impl Collection {
         self.marks.mark_pending(change);
         // A file that was removed comes back with the objects that it had.
         let project = match change {
+            // What its new files brought stands beside the row.
+            Change::ProjectSigned(release) => {
+                self.spared.insert(release.project.clone());
+                &release.project
+            }
             Change::FileAdded(file) => &file.project,
             Change::FileRestored { project, .. } => project,
             Change::FileRemoved { .. }

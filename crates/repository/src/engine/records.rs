@@ -5,6 +5,8 @@ use wheelmark_store::IntentId;
 use super::Engine;
 use crate::intent::After;
 use crate::publish::{self, PublishError};
+use crate::record;
+use crate::roles;
 use crate::settle::settle;
 
 impl Engine {
@@ -77,6 +79,10 @@ impl Engine {
         self.store.clear_intent(self.fence).await?;
         self.skipped
             .extend(self.unsettled.take().unwrap_or_default());
+        // A project's version cannot be passed over: the release that has it is refused.
+        let taken = record::role_and_version(path);
+        let taken = taken.filter(|(role, _)| roles::project_of_role(role).is_some());
+        self.skipped.extend(taken);
         Ok(())
     }
 }

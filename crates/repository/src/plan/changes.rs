@@ -4,21 +4,32 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, file_target};
+use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status};
-use wheelmark_store::{Change, ListedHashes, NewFile};
-use wheelmark_tuf::{RoleName, Sha256, Sha512, TargetInfo, TargetPath, Targets};
+use wheelmark_store::{Change, ListedHashes, NewFile, SignedRelease};
+use wheelmark_tuf::{
+    DelegatedRole, Key, Role as _, RoleName, Sha256, Sha512, TargetInfo, TargetPath, Targets,
+};
 
+use super::Skipped;
 use super::draft::Drafts;
 use super::entry::{page_file, status_reason, target_info, yanked_of};
 use super::judge::{self, Examined};
+use super::release::{self, Accepted, Refusal};
+use crate::channel::{Channel, Pending, Place};
+use crate::gather::Incoming;
+use crate::handed::said;
 use crate::intent::NamedFile;
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::whole_seconds;
 use crate::listed::{self, SecondName};
-use crate::roles::Family;
+use crate::roles::{Family, RECENTLY_CLAIMED, role_name};
 use crate::state::State;
+
+/// Longest `recently-claimed` that a claim may leave, in bytes: python-tuf's client reads 5,000,000 of
+/// a targets role, and a renewal may add a little.
+const MAX_RECENTLY_CLAIMED_LEN: usize = 4_500_000;
 
 /// The signed state while the pending changes are made to it.
 pub(super) struct Changes<'a> {
@@ -46,13 +57,28 @@ pub(super) struct Changes<'a> {
     pub(super) sha512: HashMap<ObjectPath, Sha512>,
     /// The second names that are promised.
     pub(super) seconds: Vec<SecondName>,
+    /// What projects' own people have signed, by the row that brings it.
+    pub(super) releases: HashMap<Place, Incoming>,
+    /// What of that becomes part of the snapshot.
+    pub(super) released: BTreeMap<ProjectName, Accepted>,
+    /// Versions that another file has in the tree.
+    pub(super) skipped: &'a Skipped,
 }
 
 impl Changes<'_> {
-    /// Makes one change that `writer` asks for, or says why not. A refused change leaves
-    /// everything as it was; one that asks for what is so already is made.
-    pub(super) fn take(&mut self, change: &Change, writer: JournalWriter) -> Result<(), String> {
+    /// Makes one change, or says why not. A refused change leaves everything as it was; one that
+    /// asks for what is so already is made. `journal` says who writes the journal of the uploads.
+    pub(super) fn take(&mut self, row: &Pending, journal: JournalWriter) -> Result<(), String> {
+        let (change, writer) = (&row.change, row.place.channel.writer(journal));
+        if let Some(project) = change.project()
+            && self.released.contains_key(project)
+        {
+            return Err(format!("{project}: {}", Refusal::Meanwhile));
+        }
         match change {
+            Change::ProjectSigned(release) => self
+                .release(release, row.place)
+                .map_err(|refusal| format!("{}: {}", release.project, said(&refusal))),
             Change::Unreadable(why) => Err(format!("unreadable change: {why}")),
             Change::FileAdded(file) => self.add(file, writer),
             Change::HashesSet { listed } => {
@@ -105,6 +131,68 @@ impl Changes<'_> {
                 self.set_certificates(project, certificates.as_deref(), *required, *in_place_of)
             }
         }
+    }
+
+    /// Takes in what a project's own people have signed, all of it or nothing.
+    fn release(&mut self, release: &SignedRelease, place: Place) -> Result<(), Refusal> {
+        if place.channel != Channel::Journal {
+            return Err(Refusal::Ordered);
+        }
+        let project = &release.project;
+        let incoming = self.releases.remove(&place).ok_or(Refusal::Lost)?;
+        if self.pages.is_touched(project) {
+            return Err(Refusal::Meanwhile);
+        }
+        let (state, skipped) = (self.state, self.skipped);
+        let mut accepted =
+            release::judge(state, skipped, release, &incoming, &self.present, self.now)?;
+        if let Some((keys, role)) = accepted.claim.take() {
+            self.claim(project, keys, role.clone(), &accepted.before)?;
+            accepted.claim = Some((Vec::new(), role));
+        }
+        for entry in &accepted.new {
+            let filename = entry.filename.as_str().to_owned();
+            let named = NamedFile::of(project, entry);
+            self.names.insert((project.clone(), filename), named);
+        }
+        self.released.insert(project.clone(), accepted);
+        Ok(())
+    }
+
+    /// Delegates to a project's own role, and takes the project out of the bins: what the index
+    /// signs says nothing of it any more.
+    fn claim(
+        &mut self,
+        project: &ProjectName,
+        keys: Vec<Key>,
+        role: DelegatedRole,
+        files: &[PageFile],
+    ) -> Result<(), Refusal> {
+        let recently = role_name(RECENTLY_CLAIMED);
+        let content = self.roles.get_mut(&recently).ok_or(Refusal::Full)?;
+        let before = content.delegations.clone();
+        let is_in = content
+            .delegations
+            .as_mut()
+            .is_some_and(|delegations| release::delegate(delegations, keys, role));
+        if !is_in || content.to_canonical().len() > MAX_RECENTLY_CLAIMED_LEN {
+            content.delegations = before;
+            return Err(Refusal::Full);
+        }
+        self.changed.insert(recently);
+        let page = page_target(project);
+        let bin = self.state.bin(Family::Simple, &page);
+        if let Some(content) = self.roles.get_mut(&bin)
+            && content.targets.remove(&page).is_some()
+        {
+            self.changed.insert(bin);
+        }
+        for entry in files {
+            if let Ok(target) = file_target(project, entry.filename.as_str()) {
+                self.take_target(&target);
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, file: &NewFile, writer: JournalWriter) -> Result<(), String> {
@@ -165,7 +253,8 @@ impl Changes<'_> {
 
     /// Lists the hashes anew of all files of a project, as far as they are known.
     pub(super) fn relist(&mut self, project: &ProjectName) {
-        if judge::unclaimed_project(self.state, project).is_err() {
+        let is_released = self.released.contains_key(project);
+        if is_released || judge::unclaimed_project(self.state, project).is_err() {
             return;
         }
         let listed = self.listed;

@@ -94,6 +94,12 @@ impl Drafts {
             })
     }
 
+    /// Whether a project's page was changed.
+    pub(super) fn is_touched(&self, project: &ProjectName) -> bool {
+        let draft = self.drafts.get(project);
+        draft.is_some_and(|draft| draft.touched)
+    }
+
     /// The pages that were changed.
     pub(super) fn touched(self) -> impl Iterator<Item = ProjectPage> {
         let touched = self.drafts.into_values().filter(|draft| draft.touched);

@@ -58,6 +58,7 @@ pub(super) fn as_signed(change: Change) -> Change {
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
         | Change::CertificatesSet { .. }
+        | Change::ProjectSigned(_)
         | Change::HashesSet { .. }
         | Change::Renewal
         | Change::Unreadable(_)) => change,

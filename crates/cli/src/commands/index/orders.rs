@@ -287,6 +287,7 @@ fn reason_of(change: &Change) -> Option<String> {
         | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
         | Change::HashesSet { .. }
+        | Change::ProjectSigned(_)
         | Change::Renewal
         | Change::Unreadable(_) => None,
     }

@@ -1,0 +1,374 @@
+//! Judges what a project's own people have signed (PEP 480, *Uploading* and *Transactions*).
+//!
+//! ```text
+//! keys: those of the delegation, or of the claim ─┐
+//! metadata of the project's role                  ├─ judge ─▶ Accepted, or refused whole
+//! its page · the page before it, as it was signed ┘
+//! ```
+//!
+//! The row came through the web process, and so did everything beside it: what counts here is what
+//! the project's keys have signed, held against the index's own last signed state. A release adds
+//! files to the page before it and changes nothing else. It is refused as a whole, or part of the
+//! snapshot as a whole.
+
+mod refusal;
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use wheelmark_objects::{CHUNKS_ABOVE, Kind, ObjectPath};
+use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
+use wheelmark_packaging::{MAX_REQUIRES_PYTHON_LEN, ProjectName};
+use wheelmark_store::{NewClaim, SignedRelease};
+use wheelmark_tuf::{
+    DelegatedRole, Delegations, Key, KeyId, Role as _, RoleKeys, RoleName, Sha256, Targets,
+    Verified, verify,
+};
+
+pub(super) use self::refusal::Refusal;
+use super::Skipped;
+use crate::gather::{Incoming, objects_of_entry};
+use crate::journal_writer::CLOCK_TOLERANCE;
+use crate::lifetimes::whole_seconds;
+use crate::listed;
+use crate::roles;
+use crate::state::State;
+
+/// Most new files of one release. The largest of public indexes have a hundred or two: a wheel for
+/// each platform and version of Python.
+pub(crate) const MAX_RELEASED_FILES: usize = 256;
+
+/// Most keys that sign for one project: several people with a few machines each.
+pub(crate) const MAX_CLAIMED_KEYS: usize = 32;
+
+/// For how long a project's role holds at most, a year and some days for those who renew it once a
+/// year. Whoever took over the index could show it to clients for as long.
+pub(crate) const MAX_PROJECT_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// How long a release may be under way between its receipt and the snapshot that takes it in: the
+/// time of receipt is the web process's word, and this is how far it can be used to pass old files
+/// for new ones.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
+/// A release that holds.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// The project's role.
+    pub(super) role: RoleName,
+    /// Its new version.
+    pub(super) version: u64,
+    /// Its bytes, as they were signed.
+    pub(super) metadata: Vec<u8>,
+    /// The bytes of the project's page.
+    pub(super) page: Vec<u8>,
+    /// The files that come with it.
+    pub(super) new: Vec<PageFile>,
+    /// Those that were there before.
+    pub(super) before: Vec<PageFile>,
+    /// Whose keys sign for the project from now on, where it is a claim.
+    pub(super) claim: Option<(Vec<Key>, DelegatedRole)>,
+}
+
+/// Judges a release of `project` on `state`; nothing of the project has changed in this snapshot.
+pub(super) fn judge(
+    state: &State,
+    skipped: &Skipped,
+    release: &SignedRelease,
+    incoming: &Incoming,
+    present: &HashMap<ObjectPath, Option<u64>>,
+    now: Timestamp,
+) -> Result<Accepted, Refusal> {
+    let project = &release.project;
+    let role = roles::project_role(project);
+    let Incoming {
+        metadata,
+        page,
+        read,
+        before,
+    } = incoming;
+    for (bytes, stated, what) in [
+        (metadata, release.metadata_sha256, "metadata"),
+        (page, release.page_sha256, "page"),
+    ] {
+        if Sha256::of(bytes) != stated {
+            return Err(Refusal::Altered { what });
+        }
+    }
+    demand_recent("its receipt", release.received_at, now, LONGEST_WAIT)?;
+    let known = state.delegation_of(project);
+    let (claim, targets) = match (&release.claim, known) {
+        (Some(_), Some(_)) => return Err(Refusal::Claimed),
+        (None, None) => return Err(Refusal::NotClaimed),
+        (None, Some((delegations, role))) => {
+            (None, open(metadata, &delegations.keys, &role.keys)?)
+        }
+        (Some(claim), None) => {
+            let keys = keys_of(state, claim)?;
+            // Each of them signs the first version: nobody registers a key that they do not have.
+            let all = RoleKeys::new(&keys, u32::try_from(keys.len()).unwrap_or(u32::MAX));
+            let by_id = keys.iter().map(|key| (key.keyid().clone(), key.clone()));
+            let targets = open(metadata, &by_id.collect(), &all)?;
+            let delegation = roles::claim(project, &keys, claim, whole_seconds(now));
+            (Some((keys, delegation)), targets)
+        }
+    };
+    demand_role(state, skipped, &role, &targets, now)?;
+
+    let read = read.as_ref().map_err(|why| Refusal::Page(why.clone()))?;
+    let before_files = demand_page(project, page, read, before.as_ref())?;
+    let expected = listed::targets_of_page(read, page).ok_or(Refusal::Unspecified)?;
+    if targets.targets != expected {
+        return Err(Refusal::targets(&targets.targets, &expected));
+    }
+    let new = demand_files(release, read, before_files, claim.is_some(), present, now)?;
+    if let Some(before) = before {
+        demand_open(before, !new.is_empty())?;
+    }
+    Ok(Accepted {
+        role,
+        version: targets.version,
+        metadata: metadata.clone(),
+        page: page.clone(),
+        new,
+        before: before_files.to_vec(),
+        claim,
+    })
+}
+
+/// Opens the metadata of a project's role with the keys that count.
+fn open(
+    metadata: &[u8],
+    keys: &std::collections::BTreeMap<KeyId, Key>,
+    role: &RoleKeys,
+) -> Result<Verified<Targets>, Refusal> {
+    verify(metadata, keys, role).map_err(Refusal::Signatures)
+}
+
+/// The keys of a claim, if a project can have them.
+fn keys_of(state: &State, claim: &NewClaim) -> Result<Vec<Key>, Refusal> {
+    let count = claim.keys.len();
+    if count == 0 || count > MAX_CLAIMED_KEYS {
+        return Err(Refusal::Keys { count });
+    }
+    let threshold = claim.threshold;
+    if threshold == 0 || threshold as usize > count {
+        return Err(Refusal::Threshold { threshold, count });
+    }
+    let mut keys: Vec<Key> = Vec::with_capacity(count);
+    for stated in &claim.keys {
+        let keyid = || stated.keyid.clone();
+        let key = Key::from_value(stated.key.clone())
+            .ok()
+            .filter(|key| key.keyid().as_str() == stated.keyid)
+            .ok_or_else(|| Refusal::Key { keyid: keyid() })?;
+        if keys.iter().any(|other| other.is_same_key(&key)) {
+            return Err(Refusal::KeyTwice { keyid: keyid() });
+        }
+        // Whoever signs for the index could sign for the project, too.
+        if state.index_keys().any(|other| other.is_same_key(&key)) {
+            return Err(Refusal::KeyOfIndex { keyid: keyid() });
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+/// Whether the metadata is the next version of the project's role, and of nothing else.
+fn demand_role(
+    state: &State,
+    skipped: &Skipped,
+    role: &RoleName,
+    targets: &Targets,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let stated = targets.stated_role();
+    if stated != Some(role.as_str()) {
+        return Err(Refusal::OtherRole {
+            role: role.clone(),
+            stated: stated.map(str::to_owned),
+        });
+    }
+    let published = state.snapshot.role_version(role).unwrap_or(0);
+    let (found, next) = (targets.version, published.saturating_add(1));
+    if found != next {
+        return Err(Refusal::Version { found, next });
+    }
+    if skipped.get(role).is_some_and(|taken| *taken >= found) {
+        return Err(Refusal::Occupied { version: found });
+    }
+    let expires = targets.expires();
+    if expires <= now {
+        return Err(Refusal::Expired { expires });
+    }
+    if expires.duration_since(now) > MAX_PROJECT_LIFE {
+        return Err(Refusal::TooLong { expires });
+    }
+    if targets.delegations.is_some() {
+        return Err(Refusal::Delegates);
+    }
+    Ok(())
+}
+
+/// Whether the page is the one before with other files, in the form in which pages are signed; the
+/// files of the one before.
+fn demand_page<'a>(
+    project: &ProjectName,
+    bytes: &[u8],
+    read: &ProjectPage,
+    before: Option<&'a ProjectPage>,
+) -> Result<&'a [PageFile], Refusal> {
+    if read.name != *project {
+        let found = read.name.clone();
+        return Err(Refusal::OtherProject { found });
+    }
+    let mut expected = before
+        .cloned()
+        .unwrap_or_else(|| ProjectPage::new(project.clone()));
+    expected.files.clone_from(&read.files);
+    // What is listed besides follows from the files (PEP 700).
+    expected.versions.clear();
+    if expected.to_json() != bytes {
+        return Err(Refusal::MoreThanFiles);
+    }
+    Ok(before.map_or(&[], |before| &before.files))
+}
+
+/// Whether a project takes what is signed for it.
+fn demand_open(before: &ProjectPage, has_new: bool) -> Result<(), Refusal> {
+    let status = before.project_status.clone().unwrap_or_default();
+    if !status.status.takes_uploads() {
+        return Err(Refusal::Closed {
+            status: status.status.as_str().to_owned(),
+        });
+    }
+    let certificates = before.wheelmark.certificates.as_ref();
+    if has_new && certificates.is_some_and(|bound| bound.required) {
+        return Err(Refusal::SignatureRequired);
+    }
+    Ok(())
+}
+
+/// Whether all files of the page before are there as they were, and the others are new ones whose
+/// objects are in the tree; the new ones.
+fn demand_files(
+    release: &SignedRelease,
+    page: &ProjectPage,
+    before: &[PageFile],
+    is_claim: bool,
+    present: &HashMap<ObjectPath, Option<u64>>,
+    now: Timestamp,
+) -> Result<Vec<PageFile>, Refusal> {
+    let mut entries: HashMap<&str, &PageFile> = page
+        .files
+        .iter()
+        .map(|file| (file.filename.as_str(), file))
+        .collect();
+    for known in before {
+        let filename = known.filename.as_str();
+        let Some(entry) = entries.remove(filename) else {
+            let filename = filename.to_owned();
+            return Err(Refusal::Missing { filename });
+        };
+        let is_same = entry == known || is_claim && is_adopted(entry, known, now);
+        if !is_same {
+            let filename = filename.to_owned();
+            return Err(Refusal::Changed { filename });
+        }
+    }
+    if entries.len() > MAX_RELEASED_FILES {
+        let count = entries.len();
+        return Err(Refusal::TooManyFiles { count });
+    }
+    let mut new: Vec<PageFile> = entries.into_values().cloned().collect();
+    new.sort_by(|one, other| one.filename.as_str().cmp(other.filename.as_str()));
+    for entry in &new {
+        demand_new(release, entry, present, now)?;
+    }
+    Ok(new)
+}
+
+/// Whether an entry is what it was, taken over just now.
+fn is_adopted(entry: &PageFile, known: &PageFile, now: Timestamp) -> bool {
+    let marks = entry.wheelmark.as_ref();
+    let Some(at) = marks.and_then(|marks| marks.adopted_at) else {
+        return false;
+    };
+    now.duration_since(at).abs() <= LONGEST_WAIT
+        && !known.is_adopted()
+        && known.adopted(at).as_ref() == Some(entry)
+}
+
+fn demand_new(
+    release: &SignedRelease,
+    entry: &PageFile,
+    present: &HashMap<ObjectPath, Option<u64>>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let filename = || entry.filename.as_str().to_owned();
+    let Some(ReleasedFile {
+        size,
+        signed_at,
+        requires_python,
+        chunks_sha256,
+        ..
+    }) = entry.as_released(&release.project)
+    else {
+        let filename = filename();
+        return Err(Refusal::Entry { filename });
+    };
+    if requires_python.is_some_and(|requires| {
+        requires.len() > MAX_REQUIRES_PYTHON_LEN || requires.contains(char::is_control)
+    }) || chunks_sha256.is_some() != (size > CHUNKS_ABOVE)
+    {
+        let filename = filename();
+        return Err(Refusal::Entry { filename });
+    }
+    // PEP 480: within ten minutes of its receipt.
+    let apart = signed_at.duration_since(release.received_at).abs();
+    if apart > CLOCK_TOLERANCE {
+        let (filename, received_at) = (filename(), release.received_at);
+        return Err(Refusal::UploadTime {
+            filename,
+            signed_at,
+            received_at,
+        });
+    }
+    demand_recent("a file's upload time", signed_at, now, LONGEST_WAIT)?;
+    for object in objects_of_entry(&release.project, entry) {
+        let stated = (object.kind() == Kind::File).then_some(size);
+        match present.get(&object) {
+            Some(Some(found)) if stated.is_none_or(|stated| stated == *found) => {}
+            _ => {
+                let path = object.as_str().to_owned();
+                return Err(Refusal::NotInTheTree { path });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether something happened just now: not in the future, and not long ago.
+fn demand_recent(
+    what: &'static str,
+    at: Timestamp,
+    now: Timestamp,
+    most: SignedDuration,
+) -> Result<(), Refusal> {
+    let since = now.duration_since(at);
+    if since > most.saturating_add(CLOCK_TOLERANCE) || since < -CLOCK_TOLERANCE {
+        return Err(Refusal::Time { what, at, now });
+    }
+    Ok(())
+}
+
+/// Adds a claim to the delegations of `recently-claimed`.
+pub(super) fn delegate(delegations: &mut Delegations, keys: Vec<Key>, role: DelegatedRole) -> bool {
+    let wheelmark_tuf::DelegatedRoles::Listed(roles) = &mut delegations.roles else {
+        return false;
+    };
+    delegations
+        .keys
+        .extend(keys.into_iter().map(|key| (key.keyid().clone(), key)));
+    roles.push(role);
+    true
+}
