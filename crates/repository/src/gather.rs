@@ -220,7 +220,9 @@ async fn need_own_page(
     let role = roles::project_role(project);
     let targets = state.role(tree, &role).await?;
     let page = read_page(tree, project, &role, &targets).await?;
-    gathered.pages.extend(page.map(|page| (project.clone(), page)));
+    gathered
+        .pages
+        .extend(page.map(|page| (project.clone(), page)));
     Ok(())
 }
 
@@ -479,7 +481,9 @@ async fn need_page(
         return Ok(());
     }
     let page = read_page(tree, project, &bin, &gathered.roles[&bin]).await?;
-    gathered.pages.extend(page.map(|page| (project.clone(), page)));
+    gathered
+        .pages
+        .extend(page.map(|page| (project.clone(), page)));
     Ok(())
 }
 

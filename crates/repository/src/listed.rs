@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use wheelmark_objects::{
-    MAX_SHA512_FILENAME_LEN, ObjectPath, PathError, file_target, page_target,
-};
+use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, PathError, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_store::ListedHashes;

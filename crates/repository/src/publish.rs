@@ -12,7 +12,8 @@ use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
 use wheelmark_store::{Intent, IntentError, ListedHashes, StoreError};
 use wheelmark_tuf::{
-    Delegations, KeyId, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256, TimestampMetadata,
+    Delegations, KeyId, MetaFile, OWN_MEMBER, Role as _, RoleName, SPEC_VERSION, Sha256,
+    TimestampMetadata,
 };
 
 use crate::channel::Followed;

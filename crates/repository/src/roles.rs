@@ -58,7 +58,10 @@ pub(crate) fn claim(
         .collect();
     let own = json!({ "claimed-at": at.to_string(), "maintainers": maintainers });
     role_keys.extra.insert(OWN_MEMBER.to_owned(), own);
-    let paths = [format!("simple/{project}/*"), format!("packages/{project}/*")];
+    let paths = [
+        format!("simple/{project}/*"),
+        format!("packages/{project}/*"),
+    ];
     DelegatedRole {
         name: project_role(project),
         keys: role_keys,

@@ -7,9 +7,9 @@ use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{
-    DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256, Snapshot,
-    TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify, verify_next_root,
-    verify_trusted_root,
+    DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256,
+    Snapshot, TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify,
+    verify_next_root, verify_trusted_root,
 };
 
 use crate::channel::Followed;
@@ -307,7 +307,9 @@ impl State {
 
     /// What delegates to projects: with an offline key, and with the online one.
     fn claims(&self) -> impl Iterator<Item = &Delegations> {
-        [&self.claimed, &self.recently_claimed].into_iter().flatten()
+        [&self.claimed, &self.recently_claimed]
+            .into_iter()
+            .flatten()
     }
 
     /// The delegation to a project's own role, with the keys that it names; the one by an offline
@@ -317,13 +319,14 @@ impl State {
         project: &ProjectName,
     ) -> Option<(&Delegations, &DelegatedRole)> {
         let role = roles::project_role(project);
-        self.claims().find_map(|delegations| match &delegations.roles {
-            DelegatedRoles::Listed(roles) => {
-                let found = roles.iter().find(|listed| listed.name == role)?;
-                Some((delegations, found))
-            }
-            DelegatedRoles::Succinct(_) => None,
-        })
+        self.claims()
+            .find_map(|delegations| match &delegations.roles {
+                DelegatedRoles::Listed(roles) => {
+                    let found = roles.iter().find(|listed| listed.name == role)?;
+                    Some((delegations, found))
+                }
+                DelegatedRoles::Succinct(_) => None,
+            })
     }
 
     /// Every key with which the index signs something itself.

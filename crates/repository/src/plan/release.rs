@@ -99,9 +99,7 @@ pub(super) fn judge(
     let (claim, targets) = match (&release.claim, known) {
         (Some(_), Some(_)) => return Err(Refusal::Claimed),
         (None, None) => return Err(Refusal::NotClaimed),
-        (None, Some((delegations, role))) => {
-            (None, open(metadata, &delegations.keys, &role.keys)?)
-        }
+        (None, Some((delegations, role))) => (None, open(metadata, &delegations.keys, &role.keys)?),
         (Some(claim), None) => {
             let keys = keys_of(state, claim)?;
             // Each of them signs the first version: nobody registers a key that they do not have.

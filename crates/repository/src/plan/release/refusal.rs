@@ -21,7 +21,9 @@ pub(crate) enum Refusal {
     Claimed,
     #[error("it is not claimed: nobody's keys sign for it")]
     NotClaimed,
-    #[error("another change of the same project comes with this snapshot: build on the page that it leaves")]
+    #[error(
+        "another change of the same project comes with this snapshot: build on the page that it leaves"
+    )]
     Meanwhile,
     #[error("a claim names {count} keys, and 1 to {MAX_CLAIMED_KEYS} can sign for a project")]
     Keys { count: usize },
@@ -40,7 +42,9 @@ pub(crate) enum Refusal {
         role: RoleName,
         stated: Option<String>,
     },
-    #[error("the metadata has version {found}, and {next} is next: build on the page that is published")]
+    #[error(
+        "the metadata has version {found}, and {next} is next: build on the page that is published"
+    )]
     Version { found: u64, next: u64 },
     #[error("another file stands in the tree under version {version} of the project's role")]
     Occupied { version: u64 },
@@ -74,7 +78,9 @@ pub(crate) enum Refusal {
     TooManyFiles { count: usize },
     #[error("the page's entry of {filename} is not that of a released file")]
     Entry { filename: String },
-    #[error("{filename} has the upload time {signed_at}, more than ten minutes from its receipt at {received_at}")]
+    #[error(
+        "{filename} has the upload time {signed_at}, more than ten minutes from its receipt at {received_at}"
+    )]
     UploadTime {
         filename: String,
         signed_at: Timestamp,
