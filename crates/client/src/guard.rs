@@ -473,7 +473,7 @@ fn facts<'a>(page: &VerifiedPage, file: &'a PageFile) -> Facts<'a> {
     let marks = file.wheelmark.as_ref();
     Facts {
         file: &file.filename,
-        chain: page.chain(),
+        chain: page.chain_of(file.filename.as_str()),
         visible_since: visible_since(file),
         mark: match marks.map(|marks| (marks.signed, marks.signed_at)) {
             None => Mark::None,

@@ -204,7 +204,7 @@ impl Ledger {
             file: file.filename().to_owned(),
             index: file.index().to_string(),
             sha256: *file.sha256(),
-            chain: page.chain(),
+            chain: page.chain_of(file.filename()),
             provenance: match file.attested() {
                 Some(attested) => format!("attested as {}", attested.identity),
                 None => "none".to_owned(),

@@ -41,6 +41,7 @@ mod adding;
 mod authority;
 mod chain;
 mod chunks;
+mod claims;
 mod companion;
 mod credentials;
 mod environment;
@@ -75,6 +76,7 @@ mod view;
 pub use adding::{AddError, Beginning, MirrorState, add_trust, check_mirror};
 pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, pem};
 pub use chunks::{CHUNK_LEN, ChunkList, ChunkListError};
+pub use claims::{Claim, ClaimRefused, SeenClaim};
 pub use credentials::{
     CREDENTIALS_FILE, Credential, Credentials, CredentialsError, Keeping, KeptCredential,
     MAX_NETRC_LEN, Realm, RealmError, SignIn, TOKEN_USER, forget_credential, keep_credential,

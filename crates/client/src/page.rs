@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use wheelmark_objects::{ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
+use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage};
 use wheelmark_provenance::Chain;
 use wheelmark_tuf::{Found, RoleName, Sha256, Sha512, Target};
 
 use crate::chain::chain_of;
+use crate::claims::{Claim, claim_in, weigh};
 use crate::index::Location;
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::{Sources, Wanted};
@@ -22,6 +23,7 @@ pub struct VerifiedPage {
     content: Arc<PageContent>,
     signed_by: Option<(RoleName, u64)>,
     chain: Chain,
+    claim: Option<Claim>,
 }
 
 /// What the bytes of a digest say.
@@ -69,6 +71,7 @@ impl VerifiedPage {
             }),
             signed_by: None,
             chain: Chain::Unsigned,
+            claim: None,
         }
     }
 
@@ -76,6 +79,23 @@ impl VerifiedPage {
     #[must_use]
     pub fn chain(&self) -> Chain {
         self.chain
+    }
+
+    /// Who signed for one of its files: for one that was taken over when the project was claimed, and
+    /// that nobody compared, it is the index that did.
+    #[must_use]
+    pub fn chain_of(&self, filename: &str) -> Chain {
+        let entry = self.content.page.file(filename);
+        match entry.is_some_and(PageFile::is_adopted) {
+            true => self.chain.min(Chain::IndexSigned),
+            false => self.chain,
+        }
+    }
+
+    /// Whose keys sign for the project, where its own people do.
+    #[must_use]
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
     }
 
     /// The same page with less on it, under a digest of the caller's own.
@@ -88,6 +108,7 @@ impl VerifiedPage {
             }),
             signed_by: self.signed_by.clone(),
             chain: self.chain,
+            claim: self.claim.clone(),
         }
     }
 
@@ -123,6 +144,14 @@ impl View {
             .find(&page_target(project), index, sources)
             .await
             .map_err(|failure| refuse(failure, None))?;
+        let search = self.search_so_far(&page_target(project));
+        let claim = match found {
+            Found::Target(_) => claim_in(search.trail()),
+            Found::Absent { .. } => None,
+        };
+        self.demand_claim(project, index, claim.as_ref())
+            .await
+            .map_err(|failure| refuse(failure, None))?;
         let target = match found {
             Found::Target(target) => target,
             Found::Absent { .. } => return Ok(None),
@@ -143,7 +172,24 @@ impl View {
                     .map(|(role, _)| role)
                     .chain([&target.role]),
             ),
+            claim,
         }))
+    }
+
+    /// Holds who signs for a project against who did before, and remembers it.
+    async fn demand_claim(
+        &self,
+        project: &ProjectName,
+        index: &TrustedIndex,
+        found: Option<&Claim>,
+    ) -> Result<(), Failure> {
+        let known = index.seen_claim(project).map_err(Failure::KeptClaim)?;
+        let Some(next) = weigh(known.as_ref(), found)? else {
+            return Ok(());
+        };
+        // What cannot be remembered would be a first look the next time as well.
+        let remembering = index.remember_claim(project, next);
+        remembering.await.map_err(Failure::KeptClaim)
     }
 
     async fn content_of(

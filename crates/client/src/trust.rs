@@ -10,6 +10,7 @@
 //!   delegated/<delegator>/<role>.json
 //!   pages/<project>.json    the last page that was verified, byte for byte
 //!   identities/<project>.json  who attests to the project, as it was seen before
+//!   claims/<project>.json   whose keys sign for the project, as it was seen before
 //! HOME/indexes/.signed-<…>  the index was trusted by its keys once
 //! HOME/indexes/.lock-<…>    held while trust begins or ends, or the chain is brought up to date
 //! ```
@@ -30,6 +31,7 @@
 
 mod beginning;
 mod cache;
+mod claimed;
 mod configured;
 mod handed_over;
 mod lock;

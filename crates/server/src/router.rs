@@ -50,6 +50,7 @@ pub fn index(app: App) -> Index {
         .route("/_/oidc/audience", get(trusted::audience))
         .route("/_/oidc/mint-token", post(trusted::mint))
         .route("/_/oidc/burn-token", post(trusted::burn))
+        .route("/_/projects/{project}/release", post(upload::release))
         .route("/.well-known/pytp", get(trusted::discover))
         .route("/legacy", post(upload::upload))
         .route("/legacy/", post(upload::upload));

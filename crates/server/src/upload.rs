@@ -18,6 +18,7 @@ mod note;
 mod placed;
 mod receive;
 mod record;
+mod release;
 mod sink;
 mod source;
 mod uploader;
@@ -44,6 +45,8 @@ pub(crate) use gates::Gates;
 pub(crate) use names::NewNames;
 use source::Source;
 use uploader::Uploader;
+
+pub(crate) use release::release;
 
 pub use note::{TakeBackError, take_back_cut_off};
 pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN};

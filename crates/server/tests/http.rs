@@ -21,6 +21,7 @@ mod http {
     mod people;
     mod publishing;
     mod refusals;
+    mod releases;
     mod rules;
     mod signatures;
     mod static_tree;

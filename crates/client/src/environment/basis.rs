@@ -201,7 +201,7 @@ async fn against(
         sha256: *file.sha256(),
         index: file.index().clone(),
         signed_by: page.signed_by(),
-        chain: page.chain(),
+        chain: page.chain_of(wheel.as_str()),
         yanked: entry.map(|entry| entry.yanked.clone()).unwrap_or_default(),
     };
     Ok(Some(Basis::Wheel(Box::new(signed), compared, differences)))

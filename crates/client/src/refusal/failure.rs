@@ -11,6 +11,7 @@ use wheelmark_tuf::{LookupError, RoleName, Sha256, Sha512, Shown, WalkError};
 
 use super::Refusal;
 use crate::chunks::ChunkListError;
+use crate::claims::ClaimRefused;
 use crate::guard::Unsatisfied;
 use crate::refresh::{Listed, RefreshFailure};
 use crate::remote::FetchError;
@@ -189,6 +190,12 @@ pub enum Failure {
         /// Why nobody attests to it, where nobody does.
         why: String,
     },
+    /// Others than before sign for the project, or the index alone does.
+    #[error(transparent)]
+    Claim(#[from] ClaimRefused),
+    /// What this machine remembers of who signs for the project cannot be used.
+    #[error("what is remembered of who signs for the project cannot be used")]
+    KeptClaim(#[source] TrustError),
     /// What this machine remembers of the project cannot be used.
     #[error("what is remembered of who attests to the project cannot be used")]
     Kept(#[source] TrustError),

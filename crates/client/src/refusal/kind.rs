@@ -39,7 +39,7 @@ impl Failure {
             | Self::TooFewIndexes { .. } => Kind::Stale,
             Self::NotItsHome { .. } => Kind::Confusion,
             Self::Policy(_) | Self::Identity { .. } => Kind::Policy,
-            Self::Kept(_) | Self::Spool(_) => Kind::Kept,
+            Self::Kept(_) | Self::KeptClaim(_) | Self::Spool(_) => Kind::Kept,
             Self::Needed(refusal) => refusal.failure.kind(),
             Self::IndexesDiffer { .. } => Kind::Contradiction,
             Self::Unreachable(error) if error.is_odd() => Kind::Odd,
@@ -70,6 +70,7 @@ impl Failure {
             | Self::NoLength
             | Self::OtherPlace { .. }
             | Self::Listing(_)
+            | Self::Claim(_)
             | Self::Disagreement { .. } => Kind::Index,
         }
     }
@@ -150,6 +151,11 @@ impl Failure {
                     password or token, or whoever controls the index; or the project has moved, \
                     and has not told you";
         }
+        if let Self::Claim(_) = self {
+            return "somebody who has the index's online keys, or its database, speaks in the \
+                    project's place; or the project's keys were changed or given up, and the \
+                    project has not told you";
+        }
         if let Self::NotListed { .. } | Self::NotListedLength { .. } = self {
             return "the bytes were changed after the page was made: on the index's disk or on the \
                     way; or the download was damaged";
@@ -200,6 +206,10 @@ impl Failure {
             return "do not install it; ask the project, by another way than the index, where its \
                     releases come from now, and only then: wheelmark trust identities accept \
                     PROJECT IDENTITY";
+        }
+        if let Self::Claim(_) = self {
+            return "do not install it; ask the project, by another way than the index, whose keys \
+                    sign for it now, and only then: wheelmark trust claims forget PROJECT";
         }
         match self.kind() {
             Kind::Attack => {

@@ -6,7 +6,7 @@ use http::StatusCode;
 use wheelmark_objects::ObjectError;
 use wheelmark_packaging::{InspectError, ProjectName};
 use wheelmark_provenance::openpgp::Flaw;
-use wheelmark_store::StoreError;
+use wheelmark_store::{ReleaseDenied, StoreError};
 
 use super::admitting::{denied, uploading};
 use super::{Problem, chain};
@@ -135,6 +135,19 @@ impl From<Error> for Problem {
             Error::Removed { .. } => bad("File was removed").hint(
                 "whoever runs the index can bring it back; publish a new version or build number",
             ),
+            Error::Claimed { .. } => {
+                Problem::new(StatusCode::FORBIDDEN, "Project is claimed", chain(&error)).hint(
+                    "sign and publish it with `wheelmark publish FILE`, with a key that signs for the project",
+                )
+            }
+            Error::MalformedRelease { .. } => bad("Malformed release")
+                .hint("publish with `wheelmark publish`, which writes it"),
+            Error::NotReleased { .. } => bad("File not in the page").hint(
+                "sign a page that lists each file that is sent; `wheelmark publish` does",
+            ),
+            Error::NotAsReleased { .. } => bad("File differs from the page")
+                .hint("the file was changed after it was signed: publish it again"),
+            Error::Release(why) => releasing(why),
             Error::Refused { .. } => bad("Refused").hint(
                 "the index holds every change against what it has signed; tell the people who run it",
             ),
@@ -160,6 +173,36 @@ impl From<Error> for Problem {
             .hint("upload the file again in a moment")
             .retry_after_seconds("5"),
         }
+    }
+}
+
+/// A release that cannot be taken in, as things stand.
+fn releasing(error: &ReleaseDenied) -> Problem {
+    let problem = |status, title| Problem::new(status, title, chain(error));
+    let (forbidden, conflict) = (StatusCode::FORBIDDEN, StatusCode::CONFLICT);
+    match error {
+        ReleaseDenied::NotOwner { user, project } => {
+            problem(forbidden, "Not your project").hint(format!(
+                "ask an owner to claim it; whoever runs the index can make you one: \
+                 wheelmark index project owner add {project} {user}"
+            ))
+        }
+        ReleaseDenied::NoProject { project } => problem(StatusCode::NOT_FOUND, "No such project")
+            .hint(format!(
+                "upload its first file, or have whoever runs the index give you the name: \
+                 wheelmark index project create {project} --owner NAME"
+            )),
+        ReleaseDenied::Claimed { .. } => problem(conflict, "Claimed already")
+            .hint("publish with a key that signs for it: `wheelmark publish FILE`"),
+        ReleaseDenied::NotClaimed { project } => problem(conflict, "Not claimed").hint(format!(
+            "claim it first: `wheelmark project claim {project}`"
+        )),
+        ReleaseDenied::TooManyClaims { .. } => problem(forbidden, "Too many claims")
+            .hint("let another owner of the project claim it, with a key of their own"),
+        ReleaseDenied::KeyOfAnother { .. } => problem(forbidden, "Key of another user")
+            .hint("use a key of your own, and one for each machine that signs"),
+        ReleaseDenied::FileThere { .. } => problem(conflict, "File already exists")
+            .hint("a published file never changes; publish a new version or build number"),
     }
 }
 

@@ -12,7 +12,7 @@ use wheelmark_packaging::{
 use wheelmark_provenance::openpgp::Flaw;
 use wheelmark_provenance::{AttestationError, UploadRefusal};
 use wheelmark_readme::NotRendered;
-use wheelmark_store::{AdmitError, Denied, Seq, StoreError};
+use wheelmark_store::{AdmitError, Denied, ReleaseDenied, ReleaseError, Seq, StoreError};
 use wheelmark_tuf::Sha256;
 
 use crate::auth::AuthError;
@@ -334,6 +334,35 @@ pub(crate) enum UploadError {
         /// Why, as whoever runs the index says.
         reason: Option<String>,
     },
+    /// The project's own people sign for it.
+    #[error("{project} is claimed: files that its own people have not signed are not taken")]
+    Claimed {
+        /// The project.
+        project: ProjectName,
+    },
+    /// A release is not in the form of one.
+    #[error("the release is malformed: {what}")]
+    MalformedRelease {
+        /// What is wrong.
+        what: String,
+    },
+    /// A file came with a release whose page does not speak of it.
+    #[error("`{}` is no new file of the page that came with it", filename.escape_debug())]
+    NotReleased {
+        /// Its name, as it came.
+        filename: String,
+    },
+    /// A file is not what the signed page says of it.
+    #[error("`{filename}` has another {what} than the signed page says")]
+    NotAsReleased {
+        /// The file.
+        filename: String,
+        /// In what it differs.
+        what: &'static str,
+    },
+    /// A release cannot be taken in, as things stand.
+    #[error(transparent)]
+    Release(#[from] ReleaseDenied),
     /// The snapshot process refused it.
     #[error("the snapshot process refused it: {reason}")]
     Refused {
@@ -374,6 +403,16 @@ impl UploadError {
                 | Self::Store(_)
                 | Self::Stopped
         )
+    }
+}
+
+impl From<ReleaseError> for UploadError {
+    fn from(error: ReleaseError) -> Self {
+        match error {
+            ReleaseError::Denied(denied) => Self::Denied(denied),
+            ReleaseError::Release(denied) => Self::Release(denied),
+            ReleaseError::Store(store) => Self::Store(store),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One upload of a name at a time.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -20,10 +21,30 @@ impl Gates {
 
     /// Passes the gate of a name; it is closed behind until the guard is dropped.
     pub(crate) async fn pass(&self, project: &ProjectName, filename: &str) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        (project.as_str(), filename).hash(&mut hasher);
-        let gate = hasher.finish() % GATES as u64;
-        // Smaller than GATES, so the conversion is exact.
-        self.0[usize::try_from(gate).unwrap_or(0)].lock().await
+        self.0[gate(project, filename)].lock().await
     }
+
+    /// Passes the gates of several names, in one order for all, so that nobody waits in a circle.
+    pub(crate) async fn pass_all(
+        &self,
+        project: &ProjectName,
+        filenames: &[String],
+    ) -> Vec<MutexGuard<'_, ()>> {
+        let gates = filenames.iter().map(|filename| gate(project, filename));
+        let gates: BTreeSet<usize> = gates.collect();
+        let mut passed = Vec::with_capacity(gates.len());
+        for gate in gates {
+            passed.push(self.0[gate].lock().await);
+        }
+        passed
+    }
+}
+
+/// Which gate a name has.
+fn gate(project: &ProjectName, filename: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (project.as_str(), filename).hash(&mut hasher);
+    let gate = hasher.finish() % GATES as u64;
+    // Smaller than GATES, so the conversion is exact.
+    usize::try_from(gate).unwrap_or(0)
 }

@@ -43,7 +43,7 @@ pub(super) async fn receive(
     file_len: u64,
     pace: Pace,
 ) -> Result<Received, UploadError> {
-    let mut parts = Parts {
+    let mut parts = FormParts {
         multipart: Multipart::new(source.clone(), boundary),
         source,
         pace,
@@ -147,18 +147,18 @@ impl Budget {
 
 /// The parser, with limits on silence and slowness. Only waiting counts: how long a piece then
 /// takes to be written is not the uploader's doing.
-struct Parts<'a> {
-    multipart: Multipart<'static>,
-    source: &'a Source,
-    pace: Pace,
+pub(super) struct FormParts<'a> {
+    pub(super) multipart: Multipart<'static>,
+    pub(super) source: &'a Source,
+    pub(super) pace: Pace,
 }
 
-impl Parts<'_> {
-    async fn next(&mut self) -> Result<Option<multer::Field<'static>>, UploadError> {
+impl FormParts<'_> {
+    pub(super) async fn next(&mut self) -> Result<Option<multer::Field<'static>>, UploadError> {
         in_time(self.multipart.next_field(), self.source, &mut self.pace).await
     }
 
-    async fn piece(
+    pub(super) async fn piece(
         &mut self,
         part: &mut multer::Field<'static>,
     ) -> Result<Option<Bytes>, UploadError> {
@@ -166,7 +166,7 @@ impl Parts<'_> {
     }
 
     /// A field in memory; none if it is longer than `limit` bytes.
-    async fn value(
+    pub(super) async fn value(
         &mut self,
         part: &mut multer::Field<'static>,
         limit: usize,

@@ -82,7 +82,10 @@ pub(super) async fn record(
         });
     }
 
-    check_len(publishing, &project, standing.limits, content.len).await?;
+    if publishing.store.is_claimed(&project).await? {
+        return Err(UploadError::Claimed { project });
+    }
+    check_sum(publishing, &project, standing.limits, &[content.len]).await?;
     let _kept = if standing.is_known {
         None
     } else {
@@ -95,13 +98,7 @@ pub(super) async fn record(
         body, len, chunks, ..
     } = content;
     let signature = signature.map(|signature| Bytes::from(signature.into_bytes()));
-    if !publishing.leeway.unknown_classifiers {
-        let checked = inspected.metadata.check_classifiers();
-        checked.map_err(|source| UploadError::Classifier {
-            filename: filename.to_string(),
-            source,
-        })?;
-    }
+    check_classifiers(publishing, &inspected, &filename)?;
     // Readers resolve against it without the file, so it has to say what an installer would
     // find: that of a source distribution need not.
     let metadata = match filename {
@@ -218,17 +215,36 @@ fn same(
     }
 }
 
-/// Holds a file's length against what its project may have.
-async fn check_len(
+/// Whether a file's classifiers are known, where that is asked for.
+pub(super) fn check_classifiers(
+    publishing: &Publishing,
+    inspected: &Inspected,
+    filename: &DistributionFilename,
+) -> Result<(), UploadError> {
+    if publishing.leeway.unknown_classifiers {
+        return Ok(());
+    }
+    let checked = inspected.metadata.check_classifiers();
+    checked.map_err(|source| UploadError::Classifier {
+        filename: filename.to_string(),
+        source,
+    })
+}
+
+/// Holds the lengths of new files against what their project may have.
+pub(super) async fn check_sum(
     publishing: &Publishing,
     project: &ProjectName,
     own: ProjectLimits,
-    len: u64,
+    lens: &[u64],
 ) -> Result<(), UploadError> {
     let limit = own.file_len.unwrap_or(publishing.limits.file_len);
-    if len > limit {
+    if lens.iter().any(|len| *len > limit) {
         return Err(UploadError::FileTooLong { limit });
     }
+    let len = lens
+        .iter()
+        .fold(0, |sum: u64, len| sum.saturating_add(*len));
     let Some(limit) = own.total_len.or(publishing.limits.project_len) else {
         return Ok(());
     };
@@ -245,7 +261,7 @@ async fn check_len(
 }
 
 /// Reads the archive from one end to the other.
-async fn look_inside(
+pub(super) async fn look_inside(
     content: Content,
     filename: &DistributionFilename,
 ) -> Result<(Content, Inspected), UploadError> {

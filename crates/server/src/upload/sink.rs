@@ -47,6 +47,25 @@ pub(super) struct Content {
     pub(super) chunks: Option<Bytes>,
 }
 
+impl Content {
+    /// The same, with its bytes in a temporary file.
+    pub(super) async fn on_disk(self, directory: &Path) -> Result<Content, UploadError> {
+        let Body::Memory(bytes) = self.body else {
+            return Ok(self);
+        };
+        let directory = directory.to_owned();
+        let file = blocking(move || {
+            let mut file = tempfile::Builder::new()
+                .prefix("upload-")
+                .tempfile_in(directory)?;
+            file.write_all(&bytes)?;
+            Ok(file)
+        });
+        let body = Body::File(file.await?);
+        Ok(Content { body, ..self })
+    }
+}
+
 /// Takes the pieces of one file in; holds one piece in memory at most.
 pub(super) struct Sink {
     directory: PathBuf,

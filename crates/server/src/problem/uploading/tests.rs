@@ -65,6 +65,11 @@ fn kind(error: &Error) -> &'static str {
         Error::OtherAttestations { .. } => "other attestations",
         Error::Closed { .. } => "closed",
         Error::Removed { .. } => "removed",
+        Error::Claimed { .. } => "claimed",
+        Error::MalformedRelease { .. } => "malformed release",
+        Error::NotReleased { .. } => "not released",
+        Error::NotAsReleased { .. } => "not as released",
+        Error::Release(_) => "release",
         Error::Refused { .. } => "refused",
         Error::NotPublishedYet { .. } => "not published yet",
         Error::Incoming(_) => "incoming",
@@ -74,7 +79,7 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-const KINDS: usize = 48;
+const KINDS: usize = 53;
 
 fn samples() -> Vec<Error> {
     let text = || "demo".to_owned();
@@ -179,6 +184,30 @@ fn samples() -> Vec<Error> {
             status: wheelmark_packaging::simple::Status::Archived,
             reason: None,
         },
+        Error::Claimed { project: project() },
+        Error::MalformedRelease { what: text() },
+        Error::NotReleased {
+            filename: filename(),
+        },
+        Error::NotAsReleased {
+            filename: filename(),
+            what: "core metadata",
+        },
+        Error::Release(ReleaseDenied::NotOwner {
+            user: "alice".parse().unwrap(),
+            project: project(),
+        }),
+        Error::Release(ReleaseDenied::NoProject { project: project() }),
+        Error::Release(ReleaseDenied::Claimed { project: project() }),
+        Error::Release(ReleaseDenied::NotClaimed { project: project() }),
+        Error::Release(ReleaseDenied::TooManyClaims {
+            user: "alice".parse().unwrap(),
+            limit: 100,
+        }),
+        Error::Release(ReleaseDenied::KeyOfAnother { keyid: text() }),
+        Error::Release(ReleaseDenied::FileThere {
+            filename: filename(),
+        }),
         Error::Refused { reason: text() },
         Error::NotPublishedYet {
             seq: Seq(1),

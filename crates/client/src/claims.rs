@@ -1,0 +1,260 @@
+//! Who signs for a project, held against who did before (PEP 480).
+//!
+//! ```text
+//! the roles that led to the page ─▶ claim_in ─▶ Claim ─┐
+//! what is remembered of the project ───────────────────┴▶ weigh ─▶ remember it, as before, or refused
+//! ```
+//!
+//! A project that its own people sign for stays one. Whoever has the index's online keys can leave
+//! its delegation out, or put other keys into it; a reader that has seen it notices either. Keys
+//! change by the word of the index's offline key, which `claimed` carries, and by nobody else's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wheelmark_provenance::Chain;
+use wheelmark_tuf::{OWN_MEMBER, RoleName, Visit};
+
+use crate::chain::chain_of;
+
+/// Whose keys sign for a project, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The project's own role.
+    pub role: RoleName,
+    /// Its version.
+    pub version: u64,
+    /// Whether an offline key of the index vouches for the keys.
+    pub sealed: bool,
+    /// The ids of the keys.
+    pub keys: BTreeSet<String>,
+    /// How many of them have to sign.
+    pub threshold: u32,
+    /// The users that the keys are registered for, as far as the index says, by the keys' ids.
+    pub maintainers: BTreeMap<String, String>,
+    /// Since when the keys are those, as the index says.
+    pub claimed_at: Option<Timestamp>,
+}
+
+/// What is remembered of who signs for a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SeenClaim {
+    /// Whether an offline key vouched for the keys.
+    pub sealed: bool,
+    /// The ids of the keys.
+    pub keys: BTreeSet<String>,
+    /// How many of them have to sign.
+    pub threshold: u32,
+    /// The highest version of the project's role that was seen.
+    pub version: u64,
+    /// Whether a person has said that these are the project's keys: by claiming it with them, or
+    /// after comparing them. What a first look has found counts for installs and not for publishing.
+    #[serde(default)]
+    pub by_hand: bool,
+}
+
+/// Why a page is not believed, though it is signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimRefused {
+    /// Nobody's own keys sign for it any more.
+    #[error(
+        "this project's own people signed for it until now, and nothing that they signed is shown any more"
+    )]
+    Gone,
+    /// What an offline key vouched for, the online key alone does now.
+    #[error(
+        "an offline key vouched for the keys of this project until now, and the index's online key alone does"
+    )]
+    Unsealed,
+    /// Other keys sign.
+    #[error("other keys than before sign for this project: {}, where it was {}", Ids(.found), Ids(.known))]
+    OtherKeys {
+        /// Those that did.
+        known: BTreeSet<String>,
+        /// Those that do.
+        found: BTreeSet<String>,
+    },
+    /// Fewer keys have to sign.
+    #[error("{found} of this project's keys have to sign for it, where {known} had to before")]
+    LowerThreshold {
+        /// How many had to.
+        known: u32,
+        /// How many have to.
+        found: u32,
+    },
+    /// An older version of the project's role.
+    #[error("version {found} of the project's role was shown, after version {known}")]
+    Older {
+        /// What was seen.
+        known: u64,
+        /// What is shown.
+        found: u64,
+    },
+}
+
+/// Ids of keys as far as people compare them.
+struct Ids<'a>(&'a BTreeSet<String>);
+
+impl fmt::Display for Ids<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, id) in self.0.iter().enumerate() {
+            let comma = if number > 0 { ", " } else { "" };
+            let shown: String = id
+                .chars()
+                .take(16)
+                .filter(char::is_ascii_hexdigit)
+                .collect();
+            write!(f, "{comma}{shown}…")?;
+        }
+        Ok(())
+    }
+}
+
+/// The claim that a search came by to the role that answered it; none where the index answered
+/// itself.
+pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
+    let last = trail.last()?;
+    let delegator = trail
+        .iter()
+        .find(|visit| Some(&visit.role) == last.delegator.as_ref())?;
+    let way = [&delegator.role, &last.role];
+    let sealed = match chain_of(way.into_iter()) {
+        Chain::DeveloperSigned => true,
+        Chain::DeveloperSignedProvisional => false,
+        _ => return None,
+    };
+    let delegations = delegator.targets.delegations.as_ref()?;
+    let keys = delegations.role_keys(&last.role)?;
+    let own = keys.extra.get(OWN_MEMBER);
+    let maintainers = own.and_then(|own| own.get("maintainers")?.as_object());
+    let maintainers = maintainers.into_iter().flatten();
+    Some(Claim {
+        role: last.role.clone(),
+        version: last.targets.version,
+        sealed,
+        keys: keys
+            .keyids
+            .iter()
+            .map(|id| id.as_str().to_owned())
+            .collect(),
+        threshold: keys.threshold,
+        maintainers: maintainers
+            .filter_map(|(id, user)| Some((id.clone(), user.as_str()?.to_owned())))
+            .collect(),
+        claimed_at: own.and_then(|own| own.get("claimed-at")?.as_str()?.parse().ok()),
+    })
+}
+
+impl Claim {
+    /// What is kept of it.
+    pub fn seen(&self, by_hand: bool) -> SeenClaim {
+        SeenClaim {
+            sealed: self.sealed,
+            keys: self.keys.clone(),
+            threshold: self.threshold,
+            version: self.version,
+            by_hand,
+        }
+    }
+}
+
+/// Holds who signs for a project now against what is remembered; what is to be remembered from now
+/// on, if that is something else.
+pub(crate) fn weigh(
+    known: Option<&SeenClaim>,
+    found: Option<&Claim>,
+) -> Result<Option<SeenClaim>, ClaimRefused> {
+    let (known, found) = match (known, found) {
+        (None, None) => return Ok(None),
+        (None, Some(found)) => return Ok(Some(found.seen(false))),
+        (Some(_), None) => return Err(ClaimRefused::Gone),
+        (Some(known), Some(found)) => (known, found),
+    };
+    if known.sealed && !found.sealed {
+        return Err(ClaimRefused::Unsealed);
+    }
+    // What an offline key says can change all of it; nobody else's word can.
+    if !found.sealed {
+        if known.keys != found.keys {
+            let (known, found) = (known.keys.clone(), found.keys.clone());
+            return Err(ClaimRefused::OtherKeys { known, found });
+        }
+        if found.threshold < known.threshold {
+            let (known, found) = (known.threshold, found.threshold);
+            return Err(ClaimRefused::LowerThreshold { known, found });
+        }
+    }
+    if found.version < known.version {
+        let (known, found) = (known.version, found.version);
+        return Err(ClaimRefused::Older { known, found });
+    }
+    let by_hand = known.by_hand && known.keys == found.keys;
+    let now = found.seen(by_hand);
+    Ok((now != *known).then_some(now))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use super::*;
+
+    fn claim(sealed: bool, keys: &[&str], threshold: u32, version: u64) -> Claim {
+        Claim {
+            role: "project-flask".parse().unwrap(),
+            version,
+            sealed,
+            keys: keys.iter().map(|id| (*id).to_owned()).collect(),
+            threshold,
+            maintainers: BTreeMap::new(),
+            claimed_at: None,
+        }
+    }
+
+    #[test]
+    fn what_was_claimed_goes_down_in_nothing() {
+        let known = claim(false, &["a", "b"], 1, 3).seen(true);
+        let sealed = SeenClaim {
+            sealed: true,
+            ..known.clone()
+        };
+        let weigh = |known: &SeenClaim, found: Option<&Claim>| weigh(Some(known), found);
+        assert_eq!(weigh(&known, None), Err(ClaimRefused::Gone));
+        for keys in [&["a"][..], &["a", "c"], &["a", "b", "c"]] {
+            let found = claim(false, keys, 1, 4);
+            let refused = weigh(&known, Some(&found));
+            assert!(matches!(refused, Err(ClaimRefused::OtherKeys { .. })));
+        }
+        let found = claim(false, &["a", "b"], 1, 2);
+        let refused = weigh(&known, Some(&found));
+        assert!(matches!(refused, Err(ClaimRefused::Older { .. })));
+        let found = claim(false, &["a", "b"], 1, 4);
+        assert_eq!(weigh(&sealed, Some(&found)), Err(ClaimRefused::Unsealed));
+        let two = SeenClaim {
+            threshold: 2,
+            ..known.clone()
+        };
+        let refused = weigh(&two, Some(&found));
+        assert!(matches!(refused, Err(ClaimRefused::LowerThreshold { .. })));
+        // It goes up, and a newer version is remembered.
+        let next = weigh(&known, Some(&found)).unwrap().unwrap();
+        assert_eq!((next.version, next.by_hand), (4, true));
+        assert_eq!(
+            weigh(&known, Some(&claim(false, &["a", "b"], 1, 3))),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn an_offline_key_can_change_the_keys_and_a_person_looks_once_more() {
+        let known = claim(false, &["a"], 1, 3).seen(true);
+        let found = claim(true, &["b"], 1, 4);
+        let next = weigh(Some(&known), Some(&found)).unwrap().unwrap();
+        assert!(next.sealed && !next.by_hand && next.keys.contains("b"));
+        assert_eq!(weigh(None, None), Ok(None));
+        let first = weigh(None, Some(&found)).unwrap().unwrap();
+        assert!(!first.by_hand);
+    }
+}

@@ -1,0 +1,127 @@
+//! Who signs for the projects of an index, as it was seen before: `claims/<project>.json`.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+use wheelmark_packaging::ProjectName;
+
+use super::{Durability, TrustError, TrustedIndex, io};
+use crate::claims::SeenClaim;
+
+/// The version of the file that this program writes and reads.
+const FORMAT: u32 = 1;
+
+const FOLDER: &str = "claims";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    format: u32,
+    claim: SeenClaim,
+}
+
+impl TrustedIndex {
+    /// What is remembered of who signs for a project; none where the index did whenever it was seen.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read: what was forgotten would be taken for a first look.
+    pub fn seen_claim(&self, project: &ProjectName) -> Result<Option<SeenClaim>, TrustError> {
+        let name = file(project);
+        let Some(bytes) = self.read(&name)? else {
+            return Ok(None);
+        };
+        let damaged = |problem: String| TrustError::Record {
+            path: self.directory().join(&name),
+            problem,
+        };
+        let written: Written =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if written.format != FORMAT {
+            let problem = format!(
+                "its format is {}, and this program knows {FORMAT}",
+                written.format
+            );
+            return Err(damaged(problem));
+        }
+        Ok(Some(written.claim))
+    }
+
+    /// Remembers who signs for a project, in place of what was remembered before. What another
+    /// process has seen meanwhile, and is higher, stays.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be locked, read or written, or trust has ended meanwhile.
+    pub async fn remember_claim(
+        &self,
+        project: &ProjectName,
+        claim: SeenClaim,
+    ) -> Result<(), TrustError> {
+        let _lock = self.lock().await?;
+        let is_newer = |known: &SeenClaim| {
+            known.keys == claim.keys
+                && known.version > claim.version
+                && known.sealed >= claim.sealed
+                && known.by_hand >= claim.by_hand
+        };
+        if self.seen_claim(project)?.as_ref().is_some_and(is_newer) {
+            return Ok(());
+        }
+        let written = Written {
+            format: FORMAT,
+            claim,
+        };
+        let text =
+            serde_json::to_vec_pretty(&written).expect("strings and numbers can always be written");
+        self.write(&file(project), &text, Durability::Synced)
+    }
+
+    /// Forgets who signs for a project, because a person says so; whether something was remembered.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be locked or removed.
+    pub async fn forget_claim(&self, project: &ProjectName) -> Result<bool, TrustError> {
+        let _lock = self.lock().await?;
+        let path = self.directory().join(file(project));
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io("remove", &path, error)),
+        }
+    }
+
+    /// Everything that is remembered, by project.
+    ///
+    /// # Errors
+    ///
+    /// When any of it cannot be read.
+    pub fn seen_claims(&self) -> Result<Vec<(ProjectName, SeenClaim)>, TrustError> {
+        let folder = self.directory().join(FOLDER);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io("read", &folder, error)),
+        };
+        let mut projects = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| io("read", &folder, error))?;
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            projects.extend(name.and_then(|name| name.parse::<ProjectName>().ok()));
+        }
+        projects.sort();
+        let mut claims = Vec::with_capacity(projects.len());
+        for project in projects {
+            if let Some(claim) = self.seen_claim(&project)? {
+                claims.push((project, claim));
+            }
+        }
+        Ok(claims)
+    }
+}
+
+fn file(project: &ProjectName) -> String {
+    format!("{FOLDER}/{project}.json")
+}

@@ -1,0 +1,359 @@
+//! Taking in what a project's own people have signed: `POST /_/projects/<project>/release`.
+//!
+//! `form::receive` (the signed part first, then the files) → `publish`: is each file what the page
+//! says of it? → objects, then one row of the journal → `published`, as an upload.
+//!
+//! Nothing here decides whether what was signed holds: that is the snapshot process's to say, which
+//! knows whose keys count. What is looked at here is what it does not look at: who sends it, and what
+//! is inside of the files.
+
+mod form;
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::request::Parts;
+use serde::Serialize;
+use tracing::Instrument as _;
+use wheelmark_objects::ObjectPath;
+use wheelmark_packaging::simple::{ProjectPage, ReleasedFile};
+use wheelmark_packaging::{DistributionFilename, ProjectName};
+use wheelmark_store::{
+    ClaimedKey, FileState, KeptObject, NewClaim, NewFile, ReleaseParts, Seq, SignedRelease,
+};
+use wheelmark_tuf::Sha256;
+
+use self::form::Received;
+use super::error::UploadError;
+use super::note::Note;
+use super::placed::{Placed, place};
+use super::record::{check_classifiers, check_sum, look_inside};
+use super::sink::{Body, Content};
+use super::source::Source;
+use super::uploader::Uploader;
+use super::{DRAIN_BYTES, DRAIN_TIME, boundary, published, refused};
+use crate::app::Publishing;
+use crate::problem::Problem;
+
+/// What somebody is told whose release is published.
+#[derive(Debug, Serialize)]
+struct Released {
+    project: ProjectName,
+    files: Vec<String>,
+    snapshot_version: u64,
+}
+
+/// Takes in a release.
+pub(crate) async fn release(
+    State(publishing): State<Publishing>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let source = Source::new(body);
+    match answer(&publishing, &project, &parts, &source).await {
+        Ok(released) => Json(released).into_response(),
+        Err(problem) => {
+            // As for an upload.
+            if !parts.headers.contains_key(EXPECT) || source.was_read() {
+                source.drain(DRAIN_BYTES, DRAIN_TIME).await;
+            }
+            problem.into_response()
+        }
+    }
+}
+
+async fn answer(
+    publishing: &Publishing,
+    project: &str,
+    parts: &Parts,
+    source: &Source,
+) -> Result<Released, Problem> {
+    let uploader = Uploader::of(publishing, parts).await.map_err(refused)?;
+    let received = async {
+        let project: ProjectName = project.parse().map_err(UploadError::Name)?;
+        uploader.uploads(&project, "");
+        let boundary = boundary(&parts.headers)?;
+        let received = form::receive(publishing, &project, &uploader, source, boundary).await?;
+        Ok((project, received))
+    };
+    let (project, received) = match received.await {
+        Ok(received) => received,
+        Err(error) => {
+            uploader.note_refusal(publishing, &error).await;
+            return Err(refused(error));
+        }
+    };
+    // From here on nobody needs the connection, as with an upload.
+    let publishing = publishing.clone();
+    let finishing = async move {
+        match publish(&publishing, project, received, &uploader).await {
+            Ok(released) => Ok(released),
+            Err(error) => {
+                uploader.note_refusal(&publishing, &error).await;
+                Err(refused(error))
+            }
+        }
+    };
+    match tokio::spawn(finishing.in_current_span()).await {
+        Ok(released) => released,
+        Err(_) => Err(refused(UploadError::Stopped)),
+    }
+}
+
+/// The release that somebody sends, as it goes into the journal.
+fn signed_release(
+    project: &ProjectName,
+    uploader: &Uploader,
+    stated: &form::Stated,
+    parts: &ReleaseParts,
+    received_at: jiff::Timestamp,
+) -> SignedRelease {
+    let maintainer = uploader.bearer.user().as_str();
+    let claim = stated.claim.as_ref().map(|claim| NewClaim {
+        threshold: claim.threshold,
+        keys: claim
+            .keys
+            .iter()
+            .map(|key| ClaimedKey {
+                keyid: key.keyid.clone(),
+                key: key.key.clone(),
+                maintainer: maintainer.to_owned(),
+            })
+            .collect(),
+    });
+    SignedRelease {
+        project: project.clone(),
+        metadata_sha256: Sha256::of(&parts.metadata),
+        page_sha256: Sha256::of(&parts.page),
+        received_at,
+        claim,
+    }
+}
+
+/// The entries of released files, by name, as the page has them.
+fn entries(
+    project: &ProjectName,
+    page: &[u8],
+) -> Result<BTreeMap<String, ReleasedFile>, UploadError> {
+    let malformed = |what: String| UploadError::MalformedRelease { what };
+    let page = ProjectPage::parse(page).map_err(|error| malformed(error.to_string()))?;
+    if page.name != *project {
+        return Err(malformed(format!("the page is that of {}", page.name)));
+    }
+    let entries = page.files.iter();
+    let entries = entries.filter_map(|entry| entry.as_released(project));
+    Ok(entries
+        .map(|file| (file.filename.as_str().to_owned(), file))
+        .collect())
+}
+
+async fn publish(
+    publishing: &Publishing,
+    project: ProjectName,
+    received: Received,
+    uploader: &Uploader,
+) -> Result<Released, UploadError> {
+    let Received {
+        release,
+        parts,
+        contents,
+    } = received;
+    let mut entries = entries(&project, &parts.page)?;
+    let mut files = Vec::with_capacity(contents.len());
+    for content in contents {
+        let name = &content.stated_name;
+        let entry = entries.remove(name);
+        let entry = entry.ok_or_else(|| UploadError::NotReleased {
+            filename: name.clone(),
+        })?;
+        demand_same(&entry, &content)?;
+        files.push((entry, content));
+    }
+    let names: Vec<String> = files
+        .iter()
+        .map(|(entry, _)| entry.filename.to_string())
+        .collect();
+    let _gates = publishing.gates.pass_all(&project, &names).await;
+    let seq = record(publishing, release, &parts, files, uploader).await?;
+    let snapshot_version = published(publishing, seq).await?;
+    tracing::info!(%project, files = names.len(), %seq, snapshot_version, "published a release");
+    Ok(Released {
+        project,
+        files: names,
+        snapshot_version,
+    })
+}
+
+/// Whether a file is the one that the page speaks of.
+fn demand_same(entry: &ReleasedFile, content: &Content) -> Result<(), UploadError> {
+    let differs = |what| UploadError::NotAsReleased {
+        filename: entry.filename.to_string(),
+        what,
+    };
+    if *content.sha256.as_bytes() != *entry.sha256.as_bytes() || content.len != entry.size {
+        return Err(differs("SHA-256 or length"));
+    }
+    let chunks = content.chunks.as_deref().map(Sha256::of);
+    if chunks.map(|chunks| chunks.0.into()) != entry.chunks_sha256 {
+        return Err(differs("chunk list"));
+    }
+    Ok(())
+}
+
+/// Looks into the files, places them, and records the release.
+async fn record(
+    publishing: &Publishing,
+    release: SignedRelease,
+    parts: &ReleaseParts,
+    files: Vec<(ReleasedFile, Content)>,
+    uploader: &Uploader,
+) -> Result<Seq, UploadError> {
+    let project = release.project.clone();
+    for (entry, _) in &files {
+        let filename = entry.filename.to_string();
+        if let Some(row) = publishing.store.file(&project, &filename).await? {
+            return Err(match row.state {
+                FileState::Removed => UploadError::Removed { filename },
+                FileState::Pending | FileState::Published => UploadError::Exists {
+                    filename,
+                    existing: row.sha256,
+                },
+            });
+        }
+        if !entry.filename.is_normalised() && !publishing.leeway.older_file_names {
+            return Err(UploadError::NotNormalised {
+                expected: entry.filename.normalised(),
+                filename,
+            });
+        }
+    }
+    let standing = publishing.store.project_standing(&project).await?;
+    let lens: Vec<u64> = files.iter().map(|(_, content)| content.len).collect();
+    check_sum(publishing, &project, standing.limits, &lens).await?;
+    let mut ready = Vec::with_capacity(files.len());
+    for (entry, content) in files {
+        let (content, inspected) = look_inside(content, &entry.filename).await?;
+        check_classifiers(publishing, &inspected, &entry.filename)?;
+        let metadata = match entry.filename {
+            DistributionFilename::Wheel(_) => Some(Bytes::from(inspected.metadata_bytes)),
+            DistributionFilename::Sdist(_) => None,
+        };
+        let sha256 = metadata.as_deref().map(Sha256::of);
+        let differs = |what| UploadError::NotAsReleased {
+            filename: entry.filename.to_string(),
+            what,
+        };
+        if sha256.map(|sha256| sha256.0.into()) != entry.core_metadata_sha256 {
+            return Err(differs("core metadata"));
+        }
+        if inspected.metadata.requires_python != entry.requires_python {
+            return Err(differs("Requires-Python"));
+        }
+        ready.push((entry, content, metadata));
+    }
+    let mut placed = Vec::with_capacity(ready.len());
+    let mut new = Vec::with_capacity(ready.len());
+    for (entry, content, metadata) in ready {
+        new.push(NewFile {
+            project: project.clone(),
+            filename: entry.filename.to_string(),
+            sha256: content.sha256,
+            size: content.len,
+            uploaded_at: entry.signed_at,
+            requires_python: entry.requires_python.clone(),
+            core_metadata_sha256: metadata.as_deref().map(Sha256::of),
+            chunks_sha256: content.chunks.as_deref().map(Sha256::of),
+            gpg_signature: None,
+            provenance_sha256: None,
+            uploaded_by: uploader.bearer.id().to_string(),
+            back_signed: false,
+            yanked: None,
+        });
+        match place_file(publishing, &project, &entry, content, metadata).await {
+            Ok(one) => placed.push(one),
+            Err(error) => {
+                take_back(placed).await;
+                return Err(error);
+            }
+        }
+    }
+    let kept: Vec<KeptObject> = placed
+        .iter()
+        .flat_map(|(placed, _)| placed.kept.iter().cloned())
+        .collect();
+    let (bearer, from) = (&uploader.bearer, uploader.from.0);
+    let admitting = publishing
+        .store
+        .admit_release(release, parts, &new, &kept, bearer, from);
+    match admitting.await {
+        Ok(seq) => Ok(seq),
+        Err(error) => {
+            // Whether it was recorded is not certain; the objects go only if it was not.
+            let first = new.first();
+            let is_there = match first {
+                Some(file) => publishing.store.file(&project, &file.filename).await,
+                None => Ok(None),
+            };
+            if let Ok(None) = is_there {
+                take_back(placed).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// What one file of a release has brought into the tree, and its note.
+type PlacedFile = (Placed, tempfile::NamedTempFile);
+
+async fn take_back(placed: Vec<PlacedFile>) {
+    for (placed, _note) in placed {
+        placed.take_back().await;
+    }
+}
+
+async fn place_file(
+    publishing: &Publishing,
+    project: &ProjectName,
+    entry: &ReleasedFile,
+    content: Content,
+    metadata: Option<Bytes>,
+) -> Result<PlacedFile, UploadError> {
+    let filename = entry.filename.as_str();
+    let path = |path: Result<ObjectPath, _>| path.map_err(UploadError::Path);
+    let blob = path(ObjectPath::file(project, &content.sha256, filename))?;
+    let mut small = Vec::new();
+    if let Some(bytes) = metadata {
+        let digest = Sha256::of(&bytes);
+        small.push((
+            path(ObjectPath::file_metadata(project, &digest, filename))?,
+            bytes,
+        ));
+    }
+    if let Some(bytes) = content.chunks {
+        let digest = Sha256::of(&bytes);
+        small.push((path(ObjectPath::chunks(project, &digest, filename))?, bytes));
+    }
+    let mut objects: Vec<String> = small
+        .iter()
+        .map(|(path, _)| path.as_str().to_owned())
+        .collect();
+    objects.push(blob.as_str().to_owned());
+    let note = Note {
+        project: project.clone(),
+        filename: filename.to_owned(),
+        objects,
+    };
+    let large = match content.body {
+        Body::Memory(bytes) => {
+            small.push((blob, bytes));
+            None
+        }
+        Body::File(file) => Some((blob, file)),
+    };
+    place(publishing, note, small, large).await
+}

@@ -1,0 +1,147 @@
+//! The form of a release, in its order: what it is, the metadata, the page, the files.
+//!
+//! What was signed comes first, so that whoever may not send it is told so before the files are.
+
+use multer::Multipart;
+use serde::Deserialize;
+use serde_json::Value;
+use wheelmark_packaging::ProjectName;
+use wheelmark_store::{
+    MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, ReleaseParts, SignedRelease,
+};
+
+use super::signed_release;
+use crate::app::Publishing;
+use crate::pace::Pace;
+use crate::upload::error::UploadError;
+use crate::upload::receive::FormParts;
+use crate::upload::sink::{Body, Content, Sink};
+use crate::upload::source::Source;
+use crate::upload::uploader::Uploader;
+
+/// Most files of one release; the snapshot process takes no more, either.
+const MAX_FILES: usize = 256;
+
+/// Longest statement of what a release is, in bytes: some dozens of keys.
+const MAX_STATED_LEN: usize = 128 * 1024;
+
+/// How many bytes of files stay in memory, all together. What is more goes to the disk while it is
+/// looked at.
+const MAX_IN_MEMORY: u64 = 8 * 1024 * 1024;
+
+/// What a release says it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stated {
+    /// Whose keys sign from now on, where it is a claim.
+    #[serde(default)]
+    pub(super) claim: Option<StatedClaim>,
+}
+
+/// Whose keys are to sign for a project.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatedClaim {
+    pub(super) keys: Vec<StatedKey>,
+    pub(super) threshold: u32,
+}
+
+/// A key as TUF metadata states it, under its id.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatedKey {
+    pub(super) keyid: String,
+    pub(super) key: Value,
+}
+
+/// A release that has arrived whole.
+pub(super) struct Received {
+    pub(super) release: SignedRelease,
+    pub(super) parts: ReleaseParts,
+    pub(super) contents: Vec<Content>,
+}
+
+/// Reads the form. Files go to temporary files, which are gone again when this fails or its future is
+/// dropped.
+pub(super) async fn receive(
+    publishing: &Publishing,
+    project: &ProjectName,
+    uploader: &Uploader,
+    source: &Source,
+    boundary: String,
+) -> Result<Received, UploadError> {
+    let mut form = FormParts {
+        multipart: Multipart::new(source.clone(), boundary),
+        source,
+        pace: Pace::default(),
+    };
+    let stated = need(&mut form, "release", MAX_STATED_LEN).await?;
+    let stated: Stated =
+        serde_json::from_slice(&stated).map_err(|error| UploadError::MalformedRelease {
+            what: format!("the field `release`: {error}"),
+        })?;
+    let metadata = need(&mut form, "metadata", MAX_RELEASE_METADATA_LEN).await?;
+    let page = need(&mut form, "page", MAX_RELEASE_PAGE_LEN).await?;
+    let received_at = publishing.clock.now();
+    let parts = ReleaseParts { metadata, page };
+    let release = signed_release(project, uploader, &stated, &parts, received_at);
+    let asking = publishing.store.demand_releaser(&release, &uploader.bearer);
+    asking.await?;
+
+    let limits = publishing.store.project_limits(project).await?;
+    let file_len = limits.file_len.unwrap_or(publishing.limits.file_len);
+    let (mut contents, mut in_memory) = (Vec::new(), 0);
+    while let Some(mut part) = form.next().await? {
+        if part.name() != Some("content") {
+            return Err(UploadError::MalformedRelease {
+                what: "behind the page come files, in fields named `content`".to_owned(),
+            });
+        }
+        if contents.len() >= MAX_FILES {
+            return Err(UploadError::TooManyFields { limit: MAX_FILES });
+        }
+        // The request itself was counted as one.
+        if !contents.is_empty() {
+            publishing.door.count_upload(&uploader.bearer)?;
+        }
+        let stated_name = part.file_name().unwrap_or_default().to_owned();
+        let mut sink = Sink::new(publishing.tree.incoming(), file_len);
+        while let Some(piece) = form.piece(&mut part).await? {
+            sink = sink.take(piece).await?;
+        }
+        let mut content = sink.finish(stated_name).await?;
+        if matches!(content.body, Body::Memory(_)) {
+            in_memory += content.len;
+            if in_memory > MAX_IN_MEMORY {
+                content = content.on_disk(publishing.tree.incoming()).await?;
+            }
+        }
+        contents.push(content);
+    }
+    Ok(Received {
+        release,
+        parts,
+        contents,
+    })
+}
+
+/// The next field, which has to be this one.
+async fn need(
+    form: &mut FormParts<'_>,
+    field: &'static str,
+    limit: usize,
+) -> Result<Vec<u8>, UploadError> {
+    let Some(mut part) = form.next().await? else {
+        return Err(UploadError::Missing { field });
+    };
+    if part.name() != Some(field) {
+        return Err(UploadError::MalformedRelease {
+            what: format!(
+                "the fields come in the order release, metadata, page, content: {field} is next"
+            ),
+        });
+    }
+    let value = form.value(&mut part, limit).await?;
+    let value = value.ok_or(UploadError::ValueTooLong { field, limit })?;
+    Ok(value.into())
+}
