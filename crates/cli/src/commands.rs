@@ -11,7 +11,9 @@ pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod mirror;
 pub(crate) mod policy;
+pub(crate) mod project;
 pub(crate) mod proxy;
+pub(crate) mod publish;
 pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod sign_tree;
@@ -41,6 +43,8 @@ pub(crate) enum ClientCommand {
     Lock(lock::Args),
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
+    Project(project::Args),
+    Publish(publish::Args),
     Setup(setup::Args),
     Verify(verify::Args),
     Mirror(Box<mirror::Args>),
@@ -61,6 +65,8 @@ impl ClientCommand {
             Self::Lock(args) => lock::run(args, context).await,
             Self::Login(args) => login::login(args, context).await,
             Self::Logout(args) => login::logout(args, context).await,
+            Self::Project(args) => project::run(args, context).await,
+            Self::Publish(args) => publish::run(args, context).await,
             Self::Setup(args) => setup::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::Mirror(args) => mirror::run(*args, context).await,

@@ -53,6 +53,15 @@ const EXAMPLES: &[(&str, &str)] = &[
         "wheelmark trust export https://pypi.example/simple/ trust.json",
     ),
     ("trust import", "wheelmark trust import trust.json"),
+    ("trust claims", "wheelmark trust claims list"),
+    (
+        "trust claims list",
+        "wheelmark trust claims list\nwheelmark trust claims list --json",
+    ),
+    (
+        "trust claims forget",
+        "wheelmark trust claims forget acme-tools",
+    ),
     ("trust identities", "wheelmark trust identities list"),
     (
         "trust identities list",

@@ -23,6 +23,7 @@ mod logging;
 mod policy;
 mod public_root;
 mod published;
+mod releasing;
 mod remote;
 mod settings;
 mod shipping;

@@ -110,8 +110,8 @@ pub use reader::{
 pub use refresh::RefreshFailure;
 pub use refusal::{Failure, Refusal, Subject};
 pub use remote::{
-    Arriving, Asked, CONNECT_TIMEOUT, FetchError, GRACE, PAGE_LEN, Patience, Remote, SILENCE,
-    SILENCE_WINDOW, SLOWEST_RATE, START_ALLOWANCE,
+    Answered, Arriving, Asked, CONNECT_TIMEOUT, FetchError, GRACE, PAGE_LEN, Patience, Remote,
+    SILENCE, SILENCE_WINDOW, SLOWEST_RATE, START_ALLOWANCE,
 };
 pub use rooms::{Leftovers, RoomError, RunRoom};
 pub use sources::{ASKED_LAST_FOR, SourceWarning};

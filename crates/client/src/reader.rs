@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::Clock;
+use wheelmark_tuf::{Clock, RoleName};
 
 use crate::page::VerifiedPage;
 use crate::refresh::{RefreshFailure, refresh};
@@ -125,6 +125,23 @@ impl Reader {
         let mut current = self.current.lock().await;
         let view = self.renew(&mut current).await?;
         Ok(view.set().snapshot().version)
+    }
+
+    /// The version in which the snapshot lists a role, whether or not anybody delegates to it.
+    ///
+    /// # Errors
+    ///
+    /// [`RefreshFailure`], as [`Reader::refresh`].
+    pub async fn listed_version(
+        &self,
+        role: &RoleName,
+    ) -> Result<Option<u64>, Arc<RefreshFailure>> {
+        let mut current = self.current.lock().await;
+        let view = match &current.view {
+            Some(view) => view.clone(),
+            None => self.renew(&mut current).await?,
+        };
+        Ok(view.set().snapshot().role(role).map(|meta| meta.version))
     }
 
     /// The page of a project; `None` when the index has no such project.

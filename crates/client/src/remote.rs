@@ -9,6 +9,7 @@ mod asking;
 mod clients;
 mod in_vain;
 mod patience;
+mod posting;
 mod probe;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use patience::{
     CONNECT_TIMEOUT, GRACE, Patience, SILENCE, SILENCE_WINDOW, SLOWEST_RATE, START_ALLOWANCE,
 };
 pub(crate) use patience::{Haste, Watch};
+pub use posting::Answered;
 
 /// Redirects followed within one host.
 const MAX_REDIRECTS: usize = 5;

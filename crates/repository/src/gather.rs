@@ -117,6 +117,9 @@ pub(crate) async fn gather(
                 let parts = parts.remove(&row.place);
                 need_release(state, tree, &mut gathered, row.place, release, parts).await
             }
+            Change::ClaimEnded { project } => {
+                need_returned(state, tree, &mut gathered, project).await
+            }
             Change::HashesSet { .. } | Change::Renewal | Change::Unreadable(_) => continue,
         };
         match needed {
@@ -204,6 +207,31 @@ async fn need_release(
             before,
         },
     );
+    Ok(())
+}
+
+/// Reads what a project needs that goes back into the bins: its page, and all bins that list it.
+async fn need_returned(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+) -> Result<(), LoadError> {
+    need_role(state, tree, gathered, &role_name(RECENTLY_CLAIMED)).await?;
+    let bin = state.bin(Family::Simple, &page_target(project));
+    need_role(state, tree, gathered, &bin).await?;
+    if state.delegation_of(project).is_some() {
+        need_own_page(state, tree, gathered, project).await?;
+    }
+    let page = gathered.pages.get(project);
+    let files = page.into_iter().flat_map(|(page, _)| page.files.iter());
+    let bins: BTreeSet<RoleName> = files
+        .filter_map(|file| file_target(project, file.filename.as_str()).ok())
+        .map(|target| state.bin(Family::Packages, &target))
+        .collect();
+    for bin in bins {
+        need_role(state, tree, gathered, &bin).await?;
+    }
     Ok(())
 }
 

@@ -63,7 +63,7 @@ pub use plan::MAX_REASON_LEN;
 pub use publish::PublishError;
 pub use roles::{
     BinForm, Bins, BinsError, CLAIMED, Family, MOST_BINS, PACKAGES, RECENTLY_CLAIMED, SIMPLE,
-    STATUS, USUAL_BINS, project_role,
+    STATUS, USUAL_BINS, project_of_role, project_role,
 };
 pub use signing_log::{
     Covered, Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, SignedRole, Survey,

@@ -122,6 +122,8 @@ pub(crate) fn plan(
         seconds: Vec::new(),
         releases: gathered.releases,
         released: BTreeMap::new(),
+        returned: BTreeSet::new(),
+        claims_changed: false,
         skipped,
     };
     for row in gathered.rows {
@@ -149,6 +151,7 @@ pub(crate) fn plan(
         all_anew,
         mut seconds,
         released,
+        claims_changed,
         ..
     } = changes;
 
@@ -182,17 +185,14 @@ pub(crate) fn plan(
         new_pages.insert(project, bytes);
     }
     let mut signed = Vec::with_capacity(released.len());
-    let mut claims = false;
     for (project, release) in released {
         let Accepted {
             role,
             version,
             metadata,
             page,
-            claim,
             ..
         } = release;
-        claims |= claim.is_some();
         named_pages.push(NamedPage {
             project: project.clone(),
             sha256: Sha256::of(&page),
@@ -208,7 +208,7 @@ pub(crate) fn plan(
     // In the order of the pages.
     named_pages.sort_by(|one, other| one.project.cmp(&other.project));
     let recently = role_name(RECENTLY_CLAIMED);
-    let recently_claimed = claims.then(|| roles.get(&recently)?.delegations.clone());
+    let recently_claimed = claims_changed.then(|| roles.get(&recently)?.delegations.clone());
 
     let (mut files, mut gone) = (Vec::new(), Vec::new());
     for ((project, filename), named) in names {

@@ -38,7 +38,7 @@ pub fn project_role(project: &ProjectName) -> RoleName {
 }
 
 /// The project whose own role this is.
-pub(crate) fn project_of_role(role: &RoleName) -> Option<ProjectName> {
+pub fn project_of_role(role: &RoleName) -> Option<ProjectName> {
     role.as_str().strip_prefix(PROJECT_PREFIX)?.parse().ok()
 }
 

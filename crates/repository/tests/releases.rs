@@ -12,9 +12,11 @@ use jiff::SignedDuration;
 use releasing::{Draft, claim, draft, key};
 use wheelmark_objects::{file_target, page_target};
 use wheelmark_packaging::simple::Yanked;
-use wheelmark_repository::{BinForm, Engine, JournalWriter, Keep, READER_TIME, collect};
+use wheelmark_repository::{BinForm, Engine, JournalWriter, Keep, Lifetimes, READER_TIME, collect};
 use wheelmark_signing::{FileKey, Signer};
-use wheelmark_store::{Admission, Bearer, Outcome, ReleaseDenied, ReleaseError, Seq};
+use wheelmark_store::{
+    Admission, Bearer, Change, Orders, Outcome, ReleaseDenied, ReleaseError, Seq,
+};
 use wheelmark_tuf::{Clock as _, DelegatedRoles, Delegations, TargetInfo};
 
 const FIRST: &str = "demo-1.0-py3-none-any.whl";
@@ -173,6 +175,9 @@ async fn what_a_release_may_not_say_is_refused_whole() {
             d.role.version = 1
         }),
         ("expired", "expired", |d| d.role.expires = d.received_at),
+        ("soon over", "less than 30 days", |d| {
+            d.role.expires = d.received_at + SignedDuration::from_hours(24 * 20);
+        }),
         ("held for long", "longer than 400 days", |d| {
             d.role.expires = d.received_at + SignedDuration::from_hours(24 * 500);
         }),
@@ -563,4 +568,77 @@ async fn a_collection_keeps_what_claimed_projects_name() {
     let there = |path: &str| repository.join("metadata").join(path).exists();
     assert!(there("3.project-demo.json") && !there("1.project-demo.json"));
     assert_eq!(world.index.files("demo"), [FIRST, SECOND, THIRD]);
+}
+
+#[tokio::test]
+async fn whoever_runs_the_index_can_end_a_claim_and_nobody_else() {
+    let mut world = World::new().await;
+    world.claim().await;
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    let next = draft(&world.index, "demo", 2, &[(SECOND, b"x")]).await;
+    world.hand_in(next, &[&alice]).await.unwrap();
+    // The journal of the web process cannot ask for it.
+    let change = r#"{"kind":"claim-ended","project":"demo"}"#;
+    world
+        .index
+        .sql(&format!("INSERT INTO journal (change) VALUES ('{change}')"))
+        .await;
+    let end = world.index.store.journal_end().await.unwrap();
+    let refused = world.outcome(end).await.unwrap_err();
+    assert!(refused.contains("whoever runs the index"), "{refused}");
+    assert_eq!(world.roles(SECOND), own());
+
+    let orders = Orders::open(&world.index.folder.path().join("orders.sqlite"))
+        .await
+        .unwrap();
+    let demo: wheelmark_packaging::ProjectName = "demo".parse().unwrap();
+    let ended = |project: &wheelmark_packaging::ProjectName| Change::ClaimEnded {
+        project: project.clone(),
+    };
+    let asked = orders.ask_all(
+        &[ended(&demo), ended(&"other".parse().unwrap())],
+        world.index.clock.now(),
+        "somebody",
+    );
+    let asked = asked.await.unwrap();
+    drop(world.engine);
+    let mut engine = Engine::open_with_orders(
+        world.index.tree.clone(),
+        world.index.store.clone(),
+        orders.clone(),
+        world.index.logged(),
+        world.index.clock.clone(),
+        Lifetimes::default(),
+    )
+    .await
+    .unwrap();
+    engine.turn().await.unwrap();
+    let outcomes = [
+        orders.outcome(asked[0]).await.unwrap().unwrap(),
+        orders.outcome(asked[1]).await.unwrap().unwrap(),
+    ];
+    assert!(
+        matches!(outcomes[0], Outcome::Published { .. }),
+        "{outcomes:?}"
+    );
+    assert!(
+        matches!(&outcomes[1], Outcome::Refused { reason } if reason.contains("not claimed")),
+        "{outcomes:?}"
+    );
+    assert!(
+        world.roles(SECOND)[0]
+            .as_ref()
+            .unwrap()
+            .starts_with("simple-")
+    );
+    assert_eq!(world.index.files("demo"), [FIRST, SECOND]);
+    assert!(!world.index.store.is_claimed(&demo).await.unwrap());
+    world.engine = engine;
+    // It takes uploads, and can be claimed anew, in the version behind the last one.
+    world.upload("demo-4.0-py3-none-any.whl").await.unwrap();
+    let mut again = draft(&world.index, "demo", 3, &[]).await;
+    again.claim = Some(claim(&[&alice], 1));
+    world.hand_in(again, &[&alice]).await.unwrap();
+    assert_eq!(world.roles(SECOND), own());
+    assert_eq!(world.index.files("demo").len(), 3);
 }

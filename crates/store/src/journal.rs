@@ -98,6 +98,12 @@ pub enum Change {
     },
     /// A project's own people have signed what is to stand.
     ProjectSigned(SignedRelease),
+    /// A project's own people sign for it no longer: the index answers for it again.
+    ClaimEnded {
+        /// The project.
+        #[serde(with = "text")]
+        project: ProjectName,
+    },
     /// Metadata and pages are to list these hashes of files.
     HashesSet {
         /// Which ones.
@@ -180,7 +186,8 @@ impl Change {
             | Self::FileYanked { project, .. }
             | Self::FileRestored { project, .. }
             | Self::StatusSet { project, .. }
-            | Self::CertificatesSet { project, .. } => Some(project),
+            | Self::CertificatesSet { project, .. }
+            | Self::ClaimEnded { project } => Some(project),
             Self::ProjectSigned(release) => Some(&release.project),
             Self::HashesSet { .. } | Self::Renewal | Self::Unreadable(_) => None,
         }

@@ -254,6 +254,7 @@ pub(crate) async fn follow(
         .bind(certificates)
         .bind(required)
         .bind(project.as_str()),
+        Change::ClaimEnded { project } => return release::ended(transaction, project).await,
         Change::FileAdded(_)
         | Change::ProjectSigned(_)
         | Change::HashesSet { .. }

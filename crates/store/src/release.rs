@@ -426,3 +426,20 @@ pub(crate) async fn refused(
     }
     Ok(())
 }
+
+/// Forgets a claim that has ended; its keys can be registered anew, for whoever has them.
+pub(crate) async fn ended(
+    transaction: &mut SqliteConnection,
+    project: &ProjectName,
+) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM developer_key WHERE seq = (SELECT seq FROM claim WHERE project = ?)",
+        "DELETE FROM claim WHERE project = ?",
+    ] {
+        sqlx::query(statement)
+            .bind(project.as_str())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(())
+}

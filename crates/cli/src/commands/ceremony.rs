@@ -15,7 +15,7 @@ mod review;
 mod seen;
 mod sheet;
 mod sign;
-mod signer;
+pub(crate) mod signer;
 mod status;
 mod unpack;
 

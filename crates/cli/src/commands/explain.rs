@@ -16,8 +16,8 @@ use std::sync::Arc;
 use anyhow::bail;
 use jiff::Timestamp;
 use wheelmark_client::{
-    Answer, Began, Break, Chain, Evidence, Explanation, Freshness, Home, IndexRecord, Reader,
-    Refusal, VerifiedPage,
+    Answer, Began, Break, Chain, Claim, Evidence, Explanation, Freshness, Home, IndexRecord,
+    Reader, Refusal, VerifiedPage,
 };
 use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
@@ -255,6 +255,14 @@ impl Shown<'_> {
             .collect()
     }
 
+    /// Whose keys sign for the project, where its own people do.
+    fn claim(&self) -> Option<&Claim> {
+        match &self.explanation.answer {
+            Answer::Page { page, .. } => page.claim(),
+            Answer::Absent | Answer::Broken(_) => None,
+        }
+    }
+
     /// What the chain does not prove, as far as it concerns this project and this index.
     fn said_plainly(&self) -> Vec<&'static str> {
         let mut said = Vec::new();
@@ -283,6 +291,11 @@ impl Shown<'_> {
             Began::FirstUse | Began::FirstUseOverLoopbackHttp
         ) {
             said.push("Trust in this index began by believing its first answer.");
+        }
+        if self.files.iter().any(|file| file.is_adopted()) {
+            said.push(
+                "A file marked `adopted` was there when the project was claimed, and nobody compared it: the index signed it, and its developers did not.",
+            );
         }
         let back = |file: &&PageFile| {
             let marks = file.wheelmark.as_ref();

@@ -33,6 +33,7 @@ mod snapshot_log;
 mod status;
 pub(crate) mod table;
 mod token;
+mod unclaim;
 mod under_way;
 mod user;
 mod which;

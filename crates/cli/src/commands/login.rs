@@ -153,7 +153,7 @@ pub(crate) async fn logout(args: LogoutArgs, context: &Context) -> anyhow::Resul
 }
 
 /// Reads the token from where it is given.
-fn token(file: Option<&Path>, index: &url::Url) -> anyhow::Result<Zeroizing<String>> {
+pub(crate) fn token(file: Option<&Path>, index: &url::Url) -> anyhow::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     let stdin = std::io::stdin();
     if let Some(path) = file {

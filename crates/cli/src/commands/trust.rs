@@ -1,5 +1,6 @@
 //! `wheelmark trust`: which indexes are believed, and since when.
 
+mod claims;
 mod handing_over;
 mod identities;
 mod mirror;
@@ -52,6 +53,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Claims(claims::Args),
     Identities(identities::Args),
     Mirror(mirror::Args),
     Export(handing_over::ExportArgs),
@@ -124,6 +126,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Show { url, json } => show(&find_known(&store, &url)?, json),
         Command::Export(args) => handing_over::export(&args, &store, context),
         Command::Import(args) => handing_over::import(&args, &store, context).await,
+        Command::Claims(args) => claims::run(args, &store).await,
         Command::Identities(args) => identities::run(args, &store, context).await,
         Command::Mirror(args) => mirror::run(args, &store, context).await,
         Command::Remove { url } => remove(&store, &url).await,

@@ -284,6 +284,7 @@ impl Collection {
             | Change::FileYanked { .. }
             | Change::StatusSet { .. }
             | Change::CertificatesSet { .. }
+            | Change::ClaimEnded { .. }
             | Change::HashesSet { .. }
             | Change::Renewal
             | Change::Unreadable(_) => return,

@@ -61,6 +61,10 @@ pub(super) struct Changes<'a> {
     pub(super) releases: HashMap<Place, Incoming>,
     /// What of that becomes part of the snapshot.
     pub(super) released: BTreeMap<ProjectName, Accepted>,
+    /// Projects that the index answers for again.
+    pub(super) returned: BTreeSet<ProjectName>,
+    /// Whether other projects are claimed than before.
+    pub(super) claims_changed: bool,
     /// Versions that another file has in the tree.
     pub(super) skipped: &'a Skipped,
 }
@@ -71,7 +75,7 @@ impl Changes<'_> {
     pub(super) fn take(&mut self, row: &Pending, journal: JournalWriter) -> Result<(), String> {
         let (change, writer) = (&row.change, row.place.channel.writer(journal));
         if let Some(project) = change.project()
-            && self.released.contains_key(project)
+            && (self.released.contains_key(project) || self.returned.contains(project))
         {
             return Err(format!("{project}: {}", Refusal::Meanwhile));
         }
@@ -79,6 +83,10 @@ impl Changes<'_> {
             Change::ProjectSigned(release) => self
                 .release(release, row.place)
                 .map_err(|refusal| format!("{}: {}", release.project, said(&refusal))),
+            Change::ClaimEnded { project } => {
+                writer.to_published()?;
+                self.end_claim(project)
+            }
             Change::Unreadable(why) => Err(format!("unreadable change: {why}")),
             Change::FileAdded(file) => self.add(file, writer),
             Change::HashesSet { listed } => {
@@ -147,8 +155,7 @@ impl Changes<'_> {
         let mut accepted =
             release::judge(state, skipped, release, &incoming, &self.present, self.now)?;
         if let Some((keys, role)) = accepted.claim.take() {
-            self.claim(project, keys, role.clone(), &accepted.before)?;
-            accepted.claim = Some((Vec::new(), role));
+            self.claim(project, keys, role, &accepted.before)?;
         }
         for entry in &accepted.new {
             let filename = entry.filename.as_str().to_owned();
@@ -180,6 +187,7 @@ impl Changes<'_> {
             return Err(Refusal::Full);
         }
         self.changed.insert(recently);
+        self.claims_changed = true;
         let page = page_target(project);
         let bin = self.state.bin(Family::Simple, &page);
         if let Some(content) = self.roles.get_mut(&bin)
@@ -192,6 +200,34 @@ impl Changes<'_> {
                 self.take_target(&target);
             }
         }
+        Ok(())
+    }
+
+    /// Takes a project's delegation back, and lists its page and its files in the bins as they stand.
+    /// The index answers for all of it from then on; clients that know the claim refuse that.
+    fn end_claim(&mut self, project: &ProjectName) -> Result<(), String> {
+        let recently = role_name(RECENTLY_CLAIMED);
+        let content = self.roles.get_mut(&recently);
+        let delegations = content.and_then(|content| content.delegations.as_mut());
+        let is_out = delegations.is_some_and(|known| release::end_delegation(known, project));
+        if !is_out {
+            return Err(match self.state.delegation_of(project) {
+                Some(_) => {
+                    format!("{project} is claimed with an offline key, and a ceremony ends that")
+                }
+                None => format!("{project} is not claimed"),
+            });
+        }
+        self.changed.insert(recently);
+        self.claims_changed = true;
+        let page = self.pages.of(project);
+        // Rendered once more, and listed in its bin.
+        page.relist(Vec::new());
+        let files: Vec<PageFile> = page.files().cloned().collect();
+        for entry in files {
+            self.target_anew(project, &entry);
+        }
+        self.returned.insert(project.clone());
         Ok(())
     }
 

@@ -59,6 +59,7 @@ pub(super) fn as_signed(change: Change) -> Change {
         | Change::FileRestored { .. }
         | Change::CertificatesSet { .. }
         | Change::ProjectSigned(_)
+        | Change::ClaimEnded { .. }
         | Change::HashesSet { .. }
         | Change::Renewal
         | Change::Unreadable(_)) => change,

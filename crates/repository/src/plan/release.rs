@@ -45,6 +45,10 @@ pub(crate) const MAX_CLAIMED_KEYS: usize = 32;
 /// year. Whoever took over the index could show it to clients for as long.
 pub(crate) const MAX_PROJECT_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
 
+/// For how long it holds at least. A role that has ended keeps copies of the whole index from being
+/// made, so that nobody is to let one end from one day to the next.
+pub(crate) const MIN_PROJECT_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// How long a release may be under way between its receipt and the snapshot that takes it in: the
 /// time of receipt is the web process's word, and this is how far it can be used to pass old files
 /// for new ones.
@@ -198,8 +202,12 @@ fn demand_role(
     if expires <= now {
         return Err(Refusal::Expired { expires });
     }
-    if expires.duration_since(now) > MAX_PROJECT_LIFE {
+    let life = expires.duration_since(now);
+    if life > MAX_PROJECT_LIFE {
         return Err(Refusal::TooLong { expires });
+    }
+    if life < MIN_PROJECT_LIFE {
+        return Err(Refusal::TooShort { expires });
     }
     if targets.delegations.is_some() {
         return Err(Refusal::Delegates);
@@ -369,4 +377,18 @@ pub(super) fn delegate(delegations: &mut Delegations, keys: Vec<Key>, role: Dele
         .extend(keys.into_iter().map(|key| (key.keyid().clone(), key)));
     roles.push(role);
     true
+}
+
+/// Takes a project out of the delegations of `recently-claimed`, with the keys that nobody else has;
+/// whether it was there.
+pub(super) fn end_delegation(delegations: &mut Delegations, project: &ProjectName) -> bool {
+    let wheelmark_tuf::DelegatedRoles::Listed(listed) = &mut delegations.roles else {
+        return false;
+    };
+    let (before, name) = (listed.len(), roles::project_role(project));
+    listed.retain(|role| role.name != name);
+    let is_out = listed.len() < before;
+    let is_named = |id: &KeyId| listed.iter().any(|role| role.keys.keyids.contains(id));
+    delegations.keys.retain(|id, _| is_named(id));
+    is_out
 }

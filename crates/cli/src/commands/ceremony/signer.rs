@@ -21,10 +21,11 @@ use crate::logging::WithHint as _;
 use crate::published::read_bounded;
 
 use self::arg::any_name;
-pub(super) use self::arg::{SignerArg, assigned, parsed};
-pub(super) use self::choice::Choice;
+pub(super) use self::arg::assigned;
+pub(crate) use self::arg::{SignerArg, parsed};
+pub(crate) use self::choice::Choice;
 use self::choice::label_of;
-pub(super) use self::secret::{Passphrase, Secrets, new_phrase, show_phrase};
+pub(crate) use self::secret::{Passphrase, Secrets, new_phrase, show_phrase};
 pub(crate) use self::secret::{credential_secret, secret_in};
 
 /// The longest file of keys, in bytes.
@@ -37,7 +38,7 @@ const PHRASE_TRIES: usize = 3;
 const KEY_NUMBER_LEN: usize = 8;
 
 /// Opens the places where keys are.
-pub(super) struct Opening<'a> {
+pub(crate) struct Opening<'a> {
     secrets: Secrets<'a>,
     modules: Modules,
     /// Tokens that know their user, by library, label and serial number. They are kept: a token
@@ -52,7 +53,7 @@ pub(super) struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    pub(super) fn new(secrets: Secrets<'a>) -> Self {
+    pub(crate) fn new(secrets: Secrets<'a>) -> Self {
         Self {
             secrets,
             modules: Modules::default(),
@@ -64,7 +65,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Asks for new keys of a kind on tokens, or to take those that are there as well.
-    pub(super) fn making(self, algorithm: Option<Algorithm>, takes_existing: bool) -> Self {
+    pub(crate) fn making(self, algorithm: Option<Algorithm>, takes_existing: bool) -> Self {
         Self {
             algorithm,
             takes_existing,
@@ -73,12 +74,12 @@ impl<'a> Opening<'a> {
     }
 
     /// Why keys that were seen cannot be used.
-    pub(super) fn refused(&self) -> &[String] {
+    pub(crate) fn refused(&self) -> &[String] {
         &self.refused
     }
 
     /// The keys in one place. To enrol, one for each of `names`, in their order.
-    pub(super) fn keys(
+    pub(crate) fn keys(
         &mut self,
         uri: &SignerUri,
         names: &[&'static str],

@@ -2,7 +2,7 @@
 //! without a value is `null`.
 
 use serde_json::{Value, json};
-use wheelmark_client::{Answer, Explanation, RoleShown, VerifiedPage};
+use wheelmark_client::{Answer, Claim, Explanation, RoleShown, VerifiedPage};
 use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 
 use super::Shown;
@@ -68,6 +68,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
         "answers": {
             "chain": shown.chain().map(|chain| chain.to_string()),
             "provenance": Value::Null,
+            "claim": shown.claim().map(claim_value),
         },
         "policy": shown.judged.as_ref().map(Judged::to_json),
         "refused": refused,
@@ -107,7 +108,22 @@ fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
         },
         "signed": marks.map(|marks| mark(marks.signed)),
         "signed_at": marks.map(|marks| marks.signed_at.to_string()),
+        "adopted": file.is_adopted(),
         "refused": refused.map(|refusal| refusal.what()),
+    })
+}
+
+/// Whose keys sign for the project.
+fn claim_value(claim: &Claim) -> Value {
+    let keys = claim.keys.iter();
+    let keys = keys.map(|id| (id.clone(), claim.maintainers.get(id).cloned().into()));
+    json!({
+        "keys": keys.collect::<serde_json::Map<String, Value>>(),
+        "threshold": claim.threshold,
+        "sealed": claim.sealed,
+        "claimed_at": claim.claimed_at.map(|at| at.to_string()),
+        "role": claim.role.as_str(),
+        "role_version": claim.version,
     })
 }
 

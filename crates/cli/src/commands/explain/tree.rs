@@ -1,7 +1,7 @@
 //! The explanation as a tree for people.
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
-use wheelmark_client::{Answer, Began, Break, RoleShown, VerifiedPage};
+use wheelmark_client::{Answer, Began, Break, Claim, RoleShown, VerifiedPage};
 use wheelmark_packaging::simple::{PageFile, Yanked};
 use wheelmark_tuf::{KeyId, Shown as ShownText, without_controls};
 
@@ -270,6 +270,12 @@ fn about(file: &PageFile, shown: &Shown<'_>) -> Vec<String> {
             mark(marks.signed),
             date(marks.signed_at, shown.now)
         ));
+        if let Some(at) = marks.adopted_at {
+            let at = date(at, shown.now);
+            lines.push(format!(
+                "adopted {at}, when the project was claimed: nobody compared it"
+            ));
+        }
     }
     match &file.yanked {
         Yanked::No => {}
@@ -286,14 +292,41 @@ fn answers(shown: &Shown<'_>) -> String {
     let Some(chain) = shown.chain() else {
         return String::new();
     };
+    let claim = shown.claim().map(claimed).unwrap_or_default();
     format!(
         "
 Who vouches for it
   chain       {}
-  provenance  not looked at: `--policy` holds the files against what you ask of them
+{claim}  provenance  not looked at: `--policy` holds the files against what you ask of them
 ",
         chain.to_string().if_supports_color(Stdout, |t| t.green())
     )
+}
+
+/// Whose keys sign for the project, in lines of their own.
+fn claimed(claim: &Claim) -> String {
+    let sealed = match claim.sealed {
+        true => "sealed by an offline key",
+        false => "claimed, not yet sealed",
+    };
+    let since = claim.claimed_at.map(|at| format!(" since {at}"));
+    let mut text = format!(
+        "  signed by   {} of {} keys, {sealed}{}\n",
+        claim.threshold,
+        claim.keys.len(),
+        since.unwrap_or_default()
+    );
+    for id in &claim.keys {
+        let whose = claim.maintainers.get(id);
+        let whose = whose.map(|user| format!(" ({})", ShownText(user)));
+        let id: String = id.chars().take(16).collect();
+        text.push_str(&format!(
+            "              {}…{}\n",
+            ShownText(&id),
+            whose.unwrap_or_default()
+        ));
+    }
+    text
 }
 
 fn red(text: &str) -> String {

@@ -288,6 +288,7 @@ fn reason_of(change: &Change) -> Option<String> {
         | Change::FileRestored { .. }
         | Change::HashesSet { .. }
         | Change::ProjectSigned(_)
+        | Change::ClaimEnded { .. }
         | Change::Renewal
         | Change::Unreadable(_) => None,
     }

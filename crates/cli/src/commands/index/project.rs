@@ -8,8 +8,8 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_store::{Member, Role, RoleError, Store, UserName};
 
 use super::account::operator;
-use super::certificate;
 use super::table::{minute, table};
+use super::{certificate, unclaim};
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
@@ -69,6 +69,7 @@ enum Command {
         change: Change,
     },
     Certificate(certificate::Args),
+    Unclaim(unclaim::Args),
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -93,6 +94,9 @@ pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::R
     if let Command::Certificate(args) = args.command {
         return certificate::run(args, data, context).await;
     }
+    if let Command::Unclaim(args) = args.command {
+        return unclaim::run(&args, data, context).await;
+    }
     let store = Store::open(&data.catalogue()).await?;
     match args.command {
         Command::List { json } => list(&store, json).await?,
@@ -104,7 +108,7 @@ pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::R
             print_line(&format!("{project} is {owner}'s from now on."))?;
         }
         Command::Owner { change } => apply(&store, Role::Owner, change, context).await?,
-        Command::Certificate(_) => unreachable!("done above"),
+        Command::Certificate(_) | Command::Unclaim(_) => unreachable!("done above"),
         Command::Maintainer { change } => apply(&store, Role::Maintainer, change, context).await?,
     }
     store.close().await;

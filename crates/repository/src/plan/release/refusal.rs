@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     Expired { expires: Timestamp },
     #[error("the metadata holds until {expires}, longer than 400 days")]
     TooLong { expires: Timestamp },
+    #[error("the metadata holds until {expires}, less than 30 days")]
+    TooShort { expires: Timestamp },
     #[error("the metadata delegates to others, which it cannot")]
     Delegates,
     #[error("the page cannot be read: {0}")]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use owo_colors::{OwoColorize as _, Stream::Stdout};
 use serde_json::{Value, json};
-use wheelmark_repository::{Covered, Entry, Head, Lifetimes, SignedRole, Survey};
+use wheelmark_repository::{Covered, Entry, Head, Lifetimes, SignedRole, Survey, project_of_role};
 use wheelmark_tuf::{RoleName, Sha256, root_fingerprint};
 
 use crate::commands::up::print_line;
@@ -347,7 +347,9 @@ fn signed_online(tree: &Path) -> anyhow::Result<SignedOnline> {
         let Ok(role) = role.parse::<RoleName>() else {
             continue;
         };
-        if !offline.roles.contains_key(&role) {
+        // What projects sign themselves, the log of the index's key does not have.
+        let is_own = project_of_role(&role).is_none();
+        if is_own && !offline.roles.contains_key(&role) {
             let name = role.versioned_file_name(meta.version);
             add(role, &name, meta.version, None)?;
         }

@@ -1,0 +1,38 @@
+//! `wheelmark project`: who signs for a project.
+
+mod claim;
+mod keygen;
+
+use std::process::ExitCode;
+
+use crate::context::Context;
+
+/// Sign for a project with keys of your own
+///
+/// A project that is claimed is answered for by its own people's keys: whoever breaks into the index
+/// can publish nothing in its name that clients who know it accept.
+///
+///   wheelmark project keygen --out me.age
+///   wheelmark project claim acme-tools --signer file:me.age
+///   wheelmark publish dist/* --signer file:me.age
+///
+/// docs/claims.md says what it protects from, and what not yet.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Claim(claim::Args),
+    Keygen(keygen::Args),
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Claim(args) => claim::run(args, context).await,
+        Command::Keygen(args) => keygen::run(&args),
+    }
+}

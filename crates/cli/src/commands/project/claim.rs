@@ -1,0 +1,250 @@
+//! `wheelmark project claim`: from now on, these keys sign for a project.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use serde_json::json;
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::PageFile;
+use wheelmark_signing::HeldKey;
+
+use crate::commands::ceremony::signer::Passphrase;
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::logging::WithHint as _;
+use crate::releasing::{
+    Desk, Next, Outcome, Sending, StatedKeys, confirm, sha256_of, short, to_claim,
+};
+
+/// Claim a project: from now on your keys sign for it, and the index's do not
+///
+/// You have to be an owner of the project on the index. The files that are published stay. Those
+/// that you have copies of are compared with them; the others are marked as taken over unseen, and
+/// clients do not call them signed by you. From then on an upload by twine or uv is refused: publish
+/// with `wheelmark publish`.
+///
+///   wheelmark project claim acme-tools --signer file:me.age --compare dist/
+///   wheelmark project claim acme-tools --signer ssh: --signer file:spare.age
+///
+/// Each --signer registers one key. A second one, kept elsewhere, is what you have when the first is
+/// lost.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The project
+    project: ProjectName,
+
+    /// Where a key is: file:PATH, pkcs11:…, ssh: or command:PATH (see docs/signers.md)
+    #[arg(long = "signer", value_name = "URI", required = true)]
+    signers: Vec<String>,
+
+    /// How many of the keys have to sign each release
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threshold: u32,
+
+    /// Your own copies of files that are published, or directories with them
+    #[arg(long, value_name = "PATH")]
+    compare: Vec<PathBuf>,
+
+    /// The trusted index [default: the only one]
+    #[arg(long, value_name = "URL")]
+    index: Option<String>,
+
+    /// A file with your upload token [default: what `wheelmark login` keeps]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    passphrase: Passphrase,
+
+    /// Sign what is shown without asking
+    #[arg(long)]
+    yes: bool,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// A published file, and whether it was compared with a copy.
+struct Entry {
+    entry: PageFile,
+    is_compared: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let project = &args.project;
+    let desk = Desk::open(args.index.as_deref(), args.token_file.as_deref(), context)?;
+    let page = desk.page(project).await?;
+    if page.as_ref().is_some_and(|page| page.claim().is_some()) {
+        return Err(anyhow!("{project} is claimed already"))
+            .hint(format!("who signs for it: wheelmark explain {project}"));
+    }
+    let base = page.as_ref().map(|page| page.page());
+    let published = base.map(|page| page.files.as_slice()).unwrap_or_default();
+    let entries = compared(published, &args.compare, desk.now)?;
+    let keys = to_claim(&args.signers, &args.passphrase)?;
+    if args.threshold == 0 || args.threshold as usize > keys.len() {
+        return Err(anyhow!(
+            "{} of {} keys cannot be asked for",
+            args.threshold,
+            keys.len()
+        ))
+        .hint("name a --signer for each key; --threshold says how many of them have to sign");
+    }
+    if !args.json {
+        print_line(&shown(&desk, &args, &entries, &keys))?;
+    }
+    confirm("claim it with these keys?", args.yes)?;
+    let version = desk.next_version(project).await?;
+    let files = entries.iter().map(|entry| entry.entry.clone()).collect();
+    let next = Next::of(project, base, files, version, desk.now)?;
+    let sending = Sending {
+        project,
+        metadata: next.sign(&keys)?,
+        next: &next,
+        claim: Some(StatedKeys {
+            keys: &keys,
+            threshold: args.threshold,
+        }),
+        files: &[],
+    };
+    let Outcome::Published(page) = sending.send(&desk).await? else {
+        return Err(anyhow!("somebody else has claimed {project} meanwhile"))
+            .hint(format!("who signs for it: wheelmark explain {project}"));
+    };
+    let claim = page.claim().context("the project is not claimed")?;
+    let is_ours = |id: &String| {
+        keys.iter()
+            .any(|key| key.signer.key().keyid().as_str() == id)
+    };
+    if claim.keys.len() != keys.len() || !claim.keys.iter().all(is_ours) {
+        return Err(anyhow!("the index names other keys for {project}"))
+            .hint("tell whoever runs the index, with this message");
+    }
+    desk.index()
+        .remember_claim(project, claim.seen(true))
+        .await?;
+    tell(&args, &entries, &keys)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Holds published files against copies; those that there are none of are taken over unseen.
+fn compared(
+    published: &[PageFile],
+    copies: &[PathBuf],
+    now: Timestamp,
+) -> anyhow::Result<Vec<Entry>> {
+    let copies = copies_in(copies)?;
+    let mut entries = Vec::with_capacity(published.len());
+    for file in published {
+        let name = file.filename.as_str();
+        let entry = match copies.get(name) {
+            Some(copy) => {
+                let found = sha256_of(copy)?;
+                let is_same = file
+                    .sha256()
+                    .is_some_and(|signed| *signed.as_bytes() == found.0);
+                if !is_same {
+                    return Err(anyhow!(
+                        "{name} on the index is not {}: its sha256 is {}, and yours {found}",
+                        copy.display(),
+                        file.sha256().map(|sha256| sha256.to_string()).unwrap_or_default()
+                    ))
+                    .hint("find out which of the two is right before you sign for it; nothing was signed");
+                }
+                Entry {
+                    entry: file.clone(),
+                    is_compared: true,
+                }
+            }
+            None => Entry {
+                entry: file
+                    .adopted(now)
+                    .ok_or_else(|| anyhow!("the index says nothing of when {name} was signed"))?,
+                is_compared: false,
+            },
+        };
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// The files that were named, and those in directories that were, by name.
+fn copies_in(named: &[PathBuf]) -> anyhow::Result<HashMap<String, PathBuf>> {
+    let mut copies = HashMap::new();
+    let mut add = |path: &Path| {
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            copies.insert(name.to_owned(), path.to_owned());
+        }
+    };
+    for path in named {
+        let cannot = || format!("{} cannot be read", path.display());
+        if !path.is_dir() {
+            std::fs::metadata(path).with_context(cannot)?;
+            add(path);
+            continue;
+        }
+        for entry in std::fs::read_dir(path).with_context(cannot)? {
+            let entry = entry.with_context(cannot)?.path();
+            if entry.is_file() {
+                add(&entry);
+            }
+        }
+    }
+    Ok(copies)
+}
+
+fn shown(desk: &Desk, args: &Args, entries: &[Entry], keys: &[HeldKey]) -> String {
+    let mut lines = vec![format!("{} on {}", args.project, desk.urls().simple())];
+    for Entry { entry, is_compared } in entries {
+        let sha256 = entry.sha256().map(|sha256| sha256.to_string());
+        let word = match is_compared {
+            true => "compared    ",
+            false => "taken unseen",
+        };
+        lines.push(format!(
+            "  {word}  {}…  {}",
+            short(&sha256.unwrap_or_default()),
+            entry.filename
+        ));
+    }
+    if entries.is_empty() {
+        lines.push("  it has no files yet".to_owned());
+    }
+    lines.push(format!("{} of these keys sign for it:", args.threshold));
+    for key in keys {
+        lines.push(format!("  {}", key.signer.key().keyid().as_str()));
+    }
+    if keys.len() == 1 {
+        lines.push("there is one key alone: if it is lost, nobody can publish, and if it is stolen, the thief can".to_owned());
+    } else if args.threshold == 1 {
+        lines.push("whoever has one of the keys can publish alone".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn tell(args: &Args, entries: &[Entry], keys: &[HeldKey]) -> anyhow::Result<()> {
+    let ids = keys.iter().map(|key| key.signer.key().keyid().as_str());
+    let ids: Vec<&str> = ids.collect();
+    let unseen = entries.iter().filter(|entry| !entry.is_compared).count();
+    if args.json {
+        let told = json!({
+            "project": args.project.as_str(),
+            "keys": ids,
+            "threshold": args.threshold,
+            "files": entries.len(),
+            "adopted": unseen,
+        });
+        return print_line(&told.to_string());
+    }
+    print_line(&format!(
+        "{} is claimed, not yet sealed: {} files, {unseen} of them taken over unseen\n\
+         others who publish need the ids of all keys, from you and not from the index",
+        args.project,
+        entries.len()
+    ))
+}

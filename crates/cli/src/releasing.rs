@@ -1,0 +1,208 @@
+//! Signing for a project with keys of one's own, and sending what was signed.
+//!
+//! ```text
+//! the page that is published, verified ─▶ Next ─▶ sign ─▶ send ─▶ read back, verified
+//! ```
+//!
+//! What is signed is built on a page that this machine has verified itself: by the project's own keys
+//! where it is claimed, and never on one that somebody hands out for this.
+
+mod files;
+mod keys;
+mod sending;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use jiff::{SignedDuration, Timestamp};
+use wheelmark_client::{
+    Credential, Freshness, IndexUrls, Reader, ReaderOptions, Realm, Remote, TOKEN_USER,
+    TrustedIndex, VerifiedPage,
+};
+use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::{PageFile, ProjectPage};
+use wheelmark_repository::{project_role, targets_of_page};
+use wheelmark_signing::{HeldKey, Signer, sign_role};
+use wheelmark_tuf::{Role as _, RoleKeys, RoleName, SPEC_VERSION, Sha256, Targets, verify};
+
+use crate::commands::login::token;
+use crate::commands::trust::open_store;
+use crate::context::Context;
+use crate::homes::choose;
+use crate::logging::WithHint as _;
+use crate::remote::{anonymous, credentials};
+
+pub(crate) use self::files::{LocalFile, local_files, sha256_of};
+pub(crate) use self::keys::{DEVELOPER, to_claim, to_sign};
+pub(crate) use self::sending::{Outcome, Sending, StatedKeys};
+
+/// For how long what a project signs holds. Whoever took over the index could show an old page to a
+/// fresh client for as long, so it is no longer than somebody is likely to publish again.
+const LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// An index that somebody publishes to, read as an installer reads it.
+pub(crate) struct Desk {
+    pub(crate) reader: Reader,
+    pub(crate) remote: Remote,
+    pub(crate) now: Timestamp,
+}
+
+impl Desk {
+    /// The index that is named, or the only one that is trusted; with the token in `token_file`, or
+    /// with what is kept for it.
+    pub(crate) fn open(
+        index: Option<&str>,
+        token_file: Option<&Path>,
+        context: &Context,
+    ) -> anyhow::Result<Self> {
+        let index = choose(&open_store(context)?, index)?;
+        if !index.is_signed() {
+            return Err(anyhow!("{} is not signed", index.urls().simple()))
+                .hint("an index that nobody signs has no place for what a project's people sign");
+        }
+        let mut known = credentials(context);
+        if let Some(file) = token_file {
+            let simple = index.urls().simple();
+            let realm =
+                Realm::of_index(simple.as_str()).hint("a token is sent over https alone")?;
+            let credential = Credential {
+                user: TOKEN_USER.to_owned(),
+                secret: token(Some(file), simple)?,
+            };
+            known.add(realm, credential);
+        }
+        let remote = anonymous()?.with_credentials(known);
+        let options = ReaderOptions {
+            freshness: Freshness::Once,
+            strict: false,
+        };
+        Ok(Self {
+            reader: Reader::new(index, remote.clone(), context.clock.clone(), options),
+            remote,
+            now: context.clock.now(),
+        })
+    }
+
+    pub(crate) fn index(&self) -> &TrustedIndex {
+        self.reader.index()
+    }
+
+    pub(crate) fn urls(&self) -> &IndexUrls {
+        self.index().urls()
+    }
+
+    /// A project's page as it is now, verified.
+    pub(crate) async fn page(
+        &self,
+        project: &ProjectName,
+    ) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
+        let refreshed = self.reader.refresh().await;
+        refreshed
+            .map_err(|failure| anyhow!(failure.to_string()))
+            .context("the index could not be brought up to date, and nothing was signed")?;
+        let page = self.reader.page(project).await;
+        page.map_err(|refusal| anyhow!(refusal.what()))
+            .with_context(|| format!("the page of {project} is refused, and nothing was signed"))
+            .hint("look at what is wrong: wheelmark explain PROJECT")
+    }
+
+    /// The version that the project's role has next.
+    pub(crate) async fn next_version(&self, project: &ProjectName) -> anyhow::Result<u64> {
+        let listed = self.reader.listed_version(&project_role(project)).await;
+        let listed = listed.map_err(|failure| anyhow!(failure.to_string()))?;
+        Ok(listed.unwrap_or(0) + 1)
+    }
+}
+
+/// What is to be signed next for a project.
+pub(crate) struct Next {
+    pub(crate) page: Vec<u8>,
+    pub(crate) role: Targets,
+    name: RoleName,
+}
+
+impl Next {
+    /// The page before with other entries, in this version.
+    pub(crate) fn of(
+        project: &ProjectName,
+        base: Option<&ProjectPage>,
+        files: Vec<PageFile>,
+        version: u64,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        let mut page = base
+            .cloned()
+            .unwrap_or_else(|| ProjectPage::new(project.clone()));
+        page.files = files;
+        // What is listed there besides follows from the files.
+        page.versions.clear();
+        let bytes = page.to_json();
+        let targets = targets_of_page(&page, &bytes)
+            .ok_or_else(|| anyhow!("the page lists a file without its length or sha256"))?;
+        let expires = now.checked_add(LIFE).context("the clock is off")?;
+        let name = project_role(project);
+        let mut role = Targets {
+            spec_version: SPEC_VERSION.to_owned(),
+            version,
+            expires: Timestamp::from_second(expires.as_second())?,
+            targets,
+            delegations: None,
+            extra: BTreeMap::new(),
+        };
+        role.state_role(&name);
+        Ok(Self {
+            page: bytes,
+            role,
+            name,
+        })
+    }
+
+    /// The digest of its page.
+    pub(crate) fn page_sha256(&self) -> Sha256 {
+        Sha256::of(&self.page)
+    }
+
+    /// Signs it with all of these keys, and looks that what came back is good.
+    pub(crate) fn sign(&self, keys: &[HeldKey]) -> anyhow::Result<Vec<u8>> {
+        let signers: Vec<&dyn Signer> = keys.iter().map(|key| &*key.signer).collect();
+        let signed = sign_role(&self.role.to_canonical(), &signers)
+            .context("nothing was signed, and nothing was sent")?;
+        let all = u32::try_from(signers.len()).unwrap_or(u32::MAX);
+        let named = RoleKeys::new(signers.iter().map(|signer| signer.key()), all);
+        let by_id = signers
+            .iter()
+            .map(|signer| (signer.key().keyid().clone(), signer.key().clone()));
+        verify::<Targets>(&signed, &by_id.collect(), &named).with_context(|| {
+            format!(
+                "a signature of {} is wrong, and nothing was sent",
+                self.name
+            )
+        })?;
+        Ok(signed)
+    }
+}
+
+/// Asks whether to go on, unless that was said.
+pub(crate) fn confirm(question: &str, is_said: bool) -> anyhow::Result<()> {
+    use std::io::{IsTerminal as _, Write as _};
+    if is_said {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(anyhow!("nobody can be asked: {question}"))
+            .hint("in a script, look at what is shown first, and then say --yes");
+    }
+    write!(std::io::stderr(), "{question} [y/N] ")?;
+    let answer = console::Term::stderr().read_line()?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(anyhow!("nothing was signed")).hint("it was not confirmed"),
+    }
+}
+
+/// The beginning of a digest or an id, as it is shown.
+pub(crate) fn short(text: &str) -> String {
+    text.chars().take(16).collect()
+}

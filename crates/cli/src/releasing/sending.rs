@@ -1,0 +1,157 @@
+//! Sending what was signed, and finding out what became of it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use reqwest::Body;
+use reqwest::multipart::{Form, Part};
+use serde::Deserialize;
+use serde_json::json;
+use wheelmark_client::{FetchError, VerifiedPage};
+use wheelmark_packaging::ProjectName;
+use wheelmark_signing::HeldKey;
+use wheelmark_tuf::without_controls;
+
+use super::{Desk, LocalFile, Next};
+use crate::logging::WithHint as _;
+
+/// For how long it is looked whether something was published whose answer did not come.
+const LOOKS: u32 = 12;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+
+/// The keys that a claim registers, and how many of them have to sign.
+pub(crate) struct StatedKeys<'a> {
+    pub(crate) keys: &'a [HeldKey],
+    pub(crate) threshold: u32,
+}
+
+/// A release on its way.
+pub(crate) struct Sending<'a> {
+    pub(crate) project: &'a ProjectName,
+    pub(crate) next: &'a Next,
+    pub(crate) metadata: Vec<u8>,
+    pub(crate) claim: Option<StatedKeys<'a>>,
+    pub(crate) files: &'a [&'a LocalFile],
+}
+
+/// What became of a release.
+pub(crate) enum Outcome {
+    /// It is published, and was read back as it was signed.
+    Published(std::sync::Arc<VerifiedPage>),
+    /// Somebody else was faster: it has to be built anew on what is there.
+    Overtaken,
+}
+
+/// What an index says of a refusal.
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    hint: String,
+}
+
+impl Sending<'_> {
+    /// Sends it, and reads back what is published then.
+    pub(crate) async fn send(self, desk: &Desk) -> anyhow::Result<Outcome> {
+        let url = desk
+            .urls()
+            .simple()
+            .join(&format!("../_/projects/{}/release", self.project))?;
+        let form = self.form().await?;
+        let answer = match desk.remote.post(&url, form).await {
+            Ok(answer) => answer,
+            Err(error @ (FetchError::Connect { .. } | FetchError::Client(_))) => {
+                return Err(error).context("nothing was sent");
+            }
+            // What became of it is found out below.
+            Err(error) => {
+                tracing::warn!(error = %error, "the answer did not come; looking what became of it");
+                return self.look(desk, LOOKS).await;
+            }
+        };
+        if answer.status == 200 {
+            return self.look(desk, 2).await;
+        }
+        let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
+        let told = match &problem {
+            Some(problem) if !problem.detail.is_empty() => {
+                without_controls(&format!("{}: {}", problem.title, problem.detail))
+            }
+            _ => format!("the index answered {}", answer.status),
+        };
+        if answer.status == 503 {
+            tracing::warn!("{told}; looking what becomes of it");
+            return self.look(desk, LOOKS).await;
+        }
+        if self.is_overtaken(desk).await? {
+            return Ok(Outcome::Overtaken);
+        }
+        let hint = problem.map(|problem| without_controls(&problem.hint));
+        let hint = hint.filter(|hint| !hint.is_empty());
+        Err(anyhow!("{told}")).hint(hint.unwrap_or_else(|| {
+            "nothing of it is published; put right what it says, and try again".to_owned()
+        }))
+    }
+
+    async fn form(&self) -> anyhow::Result<Form> {
+        let stated = match &self.claim {
+            None => json!({}),
+            Some(claim) => {
+                let keys = claim.keys.iter().map(|key| {
+                    let key = key.signer.key();
+                    json!({"keyid": key.keyid().as_str(), "key": key.to_value()})
+                });
+                let keys: Vec<_> = keys.collect();
+                json!({"claim": {"keys": keys, "threshold": claim.threshold}})
+            }
+        };
+        let mut form = Form::new()
+            .text("release", stated.to_string())
+            .part("metadata", Part::bytes(self.metadata.clone()))
+            .part("page", Part::bytes(self.next.page.clone()));
+        for file in self.files {
+            let opened = tokio::fs::File::open(&file.path).await;
+            let opened =
+                opened.with_context(|| format!("{} cannot be read", file.path.display()))?;
+            let part = Part::stream_with_length(Body::from(opened), file.released.size);
+            let name = file.released.filename.as_str().to_owned();
+            form = form.part("content", part.file_name(name));
+        }
+        Ok(form)
+    }
+
+    /// Looks whether it is published, as an installer would.
+    async fn look(&self, desk: &Desk, times: u32) -> anyhow::Result<Outcome> {
+        for look in 0..times {
+            if look > 0 {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+            let page = desk.page(self.project).await?;
+            let Some(page) = page.filter(|page| page.claim().is_some()) else {
+                continue;
+            };
+            let version = page.role_version().unwrap_or_default();
+            if *page.sha256() == self.next.page_sha256() && version == self.next.role.version {
+                return Ok(Outcome::Published(page));
+            }
+            if version >= self.next.role.version {
+                return Ok(Outcome::Overtaken);
+            }
+        }
+        Err(anyhow!("it was sent, and is not published yet")).hint(
+            "look again in a moment: wheelmark explain PROJECT; to publish the same once more does no harm",
+        )
+    }
+
+    /// Whether the project has a newer version than this was built on.
+    async fn is_overtaken(&self, desk: &Desk) -> anyhow::Result<bool> {
+        let page = desk.page(self.project).await?;
+        let version = page
+            .filter(|page| page.claim().is_some())
+            .and_then(|page| page.role_version());
+        Ok(version.is_some_and(|version| version >= self.next.role.version))
+    }
+}
