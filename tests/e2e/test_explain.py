@@ -78,7 +78,7 @@ def test_the_object_for_scripts_is_what_the_index_signed(index: Index, told: San
     last = said["chain"][-1]
     assert last["lists_page"] and last["role"] == said["page"]["role"]
     assert [role["terminating"] for role in said["chain"]] == [None] * 4 + [False, False, True, False]
-    assert said["answers"] == {"chain": "index-signed", "provenance": None}
+    assert said["answers"] == {"chain": "index-signed", "provenance": None, "claim": None}
     assert said["verified"] and said["found"] and said["refused"] is None
 
 

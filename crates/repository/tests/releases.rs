@@ -595,24 +595,33 @@ async fn whoever_runs_the_index_can_end_a_claim_and_nobody_else() {
     let ended = |project: &wheelmark_packaging::ProjectName| Change::ClaimEnded {
         project: project.clone(),
     };
-    let asked = orders.ask_all(
-        &[ended(&demo), ended(&"other".parse().unwrap())],
-        world.index.clock.now(),
-        "somebody",
-    );
-    let asked = asked.await.unwrap();
-    drop(world.engine);
+    let changes = [ended(&demo), ended(&"other".parse().unwrap())];
+    let now = world.index.clock.now();
+    let asked = orders.ask_all(&changes, now, "somebody").await.unwrap();
+    let World {
+        index,
+        engine,
+        alice: bearer,
+        key,
+    } = world;
+    drop(engine);
     let mut engine = Engine::open_with_orders(
-        world.index.tree.clone(),
-        world.index.store.clone(),
+        index.tree.clone(),
+        index.store.clone(),
         orders.clone(),
-        world.index.logged(),
-        world.index.clock.clone(),
+        index.logged(),
+        index.clock.clone(),
         Lifetimes::default(),
     )
     .await
     .unwrap();
     engine.turn().await.unwrap();
+    let mut world = World {
+        index,
+        engine,
+        alice: bearer,
+        key,
+    };
     let outcomes = [
         orders.outcome(asked[0]).await.unwrap().unwrap(),
         orders.outcome(asked[1]).await.unwrap().unwrap(),
@@ -633,7 +642,6 @@ async fn whoever_runs_the_index_can_end_a_claim_and_nobody_else() {
     );
     assert_eq!(world.index.files("demo"), [FIRST, SECOND]);
     assert!(!world.index.store.is_claimed(&demo).await.unwrap());
-    world.engine = engine;
     // It takes uploads, and can be claimed anew, in the version behind the last one.
     world.upload("demo-4.0-py3-none-any.whl").await.unwrap();
     let mut again = draft(&world.index, "demo", 3, &[]).await;
