@@ -58,6 +58,12 @@ class Developer:
 
 
 @pytest.fixture
+def index(make_index) -> Index:
+    """One whose owners may claim their projects."""
+    return make_index(env={"WHEELMARK_INDEX_CLAIMS": "on"}).start()
+
+
+@pytest.fixture
 def developer(index: Index, tmp_path: Path, binary: Path) -> Developer:
     return Developer(tmp_path / "developer", binary, index)
 
@@ -348,3 +354,11 @@ def test_other_keys_in_the_place_of_the_project_s_own_are_refused(
     sandbox.wheelmark("trust", "claims", "forget", "acme-tools").ok()
     done, venv = installs(sandbox, "pip", "acme-tools")
     assert done.ok() and venv.says("acme_tools") == "evil"
+
+
+def test_an_index_takes_claims_if_it_says_so(make_index, tmp_path: Path, binary: Path) -> None:
+    index: Index = make_index().start()
+    index.publish(wheel("acme-tools", "1.0"))
+    refused = Developer(tmp_path / "developer", binary, index).claim("acme-tools").failed()
+    assert "this index takes no claims" in refused.err, refused
+    index.publish(wheel("acme-tools", "2.0"))

@@ -34,7 +34,7 @@ use crate::homes::choose;
 use crate::logging::WithHint as _;
 use crate::remote::{anonymous, credentials};
 
-pub(crate) use self::files::{LocalFile, local_files, sha256_of};
+pub(crate) use self::files::{LocalFile, local_files, released};
 pub(crate) use self::keys::{DEVELOPER, to_claim, to_sign};
 pub(crate) use self::sending::{Outcome, Sending, StatedKeys};
 
@@ -112,7 +112,8 @@ impl Desk {
     pub(crate) async fn next_version(&self, project: &ProjectName) -> anyhow::Result<u64> {
         let listed = self.reader.listed_version(&project_role(project)).await;
         let listed = listed.map_err(|failure| anyhow!(failure.to_string()))?;
-        Ok(listed.unwrap_or(0) + 1)
+        let next = listed.unwrap_or(0).checked_add(1);
+        next.ok_or_else(|| anyhow!("the index lists no version that another could follow on"))
     }
 }
 

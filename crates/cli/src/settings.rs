@@ -67,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) oidc_audience: Option<String>,
     pub(crate) sigstore_roots: Vec<String>,
     pub(crate) signing_log: Option<Destination>,
+    pub(crate) claims: bool,
     pub(crate) collecting: Option<Collecting>,
     pub(crate) log_format: LogFormat,
 }
@@ -376,6 +377,7 @@ impl Effective {
             oidc_audience: reading.optional("oidc-audience", keys::audience),
             sigstore_roots: reading.needed("sigstore-roots", keys::texts, Vec::new()),
             signing_log: reading.optional("signing-log", Destination::parse),
+            claims: reading.needed("claims", keys::switch, false),
             collecting: reading.collecting(),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };

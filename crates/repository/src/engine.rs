@@ -140,6 +140,8 @@ pub struct Engine {
     observer: Option<Box<dyn FnMut(Phase) + Send + Sync>>,
     /// Below which URL provenance is served, if pages are to link to it.
     provenance_below: Option<Arc<str>>,
+    /// Whether projects can be claimed.
+    takes_claims: bool,
     changes_per_snapshot: NonZeroU32,
     writer: JournalWriter,
     /// A row that does not follow on the others, and that was told of.
@@ -181,6 +183,11 @@ impl Engine {
     /// (PEP 740 wants links that are whole). Without it they do not.
     pub fn link_provenance_below(&mut self, url: Option<&str>) {
         self.provenance_below = url.map(Arc::from);
+    }
+
+    /// Says whether projects can be claimed. Until it is said they cannot; those that are claimed go on.
+    pub fn take_claims(&mut self, takes_claims: bool) {
+        self.takes_claims = takes_claims;
     }
 
     /// Opens the engine of an index that takes uploads: a web process writes the journal in
@@ -268,6 +275,7 @@ impl Engine {
             keeping,
             observer: None,
             provenance_below: None,
+            takes_claims: false,
             changes_per_snapshot: CHANGES_PER_SNAPSHOT,
             writer,
             stray: None,
@@ -477,7 +485,8 @@ impl Engine {
         let (changes, wanted) = (rows.len(), due.len());
         let (rows, parts) = self.with_releases(rows).await?;
         let changes = changes.min(rows.len());
-        let mut gathered = gather(&self.state, &self.tree, rows, parts, &mut due).await?;
+        let (state, tree, skipped) = (&self.state, &self.tree, &self.skipped);
+        let mut gathered = gather(state, tree, rows, parts, skipped, now, &mut due).await?;
         if let (true, Some((seq, _))) = (moves_all && due.len() < wanted, ceremony) {
             let reason = "a role that the online key has signed cannot be read, and would be lost: \
                           restore it from a backup or a mirror";
@@ -494,6 +503,7 @@ impl Engine {
         let relist = gathered.relist.clone();
         gathered.handed = handed;
         gathered.provenance_below = self.provenance_below.clone();
+        gathered.takes_claims = self.takes_claims;
         let plan = plan(
             &self.state,
             gathered,

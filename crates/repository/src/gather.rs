@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PROVENANCE_LEN, PageFile, ProjectPage};
@@ -15,7 +16,7 @@ use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Target
 use crate::channel::{Pending, Place};
 use crate::handed::Handed;
 use crate::listed;
-use crate::plan::MAX_RELEASED_FILES;
+use crate::plan::{MAX_RELEASED_FILES, Skipped, demand_signed};
 use crate::publish::is_lasting;
 use crate::roles::{self, Family, RECENTLY_CLAIMED, role_name};
 use crate::state::{LoadError, State};
@@ -52,6 +53,8 @@ pub(crate) struct Gathered {
     pub(crate) relist: Vec<ProjectName>,
     /// What projects' own people have signed.
     pub(crate) releases: HashMap<Place, Incoming>,
+    /// Whether projects can be claimed.
+    pub(crate) takes_claims: bool,
     /// What a ceremony has brought.
     pub(crate) handed: Option<Handed>,
 }
@@ -79,6 +82,8 @@ pub(crate) async fn gather(
     tree: &Directory,
     rows: Vec<Pending>,
     mut parts: HashMap<Place, ReleaseParts>,
+    skipped: &Skipped,
+    now: Timestamp,
     due: &mut Vec<RoleName>,
 ) -> Result<Gathered, LoadError> {
     let mut gathered = Gathered::default();
@@ -115,6 +120,10 @@ pub(crate) async fn gather(
             }
             Change::ProjectSigned(release) => {
                 let parts = parts.remove(&row.place);
+                let demand = |parts: &ReleaseParts| {
+                    demand_signed(state, skipped, release, &parts.metadata, &parts.page, now)
+                };
+                let parts = parts.map(|parts| (demand(&parts).is_ok(), parts));
                 need_release(state, tree, &mut gathered, row.place, release, parts).await
             }
             Change::ClaimEnded { project } => {
@@ -171,12 +180,25 @@ async fn need_release(
     gathered: &mut Gathered,
     place: Place,
     release: &SignedRelease,
-    parts: Option<ReleaseParts>,
+    parts: Option<(bool, ReleaseParts)>,
 ) -> Result<(), LoadError> {
-    let Some(ReleaseParts { metadata, page }) = parts else {
+    let Some((is_signed, ReleaseParts { metadata, page })) = parts else {
         return Ok(());
     };
     let project = &release.project;
+    // Whoever is in the web process can write what they like there: what nobody has signed is refused
+    // without being read.
+    if !is_signed {
+        let (read, before) = (Err("it was not read".to_owned()), None);
+        let incoming = Incoming {
+            metadata,
+            page,
+            read,
+            before,
+        };
+        gathered.releases.insert(place, incoming);
+        return Ok(());
+    }
     if state.delegation_of(project).is_some() {
         need_own_page(state, tree, gathered, project).await?;
     } else {

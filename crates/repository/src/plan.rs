@@ -16,13 +16,13 @@ use wheelmark_store::{Change, ListedHashes};
 use wheelmark_tuf::{Delegations, KeyId, RoleName, Sha256, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
-pub(crate) use self::release::MAX_RELEASED_FILES;
+pub(crate) use self::release::{MAX_RELEASED_FILES, demand_signed};
 
 use self::changes::Changes;
 use self::draft::Drafts;
 use self::entry::as_signed;
 use self::release::Accepted;
-use crate::channel::{Followed, Place};
+use crate::channel::{Channel, Followed, Pending, Place};
 use crate::gather::Gathered;
 use crate::handed::Handed;
 use crate::intent::{GoneFile, NamedCertificates, NamedFile, NamedPage};
@@ -87,6 +87,15 @@ pub(crate) enum Decision {
 /// Version numbers that must not be used again, because another file stands under them.
 pub(crate) type Skipped = HashMap<RoleName, u64>;
 
+/// The projects of which whoever runs the index wants something.
+fn ordered(rows: &[Pending]) -> BTreeSet<ProjectName> {
+    let orders = rows
+        .iter()
+        .filter(|row| row.place.channel == Channel::Orders);
+    let projects = orders.filter_map(|row| row.change.project());
+    projects.cloned().collect()
+}
+
 /// Plans the next snapshot: every pending change, the roles in `due`, and what follows from them;
 /// `top_due` says that snapshot and timestamp lack the signature of a key that there is.
 #[expect(
@@ -122,6 +131,8 @@ pub(crate) fn plan(
         seconds: Vec::new(),
         releases: gathered.releases,
         released: BTreeMap::new(),
+        takes_claims: gathered.takes_claims,
+        ordered: ordered(&gathered.rows),
         returned: BTreeSet::new(),
         claims_changed: false,
         skipped,

@@ -38,6 +38,8 @@ impl World {
 
     async fn of(index: TestIndex) -> Self {
         let engine = index.engine_of(JournalWriter::WebProcess).await.unwrap();
+        let mut engine = engine;
+        engine.take_claims(true);
         let (alice, key) = (index.bearer().await, key(&index, "alice"));
         let mut world = Self {
             index,
@@ -336,7 +338,7 @@ async fn of_two_releases_at_once_one_is_published_and_the_other_builds_on_it() {
     world.outcome(one).await.unwrap();
     let refused = world.outcome(other).await.unwrap_err();
     assert!(
-        refused.contains("another change of the same project"),
+        refused.contains("another change of the same project comes first"),
         "{refused}"
     );
     // Its names are free again, and it goes in behind the one that was faster.
@@ -396,13 +398,13 @@ async fn keys_that_cannot_sign_for_a_project_are_refused() {
     let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
     let other = key(&world.index, "other-key");
     let online = FileKey::open(&world.index.folder.path().join("online")).unwrap();
-    let twice = {
-        let mut twice = claim(&[&alice, &alice], 1);
-        // The same key, written otherwise.
-        twice.keys[1].key["x"] = 1.into();
-        let id = wheelmark_tuf::Key::from_value(twice.keys[1].key.clone()).unwrap();
-        twice.keys[1].keyid = id.keyid().as_str().to_owned();
-        twice
+    let twice = claim(&[&alice, &alice], 1);
+    let laden = {
+        let mut laden = claim(&[&alice], 1);
+        laden.keys[0].key["x"] = "y".repeat(1000).into();
+        let id = wheelmark_tuf::Key::from_value(laden.keys[0].key.clone()).unwrap();
+        laden.keys[0].keyid = id.keyid().as_str().to_owned();
+        laden
     };
     let misnamed = {
         let mut misnamed = claim(&[&alice], 1);
@@ -424,7 +426,8 @@ async fn keys_that_cannot_sign_for_a_project_are_refused() {
             claim(&[&online], 1),
         ),
         ("one key twice", "twice", twice),
-        ("another id", "not the id of the key", misnamed),
+        ("another id", "not the id of a key", misnamed),
+        ("a key that brings more along", "not the id of a key", laden),
     ];
     for (what, words, claim) in cases {
         let mut spoilt = draft(&world.index, "demo", 1, &[]).await;
@@ -615,6 +618,7 @@ async fn whoever_runs_the_index_can_end_a_claim_and_nobody_else() {
     )
     .await
     .unwrap();
+    engine.take_claims(true);
     engine.turn().await.unwrap();
     let mut world = World {
         index,
@@ -649,4 +653,98 @@ async fn whoever_runs_the_index_can_end_a_claim_and_nobody_else() {
     world.hand_in(again, &[&alice]).await.unwrap();
     assert_eq!(world.roles(SECOND), own());
     assert_eq!(world.index.files("demo").len(), 3);
+}
+
+#[tokio::test]
+async fn what_whoever_runs_the_index_asks_for_comes_before_a_release_in_the_same_moment() {
+    let mut world = World::new().await;
+    world.claim().await;
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    let orders = Orders::open(&world.index.folder.path().join("orders.sqlite"))
+        .await
+        .unwrap();
+    let World {
+        index,
+        engine,
+        alice: bearer,
+        key,
+    } = world;
+    drop(engine);
+    let engine = Engine::open_with_orders(
+        index.tree.clone(),
+        index.store.clone(),
+        orders.clone(),
+        index.logged(),
+        index.clock.clone(),
+        Lifetimes::default(),
+    );
+    let mut world = World {
+        engine: engine.await.unwrap(),
+        index,
+        alice: bearer,
+        key,
+    };
+    // A release is there first, and the claim ends all the same; with it, the file goes.
+    let next = draft(&world.index, "demo", 2, &[(SECOND, b"x")]).await;
+    let release = next.hand_in(&world.index, &world.alice, &[&alice]).await;
+    let project: wheelmark_packaging::ProjectName = "demo".parse().unwrap();
+    let changes = [
+        Change::ClaimEnded {
+            project: project.clone(),
+        },
+        Change::FileRemoved {
+            project: project.clone(),
+            filename: FIRST.to_owned(),
+        },
+        Change::StatusSet {
+            project,
+            status: "quarantined".to_owned(),
+            reason: Some("malware".to_owned()),
+        },
+    ];
+    let now = world.index.clock.now();
+    let asked = orders.ask_all(&changes, now, "somebody").await.unwrap();
+    let refused = world.outcome(release.unwrap()).await.unwrap_err();
+    assert!(refused.contains("comes first"), "{refused}");
+    for order in asked {
+        let outcome = orders.outcome(order).await.unwrap().unwrap();
+        assert!(matches!(outcome, Outcome::Published { .. }), "{outcome:?}");
+    }
+    assert!(world.index.files("demo").is_empty());
+    let page = world.index.page("demo").unwrap();
+    assert!(page.wheelmark.removed.contains_key(FIRST));
+    // Nobody claims it anew before that is over.
+    let mut again = draft(&world.index, "demo", 2, &[]).await;
+    again.claim = Some(claim(&[&alice], 1));
+    let refused = world.hand_in(again, &[&alice]).await.unwrap_err();
+    assert!(refused.contains("quarantined"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_keeps_no_key_and_no_project() {
+    let mut world = World::new().await;
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    let mut first = draft(&world.index, "demo", 1, &[]).await;
+    first.claim = Some(claim(&[&alice], 1));
+    let seq = first.hand_in(&world.index, &world.alice, &[&alice]).await;
+    world
+        .index
+        .sql("UPDATE journal SET change = 'x' WHERE seq = (SELECT max(seq) FROM journal)")
+        .await;
+    world.outcome(seq.unwrap()).await.unwrap_err();
+    world
+        .index
+        .sql("UPDATE developer_key SET person = 'mallory'")
+        .await;
+    world.claim().await;
+    // One that is too long does not come so far.
+    let mut other = draft(&world.index, "other", 1, &[]).await;
+    let mut long = claim(&[&alice], 1);
+    long.keys[0].key["x"] = "y".repeat(300_000).into();
+    other.claim = Some(long);
+    let denied = other.hand_in(&world.index, &world.alice, &[&alice]).await;
+    assert!(matches!(
+        denied,
+        Err(ReleaseError::Release(ReleaseDenied::TooLong { .. }))
+    ));
 }

@@ -168,9 +168,8 @@ pub(crate) async fn settle(
                     .bind(seq)
                     .execute(&mut *transaction)
                     .await?;
-                if let Some(Change::ProjectSigned(_)) = stored.as_deref().map(Change::read) {
-                    release::refused(transaction, seq).await?;
-                }
+                // Whatever the row says, or whether it can be read at all.
+                release::refused(transaction, seq).await?;
             }
         }
     }

@@ -22,8 +22,9 @@ use wheelmark_tuf::Sha256;
 use crate::audit::{self, AuditAction, AuditEntry};
 use crate::authority::demand_member;
 use crate::database::immediately;
+use crate::journal::MAX_CHANGE_LEN;
 use crate::{
-    AdmitError, Bearer, Change, Denied, KeptObject, NewFile, Role, Seq, Store, StoreError,
+    AdmitError, Bearer, Change, Denied, KeptObject, NewFile, Role, Scope, Seq, Store, StoreError,
     UserName, kept, role, serial, text,
 };
 
@@ -31,13 +32,13 @@ use crate::{
 /// role, and signatures come on top.
 pub const MAX_RELEASE_METADATA_LEN: usize = 4_000_000;
 
-/// Longest page of a claimed project, in bytes: that of some 30,000 files.
-pub const MAX_RELEASE_PAGE_LEN: usize = 16 * 1024 * 1024;
+/// Longest page of a claimed project, in bytes: that of some 8,000 files. Read, it takes some twenty
+/// times as much memory.
+pub const MAX_RELEASE_PAGE_LEN: usize = 4 * 1024 * 1024;
 
 /// How many projects one user may have claimed. Each is an entry in a role that every client of any
-/// claimed project fetches; the most prolific publishers of public indexes have a few dozen that are
-/// in use.
-pub const MAX_CLAIMS_PER_USER: u32 = 100;
+/// claimed project fetches.
+pub const MAX_CLAIMS_PER_USER: u32 = 20;
 
 /// A release that a project's own people have signed, as it was received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,9 +110,12 @@ pub enum ReleaseDenied {
         /// The project.
         project: ProjectName,
     },
-    /// It is not claimed.
-    #[error("{project} is not claimed: nobody's keys sign for it")]
-    NotClaimed {
+    /// The token is one that machines are given.
+    #[error("a token for some projects alone cannot claim one")]
+    ProjectToken,
+    /// Another release of the project waits for its snapshot.
+    #[error("another release of {project} is on its way")]
+    Pending {
         /// The project.
         project: ProjectName,
     },
@@ -128,6 +132,12 @@ pub enum ReleaseDenied {
     KeyOfAnother {
         /// The key's id.
         keyid: String,
+    },
+    /// It says more than a row of the journal holds.
+    #[error("the claim says more than a claim can: {len} bytes")]
+    TooLong {
+        /// How many bytes its row would have.
+        len: usize,
     },
     /// A file's name is taken.
     #[error("{filename} is in the index already")]
@@ -190,11 +200,13 @@ impl Store {
     /// See [`Store::admit_release`].
     pub async fn demand_releaser(
         &self,
-        release: &SignedRelease,
+        project: &ProjectName,
+        claim: Option<&NewClaim>,
         bearer: &Bearer,
+        now: Timestamp,
     ) -> Result<(), ReleaseError> {
         let mut reader = self.reader().await?;
-        examine(&mut reader, release, bearer).await
+        examine(&mut reader, project, claim, bearer, now).await
     }
 
     /// Records a signed release: its row of the journal, what stands beside it, the rows of its new
@@ -219,16 +231,22 @@ impl Store {
         let project = release.project.clone();
         let mut connection = self.deferring().await?;
         let mut transaction = immediately(&mut connection).await?;
-        examine(&mut transaction, &release, bearer).await?;
         let claim = release.claim.clone();
-        let change = Change::ProjectSigned(release);
+        examine(&mut transaction, &project, claim.as_ref(), bearer, at).await?;
+        let change = Change::ProjectSigned(release).to_text()?;
+        let len = change.len();
+        // A longer row is never read, and what it has registered would stay.
+        if text::number(len as u64) > MAX_CHANGE_LEN {
+            return Err(ReleaseDenied::TooLong { len }.into());
+        }
         let seq = sqlx::query("INSERT INTO journal (change) VALUES (?)")
-            .bind(change.to_text()?)
+            .bind(change)
             .execute(&mut *transaction)
             .await?
             .last_insert_rowid();
-        sqlx::query("INSERT INTO release_part (seq, metadata, page) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO release_part (seq, project, metadata, page) VALUES (?, ?, ?, ?)")
             .bind(seq)
+            .bind(project.as_str())
             .bind(parts.metadata.as_slice())
             .bind(parts.page.as_slice())
             .execute(&mut *transaction)
@@ -284,25 +302,36 @@ impl Store {
 
 async fn examine(
     connection: &mut SqliteConnection,
-    release: &SignedRelease,
+    project: &ProjectName,
+    claim: Option<&NewClaim>,
     bearer: &Bearer,
+    now: Timestamp,
 ) -> Result<(), ReleaseError> {
-    let project = release.project.clone();
+    let project = project.clone();
     if !role::exists(connection, &project).await? {
         return Err(ReleaseDenied::NoProject { project }.into());
     }
-    demand_member(connection, bearer, &project, release.received_at).await?;
+    demand_member(connection, bearer, &project, now).await?;
+    let is_pending: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM release_part WHERE project = ?)")
+            .bind(project.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
+    if is_pending {
+        return Err(ReleaseDenied::Pending { project }.into());
+    }
     let known: Option<bool> = sqlx::query_scalar("SELECT published FROM claim WHERE project = ?")
         .bind(project.as_str())
         .fetch_optional(&mut *connection)
         .await?;
-    let Some(claim) = &release.claim else {
-        // One whose claim is under way comes too early: its keys are not known to anybody yet.
-        return match known {
-            Some(true) => Ok(()),
-            Some(false) | None => Err(ReleaseDenied::NotClaimed { project }.into()),
-        };
+    let Some(claim) = claim else {
+        // A catalogue that was rebuilt does not know: the snapshot process does.
+        return Ok(());
     };
+    // What lies in the settings of a pipeline is not to take a project over for good.
+    if let Scope::UploadTo(_) | Scope::UploadToSeveral(_) = bearer.scope() {
+        return Err(ReleaseDenied::ProjectToken.into());
+    }
     if known.is_some() {
         return Err(ReleaseDenied::Claimed { project }.into());
     }
@@ -409,21 +438,22 @@ pub(crate) async fn published(
     Ok(())
 }
 
-/// Forgets a release that was refused; its files' rows are gone.
+/// Forgets what a refused row has brought besides files: nothing, if it was no release.
 pub(crate) async fn refused(
     transaction: &mut SqliteConnection,
     seq: i64,
 ) -> Result<(), StoreError> {
-    for statement in [
-        "DELETE FROM developer_key WHERE seq = ?",
-        "DELETE FROM claim WHERE seq = ? AND NOT published",
-        "DELETE FROM release_part WHERE seq = ?",
-    ] {
-        sqlx::query(statement)
-            .bind(seq)
-            .execute(&mut *transaction)
-            .await?;
-    }
+    // In one message to the thread of the connection.
+    sqlx::query(
+        "DELETE FROM developer_key WHERE seq = ?; \
+         DELETE FROM claim WHERE seq = ? AND NOT published; \
+         DELETE FROM release_part WHERE seq = ?",
+    )
+    .bind(seq)
+    .bind(seq)
+    .bind(seq)
+    .execute(&mut *transaction)
+    .await?;
     Ok(())
 }
 

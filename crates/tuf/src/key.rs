@@ -117,6 +117,17 @@ impl Key {
         &self.keyid
     }
 
+    /// Whether it can verify something, and its object has the members that TUF asks for and no
+    /// others: `keytype`, `scheme`, and `keyval` with `public` alone.
+    pub fn is_plain(&self) -> bool {
+        let own = ["keytype", "scheme", "keyval"];
+        let members = self.object.as_object();
+        let is_own = members.is_some_and(|object| object.keys().all(|name| own.contains(&&**name)));
+        let values = self.object["keyval"].as_object();
+        let is_public = values.is_some_and(|object| object.keys().all(|name| name == "public"));
+        is_own && is_public && self.public != PublicKey::Unusable
+    }
+
     /// The key object as metadata states it.
     pub fn to_value(&self) -> Value {
         self.object.clone()

@@ -99,7 +99,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             new.iter()
                 .map(|file| PageFile::released(&project, file.released.clone())),
         );
-        let version = claim.version + 1;
+        let version = desk.next_version(&project).await?;
         let next = Next::of(&project, Some(page.page()), files, version, desk.now)?;
         let sending = Sending {
             project: &project,

@@ -112,6 +112,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
     };
     engine.link_provenance_below(settings.provenance_below());
+    engine.take_claims(settings.claims);
     // Of the same user, the web side cleans up: it has to read the notes of its uploads first.
     if data.is_apart() {
         tree.clean_incoming().await?;

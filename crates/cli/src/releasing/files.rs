@@ -65,7 +65,8 @@ pub(crate) fn local_files(
     Ok((project, files))
 }
 
-fn released(
+/// What a page is to say of a file.
+pub(crate) fn released(
     path: &Path,
     filename: DistributionFilename,
     now: Timestamp,
@@ -97,18 +98,4 @@ fn released(
         core_metadata_sha256: is_wheel.then(|| Sha256::of(&inspected.metadata_bytes).0.into()),
         chunks_sha256: hashed.chunks.map(|chunks| Sha256::of(&chunks).0.into()),
     })
-}
-
-/// The SHA-256 of a file.
-pub(crate) fn sha256_of(path: &Path) -> anyhow::Result<Sha256> {
-    let shown = || format!("{} cannot be read", path.display());
-    let mut file = File::open(path).with_context(shown)?;
-    let mut content = ContentHasher::new();
-    let mut piece = vec![0; PIECE_LEN];
-    loop {
-        match file.read(&mut piece).with_context(shown)? {
-            0 => return Ok(content.finish().sha256),
-            read => content.update(&piece[..read]),
-        }
-    }
 }

@@ -163,6 +163,13 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "claims",
+        default: "off",
+        about: "Whether owners may claim their projects, so that their own keys sign for them: on or\n\
+                off. What that means for whoever runs the index, docs/claims.md says.",
+        ..TEXT
+    },
+    Key {
         name: "gc-every",
         example: "1d",
         about: "How often the process that signs takes old states away by itself, as `wheelmark index\n\
@@ -222,6 +229,14 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("`{text}` is not an address with a port, such as 127.0.0.1:8458 or [::]:443")
     })
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither `on` nor `off`")),
+    }
 }
 
 pub(super) fn external_url(text: &str) -> Result<Url, String> {

@@ -123,9 +123,11 @@ fn values_are_read_as_people_write_them() {
     let keep = Keep::new(7, Duration::from_secs(3600), Some(days)).unwrap();
     assert_eq!(collecting.keep, keep);
     assert_eq!(of("gc-snapshots = 7").collecting, None);
+    assert!(!of("gc-snapshots = 7").claims && of("claims = 'on'").claims);
     for wrong in [
         "gc-every = '30s'",
         "gc-every = 'daily'",
+        "claims = 'yes'",
         "gc-snapshots = 0",
         "gc-older-than = '59m'",
         "max-file-size = 0",

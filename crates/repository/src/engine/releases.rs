@@ -8,9 +8,9 @@ use super::Engine;
 use crate::channel::{Channel, Pending, Place};
 use crate::publish::PublishError;
 
-/// The most releases that one snapshot takes in: metadata and page of each are in memory then, some
-/// megabytes at most, and whoever takes over the web process can write as many as they like.
-const RELEASES_PER_SNAPSHOT: usize = 16;
+/// The most releases that one snapshot takes in: metadata and page of each are in memory then, 8 MB at
+/// most, and whoever takes over the web process can write as many as they like.
+const RELEASES_PER_SNAPSHOT: usize = 4;
 
 impl Engine {
     /// The pending changes up to the last release that one snapshot takes in, and what stands beside

@@ -61,6 +61,10 @@ pub(super) struct Changes<'a> {
     pub(super) releases: HashMap<Place, Incoming>,
     /// What of that becomes part of the snapshot.
     pub(super) released: BTreeMap<ProjectName, Accepted>,
+    /// Whether projects can be claimed.
+    pub(super) takes_claims: bool,
+    /// Projects of which whoever runs the index wants something.
+    pub(super) ordered: BTreeSet<ProjectName>,
     /// Projects that the index answers for again.
     pub(super) returned: BTreeSet<ProjectName>,
     /// Whether other projects are claimed than before.
@@ -75,7 +79,7 @@ impl Changes<'_> {
     pub(super) fn take(&mut self, row: &Pending, journal: JournalWriter) -> Result<(), String> {
         let (change, writer) = (&row.change, row.place.channel.writer(journal));
         if let Some(project) = change.project()
-            && (self.released.contains_key(project) || self.returned.contains(project))
+            && self.released.contains_key(project)
         {
             return Err(format!("{project}: {}", Refusal::Meanwhile));
         }
@@ -148,7 +152,11 @@ impl Changes<'_> {
         }
         let project = &release.project;
         let incoming = self.releases.remove(&place).ok_or(Refusal::Lost)?;
-        if self.pages.is_touched(project) {
+        if release.claim.is_some() && !self.takes_claims {
+            return Err(Refusal::NotTaken);
+        }
+        // What whoever runs the index asks for comes first, whatever stands before it in time.
+        if self.pages.is_touched(project) || self.ordered.contains(project) {
             return Err(Refusal::Meanwhile);
         }
         let (state, skipped) = (self.state, self.skipped);
@@ -203,9 +211,28 @@ impl Changes<'_> {
         Ok(())
     }
 
+    /// The target of a file that the index answers for: also of a project whose claim has just ended.
+    fn unclaimed(&self, project: &ProjectName, filename: &str) -> Result<TargetPath, String> {
+        if self.returned.contains(project) {
+            return judge::target(project, filename);
+        }
+        judge::unclaimed(self.state, project, filename)
+    }
+
+    /// Whether the index answers for a project.
+    fn unclaimed_project(&self, project: &ProjectName) -> Result<(), String> {
+        match self.returned.contains(project) {
+            true => Ok(()),
+            false => judge::unclaimed_project(self.state, project),
+        }
+    }
+
     /// Takes a project's delegation back, and lists its page and its files in the bins as they stand.
     /// The index answers for all of it from then on; clients that know the claim refuse that.
     fn end_claim(&mut self, project: &ProjectName) -> Result<(), String> {
+        if self.returned.contains(project) {
+            return Ok(());
+        }
         let recently = role_name(RECENTLY_CLAIMED);
         let content = self.roles.get_mut(&recently);
         let delegations = content.and_then(|content| content.delegations.as_mut());
@@ -320,7 +347,7 @@ impl Changes<'_> {
     }
 
     fn remove(&mut self, project: &ProjectName, filename: &str) -> Result<(), String> {
-        let target = judge::unclaimed(self.state, project, filename)?;
+        let target = self.unclaimed(project, filename)?;
         let page = self.pages.of(project);
         if page.removed(filename).is_some() {
             return Ok(());
@@ -338,7 +365,7 @@ impl Changes<'_> {
     }
 
     fn restore(&mut self, project: &ProjectName, filename: &str) -> Result<(), String> {
-        let target = judge::unclaimed(self.state, project, filename)?;
+        let target = self.unclaimed(project, filename)?;
         let page = self.pages.of(project);
         if page.file(filename).is_some() {
             return Ok(());
@@ -360,7 +387,7 @@ impl Changes<'_> {
         filename: &str,
         yanked: Option<&str>,
     ) -> Result<(), String> {
-        judge::unclaimed(self.state, project, filename)?;
+        self.unclaimed(project, filename)?;
         let known = self
             .pages
             .of(project)
@@ -385,7 +412,7 @@ impl Changes<'_> {
             }
             status => status,
         };
-        judge::unclaimed_project(self.state, project)?;
+        self.unclaimed_project(project)?;
         let page = self.pages.of(project);
         if !page.is_known() {
             return Err(format!("{project} is not in the index"));
@@ -430,7 +457,7 @@ impl Changes<'_> {
         required: bool,
         in_place_of: Option<Sha256>,
     ) -> Result<(), String> {
-        judge::unclaimed_project(self.state, project)?;
+        self.unclaimed_project(project)?;
         let page = self.pages.of(project);
         if !page.is_known() {
             return Err(format!("{project} is not in the index"));

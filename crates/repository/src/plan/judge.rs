@@ -193,13 +193,18 @@ pub(super) fn unclaimed(
     project: &ProjectName,
     filename: &str,
 ) -> Result<TargetPath, String> {
-    let target = file_target(project, filename)
-        .map_err(|_| format!("{} cannot be a target path", filename.escape_debug()))?;
+    let target = target(project, filename)?;
     if state.is_claimed(&target) {
         return Err(claimed(project));
     }
     unclaimed_project(state, project)?;
     Ok(target)
+}
+
+/// The target path of a file.
+pub(super) fn target(project: &ProjectName, filename: &str) -> Result<TargetPath, String> {
+    file_target(project, filename)
+        .map_err(|_| format!("{} cannot be a target path", filename.escape_debug()))
 }
 
 /// Whether the index's own keys may speak for a project, or why they may not.

@@ -16,13 +16,13 @@ mod refusal;
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use wheelmark_objects::{CHUNKS_ABOVE, Kind, ObjectPath};
+use wheelmark_objects::{CHUNKS_ABOVE, Kind, ObjectPath, page_target};
 use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
 use wheelmark_packaging::{MAX_REQUIRES_PYTHON_LEN, ProjectName};
-use wheelmark_store::{NewClaim, SignedRelease};
+use wheelmark_store::{MAX_USER_NAME_LEN, NewClaim, SignedRelease};
 use wheelmark_tuf::{
-    DelegatedRole, Delegations, Key, KeyId, Role as _, RoleKeys, RoleName, Sha256, Targets,
-    Verified, verify,
+    DelegatedRole, Delegations, Key, KeyId, Role as _, RoleKeys, RoleName, Sha256, TargetInfo,
+    Targets, Verified, canonical, verify,
 };
 
 pub(super) use self::refusal::Refusal;
@@ -39,7 +39,11 @@ use crate::state::State;
 pub(crate) const MAX_RELEASED_FILES: usize = 256;
 
 /// Most keys that sign for one project: several people with a few machines each.
-pub(crate) const MAX_CLAIMED_KEYS: usize = 32;
+pub(crate) const MAX_CLAIMED_KEYS: usize = 16;
+
+/// How many bytes the keys of one project have at most: all clients fetch those of all projects. Ten
+/// RSA keys of 4096 bits, or any number of others.
+const MAX_KEYS_LEN: usize = 8 * 1024;
 
 /// For how long a project's role holds at most, a year and some days for those who renew it once a
 /// year. Whoever took over the index could show it to clients for as long.
@@ -90,31 +94,15 @@ pub(super) fn judge(
         read,
         before,
     } = incoming;
-    for (bytes, stated, what) in [
-        (metadata, release.metadata_sha256, "metadata"),
-        (page, release.page_sha256, "page"),
-    ] {
-        if Sha256::of(bytes) != stated {
-            return Err(Refusal::Altered { what });
-        }
-    }
-    demand_recent("its receipt", release.received_at, now, LONGEST_WAIT)?;
-    let known = state.delegation_of(project);
-    let (claim, targets) = match (&release.claim, known) {
-        (Some(_), Some(_)) => return Err(Refusal::Claimed),
-        (None, None) => return Err(Refusal::NotClaimed),
-        (None, Some((delegations, role))) => (None, open(metadata, &delegations.keys, &role.keys)?),
-        (Some(claim), None) => {
+    let targets = demand_signed(state, skipped, release, metadata, page, now)?;
+    let claim = match &release.claim {
+        None => None,
+        Some(claim) => {
             let keys = keys_of(state, claim)?;
-            // Each of them signs the first version: nobody registers a key that they do not have.
-            let all = RoleKeys::new(&keys, u32::try_from(keys.len()).unwrap_or(u32::MAX));
-            let by_id = keys.iter().map(|key| (key.keyid().clone(), key.clone()));
-            let targets = open(metadata, &by_id.collect(), &all)?;
             let delegation = roles::claim(project, &keys, claim, whole_seconds(now));
-            (Some((keys, delegation)), targets)
+            Some((keys, delegation))
         }
     };
-    demand_role(state, skipped, &role, &targets, now)?;
 
     let read = read.as_ref().map_err(|why| Refusal::Page(why.clone()))?;
     let before_files = demand_page(project, page, read, before.as_ref())?;
@@ -137,6 +125,49 @@ pub(super) fn judge(
     })
 }
 
+/// Whether the project's keys have signed this page as the project's next: everything that can be said
+/// without reading the page.
+pub(crate) fn demand_signed(
+    state: &State,
+    skipped: &Skipped,
+    release: &SignedRelease,
+    metadata: &[u8],
+    page: &[u8],
+    now: Timestamp,
+) -> Result<Verified<Targets>, Refusal> {
+    for (bytes, stated, what) in [
+        (metadata, release.metadata_sha256, "metadata"),
+        (page, release.page_sha256, "page"),
+    ] {
+        if Sha256::of(bytes) != stated {
+            return Err(Refusal::Altered { what });
+        }
+    }
+    demand_recent("its receipt", release.received_at, now, LONGEST_WAIT)?;
+    let known = state.delegation_of(&release.project);
+    let targets = match (&release.claim, known) {
+        (Some(_), Some(_)) => return Err(Refusal::Claimed),
+        (None, None) => return Err(Refusal::NotClaimed),
+        (None, Some((delegations, role))) => open(metadata, &delegations.keys, &role.keys)?,
+        (Some(claim), None) => {
+            let keys = keys_of(state, claim)?;
+            // Each of them signs the first version: nobody registers a key that they do not have.
+            let all = RoleKeys::new(&keys, u32::try_from(keys.len()).unwrap_or(u32::MAX));
+            let by_id = keys.iter().map(|key| (key.keyid().clone(), key.clone()));
+            open(metadata, &by_id.collect(), &all)?
+        }
+    };
+    let role = roles::project_role(&release.project);
+    demand_role(state, skipped, &role, &targets, now)?;
+    let path = page_target(&release.project);
+    let info = TargetInfo::new(page.len() as u64, Sha256::of(page));
+    match targets.targets.get(&path) {
+        Some(listed) if *listed == info => Ok(targets),
+        Some(_) => Err(Refusal::Target { path }),
+        None => Err(Refusal::NoTarget { path }),
+    }
+}
+
 /// Opens the metadata of a project's role with the keys that count.
 fn open(
     metadata: &[u8],
@@ -156,13 +187,17 @@ fn keys_of(state: &State, claim: &NewClaim) -> Result<Vec<Key>, Refusal> {
     if threshold == 0 || threshold as usize > count {
         return Err(Refusal::Threshold { threshold, count });
     }
-    let mut keys: Vec<Key> = Vec::with_capacity(count);
+    let (mut keys, mut len): (Vec<Key>, usize) = (Vec::with_capacity(count), 0);
     for stated in &claim.keys {
         let keyid = || stated.keyid.clone();
         let key = Key::from_value(stated.key.clone())
             .ok()
-            .filter(|key| key.keyid().as_str() == stated.keyid)
+            .filter(|key| key.is_plain() && key.keyid().as_str() == stated.keyid)
             .ok_or_else(|| Refusal::Key { keyid: keyid() })?;
+        len += canonical::encode(&key.to_value()).len();
+        if len > MAX_KEYS_LEN || stated.maintainer.len() > MAX_USER_NAME_LEN {
+            return Err(Refusal::KeysTooLong);
+        }
         if keys.iter().any(|other| other.is_same_key(&key)) {
             return Err(Refusal::KeyTwice { keyid: keyid() });
         }
@@ -211,6 +246,12 @@ fn demand_role(
     }
     if targets.delegations.is_some() {
         return Err(Refusal::Delegates);
+    }
+    let mut named = targets.clone();
+    named.extra.clear();
+    named.state_role(role);
+    if targets.extra != named.extra {
+        return Err(Refusal::MoreThanRole);
     }
     Ok(())
 }

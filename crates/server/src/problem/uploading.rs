@@ -145,6 +145,8 @@ impl From<Error> for Problem {
             Error::NotReleased { .. } => bad("File not in the page").hint(
                 "sign a page that lists each file that is sent; `wheelmark publish` does",
             ),
+            Error::NotSent { .. } => bad("File missing")
+                .hint("send each file that the page lists for the first time"),
             Error::NotAsReleased { .. } => bad("File differs from the page")
                 .hint("the file was changed after it was signed: publish it again"),
             Error::Release(why) => releasing(why),
@@ -194,13 +196,16 @@ fn releasing(error: &ReleaseDenied) -> Problem {
             )),
         ReleaseDenied::Claimed { .. } => problem(conflict, "Claimed already")
             .hint("publish with a key that signs for it: `wheelmark publish FILE`"),
-        ReleaseDenied::NotClaimed { project } => problem(conflict, "Not claimed").hint(format!(
-            "claim it first: `wheelmark project claim {project}`"
-        )),
+        ReleaseDenied::ProjectToken => problem(forbidden, "Token of one project")
+            .hint("claim it with a token that uploads to all of your projects"),
+        ReleaseDenied::Pending { .. } => problem(conflict, "Release on its way")
+            .hint("wait until it is published, and build on it"),
         ReleaseDenied::TooManyClaims { .. } => problem(forbidden, "Too many claims")
             .hint("let another owner of the project claim it, with a key of their own"),
         ReleaseDenied::KeyOfAnother { .. } => problem(forbidden, "Key of another user")
             .hint("use a key of your own, and one for each machine that signs"),
+        ReleaseDenied::TooLong { .. } => problem(StatusCode::BAD_REQUEST, "Claim too long")
+            .hint("claim it with fewer keys, or with keys that are Ed25519 or P-256"),
         ReleaseDenied::FileThere { .. } => problem(conflict, "File already exists")
             .hint("a published file never changes; publish a new version or build number"),
     }

@@ -352,6 +352,12 @@ pub(crate) enum UploadError {
         /// Its name, as it came.
         filename: String,
     },
+    /// The page lists a file that neither came along nor is there.
+    #[error("the page lists `{}`, which did not come with it", filename.escape_debug())]
+    NotSent {
+        /// Its name.
+        filename: String,
+    },
     /// A file is not what the signed page says of it.
     #[error("`{filename}` has another {what} than the signed page says")]
     NotAsReleased {

@@ -105,34 +105,18 @@ async fn answer(
     }
 }
 
-/// The release that somebody sends, as it goes into the journal.
-fn signed_release(
-    project: &ProjectName,
-    uploader: &Uploader,
-    stated: &form::Stated,
-    parts: &ReleaseParts,
-    received_at: jiff::Timestamp,
-) -> SignedRelease {
-    let maintainer = uploader.bearer.user().as_str();
-    let claim = stated.claim.as_ref().map(|claim| NewClaim {
-        threshold: claim.threshold,
-        keys: claim
-            .keys
-            .iter()
-            .map(|key| ClaimedKey {
-                keyid: key.keyid.clone(),
-                key: key.key.clone(),
-                maintainer: maintainer.to_owned(),
-            })
-            .collect(),
+/// The keys that somebody wants to register, as theirs.
+fn new_claim(uploader: &Uploader, stated: &form::Stated) -> Option<NewClaim> {
+    let claim = stated.claim.as_ref()?;
+    let keys = claim.keys.iter().map(|key| ClaimedKey {
+        keyid: key.keyid.clone(),
+        key: key.key.clone(),
+        maintainer: uploader.bearer.user().as_str().to_owned(),
     });
-    SignedRelease {
-        project: project.clone(),
-        metadata_sha256: Sha256::of(&parts.metadata),
-        page_sha256: Sha256::of(&parts.page),
-        received_at,
-        claim,
-    }
+    Some(NewClaim {
+        threshold: claim.threshold,
+        keys: keys.collect(),
+    })
 }
 
 /// The entries of released files, by name, as the page has them.
@@ -174,12 +158,16 @@ async fn publish(
         demand_same(&entry, &content)?;
         files.push((entry, content));
     }
+    demand_published(publishing, &project, entries).await?;
     let names: Vec<String> = files
         .iter()
         .map(|(entry, _)| entry.filename.to_string())
         .collect();
-    let _gates = publishing.gates.pass_all(&project, &names).await;
-    let seq = record(publishing, release, &parts, files, uploader).await?;
+    let ready = examine(publishing, &project, files).await?;
+    let seq = {
+        let _gates = publishing.gates.pass_all(&project, &names).await;
+        record(publishing, release, &parts, ready, uploader).await?
+    };
     let snapshot_version = published(publishing, seq).await?;
     tracing::info!(%project, files = names.len(), %seq, snapshot_version, "published a release");
     Ok(Released {
@@ -205,38 +193,44 @@ fn demand_same(entry: &ReleasedFile, content: &Content) -> Result<(), UploadErro
     Ok(())
 }
 
-/// Looks into the files, places them, and records the release.
-async fn record(
+/// Whether the released files that did not come along are published as the page has them.
+async fn demand_published(
     publishing: &Publishing,
-    release: SignedRelease,
-    parts: &ReleaseParts,
-    files: Vec<(ReleasedFile, Content)>,
-    uploader: &Uploader,
-) -> Result<Seq, UploadError> {
-    let project = release.project.clone();
-    for (entry, _) in &files {
-        let filename = entry.filename.to_string();
-        if let Some(row) = publishing.store.file(&project, &filename).await? {
-            return Err(match row.state {
-                FileState::Removed => UploadError::Removed { filename },
-                FileState::Pending | FileState::Published => UploadError::Exists {
-                    filename,
-                    existing: row.sha256,
-                },
-            });
+    project: &ProjectName,
+    left: BTreeMap<String, ReleasedFile>,
+) -> Result<(), UploadError> {
+    for (filename, entry) in left {
+        let row = publishing.store.file(project, &filename).await?;
+        let is_there = row.is_some_and(|row| {
+            row.state == FileState::Published && row.sha256.as_bytes() == entry.sha256.as_bytes()
+        });
+        if !is_there {
+            return Err(UploadError::NotSent { filename });
         }
+    }
+    Ok(())
+}
+
+/// A file that was looked into, with its core metadata.
+type Ready = (ReleasedFile, Content, Option<Bytes>);
+
+/// Looks into the files: each has to be what the page says of it.
+async fn examine(
+    publishing: &Publishing,
+    project: &ProjectName,
+    files: Vec<(ReleasedFile, Content)>,
+) -> Result<Vec<Ready>, UploadError> {
+    let standing = publishing.store.project_standing(project).await?;
+    let lens: Vec<u64> = files.iter().map(|(_, content)| content.len).collect();
+    check_sum(publishing, project, standing.limits, &lens).await?;
+    let mut ready = Vec::with_capacity(files.len());
+    for (entry, content) in files {
         if !entry.filename.is_normalised() && !publishing.leeway.older_file_names {
             return Err(UploadError::NotNormalised {
                 expected: entry.filename.normalised(),
-                filename,
+                filename: entry.filename.to_string(),
             });
         }
-    }
-    let standing = publishing.store.project_standing(&project).await?;
-    let lens: Vec<u64> = files.iter().map(|(_, content)| content.len).collect();
-    check_sum(publishing, &project, standing.limits, &lens).await?;
-    let mut ready = Vec::with_capacity(files.len());
-    for (entry, content) in files {
         let (content, inspected) = look_inside(content, &entry.filename).await?;
         check_classifiers(publishing, &inspected, &entry.filename)?;
         let metadata = match entry.filename {
@@ -255,6 +249,30 @@ async fn record(
             return Err(differs("Requires-Python"));
         }
         ready.push((entry, content, metadata));
+    }
+    Ok(ready)
+}
+
+/// Places the files, and records the release.
+async fn record(
+    publishing: &Publishing,
+    release: SignedRelease,
+    parts: &ReleaseParts,
+    ready: Vec<Ready>,
+    uploader: &Uploader,
+) -> Result<Seq, UploadError> {
+    let project = release.project.clone();
+    for (entry, _, _) in &ready {
+        let filename = entry.filename.to_string();
+        if let Some(row) = publishing.store.file(&project, &filename).await? {
+            return Err(match row.state {
+                FileState::Removed => UploadError::Removed { filename },
+                FileState::Pending | FileState::Published => UploadError::Exists {
+                    filename,
+                    existing: row.sha256,
+                },
+            });
+        }
     }
     let mut placed = Vec::with_capacity(ready.len());
     let mut new = Vec::with_capacity(ready.len());
@@ -293,15 +311,15 @@ async fn record(
     match admitting.await {
         Ok(seq) => Ok(seq),
         Err(error) => {
-            // Whether it was recorded is not certain; the objects go only if it was not.
-            let first = new.first();
-            let is_there = match first {
-                Some(file) => publishing.store.file(&project, &file.filename).await,
-                None => Ok(None),
-            };
-            if let Ok(None) = is_there {
-                take_back(placed).await;
+            // Whether it was recorded is not certain, and another process may have been faster with one
+            // of them: the objects go only if nobody has a row for any.
+            for file in &new {
+                let row = publishing.store.file(&project, &file.filename).await;
+                if !matches!(row, Ok(None)) {
+                    return Err(error.into());
+                }
             }
+            take_back(placed).await;
             Err(error.into())
         }
     }

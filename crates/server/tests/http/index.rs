@@ -133,7 +133,7 @@ impl Index {
     }
 
     async fn start_snapshot_process_for(&mut self, writer: JournalWriter) {
-        let engine = Engine::open(
+        let mut engine = Engine::open(
             Arc::clone(&self.tree),
             self.store.clone(),
             Arc::clone(&self.online) as Arc<dyn Signer>,
@@ -143,6 +143,7 @@ impl Index {
         )
         .await
         .unwrap();
+        engine.take_claims(true);
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(engine.run(async {
             stopped.await.unwrap_or(());

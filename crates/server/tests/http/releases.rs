@@ -24,6 +24,7 @@ struct Release {
     claims: bool,
     contents: Vec<(String, Vec<u8>)>,
     token: String,
+    spoil_key: Option<fn(&mut serde_json::Value)>,
 }
 
 fn flask() -> ProjectName {
@@ -44,6 +45,7 @@ impl Release {
             claims: version == 1,
             contents: Vec::new(),
             token: index.token.clone(),
+            spoil_key: None,
         }
     }
 
@@ -78,13 +80,16 @@ impl Release {
         };
         role.state_role(&project_role(&flask()));
         let metadata = sign_role(&role.to_canonical(), &[key]).unwrap();
-        let stated = match self.claims {
+        let mut stated = match self.claims {
             true => serde_json::json!({"claim": {
                 "keys": [{"keyid": key.key().keyid().as_str(), "key": key.key().to_value()}],
                 "threshold": 1,
             }}),
             false => serde_json::json!({}),
         };
+        if let Some(spoil) = self.spoil_key {
+            spoil(&mut stated["claim"]["keys"][0]);
+        }
         let mut form = Form::new()
             .text("release", stated.to_string())
             .part("metadata", Part::bytes(metadata))
@@ -192,7 +197,7 @@ async fn what_does_not_fit_together_leaves_nothing() {
                 r.page.files[2].requires_python = None;
             },
         ),
-        ("a file that did not come along", "Refused", |r| {
+        ("a file that did not come along", "File missing", |r| {
             r.contents.pop();
         }),
         ("a stale base", "Refused", |r| r.version = 1),
@@ -272,11 +277,37 @@ async fn owners_claim_and_members_release_and_nobody_else() {
             "{refused:?}"
         );
     }
+    // Nobody registers a key that they do not have, and nobody keeps one from its owner.
+    type Spoil = fn(&mut serde_json::Value);
+    let cases: [(&str, Spoil); 3] = [
+        ("another id", |key| key["keyid"] = "0".repeat(64).into()),
+        ("no key", |key| key["key"] = 0.into()),
+        ("a key that did not sign", |key| {
+            let other = Ed25519Key::generate(&mut UnwrapErr(SysRng));
+            key["keyid"] = other.key().keyid().as_str().into();
+            key["key"] = other.key().to_value();
+        }),
+    ];
+    for (what, spoil) in cases {
+        let mut release = Release::next(&index, 1).await;
+        release.spoil_key = Some(spoil);
+        let refused = told(release.send(&index).await).await;
+        assert_eq!(refused.title, "Malformed release", "{what}: {refused:?}");
+    }
+    // Nor does a token that lies in the settings of a pipeline.
+    let project_token = index
+        .token_for("operator", Scope::UploadTo(flask()), 23)
+        .await;
+    let mut release = Release::next(&index, 1).await;
+    release.token = project_token;
+    let refused = told(release.send(&index).await).await;
+    assert_eq!(refused.title, "Token of one project", "{refused:?}");
     // A release comes after a claim.
     let mut early = Release::next(&index, 1).await.with_wheel("2.0");
     early.claims = false;
     let refused = told(early.send(&index).await).await;
-    assert_eq!((refused.status, &*refused.title), (409, "Not claimed"));
+    assert_eq!((refused.status, &*refused.title), (400, "Refused"));
+    assert!(refused.detail.contains("not claimed"), "{refused:?}");
 
     Release::next(&index, 1).await.publish(&index).await;
     let mut again = Release::next(&index, 2).await;

@@ -26,9 +26,11 @@ DROP TABLE file;
 ALTER TABLE file_of_a_row RENAME TO file;
 CREATE INDEX file_by_seq ON file (seq);
 
--- What a project's own people have signed, until the snapshot process has decided about it.
+-- What a project's own people have signed, until the snapshot process has decided about it: one
+-- release of each project at a time.
 CREATE TABLE release_part (
     seq       INTEGER NOT NULL PRIMARY KEY,
+    project   TEXT NOT NULL UNIQUE,
     metadata  BLOB NOT NULL,
     page      BLOB NOT NULL
 ) STRICT;

@@ -164,6 +164,7 @@ pub(super) async fn wait(
                 // Wrong settings keep nobody from carrying out an order.
                 if let Ok(settings) = settings {
                     engine.link_provenance_below(settings.provenance_below());
+                    engine.take_claims(settings.claims);
                 }
                 while engine.turn().await? != Turn::Idle
                     && !is_over(asked, orders, deadline).await?

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::Status;
 use wheelmark_store::{AuditAction, Change};
 
 use super::orders::{How, Order, give};
 use super::page;
+use super::reason::reason;
 use crate::context::Context;
 use crate::data::Data;
 
@@ -18,11 +20,17 @@ use crate::data::Data;
 /// (`wheelmark trust claims forget`). The project can be claimed anew.
 ///
 ///   wheelmark index project unclaim acme-tools
+///   wheelmark index project unclaim acme-tools --quarantine "its last release is malware"
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// The project
     project: ProjectName,
+
+    /// Quarantine it in the same snapshot, for this reason: its files are listed no longer, and nobody
+    /// can claim it anew, until `wheelmark index status` says otherwise
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    quarantine: Option<String>,
 
     #[command(flatten)]
     how: How,
@@ -40,5 +48,16 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         done: "no longer claimed",
         action: AuditAction::ClaimEnded,
     };
-    give(vec![order], project, &args.how, data, context).await
+    let mut orders = vec![order];
+    orders.extend(args.quarantine.clone().map(|reason| Order {
+        change: Change::StatusSet {
+            project: project.clone(),
+            status: Status::Quarantined.as_str().to_owned(),
+            reason: Some(reason),
+        },
+        subject: project.to_string(),
+        done: "quarantined",
+        action: AuditAction::StatusChanged,
+    }));
+    give(orders, project, &args.how, data, context).await
 }

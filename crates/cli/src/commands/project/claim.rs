@@ -8,15 +8,16 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use serde_json::json;
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::PageFile;
+use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_signing::HeldKey;
+use wheelmark_tuf::without_controls;
 
 use crate::commands::ceremony::signer::Passphrase;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Desk, Next, Outcome, Sending, StatedKeys, confirm, sha256_of, short, to_claim,
+    Desk, Next, Outcome, Sending, StatedKeys, confirm, released, short, to_claim,
 };
 
 /// Claim a project: from now on your keys sign for it, and the index's do not
@@ -84,6 +85,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             .hint(format!("who signs for it: wheelmark explain {project}"));
     }
     let base = page.as_ref().map(|page| page.page());
+    if let Some(page) = base {
+        demand_plain(page)?;
+    }
     let published = base.map(|page| page.files.as_slice()).unwrap_or_default();
     let entries = compared(published, &args.compare, desk.now)?;
     let keys = to_claim(&args.signers, &args.passphrase)?;
@@ -96,7 +100,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         .hint("name a --signer for each key; --threshold says how many of them have to sign");
     }
     if !args.json {
-        print_line(&shown(&desk, &args, &entries, &keys))?;
+        let removed = base.map(|page| page.wheelmark.removed.keys());
+        let removed: Vec<&String> = removed.into_iter().flatten().collect();
+        print_line(&shown(&desk, &args, &entries, &removed, &keys))?;
     }
     confirm("claim it with these keys?", args.yes)?;
     let version = desk.next_version(project).await?;
@@ -132,6 +138,33 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether the page has nothing besides files that would be signed unseen.
+fn demand_plain(page: &ProjectPage) -> anyhow::Result<()> {
+    let marks = &page.wheelmark;
+    let what = [
+        (
+            !page.unrecognised.is_empty(),
+            "files that are no distributions",
+        ),
+        (
+            !page.extra.is_empty() || !page.meta.is_empty(),
+            "members that this program does not know",
+        ),
+        (
+            !marks.extra.is_empty(),
+            "marks that this program does not know",
+        ),
+        (!marks.withheld.is_empty(), "files that are withheld"),
+    ];
+    match what.into_iter().find(|(has, _)| *has) {
+        Some((_, what)) => Err(anyhow!(
+            "the page has {what}, which nobody should sign unseen"
+        ))
+        .hint("ask whoever runs the index about it"),
+        None => Ok(()),
+    }
+}
+
 /// Holds published files against copies; those that there are none of are taken over unseen.
 fn compared(
     published: &[PageFile],
@@ -142,35 +175,67 @@ fn compared(
     let mut entries = Vec::with_capacity(published.len());
     for file in published {
         let name = file.filename.as_str();
-        let entry = match copies.get(name) {
-            Some(copy) => {
-                let found = sha256_of(copy)?;
-                let is_same = file
-                    .sha256()
-                    .is_some_and(|signed| *signed.as_bytes() == found.0);
-                if !is_same {
-                    return Err(anyhow!(
-                        "{name} on the index is not {}: its sha256 is {}, and yours {found}",
-                        copy.display(),
-                        file.sha256().map(|sha256| sha256.to_string()).unwrap_or_default()
-                    ))
-                    .hint("find out which of the two is right before you sign for it; nothing was signed");
-                }
-                Entry {
-                    entry: file.clone(),
-                    is_compared: true,
-                }
-            }
-            None => Entry {
-                entry: file
-                    .adopted(now)
-                    .ok_or_else(|| anyhow!("the index says nothing of when {name} was signed"))?,
-                is_compared: false,
-            },
+        if !file.extra.is_empty() {
+            return Err(anyhow!(
+                "the index says more of {name} than this program understands"
+            ))
+            .hint("claim it with the version of wheelmark that the index has");
+        }
+        let is_compared = match copies.get(name) {
+            Some(copy) => is_compared(file, copy, now)?,
+            None => false,
         };
-        entries.push(entry);
+        // One of an earlier claim is marked already.
+        let entry = match is_compared || file.is_adopted() {
+            true => file.clone(),
+            false => file
+                .adopted(now)
+                .ok_or_else(|| anyhow!("the index says nothing of when {name} was signed"))?,
+        };
+        let is_compared = is_compared && !file.is_adopted();
+        entries.push(Entry { entry, is_compared });
     }
     Ok(entries)
+}
+
+/// Whether all that an entry says of a file is what the copy is. An entry that says what the copy does
+/// not show (a signature, provenance, a yank) is not.
+fn is_compared(file: &PageFile, copy: &Path, now: Timestamp) -> anyhow::Result<bool> {
+    let name = file.filename.as_str();
+    let mine = released(copy, file.filename.clone(), now)?;
+    let marks = file.wheelmark.as_ref();
+    let core_metadata = file.core_metadata.as_ref();
+    for (what, is_same) in [
+        ("sha256", file.sha256() == Some(mine.sha256)),
+        ("length", file.size == Some(mine.size)),
+        (
+            "Requires-Python",
+            file.requires_python == mine.requires_python,
+        ),
+        (
+            "core metadata",
+            core_metadata.and_then(|hashes| hashes.sha256()) == mine.core_metadata_sha256,
+        ),
+        (
+            "chunk list",
+            marks.and_then(|marks| marks.chunks_sha256) == mine.chunks_sha256,
+        ),
+    ] {
+        if !is_same {
+            return Err(anyhow!(
+                "{name} on the index is not {}: it has another {what}",
+                copy.display()
+            ))
+            .hint("find out which of the two is right before you sign for it; nothing was signed");
+        }
+    }
+    let says_more = file.yanked.is_yanked()
+        || file.provenance.is_some()
+        || file.has_signature()
+        || marks.is_some_and(|marks| {
+            marks.provenance_sha256.is_some() || marks.gpg_sig.is_some() || !marks.extra.is_empty()
+        });
+    Ok(!says_more)
 }
 
 /// The files that were named, and those in directories that were, by name.
@@ -198,7 +263,13 @@ fn copies_in(named: &[PathBuf]) -> anyhow::Result<HashMap<String, PathBuf>> {
     Ok(copies)
 }
 
-fn shown(desk: &Desk, args: &Args, entries: &[Entry], keys: &[HeldKey]) -> String {
+fn shown(
+    desk: &Desk,
+    args: &Args,
+    entries: &[Entry],
+    removed: &[&String],
+    keys: &[HeldKey],
+) -> String {
     let mut lines = vec![format!("{} on {}", args.project, desk.urls().simple())];
     for Entry { entry, is_compared } in entries {
         let sha256 = entry.sha256().map(|sha256| sha256.to_string());
@@ -214,6 +285,9 @@ fn shown(desk: &Desk, args: &Args, entries: &[Entry], keys: &[HeldKey]) -> Strin
     }
     if entries.is_empty() {
         lines.push("  it has no files yet".to_owned());
+    }
+    for name in removed {
+        lines.push(format!("  was removed   {}", without_controls(name)));
     }
     lines.push(format!("{} of these keys sign for it:", args.threshold));
     for key in keys {

@@ -17,20 +17,22 @@ pub(crate) enum Refusal {
     Lost,
     #[error("a release comes from a project's people, and not as an order")]
     Ordered,
+    #[error("this index takes no claims: whoever runs it says `claims = \"on\"` in its settings")]
+    NotTaken,
     #[error("it is claimed already")]
     Claimed,
     #[error("it is not claimed: nobody's keys sign for it")]
     NotClaimed,
-    #[error(
-        "another change of the same project comes with this snapshot: build on the page that it leaves"
-    )]
+    #[error("another change of the same project comes first: build on the page that it leaves")]
     Meanwhile,
     #[error("a claim names {count} keys, and 1 to {MAX_CLAIMED_KEYS} can sign for a project")]
     Keys { count: usize },
     #[error("{threshold} of {count} keys cannot be asked for")]
     Threshold { threshold: u32, count: usize },
-    #[error("{} is not the id of the key that is given with it, or that is none", keyid.escape_debug())]
+    #[error("{} is not the id of a key that is given with it in its plain form", keyid.escape_debug())]
     Key { keyid: String },
+    #[error("the keys of a claim are longer than all clients should have to fetch")]
+    KeysTooLong,
     #[error("the key {keyid} is named twice")]
     KeyTwice { keyid: String },
     #[error("the key {keyid} is one of the index's own")]
@@ -54,6 +56,8 @@ pub(crate) enum Refusal {
     TooLong { expires: Timestamp },
     #[error("the metadata holds until {expires}, less than 30 days")]
     TooShort { expires: Timestamp },
+    #[error("the metadata says more than that it is this role")]
+    MoreThanRole,
     #[error("the metadata delegates to others, which it cannot")]
     Delegates,
     #[error("the page cannot be read: {0}")]

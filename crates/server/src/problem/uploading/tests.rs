@@ -68,6 +68,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Claimed { .. } => "claimed",
         Error::MalformedRelease { .. } => "malformed release",
         Error::NotReleased { .. } => "not released",
+        Error::NotSent { .. } => "not sent",
         Error::NotAsReleased { .. } => "not as released",
         Error::Release(_) => "release",
         Error::Refused { .. } => "refused",
@@ -79,7 +80,7 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-const KINDS: usize = 53;
+const KINDS: usize = 54;
 
 fn samples() -> Vec<Error> {
     let text = || "demo".to_owned();
@@ -189,6 +190,9 @@ fn samples() -> Vec<Error> {
         Error::NotReleased {
             filename: filename(),
         },
+        Error::NotSent {
+            filename: filename(),
+        },
         Error::NotAsReleased {
             filename: filename(),
             what: "core metadata",
@@ -199,12 +203,14 @@ fn samples() -> Vec<Error> {
         }),
         Error::Release(ReleaseDenied::NoProject { project: project() }),
         Error::Release(ReleaseDenied::Claimed { project: project() }),
-        Error::Release(ReleaseDenied::NotClaimed { project: project() }),
+        Error::Release(ReleaseDenied::ProjectToken),
+        Error::Release(ReleaseDenied::Pending { project: project() }),
         Error::Release(ReleaseDenied::TooManyClaims {
             user: "alice".parse().unwrap(),
-            limit: 100,
+            limit: 20,
         }),
         Error::Release(ReleaseDenied::KeyOfAnother { keyid: text() }),
+        Error::Release(ReleaseDenied::TooLong { len: 300_000 }),
         Error::Release(ReleaseDenied::FileThere {
             filename: filename(),
         }),

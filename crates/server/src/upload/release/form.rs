@@ -2,6 +2,8 @@
 //!
 //! What was signed comes first, so that whoever may not send it is told so before the files are.
 
+use std::collections::BTreeMap;
+
 use multer::Multipart;
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,8 +11,9 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_store::{
     MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, ReleaseParts, SignedRelease,
 };
+use wheelmark_tuf::{Key, RoleKeys, Sha256, Targets, verify};
 
-use super::signed_release;
+use super::new_claim;
 use crate::app::Publishing;
 use crate::pace::Pace;
 use crate::upload::error::UploadError;
@@ -23,7 +26,10 @@ use crate::upload::uploader::Uploader;
 const MAX_FILES: usize = 256;
 
 /// Longest statement of what a release is, in bytes: some dozens of keys.
-const MAX_STATED_LEN: usize = 128 * 1024;
+const MAX_STATED_LEN: usize = 64 * 1024;
+
+/// Most keys of a claim; the snapshot process takes no more, either.
+const MAX_KEYS: usize = 16;
 
 /// How many bytes of files stay in memory, all together. What is more goes to the disk while it is
 /// looked at.
@@ -80,13 +86,26 @@ pub(super) async fn receive(
         serde_json::from_slice(&stated).map_err(|error| UploadError::MalformedRelease {
             what: format!("the field `release`: {error}"),
         })?;
+    // Asked before anything that is long.
+    let (now, claim) = (publishing.clock.now(), new_claim(uploader, &stated));
+    let asking = publishing
+        .store
+        .demand_releaser(project, claim.as_ref(), &uploader.bearer, now);
+    asking.await?;
     let metadata = need(&mut form, "metadata", MAX_RELEASE_METADATA_LEN).await?;
     let page = need(&mut form, "page", MAX_RELEASE_PAGE_LEN).await?;
+    if let Some(claim) = &stated.claim {
+        demand_keys(claim, &metadata)?;
+    }
     let received_at = publishing.clock.now();
     let parts = ReleaseParts { metadata, page };
-    let release = signed_release(project, uploader, &stated, &parts, received_at);
-    let asking = publishing.store.demand_releaser(&release, &uploader.bearer);
-    asking.await?;
+    let release = SignedRelease {
+        project: project.clone(),
+        metadata_sha256: Sha256::of(&parts.metadata),
+        page_sha256: Sha256::of(&parts.page),
+        received_at,
+        claim,
+    };
 
     let limits = publishing.store.project_limits(project).await?;
     let file_len = limits.file_len.unwrap_or(publishing.limits.file_len);
@@ -123,6 +142,31 @@ pub(super) async fn receive(
         parts,
         contents,
     })
+}
+
+/// Whether each key of a claim is one, under its own id, and has signed: so that nobody keeps others
+/// from registering theirs.
+fn demand_keys(claim: &StatedClaim, metadata: &[u8]) -> Result<(), UploadError> {
+    let malformed = |what: &str| UploadError::MalformedRelease {
+        what: what.to_owned(),
+    };
+    if claim.keys.is_empty() || claim.keys.len() > MAX_KEYS {
+        return Err(malformed("a claim names 1 to 16 keys"));
+    }
+    let mut keys = BTreeMap::new();
+    for stated in &claim.keys {
+        let key = Key::from_value(stated.key.clone()).ok();
+        let key = key.filter(|key| key.is_plain() && key.keyid().as_str() == stated.keyid);
+        let key = key.ok_or_else(|| malformed("a key of the claim is none, or has another id"))?;
+        keys.insert(key.keyid().clone(), key);
+    }
+    let all = RoleKeys::new(keys.values(), u32::try_from(keys.len()).unwrap_or(u32::MAX));
+    verify::<Targets>(metadata, &keys, &all).map_err(|error| {
+        malformed(&format!(
+            "not every key of the claim has signed it: {error}"
+        ))
+    })?;
+    Ok(())
 }
 
 /// The next field, which has to be this one.
