@@ -189,6 +189,9 @@ async fn what_a_release_may_not_say_is_refused_whole() {
         ("no role", "says that it is no role", |d| {
             d.role.extra.clear()
         }),
+        ("more than a role", "more than that it is this role", |d| {
+            d.role.extra.insert("x".to_owned(), 1.into());
+        }),
         ("a delegation", "delegates", |d| {
             d.role.delegations = Some(Delegations {
                 keys: std::collections::BTreeMap::new(),
@@ -228,6 +231,12 @@ async fn what_a_release_may_not_say_is_refused_whole() {
             "the page is that of other",
             |d| {
                 d.page = wheelmark_packaging::simple::ProjectPage::new("other".parse().unwrap());
+                let page = d.page.to_json();
+                let sha256 = wheelmark_tuf::Sha256::of(&page);
+                let info = TargetInfo::new(page.len() as u64, sha256);
+                let path = "simple/demo/index.json".parse().unwrap();
+                d.role.targets = [(path, info)].into();
+                d.lists_page = false;
             },
         ),
         (
@@ -331,6 +340,17 @@ async fn of_two_releases_at_once_one_is_published_and_the_other_builds_on_it() {
         .hand_in(&world.index, &world.alice, &[&alice])
         .await
         .unwrap();
+    let denied = other.hand_in(&world.index, &world.alice, &[&alice]).await;
+    assert!(matches!(
+        denied,
+        Err(ReleaseError::Release(ReleaseDenied::Pending { .. }))
+    ));
+    // Nor from a web process that asks nobody.
+    world
+        .index
+        .sql("UPDATE release_part SET project = 'elsewhere'")
+        .await;
+    let other = draft(&world.index, "demo", 2, &[(THIRD, b"other")]).await;
     let other = other
         .hand_in(&world.index, &world.alice, &[&alice])
         .await
@@ -684,6 +704,7 @@ async fn what_whoever_runs_the_index_asks_for_comes_before_a_release_in_the_same
         alice: bearer,
         key,
     };
+    world.engine.take_claims(true);
     // A release is there first, and the claim ends all the same; with it, the file goes.
     let next = draft(&world.index, "demo", 2, &[(SECOND, b"x")]).await;
     let release = next.hand_in(&world.index, &world.alice, &[&alice]).await;
@@ -747,4 +768,22 @@ async fn a_row_that_cannot_be_read_keeps_no_key_and_no_project() {
         denied,
         Err(ReleaseError::Release(ReleaseDenied::TooLong { .. }))
     ));
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_where_whoever_runs_the_index_has_not_said_so() {
+    let mut world = World::new().await;
+    world.engine.take_claims(false);
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    let mut first = draft(&world.index, "demo", 1, &[]).await;
+    first.claim = Some(claim(&[&alice], 1));
+    let refused = world.hand_in(first, &[&alice]).await.unwrap_err();
+    assert!(refused.contains("takes no claims"), "{refused}");
+    world.engine.take_claims(true);
+    world.claim().await;
+    // What is claimed goes on.
+    world.engine.take_claims(false);
+    let next = draft(&world.index, "demo", 2, &[(SECOND, b"x")]).await;
+    world.hand_in(next, &[&alice]).await.unwrap();
+    assert_eq!(world.index.files("demo"), [FIRST, SECOND]);
 }
