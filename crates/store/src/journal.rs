@@ -35,10 +35,6 @@ impl fmt::Display for Seq {
 /// One change to the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every row is a file that was received"
-)]
 pub enum Change {
     /// A file was received.
     FileAdded(NewFile),
