@@ -24,7 +24,7 @@ FIXTURES = Path(__file__).parents[2] / "crates" / "provenance" / "tests" / "fixt
 FILE = FIXTURES / "abi3info-2024.10.8-py3-none-any.whl"
 PROVENANCE = FIXTURES / f"{FILE.name}.provenance"
 
-#: What the issue of this benchmark asks for.
+#: The targets: how many times as fast as the other verifier.
 WANTED = {"verification": 2.5, "command": 40.0}
 MOST_CPU_MS = 50.0
 
