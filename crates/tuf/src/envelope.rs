@@ -48,6 +48,11 @@ pub(crate) struct Envelope {
 impl Envelope {
     pub(crate) fn open(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let mut file = Fields::of(canonical::parse(bytes)?, "file")?;
+        Self::of_fields(&mut file)
+    }
+
+    /// Takes the signatures and the signed part out of an object; what else it has stays there.
+    pub(crate) fn of_fields(file: &mut Fields) -> Result<Self, EnvelopeError> {
         let mut signatures = BTreeMap::new();
         for entry in file.array("signatures")? {
             let mut entry = Fields::of(entry, "signatures")?;

@@ -23,6 +23,7 @@
 //!   on the way; bins by hash prefix and by TAP 15 cost one role each.
 //! * [`Walk`] goes through all delegated roles, many at once: for copies, and checks of them.
 //! * [`Evidence`] proves that two things were signed as one version of a role.
+//! * [`Handovers`] lead from the keys that once signed for a role to those of today.
 //! * [`Target`] checks the content itself (§5.7).
 //! * [`Root`], [`TimestampMetadata`], [`Snapshot`] and [`Targets`] are what a repository
 //!   fills in, signs as [`Role::to_canonical`] and writes with [`assemble`].
@@ -40,6 +41,7 @@ mod envelope;
 mod evidence;
 mod floor;
 mod fresh;
+mod handover;
 mod hashes;
 mod key;
 mod lookup;
@@ -63,6 +65,10 @@ pub use evidence::{
 };
 pub use floor::Floor;
 pub use fresh::{CacheName, Effect, Fetch, RoleError};
+pub use handover::{
+    Handover, HandoverError, Handovers, KeySet, MAX_HANDOVERS, MAX_HANDOVERS_LEN, MAX_SET_KEYS,
+    Missing, Need, Whose,
+};
 pub use hashes::{HashError, Hashes};
 pub use key::{BadSignature, Key, KeyId};
 pub use limits::Limits;

@@ -5,11 +5,11 @@
 //! at every level, so that writing what was read gives the same canonical bytes.
 
 pub(crate) mod fields;
+pub(crate) mod root;
 
 mod delegations;
 mod named;
 mod pattern;
-mod root;
 mod snapshot;
 mod succinct;
 mod targets;

@@ -105,9 +105,9 @@ pub fn verify_next_root(trusted: &Root, bytes: &[u8]) -> Result<Verified<Root>, 
     Ok(Verified(root))
 }
 
-/// Counts the keys that have signed. Each key counts once, whatever ids it goes by; a key
-/// listed under an id that is not its own does not count (TUF §4.2, `KEYID`).
-fn check_signatures(
+/// Demands that a threshold of the keys has signed. Each key counts once, whatever ids it goes by; a
+/// key listed under an id that is not its own does not count (TUF §4.2, `KEYID`).
+pub(crate) fn check_signatures(
     envelope: &Envelope,
     keys: &BTreeMap<KeyId, Key>,
     role: &RoleKeys,
@@ -115,7 +115,24 @@ fn check_signatures(
     if role.threshold == 0 {
         return Err(VerifyError::ZeroThreshold);
     }
+    let valid = u32::try_from(signers(envelope, keys, role).len()).unwrap_or(u32::MAX);
+    if valid < role.threshold {
+        return Err(VerifyError::Threshold {
+            threshold: role.threshold,
+            valid,
+        });
+    }
+    Ok(())
+}
+
+/// The ids of the keys that count and have signed, one for each key.
+pub(crate) fn signers<'a>(
+    envelope: &Envelope,
+    keys: &BTreeMap<KeyId, Key>,
+    role: &'a RoleKeys,
+) -> Vec<&'a KeyId> {
     let mut signers = HashSet::new();
+    let mut ids = Vec::new();
     for keyid in &role.keyids {
         let Some(key) = keys.get(keyid).filter(|key| key.keyid() == keyid) else {
             continue;
@@ -126,16 +143,10 @@ fn check_signatures(
         let signed = || key.verify(&envelope.canonical, signature).is_ok();
         if !signers.contains(&key.public()) && signed() {
             signers.insert(key.public());
+            ids.push(keyid);
         }
     }
-    let valid = u32::try_from(signers.len()).unwrap_or(u32::MAX);
-    if valid < role.threshold {
-        return Err(VerifyError::Threshold {
-            threshold: role.threshold,
-            valid,
-        });
-    }
-    Ok(())
+    ids
 }
 
 impl Verified<Targets> {

@@ -159,7 +159,7 @@ impl Fields {
     }
 
     /// `YYYY-MM-DDTHH:MM:SSZ`, and no other way of writing a time (TUF §4.2).
-    fn time(&mut self, field: &'static str) -> Result<Timestamp, ModelError> {
+    pub(crate) fn time(&mut self, field: &'static str) -> Result<Timestamp, ModelError> {
         let text = self.string(field)?;
         // Written back it must be the same text: this excludes every other notation.
         let time = text.parse().ok().filter(|&time| write_time(time) == text);
@@ -203,7 +203,7 @@ pub(crate) fn object(extra: &Extra) -> Map<String, Value> {
 }
 
 /// `YYYY-MM-DDTHH:MM:SSZ`; parts of a second are dropped.
-fn write_time(time: Timestamp) -> String {
+pub(crate) fn write_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

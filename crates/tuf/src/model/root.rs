@@ -74,7 +74,7 @@ impl RoleKeys {
     }
 
     /// Takes `keyids` and `threshold` out of a larger object; leaves `extra` empty.
-    pub(super) fn take(fields: &mut Fields) -> Result<Self, ModelError> {
+    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ModelError> {
         let keyids: Vec<_> = fields
             .array("keyids")?
             .into_iter()
@@ -98,7 +98,7 @@ impl RoleKeys {
         })
     }
 
-    pub(super) fn write(&self, object: &mut Map<String, Value>) {
+    pub(crate) fn write(&self, object: &mut Map<String, Value>) {
         let keyids: Vec<_> = self.keyids.iter().map(|keyid| keyid.as_str()).collect();
         object.insert("keyids".to_owned(), keyids.into());
         object.insert("threshold".to_owned(), self.threshold.into());
@@ -113,7 +113,7 @@ impl RoleKeys {
 
 /// Reads the `keys` of root and of delegations. A key that does not match its id stays
 /// under the id it was listed with: verification passes over it.
-pub(super) fn read_keys(fields: &mut Fields) -> Result<BTreeMap<KeyId, Key>, ModelError> {
+pub(crate) fn read_keys(fields: &mut Fields) -> Result<BTreeMap<KeyId, Key>, ModelError> {
     let listed = fields.object("keys")?.rest();
     listed
         .into_iter()
@@ -121,7 +121,7 @@ pub(super) fn read_keys(fields: &mut Fields) -> Result<BTreeMap<KeyId, Key>, Mod
         .collect()
 }
 
-pub(super) fn write_keys(keys: &BTreeMap<KeyId, Key>) -> Value {
+pub(crate) fn write_keys(keys: &BTreeMap<KeyId, Key>) -> Value {
     let keys: Map<_, _> = keys
         .iter()
         .map(|(id, key)| (id.as_str().to_owned(), key.to_value()))

@@ -10,6 +10,7 @@ mod bins;
 mod client;
 mod evidence;
 mod floors;
+mod handovers;
 mod keys;
 mod properties;
 mod repo;

@@ -1,0 +1,220 @@
+//! All handovers of a role, each of them verified.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{Handover, HandoverError, KeySet, MAX_HANDOVERS, MAX_HANDOVERS_LEN};
+use crate::canonical;
+use crate::envelope::Envelope;
+use crate::model::fields::{self, Fields};
+use crate::model::{OWN_MEMBER, RoleKeys, Targets};
+use crate::name::RoleName;
+use crate::verify::check_signatures;
+
+/// In the own member of a role's metadata: its handovers, oldest first.
+const MEMBER: &str = "handovers";
+
+/// The handovers of a role, from the first on: each begins where the one before it ended, and is
+/// signed by a threshold of those whom it is from and by every key that comes in.
+///
+/// It can be made only by the functions of this module, which check that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Handovers {
+    /// Each with the value that it was read from, signatures included.
+    list: Vec<(Handover, Value)>,
+}
+
+/// A handover with its signatures, which may be too few.
+pub(super) struct Opened {
+    pub(super) handover: Handover,
+    pub(super) envelope: Envelope,
+    value: Value,
+}
+
+impl Opened {
+    fn from_value(value: Value, role: &RoleName) -> Result<Self, HandoverError> {
+        let mut file = Fields::of(value.clone(), "handovers")?;
+        let mut envelope = Envelope::of_fields(&mut file)?;
+        let handover = Handover::from_signed(envelope.signed.take(), role)?;
+        let number = handover.number;
+        if !file.rest().is_empty() {
+            return Err(HandoverError::OtherForm { number });
+        }
+        Ok(Self {
+            handover,
+            envelope,
+            value,
+        })
+    }
+
+    fn verify(&self) -> Result<(), HandoverError> {
+        let Handover { number, from, .. } = &self.handover;
+        let number = *number;
+        check_signatures(&self.envelope, from.keys(), &from.role_keys())
+            .map_err(|source| HandoverError::From { number, source })?;
+        let added = self.handover.added();
+        if added.is_empty() {
+            return Ok(());
+        }
+        let to = self.handover.to.keys();
+        check_signatures(&self.envelope, to, &all_of(&added))
+            .map_err(|source| HandoverError::To { number, source })
+    }
+}
+
+/// All of these keys have to sign.
+pub(super) fn all_of(keys: &[&crate::Key]) -> RoleKeys {
+    let all = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+    RoleKeys::new(keys.iter().copied(), all)
+}
+
+impl Handovers {
+    /// Reads the list as it stands in metadata; none where there is no list.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is malformed, of another role, out of its order, or not signed as it has to
+    /// be; or there are more than [`MAX_HANDOVERS`], or more bytes than [`MAX_HANDOVERS_LEN`].
+    pub fn read(list: Option<&Value>, role: &RoleName) -> Result<Self, HandoverError> {
+        let opened = open(list, role)?;
+        let mut verified = Vec::with_capacity(opened.len());
+        for one in opened {
+            one.verify()?;
+            verified.push((one.handover, one.value));
+        }
+        Ok(Self { list: verified })
+    }
+
+    /// The same with one more: the file of a signed handover, as [`crate::assemble`] writes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handovers::read`].
+    pub fn and(&self, file: &[u8], role: &RoleName) -> Result<Self, HandoverError> {
+        let file = canonical::parse(file).map_err(crate::EnvelopeError::from)?;
+        let mut list: Vec<Value> = self.list.iter().map(|(_, value)| value.clone()).collect();
+        list.push(file);
+        Self::read(Some(&list.into()), role)
+    }
+
+    /// The handovers, oldest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Handover> {
+        self.list.iter().map(|(handover, _)| handover)
+    }
+
+    /// The same as files, signatures included, as [`Handovers::and`] takes them.
+    pub fn files(&self) -> impl Iterator<Item = Vec<u8>> {
+        let values = self.list.iter().map(|(_, value)| value.to_string());
+        values.map(String::into_bytes)
+    }
+
+    /// Whether there are none: the first keys still sign.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The keys that the last one leads to; none where there are none.
+    pub fn reached(&self) -> Option<&KeySet> {
+        self.list.last().map(|(handover, _)| &handover.to)
+    }
+
+    /// The number that comes next.
+    pub fn next_number(&self) -> u64 {
+        self.list.len() as u64 + 1
+    }
+
+    /// What these have more than those that were published: nothing, or one handover. Those that
+    /// were published have to be here to the letter.
+    ///
+    /// # Errors
+    ///
+    /// [`HandoverError::Rewritten`].
+    pub fn beyond(&self, published: &Handovers) -> Result<Option<&Handover>, HandoverError> {
+        let more = self.list.strip_prefix(published.list.as_slice());
+        match more {
+            Some([]) => Ok(None),
+            Some([(handover, _)]) => Ok(Some(handover)),
+            _ => Err(HandoverError::Rewritten),
+        }
+    }
+
+    /// Whether these lead from some keys to others: a handover is from the first, and the last one
+    /// of all leads to the second.
+    ///
+    /// What they lead away from and come back to is not asked: the way from it is the same.
+    pub fn lead(&self, from: (&BTreeSet<String>, u32), to: (&BTreeSet<String>, u32)) -> bool {
+        let reached = self.reached().is_some_and(|set| set.is(to.0, to.1));
+        let mut list = self.list.iter();
+        reached && list.any(|(handover, _)| handover.from.is(from.0, from.1))
+    }
+
+    fn to_value(&self) -> Value {
+        let values: Vec<Value> = self.list.iter().map(|(_, value)| value.clone()).collect();
+        values.into()
+    }
+}
+
+/// Opens a list whose signatures are not looked at: form, roles, order.
+pub(super) fn open(list: Option<&Value>, role: &RoleName) -> Result<Vec<Opened>, HandoverError> {
+    let Some(list) = list else {
+        return Ok(Vec::new());
+    };
+    let len = canonical::encode(list).len();
+    if len > MAX_HANDOVERS_LEN {
+        return Err(HandoverError::TooLong { len });
+    }
+    let list = fields::array(list.clone(), MEMBER)?;
+    let found = list.len();
+    if found > MAX_HANDOVERS {
+        return Err(HandoverError::TooMany { found });
+    }
+    let mut opened: Vec<Opened> = Vec::with_capacity(found);
+    for (expected, value) in (1..).zip(list) {
+        let one = Opened::from_value(value, role)?;
+        let number = one.handover.number;
+        if number != expected {
+            let found = number;
+            return Err(HandoverError::Number { found, expected });
+        }
+        let before = opened.last();
+        if before.is_some_and(|before| before.handover.to != one.handover.from) {
+            return Err(HandoverError::Broken { number });
+        }
+        opened.push(one);
+    }
+    Ok(opened)
+}
+
+/// The list as it stands in the signed part of metadata.
+pub(super) fn listed(signed: &Value) -> Option<&Value> {
+    signed.get(OWN_MEMBER)?.get(MEMBER)
+}
+
+impl Targets {
+    /// The handovers that this metadata of `role` carries.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handovers::read`].
+    pub fn handovers(&self, role: &RoleName) -> Result<Handovers, HandoverError> {
+        let own = self.extra.get(OWN_MEMBER);
+        Handovers::read(own.and_then(|own| own.get(MEMBER)), role)
+    }
+
+    /// States the handovers of the role, beside whatever stands in the same member; nothing where
+    /// there are none.
+    pub fn state_handovers(&mut self, handovers: &Handovers) {
+        let own = self.extra.entry(OWN_MEMBER.to_owned()).or_default();
+        if !own.is_object() {
+            *own = Value::Object(Map::new());
+        }
+        if handovers.is_empty() {
+            if let Some(own) = own.as_object_mut() {
+                own.remove(MEMBER);
+            }
+            return;
+        }
+        own[MEMBER] = handovers.to_value();
+    }
+}
