@@ -18,7 +18,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_client::{
-    Credential, Freshness, IndexUrls, Reader, ReaderOptions, Realm, Remote, TOKEN_USER,
+    Credential, Freshness, IndexUrls, Reader, ReaderOptions, Realm, Refusal, Remote, TOKEN_USER,
     TrustedIndex, VerifiedPage,
 };
 use wheelmark_packaging::ProjectName;
@@ -41,6 +41,18 @@ pub(crate) use self::sending::{Outcome, Sending, StatedKeys};
 /// For how long what a project signs holds. Whoever took over the index could show an old page to a
 /// fresh client for as long, so it is no longer than somebody is likely to publish again.
 const LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// How many versions are looked at that others have taken; the index passes over as many.
+const MOST_PASSED_OVER: u64 = 8;
+
+/// How long before its end what a project has signed is said to end soon: two looks for whoever
+/// looks once a month.
+const SOON: SignedDuration = SignedDuration::from_hours(60 * 24);
+
+/// Whether what a project's people have signed ends soon, or has ended.
+pub(crate) fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
+    expires.duration_since(now) < SOON
+}
 
 /// An index that somebody publishes to, read as an installer reads it.
 pub(crate) struct Desk {
@@ -98,23 +110,64 @@ impl Desk {
         &self,
         project: &ProjectName,
     ) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
+        self.refreshed().await?;
+        verified(project, self.reader.page(project).await)
+    }
+
+    /// The same as a project's people build the next one on it: what they signed last may have ended.
+    pub(crate) async fn page_to_build_on(
+        &self,
+        project: &ProjectName,
+    ) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
+        self.refreshed().await?;
+        let page = self.reader.page_to_build_on(project).await;
+        verified(project, page)
+    }
+
+    async fn refreshed(&self) -> anyhow::Result<()> {
         let refreshed = self.reader.refresh().await;
         refreshed
+            .map(|_| ())
             .map_err(|failure| anyhow!(failure.to_string()))
-            .context("the index could not be brought up to date, and nothing was signed")?;
-        let page = self.reader.page(project).await;
-        page.map_err(|refusal| anyhow!(refusal.what()))
-            .with_context(|| format!("the page of {project} is refused, and nothing was signed"))
-            .hint("look at what is wrong: wheelmark explain PROJECT")
+            .context("the index could not be brought up to date, and nothing was signed")
     }
 
     /// The version that the project's role has next.
     pub(crate) async fn next_version(&self, project: &ProjectName) -> anyhow::Result<u64> {
         let listed = self.reader.listed_version(&project_role(project)).await;
         let listed = listed.map_err(|failure| anyhow!(failure.to_string()))?;
-        let next = listed.unwrap_or(0).checked_add(1);
-        next.ok_or_else(|| anyhow!("the index lists no version that another could follow on"))
+        let behind = listed.unwrap_or(0);
+        let free = self
+            .reader
+            .free_version(&project_role(project), behind, MOST_PASSED_OVER);
+        let free = free
+            .await
+            .context("which version is free could not be asked")?;
+        let free = free
+            .ok_or_else(|| {
+                anyhow!(
+                    "the index shows files under all of the next {MOST_PASSED_OVER} versions of {project}'s role"
+                )
+            })
+            .hint("somebody has put them there: tell whoever runs the index, who takes them away")?;
+        if Some(free) != behind.checked_add(1) {
+            tracing::warn!(
+                "another file stands under version {} of {project}'s role, which nobody has published: \
+                 signing version {free}; tell whoever runs the index",
+                behind.saturating_add(1)
+            );
+        }
+        Ok(free)
     }
+}
+
+fn verified(
+    project: &ProjectName,
+    page: Result<Option<Arc<VerifiedPage>>, Arc<Refusal>>,
+) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
+    page.map_err(|refusal| anyhow!(refusal.what()))
+        .with_context(|| format!("the page of {project} is refused, and nothing was signed"))
+        .hint("look at what is wrong: wheelmark explain PROJECT")
 }
 
 /// What is to be signed next for a project.

@@ -122,8 +122,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 }
 
 /// The project's page and whose keys sign for it.
-async fn claimed(desk: &Desk, project: &ProjectName) -> anyhow::Result<(Arc<VerifiedPage>, Claim)> {
-    let page = desk.page(project).await?;
+pub(super) async fn claimed(
+    desk: &Desk,
+    project: &ProjectName,
+) -> anyhow::Result<(Arc<VerifiedPage>, Claim)> {
+    let page = desk.page_to_build_on(project).await?;
     let claimed = page.and_then(|page| {
         let claim = page.claim().cloned()?;
         Some((page, claim))
@@ -136,7 +139,7 @@ async fn claimed(desk: &Desk, project: &ProjectName) -> anyhow::Result<(Arc<Veri
 }
 
 /// Whether the keys that sign are those that a person on this machine knows.
-async fn demand_known(
+pub(super) async fn demand_known(
     desk: &Desk,
     project: &ProjectName,
     claim: &Claim,
@@ -189,7 +192,7 @@ fn new_files<'a>(
     Ok(new)
 }
 
-fn demand_enough(keys: usize, claim: &Claim) -> anyhow::Result<()> {
+pub(super) fn demand_enough(keys: usize, claim: &Claim) -> anyhow::Result<()> {
     if keys >= claim.threshold as usize {
         return Ok(());
     }
