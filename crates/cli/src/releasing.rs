@@ -134,12 +134,11 @@ impl Desk {
 
     /// The version that the project's role has next.
     pub(crate) async fn next_version(&self, project: &ProjectName) -> anyhow::Result<u64> {
-        let listed = self.reader.listed_version(&project_role(project)).await;
+        let role = project_role(project);
+        let listed = self.reader.listed_version(&role).await;
         let listed = listed.map_err(|failure| anyhow!(failure.to_string()))?;
         let behind = listed.unwrap_or(0);
-        let free = self
-            .reader
-            .free_version(&project_role(project), behind, MOST_PASSED_OVER);
+        let free = self.reader.free_version(&role, behind, MOST_PASSED_OVER);
         let free = free
             .await
             .context("which version is free could not be asked")?;
