@@ -14,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod publish;
+pub(crate) mod release;
 pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod sign_tree;
@@ -45,6 +46,7 @@ pub(crate) enum ClientCommand {
     Logout(login::LogoutArgs),
     Project(project::Args),
     Publish(publish::Args),
+    Release(release::Args),
     Setup(setup::Args),
     Verify(verify::Args),
     Mirror(Box<mirror::Args>),
@@ -67,6 +69,7 @@ impl ClientCommand {
             Self::Logout(args) => login::logout(args, context).await,
             Self::Project(args) => project::run(args, context).await,
             Self::Publish(args) => publish::run(args, context).await,
+            Self::Release(args) => release::run(args, context).await,
             Self::Setup(args) => setup::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::Mirror(args) => mirror::run(*args, context).await,

@@ -64,6 +64,9 @@ pub(crate) const SIGNING_LOG: &str = "signing-log";
 /// The folder of what the web process writes to, where it runs as a user of its own.
 pub(crate) const WEB: &str = "web";
 
+/// The folder of releases that wait for signatures.
+const STAGED: &str = "staging";
+
 /// The catalogue's file.
 const CATALOGUE: &str = "catalogue.sqlite";
 
@@ -113,6 +116,11 @@ impl Data {
             false => self.directory.clone(),
         };
         folder.join(CATALOGUE)
+    }
+
+    /// Where releases wait for signatures: beside the catalogue, in the hands of the web process.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.catalogue().with_file_name(STAGED)
     }
 
     /// Whether web process and snapshot process run as two users.

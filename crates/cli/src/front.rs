@@ -110,6 +110,7 @@ impl Front {
         app.run = SysRng.try_next_u64()?;
         app.limits.file_len = settings.max_file_size;
         app.limits.project_len = settings.max_project_size;
+        app.limits.staged_len = settings.max_staged_size;
         app.leeway = settings.lifted_rules;
         app.limits.failed_attempts = settings.rate_failed_attempts;
         app.limits.uploads = settings.rate_uploads;

@@ -7,9 +7,13 @@
 //! What is signed is built on a page that this machine has verified itself: by the project's own keys
 //! where it is claimed, and never on one that somebody hands out for this.
 
+mod differences;
 mod files;
 mod keys;
+mod known;
+mod review;
 mod sending;
+mod staged;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +22,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_client::{
-    Credential, Freshness, IndexUrls, Reader, ReaderOptions, Realm, Refusal, Remote, TOKEN_USER,
+    Credential, Freshness, IndexUrls, Reader, ReaderOptions, Realm, Remote, TOKEN_USER,
     TrustedIndex, VerifiedPage,
 };
 use wheelmark_packaging::ProjectName;
@@ -34,25 +38,17 @@ use crate::homes::choose;
 use crate::logging::WithHint as _;
 use crate::remote::{anonymous, credentials};
 
+pub(crate) use self::differences::{Differences, Member};
 pub(crate) use self::files::{LocalFile, local_files, released};
 pub(crate) use self::keys::{DEVELOPER, to_claim, to_sign};
-pub(crate) use self::sending::{Outcome, Sending, StatedKeys};
+pub(crate) use self::known::{claimed, demand_known};
+pub(crate) use self::review::{ReviewedFile, against_last, compare, look, progress};
+pub(crate) use self::sending::{Outcome, Sending, StatedKeys, look as look_back};
+pub(crate) use self::staged::{Answer, Entry, Kind, Named};
 
 /// For how long what a project signs holds. Whoever took over the index could show an old page to a
 /// fresh client for as long, so it is no longer than somebody is likely to publish again.
 const LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
-
-/// How many versions are looked at that others have taken; the index passes over as many.
-const MOST_PASSED_OVER: u64 = 8;
-
-/// How long before its end what a project has signed is said to end soon: two looks for whoever
-/// looks once a month.
-const SOON: SignedDuration = SignedDuration::from_hours(60 * 24);
-
-/// Whether what a project's people have signed ends soon, or has ended.
-pub(crate) fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
-    expires.duration_since(now) < SOON
-}
 
 /// An index that somebody publishes to, read as an installer reads it.
 pub(crate) struct Desk {
@@ -110,63 +106,23 @@ impl Desk {
         &self,
         project: &ProjectName,
     ) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
-        self.refreshed().await?;
-        verified(project, self.reader.page(project).await)
-    }
-
-    /// The same as a project's people build the next one on it: what they signed last may have ended.
-    pub(crate) async fn page_to_build_on(
-        &self,
-        project: &ProjectName,
-    ) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
-        self.refreshed().await?;
-        let page = self.reader.page_to_build_on(project).await;
-        verified(project, page)
-    }
-
-    async fn refreshed(&self) -> anyhow::Result<()> {
         let refreshed = self.reader.refresh().await;
         refreshed
-            .map(|_| ())
             .map_err(|failure| anyhow!(failure.to_string()))
-            .context("the index could not be brought up to date, and nothing was signed")
+            .context("the index could not be brought up to date, and nothing was signed")?;
+        let page = self.reader.page(project).await;
+        page.map_err(|refusal| anyhow!(refusal.what()))
+            .with_context(|| format!("the page of {project} is refused, and nothing was signed"))
+            .hint("look at what is wrong: wheelmark explain PROJECT")
     }
 
     /// The version that the project's role has next.
     pub(crate) async fn next_version(&self, project: &ProjectName) -> anyhow::Result<u64> {
-        let role = project_role(project);
-        let listed = self.reader.listed_version(&role).await;
+        let listed = self.reader.listed_version(&project_role(project)).await;
         let listed = listed.map_err(|failure| anyhow!(failure.to_string()))?;
-        let behind = listed.unwrap_or(0);
-        let free = self.reader.free_version(&role, behind, MOST_PASSED_OVER);
-        let free = free
-            .await
-            .context("which version is free could not be asked")?;
-        let free = free
-            .ok_or_else(|| {
-                anyhow!(
-                    "the index shows files under all of the next {MOST_PASSED_OVER} versions of {project}'s role"
-                )
-            })
-            .hint("somebody has put them there: tell whoever runs the index, who takes them away")?;
-        if Some(free) != behind.checked_add(1) {
-            tracing::warn!(
-                "another file stands under version {} of {project}'s role, which nobody has published: \
-                 signing version {free}; tell whoever runs the index",
-                behind.saturating_add(1)
-            );
-        }
-        Ok(free)
+        let next = listed.unwrap_or(0).checked_add(1);
+        next.ok_or_else(|| anyhow!("the index lists no version that another could follow on"))
     }
-}
-
-fn verified(
-    project: &ProjectName,
-    page: Result<Option<Arc<VerifiedPage>>, Arc<Refusal>>,
-) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
-    page.map_err(|refusal| anyhow!(refusal.what()))
-        .with_context(|| format!("the page of {project} is refused, and nothing was signed"))
-        .hint("look at what is wrong: wheelmark explain PROJECT")
 }
 
 /// What is to be signed next for a project.
@@ -185,6 +141,18 @@ impl Next {
         version: u64,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
+        let expires = now.checked_add(LIFE).context("the clock is off")?;
+        Self::until(project, base, files, version, expires)
+    }
+
+    /// The same, with the end that somebody else has given it.
+    pub(crate) fn until(
+        project: &ProjectName,
+        base: Option<&ProjectPage>,
+        files: Vec<PageFile>,
+        version: u64,
+        expires: Timestamp,
+    ) -> anyhow::Result<Self> {
         let mut page = base
             .cloned()
             .unwrap_or_else(|| ProjectPage::new(project.clone()));
@@ -194,7 +162,6 @@ impl Next {
         let bytes = page.to_json();
         let targets = targets_of_page(&page, &bytes)
             .ok_or_else(|| anyhow!("the page lists a file without its length or sha256"))?;
-        let expires = now.checked_add(LIFE).context("the clock is off")?;
         let name = project_role(project);
         let mut role = Targets {
             spec_version: SPEC_VERSION.to_owned(),
@@ -210,6 +177,11 @@ impl Next {
             role,
             name,
         })
+    }
+
+    /// What it is known by until it is published: the digest of what is signed.
+    pub(crate) fn id(&self) -> Sha256 {
+        Sha256::of(&self.role.to_canonical())
     }
 
     /// The digest of its page.
@@ -257,5 +229,6 @@ pub(crate) fn confirm(question: &str, is_said: bool) -> anyhow::Result<()> {
 
 /// The beginning of a digest or an id, as it is shown.
 pub(crate) fn short(text: &str) -> String {
-    text.chars().take(16).collect()
+    let plain = text.chars().filter(char::is_ascii_alphanumeric);
+    plain.take(16).collect()
 }

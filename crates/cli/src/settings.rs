@@ -59,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     pub(crate) max_file_size: u64,
     pub(crate) max_project_size: Option<u64>,
+    pub(crate) max_staged_size: u64,
     pub(crate) lifted_rules: Leeway,
     pub(crate) rate_failed_attempts: Rate,
     pub(crate) rate_uploads: Rate,
@@ -179,6 +180,7 @@ pub(crate) struct Flags {
     /// Most that the files of one project may have together [default: no limit]
     #[arg(long, value_name = "SIZE")]
     max_project_size: Option<String>,
+    max_staged_size: Option<String>,
 
     /// Rules for new files that do not hold here: older-file-names, standard-library-names,
     /// similar-names, unknown-classifiers
@@ -254,6 +256,7 @@ impl Flags {
             "max-connections" => self.max_connections.as_ref(),
             "max-file-size" => self.max_file_size.as_ref(),
             "max-project-size" => self.max_project_size.as_ref(),
+            "max-staged-size" => self.max_staged_size.as_ref(),
             "lifted-rules" => self.lifted_rules.as_ref(),
             "rate-failed-attempts" => self.rate_failed_attempts.as_ref(),
             "rate-uploads" => self.rate_uploads.as_ref(),
@@ -365,6 +368,7 @@ impl Effective {
             max_connections: reading.needed("max-connections", keys::connections, 0),
             max_file_size: reading.needed("max-file-size", sizes::size, 0),
             max_project_size: reading.optional("max-project-size", sizes::size),
+            max_staged_size: reading.needed("max-staged-size", sizes::size, 0),
             lifted_rules: reading.needed("lifted-rules", keys::leeway, Leeway::default()),
             rate_failed_attempts: reading.needed(
                 "rate-failed-attempts",

@@ -15,7 +15,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wheelmark_provenance::Chain;
-use wheelmark_tuf::{OWN_MEMBER, RoleName, Visit};
+use wheelmark_tuf::{Key, OWN_MEMBER, RoleName, Visit};
 
 use crate::chain::chain_of;
 
@@ -30,14 +30,14 @@ pub struct Claim {
     pub sealed: bool,
     /// The ids of the keys.
     pub keys: BTreeSet<String>,
+    /// The keys themselves, as the delegation that was verified states them, by their ids.
+    pub public: BTreeMap<String, Key>,
     /// How many of them have to sign.
     pub threshold: u32,
     /// The users that the keys are registered for, as far as the index says, by the keys' ids.
     pub maintainers: BTreeMap<String, String>,
     /// Since when the keys are those, as the index says.
     pub claimed_at: Option<Timestamp>,
-    /// Until when what the project's people have signed holds; readers refuse the project then.
-    pub expires: Timestamp,
 }
 
 /// What is remembered of who signs for a project.
@@ -142,12 +142,17 @@ pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
             .iter()
             .map(|id| id.as_str().to_owned())
             .collect(),
+        public: keys
+            .keyids
+            .iter()
+            .filter_map(|id| Some((id.as_str().to_owned(), delegations.keys.get(id)?.clone())))
+            .filter(|(id, key)| key.keyid().as_str() == id)
+            .collect(),
         threshold: keys.threshold,
         maintainers: maintainers
             .filter_map(|(id, user)| Some((id.clone(), user.as_str()?.to_owned())))
             .collect(),
         claimed_at: own.and_then(|own| own.get("claimed-at")?.as_str()?.parse().ok()),
-        expires: last.targets.expires,
     })
 }
 
@@ -210,10 +215,10 @@ mod tests {
             version,
             sealed,
             keys: keys.iter().map(|id| (*id).to_owned()).collect(),
+            public: BTreeMap::new(),
             threshold,
             maintainers: BTreeMap::new(),
             claimed_at: None,
-            expires: Timestamp::MAX,
         }
     }
 

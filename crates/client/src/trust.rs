@@ -37,6 +37,7 @@ mod handed_over;
 mod lock;
 mod record;
 mod remembered;
+mod reviewed;
 mod state;
 mod system;
 

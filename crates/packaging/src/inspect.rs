@@ -21,6 +21,7 @@ mod tar;
 pub(crate) mod wheel;
 mod zip;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
 pub use self::error::{InspectError, RecordError, TarError, ZipError};
@@ -106,6 +107,31 @@ pub fn wheel_contents<R: Read + Seek>(
     filename: &WheelFilename,
 ) -> Result<WheelContents, InspectError> {
     wheel::contents(&mut reader, filename)
+}
+
+/// One file of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArchivedFile {
+    /// The SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// How many those are.
+    pub length: u64,
+}
+
+/// Every ordinary file of a source distribution (`.tar.gz`), by its path in it, with the digest of its
+/// bytes. Links and directories are left out.
+///
+/// # Errors
+///
+/// As [`core_metadata`]; [`InspectError::UnsupportedFormat`] for other archives.
+pub fn sdist_files<R: Read + Seek>(
+    mut reader: R,
+    filename: &SdistFilename,
+) -> Result<BTreeMap<String, ArchivedFile>, InspectError> {
+    match filename.format() {
+        SdistFormat::TarGz => sdist::files(&mut reader),
+        SdistFormat::Zip | SdistFormat::TarBz2 | SdistFormat::TarXz => Err(unsupported(filename)),
+    }
 }
 
 fn unsupported(sdist: &SdistFilename) -> InspectError {

@@ -1,5 +1,6 @@
 //! What the server is made of, and the limits it keeps.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::request_id::RequestIds;
 use crate::serials::Serials;
 use crate::shelf::Shelf;
 use crate::trusted::{Exchanging, How, TrustedPublishing};
-use crate::upload::{Gates, NewNames};
+use crate::upload::{Folder, Gates, MAX_STAGED_LEN, NewNames};
 
 /// Longest accepted file, in bytes. The largest wheels in use (GPU libraries) stay below.
 pub const MAX_FILE_LEN: u64 = 4 * 1024 * 1024 * 1024;
@@ -32,6 +33,8 @@ pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limits that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Most bytes that releases and files may have together that wait for signatures.
+    pub staged_len: u64,
     /// Longest accepted file, in bytes, of a project without a limit of its own.
     pub file_len: u64,
     /// Most bytes that the files of one project may have together, if there is a limit and it has
@@ -48,6 +51,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            staged_len: MAX_STAGED_LEN,
             file_len: MAX_FILE_LEN,
             project_len: None,
             publish_timeout: PUBLISH_TIMEOUT,
@@ -101,6 +105,9 @@ pub struct App {
     /// Whose certificates attestations are believed by; where there are none, attestations are
     /// refused.
     pub roots: Arc<TrustedRoots>,
+    /// The folder of releases that wait for signatures, in which nobody else writes; without one,
+    /// none wait.
+    pub staging: Option<PathBuf>,
     /// Whether the snapshot process can write to what uploads bring into the tree, being the same
     /// user: then it writes small objects again after a power failure, and they are not flushed.
     pub publisher_restores: bool,
@@ -123,6 +130,7 @@ impl App {
             leeway: Leeway::default(),
             trusted_publishing: None,
             roots: Arc::new(TrustedRoots::empty()),
+            staging: None,
             publisher_restores: true,
         }
     }
@@ -213,6 +221,7 @@ pub(crate) struct Publishing {
     pub(crate) gates: Arc<Gates>,
     pub(crate) new_names: Arc<NewNames>,
     pub(crate) door: Arc<Door>,
+    pub(crate) staging: Option<Arc<Folder>>,
 }
 
 impl App {
@@ -278,6 +287,9 @@ impl Services {
                 publisher_restores: app.publisher_restores,
                 roots: app.roots,
                 gates: Arc::new(Gates::new()),
+                staging: app
+                    .staging
+                    .map(|folder| Arc::new(Folder::new(folder, app.limits.staged_len))),
                 door,
                 new_names: Arc::default(),
             },

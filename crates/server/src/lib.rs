@@ -78,5 +78,6 @@ pub use trusted::{
 };
 pub use upload::{
     CHUNK_LEN, CHUNKS_ABOVE, DRAIN_BYTES, DRAIN_TIME, MAX_FIELDS, MAX_FORM_LEN, MAX_HEADERS_LEN,
-    MAX_VALUE_LEN, TakeBackError, take_back_cut_off,
+    MAX_STAGED_FILES, MAX_STAGED_LEN, MAX_STAGED_PER_USER, MAX_STAGED_RELEASES, MAX_VALUE_LEN,
+    STAGED_FOR, TakeBackError, take_back_cut_off,
 };

@@ -2,6 +2,7 @@
 
 mod admitting;
 mod reading;
+mod staging;
 mod uploading;
 
 use std::borrow::Cow;

@@ -11,7 +11,7 @@ use http::Uri;
 use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use wheelmark_objects::Directory;
 
-use crate::app::{App, Reading, Services};
+use crate::app::{App, Publishing, Reading, Services};
 use crate::at_once::Index;
 use crate::observe::observe;
 use crate::read_error::ReadError;
@@ -20,12 +20,17 @@ use crate::{
     trusted, upload,
 };
 
-/// The index as a service.
+/// The index as a service. Where releases wait for signatures, those that have all go on, in a task of
+/// the runtime that this is called in.
 pub fn index(app: App) -> Index {
     let observing = app.observing();
     let metrics_are_public = app.metrics_are_public;
     let services = Services::new(app);
     let (guard, reading) = (services.guard(), Reading::from_ref(&services));
+    let publishing = Publishing::from_ref(&services);
+    if publishing.staging.is_some() {
+        tokio::spawn(upload::resume(publishing));
+    }
     let mut router = Router::new()
         .route("/", get(home::home).post(upload::upload))
         .route("/healthz", get(health::healthz))
@@ -51,6 +56,22 @@ pub fn index(app: App) -> Index {
         .route("/_/oidc/mint-token", post(trusted::mint))
         .route("/_/oidc/burn-token", post(trusted::burn))
         .route("/_/projects/{project}/release", post(upload::release))
+        .route(
+            "/_/projects/{project}/staged",
+            get(upload::staged).post(upload::stage),
+        )
+        .route(
+            "/_/projects/{project}/staged/{id}",
+            get(upload::staged_one).delete(upload::withdraw_staged),
+        )
+        .route(
+            "/_/projects/{project}/staged/{id}/files/{file}",
+            get(upload::staged_file),
+        )
+        .route(
+            "/_/projects/{project}/staged/{id}/signatures",
+            post(upload::sign_staged),
+        )
         .route("/.well-known/pytp", get(trusted::discover))
         .route("/legacy", post(upload::upload))
         .route("/legacy/", post(upload::upload));

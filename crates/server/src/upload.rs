@@ -21,6 +21,7 @@ mod record;
 mod release;
 mod sink;
 mod source;
+mod staging;
 mod uploader;
 
 use std::time::Duration;
@@ -28,8 +29,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use http::request::Parts;
+use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 use tracing::Instrument as _;
 use wheelmark_store::{Outcome, Seq};
@@ -43,14 +46,22 @@ pub(crate) use error::Mismatch;
 use error::UploadError;
 pub(crate) use gates::Gates;
 pub(crate) use names::NewNames;
+use record::Recorded;
 use source::Source;
 use uploader::Uploader;
 
-pub(crate) use release::release;
+pub(crate) use release::{release, stage};
+pub(crate) use staging::{
+    Folder, StagingError, file as staged_file, list as staged, one as staged_one, resume,
+    sign as sign_staged, withdraw as withdraw_staged,
+};
 
 pub use note::{TakeBackError, take_back_cut_off};
 pub use receive::{MAX_FIELDS, MAX_FORM_LEN, MAX_VALUE_LEN};
 pub use source::MAX_HEADERS_LEN;
+pub use staging::{
+    MAX_STAGED_FILES, MAX_STAGED_LEN, MAX_STAGED_PER_USER, MAX_STAGED_RELEASES, STAGED_FOR,
+};
 pub use wheelmark_objects::{CHUNK_LEN, CHUNKS_ABOVE};
 
 pub(crate) use error::UploadError as Error;
@@ -70,13 +81,46 @@ struct Published {
     snapshot_version: u64,
 }
 
+/// What an uploader is told about a file that waits for somebody who signs for its project.
+#[derive(Debug, Serialize)]
+struct Staged {
+    title: &'static str,
+    detail: String,
+    filename: String,
+    sha256: String,
+    state: &'static str,
+}
+
+/// What has become of a file.
+enum Taken {
+    Published(Published),
+    Staged(Staged),
+}
+
+impl IntoResponse for Taken {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Published(published) => Json(published).into_response(),
+            Self::Staged(staged) => {
+                // What twine shows, if asked to show something.
+                let reason = format!("{}: {}", staged.title, staged.detail);
+                let mut response = (StatusCode::ACCEPTED, Json(staged)).into_response();
+                if let Ok(reason) = ReasonPhrase::try_from(reason.into_bytes()) {
+                    response.extensions_mut().insert(reason);
+                }
+                response
+            }
+        }
+    }
+}
+
 /// Takes in one file.
 pub(crate) async fn upload(State(publishing): State<Publishing>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let source = Source::new(body);
     let outcome = answer(&publishing, &parts, &source).await;
     match outcome {
-        Ok(published) => Json(published).into_response(),
+        Ok(taken) => taken.into_response(),
         Err(problem) => {
             // Who asked for leave to send has not begun, unless we began to read.
             if !parts.headers.contains_key(EXPECT) || source.was_read() {
@@ -87,11 +131,7 @@ pub(crate) async fn upload(State(publishing): State<Publishing>, request: Reques
     }
 }
 
-async fn answer(
-    publishing: &Publishing,
-    parts: &Parts,
-    source: &Source,
-) -> Result<Published, Problem> {
+async fn answer(publishing: &Publishing, parts: &Parts, source: &Source) -> Result<Taken, Problem> {
     let uploader = Uploader::of(publishing, parts).await.map_err(refused)?;
     let received = match receive(publishing, &parts.headers, source).await {
         Ok(received) => received,
@@ -105,7 +145,7 @@ async fn answer(
     let publishing = publishing.clone();
     let finishing = async move {
         match publish(&publishing, received, &uploader).await {
-            Ok(published) => Ok(published),
+            Ok(taken) => Ok(taken),
             Err(error) => {
                 uploader.note_refusal(&publishing, &error).await;
                 Err(refused(error))
@@ -114,7 +154,7 @@ async fn answer(
     };
     let task = tokio::spawn(finishing.in_current_span());
     match task.await {
-        Ok(published) => published,
+        Ok(taken) => taken,
         Err(_) => Err(refused(UploadError::Stopped)),
     }
 }
@@ -152,18 +192,35 @@ async fn publish(
     publishing: &Publishing,
     received: receive::Received,
     uploader: &Uploader,
-) -> Result<Published, UploadError> {
+) -> Result<Taken, UploadError> {
     let claimed = check::claims(received, publishing.leeway)?;
-    let (filename, sha256) = (claimed.filename.to_string(), claimed.content.sha256);
+    let filename = claimed.filename.to_string();
+    let sha256 = claimed.content.sha256.to_string();
+    let version = claimed.filename.version().to_string();
     uploader.uploads(&claimed.project, &filename);
-    let seq = record::record(publishing, claimed, uploader).await?;
+    let project = claimed.project.clone();
+    let seq = match record::record(publishing, claimed, uploader).await? {
+        Recorded::At(seq) => seq,
+        Recorded::Staged => {
+            return Ok(Taken::Staged(Staged {
+                title: "Not published yet",
+                detail: format!(
+                    "{project} is claimed, and {filename} waits for somebody who signs for it: \
+                     wheelmark release adopt {project}=={version} --signer URI"
+                ),
+                filename,
+                sha256,
+                state: "unsigned",
+            }));
+        }
+    };
     let snapshot_version = published(publishing, seq).await?;
     tracing::info!(filename, %seq, snapshot_version, "published a file");
-    Ok(Published {
+    Ok(Taken::Published(Published {
         filename,
-        sha256: sha256.to_string(),
+        sha256,
         snapshot_version,
-    })
+    }))
 }
 
 async fn published(publishing: &Publishing, seq: Seq) -> Result<u64, UploadError> {

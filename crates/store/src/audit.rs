@@ -120,6 +120,14 @@ actions! {
     ClaimEnded = "claim-ended",
     /// A release that a project's own people have signed was taken in.
     ReleaseAccepted = "release-accepted",
+    /// A release waits for the signatures of others.
+    ReleaseStaged = "release-staged",
+    /// Somebody signed a release that waits.
+    ReleaseSigned = "release-signed",
+    /// A release, or a file, waits no longer: somebody has taken it back.
+    StagedWithdrawn = "staged-withdrawn",
+    /// A file that nobody has signed waits for the people of its project.
+    FileStaged = "file-staged",
 }
 
 impl fmt::Display for AuditAction {

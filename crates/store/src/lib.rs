@@ -80,10 +80,10 @@ pub use publisher::{
     Exchange, ExchangeError, Exchanged, MintedToken, NewPublisher, Passed, Pending, PublisherError,
     PublisherRow, UploadedFile,
 };
-pub use rebuilding::{RebuildError, Rebuilding, RebuiltClaim, RebuiltProject};
+pub use rebuilding::{RebuildError, Rebuilding, RebuiltProject};
 pub use release::{
     ClaimedKey, MAX_CLAIMS_PER_USER, MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, NewClaim,
-    ReleaseDenied, ReleaseError, ReleaseParts, SignedRelease,
+    ReleaseDenied, ReleaseError, ReleaseParts, ReleasedBy, SignedRelease,
 };
 pub use role::{Member, Role, RoleError};
 pub use sqlite::{Durability, Store};

@@ -87,6 +87,17 @@ pub struct ReleaseParts {
     pub page: Vec<u8>,
 }
 
+/// Who sends a release, and when: one that has waited for signatures came earlier than it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct ReleasedBy<'a> {
+    /// Whose token it is sent with.
+    pub bearer: &'a Bearer,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// Now.
+    pub at: Timestamp,
+}
+
 /// Why a release is not taken in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseDenied {
@@ -224,10 +235,13 @@ impl Store {
         parts: &ReleaseParts,
         files: &[NewFile],
         kept: &[KeptObject],
-        bearer: &Bearer,
-        address: Option<IpAddr>,
+        by: ReleasedBy<'_>,
     ) -> Result<Seq, ReleaseError> {
-        let at = release.received_at;
+        let ReleasedBy {
+            bearer,
+            address,
+            at,
+        } = by;
         let project = release.project.clone();
         let mut connection = self.deferring().await?;
         let mut transaction = immediately(&mut connection).await?;
@@ -244,7 +258,6 @@ impl Store {
             .execute(&mut *transaction)
             .await?
             .last_insert_rowid();
-        remove_orphans(&mut transaction).await?;
         sqlx::query("INSERT INTO release_part (seq, project, metadata, page) VALUES (?, ?, ?, ?)")
             .bind(seq)
             .bind(project.as_str())
@@ -313,14 +326,11 @@ async fn examine(
         return Err(ReleaseDenied::NoProject { project }.into());
     }
     demand_member(connection, bearer, &project, now).await?;
-    // What was decided about, or has no row, keeps nobody waiting.
-    let is_pending: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM release_part WHERE project = ? \
-         AND seq IN (SELECT seq FROM journal) AND seq NOT IN (SELECT seq FROM outcome))",
-    )
-    .bind(project.as_str())
-    .fetch_one(&mut *connection)
-    .await?;
+    let is_pending: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM release_part WHERE project = ?)")
+            .bind(project.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
     if is_pending {
         return Err(ReleaseDenied::Pending { project }.into());
     }
@@ -354,7 +364,7 @@ async fn examine(
     }
     for key in &claim.keys {
         let whose: Option<String> =
-            sqlx::query_scalar("SELECT person FROM developer_key WHERE keyid = ? LIMIT 1")
+            sqlx::query_scalar("SELECT person FROM developer_key WHERE keyid = ?")
                 .bind(&key.keyid)
                 .fetch_optional(&mut *connection)
                 .await?;
@@ -363,18 +373,6 @@ async fn examine(
             return Err(ReleaseDenied::KeyOfAnother { keyid }.into());
         }
     }
-    Ok(())
-}
-
-/// Removes what stands beside rows of the journal that are not there, or were decided about: what a
-/// restored backup may hold, or somebody has written who can write to the database.
-async fn remove_orphans(transaction: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM release_part WHERE seq NOT IN (SELECT seq FROM journal) \
-         OR seq IN (SELECT seq FROM outcome)",
-    )
-    .execute(&mut *transaction)
-    .await?;
     Ok(())
 }
 
@@ -421,11 +419,9 @@ async fn register(
         .await?;
     for key in &claim.keys {
         sqlx::query(
-            "INSERT INTO developer_key (keyid, project, person, seq) VALUES (?, ?, ?, ?) \
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO developer_key (keyid, person, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(&key.keyid)
-        .bind(project.as_str())
         .bind(&key.maintainer)
         .bind(seq)
         .execute(&mut *transaction)
@@ -475,14 +471,13 @@ pub(crate) async fn refused(
     Ok(())
 }
 
-/// Forgets a claim that has ended; those of its keys that no other claim names can be registered
-/// anew, for whoever has them.
+/// Forgets a claim that has ended; its keys can be registered anew, for whoever has them.
 pub(crate) async fn ended(
     transaction: &mut SqliteConnection,
     project: &ProjectName,
 ) -> Result<(), StoreError> {
     for statement in [
-        "DELETE FROM developer_key WHERE project = ?",
+        "DELETE FROM developer_key WHERE seq = (SELECT seq FROM claim WHERE project = ?)",
         "DELETE FROM claim WHERE project = ?",
     ] {
         sqlx::query(statement)

@@ -1,9 +1,9 @@
 //! `wheelmark publish`: a release that a project's own people sign.
+//!
+//! Signed by as many as have to, it is published; signed by fewer, it waits for the others.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde_json::json;
@@ -12,11 +12,13 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::PageFile;
 
 use crate::commands::ceremony::signer::Passphrase;
+use crate::commands::release::waits;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Desk, LocalFile, Next, Outcome, Sending, confirm, local_files, short, to_sign,
+    Desk, LocalFile, Next, Outcome, Sending, claimed, confirm, demand_known, local_files, short,
+    to_sign,
 };
 
 /// How often a release is built anew when others were faster.
@@ -33,6 +35,10 @@ const TRIES: u32 = 4;
 ///   wheelmark publish dist/* --signer ssh: --yes
 ///   wheelmark publish dist/* --signer 'pkcs11:token=me?module-path=/usr/lib/softhsm/libsofthsm2.so'
 ///
+/// Where more people have to sign than have their keys here, the release waits at the index, and
+/// nobody who installs sees it: others look through it with `wheelmark release review`, and sign it
+/// with `wheelmark release approve`. It goes live with the last signature that is needed.
+///
 /// On a machine that has not claimed the project, name the keys that sign for it, as the person who
 /// claimed it reads them to you: what the index alone says of that could be anybody's.
 #[derive(Debug, clap::Args)]
@@ -42,6 +48,13 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    how: How,
+}
+
+/// With which keys, where, and what is shown: the same for all that publishes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct How {
     /// Where your key is: file:PATH, pkcs11:…, ssh: or command:PATH (see docs/signers.md); several
     /// where several have to sign
     #[arg(long = "signer", value_name = "URI", required = true)]
@@ -57,7 +70,7 @@ pub(crate) struct Args {
 
     /// The id of a key that signs for the project; all of them, the first time on this machine
     #[arg(long = "key", value_name = "KEYID")]
-    keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
 
     #[command(flatten)]
     passphrase: Passphrase,
@@ -68,49 +81,79 @@ pub(crate) struct Args {
 
     /// Print a JSON object, for scripts
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
+}
+
+impl How {
+    /// The index that is published to.
+    pub(crate) fn desk(&self, context: &Context) -> anyhow::Result<Desk> {
+        Desk::open(self.index.as_deref(), self.token_file.as_deref(), context)
+    }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(args.index.as_deref(), args.token_file.as_deref(), context)?;
+    let desk = args.how.desk(context)?;
     let (project, local) = local_files(&args.files, desk.now)?;
+    publish(&desk, &project, &local, &args.how).await
+}
+
+/// Signs and sends what is new of these files.
+pub(crate) async fn publish(
+    desk: &Desk,
+    project: &ProjectName,
+    local: &[LocalFile],
+    how: &How,
+) -> anyhow::Result<ExitCode> {
     let mut keys = None;
-    let mut is_confirmed = args.yes;
+    let mut is_confirmed = how.yes;
     for _ in 0..TRIES {
-        let (page, claim) = claimed(&desk, &project).await?;
-        demand_known(&desk, &project, &claim, &args.keys).await?;
-        let new = new_files(&page, &local)?;
+        let (page, claim) = claimed(desk, project).await?;
+        demand_known(desk, project, &claim, &how.keys).await?;
+        let new = new_files(&page, local)?;
         if new.is_empty() {
-            tell(&args, &project, &page, &[])?;
+            tell(how, project, &page, &[])?;
             return Ok(ExitCode::SUCCESS);
         }
-        if !args.json {
-            print_line(&shown(&desk, &project, &page, &claim, &new))?;
+        if !how.json {
+            print_line(&shown(desk, project, &page, &claim, &new))?;
         }
         confirm("sign and publish this?", is_confirmed)?;
         is_confirmed = true;
         if keys.is_none() {
-            keys = Some(to_sign(&args.signers, &args.passphrase, &claim.keys)?);
+            keys = Some(to_sign(&how.signers, &how.passphrase, &claim.keys)?);
         }
         let signers = keys.as_deref().unwrap_or_default();
-        demand_enough(signers.len(), &claim)?;
         let mut files = page.page().files.clone();
         files.extend(
             new.iter()
-                .map(|file| PageFile::released(&project, file.released.clone())),
+                .map(|file| PageFile::released(project, file.released.clone())),
         );
-        let version = desk.next_version(&project).await?;
-        let next = Next::of(&project, Some(page.page()), files, version, desk.now)?;
+        let version = desk.next_version(project).await?;
+        let next = Next::of(project, Some(page.page()), files, version, desk.now)?;
         let sending = Sending {
-            project: &project,
+            project,
             metadata: next.sign(signers)?,
             next: &next,
             claim: None,
             files: &new,
         };
-        match sending.send(&desk).await? {
+        let is_whole = signers.len() >= claim.threshold as usize;
+        let outcome = match is_whole {
+            true => sending.send(desk).await?,
+            false => sending.stage(desk).await?,
+        };
+        match outcome {
             Outcome::Published(page) => {
-                tell(&args, &project, &page, &new)?;
+                tell(how, project, &page, &new)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Outcome::Waiting(entry) => {
+                // Whoever has put it together has seen what is in it.
+                let id = next.id();
+                desk.index()
+                    .remember_review(project, &id, version, desk.now)
+                    .await?;
+                print_line(&waits(how.json, &entry, &claim)?)?;
                 return Ok(ExitCode::SUCCESS);
             }
             Outcome::Overtaken => {
@@ -119,51 +162,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
     }
     Err(anyhow!("others were faster each time")).hint("try it once more")
-}
-
-/// The project's page and whose keys sign for it.
-pub(super) async fn claimed(
-    desk: &Desk,
-    project: &ProjectName,
-) -> anyhow::Result<(Arc<VerifiedPage>, Claim)> {
-    let page = desk.page_to_build_on(project).await?;
-    let claimed = page.and_then(|page| {
-        let claim = page.claim().cloned()?;
-        Some((page, claim))
-    });
-    claimed
-        .ok_or_else(|| anyhow!("{project} is not claimed: nobody's own keys sign for it"))
-        .hint(format!(
-            "claim it first: wheelmark project claim {project} --signer URI; or upload with twine or uv"
-        ))
-}
-
-/// Whether the keys that sign are those that a person on this machine knows.
-pub(super) async fn demand_known(
-    desk: &Desk,
-    project: &ProjectName,
-    claim: &Claim,
-    named: &[String],
-) -> anyhow::Result<()> {
-    let seen = desk.index().seen_claim(project)?;
-    if seen.is_some_and(|seen| seen.by_hand && seen.keys == claim.keys) {
-        return Ok(());
-    }
-    let named: BTreeSet<String> = named.iter().cloned().collect();
-    if named == claim.keys {
-        return Ok(desk
-            .index()
-            .remember_claim(project, claim.seen(true))
-            .await?);
-    }
-    let ids: Vec<String> = claim.keys.iter().map(|id| format!("--key {id}")).collect();
-    let what = match named.is_empty() {
-        true => format!("nobody on this machine has said whose keys sign for {project}"),
-        false => format!("the keys that you name are not those that sign for {project}"),
-    };
-    Err(anyhow!("{what}; the index says {}", ids.join(" "))).hint(
-        "compare the ids with those of whoever claimed it, by another way than the index, and name them all: --key ID",
-    )
 }
 
 /// The files that the page does not list yet.
@@ -190,17 +188,6 @@ fn new_files<'a>(
         }
     }
     Ok(new)
-}
-
-pub(super) fn demand_enough(keys: usize, claim: &Claim) -> anyhow::Result<()> {
-    if keys >= claim.threshold as usize {
-        return Ok(());
-    }
-    Err(anyhow!(
-        "{keys} of the project's keys are here, and {} have to sign",
-        claim.threshold
-    ))
-    .hint("name a --signer for each of them")
 }
 
 fn shown(
@@ -232,7 +219,7 @@ fn shown(
 }
 
 fn tell(
-    args: &Args,
+    args: &How,
     project: &ProjectName,
     page: &VerifiedPage,
     new: &[&LocalFile],

@@ -84,6 +84,7 @@ pub(super) async fn web(
     tree.clean_incoming().await?;
     let mut app = App::new(tree, store.clone(), context.clock.clone());
     app.publisher_restores = !data.is_apart();
+    app.staging = Some(data.staging());
     front.furnish(&mut app)?;
     app.roots = Arc::new(front.sigstore_roots(data.directory(), context)?);
     app.trusted_publishing = front.trusted_publishing(&data.settings().root_fingerprint);

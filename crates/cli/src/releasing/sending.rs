@@ -7,12 +7,13 @@ use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 use serde_json::json;
-use wheelmark_client::{FetchError, VerifiedPage};
+use wheelmark_client::{Answered, FetchError, VerifiedPage};
 use wheelmark_packaging::ProjectName;
 use wheelmark_signing::HeldKey;
 use wheelmark_tuf::without_controls;
 
-use super::{Desk, LocalFile, Next};
+use super::staged::staged_url;
+use super::{Desk, Entry, LocalFile, Next};
 use crate::logging::WithHint as _;
 
 /// For how long it is looked whether something was published whose answer did not come.
@@ -38,6 +39,8 @@ pub(crate) struct Sending<'a> {
 pub(crate) enum Outcome {
     /// It is published, and was read back as it was signed.
     Published(std::sync::Arc<VerifiedPage>),
+    /// It waits at the index for the signatures of others.
+    Waiting(Box<Entry>),
     /// Somebody else was faster: it has to be built anew on what is there.
     Overtaken,
 }
@@ -53,7 +56,48 @@ struct Problem {
     hint: String,
 }
 
+/// What an index says in place of what was asked of it.
+pub(super) fn refused<T>(answer: &Answered, otherwise: &str) -> anyhow::Result<T> {
+    let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
+    let hint = problem.map(|problem| without_controls(&problem.hint));
+    let hint = hint.filter(|hint| !hint.is_empty());
+    Err(anyhow!("{}", told(answer))).hint(hint.unwrap_or_else(|| otherwise.to_owned()))
+}
+
+fn told(answer: &Answered) -> String {
+    let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
+    match &problem {
+        Some(problem) if !problem.detail.is_empty() => {
+            without_controls(&format!("{}: {}", problem.title, problem.detail))
+        }
+        _ => format!("the index answered {}", answer.status),
+    }
+}
+
 impl Sending<'_> {
+    /// Sends it to be kept until others have signed it, too.
+    pub(crate) async fn stage(self, desk: &Desk) -> anyhow::Result<Outcome> {
+        let url = staged_url(desk, self.project, &[])?;
+        let answer = desk.remote.post(&url, self.form().await?).await;
+        let answer = answer
+            .context("whether it arrived is not known")
+            .hint(format!("look: wheelmark release list {}", self.project))?;
+        match answer.status {
+            200 => self.look(desk, 2).await,
+            202 => {
+                let entry = serde_json::from_slice(&answer.body);
+                Ok(Outcome::Waiting(Box::new(
+                    entry.context("the index says nothing of what waits there")?,
+                )))
+            }
+            _ if self.is_overtaken(desk).await? => Ok(Outcome::Overtaken),
+            _ => refused(
+                &answer,
+                "nothing of it is kept; put right what it says, and try again",
+            ),
+        }
+    }
+
     /// Sends it, and reads back what is published then.
     pub(crate) async fn send(self, desk: &Desk) -> anyhow::Result<Outcome> {
         let url = desk
@@ -75,25 +119,17 @@ impl Sending<'_> {
         if answer.status == 200 {
             return self.look(desk, 2).await;
         }
-        let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
-        let told = match &problem {
-            Some(problem) if !problem.detail.is_empty() => {
-                without_controls(&format!("{}: {}", problem.title, problem.detail))
-            }
-            _ => format!("the index answered {}", answer.status),
-        };
         if answer.status == 503 {
-            tracing::warn!("{told}; looking what becomes of it");
+            tracing::warn!("{}; looking what becomes of it", told(&answer));
             return self.look(desk, LOOKS).await;
         }
         if self.is_overtaken(desk).await? {
             return Ok(Outcome::Overtaken);
         }
-        let hint = problem.map(|problem| without_controls(&problem.hint));
-        let hint = hint.filter(|hint| !hint.is_empty());
-        Err(anyhow!("{told}")).hint(hint.unwrap_or_else(|| {
-            "nothing of it is published; put right what it says, and try again".to_owned()
-        }))
+        refused(
+            &answer,
+            "nothing of it is published; put right what it says, and try again",
+        )
     }
 
     async fn form(&self) -> anyhow::Result<Form> {
@@ -125,33 +161,43 @@ impl Sending<'_> {
 
     /// Looks whether it is published, as an installer would.
     async fn look(&self, desk: &Desk, times: u32) -> anyhow::Result<Outcome> {
-        for look in 0..times {
-            if look > 0 {
-                tokio::time::sleep(BETWEEN_LOOKS).await;
-            }
-            let page = desk.page(self.project).await?;
-            let Some(page) = page.filter(|page| page.claim().is_some()) else {
-                continue;
-            };
-            let version = page.role_version().unwrap_or_default();
-            if *page.sha256() == self.next.page_sha256() && version == self.next.role.version {
-                return Ok(Outcome::Published(page));
-            }
-            if version >= self.next.role.version {
-                return Ok(Outcome::Overtaken);
-            }
-        }
-        Err(anyhow!("it was sent, and is not published yet")).hint(
-            "look again in a moment: wheelmark explain PROJECT; to publish the same once more does no harm",
-        )
+        look(desk, self.project, self.next, times).await
     }
 
     /// Whether the project has a newer version than this was built on.
     async fn is_overtaken(&self, desk: &Desk) -> anyhow::Result<bool> {
-        let page = desk.page_to_build_on(self.project).await?;
+        let page = desk.page(self.project).await?;
         let version = page
             .filter(|page| page.claim().is_some())
             .and_then(|page| page.role_version());
         Ok(version.is_some_and(|version| version >= self.next.role.version))
     }
+}
+
+/// Looks whether `next` is published, as an installer would.
+pub(crate) async fn look(
+    desk: &Desk,
+    project: &ProjectName,
+    next: &Next,
+    times: u32,
+) -> anyhow::Result<Outcome> {
+    for look in 0..times {
+        if look > 0 {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        let page = desk.page(project).await?;
+        let Some(page) = page.filter(|page| page.claim().is_some()) else {
+            continue;
+        };
+        let version = page.role_version().unwrap_or_default();
+        if *page.sha256() == next.page_sha256() && version == next.role.version {
+            return Ok(Outcome::Published(page));
+        }
+        if version >= next.role.version {
+            return Ok(Outcome::Overtaken);
+        }
+    }
+    Err(anyhow!("it was sent, and is not published yet")).hint(
+        "look again in a moment: wheelmark explain PROJECT; to publish the same once more does no harm",
+    )
 }

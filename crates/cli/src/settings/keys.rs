@@ -98,6 +98,12 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "max-staged-size",
+        default: "16GiB",
+        about: "Most that releases and files may have together that wait for signatures.",
+        ..TEXT
+    },
+    Key {
         name: "lifted-rules",
         example: "older-file-names, similar-names",
         about: "Rules for new files that do not hold here: older-file-names,\n\

@@ -1,6 +1,8 @@
 //! Sending something to an index.
 
 use bytes::Bytes;
+use reqwest::RequestBuilder;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::multipart::Form;
 use url::Url;
 
@@ -9,6 +11,8 @@ use super::{FetchError, Remote};
 
 /// Longest answer that is read, in bytes: a few names, or a problem that people are to read.
 const MAX_ANSWER_LEN: usize = 1024 * 1024;
+
+const JSON: &str = "application/json";
 
 /// What an index said to something that it was sent.
 #[derive(Clone, Debug)]
@@ -28,6 +32,49 @@ impl Remote {
     pub async fn post(&self, url: &Url, form: Form) -> Result<Answered, FetchError> {
         let client = self.clients.of(url, Coding::Decoded)?;
         let request = client.post(url.clone()).multipart(form);
+        self.answered(url, request, MAX_ANSWER_LEN).await
+    }
+
+    /// The same with a JSON document.
+    ///
+    /// # Errors
+    ///
+    /// As [`Remote::post`].
+    pub async fn post_json(&self, url: &Url, document: Vec<u8>) -> Result<Answered, FetchError> {
+        let client = self.clients.of(url, Coding::Decoded)?;
+        let request = client.post(url.clone()).header(CONTENT_TYPE, JSON);
+        self.answered(url, request.body(document), MAX_ANSWER_LEN)
+            .await
+    }
+
+    /// Asks for something of at most `limit` bytes that only those may see who are known there. An
+    /// answer of any status is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Remote::post`].
+    pub async fn look_up(&self, url: &Url, limit: usize) -> Result<Answered, FetchError> {
+        let client = self.clients.of(url, Coding::Decoded)?;
+        self.answered(url, client.get(url.clone()), limit).await
+    }
+
+    /// Takes something away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Remote::post`].
+    pub async fn delete(&self, url: &Url) -> Result<Answered, FetchError> {
+        let client = self.clients.of(url, Coding::Decoded)?;
+        let request = client.delete(url.clone());
+        self.answered(url, request, MAX_ANSWER_LEN).await
+    }
+
+    async fn answered(
+        &self,
+        url: &Url,
+        request: RequestBuilder,
+        limit: usize,
+    ) -> Result<Answered, FetchError> {
         let (request, _) = self.signed_in(url, request);
         let mut response = request.send().await.map_err(|source| {
             let (url, source) = (url.clone(), source.without_url());
@@ -48,10 +95,10 @@ impl Remote {
                 })?;
             let Some(piece) = piece else { break };
             body.extend_from_slice(&piece);
-            if body.len() > MAX_ANSWER_LEN {
+            if body.len() > limit {
                 return Err(FetchError::TooLarge {
                     url: url.clone(),
-                    limit: MAX_ANSWER_LEN as u64,
+                    limit: limit as u64,
                 });
             }
         }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
+use aws_lc_rs::digest::{self, Context};
+
 use super::listing::Listing;
 use super::zip::{self, Archive};
-use super::{InspectError, Inspected, TarError, tar};
+use super::{ArchivedFile, InspectError, Inspected, TarError, tar};
 use crate::{CoreMetadata, MAX_METADATA_LEN, SdistFormat};
 
 /// A new source distribution, as today's rules want it.
@@ -47,10 +49,9 @@ struct Contents {
 
 impl Contents {
     fn of_tar_gz<R: Read + Seek>(reader: &mut R) -> Result<Contents, InspectError> {
-        let length = reader.seek(SeekFrom::End(0)).map_err(InspectError::Io)?;
-        reader.seek(SeekFrom::Start(0)).map_err(InspectError::Io)?;
-        let tar::Unpacked { listing, wanted } =
-            tar::unpack_gz(BufReader::new(reader), length, limit)?;
+        let tar::Unpacked {
+            listing, wanted, ..
+        } = unpack_gz(reader, |_| None)?;
         Ok(Contents { listing, wanted })
     }
 
@@ -86,6 +87,32 @@ impl Contents {
         };
         Ok((top, inspected))
     }
+}
+
+fn unpack_gz<R: Read + Seek>(
+    reader: &mut R,
+    hasher: impl Fn(&str) -> Option<Context>,
+) -> Result<tar::Unpacked, InspectError> {
+    let length = reader.seek(SeekFrom::End(0)).map_err(InspectError::Io)?;
+    reader.seek(SeekFrom::Start(0)).map_err(InspectError::Io)?;
+    tar::unpack_gz(BufReader::new(reader), length, limit, hasher)
+}
+
+/// Every ordinary file of a `.tar.gz`, by its path, with its digest.
+pub(super) fn files<R: Read + Seek>(
+    reader: &mut R,
+) -> Result<BTreeMap<String, ArchivedFile>, InspectError> {
+    let unpacked = unpack_gz(reader, |_| Some(Context::new(&digest::SHA256)))?;
+    let mut files = BTreeMap::new();
+    for (path, length) in unpacked.listing.files() {
+        let digest = unpacked.digests.get(path);
+        let sha256 = digest.and_then(|digest| digest.as_ref().try_into().ok());
+        let sha256 = sha256.ok_or_else(|| InspectError::MissingFile {
+            path: path.to_owned(),
+        })?;
+        files.insert(path.to_owned(), ArchivedFile { sha256, length });
+    }
+    Ok(files)
 }
 
 /// Wants `PKG-INFO` of every directory at the top; there can be one in the end.

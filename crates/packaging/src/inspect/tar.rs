@@ -10,6 +10,8 @@ mod header;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 
+use aws_lc_rs::digest::{Context, Digest};
+
 use self::extended::Extended;
 use self::header::{BLOCK, Header};
 use super::limits::{Budget, MAX_EXTENDED_HEADER_LEN};
@@ -17,25 +19,28 @@ use super::listing::{Kind, Listing};
 use super::path;
 use super::{InspectError, MAX_ENTRIES, TarError};
 
-/// The entries of an archive, and the contents of those wanted.
+/// The entries of an archive, the contents of those wanted, and the digests of those asked for.
 pub(super) struct Unpacked {
     pub(super) listing: Listing,
     pub(super) wanted: BTreeMap<String, Vec<u8>>,
+    pub(super) digests: BTreeMap<String, Digest>,
 }
 
 /// Reads a gzip-compressed archive of `length` bytes to its end.
 ///
-/// `limit` names the wanted files by giving each the length that it may have.
+/// `limit` names the wanted files by giving each the length that it may have, and `hasher` gives
+/// those whose digest is asked for what computes it.
 pub(super) fn unpack_gz(
     reader: impl BufRead,
     length: u64,
     limit: impl Fn(&str) -> Option<u64>,
+    hasher: impl Fn(&str) -> Option<Context>,
 ) -> Result<Unpacked, InspectError> {
     let mut stream = Stream {
         decoder: flate2::bufread::GzDecoder::new(reader),
         budget: Budget::for_archive(length),
     };
-    let unpacked = unpack(&mut stream, limit)?;
+    let unpacked = unpack(&mut stream, limit, hasher)?;
     // A second gzip member would be a second archive for some.
     let mut rest = stream.decoder.into_inner();
     let behind = rest.fill_buf().map_err(InspectError::Io)?;
@@ -74,14 +79,19 @@ impl<R: BufRead> Stream<R> {
         Ok(filled)
     }
 
-    /// Reads `length` bytes and the padding behind them, and keeps the bytes if asked to.
-    fn body(&mut self, length: u64, keep: bool) -> Result<Vec<u8>, InspectError> {
+    /// Reads `length` bytes and the padding behind them, and keeps and hashes the bytes if asked to.
+    fn body(
+        &mut self,
+        length: u64,
+        keep: bool,
+        mut hasher: Option<&mut Context>,
+    ) -> Result<Vec<u8>, InspectError> {
         let padded = length
             .checked_next_multiple_of(BLOCK as u64)
             .ok_or_else(cut_short)?;
         let mut kept = Vec::new();
         let mut buffer = [0; 64 * BLOCK];
-        let mut left = padded;
+        let (mut left, mut unhashed) = (padded, length);
         while left > 0 {
             let part = usize::try_from(left)
                 .unwrap_or(usize::MAX)
@@ -92,6 +102,11 @@ impl<R: BufRead> Stream<R> {
             if keep {
                 kept.extend_from_slice(&buffer[..part]);
             }
+            let own = usize::try_from(unhashed).unwrap_or(usize::MAX).min(part);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&buffer[..own]);
+            }
+            unhashed -= own as u64;
             left -= part as u64;
         }
         kept.truncate(usize::try_from(length).unwrap_or(usize::MAX));
@@ -122,9 +137,13 @@ fn cut_short() -> InspectError {
 fn unpack<R: BufRead>(
     stream: &mut Stream<R>,
     limit: impl Fn(&str) -> Option<u64>,
+    hasher: impl Fn(&str) -> Option<Context>,
 ) -> Result<Unpacked, InspectError> {
-    let mut listing = Listing::default();
-    let mut wanted = BTreeMap::new();
+    let mut unpacked = Unpacked {
+        listing: Listing::default(),
+        wanted: BTreeMap::new(),
+        digests: BTreeMap::new(),
+    };
     let mut extended = Extended::default();
     let mut entry = 0;
     loop {
@@ -153,15 +172,13 @@ fn unpack<R: BufRead>(
                     }
                     .into());
                 }
-                let body = stream.body(header.size, true)?;
+                let body = stream.body(header.size, true, None)?;
                 extended.take(header.kind, &body, entry)?;
             }
             b'S' => return Err(TarError::Sparse { entry }.into()),
             b'0' | b'\0' | b'1' | b'2' | b'5' => {
                 let member = std::mem::take(&mut extended).apply(header, entry)?;
-                if let Some((path, contents)) = add(stream, &mut listing, member, &limit)? {
-                    wanted.insert(path, contents);
-                }
+                add(stream, &mut unpacked, member, &limit, &hasher)?;
             }
             b'3' | b'4' | b'6' => {
                 let path = String::from_utf8_lossy(&header.path).into_owned();
@@ -174,8 +191,8 @@ fn unpack<R: BufRead>(
     if !extended.is_empty() {
         return Err(TarError::Extended { entry }.into());
     }
-    listing.check_nesting()?;
-    Ok(Unpacked { listing, wanted })
+    unpacked.listing.check_nesting()?;
+    Ok(unpacked)
 }
 
 /// A file, directory or link with its extended headers applied.
@@ -186,18 +203,20 @@ struct Member {
     size: u64,
 }
 
-/// Lists a member and reads its contents; returns them if they are wanted.
+/// Lists a member and reads its contents; keeps them if they are wanted, and their digest if it is.
 fn add<R: BufRead>(
     stream: &mut Stream<R>,
-    listing: &mut Listing,
+    unpacked: &mut Unpacked,
     member: Member,
     limit: impl Fn(&str) -> Option<u64>,
-) -> Result<Option<(String, Vec<u8>)>, InspectError> {
+    hasher: impl Fn(&str) -> Option<Context>,
+) -> Result<(), InspectError> {
+    let listing = &mut unpacked.listing;
     // `tar -c .` writes every path with `./` before it, and the directory itself as `./`.
     let raw = member.path.strip_prefix(b"./").unwrap_or(&member.path);
     let directory = member.kind == b'5' || (member.kind == b'\0' && raw.ends_with(b"/"));
     if directory && raw.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     let kind = match member.kind {
         b'1' => Kind::HardLink,
@@ -220,8 +239,14 @@ fn add<R: BufRead>(
                     limit,
                 });
             }
-            let contents = stream.body(length, limit.is_some())?;
-            return Ok(limit.map(|_| (listed, contents)));
+            let mut hasher = hasher(&listed);
+            let contents = stream.body(length, limit.is_some(), hasher.as_mut())?;
+            if let Some(hasher) = hasher {
+                unpacked.digests.insert(listed.clone(), hasher.finish());
+            }
+            if limit.is_some() {
+                unpacked.wanted.insert(listed, contents);
+            }
         }
         Kind::Directory | Kind::Symlink | Kind::HardLink if member.size != 0 => {
             return Err(InspectError::Conflict { path: listed });
@@ -243,5 +268,5 @@ fn add<R: BufRead>(
             }
         }
     }
-    Ok(None)
+    Ok(())
 }

@@ -8,7 +8,8 @@ use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_repository::{project_role, targets_of_page};
 use wheelmark_signing::{FileKey, Signer, sign_role};
 use wheelmark_store::{
-    Bearer, ClaimedKey, NewClaim, NewFile, ReleaseError, ReleaseParts, Seq, SignedRelease,
+    Bearer, ClaimedKey, NewClaim, NewFile, ReleaseError, ReleaseParts, ReleasedBy, Seq,
+    SignedRelease,
 };
 use wheelmark_tuf::{Clock as _, Role as _, SPEC_VERSION, Sha256, Targets};
 
@@ -123,9 +124,14 @@ impl Draft {
             claim: self.claim,
         };
         let parts = ReleaseParts { metadata, page };
+        let by = ReleasedBy {
+            bearer,
+            address: None,
+            at: release.received_at,
+        };
         let admitting = index
             .store
-            .admit_release(release, &parts, &self.files, &[], bearer, None);
+            .admit_release(release, &parts, &self.files, &[], by);
         admitting.await
     }
 }

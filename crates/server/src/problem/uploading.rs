@@ -150,6 +150,7 @@ impl From<Error> for Problem {
             Error::NotAsReleased { .. } => bad("File differs from the page")
                 .hint("the file was changed after it was signed: publish it again"),
             Error::Release(why) => releasing(why),
+            Error::Staging(why) => super::staging::staging(why),
             Error::Refused { .. } => bad("Refused").hint(
                 "the index holds every change against what it has signed; tell the people who run it",
             ),
@@ -263,7 +264,7 @@ pub(super) fn writing_the_journal(error: &StoreError) -> Problem {
 }
 
 /// Whether there is no room: on the disk, in a quota, or under a limit on the size of files.
-fn is_full(error: &io::Error) -> bool {
+pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge

@@ -15,6 +15,7 @@ use wheelmark_readme::NotRendered;
 use wheelmark_store::{AdmitError, Denied, ReleaseDenied, ReleaseError, Seq, StoreError};
 use wheelmark_tuf::Sha256;
 
+use super::staging::StagingError;
 use crate::auth::AuthError;
 
 /// A digest that the form can state.
@@ -369,6 +370,9 @@ pub(crate) enum UploadError {
     /// A release cannot be taken in, as things stand.
     #[error(transparent)]
     Release(#[from] ReleaseDenied),
+    /// It cannot wait for signatures, or what waits cannot be signed.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
     /// The snapshot process refused it.
     #[error("the snapshot process refused it: {reason}")]
     Refused {
@@ -400,6 +404,9 @@ pub(crate) enum UploadError {
 impl UploadError {
     /// Whether the reason lies with the index and not with the upload.
     pub(super) fn is_of_the_index(&self) -> bool {
+        if let Self::Staging(error) = self {
+            return error.is_of_the_index();
+        }
         matches!(
             self,
             Self::Auth(AuthError::Store(_))

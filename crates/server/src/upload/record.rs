@@ -18,17 +18,26 @@ use super::names;
 use super::note::Note;
 use super::placed::place;
 use super::sink::{Body, Content};
+use super::staging::{self, StagingError};
 use super::uploader::Uploader;
 use crate::app::Publishing;
 
-/// Records a file, unless the same one is recorded already; returns its place in the journal.
+/// What has become of a file that was taken in.
+pub(super) enum Recorded {
+    /// It stands in the journal here.
+    At(Seq),
+    /// Its project is claimed: it waits for somebody who signs for it.
+    Staged,
+}
+
+/// Records a file, unless the same one is recorded already.
 ///
 /// The objects come first and the journal row last: what is in the journal is in the tree.
 pub(super) async fn record(
     publishing: &Publishing,
     claimed: Claimed,
     uploader: &Uploader,
-) -> Result<Seq, UploadError> {
+) -> Result<Recorded, UploadError> {
     let Claimed {
         project,
         filename,
@@ -63,7 +72,7 @@ pub(super) async fn record(
         }
         match row.state {
             FileState::Pending | FileState::Published => {
-                return same(&row, gpg_signature, provenance_sha256);
+                return same(&row, gpg_signature, provenance_sha256).map(Recorded::At);
             }
             FileState::Removed => {
                 return Err(UploadError::Removed {
@@ -83,7 +92,15 @@ pub(super) async fn record(
     }
 
     if publishing.store.is_claimed(&project).await? {
-        return Err(UploadError::Claimed { project });
+        let what = match (&signature, &provenance) {
+            (Some(_), _) => Some("an OpenPGP signature"),
+            (None, Some(_)) => Some("attestations"),
+            (None, None) => None,
+        };
+        let filename = (&filename, what);
+        let limits = standing.limits;
+        stage(publishing, &project, filename, content, limits, uploader).await?;
+        return Ok(Recorded::Staged);
     }
     check_sum(publishing, &project, standing.limits, &[content.len]).await?;
     let _kept = if standing.is_known {
@@ -165,14 +182,14 @@ pub(super) async fn record(
             .store
             .admit_keeping(new, &placed.kept, &uploader.bearer, uploader.from.0);
     match admitting.await {
-        Ok(Admission::Recorded(seq)) => Ok(seq),
+        Ok(Admission::Recorded(seq)) => Ok(Recorded::At(seq)),
         // Another process was faster.
         Ok(Admission::Same(seq)) => {
             let Some(row) = publishing.store.file(&project, filename.as_str()).await? else {
-                return Ok(seq);
+                return Ok(Recorded::At(seq));
             };
             placed.give_way(&row).await;
-            same(&row, gpg_signature, provenance_sha256)
+            same(&row, gpg_signature, provenance_sha256).map(Recorded::At)
         }
         Ok(Admission::Different { existing }) => {
             if let Some(row) = publishing.store.file(&project, filename.as_str()).await? {
@@ -188,6 +205,30 @@ pub(super) async fn record(
             Err(error.into())
         }
     }
+}
+
+/// Keeps a file of a claimed project for those who sign for it, after every check of an upload. With the
+/// file comes what a release could not bring, if it came with that.
+async fn stage(
+    publishing: &Publishing,
+    project: &ProjectName,
+    (filename, comes_with): (&DistributionFilename, Option<&'static str>),
+    content: Content,
+    limits: ProjectLimits,
+    uploader: &Uploader,
+) -> Result<(), UploadError> {
+    if publishing.staging.is_none() {
+        let project = project.clone();
+        return Err(UploadError::Claimed { project });
+    }
+    if let Some(what) = comes_with {
+        let filename = filename.to_string();
+        return Err(StagingError::ComesWith { filename, what }.into());
+    }
+    check_sum(publishing, project, limits, &[content.len]).await?;
+    let (content, inspected) = look_inside(content, filename).await?;
+    check_classifiers(publishing, &inspected, filename)?;
+    staging::take_unsigned(publishing, project, filename, content, uploader).await
 }
 
 /// Where the same bytes stand in the journal already, if they came with the signature and the

@@ -7,7 +7,7 @@
 //! knows whose keys count. What is looked at here is what it does not look at: who sends it, and what
 //! is inside of the files.
 
-mod form;
+pub(super) mod form;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,8 @@ use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::simple::{ProjectPage, ReleasedFile};
 use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_store::{
-    ClaimedKey, FileState, KeptObject, NewClaim, NewFile, ReleaseParts, Seq, SignedRelease,
+    ClaimedKey, FileState, KeptObject, NewClaim, NewFile, ReleaseParts, ReleasedBy, Seq,
+    SignedRelease,
 };
 use wheelmark_tuf::Sha256;
 
@@ -35,16 +36,25 @@ use super::record::{check_classifiers, check_sum, look_inside};
 use super::sink::{Body, Content};
 use super::source::Source;
 use super::uploader::Uploader;
-use super::{DRAIN_BYTES, DRAIN_TIME, boundary, published, refused};
+use super::{DRAIN_BYTES, DRAIN_TIME, boundary, published, refused, staging};
 use crate::app::Publishing;
 use crate::problem::Problem;
 
 /// What somebody is told whose release is published.
 #[derive(Debug, Serialize)]
-struct Released {
-    project: ProjectName,
-    files: Vec<String>,
-    snapshot_version: u64,
+pub(super) struct Released {
+    pub(super) project: ProjectName,
+    pub(super) files: Vec<String>,
+    pub(super) snapshot_version: u64,
+}
+
+/// What is to become of a release that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is signed by all who have to, and is published.
+    AtOnce,
+    /// It waits for the signatures of others.
+    Staged,
 }
 
 /// Takes in a release.
@@ -53,10 +63,23 @@ pub(crate) async fn release(
     Path(project): Path<String>,
     request: Request,
 ) -> Response {
+    take_in(&publishing, &project, request, Way::AtOnce).await
+}
+
+/// Takes in a release that others are still to sign.
+pub(crate) async fn stage(
+    State(publishing): State<Publishing>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Response {
+    take_in(&publishing, &project, request, Way::Staged).await
+}
+
+async fn take_in(publishing: &Publishing, project: &str, request: Request, way: Way) -> Response {
     let (parts, body) = request.into_parts();
     let source = Source::new(body);
-    match answer(&publishing, &project, &parts, &source).await {
-        Ok(released) => Json(released).into_response(),
+    match answer(publishing, project, &parts, &source, way).await {
+        Ok(answer) => answer,
         Err(problem) => {
             // As for an upload.
             if !parts.headers.contains_key(EXPECT) || source.was_read() {
@@ -72,13 +95,15 @@ async fn answer(
     project: &str,
     parts: &Parts,
     source: &Source,
-) -> Result<Released, Problem> {
+    way: Way,
+) -> Result<Response, Problem> {
     let uploader = Uploader::of(publishing, parts).await.map_err(refused)?;
     let received = async {
         let project: ProjectName = project.parse().map_err(UploadError::Name)?;
         uploader.uploads(&project, "");
         let boundary = boundary(&parts.headers)?;
-        let received = form::receive(publishing, &project, &uploader, source, boundary).await?;
+        let received =
+            form::receive(publishing, &project, &uploader, source, boundary, way).await?;
         Ok((project, received))
     };
     let (project, received) = match received.await {
@@ -91,8 +116,14 @@ async fn answer(
     // From here on nobody needs the connection, as with an upload.
     let publishing = publishing.clone();
     let finishing = async move {
-        match publish(&publishing, project, received, &uploader).await {
-            Ok(released) => Ok(released),
+        let taken = match way {
+            Way::AtOnce => publish(&publishing, project, received, &uploader)
+                .await
+                .map(|released| Json(released).into_response()),
+            Way::Staged => staging::take(&publishing, project, received, &uploader).await,
+        };
+        match taken {
+            Ok(answer) => Ok(answer),
             Err(error) => {
                 uploader.note_refusal(&publishing, &error).await;
                 Err(refused(error))
@@ -100,7 +131,7 @@ async fn answer(
         }
     };
     match tokio::spawn(finishing.in_current_span()).await {
-        Ok(released) => released,
+        Ok(answer) => answer,
         Err(_) => Err(refused(UploadError::Stopped)),
     }
 }
@@ -136,7 +167,8 @@ fn entries(
         .collect())
 }
 
-async fn publish(
+/// Publishes a release that is signed whole.
+pub(super) async fn publish(
     publishing: &Publishing,
     project: ProjectName,
     received: Received,
@@ -147,23 +179,9 @@ async fn publish(
         parts,
         contents,
     } = received;
-    let mut entries = entries(&project, &parts.page)?;
-    let mut files = Vec::with_capacity(contents.len());
-    for content in contents {
-        let name = &content.stated_name;
-        let entry = entries.remove(name);
-        let entry = entry.ok_or_else(|| UploadError::NotReleased {
-            filename: name.clone(),
-        })?;
-        demand_same(&entry, &content)?;
-        files.push((entry, content));
-    }
-    demand_published(publishing, &project, entries).await?;
-    let names: Vec<String> = files
-        .iter()
-        .map(|(entry, _)| entry.filename.to_string())
-        .collect();
-    let ready = examine(publishing, &project, files).await?;
+    let ready = examined(publishing, &project, &parts.page, contents).await?;
+    let names = ready.iter().map(|(entry, ..)| entry.filename.to_string());
+    let names: Vec<String> = names.collect();
     let seq = {
         let _gates = publishing.gates.pass_all(&project, &names).await;
         record(publishing, release, &parts, ready, uploader).await?
@@ -175,6 +193,28 @@ async fn publish(
         files: names,
         snapshot_version,
     })
+}
+
+/// Looks whether the files of a release are what its page says of them, and can be published.
+pub(super) async fn examined(
+    publishing: &Publishing,
+    project: &ProjectName,
+    page: &[u8],
+    contents: Vec<Content>,
+) -> Result<Vec<Ready>, UploadError> {
+    let mut entries = entries(project, page)?;
+    let mut files = Vec::with_capacity(contents.len());
+    for content in contents {
+        let name = &content.stated_name;
+        let entry = entries.remove(name);
+        let entry = entry.ok_or_else(|| UploadError::NotReleased {
+            filename: name.clone(),
+        })?;
+        demand_same(&entry, &content)?;
+        files.push((entry, content));
+    }
+    demand_published(publishing, project, entries).await?;
+    examine(publishing, project, files).await
 }
 
 /// Whether a file is the one that the page speaks of.
@@ -212,7 +252,7 @@ async fn demand_published(
 }
 
 /// A file that was looked into, with its core metadata.
-type Ready = (ReleasedFile, Content, Option<Bytes>);
+pub(super) type Ready = (ReleasedFile, Content, Option<Bytes>);
 
 /// Looks into the files: each has to be what the page says of it.
 async fn examine(
@@ -304,10 +344,14 @@ async fn record(
         .iter()
         .flat_map(|(placed, _)| placed.kept.iter().cloned())
         .collect();
-    let (bearer, from) = (&uploader.bearer, uploader.from.0);
+    let by = ReleasedBy {
+        bearer: &uploader.bearer,
+        address: uploader.from.0,
+        at: publishing.clock.now(),
+    };
     let admitting = publishing
         .store
-        .admit_release(release, parts, &new, &kept, bearer, from);
+        .admit_release(release, parts, &new, &kept, by);
     match admitting.await {
         Ok(seq) => Ok(seq),
         Err(error) => {

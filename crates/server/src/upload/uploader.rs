@@ -47,6 +47,15 @@ impl Uploader {
         }
     }
 
+    /// Somebody in whose name what they began is finished.
+    pub(super) fn resumed(bearer: Bearer) -> Self {
+        Uploader {
+            bearer,
+            from: From(None),
+            file: Arc::default(),
+        }
+    }
+
     /// Says what the file is.
     pub(super) fn uploads(&self, project: &ProjectName, filename: &str) {
         // Said once for each upload.

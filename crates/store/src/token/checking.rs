@@ -60,6 +60,36 @@ impl Store {
         }))
     }
 
+    /// Whoever has the token of this name, if it is good at this moment: for what was begun with it,
+    /// and is finished later.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn bearer_of(&self, id: &str, now: Timestamp) -> Result<Option<Bearer>, StoreError> {
+        let row = sqlx::query(
+            "SELECT person.name AS user, scope, project AS only_project, expires_at, \
+             last_used_at, revoked_at, disabled_at, \
+             EXISTS (SELECT 1 FROM publisher WHERE publisher.id = person.name) AS of_publisher \
+             FROM token JOIN person ON person.name = token.person WHERE id = ?",
+        )
+        .bind(id)
+        .fetch_optional(&mut *self.reader().await?)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (id, standing) = (TokenId::stored(id), Standing::read(&row)?);
+        if standing.ended(&id, now).is_some() {
+            return Ok(None);
+        }
+        Ok(Some(Bearer {
+            id,
+            user: standing.user,
+            scope: standing.scope,
+            is_publisher: row.try_get("of_publisher")?,
+            last_used_at: standing.last_used_at,
+        }))
+    }
+
     /// Notes that a token was used, unless a use not long before is on record. It is durable with
     /// the next flush.
     ///

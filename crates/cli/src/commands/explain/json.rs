@@ -8,7 +8,6 @@ use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use super::Shown;
 use super::counts::Counts;
 use super::policy::Judged;
-use crate::releasing::ends_soon;
 
 pub(super) fn render(shown: &Shown<'_>) -> Value {
     let Explanation {
@@ -69,7 +68,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
         "answers": {
             "chain": shown.chain().map(|chain| chain.to_string()),
             "provenance": Value::Null,
-            "claim": shown.claim().map(|claim| claim_value(claim, shown)),
+            "claim": shown.claim().map(claim_value),
         },
         "policy": shown.judged.as_ref().map(Judged::to_json),
         "refused": refused,
@@ -115,7 +114,7 @@ fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
 }
 
 /// Whose keys sign for the project.
-fn claim_value(claim: &Claim, shown: &Shown<'_>) -> Value {
+fn claim_value(claim: &Claim) -> Value {
     let keys = claim.keys.iter();
     let keys = keys.map(|id| (id.clone(), claim.maintainers.get(id).cloned().into()));
     json!({
@@ -123,8 +122,6 @@ fn claim_value(claim: &Claim, shown: &Shown<'_>) -> Value {
         "threshold": claim.threshold,
         "sealed": claim.sealed,
         "claimed_at": claim.claimed_at.map(|at| at.to_string()),
-        "expires": claim.expires.to_string(),
-        "ends_soon": ends_soon(claim.expires, shown.now),
         "role": claim.role.as_str(),
         "role_version": claim.version,
     })

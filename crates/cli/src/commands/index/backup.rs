@@ -71,6 +71,8 @@ const DATABASES: [&str; 3] = ["catalogue.sqlite", "orders.sqlite", SOURCE_MEMORY
 /// gets its name when it is whole, and its last entry has a digest of all before it, which `restore`
 /// compares. Unpacked by tar, it is a backup in a directory.
 ///
+/// What waits for signatures of several people (`wheelmark release list`) is not copied.
+///
 /// Keys are left out unless --with-online-key asks for the online key; it is encrypted then,
 /// under a phrase that is printed once. The offline keys lie elsewhere and are never copied.
 #[derive(Debug, clap::Args)]
@@ -167,6 +169,12 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
             "the online key is not in it: keep it elsewhere, or ask for it with --with-online-key"
                 .to_owned(),
         );
+    }
+    let waiting = waiting(data);
+    if waiting > 0 {
+        lines.push(format!(
+            "{waiting} releases and files that wait for signatures are not in it: they are published or sent again"
+        ));
     }
     for line in lines {
         if to_stdout {
@@ -342,4 +350,12 @@ fn online_key(
 fn tell(line: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     Ok(writeln!(std::io::stderr().lock(), "{line}")?)
+}
+
+/// How many releases and files wait for signatures, as far as that can be read.
+fn waiting(data: &Data) -> usize {
+    let entries = std::fs::read_dir(data.staging()).into_iter().flatten();
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let whole = names.filter(|name| !name.to_string_lossy().starts_with('.'));
+    whole.count()
 }

@@ -18,7 +18,7 @@ use wheelmark_tuf::Sha256;
 
 use super::*;
 use crate::auth::AuthError;
-use crate::upload::Digest;
+use crate::upload::{Digest, StagingError};
 
 /// The error's kind. A new one is an error here until it has a name and a sample below.
 fn kind(error: &Error) -> &'static str {
@@ -71,6 +71,7 @@ fn kind(error: &Error) -> &'static str {
         Error::NotSent { .. } => "not sent",
         Error::NotAsReleased { .. } => "not as released",
         Error::Release(_) => "release",
+        Error::Staging(_) => "staging",
         Error::Refused { .. } => "refused",
         Error::NotPublishedYet { .. } => "not published yet",
         Error::Incoming(_) => "incoming",
@@ -197,6 +198,34 @@ fn samples() -> Vec<Error> {
             filename: filename(),
             what: "core metadata",
         },
+        Error::Staging(StagingError::Off),
+        Error::Staging(StagingError::Absent { id: text() }),
+        Error::Staging(StagingError::Malformed { what: text() }),
+        Error::Staging(StagingError::NotClaimed { project: text() }),
+        Error::Staging(StagingError::Unsigned { project: text() }),
+        Error::Staging(StagingError::UnknownKey { keyid: text() }),
+        Error::Staging(StagingError::BadSignature { keyid: text() }),
+        Error::Staging(StagingError::Stale {
+            version: 2,
+            published: 3,
+        }),
+        Error::Staging(StagingError::Version {
+            version: 4,
+            next: 3,
+        }),
+        Error::Staging(StagingError::TooMany {
+            what: "releases of this project",
+            limit: 8,
+        }),
+        Error::Staging(StagingError::NoRoom { limit: 1 << 34 }),
+        Error::Staging(StagingError::OtherWaits {
+            filename: filename(),
+            sha256: Sha256::of(b"other"),
+        }),
+        Error::Staging(StagingError::ComesWith {
+            filename: filename(),
+            what: "attestations",
+        }),
         Error::Release(ReleaseDenied::NotOwner {
             user: "alice".parse().unwrap(),
             project: project(),

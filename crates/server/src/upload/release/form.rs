@@ -13,7 +13,7 @@ use wheelmark_store::{
 };
 use wheelmark_tuf::{Key, RoleKeys, Sha256, Targets, verify};
 
-use super::new_claim;
+use super::{Way, new_claim};
 use crate::app::Publishing;
 use crate::pace::Pace;
 use crate::upload::error::UploadError;
@@ -61,10 +61,10 @@ pub(super) struct StatedKey {
 }
 
 /// A release that has arrived whole.
-pub(super) struct Received {
-    pub(super) release: SignedRelease,
-    pub(super) parts: ReleaseParts,
-    pub(super) contents: Vec<Content>,
+pub(in crate::upload) struct Received {
+    pub(in crate::upload) release: SignedRelease,
+    pub(in crate::upload) parts: ReleaseParts,
+    pub(in crate::upload) contents: Vec<Content>,
 }
 
 /// Reads the form. Files go to temporary files, which are gone again when this fails or its future is
@@ -75,6 +75,7 @@ pub(super) async fn receive(
     uploader: &Uploader,
     source: &Source,
     boundary: String,
+    way: Way,
 ) -> Result<Received, UploadError> {
     let mut form = FormParts {
         multipart: Multipart::new(source.clone(), boundary),
@@ -95,7 +96,7 @@ pub(super) async fn receive(
     let metadata = need(&mut form, "metadata", MAX_RELEASE_METADATA_LEN).await?;
     let page = need(&mut form, "page", MAX_RELEASE_PAGE_LEN).await?;
     if let Some(claim) = &stated.claim {
-        demand_keys(claim, &metadata)?;
+        demand_keys(claim, &metadata, way)?;
     }
     let received_at = publishing.clock.now();
     let parts = ReleaseParts { metadata, page };
@@ -146,7 +147,10 @@ pub(super) async fn receive(
 
 /// Whether each key of a claim is one, under its own id, and has signed: so that nobody keeps others
 /// from registering theirs.
-fn demand_keys(claim: &StatedClaim, metadata: &[u8]) -> Result<(), UploadError> {
+///
+/// One that is staged is signed by some of them, and waits for the others: it registers no key before
+/// all have signed.
+fn demand_keys(claim: &StatedClaim, metadata: &[u8], way: Way) -> Result<(), UploadError> {
     let malformed = |what: &str| UploadError::MalformedRelease {
         what: what.to_owned(),
     };
@@ -159,6 +163,9 @@ fn demand_keys(claim: &StatedClaim, metadata: &[u8]) -> Result<(), UploadError> 
         let key = key.filter(|key| key.is_plain() && key.keyid().as_str() == stated.keyid);
         let key = key.ok_or_else(|| malformed("a key of the claim is none, or has another id"))?;
         keys.insert(key.keyid().clone(), key);
+    }
+    if way == Way::Staged {
+        return Ok(());
     }
     let all = RoleKeys::new(keys.values(), u32::try_from(keys.len()).unwrap_or(u32::MAX));
     verify::<Targets>(metadata, &keys, &all).map_err(|error| {

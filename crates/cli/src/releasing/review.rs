@@ -1,0 +1,337 @@
+//! Looking through what others have signed, before one signs it, too.
+//!
+//! ```text
+//! what is to be signed ─┐
+//! the page that was verified here, under the project's keys ─▶ Next, made again: the very same bytes?
+//! its files, fetched ───▶ what the page says of them? ─▶ what is inside, against the last release
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use futures::StreamExt as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use tokio::io::AsyncWriteExt as _;
+use wheelmark_client::{Claim, Content, VerifiedPage};
+use wheelmark_packaging::DistributionFilename;
+use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
+use wheelmark_tuf::{Role as _, Sha256, canonical, signed_digest, without_controls};
+
+use super::differences::{Differences, Inside};
+use super::files::released;
+use super::staged::{Entry, EntryFile};
+use super::{Desk, Next, claimed};
+use crate::logging::WithHint as _;
+
+/// For how long a release may wait: what was signed longer ago is not taken any more.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// How far clocks may be apart.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// For how long what is signed may hold, and for how long it must: as the snapshot process asks.
+const MAX_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
+const MIN_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A release that waits, whose every byte that is to be signed is accounted for.
+pub(crate) struct Review {
+    /// The page that it is built on, as verified here.
+    pub(crate) base: Arc<VerifiedPage>,
+    /// Whose keys sign for the project.
+    pub(crate) claim: Claim,
+    /// What is to be signed.
+    pub(crate) next: Next,
+    /// The very bytes.
+    pub(crate) canonical: Vec<u8>,
+    /// The files that it adds.
+    pub(crate) new: Vec<ReleasedFile>,
+    /// The keys of the project that have signed it, as verified here.
+    pub(crate) signed_by: Vec<String>,
+}
+
+/// A file that a release adds, and in what it differs from the one before it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ReviewedFile {
+    pub(crate) filename: String,
+    pub(crate) sha256: Sha256,
+    pub(crate) size: u64,
+    #[serde(flatten)]
+    pub(crate) differences: Differences,
+}
+
+/// Looks whether what is to be signed is the project's next page with more files, and says nothing
+/// else: it is made anew from the page that was verified here, and has to come out the same.
+pub(crate) async fn look(desk: &Desk, entry: &Entry) -> anyhow::Result<Review> {
+    let (Some(metadata), Some(page)) = (&entry.metadata, &entry.page) else {
+        return Err(anyhow!("the index does not show what is to be signed"))
+            .hint("tell whoever runs it");
+    };
+    let wrong = |what: String| -> anyhow::Result<()> {
+        Err(anyhow!("{what}; nothing was signed")).hint(
+            "ask whoever published it, by another way than the index, before you sign anything",
+        )
+    };
+    let id = signed_digest(metadata.as_bytes())?;
+    if id != entry.id {
+        wrong(format!(
+            "what waits as {} is something else: {id}",
+            entry.id
+        ))?;
+    }
+    if entry.claim {
+        return Err(anyhow!("a claim is not reviewed by this program yet"))
+            .hint("claim the project where all of its keys are at hand");
+    }
+    let mut file = canonical::parse(metadata.as_bytes())?;
+    let signatures = file.get_mut("signatures").map(serde_json::Value::take);
+    let signed = file.get_mut("signed").map(serde_json::Value::take);
+    let signed = signed.context("the metadata has no signed part")?;
+    let canonical = canonical::encode(&signed);
+    let (base, claim) = claimed(desk, &entry.project).await?;
+    let signed_by = signed_by(&claim, &canonical, &signatures.unwrap_or_default());
+    if signed_by.is_empty() {
+        wrong("nobody has signed it whose key signs for the project".to_owned())?;
+    }
+    let version = signed["version"].as_u64().unwrap_or_default();
+    if version != claim.version.saturating_add(1) {
+        return Err(anyhow!(
+            "it is version {version} of the project's role, and version {} is published: it can never go live",
+            claim.version
+        ))
+        .hint("withdraw it, and publish its files again: wheelmark release withdraw, wheelmark publish");
+    }
+    let expires = signed["expires"].as_str().unwrap_or_default();
+    let expires: Timestamp = expires.parse().context("the metadata has no end")?;
+    let life = expires.duration_since(desk.now);
+    if life > MAX_LIFE || life < MIN_LIFE {
+        wrong(format!("it would hold until {expires}"))?;
+    }
+    let read = ProjectPage::parse(page.as_bytes())?;
+    let new = added(&read, base.page(), desk.now)?;
+    demand_files(entry, &new)?;
+    let next = Next::until(
+        &entry.project,
+        Some(base.page()),
+        read.files,
+        version,
+        expires,
+    )?;
+    if next.page != page.as_bytes() {
+        wrong("the page says something else besides its new files".to_owned())?;
+    }
+    if next.role.to_canonical() != canonical {
+        wrong("what is to be signed is not what the page needs, and no more".to_owned())?;
+    }
+    Ok(Review {
+        base,
+        claim,
+        next,
+        canonical,
+        new,
+        signed_by,
+    })
+}
+
+/// The keys of a project that have signed these bytes.
+fn signed_by(claim: &Claim, canonical: &[u8], signatures: &serde_json::Value) -> Vec<String> {
+    let of = |id: &str| {
+        let mut entries = signatures.as_array().into_iter().flatten();
+        let entry = entries.find(|entry| entry["keyid"] == *id)?;
+        hex::decode(entry["sig"].as_str()?).ok()
+    };
+    let keys = claim.public.iter();
+    let signed = keys.filter(|(id, key)| {
+        let sig = of(id);
+        sig.is_some_and(|sig| key.verify(canonical, &sig).is_ok())
+    });
+    signed.map(|(id, _)| id.clone()).collect()
+}
+
+/// Whether the files that the index tells of are those that the page adds.
+fn demand_files(entry: &Entry, new: &[ReleasedFile]) -> anyhow::Result<()> {
+    let told = entry.files.iter();
+    let mut told: Vec<_> = told
+        .map(|file| (file.filename.as_str(), file.sha256.0, file.size))
+        .collect();
+    let mut meant: Vec<(&str, [u8; 32], u64)> = new
+        .iter()
+        .map(|file| (file.filename.as_str(), file.sha256.into(), file.size))
+        .collect();
+    told.sort_unstable();
+    meant.sort_unstable();
+    if told == meant {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "the index tells of other files than those that are to be signed; nothing was signed"
+    ))
+    .hint("tell whoever runs the index, with this message")
+}
+
+/// The files that a page adds to the one before it, which is all that it may do.
+fn added(
+    page: &ProjectPage,
+    base: &ProjectPage,
+    now: Timestamp,
+) -> anyhow::Result<Vec<ReleasedFile>> {
+    let hint = "ask whoever published it, by another way than the index, before you sign anything";
+    for known in &base.files {
+        let name = known.filename.as_str();
+        let entry = page.file(name);
+        if entry.is_none() {
+            return Err(anyhow!("it takes {name} away; nothing was signed")).hint(hint);
+        }
+        if entry != Some(known) {
+            return Err(anyhow!(
+                "it says something else of {name}; nothing was signed"
+            ))
+            .hint(hint);
+        }
+    }
+    let is_new = |entry: &&PageFile| base.file(entry.filename.as_str()).is_none();
+    let mut added = Vec::new();
+    for entry in page.files.iter().filter(is_new) {
+        let name = entry.filename.as_str();
+        let Some(file) = entry.as_released(&page.name) else {
+            return Err(anyhow!(
+                "it says more of {name} than a release can; nothing was signed"
+            ))
+            .hint(hint);
+        };
+        let since = now.duration_since(file.signed_at);
+        if since > LONGEST_WAIT || since < -CLOCK_TOLERANCE {
+            return Err(anyhow!(
+                "{name} says that it was signed at {}; nothing was signed",
+                file.signed_at
+            ))
+            .hint("publish its files again: what is older than 30 days is not taken");
+        }
+        added.push(file);
+    }
+    Ok(added)
+}
+
+/// Fetches all files that a release adds, looks whether they are those that the page speaks of, and
+/// holds what is inside against the last release.
+pub(crate) async fn compare(
+    desk: &Desk,
+    entry: &Entry,
+    review: &Review,
+    folder: &Path,
+) -> anyhow::Result<Vec<ReviewedFile>> {
+    let progress = progress(review.new.iter().map(|file| file.size).sum());
+    let mut files = Vec::with_capacity(review.new.len());
+    for file in &review.new {
+        let name = file.filename.as_str();
+        let path = folder.join(name);
+        progress.set_message(name.to_owned());
+        let sent = EntryFile {
+            filename: name.to_owned(),
+            sha256: Sha256(file.sha256.into()),
+            size: file.size,
+        };
+        desk.fetch_staged(entry, &sent, &path, &progress).await?;
+        let found = released(&path, file.filename.clone(), file.signed_at)?;
+        if found != *file {
+            return Err(anyhow!(
+                "{name} at the index is not the file that is to be signed; nothing was signed"
+            ))
+            .hint(
+                "somebody has changed it there: tell whoever runs the index, and publish it again",
+            );
+        }
+        let base = review.base.page();
+        let differences = against_last(desk, base, file, &path, folder).await?;
+        files.push(ReviewedFile {
+            filename: name.to_owned(),
+            sha256: sent.sha256,
+            size: file.size,
+            differences,
+        });
+    }
+    progress.finish_and_clear();
+    Ok(files)
+}
+
+/// In what a file differs from that of the last release of a page.
+pub(crate) async fn against_last(
+    desk: &Desk,
+    base: &ProjectPage,
+    file: &ReleasedFile,
+    path: &Path,
+    folder: &Path,
+) -> anyhow::Result<Differences> {
+    let inside = Inside::read(path, &file.filename)?;
+    let Some(before) = counterpart(&file.filename, &base.files) else {
+        return Ok(inside.against(None));
+    };
+    let name = before.filename.as_str();
+    let old = fetch_published(desk, base, name, &folder.join("before")).await?;
+    // One that was never looked into by today's rules may not be readable.
+    let read = Inside::read(&old, &before.filename);
+    std::fs::remove_file(&old)?;
+    let mut differences = match read {
+        Ok(read) => inside.against(Some(&read)),
+        Err(error) => {
+            let error = without_controls(&error.to_string());
+            tracing::warn!("{name} cannot be looked into: {error}");
+            return Ok(inside.against(None));
+        }
+    };
+    differences.compared_with = Some(name.to_owned());
+    differences.provenance_lost = before.provenance.is_some();
+    Ok(differences)
+}
+
+/// The file of the last release that another is held against: of the same kind, with the same tags if
+/// there is one.
+fn counterpart<'a>(filename: &DistributionFilename, files: &'a [PageFile]) -> Option<&'a PageFile> {
+    let is_wheel = |name: &DistributionFilename| matches!(name, DistributionFilename::Wheel(_));
+    let alike = files.iter();
+    let alike = alike.filter(|file| is_wheel(&file.filename) == is_wheel(filename));
+    let tags = |name: &DistributionFilename| {
+        let parts = name.as_str().rsplitn(4, '-').take(3);
+        parts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let wanted = tags(filename);
+    alike.max_by_key(|file| {
+        let version = file.filename.version().clone();
+        (version, tags(&file.filename) == wanted)
+    })
+}
+
+async fn fetch_published(
+    desk: &Desk,
+    page: &ProjectPage,
+    name: &str,
+    to: &Path,
+) -> anyhow::Result<PathBuf> {
+    let refused = |refusal: Arc<wheelmark_client::Refusal>| anyhow!(refusal.what());
+    let signed = desk.reader.signed_file(&page.name, name).await;
+    let signed = signed.map_err(refused)?;
+    let signed = signed.with_context(|| format!("{name} is not there any more"))?;
+    let content = desk.reader.content(&signed, None).await.map_err(refused)?;
+    let mut file = tokio::fs::File::create(to).await?;
+    match content {
+        Content::Whole(bytes) => file.write_all(&bytes).await?,
+        Content::Pieces(mut pieces) => {
+            while let Some(piece) = pieces.next().await {
+                file.write_all(&piece.map_err(refused)?).await?;
+            }
+        }
+    }
+    file.flush().await?;
+    Ok(to.to_owned())
+}
+
+/// Shown where somebody looks at a terminal.
+pub(crate) fn progress(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) = ProgressStyle::with_template("{bytes}/{total_bytes} {bar:30} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
