@@ -18,6 +18,7 @@ mod page_marks;
 mod released;
 mod sources;
 mod status;
+mod taken_away;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -34,6 +35,10 @@ pub use self::page::{MAX_PAGE_FILES, MAX_PAGE_LEN, PageError, ProjectPage, Unrec
 pub use self::page_marks::{PageMarks, Removed};
 pub use self::released::ReleasedFile;
 pub use self::status::{ProjectStatus, Status};
+pub use self::taken_away::{
+    MAX_TAKEN_AWAY_FILES, MAX_TAKEN_AWAY_LEN, MAX_TAKEN_AWAY_REASON_LEN, RecoveryNotice, TakenAway,
+    TakenAwayError, TakenFile, TakenState,
+};
 use crate::{DistributionFilename, ProjectName};
 
 /// The version of the simple API that is written (PEP 792).

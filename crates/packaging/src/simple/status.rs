@@ -35,6 +35,22 @@ impl Status {
         !matches!(self, Self::Archived | Self::Quarantined)
     }
 
+    /// Whether less is to be had of a project in this state than in the other. A state that PEP 792
+    /// does not know gives way to a quarantine alone.
+    pub fn is_heavier_than(&self, other: &Status) -> bool {
+        self.weight() > other.weight()
+    }
+
+    fn weight(&self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Deprecated => 1,
+            Self::Archived => 2,
+            Self::Other(_) => 3,
+            Self::Quarantined => 4,
+        }
+    }
+
     /// The word that pages use.
     pub fn as_str(&self) -> &str {
         match self {
