@@ -36,6 +36,7 @@ pub use self::directory::{
     Swept, TakenIn, Unsettled, WriterLock,
 };
 pub use self::path::{
-    Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, MAX_SHA512_FILENAME_LEN, ObjectPath, PathError,
+    Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, MAX_SHA512_FILENAME_LEN, MAX_STATUS_PROJECT_LEN,
+    ObjectPath, PathError,
 };
-pub use self::target::{file_target, page_target};
+pub use self::target::{file_target, page_target, status_target};

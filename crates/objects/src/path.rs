@@ -25,6 +25,10 @@ pub const MAX_FILENAME_LEN: usize = MAX_SEGMENT_LEN - 64 - 1 - METADATA_SUFFIX.l
 /// `<128 hex digits>.<file name>` has to fit [`MAX_SEGMENT_LEN`].
 pub const MAX_SHA512_FILENAME_LEN: usize = MAX_SEGMENT_LEN - 128 - 1;
 
+/// Longest name of a project from which an index can take something away once it is claimed, in
+/// bytes: `<64 hex digits>.<project>.json` has to fit [`MAX_SEGMENT_LEN`].
+pub const MAX_STATUS_PROJECT_LEN: usize = MAX_SEGMENT_LEN - 64 - 1 - STATUS_SUFFIX.len();
+
 const METADATA_SUFFIX: &str = ".metadata";
 const CHUNKS_SUFFIX: &str = ".chunks";
 const SIGNATURE_SUFFIX: &str = ".asc";
@@ -32,6 +36,7 @@ const PROVENANCE_SUFFIX: &str = ".provenance";
 const PAGE_SUFFIX: &str = ".index.json";
 const CERTIFICATES_SUFFIX: &str = ".certificates.asc";
 const PLAIN_CERTIFICATES_SUFFIX: &str = ".asc";
+const STATUS_SUFFIX: &str = ".json";
 
 /// The path of one object, relative to the root of the tree, with `/` between its segments.
 ///
@@ -73,6 +78,8 @@ pub enum Kind {
     Signature,
     /// `targets/packages/<project>/<sha256>.<file>.provenance`
     Provenance,
+    /// `targets/status/<sha256>.<project>.json`
+    Status,
     /// `packages/<project>/<file>`
     PlainFile,
     /// `packages/<project>/<file>.metadata`
@@ -116,6 +123,7 @@ impl Kind {
             | Kind::Chunks
             | Kind::Signature
             | Kind::Provenance
+            | Kind::Status
             | Kind::PlainFile
             | Kind::PlainFileMetadata
             | Kind::PlainSignature
@@ -301,6 +309,20 @@ impl ObjectPath {
         ))
     }
 
+    /// What the index takes away from a claimed project, a target. `sha256` is that of the list. A
+    /// project whose name is longer than [`MAX_STATUS_PROJECT_LEN`] can have none.
+    pub fn status(project: &ProjectName, sha256: &Sha256) -> Result<ObjectPath, PathError> {
+        let length = project.as_str().len();
+        if length > MAX_STATUS_PROJECT_LEN {
+            let limit = MAX_STATUS_PROJECT_LEN;
+            return Err(PathError::TooLong { length, limit });
+        }
+        Ok(ObjectPath::new(
+            Kind::Status,
+            format!("targets/status/{sha256}.{project}{STATUS_SUFFIX}"),
+        ))
+    }
+
     /// A distribution file under the name that installers know.
     pub fn plain_file(project: &ProjectName, filename: &str) -> Result<ObjectPath, PathError> {
         check_filename(filename)?;
@@ -380,7 +402,8 @@ impl ObjectPath {
             | Kind::FileMetadata
             | Kind::Chunks
             | Kind::Signature
-            | Kind::Provenance => {
+            | Kind::Provenance
+            | Kind::Status => {
                 let digest = self.split().1.split('.').next();
                 digest.and_then(|digest| digest.parse().ok())
             }

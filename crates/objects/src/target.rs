@@ -1,4 +1,4 @@
-//! The names under which pages and files are TUF targets.
+//! The names under which pages, files and lists of what is taken away are TUF targets.
 
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::TargetPath;
@@ -29,4 +29,12 @@ pub fn file_target(project: &ProjectName, filename: &str) -> Result<TargetPath, 
         .map_err(|_| PathError::Filename {
             filename: filename.to_owned(),
         })
+}
+
+/// The target path of what the index takes away from a claimed project: `status/<project>.json`.
+pub fn status_target(project: &ProjectName) -> TargetPath {
+    #[expect(clippy::expect_used, reason = "two segments, none empty, `.` or `..`")]
+    format!("status/{project}.json")
+        .parse()
+        .expect("a normalised project name makes a target path")
 }

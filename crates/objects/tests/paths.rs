@@ -5,8 +5,8 @@
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use wheelmark_objects::{
-    Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, MAX_SHA512_FILENAME_LEN, ObjectPath, PathError,
-    file_target, page_target,
+    Kind, MAX_FILENAME_LEN, MAX_SEGMENT_LEN, MAX_SHA512_FILENAME_LEN, MAX_STATUS_PROJECT_LEN,
+    ObjectPath, PathError, file_target, page_target, status_target,
 };
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Sha256, Sha512};
@@ -96,6 +96,11 @@ fn every_object_has_its_path() {
         ObjectPath::provenance(p, hash, WHEEL).unwrap(),
         Kind::Provenance,
         "targets/packages/flask/HASH.flask-3.1.0-py3-none-any.whl.provenance",
+    );
+    check(
+        ObjectPath::status(p, hash).unwrap(),
+        Kind::Status,
+        "targets/status/HASH.flask.json",
     );
     check(
         ObjectPath::plain_file(p, WHEEL).unwrap(),
@@ -200,6 +205,11 @@ fn targets_have_the_paths_of_their_objects() {
             .as_str()
     );
     assert!(file_target(&flask(), "../flask").is_err());
+    assert_eq!(status_target(&flask()).as_str(), "status/flask.json");
+    assert_eq!(
+        format!("targets/{}", status_target(&flask()).with_prefix(&hash)),
+        ObjectPath::status(&flask(), &digest()).unwrap().as_str()
+    );
 }
 
 #[test]
@@ -285,6 +295,12 @@ fn requests_for_anything_else_are_refused() {
         &format!("/targets/packages/flask/{hash}..asc"),
         &format!("/targets/packages/flask/x/{hash}.a.whl"),
         &format!("/targets/packages/{hash}.a.whl"),
+        &format!("/targets/status/{hash}.Flask.json"),
+        &format!("/targets/status/{hash}.flask"),
+        &format!("/targets/status/{hash}.json"),
+        &format!("/targets/status/{upper}.flask.json"),
+        &format!("/targets/status/flask/{hash}.flask.json"),
+        "/targets/status/flask.json",
     ] {
         assert!(ObjectPath::from_request(request).is_err(), "{request}");
     }
@@ -301,6 +317,13 @@ fn names_fit_the_file_system() {
     // Two bytes more than `.metadata` has.
     assert!(ObjectPath::provenance(&flask(), &digest(), &longest[2..]).is_ok());
     assert!(ObjectPath::provenance(&flask(), &digest(), &longest[1..]).is_err());
+    let project = |len: usize| -> ProjectName { "a".repeat(len).parse().unwrap() };
+    let path = ObjectPath::status(&project(MAX_STATUS_PROJECT_LEN), &digest()).unwrap();
+    assert_eq!(
+        path.as_str().rsplit('/').next().unwrap().len(),
+        MAX_SEGMENT_LEN
+    );
+    assert!(ObjectPath::status(&project(MAX_STATUS_PROJECT_LEN + 1), &digest()).is_err());
     let long = "a".repeat(MAX_FILENAME_LEN + 1);
     let too_long = PathError::TooLong {
         length: MAX_FILENAME_LEN + 1,
@@ -345,6 +368,7 @@ fn request() -> impl Strategy<Value = String> {
         Just("packages".to_owned()),
         Just("simple".to_owned()),
         Just("keys".to_owned()),
+        Just("status".to_owned()),
         Just("flask.asc".to_owned()),
         Just("..".to_owned()),
         Just(".".to_owned()),
@@ -396,6 +420,11 @@ fn object() -> impl Strategy<Value = ObjectPath> {
         (name(), any::<[u8; 32]>())
             .prop_map(|(name, hash)| ObjectPath::certificates(&name, &Sha256(hash))),
         name().prop_map(|name| ObjectPath::plain_certificates(&name)),
+        (name(), any::<[u8; 32]>()).prop_map(|(name, hash)| ObjectPath::status(
+            &name,
+            &Sha256(hash)
+        )
+        .unwrap()),
         (name(), any::<[u8; 32]>(), filename, 0..5).prop_map(|(name, hash, file, kind)| {
             let hash = &Sha256(hash);
             match kind {

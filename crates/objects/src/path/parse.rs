@@ -8,7 +8,7 @@ use wheelmark_tuf::{RoleName, Sha256, Sha512};
 
 use super::{
     CERTIFICATES_SUFFIX, CHUNKS_SUFFIX, MAX_SEGMENT_LEN, METADATA_SUFFIX, ObjectPath, PAGE_SUFFIX,
-    PLAIN_CERTIFICATES_SUFFIX, PROVENANCE_SUFFIX, PathError, SIGNATURE_SUFFIX,
+    PLAIN_CERTIFICATES_SUFFIX, PROVENANCE_SUFFIX, PathError, SIGNATURE_SUFFIX, STATUS_SUFFIX,
 };
 
 impl ObjectPath {
@@ -115,6 +115,11 @@ fn from_segments<'a>(
                     ObjectPath::file(&project, &digest, filename)
                 },
             )
+        }
+        ["targets", "status", name] => {
+            let (digest, name) = name.split_once('.')?;
+            let project = project(name.strip_suffix(STATUS_SUFFIX)?)?;
+            Some(ObjectPath::status(&project, &sha256(digest)?))
         }
         ["packages", dir, name] => {
             let project = project(dir)?;
