@@ -45,6 +45,9 @@ pub enum Change {
         project: ProjectName,
         /// Its name.
         filename: String,
+        /// Why, for people to read; it is signed where the project's own people sign for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A file is to be passed over by installers (PEP 592), or no longer.
     FileYanked {

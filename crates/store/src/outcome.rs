@@ -216,7 +216,9 @@ pub(crate) async fn follow(
         serial::raise(transaction, project, serial).await?;
     }
     let query = match change {
-        Change::FileRemoved { project, filename } => sqlx::query(
+        Change::FileRemoved {
+            project, filename, ..
+        } => sqlx::query(
             "UPDATE file SET published = 0, removed = 1 WHERE project = ? AND filename = ?",
         )
         .bind(project.as_str())

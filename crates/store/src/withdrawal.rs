@@ -20,6 +20,7 @@ impl Store {
         let change = Change::FileRemoved {
             project: project.clone(),
             filename: filename.to_owned(),
+            reason: None,
         };
         self.ask(project, filename, &change).await
     }

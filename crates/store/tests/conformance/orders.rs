@@ -14,6 +14,7 @@ fn removal() -> Change {
     Change::FileRemoved {
         project: project("a"),
         filename: NAME.to_owned(),
+        reason: None,
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) async fn a_removal_counts_once_it_is_published(backend: &impl Backend
         Change::FileRemoved {
             project: project("a"),
             filename: NAME.to_owned(),
+            reason: None,
         }
     );
     assert_eq!(row(&store).await.state, FileState::Published);
