@@ -8,7 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{MAX_PROVENANCE_LEN, PageFile, ProjectPage};
+use wheelmark_packaging::simple::{
+    MAX_PROVENANCE_LEN, MAX_TAKEN_AWAY_LEN, PageFile, ProjectPage, TakenAway,
+};
 use wheelmark_provenance::Provenance;
 use wheelmark_store::{Change, ListedHashes, NewFile, ReleaseParts, SignedRelease};
 use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
@@ -16,9 +18,9 @@ use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Target
 use crate::channel::{Pending, Place};
 use crate::handed::Handed;
 use crate::listed;
-use crate::plan::{MAX_RELEASED_FILES, Skipped, demand_signed};
+use crate::plan::{MAX_RELEASED_FILES, Skipped, TakenDraft, demand_signed};
 use crate::publish::is_lasting;
-use crate::roles::{self, Family, RECENTLY_CLAIMED, role_name};
+use crate::roles::{self, Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::state::{LoadError, State};
 
 /// The largest page the engine reads of itself.
@@ -37,6 +39,8 @@ pub(crate) struct Gathered {
     /// The pages they touch, with their lengths in bytes; a project that has no page yet is not
     /// here.
     pub(crate) pages: HashMap<ProjectName, (ProjectPage, usize)>,
+    /// What is taken away from the claimed projects that they touch.
+    pub(crate) taken: HashMap<ProjectName, TakenDraft>,
     /// Which of the uploaded objects are really in the tree.
     pub(crate) present: HashMap<ObjectPath, Option<u64>>,
     /// What is wrong with the provenance of new files, as far as it can be seen without knowing whom
@@ -101,11 +105,18 @@ pub(crate) async fn gather(
     }
     *due = sound;
     for row in &rows {
+        let needed = match row.change.project() {
+            Some(project) => need_claimed(state, tree, &mut gathered, project, &row.change).await,
+            None => Ok(()),
+        };
+        if !note(&mut gathered, row, needed)? {
+            continue;
+        }
         let needed = match &row.change {
             Change::FileAdded(file) => need_new(state, tree, &mut gathered, file).await,
-            Change::FileRemoved { project, filename } => {
-                need_listed(state, tree, &mut gathered, project, filename).await
-            }
+            Change::FileRemoved {
+                project, filename, ..
+            } => need_listed(state, tree, &mut gathered, project, filename).await,
             Change::FileYanked { project, .. } => {
                 need_page(state, tree, &mut gathered, project).await
             }
@@ -131,18 +142,101 @@ pub(crate) async fn gather(
             }
             Change::HashesSet { .. } | Change::Renewal | Change::Unreadable(_) => continue,
         };
-        match needed {
-            Ok(()) => {}
-            Err(error) if error.is_lasting() => {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(error, change = %row.place, "the index's own state is damaged");
-                gathered.damaged.insert(row.place, error.to_string());
-            }
-            Err(error) => return Err(error),
-        }
+        note(&mut gathered, row, needed)?;
     }
     gathered.rows = rows;
     Ok(gathered)
+}
+
+/// Whether all that a change needs was read. What is damaged of the index's own is noted.
+fn note(
+    gathered: &mut Gathered,
+    row: &Pending,
+    needed: Result<(), LoadError>,
+) -> Result<bool, LoadError> {
+    match needed {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_lasting() => {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, change = %row.place, "the index's own state is damaged");
+            gathered.damaged.insert(row.place, error.to_string());
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what a change of a claimed project needs besides: the page that its own people have signed,
+/// and what is taken away from it.
+async fn need_claimed(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+    change: &Change,
+) -> Result<(), LoadError> {
+    let is_about_it = match change {
+        Change::FileRemoved { .. }
+        | Change::FileRestored { .. }
+        | Change::FileYanked { .. }
+        | Change::StatusSet { .. }
+        | Change::ClaimEnded { .. } => state.delegation_of(project).is_some(),
+        // A release reads it once its signatures hold.
+        Change::ProjectSigned(_)
+        | Change::FileAdded(_)
+        | Change::CertificatesSet { .. }
+        | Change::HashesSet { .. }
+        | Change::Renewal
+        | Change::Unreadable(_) => false,
+    };
+    if !is_about_it {
+        return Ok(());
+    }
+    need_taken(state, tree, gathered, project).await?;
+    if let Change::FileRestored { filename, .. } = change {
+        let page = gathered.pages.get(project).map(|(page, _)| page);
+        let file = page.and_then(|page| page.file(filename));
+        let objects = file.map(|file| objects_of_entry(project, file));
+        need_objects(tree, gathered, objects.unwrap_or_default()).await?;
+    }
+    Ok(())
+}
+
+/// Reads what is taken away from a project, by the hash that `status` signed.
+async fn need_taken(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+) -> Result<(), LoadError> {
+    if gathered.taken.contains_key(project) {
+        return Ok(());
+    }
+    need_role(state, tree, gathered, &role_name(STATUS)).await?;
+    let signed = match state.delegation_of(project) {
+        Some(_) => need_own_page(state, tree, gathered, project).await?,
+        None => None,
+    };
+    let differs = || LoadError::ListDiffers {
+        project: project.to_string(),
+    };
+    let list = match state.taken_away.get(project) {
+        None => TakenAway::nothing(project.clone()),
+        Some(sha256) => {
+            let path = ObjectPath::status(project, sha256).map_err(|_| differs())?;
+            let bytes = tree.read(&path, MAX_TAKEN_AWAY_LEN as u64).await?;
+            let bytes = bytes.ok_or_else(|| LoadError::Missing {
+                path: path.as_str().to_owned(),
+            })?;
+            if Sha256::of(&bytes) != *sha256 {
+                return Err(differs());
+            }
+            TakenAway::parse(&bytes, project).map_err(|_| differs())?
+        }
+    };
+    let draft = TakenDraft::new(list, signed);
+    gathered.taken.insert(project.clone(), draft);
+    Ok(())
 }
 
 /// Reads what one new file needs.
@@ -199,9 +293,9 @@ async fn need_release(
         gathered.releases.insert(place, incoming);
         return Ok(());
     }
-    if state.delegation_of(project).is_some() {
-        need_own_page(state, tree, gathered, project).await?;
-    } else {
+    // Also of a claim: its files may be some that nobody has seen for a while.
+    need_taken(state, tree, gathered, project).await?;
+    if state.delegation_of(project).is_none() {
         need_project(state, tree, gathered, project).await?;
         need_role(state, tree, gathered, &role_name(RECENTLY_CLAIMED)).await?;
     }
@@ -257,23 +351,23 @@ async fn need_returned(
     Ok(())
 }
 
-/// Reads the page of a claimed project by the hash that its own role signed.
+/// Reads the page of a claimed project by the hash that its own role signed, which is given back.
 async fn need_own_page(
     state: &State,
     tree: &Directory,
     gathered: &mut Gathered,
     project: &ProjectName,
-) -> Result<(), LoadError> {
-    if gathered.pages.contains_key(project) {
-        return Ok(());
-    }
+) -> Result<Option<Sha256>, LoadError> {
     let role = roles::project_role(project);
     let targets = state.role(tree, &role).await?;
-    let page = read_page(tree, project, &role, &targets).await?;
-    gathered
-        .pages
-        .extend(page.map(|page| (project.clone(), page)));
-    Ok(())
+    if !gathered.pages.contains_key(project) {
+        let page = read_page(tree, project, &role, &targets).await?;
+        gathered
+            .pages
+            .extend(page.map(|page| (project.clone(), page)));
+    }
+    let info = targets.targets.get(&page_target(project));
+    Ok(info.and_then(|info| info.sha256()))
 }
 
 /// The SHA-512 of an object, if its bytes have the SHA-256 that it is named after.

@@ -104,6 +104,9 @@ pub(crate) struct GoneFile {
 pub(crate) struct NamedPage {
     pub(crate) project: ProjectName,
     pub(crate) sha256: Sha256,
+    /// What is taken away from it. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) taken_away: Option<Sha256>,
 }
 
 /// The certificates of a project, which get their plain name, or lose it.

@@ -5,18 +5,20 @@ mod draft;
 mod entry;
 mod judge;
 mod release;
+mod taken_away;
 mod transition;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use wheelmark_objects::page_target;
+use wheelmark_objects::{page_target, status_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::{Change, ListedHashes};
-use wheelmark_tuf::{Delegations, KeyId, RoleName, Sha256, Targets};
+use wheelmark_tuf::{Delegations, KeyId, RoleName, Sha256, TargetInfo, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
 pub(crate) use self::release::{MAX_RELEASED_FILES, demand_signed};
+pub(crate) use self::taken_away::TakenDraft;
 
 use self::changes::Changes;
 use self::draft::Drafts;
@@ -29,7 +31,7 @@ use crate::intent::{GoneFile, NamedCertificates, NamedFile, NamedPage};
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
 use crate::listed::{SecondName, conforms, page_target_of};
-use crate::roles::{Family, RECENTLY_CLAIMED, role_name};
+use crate::roles::{Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::snapshot_bytes::SnapshotBytes;
 use crate::state::State;
 
@@ -48,6 +50,11 @@ pub(crate) struct Plan {
     pub(crate) conforming: Vec<(ProjectName, bool)>,
     /// New pages, as the bytes that are hashed, stored and served.
     pub(crate) pages: BTreeMap<ProjectName, Vec<u8>>,
+    /// New lists of what is taken away from claimed projects, as the bytes that are hashed, stored and
+    /// served.
+    pub(crate) lists: BTreeMap<ProjectName, Vec<u8>>,
+    /// Which lists there are from now on, where that changes.
+    pub(crate) taken_away: Vec<(ProjectName, Option<Sha256>)>,
     /// What projects' own people have signed: the role, its version, its bytes.
     pub(crate) signed: Vec<(RoleName, u64, Vec<u8>)>,
     /// What `recently-claimed` delegates to from now on, where that changes.
@@ -132,6 +139,7 @@ pub(crate) fn plan(
         releases: gathered.releases,
         released: BTreeMap::new(),
         takes_claims: gathered.takes_claims,
+        taken: gathered.taken,
         ordered: ordered(&gathered.rows),
         returned: BTreeSet::new(),
         claims_changed: false,
@@ -163,8 +171,42 @@ pub(crate) fn plan(
         mut seconds,
         released,
         claims_changed,
+        taken,
+        returned,
         ..
     } = changes;
+
+    let (mut lists, mut taken_away) = (BTreeMap::new(), Vec::new());
+    let mut listed_pages = BTreeMap::new();
+    for (project, draft) in taken {
+        if !draft.is_touched() {
+            continue;
+        }
+        let status = role_name(STATUS);
+        let targets = &mut roles
+            .get_mut(&status)
+            .expect("gathered with the change")
+            .targets;
+        let (target, list) = (status_target(&project), draft.list());
+        let sha256 = match list.is_empty() {
+            true => {
+                targets.remove(&target);
+                None
+            }
+            false => {
+                let bytes = list.to_json();
+                let sha256 = Sha256::of(&bytes);
+                targets.insert(target, TargetInfo::new(bytes.len() as u64, sha256));
+                lists.insert(project.clone(), bytes);
+                Some(sha256)
+            }
+        };
+        changed.insert(status);
+        taken_away.push((project.clone(), sha256));
+        if !returned.contains(&project) {
+            listed_pages.insert(project, (draft.page(), sha256));
+        }
+    }
 
     let mut new_pages = BTreeMap::new();
     let mut named_pages = Vec::new();
@@ -189,6 +231,7 @@ pub(crate) fn plan(
         named_pages.push(NamedPage {
             project: project.clone(),
             sha256,
+            taken_away: None,
         });
         if !state.projects.contains(&project) {
             new_projects.insert(project.clone());
@@ -204,9 +247,11 @@ pub(crate) fn plan(
             page,
             ..
         } = release;
+        let list = listed_pages.remove(&project).map(|(_, list)| list);
         named_pages.push(NamedPage {
             project: project.clone(),
             sha256: Sha256::of(&page),
+            taken_away: list.unwrap_or_else(|| state.taken_away.get(&project).copied()),
         });
         // What the index lists of others is no matter of this page any more.
         conforming.push((project.clone(), true));
@@ -216,7 +261,14 @@ pub(crate) fn plan(
         new_pages.insert(project, page);
         signed.push((role, version, metadata));
     }
-    // In the order of the pages.
+    // Pages that stay as they were signed, and of which everybody sees something else.
+    for (project, (page, taken_away)) in listed_pages {
+        named_pages.extend(page.map(|sha256| NamedPage {
+            project,
+            sha256,
+            taken_away,
+        }));
+    }
     named_pages.sort_by(|one, other| one.project.cmp(&other.project));
     let recently = role_name(RECENTLY_CLAIMED);
     let recently_claimed = claims_changed.then(|| roles.get(&recently)?.delegations.clone());
@@ -298,6 +350,8 @@ pub(crate) fn plan(
         all_anew,
         conforming,
         pages: new_pages,
+        lists,
+        taken_away,
         signed,
         recently_claimed: recently_claimed.flatten(),
         certificates: new_certificates,

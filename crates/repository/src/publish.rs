@@ -8,7 +8,7 @@ use wheelmark_objects::{
     Directory, ObjectError, ObjectPath, PathError, Replayable, Restored, WriterLock,
 };
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage};
+use wheelmark_packaging::simple::{ListedProject, ProjectList, ProjectPage, TakenAway};
 use wheelmark_signing::{SignError, SignRoleError, Signer, sign_role};
 use wheelmark_store::{Intent, IntentError, ListedHashes, StoreError};
 use wheelmark_tuf::{
@@ -124,6 +124,8 @@ pub(crate) struct Advance {
     schedule: Vec<(RoleName, Timestamp)>,
     new_projects: BTreeSet<ProjectName>,
     recently_claimed: Option<Delegations>,
+    /// Which lists of what is taken away there are from now on, where that changes.
+    taken_away: Vec<(ProjectName, Option<Sha256>)>,
 }
 
 impl State {
@@ -142,6 +144,12 @@ impl State {
         self.projects.extend(advance.new_projects);
         if let Some(delegations) = advance.recently_claimed {
             self.recently_claimed = Some(delegations);
+        }
+        for (project, list) in advance.taken_away {
+            match list {
+                Some(sha256) => drop(self.taken_away.insert(project, sha256)),
+                None => drop(self.taken_away.remove(&project)),
+            }
         }
         if advance.all_anew {
             self.all_behind();
@@ -184,8 +192,12 @@ pub(crate) fn sign(
         let path = ObjectPath::certificates(&project, &Sha256::of(&bytes));
         objects.push((path.as_str().to_owned(), bytes));
     }
-    for (page, bytes) in after.pages.iter().zip(plan.pages.into_values()) {
-        let path = ObjectPath::page(&page.project, &page.sha256);
+    for (project, bytes) in plan.pages {
+        let path = ObjectPath::page(&project, &Sha256::of(&bytes));
+        objects.push((path.as_str().to_owned(), bytes));
+    }
+    for (project, bytes) in plan.lists {
+        let path = ObjectPath::status(&project, &Sha256::of(&bytes))?;
         objects.push((path.as_str().to_owned(), bytes));
     }
     for (role, content) in plan.roles {
@@ -260,6 +272,7 @@ pub(crate) fn sign(
             schedule,
             new_projects: plan.new_projects,
             recently_claimed: plan.recently_claimed,
+            taken_away: plan.taken_away,
         },
     })
 }
@@ -586,11 +599,35 @@ async fn copies_of_page(
         what: signed.as_str().to_owned(),
     };
     let json = tree.read(&signed, u64::MAX).await?.ok_or_else(missing)?;
-    let html = ProjectPage::parse(&json).map_err(|_| missing())?.to_html();
+    let mut shown = ProjectPage::parse(&json).map_err(|_| missing())?;
+    let json = match &page.taken_away {
+        None => json,
+        Some(sha256) => {
+            shown = taken_away(tree, &page.project, sha256).await?.apply(&shown);
+            shown.to_json().into()
+        }
+    };
     Ok([
         (ObjectPath::simple_json(&page.project), json),
-        (ObjectPath::simple_html(&page.project), html.into()),
+        (
+            ObjectPath::simple_html(&page.project),
+            shown.to_html().into(),
+        ),
     ])
+}
+
+/// What is taken away from a project.
+async fn taken_away(
+    tree: &Directory,
+    project: &ProjectName,
+    sha256: &Sha256,
+) -> Result<TakenAway, PublishError> {
+    let path = ObjectPath::status(project, sha256)?;
+    let bytes = tree.read(&path, u64::MAX).await?;
+    let list = bytes.and_then(|bytes| TakenAway::parse(&bytes, project).ok());
+    list.ok_or_else(|| PublishError::Recorded {
+        what: path.as_str().to_owned(),
+    })
 }
 
 async fn copy_of_certificates(

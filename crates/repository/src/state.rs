@@ -79,6 +79,12 @@ pub enum LoadError {
         /// The bin.
         role: String,
     },
+    /// What is taken away from a project is not what was signed.
+    #[error("the list of what is taken away from {project} is not the one that {STATUS} signed")]
+    ListDiffers {
+        /// The project.
+        project: String,
+    },
     /// A file could not be read to its end.
     #[error("{path} could not be read")]
     File {
@@ -106,7 +112,8 @@ impl LoadError {
             | Self::OtherRole { .. }
             | Self::OtherOnlineKey { .. }
             | Self::Foreign { .. }
-            | Self::PageDiffers { .. } => true,
+            | Self::PageDiffers { .. }
+            | Self::ListDiffers { .. } => true,
         }
     }
 }
@@ -125,6 +132,8 @@ pub(crate) struct State {
     pub(crate) claimed: Option<Delegations>,
     /// As well, bound to their keys by the online key until the next ceremony.
     pub(crate) recently_claimed: Option<Delegations>,
+    /// The lists of what is taken away from claimed projects.
+    pub(crate) taken_away: BTreeMap<ProjectName, Sha256>,
     /// The snapshot, ready to be patched.
     pub(crate) snapshot: SnapshotBytes,
     /// Digests and length of the published snapshot file.
@@ -222,6 +231,7 @@ impl State {
         let mut families = BTreeMap::new();
         let (mut claimed, mut recently_claimed) = (None, None);
         let (mut projects, mut behind) = (BTreeSet::new(), BTreeMap::new());
+        let mut taken_away = BTreeMap::new();
 
         for name in [CLAIMED, RECENTLY_CLAIMED, STATUS] {
             let role = role_name(name);
@@ -237,7 +247,12 @@ impl State {
             match name {
                 CLAIMED => claimed = metadata.delegations.clone(),
                 RECENTLY_CLAIMED => recently_claimed = metadata.delegations.clone(),
-                _ => {}
+                _ => {
+                    let lists = metadata.targets.iter();
+                    let lists = lists
+                        .filter_map(|(path, info)| Some((project_of_list(path)?, info.sha256()?)));
+                    taken_away.extend(lists);
+                }
             }
         }
         for family in Family::ALL {
@@ -278,6 +293,7 @@ impl State {
             families,
             claimed,
             recently_claimed,
+            taken_away,
             snapshot: patchable,
             snapshot_file,
             listed: listed_hashes,
@@ -550,6 +566,15 @@ fn project_of_page(path: &TargetPath) -> Option<ProjectName> {
     path.as_str()
         .strip_prefix("simple/")?
         .strip_suffix("/index.json")?
+        .parse()
+        .ok()
+}
+
+/// The project whose list of what is taken away a target path is.
+fn project_of_list(path: &TargetPath) -> Option<ProjectName> {
+    path.as_str()
+        .strip_prefix("status/")?
+        .strip_suffix(".json")?
         .parse()
         .ok()
 }

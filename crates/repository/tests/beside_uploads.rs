@@ -63,6 +63,7 @@ fn remove(filename: &str) -> Change {
     Change::FileRemoved {
         project: project("demo"),
         filename: filename.to_owned(),
+        reason: None,
     }
 }
 

@@ -342,6 +342,7 @@ async fn what_is_not_listed_is_neither_removed_nor_yanked() {
         let removed = Change::FileRemoved {
             project: project.clone(),
             filename: filename.clone(),
+            reason: None,
         };
         let yanked = Change::FileYanked {
             project,

@@ -163,6 +163,7 @@ async fn both_follow_on_one_and_one_on_both_and_back() {
     let removed = Change::FileRemoved {
         project: demo(),
         filename: "demo-2.0.tar.gz".to_owned(),
+        reason: None,
     };
     order(&index, removed).await;
     for listed in [ListedHashes::Both, ListedHashes::Sha256] {

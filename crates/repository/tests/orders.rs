@@ -75,6 +75,7 @@ fn remove(name: &str) -> Change {
     Change::FileRemoved {
         project: demo(),
         filename: name.to_owned(),
+        reason: None,
     }
 }
 

@@ -291,12 +291,12 @@ async fn what_a_release_may_not_say_is_refused_whole() {
             entry.upload_time = Some(yesterday);
             entry.wheelmark.as_mut().unwrap().signed_at = yesterday;
         }),
-        ("a receipt of yesterday", "its receipt", |d| {
-            let yesterday = d.received_at - SignedDuration::from_hours(24);
-            d.received_at = yesterday;
+        ("a receipt of last month", "its receipt", |d| {
+            let then = d.received_at - SignedDuration::from_hours(24 * 31);
+            d.received_at = then;
             let entry = &mut d.page.files[1];
-            entry.upload_time = Some(yesterday);
-            entry.wheelmark.as_mut().unwrap().signed_at = yesterday;
+            entry.upload_time = Some(then);
+            entry.wheelmark.as_mut().unwrap().signed_at = then;
         }),
         ("a file that is not there", "not in the tree", |d| {
             let entry = &mut d.page.files[1];
@@ -716,6 +716,7 @@ async fn what_whoever_runs_the_index_asks_for_comes_before_a_release_in_the_same
         Change::FileRemoved {
             project: project.clone(),
             filename: FIRST.to_owned(),
+            reason: None,
         },
         Change::StatusSet {
             project,

@@ -67,6 +67,7 @@ async fn it_neither_removes_nor_yanks_nor_brings_back() {
     let removed = Change::FileRemoved {
         project: project.clone(),
         filename: filename.clone(),
+        reason: None,
     };
     let unyanked = Change::FileYanked {
         project,

@@ -72,6 +72,20 @@ pub async fn unnamed_objects(
             }));
         }
     }
+    if let Some(folder) = super::sweep::status_folder() {
+        let there = match tree.described_beside(&folder).await {
+            Ok(there) => there,
+            Err(error) if is_lasting(&error) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let there = there.into_iter();
+        let there = there.filter(|file| !collection.marks.has(&file.path));
+        unnamed.extend(there.map(|file| Unnamed {
+            path: file.path,
+            len: file.len,
+            modified: file.modified,
+        }));
+    }
     // What was placed before the first look at the journal and written there since.
     collection.mark_pending(&site).await?;
     unnamed.retain(|object| !collection.marks.has(&object.path));

@@ -119,6 +119,24 @@ impl Collection {
         Ok(())
     }
 
+    /// Takes away lists of what was taken from projects that no state names any more.
+    pub(super) async fn sweep_status(&mut self, site: &Site<'_>) -> Result<(), CollectError> {
+        let Some(folder) = status_folder() else {
+            return Ok(());
+        };
+        let there = match site.tree.described_beside(&folder).await {
+            Ok(there) => there.into_iter(),
+            Err(error) if is_lasting(&error) => {
+                self.collected.unreadable.push("targets/status".to_owned());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let going = there.filter(|file| self.may_go(file)).map(|file| file.path);
+        let going = going.collect();
+        self.sweep(site, going).await
+    }
+
     async fn sweep(&mut self, site: &Site<'_>, paths: Vec<ObjectPath>) -> Result<(), CollectError> {
         let Some(lock) = site.lock else {
             return self.count(site, &paths).await;
@@ -159,12 +177,20 @@ impl Collection {
         let counted = match path.kind() {
             Kind::Metadata if is_snapshot(path) => &mut collected.snapshots,
             Kind::Metadata => &mut collected.roles,
-            Kind::Page | Kind::PageBySha512 | Kind::Certificates => &mut collected.pages,
+            Kind::Page | Kind::PageBySha512 | Kind::Certificates | Kind::Status => {
+                &mut collected.pages
+            }
             _ if self.marks.is_of_removed(path) => &mut collected.removed,
             _ => &mut collected.unnamed,
         };
         counted.add(bytes);
     }
+}
+
+/// A path in the folder of the lists of what is taken away: any name will do to name it.
+pub(super) fn status_folder() -> Option<ObjectPath> {
+    let project: ProjectName = "x".parse().ok()?;
+    ObjectPath::status(&project, &Sha256::of(b"")).ok()
 }
 
 fn is_snapshot(path: &ObjectPath) -> bool {

@@ -94,6 +94,8 @@ pub(super) enum Work {
     Projects,
     /// Take away what a project has too much.
     SweepProject(ProjectName),
+    /// Take away lists of what was taken from projects.
+    SweepStatus,
 }
 
 /// As much of a role as is needed here.
@@ -150,7 +152,7 @@ impl Collection {
             walk,
             marks: Marks::default(),
             visited: HashSet::new(),
-            work: vec![Work::Projects, Work::Metadata],
+            work: vec![Work::Projects, Work::SweepStatus, Work::Metadata],
             seen: Followed::of(set.timestamp()),
             spared: HashSet::new(),
             coming_back: HashSet::new(),
@@ -213,6 +215,7 @@ impl Collection {
                     self.work.extend(projects.map(Work::SweepProject));
                 }
                 Work::SweepProject(project) => self.sweep_project(site, &project).await?,
+                Work::SweepStatus => self.sweep_status(site).await?,
             }
             if Instant::now() >= end {
                 break;
@@ -399,6 +402,15 @@ impl Collection {
                     ObjectPath::file_by_sha512(&project, &sha512, filename).ok()
                 });
                 for path in path.into_iter().chain(second) {
+                    self.marks.mark(path.as_str());
+                }
+            }
+            ["status", name] => {
+                let project = name
+                    .strip_suffix(".json")
+                    .and_then(|name| name.parse().ok());
+                let path = project.and_then(|project| ObjectPath::status(&project, &sha256).ok());
+                if let Some(path) = path {
                     self.marks.mark(path.as_str());
                 }
             }

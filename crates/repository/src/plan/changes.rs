@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status};
+use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status, TakenAway};
 use wheelmark_store::{Change, ListedHashes, NewFile, SignedRelease};
 use wheelmark_tuf::{
     DelegatedRole, Key, Role as _, RoleName, Sha256, Sha512, TargetInfo, TargetPath, Targets,
@@ -17,6 +17,7 @@ use super::draft::Drafts;
 use super::entry::{page_file, status_reason, target_info, yanked_of};
 use super::judge::{self, Examined};
 use super::release::{self, Accepted, Refusal};
+use super::taken_away::TakenDraft;
 use crate::channel::{Channel, Pending, Place};
 use crate::gather::Incoming;
 use crate::handed::said;
@@ -63,6 +64,8 @@ pub(super) struct Changes<'a> {
     pub(super) released: BTreeMap<ProjectName, Accepted>,
     /// Whether projects can be claimed.
     pub(super) takes_claims: bool,
+    /// What is taken away from claimed projects.
+    pub(super) taken: HashMap<ProjectName, TakenDraft>,
     /// Projects of which whoever runs the index wants something.
     pub(super) ordered: BTreeSet<ProjectName>,
     /// Projects that the index answers for again.
@@ -109,9 +112,13 @@ impl Changes<'_> {
             }
             // All roles are due then, and signed without more ado.
             Change::Renewal => writer.to_published(),
-            Change::FileRemoved { project, filename } => {
+            Change::FileRemoved {
+                project,
+                filename,
+                reason,
+            } => {
                 writer.to_published()?;
-                self.remove(project, filename)
+                self.remove(project, filename, reason.as_deref())
             }
             Change::FileRestored { project, filename } => {
                 writer.to_published()?;
@@ -156,15 +163,20 @@ impl Changes<'_> {
             return Err(Refusal::NotTaken);
         }
         // What whoever runs the index asks for comes first, whatever stands before it in time.
-        if self.pages.is_touched(project) || self.ordered.contains(project) {
+        if self.pages.is_touched(project)
+            || self.ordered.contains(project)
+            || self.taken_from(project).is_touched()
+        {
             return Err(Refusal::Meanwhile);
         }
         let (state, skipped) = (self.state, self.skipped);
         let mut accepted =
             release::judge(state, skipped, release, &incoming, &self.present, self.now)?;
+        self.demand_open(project, &accepted)?;
         if let Some((keys, role)) = accepted.claim.take() {
             self.claim(project, keys, role, &accepted.before)?;
         }
+        self.see_since(project, &accepted)?;
         for entry in &accepted.new {
             let filename = entry.filename.as_str().to_owned();
             let named = NamedFile::of(project, entry);
@@ -247,6 +259,13 @@ impl Changes<'_> {
         }
         self.changed.insert(recently);
         self.claims_changed = true;
+        // What was taken away stays away: the page that the index signs again is the one that everybody
+        // saw.
+        let list = std::mem::replace(
+            self.taken_from(project).edit(),
+            TakenAway::nothing(project.clone()),
+        );
+        self.pages.take_away(project, &list);
         let page = self.pages.of(project);
         // Rendered once more, and listed in its bin.
         page.relist(Vec::new());
@@ -346,7 +365,15 @@ impl Changes<'_> {
         }
     }
 
-    fn remove(&mut self, project: &ProjectName, filename: &str) -> Result<(), String> {
+    fn remove(
+        &mut self,
+        project: &ProjectName,
+        filename: &str,
+        reason: Option<&str>,
+    ) -> Result<(), String> {
+        if self.is_claimed(project) {
+            return self.withdraw(project, filename, reason);
+        }
         let target = self.unclaimed(project, filename)?;
         let page = self.pages.of(project);
         if page.removed(filename).is_some() {
@@ -365,6 +392,9 @@ impl Changes<'_> {
     }
 
     fn restore(&mut self, project: &ProjectName, filename: &str) -> Result<(), String> {
+        if self.is_claimed(project) {
+            return self.give_back(project, filename);
+        }
         let target = self.unclaimed(project, filename)?;
         let page = self.pages.of(project);
         if page.file(filename).is_some() {
@@ -387,6 +417,9 @@ impl Changes<'_> {
         filename: &str,
         yanked: Option<&str>,
     ) -> Result<(), String> {
+        if self.is_claimed(project) {
+            return self.yank_signed(project, filename, yanked);
+        }
         self.unclaimed(project, filename)?;
         let known = self
             .pages
@@ -412,7 +445,9 @@ impl Changes<'_> {
             }
             status => status,
         };
-        self.unclaimed_project(project)?;
+        if self.is_claimed(project) {
+            return self.set_signed_status(project, status, status_reason(reason));
+        }
         let page = self.pages.of(project);
         if !page.is_known() {
             return Err(format!("{project} is not in the index"));
@@ -582,6 +617,6 @@ fn bin_of<'a>(
     (bin, content)
 }
 
-fn not_listed(filename: &str) -> String {
+pub(super) fn not_listed(filename: &str) -> String {
     format!("{} is not in the index", filename.escape_debug())
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
     BoundCertificates, MAX_PAGE_FILES, MAX_PAGE_LEN, PageFile, ProjectPage, ProjectStatus, Removed,
-    Status, Yanked,
+    Status, TakenAway, Yanked,
 };
 
 /// What a page has besides its files, removed files and versions, in bytes, at most. Its members
@@ -94,6 +94,17 @@ impl Drafts {
             })
     }
 
+    /// Has a project's page begin without what is taken away from it.
+    pub(super) fn take_away(&mut self, project: &ProjectName, list: &TakenAway) {
+        if let Some(draft) = self.drafts.remove(project) {
+            self.drafts.insert(project.clone(), draft.without(list));
+        } else if let Some((page, _)) = self.signed.remove(project) {
+            let page = list.apply(&page);
+            let length = page.to_json().len();
+            self.signed.insert(project.clone(), (page, length));
+        }
+    }
+
     /// Whether a project's page was changed.
     pub(super) fn is_touched(&self, project: &ProjectName) -> bool {
         let draft = self.drafts.get(project);
@@ -112,6 +123,18 @@ impl Draft {
         let mut draft = Self::of_page(ProjectPage::new(project.clone()), FRAME_LEN);
         draft.known = false;
         draft
+    }
+
+    /// The same page without what is taken away from it.
+    fn without(self, list: &TakenAway) -> Self {
+        let (known, touched) = (self.known, self.touched);
+        let page = list.apply(&self.into_page());
+        let length = page.to_json().len();
+        Self {
+            known,
+            touched,
+            ..Self::of_page(page, length)
+        }
     }
 
     fn of_page(mut page: ProjectPage, length: usize) -> Self {

@@ -16,7 +16,7 @@ mod refusal;
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use wheelmark_objects::{CHUNKS_ABOVE, Kind, ObjectPath, page_target};
+use wheelmark_objects::{CHUNKS_ABOVE, Kind, MAX_STATUS_PROJECT_LEN, ObjectPath, page_target};
 use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
 use wheelmark_packaging::{MAX_REQUIRES_PYTHON_LEN, ProjectName};
 use wheelmark_store::{MAX_USER_NAME_LEN, NewClaim, SignedRelease};
@@ -53,10 +53,19 @@ pub(crate) const MAX_PROJECT_LIFE: SignedDuration = SignedDuration::from_hours(4
 /// made, so that nobody is to let one end from one day to the next.
 pub(crate) const MIN_PROJECT_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// How long a release may be under way between its receipt and the snapshot that takes it in: the
-/// time of receipt is the web process's word, and this is how far it can be used to pass old files
-/// for new ones.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+/// How long a release may be under way between its receipt and the snapshot that takes it in: until
+/// the last of those who have to sign has looked at it, holidays included. The time of receipt is the
+/// web process's word. What it is worth to whoever has taken that process over is nothing: readers
+/// count the age of files from [`LONGEST_UNNOTED`] on from when everybody saw them.
+const LONGEST_STAGED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// For how long after their signing files come without it being noted since when everybody sees them.
+/// This is how far the time of receipt can be used to pass new files for older ones.
+pub(super) const LONGEST_UNNOTED: SignedDuration = SignedDuration::from_hours(1);
+
+/// How far apart the time at which a claim takes files over may lie from its receipt: somebody
+/// compares files meanwhile, and is asked.
+const LONGEST_CLAIMING: SignedDuration = SignedDuration::from_hours(1);
 
 /// A release that holds.
 #[derive(Debug)]
@@ -143,13 +152,17 @@ pub(crate) fn demand_signed(
             return Err(Refusal::Altered { what });
         }
     }
-    demand_recent("its receipt", release.received_at, now, LONGEST_WAIT)?;
+    demand_recent("its receipt", release.received_at, now, LONGEST_STAGED)?;
     let known = state.delegation_of(&release.project);
     let targets = match (&release.claim, known) {
         (Some(_), Some(_)) => return Err(Refusal::Claimed),
         (None, None) => return Err(Refusal::NotClaimed),
         (None, Some((delegations, role))) => open(metadata, &delegations.keys, &role.keys)?,
         (Some(claim), None) => {
+            let length = release.project.as_str().len();
+            if length > MAX_STATUS_PROJECT_LEN {
+                return Err(Refusal::NameTooLong { length });
+            }
             let keys = keys_of(state, claim)?;
             // Each of them signs the first version: nobody registers a key that they do not have.
             let all = RoleKeys::new(&keys, u32::try_from(keys.len()).unwrap_or(u32::MAX));
@@ -316,7 +329,7 @@ fn demand_files(
             let filename = filename.to_owned();
             return Err(Refusal::Missing { filename });
         };
-        let is_same = entry == known || is_claim && is_adopted(entry, known, now);
+        let is_same = entry == known || is_claim && is_adopted(entry, known, release.received_at);
         if !is_same {
             let filename = filename.to_owned();
             return Err(Refusal::Changed { filename });
@@ -334,13 +347,13 @@ fn demand_files(
     Ok(new)
 }
 
-/// Whether an entry is what it was, taken over just now.
-fn is_adopted(entry: &PageFile, known: &PageFile, now: Timestamp) -> bool {
+/// Whether an entry is what it was, taken over when the claim was received.
+fn is_adopted(entry: &PageFile, known: &PageFile, received_at: Timestamp) -> bool {
     let marks = entry.wheelmark.as_ref();
     let Some(at) = marks.and_then(|marks| marks.adopted_at) else {
         return false;
     };
-    now.duration_since(at).abs() <= LONGEST_WAIT
+    received_at.duration_since(at).abs() <= LONGEST_CLAIMING
         && !known.is_adopted()
         && known.adopted(at).as_ref() == Some(entry)
 }
@@ -380,7 +393,7 @@ fn demand_new(
             received_at,
         });
     }
-    demand_recent("a file's upload time", signed_at, now, LONGEST_WAIT)?;
+    demand_recent("a file's upload time", signed_at, now, LONGEST_STAGED)?;
     for object in objects_of_entry(&release.project, entry) {
         let stated = (object.kind() == Kind::File).then_some(size);
         match present.get(&object) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use wheelmark_objects::MAX_STATUS_PROJECT_LEN;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{RoleName, TargetInfo, TargetPath, VerifyError};
 
@@ -74,6 +75,14 @@ pub(crate) enum Refusal {
     NoTarget { path: TargetPath },
     #[error("the project is {status}, and takes nothing new")]
     Closed { status: String },
+    #[error(
+        "the list of what is taken away from the project is full, and has no room for when these files are seen first"
+    )]
+    ListFull,
+    #[error(
+        "a name of {length} bytes is too long for a project that signs for itself, at most {MAX_STATUS_PROJECT_LEN} are allowed"
+    )]
+    NameTooLong { length: usize },
     #[error("the project takes new files with an OpenPGP signature alone, and a release has none")]
     SignatureRequired,
     #[error("the page does not list {filename}, which is published")]
