@@ -251,7 +251,11 @@ impl Reader {
     ) -> Result<Option<SignedFile>, Arc<Refusal>> {
         let project = page.page().name.clone();
         let Some(entry) = page.page().file(filename) else {
-            return Ok(None);
+            let subject = Subject::File(project, filename.to_owned());
+            return match page.why_taken(filename) {
+                Some(why) => Err(view.refuse(subject, why, page.signed_by())),
+                None => Ok(None),
+            };
         };
         let refuse = |failure| {
             let subject = Subject::File(project.clone(), filename.to_owned());

@@ -68,6 +68,7 @@ mod rooms;
 mod signatures;
 mod sources;
 mod stream;
+mod taken_away;
 mod trust;
 mod unsigned;
 mod upstream;

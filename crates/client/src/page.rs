@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wheelmark_objects::{ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage};
+use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage, TakenAway};
 use wheelmark_provenance::Chain;
 use wheelmark_tuf::{Found, RoleName, Sha256, Sha512, Target};
 
@@ -13,14 +13,18 @@ use crate::claims::{Claim, claim_in, weigh};
 use crate::index::Location;
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::{Sources, Wanted};
+use crate::taken_away::Taken;
 use crate::trust::TrustedIndex;
 use crate::view::View;
 
 /// A project's page, whose name and files are the project's. Its bytes are those that a role signs
-/// for, unless it is [`Chain::Unsigned`]: then it is what the index showed.
+/// for, unless it is [`Chain::Unsigned`]: then it is what the index showed. Where the project's own
+/// people sign, what the index takes away is taken away already.
 #[derive(Debug)]
 pub struct VerifiedPage {
     content: Arc<PageContent>,
+    /// The page as it was signed, and what was taken away from it, where anything was.
+    taken: Option<(Arc<PageContent>, Arc<Taken>)>,
     signed_by: Option<(RoleName, u64)>,
     chain: Chain,
     claim: Option<Claim>,
@@ -36,17 +40,41 @@ pub(crate) struct PageContent {
 }
 
 impl VerifiedPage {
-    /// What the page says.
+    /// What the page says, without what the index takes away.
     #[must_use]
     pub fn page(&self) -> &ProjectPage {
         &self.content.page
     }
 
-    /// The digest of the page's bytes; for a page that several indexes agree on, one that
-    /// changes with the page of any of them.
+    /// The page as it was signed: what is signed next is built on it, and nothing is installed by it.
+    #[must_use]
+    pub fn as_signed(&self) -> &ProjectPage {
+        &self.signed_content().page
+    }
+
+    /// What the index takes away from the page, where its list says anything.
+    #[must_use]
+    pub fn taken_away(&self) -> Option<&TakenAway> {
+        self.taken.as_ref().map(|(_, taken)| &taken.list)
+    }
+
+    /// The digest of what the page says: that of its bytes, unless something is taken away. For a
+    /// page that several indexes agree on, one that changes with the page of any of them.
     #[must_use]
     pub fn sha256(&self) -> &Sha256 {
         &self.content.sha256
+    }
+
+    /// The digest of the page's bytes, as a role signs for them.
+    #[must_use]
+    pub fn signed_sha256(&self) -> &Sha256 {
+        &self.signed_content().sha256
+    }
+
+    fn signed_content(&self) -> &Arc<PageContent> {
+        self.taken
+            .as_ref()
+            .map_or(&self.content, |(signed, _)| signed)
     }
 
     /// The role that signs for the page, if one does.
@@ -69,6 +97,7 @@ impl VerifiedPage {
                 sha512: None,
                 page,
             }),
+            taken: None,
             signed_by: None,
             chain: Chain::Unsigned,
             claim: None,
@@ -106,6 +135,7 @@ impl VerifiedPage {
                 sha512: self.content.sha512,
                 page,
             }),
+            taken: self.taken.clone(),
             signed_by: self.signed_by.clone(),
             chain: self.chain,
             claim: self.claim.clone(),
@@ -117,8 +147,29 @@ impl VerifiedPage {
         Self { chain, ..self }
     }
 
+    /// What the role signs for.
     pub(crate) fn content(&self) -> Arc<PageContent> {
-        self.content.clone()
+        self.signed_content().clone()
+    }
+
+    /// The list of what is taken away, where there is one.
+    pub(crate) fn taken(&self) -> Option<Arc<Taken>> {
+        self.taken.as_ref().map(|(_, taken)| taken.clone())
+    }
+
+    /// Why a file that the project's people have published is not to be had.
+    pub(crate) fn why_taken(&self, filename: &str) -> Option<Failure> {
+        let (signed, taken) = self.taken.as_ref()?;
+        let file = signed.page.file(filename)?;
+        let state = taken.list.state.as_ref();
+        let state = state.filter(|_| taken.list.is_quarantined());
+        let (at, reason) = match (taken.list.withdrawn(file), state) {
+            (Some(file), _) => (file.at, &file.reason),
+            (None, Some(state)) => (state.at, &state.reason),
+            (None, None) => return None,
+        };
+        let (is_all, reason) = (state.is_some(), reason.clone().unwrap_or_default());
+        Some(Failure::TakenAway { is_all, at, reason })
     }
 
     pub(crate) fn signed_by(&self) -> Option<(RoleName, u64)> {
@@ -158,12 +209,25 @@ impl View {
         };
         let signed_by = Some((target.role.clone(), target.role_version));
         let refuse = |failure| refuse(failure, signed_by.clone());
-        let content = self
+        let signed = self
             .content_of(&target, project, index, sources)
             .await
             .map_err(refuse)?;
+        let taken = match &claim {
+            Some(_) => {
+                let taken = self.taken_away(project, index, sources);
+                taken.await.map_err(refuse)?
+            }
+            // What the index signs itself says already what it took away.
+            None => None,
+        };
+        let (content, taken) = match taken {
+            Some(taken) => (Arc::new(without(&signed, &taken)), Some((signed, taken))),
+            None => (signed, None),
+        };
         Ok(Some(VerifiedPage {
             content,
+            taken,
             signed_by,
             chain: chain_of(
                 target
@@ -242,6 +306,16 @@ impl View {
             tracing::warn!(%error, "the page could not be kept");
         }
         Ok(content)
+    }
+}
+
+/// The page without what was taken away, under a digest that changes with either.
+fn without(signed: &PageContent, taken: &Taken) -> PageContent {
+    let both = format!("{}\n{}", signed.sha256, taken.sha256);
+    PageContent {
+        sha256: Sha256::of(both.as_bytes()),
+        sha512: signed.sha512,
+        page: taken.list.apply(&signed.page),
     }
 }
 

@@ -118,7 +118,8 @@ impl Refusal {
             | Kind::Index
             | Kind::Confusion
             | Kind::Contradiction
-            | Kind::Policy => StatusCode::CONFLICT,
+            | Kind::Policy
+            | Kind::TakenAway => StatusCode::CONFLICT,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::index::metadata_below;
 use crate::page::{PageContent, VerifiedPage};
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::{Part, Sources};
+use crate::taken_away::Taken;
 use crate::trust::TrustedIndex;
 
 /// Pages kept in memory; beyond it the memory starts anew.
@@ -32,6 +33,7 @@ pub(crate) struct View {
     /// The index's simple URL.
     index: Url,
     read_before: HashMap<ProjectName, Arc<PageContent>>,
+    taken_before: HashMap<ProjectName, Arc<Taken>>,
     pages: Mutex<HashMap<ProjectName, PageCell>>,
     verdicts: Mutex<HashMap<Subject, Arc<Refusal>>>,
     gates: Mutex<HashMap<(RoleName, RoleName), Gate>>,
@@ -46,6 +48,7 @@ impl View {
             set,
             index,
             read_before: HashMap::new(),
+            taken_before: HashMap::new(),
             pages: Mutex::default(),
             verdicts: Mutex::default(),
             gates: Mutex::default(),
@@ -56,17 +59,20 @@ impl View {
     /// up anew, since its role may have changed or expired. Verdicts go, so that what was
     /// repaired is seen.
     pub(crate) fn renewed(&self, set: TrustedSet) -> Self {
-        let mut read = self.read_before.clone();
+        let (mut read, mut taken) = (self.read_before.clone(), self.taken_before.clone());
         for (project, cell) in held(&self.pages).iter() {
             if let Some(Ok(Some(page))) = cell.get() {
                 read.insert(project.clone(), page.content());
+                taken.extend(page.taken().map(|taken| (project.clone(), taken)));
             }
         }
         if read.len() > PAGES_KEPT {
             read.clear();
+            taken.clear();
         }
         Self {
             read_before: read,
+            taken_before: taken,
             ..Self::new(set, self.index.clone())
         }
     }
@@ -79,6 +85,16 @@ impl View {
     ) -> Option<Arc<PageContent>> {
         let content = self.read_before.get(project)?;
         (content.sha256 == *sha256).then(|| content.clone())
+    }
+
+    /// The list of this digest, if it was read under an earlier state.
+    pub(crate) fn taken_before(
+        &self,
+        project: &ProjectName,
+        sha256: &Sha256,
+    ) -> Option<Arc<Taken>> {
+        let taken = self.taken_before.get(project)?;
+        (taken.sha256 == *sha256).then(|| taken.clone())
     }
 
     pub(crate) fn index(&self) -> &Url {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use url::Url;
 use wheelmark_objects::PathError;
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{ListingError, PageError};
+use wheelmark_packaging::simple::{ListingError, PageError, TakenAwayError};
 use wheelmark_provenance::{Publisher, Standing};
 use wheelmark_tuf::{LookupError, RoleName, Sha256, Sha512, Shown, WalkError};
 
@@ -190,6 +191,24 @@ pub enum Failure {
         /// Why nobody attests to it, where nobody does.
         why: String,
     },
+    /// Nobody lists what is taken away from projects that sign for themselves.
+    #[error(
+        "the index has no role that says what is taken away from a project that signs for itself"
+    )]
+    NoStatus,
+    /// What is taken away from the project cannot be read.
+    #[error("what the index takes away from the project cannot be used")]
+    TakenAwayUnusable(#[from] TakenAwayError),
+    /// The index has taken the file away, or all of the project.
+    #[error("{}", taken_away(*.is_all, *.at, .reason))]
+    TakenAway {
+        /// Whether all of the project is quarantined.
+        is_all: bool,
+        /// Since when.
+        at: Timestamp,
+        /// Why, as the index says; empty where it does not.
+        reason: String,
+    },
     /// Others than before sign for the project, or the index alone does.
     #[error(transparent)]
     Claim(#[from] ClaimRefused),
@@ -225,6 +244,17 @@ pub enum Failure {
         /// The digest of what was received.
         found: Sha256,
     },
+}
+
+fn taken_away(is_all: bool, at: Timestamp, reason: &str) -> String {
+    let what = match is_all {
+        true => "the index has quarantined the project",
+        false => "the index has withdrawn it",
+    };
+    match reason {
+        "" => format!("{what} on {at}"),
+        reason => format!("{what} on {at}: {}", Shown(reason)),
+    }
 }
 
 fn its_home(home: Option<&Url>) -> String {

@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Unavailable,
     Kept,
     Policy,
+    TakenAway,
 }
 
 impl Failure {
@@ -41,6 +42,7 @@ impl Failure {
             Self::Policy(_) | Self::Identity { .. } => Kind::Policy,
             Self::Kept(_) | Self::KeptClaim(_) | Self::Spool(_) => Kind::Kept,
             Self::Needed(refusal) => refusal.failure.kind(),
+            Self::TakenAway { .. } => Kind::TakenAway,
             Self::IndexesDiffer { .. } => Kind::Contradiction,
             Self::Unreachable(error) if error.is_odd() => Kind::Odd,
             Self::Unreachable(_) => Kind::Unavailable,
@@ -71,6 +73,8 @@ impl Failure {
             | Self::OtherPlace { .. }
             | Self::Listing(_)
             | Self::Claim(_)
+            | Self::NoStatus
+            | Self::TakenAwayUnusable(_)
             | Self::Disagreement { .. } => Kind::Index,
         }
     }
@@ -131,6 +135,7 @@ impl Failure {
                     | Kind::Index
                     | Kind::Odd
                     | Kind::Policy
+                    | Kind::TakenAway
             ),
         }
     }
@@ -190,6 +195,10 @@ impl Failure {
                  was broken into or is not kept up, or both were given different files of one name"
             }
             Kind::Policy => "the policy asks for more than the file has",
+            Kind::TakenAway => {
+                "whoever runs the index holds it for unsafe or wrong; the project's own people have \
+                 signed it"
+            }
             Kind::Index => {
                 "what the index says contradicts itself, or is not enough: a fault of the index, \
                  or someone who can speak for it"
@@ -234,6 +243,9 @@ impl Failure {
                 "do not install it; tell whoever runs the indexes, with this message"
             }
             Kind::Policy => "look at the policy: wheelmark policy check",
+            Kind::TakenAway => {
+                "take another version; whoever runs the index knows more: wheelmark explain PROJECT"
+            }
             Kind::Index => "tell whoever runs the index, with this message",
         }
     }
@@ -253,9 +265,12 @@ impl Blame for Failure {
             Kind::Attack => Fault::Bad,
             Kind::Stale => Fault::Lacking,
             Kind::Odd | Kind::Unavailable => Fault::Unavailable,
-            Kind::Index | Kind::Kept | Kind::Confusion | Kind::Contradiction | Kind::Policy => {
-                Fault::NotItsOwn
-            }
+            Kind::Index
+            | Kind::Kept
+            | Kind::Confusion
+            | Kind::Contradiction
+            | Kind::Policy
+            | Kind::TakenAway => Fault::NotItsOwn,
         }
     }
 
