@@ -15,6 +15,7 @@ mod object;
 mod page;
 mod report;
 mod role;
+mod taken;
 mod tally;
 mod unnamed;
 
@@ -148,8 +149,17 @@ struct Auditor<'a, P> {
     projects: Mutex<HashSet<ProjectName>>,
     /// Projects whose page could not be read: nothing is known of their files.
     unread: Mutex<HashSet<ProjectName>>,
+    /// What the index takes away from projects that sign for themselves.
+    lists: HashMap<ProjectName, List>,
     /// What one of page and role says of a file and the other has not said yet.
     half: Mutex<HashMap<u64, Half>>,
+}
+
+/// What is taken away from a project, as `status` lists it.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    sha256: Sha256,
+    length: u64,
 }
 
 /// What one side says of a file.
@@ -180,6 +190,7 @@ impl<'a, P: Place> Auditor<'a, P> {
             plain_alone: Mutex::default(),
             projects: Mutex::default(),
             unread: Mutex::default(),
+            lists: taken::lists(place, &chain.set),
             half: Mutex::default(),
         };
         let set = &chain.set;

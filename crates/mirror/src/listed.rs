@@ -1,8 +1,8 @@
 //! What a target of an index is, told by its path.
 
-use wheelmark_objects::{file_target, page_target};
+use wheelmark_objects::{file_target, page_target, status_target};
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{Sha256, Sha512, TargetInfo, TargetPath};
+use wheelmark_tuf::{RoleName, Sha256, Sha512, TargetInfo, TargetPath};
 
 /// A target that a role lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +29,22 @@ pub enum Listed {
         /// Its length in bytes.
         length: u64,
     },
+    /// What the index takes away from a claimed project.
+    Status {
+        /// The project.
+        project: ProjectName,
+        /// The digest of the list, after which it is named.
+        sha256: Sha256,
+        /// Its length in bytes.
+        length: u64,
+    },
     /// Something that this version does not know, or a path that the tree has no place for.
     Other(TargetPath),
+}
+
+/// Whether a role is one by which a project's own people sign.
+pub(crate) fn is_of_project(role: &RoleName) -> bool {
+    role.as_str().starts_with("project-")
 }
 
 impl Listed {
@@ -42,6 +56,16 @@ impl Listed {
 
     fn read(path: &TargetPath, info: &TargetInfo) -> Option<Self> {
         let segments: Vec<&str> = path.segments().collect();
+        if let &["status", name] = segments.as_slice() {
+            let project: ProjectName = name.strip_suffix(".json")?.parse().ok()?;
+            let sha256 = info.sha256()?;
+            let is_path_of = status_target(&project) == *path;
+            return is_path_of.then_some(Self::Status {
+                project,
+                sha256,
+                length: info.length,
+            });
+        }
         let &[family, project, name] = segments.as_slice() else {
             return None;
         };
@@ -86,12 +110,14 @@ mod tests {
                 Listed::File {
                     project, filename, ..
                 } => format!("{filename} of {project}"),
+                Listed::Status { project, .. } => format!("status of {project}"),
                 Listed::Other(path) => format!("other {path}"),
             };
             assert_eq!(found, expected);
         };
         check("simple/flask/index.json", "page of flask");
         check("packages/flask/a-1.whl", "a-1.whl of flask");
+        check("status/flask.json", "status of flask");
         for other in [
             "simple/Flask/index.json",
             "simple/flask/index.html",
@@ -101,7 +127,8 @@ mod tests {
             "packages/flask/.hidden",
             "packages/flask/a-1.whl.metadata",
             "packages/flask/a b.whl",
-            "status/flask.json",
+            "status/Flask.json",
+            "status/flask",
             "status/flask/index.json",
             "x",
         ] {

@@ -9,7 +9,9 @@ use http::header::{
 };
 use http::{StatusCode, Uri};
 use wheelmark_objects::{Kind, ObjectPath};
-use wheelmark_packaging::simple::{Format, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN};
+use wheelmark_packaging::simple::{
+    Format, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN, MAX_TAKEN_AWAY_LEN,
+};
 
 use crate::app::Reading;
 use crate::encoding::Coding;
@@ -110,6 +112,7 @@ fn policy(kind: Kind) -> Option<Policy> {
     };
     Some(match kind {
         Kind::Timestamp => shelved(JSON, NO_CACHE, MAX_METADATA_OBJECT_LEN),
+        Kind::Status => shelved(JSON, IMMUTABLE, MAX_TAKEN_AWAY_LEN as u64),
         Kind::Metadata => shelved(JSON, IMMUTABLE, MAX_METADATA_OBJECT_LEN),
         Kind::Page | Kind::PageBySha512 => {
             shelved(Format::Json.content_type(), IMMUTABLE, MAX_PAGE_LEN as u64)

@@ -136,7 +136,7 @@ impl Crew {
         };
         let listed = visited.metadata().targets.len() as u64;
         let superseded = listed.saturating_sub(reached.len() as u64);
-        let pages: Vec<Page> = auditor.listed(&reached, superseded);
+        let pages: Vec<Page> = auditor.listed(visited.role(), &reached, superseded);
         self.add(pages.into_iter().map(Job::Page));
     }
 }

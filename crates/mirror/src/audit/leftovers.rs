@@ -52,7 +52,7 @@ fn one_role<P: Place>(auditor: &Auditor<'_, P>, visited: &Visited) {
                     of_page(auditor, &path, &page);
                 }
             }
-            Listed::Other(_) => {}
+            Listed::Status { .. } | Listed::Other(_) => {}
         }
     }
 }

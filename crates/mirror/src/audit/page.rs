@@ -26,6 +26,8 @@ pub(super) struct Page {
     /// Where it is listed.
     pub(super) sha512: Option<Sha512>,
     pub(super) length: u64,
+    /// Whether the project's own people sign it.
+    pub(super) is_claimed: bool,
 }
 
 impl<P: Place> Auditor<'_, P> {
@@ -38,14 +40,17 @@ impl<P: Place> Auditor<'_, P> {
         Tally::one(&self.tally.pages);
         held(&self.projects).insert(page.project.clone());
         let chosen = self.scope.files(&parsed);
+        let taken = self.taken_away(page);
+        let seen = taken.as_ref().map(|list| list.apply(&parsed));
+        let seen = seen.as_ref().unwrap_or(&parsed);
         if self.place.has_simple() {
-            let mut shown = parsed.clone();
+            let mut shown = seen.clone();
             if let Some(chosen) = &chosen {
                 // It tells installers of the files that are here.
                 let is_here = |file: &PageFile| chosen.contains(file.filename.as_str());
                 shown.files.retain(is_here);
             }
-            let as_signed = shown.files.len() == parsed.files.len();
+            let as_signed = taken.is_none() && shown.files.len() == parsed.files.len();
             self.check_copies(page, as_signed.then_some(&bytes), &shown);
         }
         let is_chosen = |file: &PageFile| {
@@ -54,8 +59,21 @@ impl<P: Place> Auditor<'_, P> {
                 .is_none_or(|chosen| chosen.contains(file.filename.as_str()));
             named && self.scope.has_project(&page.project)
         };
+        // What is taken away has lost the names that installers know.
+        let left: HashSet<&str> = seen
+            .files
+            .iter()
+            .map(|file| file.filename.as_str())
+            .collect();
         let files = parsed.files.iter();
-        let objects = files.flat_map(|file| self.objects_of(page, file, is_chosen(file)));
+        let objects = files.flat_map(|file| {
+            let is_named = left.contains(file.filename.as_str());
+            let mut objects = self.objects_of(page, file, is_chosen(file));
+            if !is_named {
+                objects.iter_mut().for_each(|object| object.plain = None);
+            }
+            objects
+        });
         let bound = parsed.wheelmark.certificates.as_ref();
         let certificates = bound.map(|bound| self.certificates_of(page, bound));
         objects.chain(certificates).collect()

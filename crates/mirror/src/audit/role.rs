@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use wheelmark_objects::ObjectPath;
-use wheelmark_tuf::{Awaited, TargetInfo, TargetPath};
+use wheelmark_tuf::{Awaited, RoleName, TargetInfo, TargetPath};
 
 use super::crew::Crew;
 use super::page::Page;
 use super::tally::Tally;
 use super::{Auditor, Half, Side, held, with_causes};
 use crate::findings::{Finding, Trouble};
-use crate::listed::Listed;
+use crate::listed::{Listed, is_of_project};
 use crate::place::Place;
 
 impl<P: Place> Auditor<'_, P> {
@@ -54,6 +54,7 @@ impl<P: Place> Auditor<'_, P> {
     /// Sorts what a role lists: pages to be read, and files, which their pages lead to.
     pub(super) fn listed(
         &self,
+        role: &RoleName,
         reached: &[(&TargetPath, &TargetInfo)],
         superseded: u64,
     ) -> Vec<Page> {
@@ -71,6 +72,7 @@ impl<P: Place> Auditor<'_, P> {
                     sha256,
                     sha512,
                     length,
+                    is_claimed: is_of_project(role),
                 }),
                 Listed::File {
                     project,
@@ -88,6 +90,8 @@ impl<P: Place> Auditor<'_, P> {
                         self.compare(&path, said);
                     }
                 }
+                // Read with the page of its project.
+                Listed::Status { .. } => {}
                 Listed::Other(_) => Tally::one(&self.tally.other_targets),
             }
         }

@@ -30,7 +30,9 @@ pub(super) fn count(place: &DirectoryPlace, named: &HashSet<u64>, listed: usize)
         }
         let counter = match path.parse::<ObjectPath>().map(|path| path.kind()) {
             Ok(Kind::Metadata | Kind::Timestamp) => &mut unnamed.metadata,
-            Ok(Kind::Page | Kind::PageBySha512 | Kind::Certificates) => &mut unnamed.pages,
+            Ok(Kind::Page | Kind::PageBySha512 | Kind::Certificates | Kind::Status) => {
+                &mut unnamed.pages
+            }
             Ok(
                 Kind::File
                 | Kind::FileBySha512

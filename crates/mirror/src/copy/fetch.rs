@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use wheelmark_client::{ChunkList, Failure, MAX_FILE_LEN, MAX_WHOLE, Upstream};
 use wheelmark_objects::{Delivery, Directory, ObjectError, ObjectPath, WriterLock};
 use wheelmark_packaging::simple::{
-    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN, PageFile,
-    ProjectPage, Sha256Hex,
+    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_PROVENANCE_LEN, MAX_TAKEN_AWAY_LEN,
+    PageFile, ProjectPage, Sha256Hex, TakenAway,
 };
 use wheelmark_packaging::{MAX_METADATA_LEN, MAX_SIGNATURE_LEN, ProjectName};
 use wheelmark_tuf::{Sha256, Sha256Hasher, Sha512, Sha512Hasher};
@@ -62,6 +62,15 @@ pub(super) struct PageRef {
     pub(super) sha256: Sha256,
     /// Where it is listed.
     pub(super) sha512: Option<Sha512>,
+    pub(super) length: u64,
+    /// What the index takes away from it, where its list is a signed one.
+    pub(super) taken: Option<ListRef>,
+}
+
+/// What the index takes away from a project, as `status` lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListRef {
+    pub(super) sha256: Sha256,
     pub(super) length: u64,
 }
 
@@ -198,6 +207,9 @@ impl Shared {
             }
         };
         let parsed = parse(&bytes, project).map_err(|failure| failed_page(project, failure))?;
+        if let Some(list) = page.taken {
+            self.list(project, list).await?;
+        }
         let files = self.selection.files(&parsed, self.now);
         // Asked for whatever is believed: a version before this one took the page without them.
         if let Some(bound) = &parsed.wheelmark.certificates {
@@ -295,7 +307,26 @@ impl Shared {
         Ok(())
     }
 
-    /// Core metadata, a chunk list, a signature or certificates: their bytes.
+    /// Makes sure that what the index takes away from a project is here. Its files are copied all the
+    /// same: the project's own role signs for them.
+    async fn list(&self, project: &ProjectName, list: ListRef) -> Result<(), Failed> {
+        let what = || format!("what is taken away from {project}");
+        let limit = MAX_TAKEN_AWAY_LEN as u64;
+        if list.length > limit {
+            let length = list.length;
+            let too_large = Failure::PageTooLarge { length, limit };
+            return Err(Failed::Upstream(what(), Box::new(too_large)));
+        }
+        let path = ObjectPath::status(project, &list.sha256).map_err(CopyError::from)?;
+        let bytes = self
+            .companion(path, &list.sha256, list.length, what())
+            .await?;
+        TakenAway::parse(&bytes, project)
+            .map_err(|error| Failed::Upstream(what(), Box::new(error.into())))?;
+        Ok(())
+    }
+
+    /// Core metadata, a chunk list, a signature, certificates or what is taken away: their bytes.
     async fn companion(
         &self,
         path: ObjectPath,

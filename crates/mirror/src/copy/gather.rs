@@ -6,17 +6,17 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use serde::Deserialize;
-use wheelmark_objects::{Directory, ObjectPath, page_target};
+use wheelmark_objects::{Directory, ObjectPath, page_target, status_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{
     Limits, NamedTarget, RoleName, Sha256, Sha512, TargetPath, TrustedSet, Visited, Walk,
 };
 
 use super::error::CopyError;
-use super::fetch::{Holding, PageRef, Shared};
+use super::fetch::{Holding, ListRef, PageRef, Shared};
 use super::spool::{Gathered, Gathering, Spool};
 use crate::inventory::{Inventory, inventory};
-use crate::listed::Listed;
+use crate::listed::{Listed, is_of_project};
 use crate::local::LocalTree;
 
 /// How many roles are asked for at a time, at least: they are small.
@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) pages: BTreeMap<ProjectName, PageRef>,
     /// Those of them that are new or another one than before.
     pub(super) changed: Vec<ProjectName>,
+    /// Those of them whose page is the one before, and from which something else is taken away.
+    pub(super) relisted: BTreeSet<ProjectName>,
     /// Projects that were here and are not chosen or not there any more.
     pub(super) gone: BTreeSet<ProjectName>,
     /// The pages that the last complete state had of changed and gone projects.
@@ -113,8 +115,15 @@ struct Findings<'a> {
     shared: &'a Shared,
     /// The last complete state, if what is here of it can be relied on.
     earlier: Option<Versions>,
-    /// By project: where its page stands in the order of a search, and the page.
-    pages: BTreeMap<ProjectName, (Vec<u64>, PageRef)>,
+    /// By project: where its page stands in the order of a search, the page, and whether the project's
+    /// own people sign it.
+    pages: BTreeMap<ProjectName, (Vec<u64>, PageRef, bool)>,
+    /// By project: the same of what is taken away from it.
+    lists: BTreeMap<ProjectName, (Vec<u64>, ListRef)>,
+    /// What was taken away, of roles that changed.
+    lists_before: BTreeMap<ProjectName, Sha256>,
+    /// Projects that such a role lists now, or did.
+    touched_lists: BTreeSet<ProjectName>,
     /// Of roles that changed: the projects that they list now.
     touched: BTreeSet<ProjectName>,
     /// Of roles that changed: the pages that they listed.
@@ -159,7 +168,9 @@ impl Findings<'_> {
                             sha256,
                             sha512,
                             length,
+                            taken: None,
                         },
+                        is_of_project(role),
                     );
                     match self.pages.entry(project) {
                         Entry::Vacant(none) => drop(none.insert(found)),
@@ -171,7 +182,21 @@ impl Findings<'_> {
                         }
                     }
                 }
-                Listed::Page { .. } | Listed::File { .. } => {}
+                Listed::Status {
+                    project,
+                    sha256,
+                    length,
+                } if self.shared.selection.chooses(&project) => {
+                    if changed {
+                        self.touched_lists.insert(project.clone());
+                    }
+                    let found = (visited.order(), ListRef { sha256, length });
+                    let best = self.lists.get(&project);
+                    if best.is_none_or(|best| found.0 < best.0) {
+                        self.lists.insert(project, found);
+                    }
+                }
+                Listed::Page { .. } | Listed::File { .. } | Listed::Status { .. } => {}
                 Listed::Other(_) => self.others += 1,
             }
         }
@@ -191,6 +216,10 @@ impl Findings<'_> {
             self.unclear = Some("a role delegates otherwise than before");
         }
         for (path, target) in before.targets {
+            if let (Some(project), Some(sha256)) = (list_of(&path), target.sha256()) {
+                self.touched_lists.insert(project.clone());
+                self.lists_before.insert(project, sha256);
+            }
             if let (Some(project), Some(sha256)) = (project_of(&path), target.sha256()) {
                 if let Some(sha512) = target.sha512() {
                     self.before_sha512.insert(project.clone(), sha512);
@@ -205,7 +234,9 @@ impl Findings<'_> {
 
     /// What a search finds, and what of it has changed.
     fn conclude(mut self, walk: &Walk) -> Found {
-        self.pages.retain(|project, (order, _)| {
+        self.lists
+            .retain(|project, (order, _)| walk.reaches_at(order, &status_target(project)));
+        self.pages.retain(|project, (order, ..)| {
             // Behind the first role that lists a page, nothing else is asked for it: so it is
             // this one that a search has to come to.
             walk.reaches_at(order, &page_target(project))
@@ -219,7 +250,12 @@ impl Findings<'_> {
         let pages: BTreeMap<ProjectName, PageRef> = self
             .pages
             .into_iter()
-            .map(|(project, (_, page))| (project, page))
+            .map(|(project, (_, page, is_own))| {
+                // The index says itself what it takes away from the others.
+                let list = self.lists.get(&project).filter(|_| is_own);
+                let taken = list.map(|(_, list)| *list);
+                (project, PageRef { taken, ..page })
+            })
             .collect();
         let mut before = self.before;
         let before_sha512 = self.before_sha512;
@@ -236,13 +272,34 @@ impl Findings<'_> {
                     || before_sha512.get(project) != page.sha512.as_ref()
             })
         };
-        let changed = match earlier {
-            Some(_) => self.touched.into_iter().filter(is_new).collect(),
-            None => pages.keys().cloned().collect(),
+        let (mut relisted, mut lists_gone) = (BTreeSet::new(), Vec::new());
+        for project in self.touched_lists {
+            let was = self.lists_before.get(&project);
+            let is = pages.get(&project).and_then(|page| page.taken);
+            if was == is.as_ref().map(|list| &list.sha256) {
+                continue;
+            }
+            lists_gone.extend(was.and_then(|was| ObjectPath::status(&project, was).ok()));
+            if pages.contains_key(&project) {
+                relisted.insert(project);
+            }
+        }
+        let changed: Vec<ProjectName> = match earlier {
+            Some(_) => {
+                let new: BTreeSet<ProjectName> = self.touched.into_iter().filter(is_new).collect();
+                relisted.retain(|project| !new.contains(project));
+                new.into_iter().chain(relisted.iter().cloned()).collect()
+            }
+            None => {
+                relisted.clear();
+                pages.keys().cloned().collect()
+            }
         };
         Found {
             pages,
             changed,
+            relisted,
+            lists_gone,
             before,
             earlier,
             changed_roles: self.changed_roles,
@@ -255,6 +312,9 @@ impl Findings<'_> {
 struct Found {
     pages: BTreeMap<ProjectName, PageRef>,
     changed: Vec<ProjectName>,
+    relisted: BTreeSet<ProjectName>,
+    /// Lists of what was taken away that are no more.
+    lists_gone: Vec<ObjectPath>,
     before: BTreeMap<ProjectName, Sha256>,
     /// The earlier state, if the difference to it is what was found.
     earlier: Option<Versions>,
@@ -269,6 +329,12 @@ fn project_of(path: &str) -> Option<ProjectName> {
     let is_page = segments.next() == Some("simple");
     let project = segments.next().filter(|_| is_page)?;
     project.parse().ok()
+}
+
+/// The project whose list of what is taken away a target path is.
+fn list_of(path: &str) -> Option<ProjectName> {
+    let name = path.strip_prefix("status/")?.strip_suffix(".json")?;
+    name.parse().ok()
 }
 
 /// Goes through all roles of a state; what is not here of them is fetched and kept aside. `targets`
@@ -295,6 +361,9 @@ pub(super) async fn gather(
         shared,
         earlier,
         pages: BTreeMap::new(),
+        lists: BTreeMap::new(),
+        lists_before: BTreeMap::new(),
+        touched_lists: BTreeSet::new(),
         touched: BTreeSet::new(),
         before: BTreeMap::new(),
         before_sha512: BTreeMap::new(),
@@ -314,6 +383,8 @@ pub(super) async fn gather(
     let Found {
         pages,
         changed,
+        relisted,
+        lists_gone,
         before,
         earlier,
         changed_roles,
@@ -329,10 +400,13 @@ pub(super) async fn gather(
         let here = shared.tree.projects().await?.into_iter();
         gone.extend(here.filter(|project| !pages.contains_key(project)));
     }
+    let mut superseded = superseded(set, earlier.as_ref());
+    superseded.extend(lists_gone);
     Ok(Plan {
-        superseded: superseded(set, earlier.as_ref()),
+        superseded,
         pages,
         changed,
+        relisted,
         gone,
         before,
         changed_roles,

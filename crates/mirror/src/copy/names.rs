@@ -6,7 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wheelmark_objects::{ObjectError, ObjectPath, Unsettled};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, ProjectList, ProjectPage};
+use wheelmark_packaging::simple::{
+    MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_TAKEN_AWAY_LEN, PageFile, ProjectList, ProjectPage,
+    TakenAway,
+};
 use wheelmark_tuf::Sha256;
 
 use super::error::CopyError;
@@ -28,8 +31,8 @@ impl Copy {
     pub(super) async fn name(&self, shared: &Arc<Shared>, plan: &Plan) -> Result<(), CopyError> {
         let mut batch = Batch::default();
         for project in &plan.changed {
-            if let Some(PageRef { sha256, .. }) = plan.pages.get(project) {
-                batch.take(shared.names(project, sha256).await?);
+            if let Some(page) = plan.pages.get(project) {
+                batch.take(shared.names(project, page).await?);
             }
             if batch.is_full() {
                 self.write_names(shared, &mut batch).await?;
@@ -148,6 +151,43 @@ impl Shared {
         })
     }
 
+    /// A page that is here as everybody is to see it: without what the index takes away.
+    pub(super) async fn shown(
+        &self,
+        project: &ProjectName,
+        listed: &PageRef,
+        signed: &ProjectPage,
+    ) -> Result<ProjectPage, CopyError> {
+        let Some(list) = listed.taken else {
+            return Ok(signed.clone());
+        };
+        let path = ObjectPath::status(project, &list.sha256)?;
+        let bytes = self.tree.read(&path, MAX_TAKEN_AWAY_LEN as u64).await?;
+        let Some(bytes) = bytes else {
+            return Err(CopyError::Damaged(LocalError::Missing { path }));
+        };
+        let altered = || CopyError::Damaged(LocalError::Altered { path: path.clone() });
+        if Sha256::of(&bytes) != list.sha256 {
+            return Err(altered());
+        }
+        let list = TakenAway::parse(&bytes, project).map_err(|_| altered())?;
+        Ok(list.apply(signed))
+    }
+
+    /// The files of a page that are here: of what is chosen from the signed one, what is left.
+    pub(super) fn chosen<'a>(
+        &self,
+        page: &'a ProjectPage,
+        signed: &ProjectPage,
+    ) -> Vec<&'a PageFile> {
+        let chosen = self.selection.files(signed, self.now);
+        let chosen: BTreeSet<&str> = chosen.iter().map(|file| file.filename.as_str()).collect();
+        let files = page.files.iter();
+        files
+            .filter(|file| chosen.contains(file.filename.as_str()))
+            .collect()
+    }
+
     /// How much a page that is here says is here.
     pub(super) async fn holding(
         &self,
@@ -162,17 +202,19 @@ impl Shared {
     pub(super) async fn names(
         &self,
         project: &ProjectName,
-        sha256: &Sha256,
+        listed: &PageRef,
     ) -> Result<Names, CopyError> {
-        let (bytes, page) = self.own_page(project, sha256).await?;
-        let files = self.selection.files(&page, self.now);
+        let (bytes, signed) = self.own_page(project, &listed.sha256).await?;
+        let page = self.shown(project, listed, &signed).await?;
+        let files = self.chosen(&page, &signed);
         let mut links = Vec::new();
         for file in &files {
             if let Ok(file) = Wanted::of(project, file) {
                 links.extend(links_of(&file)?);
             }
         }
-        let (json, html) = if files.len() == page.files.len() {
+        let is_whole = files.len() == page.files.len();
+        let (json, html) = if is_whole && listed.taken.is_none() {
             let html = page.to_html();
             (bytes, html)
         } else {

@@ -263,10 +263,14 @@ impl Copy {
             let Some(page) = plan.pages.get(project).copied() else {
                 continue;
             };
+            // What is here of it was counted before.
+            let is_counted = plan.relisted.contains(project);
             let (shared, project) = (Arc::clone(shared), project.clone());
-            tasks
-                .begin(at_once, async move { shared.project(&project, page).await })
-                .await?;
+            let fetching = async move {
+                let held = shared.project(&project, page).await?;
+                Ok(if is_counted { Holding::default() } else { held })
+            };
+            tasks.begin(at_once, fetching).await?;
             if tasks.has_failed_enough() {
                 break;
             }
@@ -364,6 +368,7 @@ impl Copy {
         }
         if shared.belief == Belief::Nothing || !plan.is_difference {
             left = shared.left_over_metadata(set).await?;
+            left.extend(shared.left_over_lists(plan.pages.iter()).await?);
         }
         let mut projects: Vec<(&ProjectName, Option<PageRef>)> = Vec::new();
         let changed = plan.changed.iter();

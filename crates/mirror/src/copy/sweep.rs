@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
-use wheelmark_objects::{Kind, ObjectPath, file_target, page_target};
+use wheelmark_objects::{Kind, ObjectPath, file_target, page_target, status_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Found, RoleName, Sha256, TargetPath, TrustedSet};
 
 use super::error::CopyError;
-use super::fetch::{PageRef, Shared, Wanted, digest};
+use super::fetch::{ListRef, PageRef, Shared, Wanted, digest};
 use super::seconds::seconds_of;
 use super::{Observer, Step};
 use crate::local::LocalTree;
@@ -61,6 +61,8 @@ impl Shared {
         let sha256 = listed.sha256;
         needed.insert(ObjectPath::page(project, &sha256));
         let (_, page) = self.own_page(project, &sha256).await?;
+        // What is taken away loses the names that installers know, and nothing else.
+        let shown = self.shown(project, &listed, &page).await?;
         let files = self.selection.files(&page, self.now);
         let seconds = seconds_of(project, &listed, &files)?.into_iter();
         needed.extend(seconds.map(|(_, second)| second));
@@ -73,22 +75,36 @@ impl Shared {
                 continue;
             };
             let name = file.filename;
-            needed.insert(ObjectPath::file(project, &file.sha256, name)?);
-            needed.insert(ObjectPath::plain_file(project, name)?);
+            let mut insert = |object: ObjectPath, plain: ObjectPath| {
+                needed.insert(object);
+                if shown.file(name).is_some() {
+                    needed.insert(plain);
+                }
+            };
+            insert(
+                ObjectPath::file(project, &file.sha256, name)?,
+                ObjectPath::plain_file(project, name)?,
+            );
             if let Some(sha256) = &file.metadata {
-                needed.insert(ObjectPath::file_metadata(project, sha256, name)?);
-                needed.insert(ObjectPath::plain_file_metadata(project, name)?);
+                insert(
+                    ObjectPath::file_metadata(project, sha256, name)?,
+                    ObjectPath::plain_file_metadata(project, name)?,
+                );
+            }
+            if let Some(signature) = &file.signature {
+                insert(
+                    ObjectPath::signature(project, &signature.sha256, name)?,
+                    ObjectPath::plain_signature(project, name)?,
+                );
+            }
+            if let Some(sha256) = &file.provenance {
+                insert(
+                    ObjectPath::provenance(project, sha256, name)?,
+                    ObjectPath::plain_provenance(project, name)?,
+                );
             }
             if let Some(sha256) = &file.chunks {
                 needed.insert(ObjectPath::chunks(project, sha256, name)?);
-            }
-            if let Some(signature) = &file.signature {
-                needed.insert(ObjectPath::signature(project, &signature.sha256, name)?);
-                needed.insert(ObjectPath::plain_signature(project, name)?);
-            }
-            if let Some(sha256) = &file.provenance {
-                needed.insert(ObjectPath::provenance(project, sha256, name)?);
-                needed.insert(ObjectPath::plain_provenance(project, name)?);
             }
         }
         Ok(needed)
@@ -152,6 +168,10 @@ impl Shared {
         path: &ObjectPath,
         known: &mut Option<(ProjectName, BTreeSet<ObjectPath>)>,
     ) -> Result<bool, CopyError> {
+        if let Some((project, sha256)) = list_of(path) {
+            let listed = self.find(set, &status_target(&project)).await?;
+            return Ok(listed.is_some_and(|list| list.sha256 == sha256));
+        }
         let Some(project) = project_of(path) else {
             return Ok(named.has(path));
         };
@@ -186,7 +206,41 @@ impl Shared {
         if !self.selection.chooses(project) {
             return Ok(None);
         }
-        self.find(set, &page_target(project)).await
+        let page = self.find(set, &page_target(project)).await?;
+        let list = self.find(set, &status_target(project)).await?;
+        Ok(page.map(|page| PageRef {
+            taken: list.map(|list| ListRef {
+                sha256: list.sha256,
+                length: list.length,
+            }),
+            ..page
+        }))
+    }
+
+    /// Lists of what is taken away that no chosen project has.
+    pub(super) async fn left_over_lists<'a>(
+        &self,
+        pages: impl Iterator<Item = (&'a ProjectName, &'a PageRef)>,
+    ) -> Result<Vec<ObjectPath>, CopyError> {
+        let mut needed = BTreeSet::new();
+        let mut folder = None;
+        for (project, page) in pages {
+            if let Some(list) = page.taken {
+                let path = ObjectPath::status(project, &list.sha256)?;
+                folder = Some(path.clone());
+                needed.insert(path);
+            }
+        }
+        // Any name will do to name the folder.
+        let folder = match folder {
+            Some(folder) => folder,
+            None => ObjectPath::status(
+                &"x".parse().map_err(|_| CopyError::Stopped)?,
+                &Sha256::of(b""),
+            )?,
+        };
+        let there = self.tree.beside(&folder).await?.into_iter();
+        Ok(there.filter(|path| !needed.contains(path)).collect())
     }
 
     /// What a state that is here says of a target.
@@ -202,6 +256,7 @@ impl Shared {
                 sha256,
                 sha512: target.hashes.sha512(),
                 length: target.length,
+                taken: None,
             }),
             Found::Absent { .. } => None,
         })
@@ -242,6 +297,16 @@ pub(super) fn project_of(path: &ObjectPath) -> Option<ProjectName> {
         ["keys", name] => name.strip_suffix(".asc")?.parse().ok(),
         _ => None,
     }
+}
+
+/// The project and the digest of a list of what is taken away.
+fn list_of(path: &ObjectPath) -> Option<(ProjectName, Sha256)> {
+    if path.kind() != Kind::Status {
+        return None;
+    }
+    let (_, name) = path.as_str().rsplit_once('/')?;
+    let (_, project) = name.strip_suffix(".json")?.split_once('.')?;
+    Some((project.parse().ok()?, path.sha256()?))
 }
 
 /// The name and the digest of a distribution file that is a target.

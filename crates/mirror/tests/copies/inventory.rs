@@ -25,6 +25,7 @@ async fn contents(
                 .map(|(path, info)| match Listed::of(path, info) {
                     Listed::Page { project, .. } => project.to_string(),
                     Listed::File { filename, .. } => filename,
+                    Listed::Status { project, .. } => panic!("{project} is not claimed"),
                     Listed::Other(path) => panic!("{path}"),
                 }),
         );
