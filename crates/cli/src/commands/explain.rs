@@ -4,6 +4,7 @@ mod counts;
 mod dates;
 mod json;
 mod policy;
+mod taken;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -123,13 +123,13 @@ pub(crate) async fn publish(
             keys = Some(to_sign(&how.signers, &how.passphrase, &claim.keys)?);
         }
         let signers = keys.as_deref().unwrap_or_default();
-        let mut files = page.page().files.clone();
+        let mut files = page.as_signed().files.clone();
         files.extend(
             new.iter()
                 .map(|file| PageFile::released(project, file.released.clone())),
         );
         let version = desk.next_version(project).await?;
-        let next = Next::of(project, Some(page.page()), files, version, desk.now)?;
+        let next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?;
         let sending = Sending {
             project,
             metadata: next.sign(signers)?,
@@ -170,14 +170,25 @@ fn new_files<'a>(
     local: &'a [LocalFile],
 ) -> anyhow::Result<Vec<&'a LocalFile>> {
     let mut new = Vec::with_capacity(local.len());
+    let signed = page.as_signed();
     for file in local {
         let name = file.released.filename.as_str();
-        if page.page().wheelmark.removed.contains_key(name) {
+        if signed.wheelmark.removed.contains_key(name) {
             return Err(anyhow!("{name} was removed from the index"))
                 .hint("publish a new version or build number");
         }
-        match page.page().file(name) {
+        match signed.file(name) {
             None => new.push(file),
+            Some(known) if page.page().file(name).is_none() => {
+                let same = known.sha256() == Some(file.released.sha256);
+                let what = if same { "" } else { " with other contents" };
+                return Err(anyhow!(
+                    "{name} is published{what}, and the index has taken it away"
+                ))
+                .hint(
+                    "`wheelmark explain PROJECT` says why; publish a new version or build number",
+                );
+            }
             Some(known) if known.sha256() == Some(file.released.sha256) => {
                 tracing::info!("{name} is published already");
             }
@@ -213,7 +224,7 @@ fn shown(
     }
     lines.push(format!(
         "  keeps {} files as they are, and removes none",
-        page.page().files.len()
+        page.as_signed().files.len()
     ));
     lines.join("\n")
 }
@@ -232,7 +243,7 @@ fn tell(
             "project": project.as_str(),
             "published": names,
             "role_version": version,
-            "page_sha256": page.sha256().to_string(),
+            "page_sha256": page.signed_sha256().to_string(),
             "chain": page.chain().to_string(),
         });
         return print_line(&told.to_string());
@@ -242,7 +253,7 @@ fn tell(
         names => format!(
             "published, and read back as it was signed: {} (page {}…)",
             names.join(", "),
-            short(&page.sha256().to_string())
+            short(&page.signed_sha256().to_string())
         ),
     })
 }

@@ -110,11 +110,11 @@ pub(crate) async fn look(desk: &Desk, entry: &Entry) -> anyhow::Result<Review> {
         wrong(format!("it would hold until {expires}"))?;
     }
     let read = ProjectPage::parse(page.as_bytes())?;
-    let new = added(&read, base.page(), desk.now)?;
+    let new = added(&read, base.as_signed(), desk.now)?;
     demand_files(entry, &new)?;
     let next = Next::until(
         &entry.project,
-        Some(base.page()),
+        Some(base.as_signed()),
         read.files,
         version,
         expires,

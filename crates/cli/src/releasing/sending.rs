@@ -190,7 +190,7 @@ pub(crate) async fn look(
             continue;
         };
         let version = page.role_version().unwrap_or_default();
-        if *page.sha256() == next.page_sha256() && version == next.role.version {
+        if *page.signed_sha256() == next.page_sha256() && version == next.role.version {
             return Ok(Outcome::Published(page));
         }
         if version >= next.role.version {

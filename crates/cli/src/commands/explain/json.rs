@@ -8,6 +8,7 @@ use wheelmark_packaging::simple::{PageFile, Removed, Signed, Yanked};
 use super::Shown;
 use super::counts::Counts;
 use super::policy::Judged;
+use super::taken;
 
 pub(super) fn render(shown: &Shown<'_>) -> Value {
     let Explanation {
@@ -20,7 +21,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
             let counts = Counts::of(page.page());
             let page = json!({
                 "target": format!("simple/{project}/index.json"),
-                "sha256": page.sha256().to_string(),
+                "sha256": page.signed_sha256().to_string(),
                 "size": length,
                 "role": page.role().map(|role| role.as_str()),
                 "role_version": page.role_version(),
@@ -70,6 +71,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
             "provenance": Value::Null,
             "claim": shown.claim().map(claim_value),
         },
+        "taken_away": taken::value(shown),
         "policy": shown.judged.as_ref().map(Judged::to_json),
         "refused": refused,
         "said_plainly": shown.said_plainly(),

@@ -9,6 +9,7 @@ use super::Shown;
 use super::counts::Counts;
 use super::dates::date;
 use super::json::mark;
+use super::taken;
 
 /// Characters of a key's id that are shown: enough to tell the keys of one index apart.
 const KEYID_SHOWN: usize = 8;
@@ -28,7 +29,7 @@ pub(super) fn render(shown: &Shown<'_>) -> String {
         Answer::Page { page, length } => {
             let project = &shown.explanation.project;
             tree.branch(&format!("page simple/{project}/index.json"));
-            tree.detail(&format!("sha256 {}, {length} bytes", page.sha256()));
+            tree.detail(&format!("sha256 {}, {length} bytes", page.signed_sha256()));
             tree.detail(&Counts::of(page.page()).line(shown.now));
             tree.files(shown);
         }
@@ -41,6 +42,7 @@ pub(super) fn render(shown: &Shown<'_>) -> String {
     }
     let mut text = tree.text;
     text.push_str(&answers(shown));
+    text.push_str(&taken::render(shown));
     if let Some(judged) = &shown.judged {
         text.push_str(&judged.render());
     }

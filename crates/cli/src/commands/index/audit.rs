@@ -164,7 +164,7 @@ async fn look(args: &Args, data: &Data, store: &Store, context: &Context) -> any
             let tree = Directory::open(&data.tree()).await?;
             let (root, signed) = (data.tree(), chain.clone());
             let pages = tokio::task::spawn_blocking(move || {
-                signed_pages(&DirectoryPlace::new(&root, 1, None), &signed)
+                contents(&DirectoryPlace::new(&root, 1, None), &signed)
             });
             let whole = state::is_whole(&state.audit);
             match pages.await? {

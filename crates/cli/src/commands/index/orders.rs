@@ -277,6 +277,7 @@ pub(super) fn name_of(actor: &Actor) -> String {
 fn reason_of(change: &Change) -> Option<String> {
     match change {
         Change::FileYanked { yanked, .. } => yanked.clone().filter(|reason| !reason.is_empty()),
+        Change::FileRemoved { reason, .. } => reason.clone(),
         Change::StatusSet { status, reason, .. } => Some(match reason {
             Some(reason) => format!("{status}: {reason}"),
             None => status.clone(),
@@ -285,7 +286,6 @@ fn reason_of(change: &Change) -> Option<String> {
             required.then(|| "signatures are required".to_owned())
         }
         Change::FileAdded(_)
-        | Change::FileRemoved { .. }
         | Change::FileRestored { .. }
         | Change::HashesSet { .. }
         | Change::ProjectSigned(_)

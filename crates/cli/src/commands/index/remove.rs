@@ -9,6 +9,7 @@ use wheelmark_store::{AuditAction, Change};
 
 use super::orders::{How, Order, give};
 use super::page;
+use super::reason::reason;
 use super::which::{self, Which};
 use crate::context::Context;
 use crate::data::Data;
@@ -21,7 +22,8 @@ use crate::logging::WithHint as _;
 ///   wheelmark index remove flask
 ///
 /// A removed name is never free again: it takes the bytes that it had (`wheelmark index
-/// restore`), and no others. Whoever wants installers to pass a file over, and those who need it
+/// restore`), and no others. Of a project whose own people sign for it, the file is withdrawn: it
+/// stays on the page that they have signed, and nobody is given it. Whoever wants installers to pass a file over, and those who need it
 /// to keep it, yanks it instead.
 ///
 /// Waits until the change is in a published snapshot. If the index does not run, it publishes
@@ -36,6 +38,11 @@ pub(super) struct Args {
     /// The version, all files of it, or one file by its name [default: all of the project]
     #[arg(value_name = "VERSION|FILENAME")]
     which: Option<Which>,
+
+    /// Why, for people: one line. It goes into the log of what was done, and where the project signs for
+    /// itself, into what is signed
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: Option<String>,
 
     /// Do not ask
     #[arg(long)]
@@ -82,6 +89,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         change: Change::FileRemoved {
             project: args.project.clone(),
             filename: filename.clone(),
+            reason: args.reason.clone().filter(|reason| !reason.is_empty()),
         },
         subject: filename,
         done: "removed; the name takes no other bytes",

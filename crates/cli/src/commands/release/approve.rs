@@ -108,14 +108,14 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
                     "id": entry.id,
                     "state": "published",
                     "role_version": page.role_version(),
-                    "page_sha256": page.sha256().to_string(),
+                    "page_sha256": page.signed_sha256().to_string(),
                     "chain": page.chain().to_string(),
                 })
                 .to_string(),
                 false => format!(
                     "{} is live, and was read back as it was signed (page {}…)",
                     entry.name(),
-                    short(&page.sha256().to_string())
+                    short(&page.signed_sha256().to_string())
                 ),
             })?;
         }

@@ -80,7 +80,7 @@ pub(super) async fn reviewed(
             "signed": entry.signed,
             "threshold": entry.threshold,
             "expires": review.next.role.expires.to_string(),
-            "keeps": review.base.page().files.len(),
+            "keeps": review.base.as_signed().files.len(),
             "files": files,
         });
         return Ok((told.to_string(), version));
@@ -104,7 +104,7 @@ pub(super) async fn reviewed(
     }
     lines.push(format!(
         "  keeps {} files as they are, and removes none; holds until {}",
-        review.base.page().files.len(),
+        review.base.as_signed().files.len(),
         review.next.role.expires
     ));
     for file in &files {

@@ -144,6 +144,8 @@ pub(super) struct Contents {
     files: HashMap<(ProjectName, String), Sha256>,
     /// Every page.
     pub(super) pages: BTreeMap<ProjectName, Sha256>,
+    /// What is taken away from claimed projects.
+    pub(super) lists: BTreeMap<ProjectName, Sha256>,
 }
 
 /// Puts two states beside each other.
@@ -267,6 +269,7 @@ pub(super) fn contents<P: Place>(place: &P, chain: &Chain) -> anyhow::Result<Con
         roles: BTreeMap::new(),
         files: HashMap::new(),
         pages: BTreeMap::new(),
+        lists: BTreeMap::new(),
     };
     let set = &chain.set;
     // As they were verified: the timestamp of now may be the next one.
@@ -297,6 +300,9 @@ pub(super) fn contents<P: Place>(place: &P, chain: &Chain) -> anyhow::Result<Con
                 } => {
                     contents.files.insert((project, filename), sha256);
                 }
+                Listed::Status {
+                    project, sha256, ..
+                } => drop(contents.lists.insert(project, sha256)),
                 Listed::Other(_) => {}
             }
         }

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use wheelmark_mirror::{Chain, DirectoryPlace, Expected, Place as _, Standing};
 use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{MAX_PAGE_LEN, PageFile, ProjectPage, Yanked};
+use wheelmark_packaging::simple::{
+    MAX_PAGE_LEN, MAX_TAKEN_AWAY_LEN, PageFile, ProjectPage, TakenAway, Yanked,
+};
 use wheelmark_store::{FileRow, FileState, Orders, Seq, Store};
 use wheelmark_tuf::{OWN_MEMBER, RoleName, Sha256};
 
+use super::against::Contents;
 use super::damage::{Damage, Kind};
 use super::state::followed;
 
@@ -31,7 +34,9 @@ struct Said {
 pub(super) async fn compare(
     tree: &Directory,
     chain: &Chain,
-    mut pages: BTreeMap<ProjectName, Sha256>,
+    Contents {
+        mut pages, lists, ..
+    }: Contents,
     whole: bool,
     store: &Store,
     damage: &mut Vec<Damage>,
@@ -44,7 +49,7 @@ pub(super) async fn compare(
     while let Some((project, of_project)) = rows.project().await? {
         count += of_project.len() as u64;
         let page = match pages.remove(&project) {
-            Some(sha256) => match read(tree, &project, &sha256).await {
+            Some(sha256) => match read(tree, &project, &sha256, lists.get(&project)).await {
                 // The audit of the tree has told of it.
                 None => continue,
                 page => page,
@@ -67,7 +72,7 @@ pub(super) async fn compare(
         }
     }
     for (project, sha256) in pages {
-        if let Some(page) = read(tree, &project, &sha256).await {
+        if let Some(page) = read(tree, &project, &sha256, lists.get(&project)).await {
             one(
                 &project,
                 Some(&page),
@@ -125,11 +130,31 @@ pub(super) async fn logged(
     Ok(())
 }
 
-async fn read(tree: &Directory, project: &ProjectName, sha256: &Sha256) -> Option<ProjectPage> {
+/// A signed page, without what `list` takes away from it: the catalogue follows the orders of whoever
+/// runs the index also where projects sign for themselves.
+async fn read(
+    tree: &Directory,
+    project: &ProjectName,
+    sha256: &Sha256,
+    list: Option<&Sha256>,
+) -> Option<ProjectPage> {
     let path = ObjectPath::page(project, sha256);
     let bytes = tree.read(&path, MAX_PAGE_LEN as u64).await.ok().flatten()?;
     let is_signed = Sha256::of(&bytes) == *sha256;
-    is_signed.then(|| ProjectPage::parse(&bytes).ok()).flatten()
+    let page = is_signed
+        .then(|| ProjectPage::parse(&bytes).ok())
+        .flatten()?;
+    let Some(sha256) = list else {
+        return Some(page);
+    };
+    let path = ObjectPath::status(project, sha256).ok()?;
+    let limit = MAX_TAKEN_AWAY_LEN as u64;
+    let bytes = tree.read(&path, limit).await.ok().flatten()?;
+    let is_signed = Sha256::of(&bytes) == *sha256;
+    let list = is_signed
+        .then(|| TakenAway::parse(&bytes, project).ok())
+        .flatten()?;
+    Some(list.apply(&page))
 }
 
 /// The rows of the catalogue, one project after the other.

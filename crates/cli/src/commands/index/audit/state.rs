@@ -179,7 +179,8 @@ fn names_of_nothing(audit: &Audit, unnamed: &Unnamed) -> Vec<Damage> {
                 | ObjectKind::FileMetadata
                 | ObjectKind::Chunks
                 | ObjectKind::Signature
-                | ObjectKind::Provenance,
+                | ObjectKind::Provenance
+                | ObjectKind::Status,
             ) => return None,
             Ok(_) if !whole || is_told(path, &told) => return None,
             Ok(_) => "a name that a signed page gives",

@@ -9,11 +9,14 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 use wheelmark_objects::{Directory, Kind, MAX_SHA512_FILENAME_LEN, ObjectPath};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{Hashes, ListedProject, ProjectList, ProjectPage};
+use wheelmark_packaging::simple::{Hashes, ListedProject, ProjectList, ProjectPage, TakenAway};
 use wheelmark_tuf::{NamedTarget, RoleName, Sha256, Sha512};
 
 use super::TREE;
 use super::destination::Destination;
+
+/// Digests of objects, by project.
+type Listing = BTreeMap<ProjectName, Sha256>;
 
 /// A timestamp, with what it leads to. It is the index's own, so its signatures are not looked
 /// at here: `wheelmark verify` does.
@@ -90,9 +93,9 @@ impl Published {
         self.metadata(tree, copy)?;
         copy.flush()?;
         // The other names of all that, in the state of this timestamp, and nothing of a later one.
-        let pages = self.pages(from)?;
+        let (pages, lists) = self.pages(from)?;
         for (project, sha256) in &pages {
-            names(from, project, sha256, copy)?;
+            names(from, project, sha256, lists.get(project), copy)?;
         }
         copy.keep_only(&format!("{TREE}/keys"), &certificates_of(from))?;
         self.without_others(&pages, copy)?;
@@ -120,15 +123,21 @@ impl Published {
         Ok(())
     }
 
-    /// The signed page of every project.
-    fn pages(&self, tree: &Path) -> anyhow::Result<BTreeMap<ProjectName, Sha256>> {
-        let mut pages = BTreeMap::new();
+    /// The signed page of every project, and what is taken away from those that sign for themselves.
+    fn pages(&self, tree: &Path) -> anyhow::Result<(Listing, Listing)> {
+        let (mut pages, mut lists) = (BTreeMap::new(), BTreeMap::new());
         for (name, version) in &self.roles {
             let Ok(role) = name.parse::<RoleName>() else {
                 continue;
             };
             let (_, signed) = parse(&at(tree, &role, *version))?;
             for (path, target) in signed.targets {
+                let list = path
+                    .strip_prefix("status/")
+                    .and_then(|rest| rest.strip_suffix(".json"));
+                if let (Some(project), Some(sha256)) = (list, target.sha256()) {
+                    lists.insert(project.parse()?, sha256);
+                }
                 let project = path
                     .strip_prefix("simple/")
                     .and_then(|rest| rest.strip_suffix("/index.json"));
@@ -140,7 +149,7 @@ impl Published {
                 }
             }
         }
-        Ok(pages)
+        Ok((pages, lists))
     }
 
     /// Takes the names away that are of another state, and writes the list of projects.
@@ -282,15 +291,30 @@ fn names(
     tree: &Path,
     project: &ProjectName,
     sha256: &Sha256,
+    list: Option<&Sha256>,
     copy: &mut dyn Destination,
 ) -> anyhow::Result<()> {
-    if copy.has_names(project, sha256) {
+    if list.is_none() && copy.has_names(project, sha256) {
         return Ok(());
     }
     let signed = fs::read(tree.join(ObjectPath::page(project, sha256).as_str()))
         .with_context(|| format!("the page of {project} is not there"))?;
     let page =
         ProjectPage::parse(&signed).with_context(|| format!("the page of {project} is damaged"))?;
+    let (shown, page) = match list {
+        None => (signed.clone(), page.clone()),
+        Some(list) => {
+            let damaged = || format!("what is taken away from {project} is damaged");
+            let path = ObjectPath::status(project, list)?;
+            let bytes = fs::read(tree.join(path.as_str())).with_context(damaged)?;
+            let list = TakenAway::parse(&bytes, project).with_context(damaged)?;
+            let page = list.apply(&page);
+            (page.to_json(), page)
+        }
+    };
+    if list.is_some() && copy.has_names(project, &Sha256::of(&shown)) {
+        return Ok(());
+    }
     for (object, second) in seconds(project, sha256, &signed, &page)? {
         if tree.join(second.as_str()).is_file() {
             copy.second_name(&named(&object), &named(&second))?;
@@ -346,5 +370,5 @@ fn names(
         page.to_html().as_bytes(),
     )?;
     // The copy of the page last: it says that the names are there.
-    copy.write(&named(&ObjectPath::simple_json(project)), &signed)
+    copy.write(&named(&ObjectPath::simple_json(project)), &shown)
 }

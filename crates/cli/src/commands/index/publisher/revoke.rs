@@ -221,7 +221,11 @@ async fn take_away(
             },
             None => Order {
                 subject: filename.clone(),
-                change: Change::FileRemoved { project, filename },
+                change: Change::FileRemoved {
+                    project,
+                    filename,
+                    reason: None,
+                },
                 done: "removed; the name takes no other bytes",
                 action: AuditAction::FileRemoved,
             },
