@@ -308,6 +308,44 @@ async fn a_quarantine_lists_nothing_until_it_is_lifted() {
 }
 
 #[tokio::test]
+async fn what_the_index_has_made_of_a_state_it_can_take_back() {
+    let index = TestIndex::new(16, BinForm::Succinct).await;
+    let path = index.folder.path().join("orders.sqlite");
+    let orders = Orders::open(&path).await.unwrap();
+    let alice = index.bearer().await;
+    key(&index, "alice");
+    let mut world = World {
+        engine: open(&index, &orders).await,
+        index,
+        orders,
+        alice,
+        version: 0,
+    };
+    let file = world.index.place(FIRST, b"one").await;
+    let admitted = world.index.store.admit_from(file, &world.alice, None).await;
+    admitted.unwrap();
+    world.engine.turn().await.unwrap();
+    world.order(status("deprecated")).await.unwrap();
+    world.release(&[], SignedDuration::ZERO).await.unwrap();
+    let state = |world: &World| world.shown().project_status.unwrap().status;
+    let refused = world.order(status("active")).await.unwrap_err();
+    assert!(refused.contains("their keys must sign"), "{refused}");
+    for back in ["active", "deprecated"] {
+        world.order(status("quarantined")).await.unwrap();
+        assert_eq!(
+            (state(&world), world.names().len()),
+            (Status::Quarantined, 0)
+        );
+        world.order(status(back)).await.unwrap();
+        assert_eq!(
+            (state(&world), world.names().len()),
+            (Status::Deprecated, 1)
+        );
+        assert_eq!(world.list(), None);
+    }
+}
+
+#[tokio::test]
 async fn what_was_taken_away_stays_away_when_the_claim_ends() {
     let mut world = World::new().await;
     world.order(remove(SECOND)).await.unwrap();

@@ -236,12 +236,11 @@ impl TakenAway {
         let Some(since) = self.visible_since.get(file.filename.as_str()).copied() else {
             return;
         };
-        match &mut file.wheelmark {
-            Some(marks) => {
-                let known = marks.visible_since;
-                marks.visible_since = Some(known.map_or(since, |known| known.max(since)));
-            }
-            None => file.upload_time = file.upload_time.map(|time| time.max(since)),
+        // Installers of their own go by the upload time alone.
+        file.upload_time = file.upload_time.map(|time| time.max(since));
+        if let Some(marks) = &mut file.wheelmark {
+            let known = marks.visible_since;
+            marks.visible_since = Some(known.map_or(since, |known| known.max(since)));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the index takes away from claimed projects, in place of changing pages that are not its own.
 
 use jiff::Timestamp;
+use wheelmark_objects::MAX_STATUS_PROJECT_LEN;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
     MAX_TAKEN_AWAY_FILES, MAX_TAKEN_AWAY_LEN, PageFile, Sha256Hex, Status, TakenAway, TakenFile,
@@ -68,6 +69,7 @@ impl TakenDraft {
     fn add(&mut self, entries: usize, name: &str, reason: &str) -> Result<&mut TakenAway, String> {
         // A reason has no control characters: each of its bytes needs one escape at most.
         let grown = self.length + ENTRY_LEN + name.len() + 2 * reason.len();
+        demand_short(&self.list.project)?;
         if entries >= MAX_TAKEN_AWAY_FILES || grown > MAX_TAKEN_AWAY_LEN - STATE_LEN {
             return Err(format!(
                 "the list of what is taken away from {} is full: quarantine the project, or end its claim",
@@ -86,6 +88,16 @@ impl TakenDraft {
         let known = known.or_insert(since);
         *known = since.max(*known);
         Ok(())
+    }
+}
+
+/// Refuses a project whose name has no room in the name of a list: it was claimed before that was asked.
+fn demand_short(project: &ProjectName) -> Result<(), String> {
+    match project.as_str().len() > MAX_STATUS_PROJECT_LEN {
+        true => Err(format!(
+            "the name of {project} is too long for a list of what is taken away: end its claim first"
+        )),
+        false => Ok(()),
     }
 }
 
@@ -249,17 +261,20 @@ impl Changes<'_> {
         }
         let own = page.status().clone();
         let files: Vec<PageFile> = page.files().cloned().collect();
-        // A state that the page has already, or a heavier one, is its people's to change.
-        if own != Status::Active && !status.is_heavier_than(&own) {
+        demand_short(project)?;
+        let at = whole_seconds(self.now);
+        let before = self.taken_from(project).list.clone();
+        // A state that the page has already, or a heavier one, is its people's to change. To what the
+        // index itself has made of it, that is the way back.
+        let is_lighter = own != Status::Active && !status.is_heavier_than(&own);
+        if is_lighter && before.state.is_none() {
             return Err(format!(
                 "the page that {project}'s own people have signed says {}: their keys must sign this change",
                 own.as_str()
             ));
         }
-        let at = whole_seconds(self.now);
-        let before = self.taken_from(project).list.clone();
         let state = TakenState { status, at, reason };
-        let state = Some(state).filter(|state| state.status != Status::Active);
+        let state = Some(state).filter(|state| state.status != Status::Active && !is_lighter);
         let said = |state: &Option<TakenState>| {
             let state = state.as_ref();
             state.map(|state| (state.status.clone(), state.reason.clone()))

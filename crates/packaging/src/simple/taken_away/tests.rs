@@ -134,10 +134,13 @@ fn a_file_only_becomes_younger() {
     assert_eq!((since(&shown, 0), since(&shown, 1)), (Some(at(100)), None));
     signed.files[0].wheelmark.as_mut().unwrap().visible_since = Some(at(200));
     assert_eq!(since(&list.apply(&signed), 0), Some(at(200)));
-    // An entry without marks says it by its upload time.
+    // Installers that know no marks go by the upload time.
+    let times = |page: &ProjectPage| [page.files[0].upload_time, page.files[1].upload_time];
+    assert_eq!(times(&list.apply(&signed)), [Some(at(100)), Some(at(0))]);
     signed.files[0].wheelmark = None;
-    let shown = list.apply(&signed);
-    assert_eq!(shown.files[0].upload_time, Some(at(100)));
+    assert_eq!(times(&list.apply(&signed)), [Some(at(100)), Some(at(0))]);
+    signed.files[0].upload_time = Some(at(300));
+    assert_eq!(times(&list.apply(&signed)), [Some(at(300)), Some(at(0))]);
 }
 
 const FULL: &str = concat!(
