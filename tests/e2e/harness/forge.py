@@ -8,6 +8,7 @@ key of two, a bin by another key, a snapshot without a role.
     honest = forge.publish()               path to bytes, for a `Mirror`
     forge.role("timestamp").expires = LONG_AGO
     forge.release()                        new versions of what is online
+    forge.claim("victim", sealed=True)     from then on the project's own key signs for it
 """
 
 from __future__ import annotations
@@ -49,9 +50,12 @@ def new_key() -> CryptoSigner:
 
 
 class Forge:
-    """Keys, roles and files of one index. `online` keys sign bins, snapshot and timestamp."""
+    """Keys, roles and files of one index. `online` keys sign bins, snapshot and timestamp.
 
-    def __init__(self, *dists: Distribution, threshold: int = 2, online: int = 1) -> None:
+    `apart`: every role has a key of its own, timestamp, snapshot and the bins of each family included.
+    """
+
+    def __init__(self, *dists: Distribution, threshold: int = 2, online: int = 1, apart: bool = False) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
         self.expires = now + timedelta(days=1)
         later = now + timedelta(days=365)
@@ -62,7 +66,9 @@ class Forge:
         }
         shared = [new_key() for _ in range(online)]
         for name in ("timestamp", "snapshot", *ONLINE):
-            self.signers[name] = list(shared)
+            self.signers[name] = [new_key()] if apart else list(shared)
+        # The project role that answers for a project.
+        self.claimed: dict[str, str] = {}
         # Targets roles that the snapshot does not list although it should.
         self.unlisted: set[str] = set()
         self._instead: dict[str, TargetFile] = {}
@@ -77,8 +83,10 @@ class Forge:
             "status": self._targets("status", self.expires, None),
         }
         for family in FAMILIES:
-            keys = {s.public_key.keyid: s.public_key for s in shared}
-            bins = SuccinctRoles(list(keys), len(shared), 1, family)
+            signers = [new_key()] if apart else list(shared)
+            self.signers |= {name: list(signers) for name in BINS if name.startswith(family)}
+            keys = {s.public_key.keyid: s.public_key for s in signers}
+            bins = SuccinctRoles(list(keys), len(signers), 1, family)
             self._roles[family] = self._targets(family, later, Delegations(keys, succinct_roles=bins))
         for name in BINS:
             self._roles[name] = self._targets(name, self.expires, None)
@@ -105,9 +113,21 @@ class Forge:
     def release(self, *dists: Distribution) -> dict[str, bytes]:
         """Publishes with new versions of all that is online."""
         self.add(*dists)
-        for name in ("timestamp", "snapshot", *ONLINE):
+        own = {self.claimed[dist.project] for dist in dists if dist.project in self.claimed}
+        for name in ("timestamp", "snapshot", *ONLINE, *sorted(own)):
             self._roles[name].version += 1
         return self.publish()
+
+    def claim(self, project: str, *, sealed: bool = False) -> None:
+        """From the next `publish` on a project is signed for by a key of its own (PEP 480)."""
+        name, key = f"project-{project}", new_key()
+        self.signers[name], self.claimed[project] = [key], name
+        self._roles[name] = self._targets(name, self.expires + timedelta(days=365), None)
+        delegating = self._roles["claimed" if sealed else "recently-claimed"]
+        delegating.delegations.keys[key.public_key.keyid] = key.public_key
+        paths = [f"simple/{project}/*", f"packages/{project}/*"]
+        delegating.delegations.roles[name] = DelegatedRole(name, [key.public_key.keyid], 1, True, paths)
+        delegating.version += 1
 
     def list_instead(self, project: str, entry: TargetFile) -> None:
         """From the next `publish` on, the page of a project is what another's entry describes."""
@@ -118,7 +138,8 @@ class Forge:
         twin = copy.copy(self)
         twin.dists, twin._tree, twin.unlisted = list(self.dists), dict(self._tree), set(self.unlisted)
         twin.signers = {name: list(keys) for name, keys in self.signers.items()}
-        twin._roles = copy.deepcopy(self._roles)
+        twin._roles, twin.claimed = copy.deepcopy(self._roles), dict(self.claimed)
+        twin._instead = dict(self._instead)
         return twin
 
     # What it makes.
@@ -126,10 +147,11 @@ class Forge:
     def publish(self) -> dict[str, bytes]:
         """Signs everything as it is now; older versions stay in the tree."""
         self._place_files()
-        for name in ("targets", "claimed", *FAMILIES, *ONLINE):
+        every = ("targets", "claimed", *FAMILIES, *ONLINE, *self.claimed.values())
+        for name in every:
             self._write(name)
         snapshot, timestamp = self._roles["snapshot"], self._roles["timestamp"]
-        listed = [n for n in ("targets", "claimed", *FAMILIES, *ONLINE) if n not in self.unlisted]
+        listed = [name for name in every if name not in self.unlisted]
         snapshot.meta = {f"{name}.json": MetaFile(self._roles[name].version) for name in listed}
         written = self._write("snapshot")
         timestamp.snapshot_meta = MetaFile(
@@ -146,7 +168,7 @@ class Forge:
         return path
 
     def _place_files(self) -> None:
-        for name in BINS:
+        for name in (*BINS, *self.claimed.values()):
             self._roles[name].targets = {}
         for project in {dist.project for dist in self.dists}:
             files = [dist for dist in self.dists if dist.project == project]
@@ -186,9 +208,13 @@ class Forge:
         """The bin that a target path belongs to: with two bins, its hash's first bit says."""
         return f"{target.split('/')[0]}-{hashlib.sha256(target.encode()).digest()[0] >> 7}"
 
+    def role_of(self, target: str) -> str:
+        """The role that answers for a target path."""
+        return self.claimed.get(target.split("/")[1]) or self.bin_of(target)
+
     def _list(self, family: str, path: str, content: bytes) -> None:
         entry = TargetFile(len(content), {"sha256": hashlib.sha256(content).hexdigest()}, path)
-        self._roles[self.bin_of(path)].targets[path] = entry
+        self._roles[self.role_of(path)].targets[path] = entry
 
     def _write(self, name: str) -> bytes:
         content = self._sign(name)
