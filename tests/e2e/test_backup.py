@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.developer import Developer
 from harness.distributions import sdist, wheel
 from harness.index import Index
 from harness.openpgp import SIGNATURE
@@ -23,6 +24,7 @@ MakeIndex = Callable[..., Index]
 
 UPLOADS = 100
 SIGNED = sdist("signed", "1.0")
+CLAIMS = {"WHEELMARK_INDEX_CLAIMS": "on"}
 
 
 def run(index: Index, *words: object) -> subprocess.CompletedProcess[str]:
@@ -331,3 +333,48 @@ def test_what_was_cut_off_is_no_backup_and_is_taken_up_again(index: Index, tmp_p
     (other / "mine").write_text("x")
     refused = run(index, "backup", other)
     assert refused.returncode == 1 and "no backup" in refused.stderr
+
+
+def test_claimed_projects_come_back_and_their_people_go_on(
+    make_index: MakeIndex, binary: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Backups are made while releases are signed, sent and published; each of them starts."""
+    index = make_index(env=CLAIMS).start()
+    index.publish(wheel("acme-tools", "1.0"), wheel("other", "1.0"))
+    developer = Developer(tmp_path / "developer", binary, index)
+    developer.claim("acme-tools").ok()
+
+    def releases() -> None:
+        for number in range(4):
+            dists = [wheel("acme-tools", f"2.{number}"), sdist("acme-tools", f"2.{number}")]
+            developer.publish(*dists).ok()
+
+    releasing = threading.Thread(target=releases)
+    releasing.start()
+    targets = []
+    while releasing.is_alive() and len(targets) < 4:
+        targets.append(tmp_path / f"backup{len(targets)}")
+        backup(index, targets[-1])
+    releasing.join()
+    targets.append(tmp_path / "last")
+    backup(index, targets[-1])
+    for number, target in enumerate(targets):
+        other = restored(make_index, index, target)
+        other.env.update(CLAIMS)
+        other.start()
+        again = Developer(tmp_path / f"again{number}", binary, other)
+        late = wheel("acme-tools", "9.0", says="by twine")
+        waits = again.sandbox.twine(other, late.write(tmp_path / "late"), "--verbose").ok()
+        assert "acme-tools is claimed" in " ".join(waits.text.split()), waits
+        assert late.filename not in other.get("simple/acme-tools/").body.decode()
+        again.key = developer.key
+        third = wheel("acme-tools", "3.0", says="three")
+        again.publish(third, options=("--key", developer.keyid)).ok()
+        venv = again.sandbox.venv()
+        again.sandbox.install("pip", venv, "acme-tools", "other").ok()
+        assert venv.says("acme_tools") == "three"
+        good = verify(other, other.tree)
+        assert good.returncode == 0, good.stdout + good.stderr
+        audit = run(other, "audit", "--json")
+        assert json.loads(audit.stdout)["sound"] is True, audit.stdout
+        other.stop()

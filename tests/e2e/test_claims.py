@@ -12,49 +12,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole, Metadata, MetaFile, Snapshot, TargetFile, Targets
 
+from harness.developer import Developer
 from harness.distributions import Distribution, sdist, wheel
 from harness.index import Index
 from harness.sandbox import Outcome, Sandbox, Venv
 from harness.tuf_reader import TufReader
 
 BOTH = pytest.mark.parametrize("tool", ["pip", "uv"])
-PHRASE = "a phrase for the tests alone"
-
-
-class Developer:
-    """Somebody with a machine of their own, a key and a token of the index."""
-
-    def __init__(self, folder: Path, binary: Path, index: Index) -> None:
-        self.sandbox = Sandbox(folder, binary)
-        self.sandbox.trust(index)
-        credentials = folder / "credentials"
-        credentials.mkdir()
-        (credentials / "phrase").write_text(PHRASE)
-        (folder / "token").write_text(index.token)
-        self.env = {"CREDENTIALS_DIRECTORY": str(credentials)}
-        self.key = folder / "me.age"
-        self.token = folder / "token"
-        made = self._signing("project", "keygen", "--out", self.key, "--json").ok()
-        self.keyid = json.loads(made.out)["keyid"]
-
-    def _signing(self, *words: object) -> Outcome:
-        return self.sandbox.wheelmark(*words, "--passphrase-credential", "phrase", env=self.env)
-
-    def claim(self, project: str, *options: object) -> Outcome:
-        signer = ("--signer", f"file:{self.key}", "--token-file", self.token)
-        return self._signing("project", "claim", project, *signer, "--yes", *options)
-
-    def publish(self, *dists: Distribution, options: tuple[object, ...] = ()) -> Outcome:
-        files = [dist.write(self.sandbox.folder / "dist") for dist in dists]
-        signer = ("--signer", f"file:{self.key}", "--token-file", self.token)
-        return self._signing("publish", *files, *signer, "--yes", *options)
-
-    def copies(self, *dists: Distribution) -> Path:
-        """A directory with these files."""
-        folder = self.sandbox.folder / "copies"
-        for dist in dists:
-            dist.write(folder)
-        return folder
 
 
 @pytest.fixture

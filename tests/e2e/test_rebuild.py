@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.developer import Developer
 from harness.distributions import sdist, wheel
 from harness.index import Index
 from harness.sandbox import Sandbox
@@ -20,6 +21,7 @@ SECOND = wheel("tool", "2.0", says="two")
 SOURCE = sdist("part", "1.0")
 GONE = wheel("part", "0.9", says="gone")
 HELD = wheel("held", "1.0")
+CLAIMS = {"WHEELMARK_INDEX_CLAIMS": "on"}
 
 
 def run(index: Index, *words: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -86,6 +88,51 @@ def test_a_copied_tree_becomes_an_index_that_goes_on(lived: Index, make_index, s
     ok(new, "status", "held", "active")
     ok(new, "unremove", "part", "0.9", "--yes")
     sandbox.install("pip", sandbox.venv(), "held", "part==0.9").ok()
+    assert ok(new, "audit")["sound"] is True
+
+
+@pytest.fixture
+def released(make_index, binary: Path, tmp_path: Path) -> tuple[Index, Developer]:
+    """An index with a claimed project, whose release brought more files than the journal has rows."""
+    index: Index = make_index(env=CLAIMS).start()
+    index.publish(wheel("acme-tools", "1.0", says="one"), HELD)
+    developer = Developer(tmp_path / "developer", binary, index)
+    developer.claim("acme-tools").ok()
+    developer.publish(*(wheel("acme-tools", f"2.{n}", says=f"two.{n}") for n in range(6))).ok()
+    return index, developer
+
+
+def test_claimed_projects_and_what_their_people_released_are_known(
+    released: tuple[Index, Developer], make_index, binary: Path, tmp_path: Path
+) -> None:
+    index, developer = released
+    copy, root = tmp_path / "copy", tmp_path / "root.json"
+    subprocess.run(["cp", "-a", str(index.tree), str(copy)], check=True)
+    root.write_bytes(index.root_file.read_bytes())
+    index.stop()
+    new: Index = make_index(fresh=True, env=CLAIMS)
+    key = index.data / "online-key"
+    told = ok(index, "rebuild", str(copy), "--trust", str(root), "--online-key", str(key), data=new.data)
+    assert (told["projects"], told["files"], told["claimed"]) == (2, 8, 1)
+    assert ok(new, "audit")["sound"] is True
+    keys = new.rows()
+    assert [(row[0], row[1]) for row in keys["claim"]] == [("acme-tools", "operator")]
+    assert {row[0] for row in keys["developer_key"]} == {developer.keyid}
+    new.start()
+
+    # What nobody signed is not published, and what its people sign goes on where it was.
+    again = Developer(tmp_path / "again", binary, new)
+    late = wheel("acme-tools", "3.0", says="by twine")
+    waits = again.sandbox.twine(new, late.write(tmp_path / "late"), "--verbose").ok()
+    assert "acme-tools is claimed" in " ".join(waits.text.split()), waits
+    assert late.filename not in new.get("simple/acme-tools/").body.decode()
+    assert "claimed already" in again.claim("acme-tools").failed().text
+    again.key = developer.key
+    third = wheel("acme-tools", "3.0", says="three")
+    again.publish(third, options=("--key", developer.keyid)).ok()
+    venv = again.sandbox.venv()
+    again.sandbox.install("pip", venv, "acme-tools", "held").ok()
+    assert venv.says("acme_tools") == "three"
     assert ok(new, "audit")["sound"] is True
 
 

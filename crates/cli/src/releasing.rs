@@ -22,7 +22,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_client::{
-    Credential, Freshness, IndexUrls, Reader, ReaderOptions, Realm, Remote, TOKEN_USER,
+    Credential, Freshness, IndexUrls, Reader, ReaderOptions, Realm, Refusal, Remote, TOKEN_USER,
     TrustedIndex, VerifiedPage,
 };
 use wheelmark_packaging::ProjectName;
@@ -49,6 +49,18 @@ pub(crate) use self::staged::{Answer, Entry, Kind, Named};
 /// For how long what a project signs holds. Whoever took over the index could show an old page to a
 /// fresh client for as long, so it is no longer than somebody is likely to publish again.
 const LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// How many versions are looked at that others have taken; the index passes over as many.
+const MOST_PASSED_OVER: u64 = 8;
+
+/// How long before its end what a project has signed is said to end soon: two looks for whoever
+/// looks once a month.
+const SOON: SignedDuration = SignedDuration::from_hours(60 * 24);
+
+/// Whether what a project's people have signed ends soon, or has ended.
+pub(crate) fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
+    expires.duration_since(now) < SOON
+}
 
 /// An index that somebody publishes to, read as an installer reads it.
 pub(crate) struct Desk {
@@ -106,23 +118,73 @@ impl Desk {
         &self,
         project: &ProjectName,
     ) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
-        let refreshed = self.reader.refresh().await;
-        refreshed
-            .map_err(|failure| anyhow!(failure.to_string()))
-            .context("the index could not be brought up to date, and nothing was signed")?;
-        let page = self.reader.page(project).await;
-        page.map_err(|refusal| anyhow!(refusal.what()))
-            .with_context(|| format!("the page of {project} is refused, and nothing was signed"))
-            .hint("look at what is wrong: wheelmark explain PROJECT")
+        self.refreshed().await?;
+        verified(project, self.reader.page(project).await)
     }
 
-    /// The version that the project's role has next.
-    pub(crate) async fn next_version(&self, project: &ProjectName) -> anyhow::Result<u64> {
-        let listed = self.reader.listed_version(&project_role(project)).await;
-        let listed = listed.map_err(|failure| anyhow!(failure.to_string()))?;
-        let next = listed.unwrap_or(0).checked_add(1);
-        next.ok_or_else(|| anyhow!("the index lists no version that another could follow on"))
+    /// The same as a project's people build the next one on it: what they signed last may have ended.
+    pub(crate) async fn page_to_build_on(
+        &self,
+        project: &ProjectName,
+    ) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
+        self.refreshed().await?;
+        let page = self.reader.page_to_build_on(project).await;
+        verified(project, page)
     }
+
+    async fn refreshed(&self) -> anyhow::Result<()> {
+        let refreshed = self.reader.refresh().await;
+        refreshed
+            .map(|_| ())
+            .map_err(|failure| anyhow!(failure.to_string()))
+            .context("the index could not be brought up to date, and nothing was signed")
+    }
+
+    /// The version that the project's role has next: the one behind the published one. Where the
+    /// index shows other files under that, it is the first that is free, if `pass_over` names it.
+    ///
+    /// What the index shows is not enough to pass a version over by oneself. Whoever answers for it
+    /// could collect a signature on a version far ahead, and later show clients today's page in the
+    /// place of one that came after it.
+    pub(crate) async fn next_version(
+        &self,
+        project: &ProjectName,
+        pass_over: Option<u64>,
+    ) -> anyhow::Result<u64> {
+        let role = project_role(project);
+        let listed = self.reader.listed_version(&role).await;
+        let listed = listed.map_err(|failure| anyhow!(failure.to_string()))?;
+        let behind = listed.unwrap_or(0);
+        let next = behind
+            .checked_add(1)
+            .ok_or_else(|| anyhow!("the index lists no version that another could follow on"))?;
+        let free = self.reader.free_version(&role, behind, MOST_PASSED_OVER);
+        let free = free
+            .await
+            .context("which version is free could not be asked")?;
+        let wants = "ask whoever runs the index, by another way, to take them away";
+        match free {
+            Some(free) if free == next || Some(free) == pass_over => Ok(free),
+            Some(free) => Err(anyhow!(
+                "the index shows files under versions {next} to {} of {project}'s role, which nobody has published; nothing was signed",
+                free - 1
+            ))
+            .hint(format!("{wants}; if they say that it cannot be done: --pass-over {free}")),
+            None => Err(anyhow!(
+                "the index shows files under all of the next {MOST_PASSED_OVER} versions of {project}'s role; nothing was signed"
+            ))
+            .hint(wants),
+        }
+    }
+}
+
+fn verified(
+    project: &ProjectName,
+    page: Result<Option<Arc<VerifiedPage>>, Arc<Refusal>>,
+) -> anyhow::Result<Option<Arc<VerifiedPage>>> {
+    page.map_err(|refusal| anyhow!(refusal.what()))
+        .with_context(|| format!("the page of {project} is refused, and nothing was signed"))
+        .hint("look at what is wrong: wheelmark explain PROJECT")
 }
 
 /// What is to be signed next for a project.

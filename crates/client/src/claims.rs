@@ -38,6 +38,8 @@ pub struct Claim {
     pub maintainers: BTreeMap<String, String>,
     /// Since when the keys are those, as the index says.
     pub claimed_at: Option<Timestamp>,
+    /// Until when what the project's people have signed holds; readers refuse the project then.
+    pub expires: Timestamp,
 }
 
 /// What is remembered of who signs for a project.
@@ -153,6 +155,7 @@ pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
             .filter_map(|(id, user)| Some((id.clone(), user.as_str()?.to_owned())))
             .collect(),
         claimed_at: own.and_then(|own| own.get("claimed-at")?.as_str()?.parse().ok()),
+        expires: last.targets.expires,
     })
 }
 
@@ -219,6 +222,7 @@ mod tests {
             threshold,
             maintainers: BTreeMap::new(),
             claimed_at: None,
+            expires: Timestamp::MAX,
         }
     }
 

@@ -7,10 +7,11 @@ use tokio::sync::Mutex;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Clock, RoleName};
 
+use crate::index::metadata_below;
 use crate::page::VerifiedPage;
 use crate::refresh::{RefreshFailure, refresh};
 use crate::refusal::{Failure, Refusal, Subject};
-use crate::remote::Remote;
+use crate::remote::{FetchError, Haste, Remote};
 use crate::sources::{SourceWarning, Sources, Warnings};
 use crate::trust::TrustedIndex;
 use crate::unsigned::Pages;
@@ -144,6 +145,32 @@ impl Reader {
         Ok(view.set().snapshot().role(role).map(|meta| meta.version))
     }
 
+    /// The first version of a role behind this one under which the index itself shows no file, of
+    /// the next `most`; `None` where there are files under all of them. Nothing of it is verified, nor
+    /// need it be: a version that is passed over is gone, and that is all.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`], when the index cannot be asked.
+    pub async fn free_version(
+        &self,
+        role: &RoleName,
+        behind: u64,
+        most: u64,
+    ) -> Result<Option<u64>, FetchError> {
+        let metadata = self.index.urls().metadata();
+        for version in (1..=most).filter_map(|step| behind.checked_add(step)) {
+            let url = metadata_below(metadata, &role.versioned_file_name(version));
+            let fetching = self.sources.remote().fetch(&url, 1, Haste::NoOtherSource);
+            match fetching.await {
+                Ok(None) => return Ok(Some(version)),
+                Ok(Some(_)) | Err(FetchError::TooLarge { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// The page of a project; `None` when the index has no such project.
     ///
     /// # Errors
@@ -159,6 +186,27 @@ impl Reader {
         let subject = || Subject::Page(project.clone());
         let view = self.view(subject).await?;
         self.page_in(&view, project).await
+    }
+
+    /// The page of a project as its own people sign the next one on it: though what they signed
+    /// last may have expired, which every reader refuses. Everything else is as with
+    /// [`Reader::page`], the keys and the version that are remembered of the project included.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], as [`Reader::page`].
+    pub async fn page_to_build_on(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Option<Arc<VerifiedPage>>, Arc<Refusal>> {
+        if !self.index.is_signed() {
+            return self.unsigned_page(project).await;
+        }
+        let view = self.view(|| Subject::Page(project.clone())).await?;
+        let set = view.set().dangerously_with_ended_projects();
+        let alone = View::new(set, view.index().clone());
+        let page = alone.fetch_page(project, &self.index, &self.sources);
+        Ok(Box::pin(page).await.map_err(Arc::new)?.map(Arc::new))
     }
 
     pub(crate) async fn page_in(

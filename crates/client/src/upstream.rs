@@ -145,7 +145,8 @@ impl Upstream {
         Ok(fetched.await?)
     }
 
-    /// A delegated role that a walk has come to, verified, and its file.
+    /// A delegated role that a walk has come to, verified as [for a copy](Awaited::open_for_copy),
+    /// and its file.
     ///
     /// # Errors
     ///
@@ -159,7 +160,7 @@ impl Upstream {
             tracing::debug!(%url, "asking for metadata");
             let fetched = self.sources.remote().fetch(&url, need.fetch.max_len, haste);
             match asking.waiting(fetched).await {
-                Ok(Some(bytes)) => match awaited.open(&bytes) {
+                Ok(Some(bytes)) => match awaited.open_for_copy(&bytes) {
                     Ok(visited) => return Ok((visited, bytes)),
                     Err(error) => asking.failed(Failure::Walk(error)),
                 },

@@ -143,6 +143,8 @@ struct Auditor<'a, P> {
     findings: Findings,
     listed: usize,
     stale: Mutex<Stale>,
+    /// Projects' own roles, apart: each concerns its project alone.
+    ended: Mutex<Stale>,
     /// Whether a file or its core metadata is there by its name with the hash.
     has_hashed_names: AtomicBool,
     plain_alone: Mutex<object::PlainAlone>,
@@ -186,6 +188,7 @@ impl<'a, P: Place> Auditor<'a, P> {
             findings,
             listed: options.listed,
             stale: Mutex::default(),
+            ended: Mutex::default(),
             has_hashed_names: AtomicBool::new(false),
             plain_alone: Mutex::default(),
             projects: Mutex::default(),
@@ -214,7 +217,11 @@ impl<'a, P: Place> Auditor<'a, P> {
 
     fn note_expiry(&self, role: &RoleName, expires: Timestamp) {
         if expires <= self.now {
-            held(&self.stale).add(role, expires);
+            let of = match role.is_of_project() {
+                true => &self.ended,
+                false => &self.stale,
+            };
+            held(of).add(role, expires);
         }
     }
 
@@ -314,12 +321,10 @@ impl<'a, P: Place> Auditor<'a, P> {
     }
 
     fn finish(self, set: &TrustedSet) -> Audit {
-        let stale = self
-            .stale
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        let [stale, ended] = [self.stale, self.ended]
+            .map(|roles| roles.into_inner().unwrap_or_else(PoisonError::into_inner));
         let projects = held(&self.projects).len() as u64;
-        Audit::of(set, self.findings, self.tally, stale, projects)
+        Audit::of(set, self.findings, self.tally, (stale, ended), projects)
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) use self::folder::OWN_FOLDER;
 use self::run::UNVERIFIED;
 use self::state::State;
 pub(crate) use self::state::StateFile;
-pub use self::state::{Complete, StateError};
+pub use self::state::{Complete, EndedRole, StateError};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::selection::Selection;

@@ -94,6 +94,8 @@ pub struct Checked {
     pub heads: Option<Heads>,
     /// How many roles of it were compared.
     pub roles: usize,
+    /// Projects' own roles that have expired: readers refuse those projects, and nothing else.
+    pub ended: Vec<RoleName>,
     /// Where it stands.
     pub position: Position,
 }

@@ -12,7 +12,7 @@ use crate::local::{LocalError, LocalTree};
 
 /// Where the files of roles come from.
 pub trait RoleSource: Sync {
-    /// The file of a role, opened with [`Awaited::open`].
+    /// The file of a role, opened with [`Awaited::open_for_copy`].
     fn role(
         &self,
         awaited: &Awaited,

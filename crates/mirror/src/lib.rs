@@ -35,8 +35,8 @@ pub use audit::{
 };
 pub use chain::{Broken, Chain, ChainError, follow, root_of_fingerprint};
 pub use copy::{
-    Blame, Complete, Copy, CopyError, CopyFolder, CopyOptions, GRACE, JOBS, Outcome, StateError,
-    Step,
+    Blame, Complete, Copy, CopyError, CopyFolder, CopyOptions, EndedRole, GRACE, JOBS, Outcome,
+    StateError, Step,
 };
 pub use cross_check::{
     Checked, Contradiction, CrossCheck, CrossCheckOptions, Position, Proof, Source, cross_check,

@@ -80,7 +80,8 @@ impl LocalTree {
         Ok(machine.finish()?)
     }
 
-    /// A delegated role that a walk has come to, verified, and its file.
+    /// A delegated role that a walk has come to, verified as [for a copy](Awaited::open_for_copy),
+    /// and its file.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl LocalTree {
             let path = metadata_path(&fetch.path)?;
             return Err(LocalError::Missing { path });
         };
-        Ok((awaited.open(&bytes)?, bytes))
+        Ok((awaited.open_for_copy(&bytes)?, bytes))
     }
 
     /// What a state whose roles are here says of a target.

@@ -17,9 +17,17 @@ use wheelmark_tuf::{
 use crate::publish::PublishError;
 use crate::state::{LoadError, OWN_METADATA_LIMIT, State};
 
-/// A project and a file that no index has: searching for them leads through every offline role.
-const ANY_PROJECT: &str = "a";
+/// A file of the project that is searched for.
 const ANY_FILE: &str = "a-0.tar.gz";
+
+/// A project that nobody has: searching for it leads through every offline role. Where a project
+/// is claimed, a search ends at its own role; so the name is made of the published timestamp, which
+/// nobody could know when they claimed theirs.
+fn nobodys(state: &State) -> ProjectName {
+    let name = format!("nobodys-{}", state.timestamp_sha256);
+    name.parse()
+        .expect("letters and digits are a project's name")
+}
 
 /// Why clients would not accept what is about to be published.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +57,7 @@ pub(crate) async fn try_out(
     let root = RoleName::root();
     let mut view = View {
         tree,
+        project: nobodys(state),
         offline: &state.offline,
         next: HashMap::new(),
     };
@@ -121,6 +130,8 @@ async fn published(tree: &Directory, state: &State) -> Result<Cached, PublishErr
 /// The tree as it is about to be.
 struct View<'a> {
     tree: &'a Directory,
+    /// The project that is searched for.
+    project: ProjectName,
     offline: &'a [(RoleName, Timestamp)],
     next: HashMap<&'a str, &'a [u8]>,
 }
@@ -174,9 +185,8 @@ impl View<'_> {
         client: &'static str,
         trusted: &TrustedSet,
     ) -> Result<Result<(), Refused>, PublishError> {
-        let project: ProjectName = ANY_PROJECT.parse().expect("a letter is a project's name");
-        let page = page_target(&project);
-        let file = file_target(&project, ANY_FILE)?;
+        let page = page_target(&self.project);
+        let file = file_target(&self.project, ANY_FILE)?;
         for path in [page, file] {
             let mut lookup: Lookup = trusted.lookup(&path);
             let mut damaged = false;

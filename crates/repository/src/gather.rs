@@ -12,13 +12,15 @@ use wheelmark_packaging::simple::{
     MAX_PROVENANCE_LEN, MAX_TAKEN_AWAY_LEN, PageFile, ProjectPage, TakenAway,
 };
 use wheelmark_provenance::Provenance;
-use wheelmark_store::{Change, ListedHashes, NewFile, ReleaseParts, SignedRelease};
+use wheelmark_store::{
+    Change, ListedHashes, MAX_RELEASE_METADATA_LEN, NewFile, ReleaseParts, SignedRelease,
+};
 use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
 
 use crate::channel::{Pending, Place};
 use crate::handed::Handed;
 use crate::listed;
-use crate::plan::{MAX_RELEASED_FILES, Skipped, TakenDraft, demand_signed};
+use crate::plan::{MAX_RELEASED_FILES, MOST_PASSED_OVER, Skipped, TakenDraft, demand_signed};
 use crate::publish::is_lasting;
 use crate::roles::{self, Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::state::{LoadError, State};
@@ -74,6 +76,8 @@ pub(crate) struct Incoming {
     pub(crate) read: Result<ProjectPage, String>,
     /// The page that is published, whoever signed it.
     pub(crate) before: Option<ProjectPage>,
+    /// The next versions of the project's role under which other files stand in the tree.
+    pub(crate) taken: BTreeSet<u64>,
 }
 
 /// Reads what `rows` and the roles in `due` need; `parts` are what stands beside the rows of releases.
@@ -130,12 +134,8 @@ pub(crate) async fn gather(
                 need_released(state, tree, &mut gathered, project).await
             }
             Change::ProjectSigned(release) => {
-                let parts = parts.remove(&row.place);
-                let demand = |parts: &ReleaseParts| {
-                    demand_signed(state, skipped, release, &parts.metadata, &parts.page, now)
-                };
-                let parts = parts.map(|parts| (demand(&parts).is_ok(), parts));
-                need_release(state, tree, &mut gathered, row.place, release, parts).await
+                let come = (release, parts.remove(&row.place));
+                need_release(state, tree, &mut gathered, row.place, come, (skipped, now)).await
             }
             Change::ClaimEnded { project } => {
                 need_returned(state, tree, &mut gathered, project).await
@@ -273,13 +273,16 @@ async fn need_release(
     tree: &Directory,
     gathered: &mut Gathered,
     place: Place,
-    release: &SignedRelease,
-    parts: Option<(bool, ReleaseParts)>,
+    (release, parts): (&SignedRelease, Option<ReleaseParts>),
+    (skipped, now): (&Skipped, Timestamp),
 ) -> Result<(), LoadError> {
-    let Some((is_signed, ReleaseParts { metadata, page })) = parts else {
+    let Some(ReleaseParts { metadata, page }) = parts else {
         return Ok(());
     };
     let project = &release.project;
+    let taken = taken_versions(state, tree, project, &metadata).await?;
+    let versions = (skipped, &taken);
+    let is_signed = demand_signed(state, versions, release, &metadata, &page, now).is_ok();
     // Whoever is in the web process can write what they like there: what nobody has signed is refused
     // without being read.
     if !is_signed {
@@ -289,6 +292,7 @@ async fn need_release(
             page,
             read,
             before,
+            taken,
         };
         gathered.releases.insert(place, incoming);
         return Ok(());
@@ -321,9 +325,40 @@ async fn need_release(
             page,
             read,
             before,
+            taken,
         },
     );
     Ok(())
+}
+
+/// The versions right behind the published one of a project's role under which the tree has another
+/// file than this one. Nobody has published it: the snapshot does not list that version. So it is what
+/// somebody else has put there who can write to the tree.
+async fn taken_versions(
+    state: &State,
+    tree: &Directory,
+    project: &ProjectName,
+    metadata: &[u8],
+) -> Result<BTreeSet<u64>, LoadError> {
+    let role = roles::project_role(project);
+    let published = state.snapshot.role_version(&role).unwrap_or(0);
+    let mut taken = BTreeSet::new();
+    for version in (1..=MOST_PASSED_OVER).map(|step| published.saturating_add(step)) {
+        let path = ObjectPath::metadata(&role, version);
+        let is_taken = match tree.read(&path, MAX_RELEASE_METADATA_LEN as u64).await {
+            Ok(None) => false,
+            // What a crash has left of this very release is written again.
+            Ok(Some(bytes)) => bytes != metadata,
+            // One that cannot be read is none of this index's either.
+            Err(error) if is_lasting(&error) || error.is_denied() => true,
+            Err(error) => return Err(error.into()),
+        };
+        if !is_taken {
+            break;
+        }
+        taken.insert(version);
+    }
+    Ok(taken)
 }
 
 /// Reads what a project needs that goes back into the bins: its page, and all bins that list it.

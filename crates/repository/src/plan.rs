@@ -17,7 +17,7 @@ use wheelmark_store::{Change, ListedHashes};
 use wheelmark_tuf::{Delegations, KeyId, RoleName, Sha256, TargetInfo, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
-pub(crate) use self::release::{MAX_RELEASED_FILES, demand_signed};
+pub(crate) use self::release::{MAX_RELEASED_FILES, MOST_PASSED_OVER, demand_signed};
 pub(crate) use self::taken_away::TakenDraft;
 
 use self::changes::Changes;

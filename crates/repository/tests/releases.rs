@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/holding.rs"]
+mod holding;
 #[path = "support/index.rs"]
 mod index;
 #[path = "support/releasing.rs"]
@@ -515,22 +517,76 @@ async fn what_stands_beside_a_row_counts_for_nothing_if_it_was_changed() {
     assert_eq!(world.index.files("demo"), [FIRST, SECOND]);
 }
 
+/// Puts a file where the next version of the project's role would stand.
+fn plant(world: &World, version: u64, bytes: &[u8]) {
+    let name = format!("repository/metadata/{version}.project-demo.json");
+    std::fs::write(world.index.folder.path().join(name), bytes).unwrap();
+}
+
 #[tokio::test]
-async fn a_planted_file_under_the_next_version_stops_nobody_else() {
+async fn planted_files_under_the_next_versions_stop_nobody() {
     let mut world = World::new().await;
     world.claim().await;
     let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
-    let planted = world
-        .index
-        .folder
-        .path()
-        .join("repository/metadata/2.project-demo.json");
-    std::fs::write(&planted, b"planted").unwrap();
-    let next = draft(&world.index, "demo", 2, &[(SECOND, b"x")]).await;
-    let refused = world.hand_in(next, &[&alice]).await.unwrap_err();
-    assert!(refused.contains("another file stands"), "{refused}");
+    plant(&world, 2, b"planted");
+    // Also one that the project's own people have signed, and that was never published.
+    let own = draft(&world.index, "demo", 3, &[]).await;
+    let role = wheelmark_signing::sign_role(
+        &wheelmark_tuf::Role::to_canonical(&own.role),
+        &[&alice as &dyn Signer],
+    );
+    plant(&world, 3, &role.unwrap());
+    // And one that the snapshot process may not even read; root may read everything.
+    let planted = world.index.folder.path();
+    let planted = planted.join("repository/metadata/2.project-demo.json");
+    let unreadable = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    std::fs::set_permissions(planted, unreadable).unwrap();
+    for (version, words) in [
+        (
+            2,
+            "another file stands in the tree under version 2 of the project's role: sign version 4",
+        ),
+        (3, "under version 3 of the project's role: sign version 4"),
+        (5, "has version 5, and 4 is next"),
+        (1, "has version 1, and 4 is next"),
+    ] {
+        let spoilt = draft(&world.index, "demo", version, &[(SECOND, b"x")]).await;
+        let refused = world.hand_in(spoilt, &[&alice]).await.unwrap_err();
+        assert!(refused.contains(words), "{version}: {refused}");
+    }
     world.upload("other-2.0.tar.gz").await.unwrap();
     assert_eq!(world.index.files("demo"), [FIRST]);
+    let next = draft(&world.index, "demo", 4, &[(SECOND, b"x")]).await;
+    world.hand_in(next, &[&alice]).await.unwrap();
+    assert_eq!(world.index.files("demo"), [FIRST, SECOND]);
+    // Where nothing is planted, no version is passed over.
+    let far = draft(&world.index, "demo", 6, &[(THIRD, b"y")]).await;
+    let refused = world.hand_in(far, &[&alice]).await.unwrap_err();
+    assert!(
+        refused.contains("has version 6, and 5 is next"),
+        "{refused}"
+    );
+    let next = draft(&world.index, "demo", 5, &[(THIRD, b"y")]).await;
+    world.hand_in(next, &[&alice]).await.unwrap();
+}
+
+/// A claim that follows on an earlier one is no other matter, and more files than are looked at are
+/// found when the snapshot is written: that release is refused, and the others go on.
+#[tokio::test]
+async fn more_planted_files_than_are_looked_at_cost_one_refusal_each() {
+    let mut world = World::new().await;
+    world.claim().await;
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    for version in 2..=10 {
+        plant(&world, version, b"planted");
+    }
+    let next = draft(&world.index, "demo", 10, &[(SECOND, b"x")]).await;
+    let refused = world.hand_in(next, &[&alice]).await.unwrap_err();
+    assert!(refused.contains("sign version 11"), "{refused}");
+    world.upload("other-2.0.tar.gz").await.unwrap();
+    let next = draft(&world.index, "demo", 11, &[(SECOND, b"x")]).await;
+    world.hand_in(next, &[&alice]).await.unwrap();
+    assert_eq!(world.index.files("demo"), [FIRST, SECOND]);
 }
 
 #[tokio::test]
@@ -787,4 +843,125 @@ async fn nothing_is_claimed_where_whoever_runs_the_index_has_not_said_so() {
     let next = draft(&world.index, "demo", 2, &[(SECOND, b"x")]).await;
     world.hand_in(next, &[&alice]).await.unwrap();
     assert_eq!(world.index.files("demo"), [FIRST, SECOND]);
+}
+
+/// What a ceremony brings is tried out as clients search, with a project that nobody has: the search
+/// for one that is claimed ends before it comes to what the index signs offline for the others.
+#[tokio::test]
+async fn a_ceremony_is_tried_out_whatever_is_claimed() {
+    let mut world = World::new().await;
+    world.upload("a-1.0.tar.gz").await.unwrap();
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    let mut first = draft(&world.index, "a", 1, &[]).await;
+    first.claim = Some(claim(&[&alice], 1));
+    world.hand_in(first, &[&alice]).await.unwrap();
+    let World { index, engine, .. } = world;
+    drop(engine);
+    let mut engine = holding::engine(&index).await;
+    let part = |roles: &[&str]| {
+        let all = holding::renewal(&index).into_iter();
+        let files = all.filter(|(name, _)| roles.iter().any(|role| name.contains(role)));
+        files.collect::<holding::Files>()
+    };
+    index.clock.forward(holding::days(300));
+    engine.turn().await.unwrap();
+    // Everything but what delegates to the bins, which ends before the rest then.
+    let seq = holding::hand_in(&index, &part(&["root", "targets", "claimed"])).await;
+    engine.turn().await.unwrap();
+    let first = holding::outcome(&index, seq).await;
+    assert!(
+        matches!(first, Some(Outcome::Published { .. })),
+        "{first:?}"
+    );
+    index.clock.forward(holding::days(80));
+    let seq = holding::hand_in(&index, &part(&["claimed"])).await;
+    engine.turn().await.unwrap();
+    let Some(Outcome::Refused { reason }) = holding::outcome(&index, seq).await else {
+        panic!("clients cannot search what this leaves");
+    };
+    assert!(reason.contains("could not search it"), "{reason}");
+}
+
+/// Whoever runs the index ends these claims, and goes on.
+async fn end_claims(world: World, projects: &[&str]) -> World {
+    let World {
+        index,
+        engine,
+        alice,
+        key,
+    } = world;
+    drop(engine);
+    let orders = holding::orders(&index).await;
+    let changes: Vec<Change> = projects
+        .iter()
+        .map(|project| Change::ClaimEnded {
+            project: project.parse().unwrap(),
+        })
+        .collect();
+    let now = index.clock.now();
+    let asked = orders.ask_all(&changes, now, "somebody").await.unwrap();
+    let mut engine = holding::engine(&index).await;
+    engine.take_claims(true);
+    engine.turn().await.unwrap();
+    for seq in asked {
+        let outcome = orders.outcome(seq).await.unwrap();
+        assert!(
+            matches!(outcome, Some(Outcome::Published { .. })),
+            "{outcome:?}"
+        );
+    }
+    World {
+        index,
+        engine,
+        alice,
+        key,
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_its_user_s_as_long_as_any_claim_names_it() {
+    let mut world = World::new().await;
+    world.upload("third-1.0.tar.gz").await.unwrap();
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    for project in ["demo", "other"] {
+        let mut first = draft(&world.index, project, 1, &[]).await;
+        first.claim = Some(claim(&[&alice], 1));
+        world.hand_in(first, &[&alice]).await.unwrap();
+    }
+    // The claim that registered it first ends, and the other one names it still.
+    let world = end_claims(world, &["demo"]).await;
+    let mut stolen = draft(&world.index, "third", 1, &[]).await;
+    let mut of_bob = claim(&[&alice], 1);
+    of_bob.keys[0].maintainer = "bob".to_owned();
+    stolen.claim = Some(of_bob);
+    let denied = stolen.hand_in(&world.index, &world.alice, &[&alice]).await;
+    assert!(
+        matches!(
+            denied,
+            Err(ReleaseError::Release(ReleaseDenied::KeyOfAnother { .. }))
+        ),
+        "{denied:?}"
+    );
+    let known = "UPDATE developer_key SET seq = seq";
+    assert_eq!(world.index.sql(known).await, 1);
+    let world = end_claims(world, &["other"]).await;
+    assert_eq!(world.index.sql(known).await, 0);
+}
+
+#[tokio::test]
+async fn what_stands_beside_no_row_keeps_nobody_waiting_and_goes() {
+    let mut world = World::new().await;
+    world.claim().await;
+    let alice = FileKey::open(&world.index.folder.path().join("alice")).unwrap();
+    // One of a row that was decided about, and one of a row that is not there.
+    for (seq, project) in [(1, "demo"), (4711, "third")] {
+        let planted = format!(
+            "INSERT INTO release_part (seq, project, metadata, page) VALUES ({seq}, '{project}', x'00', x'00')"
+        );
+        assert_eq!(world.index.sql(&planted).await, 1);
+    }
+    let next = draft(&world.index, "demo", 2, &[(SECOND, b"x")]).await;
+    world.hand_in(next, &[&alice]).await.unwrap();
+    let left = world.index.sql("UPDATE release_part SET seq = seq").await;
+    assert_eq!(left, 0);
 }

@@ -80,7 +80,7 @@ pub use publisher::{
     Exchange, ExchangeError, Exchanged, MintedToken, NewPublisher, Passed, Pending, PublisherError,
     PublisherRow, UploadedFile,
 };
-pub use rebuilding::{RebuildError, Rebuilding, RebuiltProject};
+pub use rebuilding::{RebuildError, Rebuilding, RebuiltClaim, RebuiltProject};
 pub use release::{
     ClaimedKey, MAX_CLAIMS_PER_USER, MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, NewClaim,
     ReleaseDenied, ReleaseError, ReleaseParts, ReleasedBy, SignedRelease,

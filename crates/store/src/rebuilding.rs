@@ -1,7 +1,9 @@
 //! A catalogue that is made anew, out of what is signed.
 //!
 //! Every file gets a row of the journal that lies behind the snapshot process: its position was
-//! followed long ago, and nothing comes of it. What is uploaded next stands behind all of them.
+//! followed long ago, and nothing comes of it. What is uploaded next stands behind all of them. A
+//! release brings several files with one row: where there are more files than positions, the last
+//! ones share the last.
 
 use jiff::Timestamp;
 use sqlx::{Sqlite, Transaction};
@@ -23,6 +25,17 @@ pub struct RebuiltProject {
     pub certificates: Option<ProjectCertificates>,
     /// Its files, and whether each was removed.
     pub files: Vec<(NewFile, bool)>,
+    /// Who signs for it, where its own people do.
+    pub claim: Option<RebuiltClaim>,
+}
+
+/// A claim as the signed delegation to the project has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuiltClaim {
+    /// Since when it is claimed.
+    pub claimed_at: Timestamp,
+    /// The ids of the keys, each with the user that it is registered for.
+    pub keys: Vec<(String, String)>,
 }
 
 /// Why a catalogue could not be made anew.
@@ -31,12 +44,9 @@ pub enum RebuildError {
     /// There is something in it.
     #[error("the catalogue is not empty")]
     NotEmpty,
-    /// The signed state says that fewer files were ever uploaded than there are.
-    #[error("there are more files than the {journal} changes that the signed state has followed")]
-    TooMany {
-        /// The position of the journal in the signed timestamp.
-        journal: Seq,
-    },
+    /// The signed state says that nothing was ever uploaded, and there are files.
+    #[error("there are files, and the signed state has followed no change")]
+    NoPosition,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,7 +65,9 @@ pub struct Rebuilding {
     journal: Seq,
     serial: Seq,
     snapshot_version: u64,
+    /// The last position that was given.
     last: u64,
+    files: u64,
 }
 
 impl Store {
@@ -86,6 +98,7 @@ impl Store {
             serial,
             snapshot_version,
             last: 0,
+            files: 0,
         })
     }
 }
@@ -95,7 +108,7 @@ impl Rebuilding {
     ///
     /// # Errors
     ///
-    /// [`RebuildError::TooMany`], and when the database fails.
+    /// [`RebuildError::NoPosition`], and when the database fails.
     pub async fn take(&mut self, project: RebuiltProject) -> Result<(), RebuildError> {
         let (armored, required) = match &project.certificates {
             Some(certificates) => (Some(certificates.armored.as_str()), certificates.required),
@@ -117,33 +130,77 @@ impl Rebuilding {
         for (file, removed) in project.files {
             self.file(file, removed).await?;
         }
+        match project.claim {
+            Some(claim) => self.claim(&project.name, &claim).await,
+            None => Ok(()),
+        }
+    }
+
+    /// That a project is claimed, by whom, and whose its keys are.
+    async fn claim(
+        &mut self,
+        project: &ProjectName,
+        claim: &RebuiltClaim,
+    ) -> Result<(), RebuildError> {
+        // Whoever claimed it has registered the first key.
+        let person = claim.keys.first().map_or("", |(_, user)| user.as_str());
+        let seq = text::number(self.last);
+        sqlx::query(
+            "INSERT INTO claim (project, person, seq, claimed_at, published) VALUES (?, ?, ?, ?, 1)",
+        )
+        .bind(project.as_str())
+        .bind(person)
+        .bind(seq)
+        .bind(claim.claimed_at.to_string())
+        .execute(&mut *self.transaction)
+        .await?;
+        for (keyid, user) in &claim.keys {
+            sqlx::query(
+                "INSERT INTO developer_key (keyid, project, person, seq) VALUES (?, ?, ?, ?) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(keyid)
+            .bind(project.as_str())
+            .bind(user)
+            .bind(seq)
+            .execute(&mut *self.transaction)
+            .await?;
+        }
         Ok(())
     }
 
-    async fn file(&mut self, file: NewFile, removed: bool) -> Result<(), RebuildError> {
-        let journal = self.journal;
-        if self.last >= journal.0 {
-            return Err(RebuildError::TooMany { journal });
+    /// A position for the next file, with a row of the journal where there is one left for it.
+    async fn position(&mut self, file: &NewFile) -> Result<i64, RebuildError> {
+        if self.last >= self.journal.0 {
+            return match self.last {
+                0 => Err(RebuildError::NoPosition),
+                last => Ok(text::number(last)),
+            };
         }
         self.last += 1;
         let seq = text::number(self.last);
-        let change = Change::FileAdded(file);
+        let change = Change::FileAdded(file.clone());
         sqlx::query("INSERT INTO journal (seq, change) VALUES (?, ?)")
             .bind(seq)
             .bind(change.to_text()?)
             .execute(&mut *self.transaction)
             .await?;
-        let Change::FileAdded(file) = change else {
-            unreachable!("made above");
-        };
+        sqlx::query("INSERT INTO outcome (seq, snapshot_version) VALUES (?, ?)")
+            .bind(seq)
+            .bind(text::number(self.snapshot_version))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(seq)
+    }
+
+    async fn file(&mut self, file: NewFile, removed: bool) -> Result<(), RebuildError> {
+        let seq = self.position(&file).await?;
+        self.files += 1;
         sqlx::query(
-            "INSERT INTO outcome (seq, snapshot_version) VALUES (?, ?); \
-             INSERT INTO file (seq, project, filename, sha256, size, uploaded_at, uploaded_by, \
-             published, removed, yanked, back_signed, gpg_signature_sha256) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO file (seq, project, filename, sha256, size, uploaded_at, uploaded_by, \
+             published, removed, yanked, back_signed, gpg_signature_sha256, provenance_sha256) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
-        .bind(seq)
-        .bind(text::number(self.snapshot_version))
         .bind(seq)
         .bind(file.project.as_str())
         .bind(&file.filename)
@@ -159,6 +216,7 @@ impl Rebuilding {
             file.gpg_signature
                 .map(|signature| signature.sha256.to_string()),
         )
+        .bind(file.provenance_sha256.map(|sha256| sha256.to_string()))
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
@@ -185,6 +243,6 @@ impl Rebuilding {
             }
         }
         self.transaction.commit().await?;
-        Ok(self.last)
+        Ok(self.files)
     }
 }

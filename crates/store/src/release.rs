@@ -258,6 +258,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?
             .last_insert_rowid();
+        remove_orphans(&mut transaction).await?;
         sqlx::query("INSERT INTO release_part (seq, project, metadata, page) VALUES (?, ?, ?, ?)")
             .bind(seq)
             .bind(project.as_str())
@@ -326,11 +327,14 @@ async fn examine(
         return Err(ReleaseDenied::NoProject { project }.into());
     }
     demand_member(connection, bearer, &project, now).await?;
-    let is_pending: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM release_part WHERE project = ?)")
-            .bind(project.as_str())
-            .fetch_one(&mut *connection)
-            .await?;
+    // What was decided about, or has no row, keeps nobody waiting.
+    let is_pending: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM release_part WHERE project = ? \
+         AND seq IN (SELECT seq FROM journal) AND seq NOT IN (SELECT seq FROM outcome))",
+    )
+    .bind(project.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
     if is_pending {
         return Err(ReleaseDenied::Pending { project }.into());
     }
@@ -364,7 +368,7 @@ async fn examine(
     }
     for key in &claim.keys {
         let whose: Option<String> =
-            sqlx::query_scalar("SELECT person FROM developer_key WHERE keyid = ?")
+            sqlx::query_scalar("SELECT person FROM developer_key WHERE keyid = ? LIMIT 1")
                 .bind(&key.keyid)
                 .fetch_optional(&mut *connection)
                 .await?;
@@ -373,6 +377,18 @@ async fn examine(
             return Err(ReleaseDenied::KeyOfAnother { keyid }.into());
         }
     }
+    Ok(())
+}
+
+/// Removes what stands beside rows of the journal that are not there, or were decided about: what a
+/// restored backup may hold, or somebody has written who can write to the database.
+async fn remove_orphans(transaction: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM release_part WHERE seq NOT IN (SELECT seq FROM journal) \
+         OR seq IN (SELECT seq FROM outcome)",
+    )
+    .execute(&mut *transaction)
+    .await?;
     Ok(())
 }
 
@@ -419,9 +435,11 @@ async fn register(
         .await?;
     for key in &claim.keys {
         sqlx::query(
-            "INSERT INTO developer_key (keyid, person, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO developer_key (keyid, project, person, seq) VALUES (?, ?, ?, ?) \
+             ON CONFLICT DO NOTHING",
         )
         .bind(&key.keyid)
+        .bind(project.as_str())
         .bind(&key.maintainer)
         .bind(seq)
         .execute(&mut *transaction)
@@ -471,13 +489,14 @@ pub(crate) async fn refused(
     Ok(())
 }
 
-/// Forgets a claim that has ended; its keys can be registered anew, for whoever has them.
+/// Forgets a claim that has ended; those of its keys that no other claim names can be registered
+/// anew, for whoever has them.
 pub(crate) async fn ended(
     transaction: &mut SqliteConnection,
     project: &ProjectName,
 ) -> Result<(), StoreError> {
     for statement in [
-        "DELETE FROM developer_key WHERE seq = (SELECT seq FROM claim WHERE project = ?)",
+        "DELETE FROM developer_key WHERE project = ?",
         "DELETE FROM claim WHERE project = ?",
     ] {
         sqlx::query(statement)

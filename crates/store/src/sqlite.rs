@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_publishers.sql"),
     include_str!("migrations/0011_provenance.sql"),
     include_str!("migrations/0012_claims.sql"),
+    include_str!("migrations/0013_keys_of_claims.sql"),
 ];
 
 /// The catalogue ("WMRK").

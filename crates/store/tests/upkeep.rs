@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use wheelmark_packaging::simple::{ProjectStatus, Status};
 use wheelmark_store::{
     Admission, CollectionState, FileState, LoggedSnapshot, NewFile, Orders, RebuildError,
-    RebuiltProject, Seq, Store,
+    RebuiltClaim, RebuiltProject, Seq, Store,
 };
 use wheelmark_tuf::Sha256;
 
@@ -38,6 +38,7 @@ fn project(files: Vec<(NewFile, bool)>) -> RebuiltProject {
         },
         certificates: None,
         files,
+        claim: None,
     }
 }
 
@@ -131,18 +132,55 @@ async fn a_catalogue_that_was_made_anew_goes_on_behind_what_was_signed() {
 }
 
 #[tokio::test]
-async fn more_files_than_were_ever_uploaded_are_refused_and_nothing_is_there() {
+async fn files_without_any_position_are_refused_and_nothing_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("catalogue.sqlite"))
         .await
         .unwrap();
-    let mut rebuilding = store.rebuild(Seq(1), Seq(1), 1).await.unwrap();
-    let files = vec![
-        (file("tool-1.0.tar.gz"), false),
-        (file("tool-2.0.tar.gz"), false),
-    ];
-    let refused = rebuilding.take(project(files)).await;
-    assert!(matches!(refused, Err(RebuildError::TooMany { .. })));
+    let mut rebuilding = store.rebuild(Seq(0), Seq(1), 1).await.unwrap();
+    let refused = rebuilding
+        .take(project(vec![(file("tool-1.0.tar.gz"), false)]))
+        .await;
+    assert!(matches!(refused, Err(RebuildError::NoPosition)));
     drop(rebuilding);
     assert_eq!(store.files(None, 10).await.unwrap(), []);
+}
+
+/// A release brings several files with one row of the journal.
+#[tokio::test]
+async fn more_files_than_positions_share_the_last_one_and_a_claim_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("catalogue.sqlite"))
+        .await
+        .unwrap();
+    let mut rebuilding = store.rebuild(Seq(2), Seq(2), 1).await.unwrap();
+    let files = (0..4).map(|number| (file(&format!("tool-{number}.0.tar.gz")), number == 3));
+    let made = RebuiltProject {
+        claim: Some(RebuiltClaim {
+            claimed_at: Timestamp::UNIX_EPOCH,
+            keys: vec![
+                ("5f0c".to_owned(), "alice".to_owned()),
+                ("9a41".to_owned(), "bob".to_owned()),
+            ],
+        }),
+        ..project(files.collect())
+    };
+    rebuilding.take(made).await.unwrap();
+    assert_eq!(rebuilding.finish().await.unwrap(), 4);
+    let rows = store.files(None, 10).await.unwrap();
+    let seqs: Vec<u64> = rows.iter().map(|row| row.seq.0).collect();
+    assert_eq!(seqs, [1, 2, 2, 2]);
+    let states: Vec<FileState> = rows.iter().map(|row| row.state).collect();
+    assert_eq!(states[..3], [FileState::Published; 3]);
+    assert_eq!(states[3], FileState::Removed);
+    assert!(store.is_claimed(&"tool".parse().unwrap()).await.unwrap());
+    // What comes next stands behind all of them.
+    let new = NewFile {
+        project: "other".parse().unwrap(),
+        ..file("other-1.0.tar.gz")
+    };
+    let Admission::Recorded(seq) = store.admit(new).await.unwrap() else {
+        panic!("not new");
+    };
+    assert_eq!(seq, Seq(3));
 }

@@ -128,6 +128,21 @@ pub(crate) fn open_delegated(
     meta: &MetaFile,
     bytes: &[u8],
 ) -> Result<Verified<Targets>, RoleError> {
+    let targets = open_though_expired(set, delegator, role, meta, bytes)?;
+    if !set.takes_ended(role) {
+        check_expiry(&*targets, set.started_at())?;
+    }
+    Ok(targets)
+}
+
+/// The same checks but that of the expiry: what a reader refuses, and a copy may have to hold.
+pub(crate) fn open_though_expired(
+    set: &TrustedSet,
+    delegator: &Targets,
+    role: &RoleName,
+    meta: &MetaFile,
+    bytes: &[u8],
+) -> Result<Verified<Targets>, RoleError> {
     let delegations = delegator.delegations.as_ref();
     let Some((keys, role_keys)) = delegations.and_then(|d| Some((&d.keys, d.role_keys(role)?)))
     else {
@@ -143,7 +158,6 @@ pub(crate) fn open_delegated(
     };
     let targets = expected.open(bytes)?;
     check_stated_role(&targets, role)?;
-    check_expiry(&*targets, set.started_at())?;
     Ok(targets)
 }
 

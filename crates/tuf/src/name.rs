@@ -16,6 +16,9 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'~');
 
+/// What the name of a role begins with that signs for one project.
+pub(crate) const OF_PROJECT: &str = "project-";
+
 /// The name of a role: not empty, without control characters, and otherwise whatever its
 /// delegator chose.
 ///
@@ -58,6 +61,13 @@ impl RoleName {
     /// Whether this is one of the four names that no delegation may use.
     pub fn is_top_level(&self) -> bool {
         matches!(self.as_str(), "root" | "timestamp" | "snapshot" | "targets")
+    }
+
+    /// Whether this is the name of a role by which a project's own people sign (PEP 480), or of one
+    /// that they delegate to: `project-NAME…`. It says what the role is called, and not whether
+    /// anybody delegates to it.
+    pub fn is_of_project(&self) -> bool {
+        self.0.starts_with(OF_PROJECT)
     }
 
     /// The name under which snapshot lists the role: `NAME.json`, not encoded.

@@ -25,6 +25,8 @@ struct Inner {
     targets: Arc<Verified<Targets>>,
     started_at: Timestamp,
     limits: Limits,
+    /// Whether projects' own roles count that have expired.
+    takes_ended_projects: bool,
     delegated: Mutex<Delegated>,
 }
 
@@ -50,8 +52,41 @@ impl TrustedSet {
             targets,
             started_at,
             limits,
+            takes_ended_projects: false,
             delegated,
         }))
+    }
+
+    /// The same state, in which a project's own role counts though it has expired: for the project's
+    /// people, who sign the next one on what they signed last. Nobody else is to read by it: what
+    /// has expired may be withheld news.
+    ///
+    /// What searches under either of the two verify is not shared with the other.
+    pub fn dangerously_with_ended_projects(&self) -> Self {
+        let Inner {
+            root,
+            timestamp,
+            snapshot,
+            targets,
+            started_at,
+            limits,
+            ..
+        } = &*self.0;
+        TrustedSet(Arc::new(Inner {
+            root: root.clone(),
+            timestamp: timestamp.clone(),
+            snapshot: snapshot.clone(),
+            targets: Arc::clone(targets),
+            started_at: *started_at,
+            limits: *limits,
+            takes_ended_projects: true,
+            delegated: Mutex::default(),
+        }))
+    }
+
+    /// Whether this role counts though it has expired.
+    pub(crate) fn takes_ended(&self, role: &RoleName) -> bool {
+        self.0.takes_ended_projects && role.is_of_project()
     }
 
     /// The latest root.

@@ -21,8 +21,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::fresh::RoleError;
-use crate::lookup::{RoleFetch, open_delegated, role_fetch};
+use crate::lookup::{RoleFetch, open_delegated, open_though_expired, role_fetch};
 use crate::model::{DelegatedRoles, MetaFile, TargetInfo, Targets};
 use crate::name::{RoleName, TargetPath};
 use crate::trusted::TrustedSet;
@@ -166,19 +168,49 @@ impl Awaited {
     ///
     /// [`WalkError::Refused`] when it is not accepted.
     pub fn open(&self, bytes: &[u8]) -> Result<Visited, WalkError> {
+        let delegating = &self.delegation.origin.targets;
+        let role = &self.fetch.role;
+        self.visited(open_delegated(
+            &self.set, delegating, role, &self.meta, bytes,
+        ))
+    }
+
+    /// Verifies the role's file for a copy, where a project's own role may have expired.
+    ///
+    /// Its people renew it, and nobody else can. A reader that comes to it refuses that project; a
+    /// copy that refused it, too, would withhold everything else. Every other check is as in
+    /// [`Awaited::open`], and so is this one for the roles that the index itself signs. Whether
+    /// it has expired, [`Visited::ended`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`WalkError::Refused`] when it is not accepted.
+    pub fn open_for_copy(&self, bytes: &[u8]) -> Result<Visited, WalkError> {
+        let role = &self.fetch.role;
+        if !role.is_of_project() {
+            return self.open(bytes);
+        }
+        let delegating = &self.delegation.origin.targets;
+        self.visited(open_though_expired(
+            &self.set, delegating, role, &self.meta, bytes,
+        ))
+    }
+
+    fn visited(&self, opened: Result<Verified<Targets>, RoleError>) -> Result<Visited, WalkError> {
         let RoleFetch {
             delegator, role, ..
         } = &self.fetch;
-        let delegating = &self.delegation.origin.targets;
-        let targets = open_delegated(&self.set, delegating, role, &self.meta, bytes);
+        let targets = opened.map_err(|reason| WalkError::Refused {
+            delegator: delegator.clone(),
+            role: role.clone(),
+            reason,
+        })?;
+        let expires = targets.expires;
         Ok(Visited {
             role: role.clone(),
-            targets: Arc::new(targets.map_err(|reason| WalkError::Refused {
-                delegator: delegator.clone(),
-                role: role.clone(),
-                reason,
-            })?),
+            targets: Arc::new(targets),
             from: Some(self.delegation.clone()),
+            ended: (expires <= self.set.started_at()).then_some(expires),
         })
     }
 }
@@ -189,6 +221,7 @@ pub struct Visited {
     role: RoleName,
     targets: Arc<Verified<Targets>>,
     from: Option<Delegation>,
+    ended: Option<Timestamp>,
 }
 
 impl Visited {
@@ -205,6 +238,12 @@ impl Visited {
     /// Its metadata. Not everything that it lists counts: see [`Visited::listed`].
     pub fn metadata(&self) -> &Verified<Targets> {
         &self.targets
+    }
+
+    /// Since when readers refuse it, because it has expired: of a project's own role that was
+    /// [opened for a copy](Awaited::open_for_copy) alone.
+    pub fn ended(&self) -> Option<Timestamp> {
+        self.ended
     }
 
     /// The targets that it lists and that its delegations cover. What it lists beside them is
@@ -247,6 +286,7 @@ impl Walk {
             role: RoleName::targets(),
             targets: set.shared_targets(),
             from: None,
+            ended: None,
         };
         let mut walk = Walk::new(set);
         walk.outstanding = 1;

@@ -2,6 +2,7 @@
 
 mod claim;
 mod keygen;
+mod renew;
 
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use crate::context::Context;
 ///   wheelmark project keygen --out me.age
 ///   wheelmark project claim acme-tools --signer file:me.age
 ///   wheelmark publish dist/* --signer file:me.age
+///   wheelmark project renew acme-tools --signer file:me.age
 ///
 /// docs/claims.md says what it protects from, and what not yet.
 #[derive(Debug, clap::Args)]
@@ -28,11 +30,13 @@ pub(crate) struct Args {
 enum Command {
     Claim(claim::Args),
     Keygen(keygen::Args),
+    Renew(renew::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Claim(args) => claim::run(args, context).await,
         Command::Keygen(args) => keygen::run(&args),
+        Command::Renew(args) => renew::run(args, context).await,
     }
 }

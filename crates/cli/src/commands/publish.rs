@@ -72,6 +72,11 @@ pub(crate) struct How {
     #[arg(long = "key", value_name = "KEYID")]
     pub(crate) keys: Vec<String>,
 
+    /// Sign this version of the project's role, since files that nobody has published stand under those
+    /// before it: once whoever runs the index has said, by another way, that they cannot be taken away
+    #[arg(long, value_name = "VERSION")]
+    pass_over: Option<u64>,
+
     #[command(flatten)]
     passphrase: Passphrase,
 
@@ -128,7 +133,7 @@ pub(crate) async fn publish(
             new.iter()
                 .map(|file| PageFile::released(project, file.released.clone())),
         );
-        let version = desk.next_version(project).await?;
+        let version = desk.next_version(project, how.pass_over).await?;
         let next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?;
         let sending = Sending {
             project,

@@ -15,7 +15,7 @@ pub(crate) async fn claimed(
     desk: &Desk,
     project: &ProjectName,
 ) -> anyhow::Result<(Arc<VerifiedPage>, Claim)> {
-    let page = desk.page(project).await?;
+    let page = desk.page_to_build_on(project).await?;
     let claimed = page.and_then(|page| {
         let claim = page.claim().cloned()?;
         Some((page, claim))

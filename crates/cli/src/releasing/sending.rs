@@ -166,7 +166,7 @@ impl Sending<'_> {
 
     /// Whether the project has a newer version than this was built on.
     async fn is_overtaken(&self, desk: &Desk) -> anyhow::Result<bool> {
-        let page = desk.page(self.project).await?;
+        let page = desk.page_to_build_on(self.project).await?;
         let version = page
             .filter(|page| page.claim().is_some())
             .and_then(|page| page.role_version());

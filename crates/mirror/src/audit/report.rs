@@ -31,8 +31,10 @@ fn as_text_if_any<S: Serializer>(
 pub struct Audit {
     /// The state that the copy has; none where it has no chain that can be gone by.
     pub heads: Option<Heads>,
-    /// What is expired now.
+    /// What is expired now of the roles that the index signs.
     pub stale: Stale,
+    /// Projects' own roles that have expired: readers refuse those projects, and nothing else.
+    pub ended: Stale,
     /// Projects with a page.
     pub projects: u64,
     /// What was gone through.
@@ -153,13 +155,14 @@ impl Audit {
         set: &TrustedSet,
         findings: Findings,
         tally: &Tally,
-        stale: Stale,
+        (stale, ended): (Stale, Stale),
         projects: u64,
     ) -> Self {
         let (findings, totals) = findings.finish();
         Self {
             heads: Some(Heads::of(set)),
             stale,
+            ended,
             projects,
             counts: tally.counts(),
             totals,
@@ -174,6 +177,7 @@ impl Audit {
         Self {
             heads: None,
             stale: Stale::default(),
+            ended: Stale::default(),
             projects: 0,
             counts: tally.counts(),
             totals,
@@ -195,7 +199,8 @@ impl Audit {
         self.heads.is_some() && self.totals.is_empty()
     }
 
-    /// Whether readers accept the state now.
+    /// Whether readers accept the state now, be it without some projects whose own role has
+    /// [ended](Audit::ended).
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.heads.is_some() && self.stale.count == 0

@@ -15,6 +15,7 @@ use wheelmark_tuf::{
 use super::error::CopyError;
 use super::fetch::{Holding, ListRef, PageRef, Shared};
 use super::spool::{Gathered, Gathering, Spool};
+use super::state::EndedRole;
 use crate::inventory::{Inventory, inventory};
 use crate::listed::{Listed, is_of_project};
 use crate::local::LocalTree;
@@ -42,6 +43,8 @@ pub(super) struct Plan {
     pub(super) is_difference: bool,
     /// Targets that this version does not copy.
     pub(super) others: u64,
+    /// Projects' own roles that have expired.
+    pub(super) ended: Vec<EndedRole>,
     pub(super) spool: Spool,
 }
 
@@ -134,12 +137,17 @@ struct Findings<'a> {
     /// Why the difference of two roles does not tell what changed for a reader.
     unclear: Option<&'static str>,
     others: u64,
+    ended: Vec<EndedRole>,
 }
 
 impl Findings<'_> {
     /// `bytes` is the file of the role.
     async fn take(&mut self, visited: &Visited, bytes: &[u8]) {
         let role = visited.role();
+        self.ended.extend(visited.ended().map(|expired| EndedRole {
+            role: role.as_str().to_owned(),
+            expired,
+        }));
         let version = visited.metadata().version;
         let name = role.meta_name();
         let earlier = self.earlier.as_ref().map(|earlier| earlier.get(&name));
@@ -304,6 +312,7 @@ impl Findings<'_> {
             earlier,
             changed_roles: self.changed_roles,
             others: self.others,
+            ended: self.ended,
         }
     }
 }
@@ -320,6 +329,7 @@ struct Found {
     earlier: Option<Versions>,
     changed_roles: BTreeSet<RoleName>,
     others: u64,
+    ended: Vec<EndedRole>,
 }
 
 /// The project whose page a target path is.
@@ -370,6 +380,7 @@ pub(super) async fn gather(
         changed_roles: BTreeSet::new(),
         unclear: None,
         others: 0,
+        ended: Vec::new(),
     };
     let mut roles = Inventory::new(set, &source, at_once.max(ROLES_AT_ONCE));
     while let Some(role) = roles.next().await? {
@@ -389,7 +400,10 @@ pub(super) async fn gather(
         earlier,
         changed_roles,
         others,
+        mut ended,
     } = findings.conclude(&roles.into_walk());
+    // They come as they were fetched.
+    ended.sort();
     let mut gone: BTreeSet<ProjectName> = before
         .keys()
         .filter(|project| !pages.contains_key(*project))
@@ -412,6 +426,7 @@ pub(super) async fn gather(
         changed_roles,
         is_difference: earlier.is_some(),
         others,
+        ended,
         spool,
     })
 }

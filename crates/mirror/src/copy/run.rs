@@ -118,6 +118,7 @@ impl Copy {
             projects,
             files: held.files,
             bytes: held.bytes,
+            ended: plan.ended.clone(),
         });
         self.state.pages_for = Some(selection);
         self.state.publishing = None;

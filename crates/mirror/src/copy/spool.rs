@@ -119,7 +119,7 @@ impl RoleSource for Gathered<'_> {
             .ok()
             .and_then(|path| self.spool.read(&path).ok().flatten());
         if let Some(bytes) = spooled {
-            return Ok((awaited.open(&bytes)?, bytes));
+            return Ok((awaited.open_for_copy(&bytes)?, bytes));
         }
         RoleSource::role(self.local, awaited).await
     }

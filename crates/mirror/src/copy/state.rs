@@ -122,6 +122,21 @@ pub struct Complete {
     pub files: u64,
     /// How many bytes those have.
     pub bytes: u64,
+    /// Projects' own roles that have expired: they are here as they were signed, and readers refuse
+    /// those projects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<EndedRole>,
+}
+
+/// A project's own role that has expired.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EndedRole {
+    /// The role, `project-` and the project.
+    pub role: String,
+    /// Since when.
+    #[serde(with = "text")]
+    pub expired: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -290,6 +305,10 @@ mod tests {
                 projects: 1,
                 files: 2,
                 bytes: 3,
+                ended: vec![EndedRole {
+                    role: "project-flask".to_owned(),
+                    expired: "2029-12-30T00:00:00Z".parse().unwrap(),
+                }],
             }),
             pages_for: Some("everything".to_owned()),
             publishing: Some(Publishing {

@@ -136,6 +136,8 @@ impl Shared {
         let due = due.map(|(path, _)| path.clone());
         let (pages, others): (Vec<_>, Vec<_>) = due.partition(|path| path.kind() == Kind::Page);
         let mut removed = 0;
+        // What a project whose role has expired lists stays, and what it does not list goes.
+        let set = &set.dangerously_with_ended_projects();
         let named = Named::by(set);
         let mut known: Option<(ProjectName, BTreeSet<ObjectPath>)> = None;
         let batches = [&pages, &others];

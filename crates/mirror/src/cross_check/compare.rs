@@ -33,10 +33,18 @@ pub(super) fn positions(seen: &[Observation], options: &CrossCheckOptions) -> Ve
             name: observation.name.clone(),
             heads: observation.heads,
             roles: observation.roles.len(),
+            ended: ended(observation),
             position,
         }
     };
     seen.iter().map(place).collect()
+}
+
+/// The roles that a client of this source refuses because a project's people let them expire.
+fn ended(observation: &Observation) -> Vec<RoleName> {
+    let roles = observation.roles.iter();
+    let ended = roles.filter(|(_, seen)| seen.ended.is_some());
+    ended.map(|(role, _)| role.clone()).collect()
 }
 
 /// How a state stands to another one. A timestamp does not say when it was signed; when it ends

@@ -25,6 +25,8 @@ pub(super) struct Seen {
     pub(super) version: u64,
     pub(super) signed: Sha256,
     pub(super) delegator: Option<RoleName>,
+    /// Since when a client refuses it, because a project's people have let it expire.
+    pub(super) ended: Option<Timestamp>,
     path: String,
     bytes: Option<Bytes>,
 }
@@ -161,8 +163,12 @@ impl Observation {
     pub(super) fn sighting(&self, role: &RoleName) -> Option<Sighting> {
         let mut below = Vec::new();
         let mut next = Some(role.clone());
+        let mut at = self.at;
         while let Some(role) = next.take() {
             let seen = self.roles.get(&role)?;
+            // What has expired is judged as of when it was good: all else was good then as well.
+            let good = seen.ended.map(|ended| ended.checked_sub(A_SECOND));
+            at = good.and_then(Result::ok).map_or(at, |good| at.min(good));
             next.clone_from(&seen.delegator);
             below.push((role, seen));
             if below.len() > wheelmark_tuf::limits::MAX_DELEGATIONS {
@@ -193,7 +199,7 @@ impl Observation {
         }
         Some(Sighting {
             source: self.name.clone(),
-            at: self.at,
+            at,
             via,
             files,
         })
@@ -206,6 +212,7 @@ impl Seen {
             version: version_of(&bytes)?,
             signed: signed_digest(&bytes).ok()?,
             delegator,
+            ended: None,
             path: path.to_owned(),
             bytes: Some(bytes),
         })
@@ -338,12 +345,16 @@ impl<'a> Gathering<'a> {
             Ok(None) => return Some(format!("{path} is not there")),
             Err(error) => return Some(format!("{path}: {}", with_causes(&error))),
         };
-        let visited = match awaited.open(&bytes) {
+        let visited = match awaited.open_for_copy(&bytes) {
             Ok(visited) => visited,
             Err(error) => return Some(format!("{path}: {}", with_causes(&error))),
         };
         let delegates = visited.metadata().delegations.is_some();
         let seen = Seen::of(visited.delegator().cloned(), path, bytes);
+        let seen = seen.map(|seen| Seen {
+            ended: visited.ended(),
+            ..seen
+        });
         let mut held = self.held();
         held.walk.enter(&visited);
         if let Some(mut seen) = seen {

@@ -180,3 +180,50 @@ async fn a_part_of_an_evidence_proves_nothing() {
     }
     assert!(proved > 1);
 }
+
+/// Puts the metadata back to what was kept, and takes away what came since.
+fn put_back(index: &TestIndex, kept: &Path) {
+    for file in walk(index.root()) {
+        if file.starts_with("metadata/") && !kept.join(&file).exists() {
+            std::fs::remove_file(index.path(&file)).unwrap();
+        }
+    }
+    let timestamp = "metadata/timestamp.json";
+    std::fs::copy(kept.join(timestamp), index.path(timestamp)).unwrap();
+}
+
+/// It fails no source, and of two contents of it there is a proof as of when it was good.
+#[tokio::test]
+async fn a_project_whose_role_has_expired_is_named_and_compared() {
+    let index = TestIndex::with_files().await;
+    let page = index.page("demo").await;
+    index.claim("demo", true, page).await;
+    let before = keep(&index, "before");
+    let mut kept = Vec::new();
+    for hours in [1, 2] {
+        let expired = index.clock.now() - jiff::SignedDuration::from_hours(hours);
+        index
+            .sign_anew(|role, targets| {
+                if role.as_str() == "project-demo" {
+                    targets.expires = expired;
+                }
+            })
+            .await;
+        kept.push(keep(&index, &format!("ended-{hours}")));
+        put_back(&index, &before);
+    }
+    let alone = compare(&index, &[("one", &kept[0]), ("same", &kept[0])]);
+    assert!(
+        !alone.has_failures() && alone.contradictions.is_empty(),
+        "{alone:?}"
+    );
+    for source in &alone.sources {
+        let ended: Vec<&str> = source.ended.iter().map(RoleName::as_str).collect();
+        assert_eq!(ended, ["project-demo"]);
+    }
+    let two = compare(&index, &[("one", &kept[0]), ("other", &kept[1])]);
+    let of_project = |found: &&wheelmark_mirror::Contradiction| found.role.is_of_project();
+    let found = two.contradictions.iter().find(of_project).unwrap();
+    let proof = found.proof.as_ref().unwrap();
+    proof.evidence.verify(&index.first_root()).unwrap();
+}

@@ -79,7 +79,8 @@ impl Engine {
         self.store.clear_intent(self.fence).await?;
         self.skipped
             .extend(self.unsettled.take().unwrap_or_default());
-        // A project's version cannot be passed over: the release that has it is refused.
+        // A project's version is its people's to give: the release that has it is refused, and they
+        // sign the next one.
         let taken = record::role_and_version(path);
         let taken = taken.filter(|(role, _)| roles::project_of_role(role).is_some());
         self.skipped.extend(taken);

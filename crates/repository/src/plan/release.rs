@@ -13,7 +13,7 @@
 
 mod refusal;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_objects::{CHUNKS_ABOVE, Kind, MAX_STATUS_PROJECT_LEN, ObjectPath, page_target};
@@ -37,6 +37,10 @@ use crate::state::State;
 /// Most new files of one release. The largest of public indexes have a hundred or two: a wheel for
 /// each platform and version of Python.
 pub(crate) const MAX_RELEASED_FILES: usize = 256;
+
+/// How many versions of a project's role are looked at that others have taken. More than a mishap
+/// leaves there, and whoever can plant one can plant any number.
+pub(crate) const MOST_PASSED_OVER: u64 = 8;
 
 /// Most keys that sign for one project: several people with a few machines each.
 pub(crate) const MAX_CLAIMED_KEYS: usize = 16;
@@ -102,8 +106,9 @@ pub(super) fn judge(
         page,
         read,
         before,
+        taken,
     } = incoming;
-    let targets = demand_signed(state, skipped, release, metadata, page, now)?;
+    let targets = demand_signed(state, (skipped, taken), release, metadata, page, now)?;
     let claim = match &release.claim {
         None => None,
         Some(claim) => {
@@ -135,10 +140,11 @@ pub(super) fn judge(
 }
 
 /// Whether the project's keys have signed this page as the project's next: everything that can be said
-/// without reading the page.
+/// without reading the page. `versions` are those that were skipped of any role, and those of the
+/// project's under which other files stand in the tree.
 pub(crate) fn demand_signed(
     state: &State,
-    skipped: &Skipped,
+    versions: (&Skipped, &BTreeSet<u64>),
     release: &SignedRelease,
     metadata: &[u8],
     page: &[u8],
@@ -171,7 +177,7 @@ pub(crate) fn demand_signed(
         }
     };
     let role = roles::project_role(&release.project);
-    demand_role(state, skipped, &role, &targets, now)?;
+    demand_role(state, versions, &role, &targets, now)?;
     let path = page_target(&release.project);
     let info = TargetInfo::new(page.len() as u64, Sha256::of(page));
     match targets.targets.get(&path) {
@@ -226,7 +232,7 @@ fn keys_of(state: &State, claim: &NewClaim) -> Result<Vec<Key>, Refusal> {
 /// Whether the metadata is the next version of the project's role, and of nothing else.
 fn demand_role(
     state: &State,
-    skipped: &Skipped,
+    versions: (&Skipped, &BTreeSet<u64>),
     role: &RoleName,
     targets: &Targets,
     now: Timestamp,
@@ -238,14 +244,7 @@ fn demand_role(
             stated: stated.map(str::to_owned),
         });
     }
-    let published = state.snapshot.role_version(role).unwrap_or(0);
-    let (found, next) = (targets.version, published.saturating_add(1));
-    if found != next {
-        return Err(Refusal::Version { found, next });
-    }
-    if skipped.get(role).is_some_and(|taken| *taken >= found) {
-        return Err(Refusal::Occupied { version: found });
-    }
+    demand_next(state, versions, role, targets.version)?;
     let expires = targets.expires();
     if expires <= now {
         return Err(Refusal::Expired { expires });
@@ -267,6 +266,31 @@ fn demand_role(
         return Err(Refusal::MoreThanRole);
     }
     Ok(())
+}
+
+/// Whether this is the version that the role has next: the one behind the published one (PEP 480), or,
+/// where other files stand under that and those behind it, the first that is free.
+///
+/// Clients take any version above the one that they know, if it is the one that the snapshot states
+/// (TUF 1.0 §5.5.5, §5.6.4). Nothing is passed over for nothing: versions would run out.
+fn demand_next(
+    state: &State,
+    (skipped, taken): (&Skipped, &BTreeSet<u64>),
+    role: &RoleName,
+    found: u64,
+) -> Result<(), Refusal> {
+    let published = state.snapshot.role_version(role).unwrap_or(0);
+    let next = published.saturating_add(1);
+    let skipped = skipped.get(role).copied().unwrap_or(0);
+    let free = (next.max(skipped.saturating_add(1))..).find(|version| !taken.contains(version));
+    match free.unwrap_or(u64::MAX) {
+        free if free == found => Ok(()),
+        free if (next..free).contains(&found) => {
+            let version = found;
+            Err(Refusal::Occupied { version, free })
+        }
+        next => Err(Refusal::Version { found, next }),
+    }
 }
 
 /// Whether the page is the one before with other files, in the form in which pages are signed; the

@@ -1,6 +1,6 @@
 //! When each kind of role expires next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,9 +25,12 @@ const KINDS: [&str; 13] = [
     "status",
     "simple-bins",
     "packages-bins",
-    "projects",
+    PROJECTS,
     "other",
 ];
+
+/// The kind of the roles by which projects' own people sign.
+const PROJECTS: &str = "projects";
 
 /// The expiry of each published role, as far as it was read. Nobody relies on it, so no signature
 /// is looked at.
@@ -40,6 +43,26 @@ pub(crate) struct Expiries {
 struct Known {
     timestamp: Option<Bytes>,
     of: HashMap<String, (u64, Timestamp)>,
+    /// By delegating role, the projects' own roles that it delegates to.
+    claims: HashMap<String, Vec<String>>,
+}
+
+impl Known {
+    /// The next expiry of each kind. A project's role stays listed when its claim has ended, and
+    /// expires without anybody minding: those that nobody delegates to are left out.
+    fn next(&self) -> BTreeMap<&'static str, Timestamp> {
+        let claimed: HashSet<&String> = self.claims.values().flatten().collect();
+        let mut next = BTreeMap::<_, Timestamp>::new();
+        for (role, (_, expires)) in &self.of {
+            let kind = kind(role);
+            if kind == PROJECTS && !claimed.contains(role) {
+                continue;
+            }
+            let earliest = next.entry(kind).or_insert(*expires);
+            *earliest = (*earliest).min(*expires);
+        }
+        next
+    }
 }
 
 /// What the published metadata says of itself.
@@ -60,11 +83,26 @@ struct SignedForm {
     expires: String,
     #[serde(default)]
     meta: BTreeMap<String, Listed>,
+    #[serde(default)]
+    delegations: Delegations,
+}
+
+#[derive(Default, Deserialize)]
+struct Delegations {
+    #[serde(default)]
+    roles: Vec<Delegated>,
+}
+
+#[derive(Deserialize)]
+struct Delegated {
+    name: String,
 }
 
 struct Signed {
     expires: Timestamp,
     meta: BTreeMap<String, Listed>,
+    /// The projects' own roles that it delegates to.
+    projects: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -102,14 +140,9 @@ impl Expiries {
             known.timestamp = Some(bytes);
         }
         self.newest_root(&mut known).await?;
-        let mut next = BTreeMap::<_, Timestamp>::new();
-        for (role, (_, expires)) in &known.of {
-            let earliest = next.entry(kind(role)).or_insert(*expires);
-            *earliest = (*earliest).min(*expires);
-        }
         Ok(Published {
             snapshot_version,
-            next,
+            next: known.next(),
         })
     }
 
@@ -140,6 +173,7 @@ impl Expiries {
             match self.role(&role, version).await? {
                 Some(signed) => {
                     known.of.insert(name.to_owned(), (version, signed.expires));
+                    known.claims.insert(name.to_owned(), signed.projects);
                 }
                 None => all = false,
             }
@@ -165,9 +199,12 @@ impl Expiries {
 
 fn parse(bytes: &[u8]) -> Option<Signed> {
     let Envelope { signed } = serde_json::from_slice(bytes).ok()?;
+    let delegated = signed.delegations.roles.into_iter();
+    let delegated = delegated.map(|role| role.name);
     Some(Signed {
         expires: signed.expires.parse().ok()?,
         meta: signed.meta,
+        projects: delegated.filter(|name| kind(name) == PROJECTS).collect(),
     })
 }
 
@@ -178,7 +215,7 @@ fn kind(role: &str) -> &'static str {
     } else if family("packages-") {
         "packages-bins"
     } else if family("project-") {
-        "projects"
+        PROJECTS
     } else {
         let named = KINDS.iter().find(|kind| **kind == role);
         named.copied().unwrap_or("other")
@@ -188,6 +225,23 @@ fn kind(role: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claim_that_has_ended_alarms_nobody() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let mut known = Known::default();
+        for (role, expires) in [("project-gone", 1), ("project-here", 2), ("simple-0", 3)] {
+            known.of.insert(role.to_owned(), (1, at(expires)));
+        }
+        let delegating = br#"{"signed": {"expires": "2030-01-01T00:00:00Z",
+            "delegations": {"roles": [{"name": "project-here"}, {"name": "claimed-ab"}]}}}"#;
+        let signed = parse(delegating).expect("metadata");
+        known
+            .claims
+            .insert("recently-claimed".to_owned(), signed.projects);
+        assert_eq!(known.next()["projects"], at(2));
+        assert_eq!(known.next()["simple-bins"], at(3));
+    }
 
     #[test]
     fn however_many_roles_there_are_their_kinds_are_few() {

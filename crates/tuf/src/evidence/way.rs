@@ -5,10 +5,7 @@
 
 use crate::key::{Key, KeyId};
 use crate::model::{DelegatedRoles, Delegations};
-use crate::name::RoleName;
-
-/// What the name of a role begins with that signs for one project.
-const OF_PROJECT: &str = "project-";
+use crate::name::{OF_PROJECT, RoleName};
 
 /// Whose signatures a role needs, as its delegator says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -305,3 +305,46 @@ fn a_role_that_is_passed_by_is_not_missed() {
     assert_eq!(passed, 2);
     assert!(walk.is_complete());
 }
+
+/// Of a project's own role, and of no other; with every check but that of the expiry.
+#[test]
+fn a_copy_opens_a_project_s_role_that_has_expired() {
+    let mut repo = indexlike();
+    let expired = time("2029-12-31T00:00:00Z");
+    for name in ["project-x", "claimed"] {
+        repo.publish_all();
+        let whole = repo.delegated[name].clone();
+        repo.delegated.get_mut(name).unwrap().expires = expired;
+        repo.publish_all();
+        let mut client = Client::new(&repo);
+        let set = client.refresh(&repo).unwrap();
+        let (mut walk, top) = set.walk();
+        walk.enter(&top);
+        let awaited = loop {
+            let awaited = walk.next().unwrap().unwrap();
+            if awaited.fetch().role.as_str() == name {
+                break awaited;
+            }
+            let bytes = &repo.files[&awaited.fetch().fetch.path];
+            walk.enter(&awaited.open(bytes).unwrap());
+        };
+        let bytes = repo.files[&awaited.fetch().fetch.path].clone();
+        let refused = explain(&awaited.open(&bytes).unwrap_err());
+        assert!(refused.contains("it expired at"), "{refused}");
+        match name {
+            "claimed" => {
+                let refused = explain(&awaited.open_for_copy(&bytes).unwrap_err());
+                assert!(refused.contains("it expired at"), "{refused}");
+            }
+            _ => {
+                let visited = awaited.open_for_copy(&bytes).unwrap();
+                assert_eq!(visited.ended(), Some(expired));
+                repo.tamper(name, |file| file["signatures"] = serde_json::json!([]));
+                let stripped = &repo.files[&awaited.fetch().fetch.path];
+                let refused = explain(&awaited.open_for_copy(stripped).unwrap_err());
+                assert!(refused.contains("signed by 0"), "{refused}");
+            }
+        }
+        repo.delegated.insert(name.to_owned(), whole);
+    }
+}

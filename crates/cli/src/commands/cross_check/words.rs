@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wheelmark_mirror::{Checked, Contradiction, CrossCheck, Position};
-use wheelmark_tuf::without_controls;
+use wheelmark_tuf::{RoleName, without_controls};
+
+/// How many expired roles of projects are named.
+const ENDED_SHOWN: usize = 5;
 
 pub(super) fn text(compared: &CrossCheck, saved: &Option<PathBuf>, because: &str) -> String {
     let mut text = format!("verified from the root of: {because}\n");
@@ -18,6 +21,9 @@ pub(super) fn text(compared: &CrossCheck, saved: &Option<PathBuf>, because: &str
                 heads.timestamp, heads.snapshot, heads.root, source.roles
             ));
         }
+        if !source.ended.is_empty() {
+            text.push_str(&format!("  {}\n", ended(&source.ended)));
+        }
     }
     for contradiction in &compared.contradictions {
         text.push_str(&told(contradiction));
@@ -29,6 +35,21 @@ pub(super) fn text(compared: &CrossCheck, saved: &Option<PathBuf>, because: &str
         ));
     }
     text
+}
+
+/// Projects whose own people have let their signature expire.
+fn ended(roles: &[RoleName]) -> String {
+    let shown = roles.iter().take(ENDED_SHOWN);
+    let names: Vec<&str> = shown.map(RoleName::as_str).collect();
+    let dots = if roles.len() > ENDED_SHOWN {
+        ", …"
+    } else {
+        ""
+    };
+    without_controls(&format!(
+        "expired, of projects that sign for themselves: {}{dots}; readers refuse those projects",
+        names.join(", ")
+    ))
 }
 
 fn told(contradiction: &Contradiction) -> String {
@@ -115,6 +136,7 @@ pub(super) fn to_json(
             "why": why,
             "heads": source.heads,
             "roles": source.roles,
+            "ended": source.ended.iter().map(RoleName::as_str).collect::<Vec<_>>(),
         })
     });
     let contradictions = compared.contradictions.iter().map(|contradiction| {

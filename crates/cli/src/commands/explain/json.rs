@@ -9,6 +9,7 @@ use super::Shown;
 use super::counts::Counts;
 use super::policy::Judged;
 use super::taken;
+use crate::releasing::ends_soon;
 
 pub(super) fn render(shown: &Shown<'_>) -> Value {
     let Explanation {
@@ -69,7 +70,7 @@ pub(super) fn render(shown: &Shown<'_>) -> Value {
         "answers": {
             "chain": shown.chain().map(|chain| chain.to_string()),
             "provenance": Value::Null,
-            "claim": shown.claim().map(claim_value),
+            "claim": shown.claim().map(|claim| claim_value(claim, shown)),
         },
         "taken_away": taken::value(shown),
         "policy": shown.judged.as_ref().map(Judged::to_json),
@@ -116,7 +117,7 @@ fn file_value(file: &PageFile, shown: &Shown<'_>) -> Value {
 }
 
 /// Whose keys sign for the project.
-fn claim_value(claim: &Claim) -> Value {
+fn claim_value(claim: &Claim, shown: &Shown<'_>) -> Value {
     let keys = claim.keys.iter();
     let keys = keys.map(|id| (id.clone(), claim.maintainers.get(id).cloned().into()));
     json!({
@@ -124,6 +125,8 @@ fn claim_value(claim: &Claim) -> Value {
         "threshold": claim.threshold,
         "sealed": claim.sealed,
         "claimed_at": claim.claimed_at.map(|at| at.to_string()),
+        "expires": claim.expires.to_string(),
+        "ends_soon": ends_soon(claim.expires, shown.now),
         "role": claim.role.as_str(),
         "role_version": claim.version,
     })

@@ -10,6 +10,7 @@ use super::counts::Counts;
 use super::dates::date;
 use super::json::mark;
 use super::taken;
+use crate::releasing::ends_soon;
 
 /// Characters of a key's id that are shown: enough to tell the keys of one index apart.
 const KEYID_SHOWN: usize = 8;
@@ -294,7 +295,8 @@ fn answers(shown: &Shown<'_>) -> String {
     let Some(chain) = shown.chain() else {
         return String::new();
     };
-    let claim = shown.claim().map(claimed).unwrap_or_default();
+    let claim = shown.claim().map(|claim| claimed(claim, shown));
+    let claim = claim.unwrap_or_default();
     format!(
         "
 Who vouches for it
@@ -306,7 +308,7 @@ Who vouches for it
 }
 
 /// Whose keys sign for the project, in lines of their own.
-fn claimed(claim: &Claim) -> String {
+fn claimed(claim: &Claim, shown: &Shown<'_>) -> String {
     let sealed = match claim.sealed {
         true => "sealed by an offline key",
         false => "claimed, not yet sealed",
@@ -327,6 +329,18 @@ fn claimed(claim: &Claim) -> String {
             ShownText(&id),
             whose.unwrap_or_default()
         ));
+    }
+    text.push_str(&format!(
+        "  holds       until {}\n",
+        date(claim.expires, shown.now)
+    ));
+    if ends_soon(claim.expires, shown.now) {
+        let said = format!(
+            "it ends soon, and everybody refuses the project then: its people renew it \
+             (`wheelmark project renew {}`)",
+            project(shown)
+        );
+        text.push_str(&format!("              {}\n", red(&said)));
     }
     text
 }

@@ -88,6 +88,26 @@ pub(super) async fn give(
     data: &Data,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
+    give_to(given, Some(project), how, data, context).await
+}
+
+/// The same for orders about several projects.
+pub(super) async fn give_several(
+    given: Vec<Order>,
+    how: &How,
+    data: &Data,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    give_to(given, None, how, data, context).await
+}
+
+async fn give_to(
+    given: Vec<Order>,
+    project: Option<&ProjectName>,
+    how: &How,
+    data: &Data,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
     let orders = data.orders().await?;
     data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
@@ -96,7 +116,7 @@ pub(super) async fn give(
     let changes: Vec<Change> = given.iter().map(|order| order.change.clone()).collect();
     let entries = given.iter().map(|order| {
         let mut entry = AuditEntry::new(now, actor.clone(), order.action);
-        entry.project = Some(project.clone());
+        entry.project = project.or(order.change.project()).cloned();
         entry.subject = Some(order.subject.clone());
         entry.detail = reason_of(&order.change);
         entry
@@ -203,7 +223,7 @@ pub(super) async fn outcomes_of(
 fn tell(
     given: &[Order],
     outcomes: &[Option<Outcome>],
-    project: &ProjectName,
+    project: Option<&ProjectName>,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let mut waiting = 0;
@@ -244,7 +264,8 @@ fn tell(
         ));
     }
     if as_json {
-        let told = json!({ "project": project.as_str(), "waiting": waiting, "orders": entries });
+        let project = project.map(ProjectName::as_str);
+        let told = json!({ "project": project, "waiting": waiting, "orders": entries });
         print_line(&told.to_string())?;
     } else {
         print_line(&lines.join("\n"))?;

@@ -48,8 +48,8 @@ const LISTED: usize = 10;
 /// behind an older one, versions would be signed a second time. --newest names other copies, such as
 /// mirrors, and refuses if one of them is ahead.
 ///
-/// The catalogue, the positions of the journals, the state of projects, removed names and certificates
-/// all follow from what is signed. What is not in the tree begins anew: users, tokens, who owns what,
+/// The catalogue, the positions of the journals, the state of projects, removed names, certificates, and
+/// whose keys sign for the projects that are claimed all follow from what is signed. What is not in the tree begins anew: users, tokens, who owns what,
 /// limits, private reading, the audit log, index.toml. There is one new token, as after a first run.
 ///
 /// To go on publishing, the index needs its online key: --online-key copies it in. Without it, what
@@ -113,10 +113,13 @@ pub(super) async fn run(args: &Args, target: &Path, context: &Context) -> anyhow
 
     let store = Store::open(&made.join("catalogue.sqlite")).await?;
     let signed = chain.clone();
-    let signed =
-        tokio::task::spawn_blocking(move || audit::signed_pages(&place, &signed)).await??;
+    let signed = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let pages = audit::signed_pages(&place, &signed)?;
+        Ok((pages, rows::claims(&place, &signed)?))
+    });
+    let (signed, claims) = signed.await??;
     let tree = Directory::open(&made.join(TREE)).await?;
-    let rebuilt = rows::fill(&store, &tree, &chain, signed).await?;
+    let rebuilt = rows::fill(&store, &tree, &chain, signed, claims).await?;
     // What lies there without being signed is none of the index's.
     for object in unnamed_objects(&tree, &store, context.clock.now()).await? {
         std::fs::remove_file(tree.local_path(&object.path))?;
@@ -236,6 +239,7 @@ fn tell(
             "projects": rebuilt.projects,
             "files": rebuilt.files,
             "removed": rebuilt.removed,
+            "claimed": rebuilt.claimed,
             "without_bytes": rebuilt.without_bytes,
             "online_key": online,
             "token_file": token,
@@ -260,6 +264,12 @@ fn tell(
         "whoever reaches it may read: if it was private, `wheelmark index access private` first"
             .to_owned(),
     );
+    if rebuilt.claimed > 0 {
+        lines.push(format!(
+            "{} of the projects sign for themselves, with the keys of before",
+            rebuilt.claimed
+        ));
+    }
     if rebuilt.without_bytes > 0 {
         lines.push(format!(
             "of {} removed or withheld files the copy has no bytes: they cannot come back",

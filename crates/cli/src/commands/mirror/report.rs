@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use wheelmark_mirror::{Complete, Copy, CopyError, Outcome, Reached};
 use wheelmark_tuf::without_controls;
 
+/// How many projects are named whose own signature has expired.
+const ENDED_SHOWN: usize = 10;
+
 /// A run that came to its end.
 pub(super) fn done(
     outcome: &Outcome,
@@ -33,6 +36,7 @@ pub(super) fn done(
                 "removed": outcome.removed,
                 "leaving": outcome.leaving,
                 "not_copied": outcome.others,
+                "ended": ended(complete),
                 "warnings": outcome.warnings,
             })
             .to_string(),
@@ -42,6 +46,7 @@ pub(super) fn done(
         let said = format!("warning: {}: {}", warning.source, warning.what);
         aside(&without_controls(&said));
     }
+    warn_of_ended(complete);
     let mut text = format!("complete: {}", holding(complete));
     if !outcome.changed {
         text.push_str(", unchanged");
@@ -64,6 +69,31 @@ pub(super) fn done(
         ));
     }
     line(&text)
+}
+
+/// Projects whose own people have let their signature expire, up to a number of them by name.
+fn warn_of_ended(complete: &Complete) {
+    for role in complete.ended.iter().take(ENDED_SHOWN) {
+        let project = role.role.trim_start_matches("project-");
+        let said = format!(
+            "warning: {project}: what its own people have signed expired at {}; it is copied as it \
+             is, and readers refuse this project until they publish again",
+            role.expired
+        );
+        aside(&without_controls(&said));
+    }
+    let more = complete.ended.len().saturating_sub(ENDED_SHOWN);
+    if more > 0 {
+        aside(&format!("warning: so it is with {more} more projects"));
+    }
+}
+
+fn ended(complete: &Complete) -> Value {
+    let roles = complete
+        .ended
+        .iter()
+        .map(|role| json!({"role": role.role, "expired": role.expired.to_string()}));
+    roles.collect()
 }
 
 /// A run that failed: the error itself goes to standard error.

@@ -58,6 +58,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
+    /// Sign this version of the project's role, since files that nobody has published stand under those
+    /// before it: once whoever runs the index has said, by another way, that they cannot be taken away
+    #[arg(long, value_name = "VERSION")]
+    pass_over: Option<u64>,
+
     #[command(flatten)]
     passphrase: Passphrase,
 
@@ -105,7 +110,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         print_line(&shown(&desk, &args, &entries, &removed, &keys))?;
     }
     confirm("claim it with these keys?", args.yes)?;
-    let version = desk.next_version(project).await?;
+    let version = desk.next_version(project, args.pass_over).await?;
     let files = entries.iter().map(|entry| entry.entry.clone()).collect();
     let next = Next::of(project, base, files, version, desk.now)?;
     let sending = Sending {

@@ -172,7 +172,7 @@ fn outcome(told: &Told<'_>) -> Outcome {
     json["seconds"] = told.took.as_secs_f64().into();
     json["unnamed"] = unnamed_json(told.unnamed);
     Outcome {
-        holds: audit.is_whole() && audit.is_fresh() && !told.is_behind(),
+        holds: audit.is_whole() && audit.is_fresh() && audit.ended.count == 0 && !told.is_behind(),
         text: text(told),
         json,
     }

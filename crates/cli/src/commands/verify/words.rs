@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use indicatif::DecimalBytes;
-use wheelmark_mirror::{Audit, Counts, Unnamed};
+use wheelmark_mirror::{Audit, Counts, Stale, Unnamed};
 
 use crate::anchor::Anchor;
+
+/// How many expired roles are named.
+const SHOWN: usize = 3;
 
 /// An audit with everything that is told beside it.
 pub(super) struct Told<'a> {
@@ -50,14 +53,28 @@ pub(super) fn text(told: &Told<'_>) -> String {
     }
     if let Some(since) = audit.stale.since {
         let since = since.strftime("%Y-%m-%d %H:%M UTC");
-        let some: Vec<&str> = audit.stale.roles.iter().map(|r| r.role.as_str()).collect();
-        let listed = some.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-        let dots = if audit.stale.count > 3 { ", …" } else { "" };
         text.push_str(&line(
             "stale",
             &format!(
-                "{} expired, since {since} ({listed}{dots}): readers refuse this state; copy a newer one",
-                count(audit.stale.count, "role is", "roles are")
+                "{} expired, since {since} ({}): readers refuse this state; copy a newer one",
+                count(audit.stale.count, "role is", "roles are"),
+                some_of(&audit.stale)
+            ),
+        ));
+    }
+    if let Some(since) = audit.ended.since {
+        text.push_str(&line(
+            "ended",
+            &format!(
+                "{} expired, the first {} ({}): readers refuse these projects until their people \
+                 publish again",
+                count(
+                    audit.ended.count,
+                    "project's own role is",
+                    "projects' own roles are"
+                ),
+                since.strftime("%Y-%m-%d %H:%M UTC"),
+                some_of(&audit.ended)
             ),
         ));
     }
@@ -90,6 +107,18 @@ pub(super) fn text(told: &Told<'_>) -> String {
     text
 }
 
+/// The first of some roles by name.
+fn some_of(expired: &Stale) -> String {
+    let names = expired.roles.iter().take(SHOWN);
+    let names: Vec<&str> = names.map(|role| role.role.as_str()).collect();
+    let dots = if expired.count > SHOWN as u64 {
+        ", …"
+    } else {
+        ""
+    };
+    format!("{}{dots}", names.join(", "))
+}
+
 fn verdict(told: &Told<'_>) -> String {
     let audit = told.audit;
     let stale = if audit.is_fresh() || audit.heads.is_none() {
@@ -100,6 +129,10 @@ fn verdict(told: &Told<'_>) -> String {
     if audit.heads.is_none() {
         return "NO state that follows from the trusted root".to_owned();
     }
+    let ended = match audit.ended.count {
+        0 => String::new(),
+        ended => format!(", and {} ENDED", count(ended, "project", "projects")),
+    };
     let behind = if told.is_behind() {
         ", and BEHIND what is known here"
     } else {
@@ -113,10 +146,10 @@ fn verdict(told: &Told<'_>) -> String {
         ),
     };
     if audit.is_whole() {
-        return format!("whole{stale}{behind}{lacking}");
+        return format!("whole{stale}{ended}{behind}{lacking}");
     }
     format!(
-        "NOT whole{stale}{behind}{lacking}: {}",
+        "NOT whole{stale}{ended}{behind}{lacking}: {}",
         count(audit.found(), "finding", "findings")
     )
 }

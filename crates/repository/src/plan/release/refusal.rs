@@ -49,8 +49,10 @@ pub(crate) enum Refusal {
         "the metadata has version {found}, and {next} is next: build on the page that is published"
     )]
     Version { found: u64, next: u64 },
-    #[error("another file stands in the tree under version {version} of the project's role")]
-    Occupied { version: u64 },
+    #[error(
+        "another file stands in the tree under version {version} of the project's role: sign version {free}"
+    )]
+    Occupied { version: u64, free: u64 },
     #[error("the metadata expired at {expires}")]
     Expired { expires: Timestamp },
     #[error("the metadata holds until {expires}, longer than 400 days")]

@@ -38,6 +38,7 @@ fn json(found: &Found, listed: usize) -> anyhow::Result<String> {
         "rows": found.rows,
         "old_pages": found.old_pages,
         "expired_roles": found.audit.stale.count,
+        "ended_projects": found.audit.ended,
         "left_out": found.left_out,
         "against": against.collect::<Vec<_>>(),
     });
@@ -87,6 +88,24 @@ fn text(found: &Found, listed: usize) -> String {
         lines.push(format!(
             "  expired   {roles} expired: readers refuse that until it is signed anew \
              (`wheelmark index keys`)"
+        ));
+    }
+    if found.audit.ended.count > 0 {
+        let roles = many(
+            found.audit.ended.count,
+            "project's own role has",
+            "projects' own roles have",
+        );
+        let names = found
+            .audit
+            .ended
+            .roles
+            .iter()
+            .map(|role| role.role.as_str());
+        lines.push(format!(
+            "  ended     {roles} expired ({}): readers refuse these projects until their people \
+             publish again, and nothing else",
+            without_controls(&names.collect::<Vec<_>>().join(", "))
         ));
     }
     if found.old_pages > 0 {

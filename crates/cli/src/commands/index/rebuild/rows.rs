@@ -10,8 +10,11 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
     BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, PageFile, ProjectPage, Signed, Yanked,
 };
-use wheelmark_store::{FileSignature, NewFile, ProjectCertificates, RebuiltProject, Seq, Store};
-use wheelmark_tuf::{DelegatedRoles, OWN_MEMBER, Sha256, TrustedSet};
+use wheelmark_repository::{CLAIMED, RECENTLY_CLAIMED, project_of_role};
+use wheelmark_store::{
+    FileSignature, NewFile, ProjectCertificates, RebuiltClaim, RebuiltProject, Seq, Store,
+};
+use wheelmark_tuf::{DelegatedRoles, KeyId, OWN_MEMBER, RoleKeys, Sha256, TrustedSet};
 
 /// Who uploaded a file, where nobody knows any more.
 const UPLOADED_BY: &str = "rebuilt";
@@ -22,6 +25,8 @@ pub(super) struct Rebuilt {
     pub(super) projects: u64,
     pub(super) files: u64,
     pub(super) removed: u64,
+    /// Projects that sign for themselves.
+    pub(super) claimed: u64,
     /// Removed and withheld files whose bytes are not there.
     pub(super) without_bytes: u64,
 }
@@ -59,12 +64,69 @@ impl Family {
     }
 }
 
+/// Who signs for the projects that are claimed, as the delegations to them say.
+pub(super) fn claims(
+    place: &DirectoryPlace,
+    chain: &Chain,
+) -> anyhow::Result<BTreeMap<ProjectName, RebuiltClaim>> {
+    let mut claims = BTreeMap::new();
+    let (mut walk, top) = chain.set.walk();
+    walk.enter(&top);
+    while let Some(awaited) = walk.next()? {
+        let fetch = awaited.fetch().clone();
+        let delegates = [CLAIMED, RECENTLY_CLAIMED]
+            .iter()
+            .any(|role| fetch.role.as_str().starts_with(role));
+        if !delegates {
+            walk.pass_by(awaited);
+            continue;
+        }
+        let bytes = place.metadata(&fetch.fetch.path, fetch.fetch.max_len)?;
+        let bytes = bytes.ok_or_else(|| anyhow!("{} is missing", fetch.fetch.path))?;
+        let role = awaited.open(&bytes)?;
+        walk.enter(&role);
+        let delegations = role.metadata().delegations.as_ref();
+        let Some(DelegatedRoles::Listed(roles)) = delegations.map(|below| &below.roles) else {
+            continue;
+        };
+        for role in roles {
+            if let Some(project) = project_of_role(&role.name) {
+                // What an offline key says comes first.
+                claims
+                    .entry(project)
+                    .or_insert_with(|| claim_of(&role.keys));
+            }
+        }
+    }
+    Ok(claims)
+}
+
+/// What a delegation to a project's own role says of its keys.
+fn claim_of(keys: &RoleKeys) -> RebuiltClaim {
+    let own = keys.extra.get(OWN_MEMBER);
+    let user_of = |id: &KeyId| {
+        let maintainers = own.and_then(|own| own.get("maintainers"));
+        let user = maintainers.and_then(|maintainers| maintainers.get(id.as_str())?.as_str());
+        user.unwrap_or(UPLOADED_BY).to_owned()
+    };
+    let claimed_at = own.and_then(|own| own.get("claimed-at")?.as_str()?.parse().ok());
+    RebuiltClaim {
+        claimed_at: claimed_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        keys: keys
+            .keyids
+            .iter()
+            .map(|id| (id.as_str().to_owned(), user_of(id)))
+            .collect(),
+    }
+}
+
 /// Fills an empty catalogue.
 pub(super) async fn fill(
     store: &Store,
     tree: &Directory,
     chain: &Chain,
     pages: BTreeMap<ProjectName, Sha256>,
+    mut claims: BTreeMap<ProjectName, RebuiltClaim>,
 ) -> anyhow::Result<Rebuilt> {
     let (journal, orders) = positions(&chain.set);
     let serial = Seq(journal.0.saturating_add(orders.0));
@@ -80,7 +142,9 @@ pub(super) async fn fill(
         }
         let parsed = ProjectPage::parse(&bytes).with_context(|| format!("{page} is damaged"))?;
         rebuilt.without_bytes += without_bytes(tree, &parsed)?;
-        let made = of_page(tree, parsed).await?;
+        let claim = claims.remove(&project);
+        rebuilt.claimed += u64::from(claim.is_some());
+        let made = of_page(tree, parsed, claim).await?;
         rebuilt.projects += 1;
         for (_, removed) in &made.files {
             match removed {
@@ -133,7 +197,11 @@ fn without_bytes(tree: &Directory, page: &ProjectPage) -> anyhow::Result<u64> {
     Ok(lost)
 }
 
-async fn of_page(tree: &Directory, page: ProjectPage) -> anyhow::Result<RebuiltProject> {
+async fn of_page(
+    tree: &Directory,
+    page: ProjectPage,
+    claim: Option<RebuiltClaim>,
+) -> anyhow::Result<RebuiltProject> {
     let project = page.name;
     let mut files = Vec::new();
     for file in page.files.iter().chain(&page.wheelmark.withheld) {
@@ -152,6 +220,7 @@ async fn of_page(tree: &Directory, page: ProjectPage) -> anyhow::Result<RebuiltP
         status: page.project_status.unwrap_or_default(),
         certificates,
         files,
+        claim,
         name: project,
     })
 }

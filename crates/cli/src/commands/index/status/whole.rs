@@ -14,6 +14,7 @@ use wheelmark_tuf::{OWN_MEMBER, without_controls};
 
 use crate::commands::ceremony::policy;
 use crate::commands::index::keys::{advice, exit_code, rows_as_json, rows_as_text};
+use crate::commands::index::own_roles::OwnRoles;
 use crate::commands::index::roles::{Roles, State};
 use crate::commands::index::table::minute;
 use crate::commands::index::under_way::UnderWay;
@@ -87,6 +88,8 @@ pub(super) async fn run(
     let ceremony = roles.rows.iter().filter(|row| row.offline);
     let ceremony = ceremony.map(|row| row.due).min();
     let snapshot = roles.online.snapshot.version;
+    let now = context.clock.now();
+    let own = OwnRoles::read(&data.tree(), &roles.online.snapshot, now);
     if as_json {
         let told = json!({
             "state": worst.word(),
@@ -99,6 +102,7 @@ pub(super) async fn run(
             "late": late,
             "under_way": under_way.to_json(),
             "next_ceremony": ceremony.map(|due| due.to_string()),
+            "projects": own.to_json(),
             "roles": rows_as_json(&roles.rows),
         });
         print_line(&told.to_string())?;
@@ -128,13 +132,15 @@ pub(super) async fn run(
     if let Some(due) = ceremony {
         lines.push(format!("next ceremony: from {} on", minute(due)));
     }
+    lines.extend(own.line());
     lines.extend(under_way.lines());
     let yellow = |said: &String| said.if_supports_color(Stdout, |t| t.yellow()).to_string();
     let advice = advice(&roles.rows, roles.worst());
-    if advice.is_some() || !late.is_empty() {
+    let ending = own.warnings();
+    if advice.is_some() || !late.is_empty() || !ending.is_empty() {
         lines.push(String::new());
     }
-    lines.extend(late.iter().map(yellow));
+    lines.extend(late.iter().chain(&ending).map(yellow));
     lines.extend(advice);
     print_line(&lines.join("\n"))?;
     Ok(exit_code(worst))
