@@ -132,7 +132,7 @@ def test_the_project_goes_on_with_what_it_has_signed(index: Index, developer: De
     assert "keeps 2 files as they are" in done.out, "its next page has what it had signed"
     assert listed(index, PROJECT) == [OLD.filename, third.filename]
     # When the claim ends, the page that the index signs is the one that everybody saw.
-    order(index, "project", "unclaim", PROJECT, "--yes")
+    order(index, "project", "unclaim", PROJECT)
     assert listed(index, PROJECT) == [OLD.filename, third.filename]
     sandbox.trust(index)
     done, said = installs(sandbox, "pip", f"{PROJECT}==2.0")
