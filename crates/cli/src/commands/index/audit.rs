@@ -139,12 +139,17 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     })
 }
 
-/// The signed page of every project of a state.
+/// Digests of objects, by project.
+pub(super) type Listing = BTreeMap<ProjectName, Sha256>;
+
+/// The signed page of every project of a state, and what is taken away from those that sign for
+/// themselves.
 pub(super) fn signed_pages(
     place: &DirectoryPlace,
     chain: &Chain,
-) -> anyhow::Result<BTreeMap<ProjectName, Sha256>> {
-    Ok(contents(place, chain)?.pages)
+) -> anyhow::Result<(Listing, Listing)> {
+    let contents = contents(place, chain)?;
+    Ok((contents.pages, contents.lists))
 }
 
 async fn look(args: &Args, data: &Data, store: &Store, context: &Context) -> anyhow::Result<Found> {

@@ -8,13 +8,16 @@ use wheelmark_mirror::{Chain, DirectoryPlace, Expected, Place as _, Standing};
 use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
-    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, PageFile, ProjectPage, Signed, Yanked,
+    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_TAKEN_AWAY_LEN, PageFile,
+    ProjectPage, Signed, TakenAway, Yanked,
 };
 use wheelmark_repository::{CLAIMED, RECENTLY_CLAIMED, project_of_role};
 use wheelmark_store::{
     FileSignature, NewFile, ProjectCertificates, RebuiltClaim, RebuiltProject, Seq, Store,
 };
 use wheelmark_tuf::{DelegatedRoles, KeyId, OWN_MEMBER, RoleKeys, Sha256, TrustedSet};
+
+use super::super::audit::Listing;
 
 /// Who uploaded a file, where nobody knows any more.
 const UPLOADED_BY: &str = "rebuilt";
@@ -125,7 +128,7 @@ pub(super) async fn fill(
     store: &Store,
     tree: &Directory,
     chain: &Chain,
-    pages: BTreeMap<ProjectName, Sha256>,
+    (pages, lists): (Listing, Listing),
     mut claims: BTreeMap<ProjectName, RebuiltClaim>,
 ) -> anyhow::Result<Rebuilt> {
     let (journal, orders) = positions(&chain.set);
@@ -141,6 +144,13 @@ pub(super) async fn fill(
             return Err(anyhow!("{page} is not as it was signed"));
         }
         let parsed = ProjectPage::parse(&bytes).with_context(|| format!("{page} is damaged"))?;
+        let parsed = match lists
+            .get(&project)
+            .filter(|_| claims.contains_key(&project))
+        {
+            Some(list) => taken_away(tree, &project, list).await?.apply(&parsed),
+            None => parsed,
+        };
         rebuilt.without_bytes += without_bytes(tree, &parsed)?;
         let claim = claims.remove(&project);
         rebuilt.claimed += u64::from(claim.is_some());
@@ -156,6 +166,21 @@ pub(super) async fn fill(
     }
     rebuilding.finish().await?;
     Ok(rebuilt)
+}
+
+/// What the index takes away from a claimed project: the catalogue knows that as done.
+async fn taken_away(
+    tree: &Directory,
+    project: &ProjectName,
+    sha256: &Sha256,
+) -> anyhow::Result<TakenAway> {
+    let path = ObjectPath::status(project, sha256)?;
+    let bytes = tree.read(&path, MAX_TAKEN_AWAY_LEN as u64).await?;
+    let bytes = bytes.ok_or_else(|| anyhow!("{path} is missing"))?;
+    if Sha256::of(&bytes) != *sha256 {
+        return Err(anyhow!("{path} is not as it was signed"));
+    }
+    TakenAway::parse(&bytes, project).with_context(|| format!("{path} is damaged"))
 }
 
 /// How far the signed timestamp says that the journals were followed.
