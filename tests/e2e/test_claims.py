@@ -168,8 +168,14 @@ class Thief:
         (self.metadata / name).write_bytes(content)
         return content
 
-    def publish(self, roles: dict[str, Callable[[Targets], None]], own: dict[str, Metadata[Targets]] | None = None) -> None:
-        """The next versions of roles, in the next snapshot; `own` are signed with the thief's own key."""
+    def publish(
+        self,
+        roles: dict[str, Callable[[Targets], None]],
+        own: dict[str, Metadata[Targets]] | None = None,
+        shown: dict[str, int] | None = None,
+    ) -> None:
+        """The next versions of roles, in the next snapshot; `own` are signed with the thief's own key, and
+        of roles in `shown` that version is named."""
         versions, raised = newest(self.index), {}
         for name, change in roles.items():
             role = Metadata[Targets].from_file(str(self.metadata / f"{versions[name]}.{name}.json"))
@@ -181,6 +187,7 @@ class Thief:
             role.signed.version = versions.get(name, 0) + 1
             self._write(f"{role.signed.version}.{name}.json", role, self.own)
             raised[name] = role.signed.version
+        raised |= shown or {}
         timestamp = Metadata.from_file(str(self.metadata / "timestamp.json"))
         version = timestamp.signed.snapshot_meta.version
         snapshot: Metadata[Snapshot] = Metadata.from_file(str(self.metadata / f"{version}.snapshot.json"))

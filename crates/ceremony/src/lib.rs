@@ -3,7 +3,7 @@
 //! ```text
 //!  published metadata ─▶ Standing ─┐
 //!                                  ├─ Ceremony::new ─▶ payloads, words to read aloud
-//!  Plan: dates, keys, bins ─────────┘         │
+//!  Plan: dates, keys, bins, claims ┘         │
 //!                                            ├─ requests ─▶ a key signs ─▶ SignatureFile
 //!                                            │                                  │
 //!                                     Tally ◀┴── admit ◀────────────────────────┘
@@ -12,7 +12,8 @@
 //! ```
 //!
 //! A ceremony says which roles are signed anew, until when they hold, which keys change (those of
-//! holders, or the one that signs online) and how many bins there are, and nothing else. What is to be signed *follows* from that and from what is published: everybody who
+//! holders, or the one that signs online), how many bins there are, which claims the offline key takes
+//! over, and nothing else. What is to be signed *follows* from that and from what is published: everybody who
 //! holds a copy of both computes the payloads again, and whoever changed one of them, wherever it
 //! travelled, is found out. So a holder needs to trust one thing alone, the root that they have
 //! pinned; the chain of roots leads from there to what is published.
@@ -23,6 +24,7 @@
 //! Nothing here opens a file, reads a clock or holds a private key.
 
 mod ceremony;
+mod claims;
 mod finish;
 mod holder;
 mod names;
@@ -38,6 +40,7 @@ mod transition;
 mod words;
 
 pub use ceremony::{Ceremony, CeremonyError, CeremonyId, Request};
+pub use claims::{Claim, ClaimChanges, ClaimsError, MOST_SEALED};
 pub use finish::{FinishError, Finished};
 pub use holder::{HolderError, HolderKeys, key_name, proof_message};
 pub use online::{OnlineKey, OnlineKeyError, online_proof_message};

@@ -10,6 +10,7 @@ use wheelmark_tuf::{
     Targets,
 };
 
+use crate::claims::{self, CLAIMED, ClaimChanges, ClaimsError, StoredClaims};
 use crate::holder::{HolderError, HolderKeys};
 use crate::names::{next_names, set_names};
 use crate::online::{OnlineKey, OnlineKeyError};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub online: Option<OnlineKey>,
     /// How many bins `simple` and `packages` have each from then on, if that changes.
     pub bins: Option<u32>,
+    /// Which claims the offline key takes over, and which it gives back.
+    pub claims: ClaimChanges,
 }
 
 /// The next version of a role.
@@ -175,6 +178,9 @@ pub enum PlanError {
         /// Which key.
         keyid: KeyId,
     },
+    /// Claims.
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
     /// The number of bins.
     #[error(transparent)]
     Bins(#[from] BinsError),
@@ -206,6 +212,8 @@ struct Stored {
     online_key: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bins: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claims: Option<StoredClaims>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -250,6 +258,7 @@ impl Plan {
             threshold: None,
             online: None,
             bins: None,
+            claims: ClaimChanges::default(),
         }
     }
 
@@ -293,6 +302,7 @@ impl Plan {
             threshold: stored.threshold,
             online: stored.online_key.map(OnlineKey::from_value).transpose()?,
             bins: stored.bins,
+            claims: ClaimChanges::read(stored.claims)?,
         })
     }
 
@@ -322,6 +332,7 @@ impl Plan {
             threshold: self.threshold,
             online_key: self.online.as_ref().map(OnlineKey::to_value),
             bins: self.bins,
+            claims: self.claims.to_stored(),
         })
     }
 
@@ -372,6 +383,9 @@ pub(crate) fn follow(
                     transition::in_targets(standing, &mut targets, online)?;
                 }
                 transition::in_family(&role, &mut targets, plan)?;
+                if name == CLAIMED {
+                    claims::in_claimed(standing, &plan.claims, plan.made_at, &mut targets)?;
+                }
                 Content::Targets(Box::new(targets))
             }
             (_, None) => continue,

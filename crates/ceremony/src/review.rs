@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use wheelmark_tuf::{Bins, DelegatedRoles, KeyId, RoleKeys, RoleName, Targets};
 
 use crate::ceremony::Ceremony;
+use crate::claims::{CLAIMED, Claim};
 use crate::transition::keys_of_bins;
 
 /// How many digits of a key's id are shown.
@@ -18,7 +19,7 @@ pub struct Difference {
     pub versions: (u64, u64),
     /// The published expiry and the next one.
     pub expires: (Timestamp, Timestamp),
-    /// Changes of keys, thresholds and bins; nothing else changes.
+    /// Changes of keys, thresholds, bins and claims; nothing else changes.
     pub changes: Vec<String>,
 }
 
@@ -52,6 +53,22 @@ impl Ceremony {
             cautions.push(format!(
                 "from then on all {after} holders have to sign: if one of them loses a key, nobody can sign a next root, the index ends, and every client has to be given a new one by hand"
             ));
+        }
+        if !self.plan().claims.seal.is_empty() {
+            cautions.push(
+                "since when the keys of a claim stand is said by the online key: whoever had it could have put other keys there, and an earlier date. Ask the people of the projects for the ids of their keys, by another way than the index, and seal none that nobody knows".to_owned(),
+            );
+        }
+        let is_urgent = self.plan().changes_keys() || self.plan().online.is_some();
+        if is_urgent && !self.plan().claims.seal.is_empty() {
+            cautions.push(
+                "one project whose keys change before this is published stops all of it: hold what is urgent in a ceremony of its own, and seal claims in another".to_owned(),
+            );
+        }
+        if !self.plan().claims.unseal.is_empty() {
+            cautions.push(
+                "clients that know a project as sealed refuse it once its seal is taken off, until their person says otherwise".to_owned(),
+            );
         }
         for difference in self.differences() {
             let (published, next) = difference.expires;
@@ -89,9 +106,49 @@ impl Ceremony {
                     }
                 }
             }
+            CLAIMED => self.changes_of_claims(&mut changes),
             _ => self.changes_of_bins(role, &mut changes),
         }
         changes
+    }
+
+    /// The claims that the offline key takes over or gives back, with all that their people can
+    /// compare.
+    fn changes_of_claims(&self, changes: &mut Vec<String>) {
+        for claim in self.newly_sealed() {
+            let (threshold, count) = (claim.threshold, claim.keys.len());
+            let floor = claim.marks.floor.unwrap_or_default();
+            changes.push(format!(
+                "{} is sealed: {threshold} of {count} keys sign for it from then on, and no version of its role before {floor} counts",
+                claim.project()
+            ));
+            let since = claim.marks.unchanged_since();
+            if let (Some(claimed), Some(since)) = (claim.marks.claimed_at, since) {
+                let days = self.plan().made_at.duration_since(since).as_hours() / 24;
+                changes.push(format!(
+                    "  claimed {claimed}; by the online key's word its keys stand unchanged since {since}, {days} days"
+                ));
+            }
+            changes.extend(claim.keys.iter().map(|(id, user)| match user {
+                Some(user) => format!("  key {id} ({user})"),
+                None => format!("  key {id}"),
+            }));
+        }
+        let unsealed = self.plan().claims.unseal.iter();
+        changes.extend(unsealed.filter_map(|role| {
+            Some(format!(
+                "{} is sealed no longer: the online key says again whose keys sign for it",
+                role.project()?
+            ))
+        }));
+    }
+
+    /// The claims that the offline key takes over, as `claimed` has them then.
+    pub fn newly_sealed(&self) -> Vec<Claim> {
+        let seal = &self.plan().claims.seal;
+        let mut sealed = self.sealed_then();
+        sealed.retain(|claim| seal.contains(&claim.role));
+        sealed
     }
 
     fn changes_of_bins(&self, role: &RoleName, changes: &mut Vec<String>) {

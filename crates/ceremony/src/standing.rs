@@ -8,6 +8,7 @@ use wheelmark_tuf::{
     verify_trusted_root,
 };
 
+use crate::claims::{CLAIMED, Claims};
 use crate::names::names_in;
 
 /// The published files that offline keys have signed, as bytes.
@@ -15,7 +16,8 @@ use crate::names::names_in;
 pub struct Published {
     /// Every root from version 1 on.
     pub roots: Vec<Vec<u8>>,
-    /// `targets`, and the offline roles that it delegates to.
+    /// `targets`, and the offline roles that it delegates to. Where claims are looked at,
+    /// `recently-claimed`, which the online key signs, and roles of projects.
     pub roles: BTreeMap<RoleName, Vec<u8>>,
 }
 
@@ -27,6 +29,7 @@ pub struct Standing {
     fingerprints: Vec<Sha256>,
     targets: Verified<Targets>,
     delegated: BTreeMap<RoleName, Verified<Targets>>,
+    claims: Claims,
 }
 
 /// The keys of one holder as metadata has them: those at one position of every offline role.
@@ -94,6 +97,12 @@ pub enum StandingError {
         /// Whose place it is.
         role: RoleName,
     },
+    /// The role of a project came along to which nobody delegates.
+    #[error("{role} came along, and nobody delegates to it")]
+    Stray {
+        /// Which role.
+        role: RoleName,
+    },
     /// A root cannot be read.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -156,11 +165,15 @@ impl Standing {
             let metadata = role(&delegation.name, &below.keys, &delegation.keys)?;
             delegated.insert(delegation.name.clone(), metadata);
         }
+        let claimed = CLAIMED.parse().ok();
+        let claimed = claimed.and_then(|claimed: RoleName| delegated.get(&claimed));
+        let claims = Claims::verify(&published, &targets, claimed.map(|claimed| &**claimed))?;
         Ok(Self {
             root,
             fingerprints,
             targets,
             delegated,
+            claims,
             published,
         })
     }
@@ -204,6 +217,19 @@ impl Standing {
         }
         let role = self.role(role)?;
         Some((role.version(), role.expires()))
+    }
+
+    /// The version of any file that it was verified from: also of those that came along for claims.
+    pub fn version(&self, role: &RoleName) -> Option<u64> {
+        let offline = self.version_and_expiry(role);
+        offline
+            .map(|(version, _)| version)
+            .or_else(|| self.claims.version(role))
+    }
+
+    /// What came along for claims.
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// Whose signatures an offline role needs now.

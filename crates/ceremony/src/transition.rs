@@ -7,6 +7,7 @@ use wheelmark_tuf::{
     verify_trusted_root,
 };
 
+use crate::claims::CLAIMED;
 use crate::plan::{Plan, PlanError};
 use crate::policy::LEAST_GAIN;
 use crate::standing::Standing;
@@ -36,7 +37,8 @@ impl Plan {
     pub(crate) fn needs(&self, role: &RoleName) -> bool {
         let of_key = ["root", "targets"].contains(&role.as_str()) && self.online.is_some();
         let of_bins = is_family(role) && self.changes_online();
-        self.changes_keys() || of_key || of_bins
+        let of_claims = role.as_str() == CLAIMED && !self.claims.is_empty();
+        self.changes_keys() || of_key || of_bins || of_claims
     }
 }
 

@@ -99,6 +99,21 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
     Ok((Published { roots, roles }, online))
 }
 
+/// Adds the published file of one role more, unverified; how long it is.
+pub(crate) fn add(
+    tree: &Path,
+    published: &mut Published,
+    online: &Online,
+    role: &RoleName,
+) -> anyhow::Result<usize> {
+    let version = online.snapshot.role(role).map(|meta| meta.version);
+    let version = version.ok_or_else(|| anyhow!("the snapshot does not list {role}"))?;
+    let bytes = must(tree, &role.versioned_file_name(version))?;
+    let length = bytes.len();
+    published.roles.insert(role.clone(), bytes);
+    Ok(length)
+}
+
 /// Whether somebody who signs `root` offline did so by `first` as well.
 pub(crate) fn has_holder_of(root: &Root, first: &Root) -> bool {
     let of = |root: &Root| {

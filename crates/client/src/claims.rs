@@ -15,7 +15,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wheelmark_provenance::Chain;
-use wheelmark_tuf::{Key, OWN_MEMBER, RoleName, Visit};
+use wheelmark_tuf::{ClaimMarks, Key, OWN_MEMBER, RoleName, Visit};
 
 use crate::chain::chain_of;
 
@@ -36,8 +36,9 @@ pub struct Claim {
     pub threshold: u32,
     /// The users that the keys are registered for, as far as the index says, by the keys' ids.
     pub maintainers: BTreeMap<String, String>,
-    /// Since when the keys are those, as the index says.
-    pub claimed_at: Option<Timestamp>,
+    /// When the project was claimed, since when these keys sign, when that was sealed, and from which
+    /// version of the role on it counts; as whoever vouches for the keys says.
+    pub marks: ClaimMarks,
     /// Until when what the project's people have signed holds; readers refuse the project then.
     pub expires: Timestamp,
 }
@@ -88,6 +89,16 @@ pub enum ClaimRefused {
         known: u32,
         /// How many have to.
         found: u32,
+    },
+    /// A version of the project's role from before the one that whoever vouches for the keys knows.
+    #[error(
+        "version {found} of the project's role was shown, and no version before {floor} counts by what vouches for its keys"
+    )]
+    BelowFloor {
+        /// The lowest version that counts.
+        floor: u64,
+        /// What is shown.
+        found: u64,
     },
     /// An older version of the project's role.
     #[error("version {found} of the project's role was shown, after version {known}")]
@@ -154,7 +165,7 @@ pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
         maintainers: maintainers
             .filter_map(|(id, user)| Some((id.clone(), user.as_str()?.to_owned())))
             .collect(),
-        claimed_at: own.and_then(|own| own.get("claimed-at")?.as_str()?.parse().ok()),
+        marks: ClaimMarks::of(keys),
         expires: last.targets.expires,
     })
 }
@@ -178,6 +189,14 @@ pub(crate) fn weigh(
     known: Option<&SeenClaim>,
     found: Option<&Claim>,
 ) -> Result<Option<SeenClaim>, ClaimRefused> {
+    // Before anything else: a reader that comes fresh knows no other version. What the online key says of
+    // it counts for nothing: it could keep everybody from a project for ever.
+    if let Some(found) = found.filter(|found| found.sealed)
+        && let Some(floor) = found.marks.floor.filter(|floor| found.version < *floor)
+    {
+        let found = found.version;
+        return Err(ClaimRefused::BelowFloor { floor, found });
+    }
     let (known, found) = match (known, found) {
         (None, None) => return Ok(None),
         (None, Some(found)) => return Ok(Some(found.seen(false))),
@@ -221,7 +240,7 @@ mod tests {
             public: BTreeMap::new(),
             threshold,
             maintainers: BTreeMap::new(),
-            claimed_at: None,
+            marks: ClaimMarks::default(),
             expires: Timestamp::MAX,
         }
     }
@@ -258,6 +277,23 @@ mod tests {
             weigh(&known, Some(&claim(false, &["a", "b"], 1, 3))),
             Ok(None)
         );
+    }
+
+    #[test]
+    fn a_version_below_the_floor_counts_for_nobody() {
+        let mut found = claim(true, &["a"], 1, 6);
+        found.marks.floor = Some(7);
+        let known = claim(false, &["a"], 1, 3).seen(true);
+        for known in [None, Some(&known)] {
+            let refused = weigh(known, Some(&found));
+            let below = ClaimRefused::BelowFloor { floor: 7, found: 6 };
+            assert_eq!(refused, Err(below));
+        }
+        found.version = 7;
+        assert!(weigh(None, Some(&found)).unwrap().is_some());
+        let mut online = claim(false, &["a"], 1, 6);
+        online.marks.floor = Some(u64::MAX);
+        assert!(weigh(None, Some(&online)).unwrap().is_some());
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::publish::{self, PublishError, Signed};
 use crate::reach::within_reach;
 use crate::record;
 use crate::recover::{Recovered, recover};
+use crate::roles::{RECENTLY_CLAIMED, role_name};
 use crate::signing_log::{Logging, SigningLog};
 use crate::state::State;
 
@@ -477,17 +478,27 @@ impl Engine {
         let moves_all = handed
             .as_ref()
             .is_some_and(|handed| handed.transition.is_some());
-        if moves_all {
-            // Everything moves, and by itself: what is pending waits for the next snapshot.
+        let moves_claims = handed
+            .as_ref()
+            .is_some_and(|handed| handed.recently_claimed.is_some());
+        // What is pending waits for the next snapshot: it is judged by the claims that stand then.
+        if moves_all || moves_claims {
             rows.clear();
+        }
+        if moves_all {
             due = self.state.schedule.keys().cloned().collect();
+        }
+        let recently = role_name(RECENTLY_CLAIMED);
+        if moves_claims && !due.contains(&recently) {
+            due.push(recently.clone());
         }
         let (changes, wanted) = (rows.len(), due.len());
         let (rows, parts) = self.with_releases(rows).await?;
         let changes = changes.min(rows.len());
         let (state, tree, skipped) = (&self.state, &self.tree, &self.skipped);
         let mut gathered = gather(state, tree, rows, parts, skipped, now, &mut due).await?;
-        if let (true, Some((seq, _))) = (moves_all && due.len() < wanted, ceremony) {
+        let lacks = moves_all && due.len() < wanted || moves_claims && !due.contains(&recently);
+        if let (true, Some((seq, _))) = (lacks, ceremony) {
             let reason = "a role that the online key has signed cannot be read, and would be lost: \
                           restore it from a backup or a mirror";
             let reason = reason.to_owned();

@@ -240,7 +240,7 @@ pub(crate) fn targets(
 }
 
 /// Delegations to nobody yet.
-fn nobody() -> Delegations {
+pub(crate) fn nobody() -> Delegations {
     Delegations {
         keys: BTreeMap::new(),
         roles: wheelmark_tuf::DelegatedRoles::Listed(Vec::new()),

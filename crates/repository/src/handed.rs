@@ -2,10 +2,12 @@
 //!
 //! Whoever hands it in is not believed. Each file has to follow on the one that is published, signed
 //! by those whom clients ask. It may change expiries, keys of offline roles and thresholds. Of that
-//! by which this engine goes it may change two things, in the one form that the engine would write
-//! itself: which of the engine's own keys signs online, and how many bins there are ([`transition`]).
+//! by which this engine goes it may change three things, in the one form that the engine would write
+//! itself: which of the engine's own keys signs online, how many bins there are ([`transition`]), and
+//! which claims stand in `claimed` and which in `recently-claimed` ([`claims`]).
 //! Paths, names and the order of roles stay.
 
+mod claims;
 mod transition;
 
 use std::collections::BTreeMap;
@@ -37,6 +39,9 @@ pub(crate) struct Handed {
     pub(crate) objects: Vec<(String, Vec<u8>)>,
     /// What it changes for everything that is signed online: all of that is signed anew then.
     pub(crate) transition: Option<Transition>,
+    /// What `recently-claimed` delegates to from then on, where claims go over to the offline key or
+    /// come back.
+    pub(crate) recently_claimed: Option<Delegations>,
 }
 
 /// What is to become of what was handed in.
@@ -88,6 +93,24 @@ enum Refusal {
     OnlineKey,
     #[error("the online key changes, and {role} is not signed anew")]
     NotHandedOver { role: RoleName },
+    #[error("claimed says something else of {role} than before, which no ceremony can do")]
+    Kept { role: RoleName },
+    #[error(
+        "{role} does not wait to be sealed any more: its claim has ended since the ceremony began"
+    )]
+    NotWaiting { role: RoleName },
+    #[error(
+        "the claim of {role} is not the one that the ceremony seals: it has changed since that began"
+    )]
+    OtherClaim { role: RoleName },
+    #[error("{role} is to have version {floor} at least, and version {published} is published")]
+    Floor {
+        role: RoleName,
+        floor: u64,
+        published: u64,
+    },
+    #[error("recently-claimed has no room for the claims that come back to it")]
+    NoRoom,
 }
 
 /// Examines what was handed in.
@@ -200,7 +223,7 @@ fn follow(
     let root = next_root(state, files, now)?;
     let root = root.as_ref().map_or(&state.root, |root| &**root);
     let key = transition::next_key(state, root, online)?;
-    let mut families = BTreeMap::new();
+    let (mut families, mut recently_claimed) = (BTreeMap::new(), None);
     let targets = next_targets(state, root, files, key.as_ref(), now)?;
     let targets = targets
         .as_ref()
@@ -223,7 +246,13 @@ fn follow(
                 let bins = transition::next_bins(state, family, &next, key.as_ref())?;
                 families.extend(bins.map(|bins| (family, bins)));
             }
-            None => demand_same(state, role, &next)?,
+            None if *role == role_name(CLAIMED) => {
+                recently_claimed = claims::next_claims(state, &next)?;
+            }
+            None => {
+                let (role, what) = (role.clone(), "what it delegates");
+                return Err(Refusal::Changes { role, what });
+            }
         }
     }
     if key.is_some() {
@@ -247,6 +276,7 @@ fn follow(
             .collect(),
         objects: objects.collect(),
         transition,
+        recently_claimed,
     })
 }
 
@@ -358,18 +388,6 @@ fn without_offline_keys(state: &State, delegations: &Delegations) -> Delegations
     let is_named = |id: &KeyId| roles.iter().any(|role| role.keys.keyids.contains(id));
     left.keys.retain(|id, _| is_named(id));
     left
-}
-
-/// `claimed` says what it said.
-fn demand_same(state: &State, role: &RoleName, next: &Targets) -> Result<(), Refusal> {
-    let claimed = state.claimed.as_ref();
-    let is_claimed = *role == role_name(CLAIMED);
-    if is_claimed && next.targets.is_empty() && next.delegations.as_ref() == claimed {
-        Ok(())
-    } else {
-        let (role, what) = (role.clone(), "what it delegates");
-        Err(Refusal::Changes { role, what })
-    }
 }
 
 fn open(

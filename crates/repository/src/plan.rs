@@ -21,6 +21,7 @@ pub(crate) use self::release::{MAX_RELEASED_FILES, MOST_PASSED_OVER, demand_sign
 pub(crate) use self::taken_away::TakenDraft;
 
 use self::changes::Changes;
+pub(crate) use self::changes::MAX_RECENTLY_CLAIMED_LEN;
 use self::draft::Drafts;
 use self::entry::as_signed;
 use self::release::Accepted;
@@ -306,6 +307,12 @@ pub(crate) fn plan(
     let transition = handed
         .as_ref()
         .and_then(|handed| handed.transition.as_ref());
+    let claims = handed
+        .as_ref()
+        .and_then(|handed| handed.recently_claimed.as_ref());
+    if let (Some(delegations), Some(content)) = (claims, roles.get_mut(&recently)) {
+        content.delegations = Some(delegations.clone());
+    }
     if let Some(transition) = transition {
         roles = transition::spread(state, transition, roles, lifetimes, now);
     }

@@ -36,6 +36,7 @@ pub mod canonical;
 pub mod limits;
 
 mod bins;
+mod claim;
 mod clock;
 mod envelope;
 mod evidence;
@@ -57,6 +58,7 @@ mod verify;
 mod walk;
 
 pub use bins::{BinForm, Bins, BinsError, MOST_BINS};
+pub use claim::{ClaimMarks, ParseProjectRoleError};
 pub use clock::Clock;
 pub use envelope::{EnvelopeError, Signature, assemble, root_fingerprint};
 pub use evidence::{

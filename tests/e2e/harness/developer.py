@@ -16,8 +16,8 @@ PHRASE = "a phrase for the tests alone"
 class Developer:
     """Somebody with a machine of their own, a key and a token of the index."""
 
-    def __init__(self, folder: Path, binary: Path, index: Index) -> None:
-        self.sandbox = Sandbox(folder, binary)
+    def __init__(self, folder: Path, binary: Path, index: Index, clock: dict[str, str] | None = None) -> None:
+        self.sandbox = Sandbox(folder, binary, clock)
         self.sandbox.trust(index)
         credentials = folder / "credentials"
         credentials.mkdir()

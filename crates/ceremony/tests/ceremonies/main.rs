@@ -6,5 +6,6 @@ mod holders;
 mod names;
 mod properties;
 mod rules;
+mod sealing;
 mod signatures;
 mod world;

@@ -36,6 +36,7 @@ pub(crate) fn day(days: i64) -> Timestamp {
 pub(crate) struct World {
     pub(crate) seats: Vec<Seat>,
     pub(crate) published: Published,
+    pub(crate) online: Ed25519Key,
     rng: StdRng,
 }
 
@@ -80,7 +81,9 @@ impl World {
             .iter()
             .map(|role| delegated(role, role_keys(role)))
             .collect();
-        below.push(delegated("status", RoleKeys::new([online.key()], 1)));
+        for role in ["recently-claimed", "status"] {
+            below.push(delegated(role, RoleKeys::new([online.key()], 1)));
+        }
         let top = Delegations {
             keys: by_id(&DELEGATED),
             roles: DelegatedRoles::Listed(below),
@@ -89,6 +92,7 @@ impl World {
         let mut world = Self {
             seats,
             published: Published::default(),
+            online,
             rng,
         };
         let bytes = world.signed("root", &root.to_canonical());
@@ -101,17 +105,26 @@ impl World {
     }
 
     fn put(&mut self, role: &str, delegations: Option<Delegations>) {
-        let mut targets = Targets {
-            spec_version: SPEC_VERSION.to_owned(),
-            version: 1,
-            expires: POLICY.expiry(&name(role), day(0)),
-            targets: BTreeMap::new(),
-            delegations,
-            extra: BTreeMap::new(),
-        };
-        targets.state_role(&name(role));
-        let bytes = self.signed(role, &targets.to_canonical());
+        let bytes = self.signed(role, &targets(role, 1, delegations).to_canonical());
         self.published.roles.insert(name(role), bytes);
+    }
+
+    /// Somebody's key, for a project.
+    pub(crate) fn key(&mut self) -> Ed25519Key {
+        Ed25519Key::generate(&mut self.rng)
+    }
+
+    /// Publishes what the online key says of claims.
+    pub(crate) fn put_recently(&mut self, delegations: Delegations) {
+        let canonical = targets("recently-claimed", 5, Some(delegations)).to_canonical();
+        let bytes = sign_role(&canonical, &[&self.online]).unwrap();
+        self.published.roles.insert(name("recently-claimed"), bytes);
+    }
+
+    /// Publishes the role of a project.
+    pub(crate) fn put_project(&mut self, project: &str, bytes: Vec<u8>) {
+        let role = name(&format!("project-{project}"));
+        self.published.roles.insert(role, bytes);
     }
 
     pub(crate) fn signed(&self, role: &str, canonical: &[u8]) -> Vec<u8> {
@@ -165,6 +178,28 @@ impl World {
             }
         }
     }
+}
+
+/// A version of a project's own role.
+pub(crate) fn project_role(project: &str, version: u64, keys: &[&Ed25519Key]) -> Vec<u8> {
+    let role = format!("project-{project}");
+    let canonical = targets(&role, version, None).to_canonical();
+    let signers: Vec<&dyn Signer> = keys.iter().map(|key| *key as &dyn Signer).collect();
+    sign_role(&canonical, &signers).unwrap()
+}
+
+/// A role that lists nothing.
+fn targets(role: &str, version: u64, delegations: Option<Delegations>) -> Targets {
+    let mut targets = Targets {
+        spec_version: SPEC_VERSION.to_owned(),
+        version,
+        expires: POLICY.expiry(&name(role), day(0)),
+        targets: BTreeMap::new(),
+        delegations,
+        extra: BTreeMap::new(),
+    };
+    targets.state_role(&name(role));
+    targets
 }
 
 /// The public keys of a seat, with their proofs.

@@ -19,6 +19,7 @@ pub(crate) mod signer;
 mod status;
 mod unpack;
 
+pub(crate) use self::begin::claims::USUAL_AGE;
 pub(crate) use self::signer::{credential_secret, secret_in};
 
 use std::process::ExitCode;

@@ -30,6 +30,7 @@ mod renew;
 mod restore;
 mod roles;
 mod rotate_online_key;
+mod sealing;
 mod signing_log;
 mod snapshot_log;
 mod status;

@@ -7,8 +7,8 @@ use url::Url;
 use wheelmark_tuf::Effect;
 
 use super::{
-    Began, Durability, HandedOver, IndexRecord, RECORD, TrustError, TrustStore, TrustedIndex,
-    handed_over, io, lock, private_temporary, sync_directory,
+    Began, Durability, HandedOver, IndexRecord, RECORD, TrustError, TrustStore, TrustedIndex, io,
+    lock, private_temporary, sync_directory,
 };
 use crate::index::{IndexUrls, directory_name};
 
@@ -28,8 +28,7 @@ impl TrustStore {
         self.enter(record, |trusted| {
             trusted.write("root.json", root, Durability::Synced)?;
             if let Some(handed) = handed {
-                let text = handed.to_json();
-                trusted.write(handed_over::FILE, text.as_bytes(), Durability::Synced)?;
+                trusted.take_over(handed)?;
             }
             chain.iter().try_for_each(|effect| trusted.put(effect))
         })

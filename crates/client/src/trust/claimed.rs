@@ -68,6 +68,15 @@ impl TrustedIndex {
         if self.seen_claim(project)?.as_ref().is_some_and(is_newer) {
             return Ok(());
         }
+        self.put_claim(project, claim)
+    }
+
+    /// Writes it down, whatever was remembered before.
+    pub(super) fn put_claim(
+        &self,
+        project: &ProjectName,
+        claim: SeenClaim,
+    ) -> Result<(), TrustError> {
         let written = Written {
             format: FORMAT,
             claim,

@@ -1,25 +1,28 @@
 //! Trust as one file for others: `wheelmark trust export`.
 //!
 //! It is JSON that a person can read: where the index is, the root that is trusted, byte for
-//! byte, and the versions that were seen, below which whoever takes it over accepts nothing.
+//! byte, the versions that were seen, below which whoever takes it over accepts nothing, and whose keys
+//! sign for the projects that were seen claimed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
+use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Floor, RoleName, Sha256, root_fingerprint};
 
 use super::record::WrittenMirror;
 use super::state::role;
-use super::{TrustError, TrustedIndex};
+use super::{Durability, TrustError, TrustedIndex};
+use crate::claims::SeenClaim;
 use crate::index::IndexUrls;
 
 /// The version of the file that this program writes and reads.
 const FORMAT: u32 = 1;
 
 /// The file's name in the directory of an index that was taken over.
-pub(super) const FILE: &str = "handed-over.json";
+const FILE: &str = "handed-over.json";
 
 /// Trust in an index, for somebody else to begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,7 @@ pub struct HandedOver {
     root_version: u64,
     root_fingerprint: Sha256,
     floors: BTreeMap<RoleName, u64>,
+    claims: BTreeMap<ProjectName, SeenClaim>,
 }
 
 /// Why a file is no trust that was handed over.
@@ -52,6 +56,8 @@ struct Written {
     root_version: u64,
     root_fingerprint: String,
     floors: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    claims: BTreeMap<String, SeenClaim>,
     root: String,
 }
 
@@ -96,7 +102,17 @@ impl HandedOver {
             let role = role.parse::<RoleName>().map_err(|e| e.to_string())?;
             Ok((role, version))
         });
+        let claims = written.claims.into_iter().map(|(project, claim)| {
+            let project = project.parse::<ProjectName>().map_err(|e| e.to_string())?;
+            // Whoever takes it over has not said so.
+            let claim = SeenClaim {
+                by_hand: false,
+                ..claim
+            };
+            Ok((project, claim))
+        });
         Ok(Self {
+            claims: claims.collect::<Result<_, String>>()?,
             urls: urls.map_err(|e| e.to_string())?.with_mirrors(mirrors?),
             exported: written
                 .exported
@@ -124,6 +140,11 @@ impl HandedOver {
             root_fingerprint: self.root_fingerprint.to_string(),
             floors: floors
                 .map(|(role, version)| (role.to_string(), *version))
+                .collect(),
+            claims: self
+                .claims
+                .iter()
+                .map(|(project, claim)| (project.to_string(), claim.clone()))
                 .collect(),
             root: String::from_utf8_lossy(&self.root).into_owned(),
         };
@@ -185,7 +206,15 @@ impl TrustedIndex {
                 problem: "it is not UTF-8".to_owned(),
             });
         }
+        let claims = self.seen_claims()?.into_iter().map(|(project, claim)| {
+            let claim = SeenClaim {
+                by_hand: false,
+                ..claim
+            };
+            (project, claim)
+        });
         Ok(HandedOver {
+            claims: claims.collect(),
             urls: self.urls().clone(),
             exported: now,
             root,
@@ -193,6 +222,19 @@ impl TrustedIndex {
             root_fingerprint: state.root_fingerprint,
             floors: self.seen()?,
         })
+    }
+
+    /// Keeps what was handed over, for an index that is new here.
+    pub(super) fn take_over(&self, handed: &HandedOver) -> Result<(), TrustError> {
+        let text = handed.to_json();
+        self.write(FILE, text.as_bytes(), Durability::Synced)?;
+        self.take_over_claims(handed)
+    }
+
+    /// Keeps who signs for which projects.
+    pub(super) fn take_over_claims(&self, handed: &HandedOver) -> Result<(), TrustError> {
+        let mut claims = handed.claims.iter();
+        claims.try_for_each(|(project, claim)| self.put_claim(project, claim.clone()))
     }
 
     /// The versions of timestamp, snapshot, targets, and the roles that targets delegates to

@@ -151,6 +151,7 @@ impl TrustStore {
             system: None,
         };
         index.write("root.json", handed.root(), Durability::Synced)?;
+        index.take_over_claims(handed)?;
         index.write(RECORD, index.text.as_bytes(), Durability::Synced)?;
         if directory.join(RECORD).exists() {
             self.carry_identities(directory, &index)?;

@@ -30,7 +30,7 @@ use crate::state::State;
 
 /// Longest `recently-claimed` that a claim may leave, in bytes: python-tuf's client reads 5,000,000 of
 /// a targets role, and a renewal may add a little.
-const MAX_RECENTLY_CLAIMED_LEN: usize = 4_500_000;
+pub(crate) const MAX_RECENTLY_CLAIMED_LEN: usize = 4_500_000;
 
 /// The signed state while the pending changes are made to it.
 pub(super) struct Changes<'a> {

@@ -1,12 +1,15 @@
 //! `wheelmark ceremony begin`: a new ceremony, on the ground of what is published.
 
+pub(crate) mod claims;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
 use serde_json::json;
 use wheelmark_ceremony::{
-    Ceremony, CeremonyError, HolderChange, HolderKeys, OnlineKey, Plan, Standing,
+    Ceremony, CeremonyError, HolderChange, HolderKeys, OnlineKey, Plan, PlanError, Standing,
 };
 use wheelmark_tuf::RoleName;
 
@@ -33,6 +36,11 @@ const MAX_PUBLIC_LEN: u64 = 64 * 1024;
 ///   wheelmark ceremony begin --data /srv/index --out march --add carol.json --threshold 2
 ///   wheelmark ceremony begin --data /srv/index --out march --online-key next-online-key.json
 ///   wheelmark ceremony begin --data /srv/index --out march --bins 16384
+///   wheelmark ceremony begin --data /srv/index --out march --claim-pending
+///
+/// `--claim-pending` seals claims: `claimed`, which an offline key signs, says from then on whose keys
+/// sign for these projects, and whoever steals the online key can put no others there. Those alone are
+/// sealed whose keys have stood unchanged for two weeks, or as long as `--older-than` says.
 ///
 /// Holders are numbered by the position of their keys in the metadata; `wheelmark index keys` shows
 /// them. The files with their public keys come from `wheelmark ceremony keygen`.
@@ -81,6 +89,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     bins: Option<u32>,
 
+    #[command(flatten)]
+    claims: claims::ClaimArgs,
+
     /// What the ceremony has to keep to [default: ceremony-policy.toml in the data directory, if it
     /// is there; `wheelmark ceremony policy` prints one]
     #[arg(long, value_name = "FILE")]
@@ -101,21 +112,25 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         (tree, _) => tree.clone().unwrap_or_default(),
     };
     let policy = policy::of(args.policy.as_deref(), data.as_ref())?;
-    let (published, _) = published::read(&tree)?;
+    let (mut published, online) = published::read(&tree)?;
+    let now = context.clock.now();
+    let began = Timestamp::from_second(now.as_second())?;
+    let claims = args.claims.choose(&tree, &mut published, &online, began)?;
     let standing = Standing::verify(published)
-        .with_context(|| format!("{} is no ground for a ceremony", tree.display()))?;
+        .with_context(|| format!("{} is no ground for a ceremony", tree.display()))
+        .hint("a project's own role that is damaged can be left out with --except NAME; anything else has to be restored from a backup or a mirror")?;
     let known = standing.roles();
     if let Some(unknown) = args.roles.iter().find(|role| !known.contains(role)) {
         let known: Vec<&str> = known.iter().map(RoleName::as_str).collect();
         return Err(anyhow!("{unknown} is no role that offline keys sign"))
             .hint(format!("these are: {}", known.join(", ")));
     }
-    let now = context.clock.now();
     let mut plan = Plan::renewal(&standing, &args.roles, &policy, now);
     plan.holders = holders(args)?;
     plan.threshold = args.threshold;
     plan.online = args.online_key.as_deref().map(online_key).transpose()?;
     plan.bins = args.bins;
+    plan.claims = claims.changes.clone();
     if args.roles.is_empty() {
         let all = plan.roles.clone();
         plan.without_what_stays(&standing);
@@ -140,10 +155,14 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             "directory": folder.directory(),
             "cautions": ceremony.cautions(),
             "roles": review::as_json(&ceremony),
+            "claims": claims.to_json(&ceremony),
         });
         print_line(&told.to_string())?;
     } else {
         print_line(&review::text(&ceremony))?;
+        for line in claims.lines() {
+            print_line(&line)?;
+        }
         print_line(&review::words(&ceremony))?;
         print_line(&format!(
             "\n{} is ready to travel. Each holder signs it, trusting the newest root that they know:\n  \
@@ -169,6 +188,9 @@ fn about(error: &CeremonyError) -> &'static str {
         }
         CeremonyError::Stranger { .. } => {
             "who may join stands in the policy: ceremony-policy.toml in the data directory, or the file that --policy names"
+        }
+        CeremonyError::Plan(PlanError::Claims(_)) => {
+            "a claim that cannot be sealed as it is can be left out with --except NAME; find out how it came to be so"
         }
         CeremonyError::Plan(_) => "`wheelmark index keys` shows who holds which keys now",
         _ => {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! ceremony.json          the plan
-//! published/             what it stands on: every root, and the present offline roles
+//! published/             what it stands on: every root, the present offline roles, and where claims
+//!                        are sealed, the list of those that wait and the projects' own roles
 //! payloads/              what is to be signed, for people and other tools to look at
 //! signatures/            one file for each signature
 //! finished/              the metadata, once it is complete
@@ -125,7 +126,7 @@ impl Folder {
             (name, bytes.clone())
         });
         let roles = published.roles.iter().filter_map(|(role, bytes)| {
-            let (version, _) = ceremony.standing().version_and_expiry(role)?;
+            let version = ceremony.standing().version(role)?;
             Some((role.versioned_file_name(version), bytes.clone()))
         });
         folder.write_all(PUBLISHED, roots.chain(roles))?;

@@ -5,8 +5,12 @@
 //! left away, and everything fits: so a holder remembers. And metadata does not name its index: what
 //! the same people have signed for one, a rehearsal for instance, would be good for the other.
 //!
+//! What a ceremony says of claims is held against the list that was seen last, too ([`claims`]).
+//!
 //! It is kept in the user's data directory and beside each file of keys, and whatever any of them
 //! knows counts.
+
+mod claims;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -18,13 +22,18 @@ use wheelmark_ceremony::Ceremony;
 use wheelmark_signing::SignerUri;
 use wheelmark_tuf::KeyId;
 
+use self::claims::{SeenClaims, TooOld};
 use super::signer::SignerArg;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
 
 /// The longest file of what was seen, in bytes.
-const MAX_LEN: u64 = 1024 * 1024;
+const MAX_LEN: u64 = 16 * 1024 * 1024;
+
+/// The most bytes that the lists of claims take in it. Anybody who may claim projects makes them longer; they
+/// must not push out what is known of versions and keys.
+const MAX_CLAIMS_LEN: usize = 12 * 1024 * 1024;
 
 /// What is known of one index.
 #[derive(Default, Serialize, Deserialize)]
@@ -32,6 +41,9 @@ struct Known {
     /// The ids of the keys that have signed for it.
     #[serde(default)]
     keys: BTreeSet<String>,
+    /// The claims that were shown last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claims: Option<SeenClaims>,
     /// The published versions that were signed on, by role.
     #[serde(flatten)]
     roles: BTreeMap<String, u64>,
@@ -117,15 +129,73 @@ impl Seen {
         Ok(())
     }
 
+    /// Refuses to seal a claim that is said to be older than it can be by what was seen.
+    pub(super) fn demand_ages(&self, ceremony: &Ceremony) -> anyhow::Result<()> {
+        let known = self.indexes.0.get(&index(ceremony));
+        let seen = known.and_then(|known| known.claims.as_ref());
+        let Some(TooOld {
+            project,
+            since,
+            seen,
+            others,
+        }) = seen.and_then(|seen| seen.refutes(ceremony))
+        else {
+            return Ok(());
+        };
+        let what = match others {
+            true => "it had other keys",
+            false => "nobody had claimed it",
+        };
+        Err(anyhow!(
+            "the keys of {project} are said to stand unchanged since {since}, and by what you saw on {seen}, {what}"
+        ))
+        .hint("whoever wrote that date has the index's online key, or its clock was wrong: sign nothing, and tell whoever runs the index; `--except NAME` leaves a claim out")
+    }
+
+    /// Which of the claims that a ceremony seals were seen before, in words.
+    pub(super) fn told_of_claims(&self, ceremony: &Ceremony) -> Option<String> {
+        let sealed = ceremony.newly_sealed();
+        if sealed.is_empty() {
+            return None;
+        }
+        let known = self.indexes.0.get(&index(ceremony));
+        let Some(seen) = known.and_then(|known| known.claims.as_ref()) else {
+            return Some("you have seen none of these claims before: how old they are is the online key's word alone".to_owned());
+        };
+        let new = sealed.iter().filter(|claim| !seen.has(claim));
+        let new: Vec<&str> = new.map(|claim| claim.project()).collect();
+        Some(match new.len() {
+            0 => format!(
+                "you saw all of these claims with the same keys on {}",
+                seen.at
+            ),
+            _ => format!(
+                "you did not see these on {}, so how old they are is the online key's word alone: {}",
+                seen.at,
+                new.join(", ")
+            ),
+        })
+    }
+
     /// Remembers what is signed on now, and with which keys.
     pub(super) fn keep(mut self, ceremony: &Ceremony, keys: &[KeyId]) -> anyhow::Result<()> {
         let known = Known {
             keys: keys.iter().map(|key| key.as_str().to_owned()).collect(),
+            claims: SeenClaims::of(ceremony),
             roles: published(ceremony).into_iter().collect(),
         };
         self.indexes
             .learn(Indexes(BTreeMap::from([(index(ceremony), known)])));
-        let text = serde_json::to_vec_pretty(&self.indexes)?;
+        let mut text = serde_json::to_vec_pretty(&self.indexes)?;
+        if text.len() > MAX_CLAIMS_LEN {
+            tracing::warn!(
+                "so many claims are not remembered: their ages cannot be compared next time"
+            );
+            for known in self.indexes.0.values_mut() {
+                known.claims = None;
+            }
+            text = serde_json::to_vec_pretty(&self.indexes)?;
+        }
         for file in &self.beside {
             write(file, &text)
                 .hint("what you sign on is remembered beside your keys: bring them to a place that can be written")?;
@@ -152,6 +222,10 @@ impl Indexes {
         for (index, known) in other.0 {
             let mine = self.0.entry(index).or_default();
             mine.keys.extend(known.keys);
+            let newest = |claims: &Option<SeenClaims>| claims.as_ref().map(|claims| claims.at);
+            if newest(&known.claims) > newest(&mine.claims) {
+                mine.claims = known.claims;
+            }
             for (role, version) in known.roles {
                 let most = mine.roles.entry(role).or_default();
                 *most = version.max(*most);

@@ -77,9 +77,13 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     // A signature that does not count is told of before anything is added to it.
     folder.all_signatures(&ceremony)?;
     seen.demand_newer(&ceremony)?;
+    seen.demand_ages(&ceremony)?;
     if !args.json {
         print_line(&review::text(&ceremony))?;
         print_line(&review::ground(&ceremony, trusted))?;
+        if let Some(told) = seen.told_of_claims(&ceremony) {
+            print_line(&told)?;
+        }
         print_line("")?;
     }
     confirm(args, &ceremony)?;

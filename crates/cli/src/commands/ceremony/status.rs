@@ -41,6 +41,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let ceremony = folder.ceremony(context)?;
     let (tally, refused) = folder.signatures(&ceremony)?;
     let stage = folder.stage();
+    let claims = &ceremony.plan().claims;
     if args.json {
         let refused = refused.iter().map(|refused| {
             let why = format!("{:#}", refused.why);
@@ -50,12 +51,22 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             "ceremony": ceremony.id().to_string(),
             "complete": tally.is_complete(),
             "stage": stage.word(),
+            "seals": claims.seal.len(),
+            "unseals": claims.unseal.len(),
             "needs": as_json(&tally),
             "refused": refused.collect::<Vec<_>>(),
         });
         print_line(&told.to_string())?;
     } else {
         print_line(&format!("ceremony {}", ceremony.id()))?;
+        for (count, what) in [
+            (claims.seal.len(), "seals"),
+            (claims.unseal.len(), "unseals"),
+        ] {
+            if count > 0 {
+                print_line(&format!("it {what} the claims of {count} projects"))?;
+            }
+        }
         print_line(&text(&tally, stage))?;
         for refused in &refused {
             let why = without_controls(&format!("{:#}", refused.why));

@@ -309,17 +309,23 @@ Who vouches for it
 
 /// Whose keys sign for the project, in lines of their own.
 fn claimed(claim: &Claim, shown: &Shown<'_>) -> String {
-    let sealed = match claim.sealed {
-        true => "sealed by an offline key",
-        false => "claimed, not yet sealed",
+    let (sealed, since) = match claim.sealed {
+        true => ("sealed by the offline role claimed", claim.marks.sealed_at),
+        false => ("claimed, not yet sealed", claim.marks.claimed_at),
     };
-    let since = claim.claimed_at.map(|at| format!(" since {at}"));
+    let since = since.map(|at| format!(" since {at}"));
     let mut text = format!(
         "  signed by   {} of {} keys, {sealed}{}\n",
         claim.threshold,
         claim.keys.len(),
         since.unwrap_or_default()
     );
+    if let Some(floor) = claim.marks.floor {
+        text.push_str(&format!(
+            "              version {} of its role; none before {floor} counts\n",
+            claim.version
+        ));
+    }
     for id in &claim.keys {
         let whose = claim.maintainers.get(id);
         let whose = whose.map(|user| format!(" ({})", ShownText(user)));

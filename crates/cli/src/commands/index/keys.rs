@@ -9,6 +9,7 @@ use wheelmark_ceremony::Standing;
 use wheelmark_tuf::{KeyId, without_controls};
 
 use super::roles::{Roles, Row, State, next};
+use super::sealing::Sealing;
 use super::table::{minute, table};
 use super::under_way::UnderWay;
 use crate::commands::ceremony::policy;
@@ -30,7 +31,7 @@ const SHOWN_KEYID: usize = 16;
 /// Roles that the online key signs are renewed by the running index. Those of the offline keys need
 /// a ceremony, and are said to be due long before they end: 60 days, and 30 for `claimed`, which
 /// lives 90. Below stand the holders, the newest root, and what is under way: another online key that
-/// takes over, a ceremony that was handed in. Needs no key, and works while the index runs or not.
+/// takes over, a ceremony that was handed in, and how many claims wait to be sealed. Needs no key, and works while the index runs or not.
 ///
 ///   wheelmark index keys --data /srv/index
 ///   wheelmark index keys --json
@@ -55,9 +56,17 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     let roles = Roles::read(data, &policy, context.clock.now())?;
     let worst = roles.worst();
     let under_way = UnderWay::of(data, &roles.standing).await?;
+    let (sealing, now) = (Sealing::of(&roles.standing), context.clock.now());
     print_line(&match args.json {
-        true => as_json(&roles.rows, &roles.standing, &under_way, worst),
-        false => text(&roles.rows, &roles.standing, &under_way, worst),
+        true => {
+            let mut told = as_json(&roles.rows, &roles.standing, &under_way, worst);
+            told["claims"] = sealing.to_json(now);
+            told.to_string()
+        }
+        false => {
+            let claims = sealing.line(now);
+            text(&roles.rows, &roles.standing, claims, &under_way, worst)
+        }
     })?;
     Ok(exit_code(worst))
 }
@@ -81,7 +90,13 @@ pub(super) fn rows_as_text(rows: &[Row]) -> String {
     table(&headings, &cells)
 }
 
-fn text(rows: &[Row], standing: &Standing, under_way: &UnderWay, worst: State) -> String {
+fn text(
+    rows: &[Row],
+    standing: &Standing,
+    claims: Option<String>,
+    under_way: &UnderWay,
+    worst: State,
+) -> String {
     let mut lines = vec![rows_as_text(rows), String::new()];
     for seat in standing.seats() {
         let keys = seat.keys.iter().map(|(role, id)| {
@@ -97,6 +112,7 @@ fn text(rows: &[Row], standing: &Standing, under_way: &UnderWay, worst: State) -
         standing.root().version,
         standing.newest_fingerprint()
     ));
+    lines.extend(claims);
     lines.extend(under_way.lines());
     if let Some(advice) = advice(rows, worst) {
         lines.push(String::new());
@@ -159,7 +175,12 @@ pub(super) fn rows_as_json(rows: &[Row]) -> Vec<serde_json::Value> {
     roles.collect()
 }
 
-fn as_json(rows: &[Row], standing: &Standing, under_way: &UnderWay, worst: State) -> String {
+fn as_json(
+    rows: &[Row],
+    standing: &Standing,
+    under_way: &UnderWay,
+    worst: State,
+) -> serde_json::Value {
     let holders = standing.seats().into_iter().map(|seat| {
         let keys: serde_json::Map<String, serde_json::Value> = seat
             .keys
@@ -176,5 +197,4 @@ fn as_json(rows: &[Row], standing: &Standing, under_way: &UnderWay, worst: State
         "holders": holders.collect::<Vec<_>>(),
         "under_way": under_way.to_json(),
     })
-    .to_string()
 }

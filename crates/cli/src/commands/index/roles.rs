@@ -65,7 +65,19 @@ impl Roles {
     pub(super) fn read(data: &Data, policy: &Policy, now: Timestamp) -> anyhow::Result<Self> {
         let tree = data.tree();
         let (files, online) = published::read(&tree)?;
-        let standing = Standing::verify(files).context("what is published is damaged")?;
+        let mut with_claims = files.clone();
+        let added = published::add(
+            &tree,
+            &mut with_claims,
+            &online,
+            &"recently-claimed".parse()?,
+        );
+        // The list of claims is shown beside the rest, and must not be in its way.
+        let with_claims = added.ok().and_then(|_| Standing::verify(with_claims).ok());
+        let standing = match with_claims {
+            Some(standing) => standing,
+            None => Standing::verify(files).context("what is published is damaged")?,
+        };
         let looking = Looking {
             tree: &tree,
             standing: &standing,

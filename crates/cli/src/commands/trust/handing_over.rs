@@ -13,8 +13,8 @@ use crate::remote::remote;
 
 /// Write what is trusted of an index into a file, for others
 ///
-/// The file holds the index's URLs, its root and the versions that were seen here; whoever
-/// takes it over accepts nothing older. It is not secret, but it decides what is trusted: hand
+/// The file holds the index's URLs, its root, the versions that were seen here, and whose keys sign for
+/// claimed projects; whoever takes it over accepts nothing older, and no other keys. It is not secret, but it decides what is trusted: hand
 /// it over by a way on which nobody can change it.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {

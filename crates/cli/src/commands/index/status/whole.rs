@@ -16,6 +16,7 @@ use crate::commands::ceremony::policy;
 use crate::commands::index::keys::{advice, exit_code, rows_as_json, rows_as_text};
 use crate::commands::index::own_roles::OwnRoles;
 use crate::commands::index::roles::{Roles, State};
+use crate::commands::index::sealing::Sealing;
 use crate::commands::index::table::minute;
 use crate::commands::index::under_way::UnderWay;
 use crate::commands::up::print_line;
@@ -101,6 +102,7 @@ pub(super) async fn run(
             "sent": beside.sent.as_ref().map(|(sent, _)| json!({ "to": sent.to, "entry": sent.entry })),
             "late": late,
             "under_way": under_way.to_json(),
+            "claims": Sealing::of(&roles.standing).to_json(context.clock.now()),
             "next_ceremony": ceremony.map(|due| due.to_string()),
             "projects": own.to_json(),
             "roles": rows_as_json(&roles.rows),
@@ -132,6 +134,7 @@ pub(super) async fn run(
     if let Some(due) = ceremony {
         lines.push(format!("next ceremony: from {} on", minute(due)));
     }
+    lines.extend(Sealing::of(&roles.standing).line(context.clock.now()));
     lines.extend(own.line());
     lines.extend(under_way.lines());
     let yellow = |said: &String| said.if_supports_color(Stdout, |t| t.yellow()).to_string();

@@ -1,0 +1,153 @@
+//! What a ceremony may change about claims: which of them an offline key vouches for.
+//!
+//! ```text
+//! claimed and recently-claimed now ─┐
+//!                                   ├─ next_claims ─▶ what recently-claimed says next, or refused
+//! claimed as the ceremony signed it ┘
+//! ```
+//!
+//! A claim that is new in `claimed` is the one that stands in `recently-claimed` at this moment, in the
+//! one form that sealing gives it ([`DelegatedRole::sealed`]): if its keys have changed since the
+//! ceremony began, or the claim has ended, nothing of the ceremony is published. One that is left out
+//! goes back to where it came from. All others stay as they are. So the two lists never speak of one
+//! project both, and none is lost between them.
+
+use std::collections::BTreeMap;
+
+use wheelmark_tuf::{
+    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, Role as _, RoleName,
+    Targets,
+};
+
+use super::Refusal;
+use crate::genesis;
+use crate::plan::MAX_RECENTLY_CLAIMED_LEN;
+use crate::roles::{CLAIMED, RECENTLY_CLAIMED, role_name};
+use crate::state::State;
+
+/// What `recently-claimed` delegates to after a ceremony that brings this `claimed`; none where it
+/// changes no claim.
+pub(super) fn next_claims(state: &State, next: &Targets) -> Result<Option<Delegations>, Refusal> {
+    let changes = || Refusal::Changes {
+        role: role_name(CLAIMED),
+        what: "what it delegates",
+    };
+    if !next.targets.is_empty() {
+        return Err(changes());
+    }
+    if next.delegations == state.claimed {
+        return Ok(None);
+    }
+    let now = List::of(state.claimed.as_ref()).ok_or_else(changes)?;
+    let then = List::of(next.delegations.as_ref()).ok_or_else(changes)?;
+    let recently = List::of(state.recently_claimed.as_ref()).ok_or_else(changes)?;
+    let extra = |below: &Option<Delegations>| below.as_ref().map(|below| below.extra.clone());
+    if extra(&next.delegations).unwrap_or_default() != extra(&state.claimed).unwrap_or_default() {
+        return Err(changes());
+    }
+
+    let mut keys = BTreeMap::new();
+    for role in then.roles {
+        let from = match now.find(&role.name) {
+            Some(kept) if kept == role => &now,
+            Some(_) => {
+                return Err(Refusal::Kept {
+                    role: role.name.clone(),
+                });
+            }
+            None => {
+                demand_sealed(state, &recently, role)?;
+                &recently
+            }
+        };
+        keys.extend(from.keys_of(role));
+    }
+    // None is missing, none has another key's place, and none is there for nobody.
+    if keys != *then.keys {
+        return Err(changes());
+    }
+
+    let mut left = state
+        .recently_claimed
+        .clone()
+        .unwrap_or_else(genesis::nobody);
+    let DelegatedRoles::Listed(waiting) = &mut left.roles else {
+        return Err(changes());
+    };
+    waiting.retain(|role| then.find(&role.name).is_none());
+    for role in now.roles {
+        let is_back = then.find(&role.name).is_none();
+        if is_back && recently.find(&role.name).is_none() {
+            waiting.push(role.unsealed());
+            left.keys.extend(now.keys_of(role));
+        }
+    }
+    let is_named = |id: &KeyId| waiting.iter().any(|role| role.keys.keyids.contains(id));
+    left.keys.retain(|id, _| is_named(id));
+    let name = role_name(RECENTLY_CLAIMED);
+    let content = genesis::targets(&name, next.expires, Some(left.clone()));
+    match content.to_canonical().len() <= MAX_RECENTLY_CLAIMED_LEN {
+        true => Ok(Some(left)),
+        false => Err(Refusal::NoRoom),
+    }
+}
+
+/// A claim that is new in `claimed` is what waits in `recently-claimed`, sealed.
+fn demand_sealed(state: &State, recently: &List<'_>, role: &DelegatedRole) -> Result<(), Refusal> {
+    let name = || role.name.clone();
+    let waiting = recently.find(&role.name);
+    let waiting = waiting.ok_or_else(|| Refusal::NotWaiting { role: name() })?;
+    let marks = ClaimMarks::of(&role.keys);
+    let (Some(floor), Some(at)) = (marks.floor, marks.sealed_at) else {
+        return Err(Refusal::Kept { role: name() });
+    };
+    if waiting.sealed(floor, at) != *role || !role.is_claim() {
+        return Err(Refusal::OtherClaim { role: name() });
+    }
+    let published = state.snapshot.role_version(&role.name).unwrap_or(0);
+    if floor == 0 || floor > published {
+        return Err(Refusal::Floor {
+            role: name(),
+            floor,
+            published,
+        });
+    }
+    Ok(())
+}
+
+/// The claims of one role, with their keys.
+struct List<'a> {
+    roles: &'a [DelegatedRole],
+    keys: &'a BTreeMap<KeyId, Key>,
+}
+
+/// The keys of a role that delegates to nobody.
+static NO_KEYS: BTreeMap<KeyId, Key> = BTreeMap::new();
+
+impl<'a> List<'a> {
+    /// None where it delegates in a way in which no list of claims does.
+    fn of(delegations: Option<&'a Delegations>) -> Option<Self> {
+        let Some(delegations) = delegations else {
+            return Some(Self {
+                roles: &[],
+                keys: &NO_KEYS,
+            });
+        };
+        match &delegations.roles {
+            DelegatedRoles::Listed(roles) => Some(Self {
+                roles,
+                keys: &delegations.keys,
+            }),
+            DelegatedRoles::Succinct(_) => None,
+        }
+    }
+
+    fn find(&self, name: &RoleName) -> Option<&'a DelegatedRole> {
+        self.roles.iter().find(|role| role.name == *name)
+    }
+
+    fn keys_of(&self, role: &DelegatedRole) -> impl Iterator<Item = (KeyId, Key)> {
+        let ids = role.keys.keyids.iter();
+        ids.filter_map(|id| Some((id.clone(), self.keys.get(id)?.clone())))
+    }
+}
