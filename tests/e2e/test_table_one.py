@@ -204,13 +204,8 @@ def test_row_2_snapshot(world: World, fake_clock: FakeClock) -> None:
 def test_row_3_timestamp_and_snapshot(world: World, fake_clock: FakeClock) -> None:
     stolen = ("timestamp", "snapshot")
     no_update(world, *stolen)
-    # Until bins and `recently-claimed` end, which is a day. Who asks for a sealed project does not come
-    # to those, and is held until `claimed` ends.
-    assert world.freeze(fake_clock, (0, 2, CLAIMED_DAYS + 1), *stolen) == {
-        0: all_of(OLD),
-        2: all_of(REFUSED) | {SEALED: OLD},
-        CLAIMED_DAYS + 1: all_of(REFUSED),
-    }
+    # Until the bins, `recently-claimed` and `status` end, which is a day.
+    assert world.freeze(fake_clock, (0, 2), *stolen) == {0: all_of(OLD), 2: all_of(REFUSED)}
     assert world.mixture(*stolen) == WHO_HAS_NOT_SEEN_IT
 
 
@@ -241,15 +236,13 @@ def test_row_5_timestamp_snapshot_and_a_project(world: World, fake_clock: FakeCl
         for another in (other, UNCLAIMED):
             assert world.update(another, *stolen) == both(REFUSED)
     stolen = (*top, f"project-{SEALED}")
-    assert world.freeze(fake_clock, (2, CLAIMED_DAYS + 1), *stolen) == {
-        2: all_of(REFUSED) | {SEALED: OLD},
-        CLAIMED_DAYS + 1: all_of(REFUSED),
-    }
+    assert world.freeze(fake_clock, (2,), *stolen) == {2: all_of(REFUSED)}
     assert world.mixture(*stolen) == WHO_HAS_NOT_SEEN_IT
 
 
 def test_row_6_timestamp_snapshot_and_recently_claimed_or_unclaimed(world: World, fake_clock: FakeClock) -> None:
-    stolen = ("timestamp", "snapshot", "recently-claimed", "unclaimed")
+    # And `status`, which has the same key.
+    stolen = ("timestamp", "snapshot", "recently-claimed", "unclaimed", "status")
     assert world.update(UNCLAIMED, *stolen) == both(EVIL)
     # Other keys for a project that is not yet sealed, which who knows it refuses: less than the table has.
     assert world.update(RECENT, *stolen, through="recently-claimed") == {"knows": REFUSED, "fresh": EVIL}
@@ -265,12 +258,8 @@ def test_row_7_timestamp_snapshot_and_targets_or_claimed(world: World, fake_cloc
     stolen = ("timestamp", "snapshot", offline)
     for project in PROJECTS:
         assert world.update(project, *stolen, through=offline) == both(EVIL), project
-    # Until what is not theirs ends: the bins, or `claimed`.
-    ends = CLAIMED_DAYS + 1
-    assert world.freeze(fake_clock, (2, ends), *stolen) == {
-        2: all_of(REFUSED) | {SEALED: OLD},
-        ends: all_of(REFUSED) | ({SEALED: OLD} if offline == "claimed" else {}),
-    }
+    # Until what is signed online and is not theirs ends.
+    assert world.freeze(fake_clock, (2,), *stolen) == {2: all_of(REFUSED)}
     assert world.mixture(*stolen) == WHO_HAS_NOT_SEEN_IT
 
 
