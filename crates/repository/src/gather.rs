@@ -15,7 +15,7 @@ use wheelmark_provenance::Provenance;
 use wheelmark_store::{
     Change, ListedHashes, MAX_RELEASE_METADATA_LEN, NewFile, ReleaseParts, SignedRelease,
 };
-use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
+use wheelmark_tuf::{Handovers, RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher, Targets};
 
 use crate::channel::{Pending, Place};
 use crate::handed::Handed;
@@ -78,6 +78,8 @@ pub(crate) struct Incoming {
     pub(crate) before: Option<ProjectPage>,
     /// The next versions of the project's role under which other files stand in the tree.
     pub(crate) taken: BTreeSet<u64>,
+    /// The handovers that the published version of the project's role carries.
+    pub(crate) handovers: Handovers,
 }
 
 /// Reads what `rows` and the roles in `due` need; `parts` are what stands beside the rows of releases.
@@ -293,14 +295,20 @@ async fn need_release(
             read,
             before,
             taken,
+            handovers: Handovers::default(),
         };
         gathered.releases.insert(place, incoming);
         return Ok(());
     }
     // Also of a claim: its files may be some that nobody has seen for a while.
     need_taken(state, tree, gathered, project).await?;
-    if state.delegation_of(project).is_none() {
+    let mut handovers = Handovers::default();
+    if state.delegation_of(project).is_some() {
+        handovers = handovers_of(state, tree, project).await?;
+    } else {
         need_project(state, tree, gathered, project).await?;
+    }
+    if release.claim.is_some() || release.keys.is_some() {
         need_role(state, tree, gathered, &role_name(RECENTLY_CLAIMED)).await?;
     }
     let before = gathered.pages.get(project).map(|(page, _)| page.clone());
@@ -326,6 +334,7 @@ async fn need_release(
             read,
             before,
             taken,
+            handovers,
         },
     );
     Ok(())
@@ -403,6 +412,21 @@ async fn need_own_page(
     }
     let info = targets.targets.get(&page_target(project));
     Ok(info.and_then(|info| info.sha256()))
+}
+
+/// The handovers that a claimed project's role carries, as it was published.
+async fn handovers_of(
+    state: &State,
+    tree: &Directory,
+    project: &ProjectName,
+) -> Result<Handovers, LoadError> {
+    let role = roles::project_role(project);
+    let targets = state.role(tree, &role).await?;
+    let read = targets.handovers(&role);
+    read.map_err(|source| LoadError::Handovers {
+        role: role.to_string(),
+        source: Box::new(source),
+    })
 }
 
 /// The SHA-512 of an object, if its bytes have the SHA-256 that it is named after.

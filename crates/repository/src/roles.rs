@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::json;
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::NewClaim;
+use wheelmark_store::{ClaimedKey, NewClaim};
 use wheelmark_tuf::{
-    DelegatedRole, DelegatedRoles, Delegations, Key, OWN_MEMBER, PathPattern, PathSet, RoleKeys,
-    RoleName, TargetPath,
+    DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, KeySet, OWN_MEMBER, PathPattern,
+    PathSet, RoleKeys, RoleName, TargetPath,
 };
 
 pub use wheelmark_tuf::{BinForm, Bins, BinsError, MOST_BINS};
@@ -68,6 +68,38 @@ pub(crate) fn claim(
         terminating: true,
         paths: PathSet::Patterns(paths.into_iter().map(PathPattern::from).collect()),
     }
+}
+
+/// The same delegation with other keys; whose those are that come in is in `added`.
+pub(crate) fn handed_over(
+    delegated: &DelegatedRole,
+    to: &KeySet,
+    added: &[ClaimedKey],
+    at: Timestamp,
+) -> DelegatedRole {
+    let mut role = delegated.clone();
+    let known = delegated.keys.extra.get(OWN_MEMBER);
+    let known = known.and_then(|own| own.get("maintainers"));
+    let name = |id: &KeyId| {
+        let new = added.iter().find(|key| key.keyid == id.as_str());
+        let new = new.map(|key| key.maintainer.as_str());
+        new.or_else(|| known?.get(id.as_str())?.as_str())
+    };
+    let maintainers: serde_json::Map<String, serde_json::Value> = to
+        .keys()
+        .keys()
+        .filter_map(|id| Some((id.as_str().to_owned(), name(id)?.into())))
+        .collect();
+    let extra = std::mem::take(&mut role.keys.extra);
+    role.keys = to.role_keys();
+    role.keys.extra = extra;
+    let own = role.keys.extra.entry(OWN_MEMBER.to_owned()).or_default();
+    if !own.is_object() {
+        *own = json!({});
+    }
+    own["maintainers"] = maintainers.into();
+    own["keys-since"] = at.to_string().into();
+    role
 }
 
 /// One of the two families of bins.

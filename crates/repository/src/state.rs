@@ -7,9 +7,9 @@ use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{
-    DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, Role, RoleKeys, RoleName, Root, Sha256,
-    Snapshot, TargetPath, Targets, TimestampMetadata, Verified, VerifyError, verify,
-    verify_next_root, verify_trusted_root,
+    DelegatedRole, DelegatedRoles, Delegations, HandoverError, Key, KeyId, Role, RoleKeys,
+    RoleName, Root, Sha256, Snapshot, TargetPath, Targets, TimestampMetadata, Verified,
+    VerifyError, verify, verify_next_root, verify_trusted_root,
 };
 
 use crate::channel::Followed;
@@ -71,6 +71,15 @@ pub enum LoadError {
         /// The delegating role.
         role: String,
     },
+    /// A claimed project's role was published with handovers that do not hold.
+    #[error("{role} carries handovers that do not hold")]
+    Handovers {
+        /// The role.
+        role: String,
+        /// What is wrong with them.
+        #[source]
+        source: Box<HandoverError>,
+    },
     /// A page is not the one its bin lists.
     #[error("the simple page of {project} is not the one that {role} signed")]
     PageDiffers {
@@ -112,6 +121,7 @@ impl LoadError {
             | Self::OtherRole { .. }
             | Self::OtherOnlineKey { .. }
             | Self::Foreign { .. }
+            | Self::Handovers { .. }
             | Self::PageDiffers { .. }
             | Self::ListDiffers { .. } => true,
         }
@@ -343,6 +353,13 @@ impl State {
                 }
                 DelegatedRoles::Succinct(_) => None,
             })
+    }
+
+    /// Whether a project is delegated to with an offline key.
+    pub(crate) fn is_sealed(&self, project: &ProjectName) -> bool {
+        let role = roles::project_role(project);
+        let delegations = self.claimed.as_ref();
+        delegations.is_some_and(|delegations| delegations.role_keys(&role).is_some())
     }
 
     /// Every key with which the index signs something itself.

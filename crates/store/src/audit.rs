@@ -116,6 +116,8 @@ actions! {
     ExchangeRefused = "exchange-refused",
     /// A user claimed a project: its own people sign for it from then on.
     ProjectClaimed = "project-claimed",
+    /// The people of a claimed project handed over to other keys.
+    ProjectKeysChanged = "project-keys-changed",
     /// A claim was to end.
     ClaimEnded = "claim-ended",
     /// A release that a project's own people have signed was taken in.

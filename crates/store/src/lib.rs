@@ -83,7 +83,7 @@ pub use publisher::{
 pub use rebuilding::{RebuildError, Rebuilding, RebuiltClaim, RebuiltProject};
 pub use release::{
     ClaimedKey, MAX_CLAIMS_PER_USER, MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, NewClaim,
-    ReleaseDenied, ReleaseError, ReleaseParts, ReleasedBy, SignedRelease,
+    NewKeys, ReleaseDenied, ReleaseError, ReleaseParts, ReleasedBy, SignedRelease,
 };
 pub use role::{Member, Role, RoleError};
 pub use sqlite::{Durability, Store};

@@ -56,6 +56,21 @@ pub struct SignedRelease {
     /// Whose keys sign for the project from now on, where nobody's did until now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<NewClaim>,
+    /// Which keys come in and which go, where the project's people hand over to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<NewKeys>,
+}
+
+/// Which keys come to sign for a claimed project, and which do not any more.
+///
+/// Whether that holds is said by the handover in the metadata, and by nothing else; this is whose the
+/// keys are, which the metadata does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKeys {
+    /// Those that come in.
+    pub added: Vec<ClaimedKey>,
+    /// The ids of those that go.
+    pub removed: Vec<String>,
 }
 
 /// Whose keys sign for a project.
@@ -122,7 +137,7 @@ pub enum ReleaseDenied {
         project: ProjectName,
     },
     /// The token is one that machines are given.
-    #[error("a token for some projects alone cannot claim one")]
+    #[error("a token for some projects alone cannot claim one, or change its keys")]
     ProjectToken,
     /// Another release of the project waits for its snapshot.
     #[error("another release of {project} is on its way")]
@@ -137,6 +152,14 @@ pub enum ReleaseDenied {
         user: UserName,
         /// How many that are.
         limit: u32,
+    },
+    /// A key is to be registered for somebody who has no part in the project.
+    #[error("{user} is no member of {project}, and keys are those of members alone")]
+    NotMember {
+        /// Who.
+        user: String,
+        /// Of what.
+        project: ProjectName,
     },
     /// A key is somebody else's.
     #[error("the key {keyid} is registered for another user, and a key is never shared")]
@@ -213,11 +236,12 @@ impl Store {
         &self,
         project: &ProjectName,
         claim: Option<&NewClaim>,
+        keys: Option<&NewKeys>,
         bearer: &Bearer,
         now: Timestamp,
     ) -> Result<(), ReleaseError> {
         let mut reader = self.reader().await?;
-        examine(&mut reader, project, claim, bearer, now).await
+        examine(&mut reader, project, claim, keys, bearer, now).await
     }
 
     /// Records a signed release: its row of the journal, what stands beside it, the rows of its new
@@ -245,8 +269,9 @@ impl Store {
         let project = release.project.clone();
         let mut connection = self.deferring().await?;
         let mut transaction = immediately(&mut connection).await?;
-        let claim = release.claim.clone();
-        examine(&mut transaction, &project, claim.as_ref(), bearer, at).await?;
+        let (claim, keys) = (release.claim.clone(), release.keys.clone());
+        let stated = (claim.as_ref(), keys.as_ref());
+        examine(&mut transaction, &project, stated.0, stated.1, bearer, at).await?;
         let change = Change::ProjectSigned(release).to_text()?;
         let len = change.len();
         // A longer row is never read, and what it has registered would stay.
@@ -276,6 +301,20 @@ impl Store {
                 .in_project(&project)
                 .from_address(address)
                 .saying(format!("{} of {}", claim.threshold, keys.join(", ")));
+            audit::append(&mut transaction, &entry).await?;
+        }
+        if let Some(keys) = &keys {
+            register_keys(&mut transaction, seq, &project, &keys.added).await?;
+            let added = keys.added.iter().map(|key| key.keyid.as_str());
+            let added: Vec<&str> = added.collect();
+            let entry = AuditEntry::new(at, bearer.actor(), AuditAction::ProjectKeysChanged)
+                .in_project(&project)
+                .from_address(address)
+                .saying(format!(
+                    "adds [{}], removes [{}]",
+                    added.join(", "),
+                    keys.removed.join(", ")
+                ));
             audit::append(&mut transaction, &entry).await?;
         }
         let entry = AuditEntry::new(at, bearer.actor(), AuditAction::ReleaseAccepted)
@@ -319,6 +358,7 @@ async fn examine(
     connection: &mut SqliteConnection,
     project: &ProjectName,
     claim: Option<&NewClaim>,
+    keys: Option<&NewKeys>,
     bearer: &Bearer,
     now: Timestamp,
 ) -> Result<(), ReleaseError> {
@@ -342,14 +382,20 @@ async fn examine(
         .bind(project.as_str())
         .fetch_optional(&mut *connection)
         .await?;
+    // What lies in the settings of a pipeline is not to take a project over for good.
+    let for_good = claim.is_some() || keys.is_some();
+    if let Scope::UploadTo(_) | Scope::UploadToSeveral(_) = bearer.scope()
+        && for_good
+    {
+        return Err(ReleaseDenied::ProjectToken.into());
+    }
+    if let Some(keys) = keys {
+        demand_owners_of(connection, &project, &keys.added).await?;
+    }
     let Some(claim) = claim else {
         // A catalogue that was rebuilt does not know: the snapshot process does.
         return Ok(());
     };
-    // What lies in the settings of a pipeline is not to take a project over for good.
-    if let Scope::UploadTo(_) | Scope::UploadToSeveral(_) = bearer.scope() {
-        return Err(ReleaseDenied::ProjectToken.into());
-    }
     if known.is_some() {
         return Err(ReleaseDenied::Claimed { project }.into());
     }
@@ -366,7 +412,17 @@ async fn examine(
         let (user, limit) = (user.clone(), MAX_CLAIMS_PER_USER);
         return Err(ReleaseDenied::TooManyClaims { user, limit }.into());
     }
-    for key in &claim.keys {
+    demand_owners_of(connection, &project, &claim.keys).await
+}
+
+/// Whether keys can be registered for the users that they are said to be of: members of the project,
+/// and a key that is registered stays with whom it was registered for.
+async fn demand_owners_of(
+    connection: &mut SqliteConnection,
+    project: &ProjectName,
+    keys: &[ClaimedKey],
+) -> Result<(), ReleaseError> {
+    for key in keys {
         let whose: Option<String> =
             sqlx::query_scalar("SELECT person FROM developer_key WHERE keyid = ? LIMIT 1")
                 .bind(&key.keyid)
@@ -375,6 +431,14 @@ async fn examine(
         if whose.is_some_and(|whose| whose != key.maintainer) {
             let keyid = key.keyid.clone();
             return Err(ReleaseDenied::KeyOfAnother { keyid }.into());
+        }
+        let is_member = match key.maintainer.parse::<UserName>() {
+            Ok(user) => role::role_of(connection, project, &user).await?.is_some(),
+            Err(_) => false,
+        };
+        if !is_member {
+            let (user, project) = (key.maintainer.clone(), project.clone());
+            return Err(ReleaseDenied::NotMember { user, project }.into());
         }
     }
     Ok(())
@@ -433,7 +497,16 @@ async fn register(
         .bind(at.to_string())
         .execute(&mut *transaction)
         .await?;
-    for key in &claim.keys {
+    register_keys(transaction, seq, project, &claim.keys).await
+}
+
+async fn register_keys(
+    transaction: &mut SqliteConnection,
+    seq: i64,
+    project: &ProjectName,
+    keys: &[ClaimedKey],
+) -> Result<(), ReleaseError> {
+    for key in keys {
         sqlx::query(
             "INSERT INTO developer_key (keyid, project, person, seq) VALUES (?, ?, ?, ?) \
              ON CONFLICT DO NOTHING",
@@ -464,6 +537,15 @@ pub(crate) async fn published(
     ] {
         sqlx::query(statement)
             .bind(seq)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    // Keys that go are free for others.
+    let removed = release.keys.iter().flat_map(|keys| &keys.removed);
+    for keyid in removed {
+        sqlx::query("DELETE FROM developer_key WHERE keyid = ? AND project = ?")
+            .bind(keyid)
+            .bind(release.project.as_str())
             .execute(&mut *transaction)
             .await?;
     }

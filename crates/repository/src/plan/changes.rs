@@ -9,7 +9,8 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status, TakenAway};
 use wheelmark_store::{Change, ListedHashes, NewFile, SignedRelease};
 use wheelmark_tuf::{
-    DelegatedRole, Key, Role as _, RoleName, Sha256, Sha512, TargetInfo, TargetPath, Targets,
+    DelegatedRole, Delegations, Key, Role as _, RoleName, Sha256, Sha512, TargetInfo, TargetPath,
+    Targets,
 };
 
 use super::Skipped;
@@ -177,6 +178,9 @@ impl Changes<'_> {
             self.claim(project, keys, role, &accepted.before)?;
         }
         self.see_since(project, &accepted)?;
+        if let Some((keys, role)) = accepted.handed.take() {
+            self.hand_over(keys, role)?;
+        }
         for entry in &accepted.new {
             let filename = entry.filename.as_str().to_owned();
             let named = NamedFile::of(project, entry);
@@ -195,19 +199,7 @@ impl Changes<'_> {
         role: DelegatedRole,
         files: &[PageFile],
     ) -> Result<(), Refusal> {
-        let recently = role_name(RECENTLY_CLAIMED);
-        let content = self.roles.get_mut(&recently).ok_or(Refusal::Full)?;
-        let before = content.delegations.clone();
-        let is_in = content
-            .delegations
-            .as_mut()
-            .is_some_and(|delegations| release::delegate(delegations, keys, role));
-        if !is_in || content.to_canonical().len() > MAX_RECENTLY_CLAIMED_LEN {
-            content.delegations = before;
-            return Err(Refusal::Full);
-        }
-        self.changed.insert(recently);
-        self.claims_changed = true;
+        self.delegate(|delegations| release::delegate(delegations, keys, role))?;
         let page = page_target(project);
         let bin = self.state.bin(Family::Simple, &page);
         if let Some(content) = self.roles.get_mut(&bin)
@@ -220,6 +212,26 @@ impl Changes<'_> {
                 self.take_target(&target);
             }
         }
+        Ok(())
+    }
+
+    /// Delegates to a project's own role with other keys.
+    fn hand_over(&mut self, keys: Vec<Key>, role: DelegatedRole) -> Result<(), Refusal> {
+        self.delegate(|delegations| release::replace(delegations, keys, role))
+    }
+
+    /// Changes what `recently-claimed` delegates to, if there is room for it.
+    fn delegate(&mut self, change: impl FnOnce(&mut Delegations) -> bool) -> Result<(), Refusal> {
+        let recently = role_name(RECENTLY_CLAIMED);
+        let content = self.roles.get_mut(&recently).ok_or(Refusal::Full)?;
+        let before = content.delegations.clone();
+        let is_in = content.delegations.as_mut().is_some_and(change);
+        if !is_in || content.to_canonical().len() > MAX_RECENTLY_CLAIMED_LEN {
+            content.delegations = before;
+            return Err(Refusal::Full);
+        }
+        self.changed.insert(recently);
+        self.claims_changed = true;
         Ok(())
     }
 

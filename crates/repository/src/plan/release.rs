@@ -11,6 +11,7 @@
 //! files to the page before it and changes nothing else. It is refused as a whole, or part of the
 //! snapshot as a whole.
 
+mod keys;
 mod refusal;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,12 +20,14 @@ use jiff::{SignedDuration, Timestamp};
 use wheelmark_objects::{CHUNKS_ABOVE, Kind, MAX_STATUS_PROJECT_LEN, ObjectPath, page_target};
 use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
 use wheelmark_packaging::{MAX_REQUIRES_PYTHON_LEN, ProjectName};
-use wheelmark_store::{MAX_USER_NAME_LEN, NewClaim, SignedRelease};
+use wheelmark_store::SignedRelease;
 use wheelmark_tuf::{
-    DelegatedRole, Delegations, Key, KeyId, Role as _, RoleKeys, RoleName, Sha256, TargetInfo,
-    Targets, Verified, canonical, verify,
+    DelegatedRole, Key, KeyId, MAX_SET_KEYS, Role as _, RoleKeys, RoleName, Sha256, TargetInfo,
+    Targets, Verified, verify,
 };
 
+pub(super) use self::keys::{delegate, end_delegation, replace};
+use self::keys::{demand_handed, keys_of};
 pub(super) use self::refusal::Refusal;
 use super::Skipped;
 use crate::gather::{Incoming, objects_of_entry};
@@ -42,12 +45,8 @@ pub(crate) const MAX_RELEASED_FILES: usize = 256;
 /// leaves there, and whoever can plant one can plant any number.
 pub(crate) const MOST_PASSED_OVER: u64 = 8;
 
-/// Most keys that sign for one project: several people with a few machines each.
-pub(crate) const MAX_CLAIMED_KEYS: usize = 16;
-
-/// How many bytes the keys of one project have at most: all clients fetch those of all projects. Ten
-/// RSA keys of 4096 bits, or any number of others.
-const MAX_KEYS_LEN: usize = 8 * 1024;
+/// Most keys that sign for one project.
+pub(crate) const MAX_CLAIMED_KEYS: usize = MAX_SET_KEYS;
 
 /// For how long a project's role holds at most, a year and some days for those who renew it once a
 /// year. Whoever took over the index could show it to clients for as long.
@@ -88,6 +87,9 @@ pub(super) struct Accepted {
     pub(super) before: Vec<PageFile>,
     /// Whose keys sign for the project from now on, where it is a claim.
     pub(super) claim: Option<(Vec<Key>, DelegatedRole)>,
+    /// What it is delegated to from now on, where those who signed hand over to others. Nothing where
+    /// an offline key has delegated: a ceremony changes that.
+    pub(super) handed: Option<(Vec<Key>, DelegatedRole)>,
 }
 
 /// Judges a release of `project` on `state`; nothing of the project has changed in this snapshot.
@@ -107,6 +109,7 @@ pub(super) fn judge(
         read,
         before,
         taken,
+        handovers,
     } = incoming;
     let targets = demand_signed(state, (skipped, taken), release, metadata, page, now)?;
     let claim = match &release.claim {
@@ -128,6 +131,11 @@ pub(super) fn judge(
     if let Some(before) = before {
         demand_open(before, !new.is_empty())?;
     }
+    let handed = demand_handed(state, release, &targets, metadata, handovers, now)?;
+    if handed.is_some() && !new.is_empty() {
+        return Err(Refusal::FilesAndKeys);
+    }
+    let handed = handed.filter(|_| !state.is_sealed(project));
     Ok(Accepted {
         role,
         version: targets.version,
@@ -136,6 +144,7 @@ pub(super) fn judge(
         new,
         before: before_files.to_vec(),
         claim,
+        handed,
     })
 }
 
@@ -159,25 +168,40 @@ pub(crate) fn demand_signed(
         }
     }
     demand_recent("its receipt", release.received_at, now, LONGEST_STAGED)?;
+    let project_role = roles::project_role(&release.project);
     let known = state.delegation_of(&release.project);
     let targets = match (&release.claim, known) {
         (Some(_), Some(_)) => return Err(Refusal::Claimed),
         (None, None) => return Err(Refusal::NotClaimed),
-        (None, Some((delegations, role))) => open(metadata, &delegations.keys, &role.keys)?,
+        (None, Some((delegations, role))) => {
+            let targets = open(metadata, &delegations.keys, &role.keys)?;
+            // Whoever goes by the delegation believes it, and whoever follows the handovers does.
+            let handovers = targets.handovers(&project_role)?;
+            if let Some(reached) = handovers.reached() {
+                open(metadata, reached.keys(), &reached.role_keys())?;
+            }
+            targets
+        }
         (Some(claim), None) => {
             let length = release.project.as_str().len();
             if length > MAX_STATUS_PROJECT_LEN {
                 return Err(Refusal::NameTooLong { length });
             }
             let keys = keys_of(state, claim)?;
+            if release.keys.is_some() {
+                return Err(Refusal::Registered);
+            }
             // Each of them signs the first version: nobody registers a key that they do not have.
             let all = RoleKeys::new(&keys, u32::try_from(keys.len()).unwrap_or(u32::MAX));
             let by_id = keys.iter().map(|key| (key.keyid().clone(), key.clone()));
-            open(metadata, &by_id.collect(), &all)?
+            let targets = open(metadata, &by_id.collect(), &all)?;
+            if !targets.handovers(&project_role)?.is_empty() {
+                return Err(Refusal::HandoverInClaim);
+            }
+            targets
         }
     };
-    let role = roles::project_role(&release.project);
-    demand_role(state, versions, &role, &targets, now)?;
+    demand_role(state, versions, &project_role, &targets, now)?;
     let path = page_target(&release.project);
     let info = TargetInfo::new(page.len() as u64, Sha256::of(page));
     match targets.targets.get(&path) {
@@ -194,39 +218,6 @@ fn open(
     role: &RoleKeys,
 ) -> Result<Verified<Targets>, Refusal> {
     verify(metadata, keys, role).map_err(Refusal::Signatures)
-}
-
-/// The keys of a claim, if a project can have them.
-fn keys_of(state: &State, claim: &NewClaim) -> Result<Vec<Key>, Refusal> {
-    let count = claim.keys.len();
-    if count == 0 || count > MAX_CLAIMED_KEYS {
-        return Err(Refusal::Keys { count });
-    }
-    let threshold = claim.threshold;
-    if threshold == 0 || threshold as usize > count {
-        return Err(Refusal::Threshold { threshold, count });
-    }
-    let (mut keys, mut len): (Vec<Key>, usize) = (Vec::with_capacity(count), 0);
-    for stated in &claim.keys {
-        let keyid = || stated.keyid.clone();
-        let key = Key::from_value(stated.key.clone())
-            .ok()
-            .filter(|key| key.is_plain() && key.keyid().as_str() == stated.keyid)
-            .ok_or_else(|| Refusal::Key { keyid: keyid() })?;
-        len += canonical::encode(&key.to_value()).len();
-        if len > MAX_KEYS_LEN || stated.maintainer.len() > MAX_USER_NAME_LEN {
-            return Err(Refusal::KeysTooLong);
-        }
-        if keys.iter().any(|other| other.is_same_key(&key)) {
-            return Err(Refusal::KeyTwice { keyid: keyid() });
-        }
-        // Whoever signs for the index could sign for the project, too.
-        if state.index_keys().any(|other| other.is_same_key(&key)) {
-            return Err(Refusal::KeyOfIndex { keyid: keyid() });
-        }
-        keys.push(key);
-    }
-    Ok(keys)
 }
 
 /// Whether the metadata is the next version of the project's role, and of nothing else.
@@ -262,6 +253,7 @@ fn demand_role(
     let mut named = targets.clone();
     named.extra.clear();
     named.state_role(role);
+    named.state_handovers(&targets.handovers(role)?);
     if targets.extra != named.extra {
         return Err(Refusal::MoreThanRole);
     }
@@ -443,30 +435,4 @@ fn demand_recent(
         return Err(Refusal::Time { what, at, now });
     }
     Ok(())
-}
-
-/// Adds a claim to the delegations of `recently-claimed`.
-pub(super) fn delegate(delegations: &mut Delegations, keys: Vec<Key>, role: DelegatedRole) -> bool {
-    let wheelmark_tuf::DelegatedRoles::Listed(roles) = &mut delegations.roles else {
-        return false;
-    };
-    delegations
-        .keys
-        .extend(keys.into_iter().map(|key| (key.keyid().clone(), key)));
-    roles.push(role);
-    true
-}
-
-/// Takes a project out of the delegations of `recently-claimed`, with the keys that nobody else has;
-/// whether it was there.
-pub(super) fn end_delegation(delegations: &mut Delegations, project: &ProjectName) -> bool {
-    let wheelmark_tuf::DelegatedRoles::Listed(listed) = &mut delegations.roles else {
-        return false;
-    };
-    let (before, name) = (listed.len(), roles::project_role(project));
-    listed.retain(|role| role.name != name);
-    let is_out = listed.len() < before;
-    let is_named = |id: &KeyId| listed.iter().any(|role| role.keys.keyids.contains(id));
-    delegations.keys.retain(|id, _| is_named(id));
-    is_out
 }

@@ -8,7 +8,7 @@ use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_repository::{project_role, targets_of_page};
 use wheelmark_signing::{FileKey, Signer, sign_role};
 use wheelmark_store::{
-    Bearer, ClaimedKey, NewClaim, NewFile, ReleaseError, ReleaseParts, ReleasedBy, Seq,
+    Bearer, ClaimedKey, NewClaim, NewFile, NewKeys, ReleaseError, ReleaseParts, ReleasedBy, Seq,
     SignedRelease,
 };
 use wheelmark_tuf::{Clock as _, Role as _, SPEC_VERSION, Sha256, Targets};
@@ -30,6 +30,7 @@ pub(crate) struct Draft {
     /// Whether the role's targets follow from the page.
     pub(crate) lists_page: bool,
     pub(crate) claim: Option<NewClaim>,
+    pub(crate) keys: Option<NewKeys>,
     pub(crate) files: Vec<NewFile>,
     pub(crate) received_at: jiff::Timestamp,
 }
@@ -84,6 +85,7 @@ pub(crate) async fn draft(
         page_bytes: None,
         lists_page: true,
         claim: None,
+        keys: None,
         files,
         received_at: now,
     }
@@ -122,6 +124,7 @@ impl Draft {
             page_sha256: Sha256::of(&page),
             received_at: self.received_at,
             claim: self.claim,
+            keys: self.keys,
         };
         let parts = ReleaseParts { metadata, page };
         let by = ReleasedBy {

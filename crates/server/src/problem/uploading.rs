@@ -198,11 +198,15 @@ fn releasing(error: &ReleaseDenied) -> Problem {
         ReleaseDenied::Claimed { .. } => problem(conflict, "Claimed already")
             .hint("publish with a key that signs for it: `wheelmark publish FILE`"),
         ReleaseDenied::ProjectToken => problem(forbidden, "Token of one project")
-            .hint("claim it with a token that uploads to all of your projects"),
+            .hint("do it with a token that uploads to all of your projects"),
         ReleaseDenied::Pending { .. } => problem(conflict, "Release on its way")
             .hint("wait until it is published, and build on it"),
         ReleaseDenied::TooManyClaims { .. } => problem(forbidden, "Too many claims")
             .hint("let another owner of the project claim it, with a key of their own"),
+        ReleaseDenied::NotMember { user, project } => problem(forbidden, "Not a member")
+            .hint(format!(
+                "whoever runs the index makes them one: wheelmark index project maintainer add {project} {user}"
+            )),
         ReleaseDenied::KeyOfAnother { .. } => problem(forbidden, "Key of another user")
             .hint("use a key of your own, and one for each machine that signs"),
         ReleaseDenied::TooLong { .. } => problem(StatusCode::BAD_REQUEST, "Claim too long")

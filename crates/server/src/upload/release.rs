@@ -23,7 +23,7 @@ use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::simple::{ProjectPage, ReleasedFile};
 use wheelmark_packaging::{DistributionFilename, ProjectName};
 use wheelmark_store::{
-    ClaimedKey, FileState, KeptObject, NewClaim, NewFile, ReleaseParts, ReleasedBy, Seq,
+    ClaimedKey, FileState, KeptObject, NewClaim, NewFile, NewKeys, ReleaseParts, ReleasedBy, Seq,
     SignedRelease,
 };
 use wheelmark_tuf::Sha256;
@@ -136,18 +136,33 @@ async fn answer(
     }
 }
 
-/// The keys that somebody wants to register, as theirs.
+/// The keys that somebody wants to register.
 fn new_claim(uploader: &Uploader, stated: &form::Stated) -> Option<NewClaim> {
     let claim = stated.claim.as_ref()?;
-    let keys = claim.keys.iter().map(|key| ClaimedKey {
-        keyid: key.keyid.clone(),
-        key: key.key.clone(),
-        maintainer: uploader.bearer.user().as_str().to_owned(),
-    });
     Some(NewClaim {
         threshold: claim.threshold,
-        keys: keys.collect(),
+        keys: registered(uploader, &claim.keys),
     })
+}
+
+/// The keys that somebody wants to change.
+fn new_keys(uploader: &Uploader, stated: &form::Stated) -> Option<NewKeys> {
+    let change = stated.keys.as_ref()?;
+    Some(NewKeys {
+        added: registered(uploader, &change.added),
+        removed: change.removed.clone(),
+    })
+}
+
+/// Keys with whose they are: those of whoever sends them, where nothing else is said.
+fn registered(uploader: &Uploader, stated: &[form::StatedKey]) -> Vec<ClaimedKey> {
+    let sender = uploader.bearer.user().as_str();
+    let keys = stated.iter().map(|key| ClaimedKey {
+        keyid: key.keyid.clone(),
+        key: key.key.clone(),
+        maintainer: key.maintainer.as_deref().unwrap_or(sender).to_owned(),
+    });
+    keys.collect()
 }
 
 /// The entries of released files, by name, as the page has them.

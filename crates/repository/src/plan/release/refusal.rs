@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use wheelmark_objects::MAX_STATUS_PROJECT_LEN;
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::{RoleName, TargetInfo, TargetPath, VerifyError};
+use wheelmark_tuf::{HandoverError, RoleName, TargetInfo, TargetPath, VerifyError};
 
 use super::{MAX_CLAIMED_KEYS, MAX_RELEASED_FILES};
 
@@ -40,6 +40,20 @@ pub(crate) enum Refusal {
     KeyOfIndex { keyid: String },
     #[error("the metadata is not signed as it has to be")]
     Signatures(#[source] VerifyError),
+    #[error("the handovers of keys in the metadata do not hold")]
+    Handovers(#[from] HandoverError),
+    #[error("a claim begins with the keys that it names, and hands nothing over")]
+    HandoverInClaim,
+    #[error("the handover is not from the keys that sign for the project now")]
+    FromOthers,
+    #[error(
+        "the keys that are registered with it are not those that a handover in the metadata adds and removes"
+    )]
+    Registered,
+    #[error(
+        "other keys and new files come one after the other: publish the files first, or after it"
+    )]
+    FilesAndKeys,
     #[error("the metadata says that it is {}, not {role}", stated.as_deref().unwrap_or("no role").escape_debug())]
     OtherRole {
         role: RoleName,

@@ -238,6 +238,10 @@ fn samples() -> Vec<Error> {
             user: "alice".parse().unwrap(),
             limit: 20,
         }),
+        Error::Release(ReleaseDenied::NotMember {
+            user: text(),
+            project: project(),
+        }),
         Error::Release(ReleaseDenied::KeyOfAnother { keyid: text() }),
         Error::Release(ReleaseDenied::TooLong { len: 300_000 }),
         Error::Release(ReleaseDenied::FileThere {

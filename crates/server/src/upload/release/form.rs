@@ -13,7 +13,7 @@ use wheelmark_store::{
 };
 use wheelmark_tuf::{Key, RoleKeys, Sha256, Targets, verify};
 
-use super::{Way, new_claim};
+use super::{Way, new_claim, new_keys};
 use crate::app::Publishing;
 use crate::pace::Pace;
 use crate::upload::error::UploadError;
@@ -42,6 +42,17 @@ pub(super) struct Stated {
     /// Whose keys sign from now on, where it is a claim.
     #[serde(default)]
     pub(super) claim: Option<StatedClaim>,
+    /// Which keys come in and which go, where the project hands over to others.
+    #[serde(default)]
+    pub(super) keys: Option<StatedChange>,
+}
+
+/// Which keys are to come in and to go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatedChange {
+    pub(super) added: Vec<StatedKey>,
+    pub(super) removed: Vec<String>,
 }
 
 /// Whose keys are to sign for a project.
@@ -58,6 +69,9 @@ pub(super) struct StatedClaim {
 pub(super) struct StatedKey {
     pub(super) keyid: String,
     pub(super) key: Value,
+    /// The user whose it is; who sends it, where that is not said.
+    #[serde(default)]
+    pub(super) maintainer: Option<String>,
 }
 
 /// A release that has arrived whole.
@@ -88,15 +102,33 @@ pub(super) async fn receive(
             what: format!("the field `release`: {error}"),
         })?;
     // Asked before anything that is long.
-    let (now, claim) = (publishing.clock.now(), new_claim(uploader, &stated));
-    let asking = publishing
-        .store
-        .demand_releaser(project, claim.as_ref(), &uploader.bearer, now);
-    asking.await?;
+    let now = publishing.clock.now();
+    let (claim, keys) = (new_claim(uploader, &stated), new_keys(uploader, &stated));
+    let (by, store) = (&uploader.bearer, &publishing.store);
+    store
+        .demand_releaser(project, claim.as_ref(), keys.as_ref(), by, now)
+        .await?;
     let metadata = need(&mut form, "metadata", MAX_RELEASE_METADATA_LEN).await?;
     let page = need(&mut form, "page", MAX_RELEASE_PAGE_LEN).await?;
     if let Some(claim) = &stated.claim {
-        demand_keys(claim, &metadata, way)?;
+        demand_keys(&claim.keys, &metadata, way)?;
+    }
+    if let Some(change) = &stated.keys {
+        let many = change.added.len().max(change.removed.len()) > MAX_KEYS;
+        if way == Way::Staged {
+            return Err(UploadError::MalformedRelease {
+                what: "a change of keys waits for nobody: all who have to sign it do so before it is sent"
+                    .to_owned(),
+            });
+        }
+        if many || stated.claim.is_some() {
+            return Err(UploadError::MalformedRelease {
+                what: "at most 16 keys come in and go, and none with a claim".to_owned(),
+            });
+        }
+        if !change.added.is_empty() {
+            demand_keys(&change.added, &metadata, way)?;
+        }
     }
     let received_at = publishing.clock.now();
     let parts = ReleaseParts { metadata, page };
@@ -106,6 +138,7 @@ pub(super) async fn receive(
         page_sha256: Sha256::of(&parts.page),
         received_at,
         claim,
+        keys,
     };
 
     let limits = publishing.store.project_limits(project).await?;
@@ -145,23 +178,23 @@ pub(super) async fn receive(
     })
 }
 
-/// Whether each key of a claim is one, under its own id, and has signed: so that nobody keeps others
+/// Whether each of these keys is one, under its own id, and has signed: so that nobody keeps others
 /// from registering theirs.
 ///
 /// One that is staged is signed by some of them, and waits for the others: it registers no key before
 /// all have signed.
-fn demand_keys(claim: &StatedClaim, metadata: &[u8], way: Way) -> Result<(), UploadError> {
+fn demand_keys(stated: &[StatedKey], metadata: &[u8], way: Way) -> Result<(), UploadError> {
     let malformed = |what: &str| UploadError::MalformedRelease {
         what: what.to_owned(),
     };
-    if claim.keys.is_empty() || claim.keys.len() > MAX_KEYS {
+    if stated.is_empty() || stated.len() > MAX_KEYS {
         return Err(malformed("a claim names 1 to 16 keys"));
     }
     let mut keys = BTreeMap::new();
-    for stated in &claim.keys {
+    for stated in stated {
         let key = Key::from_value(stated.key.clone()).ok();
         let key = key.filter(|key| key.is_plain() && key.keyid().as_str() == stated.keyid);
-        let key = key.ok_or_else(|| malformed("a key of the claim is none, or has another id"))?;
+        let key = key.ok_or_else(|| malformed("a key that comes in is none, or has another id"))?;
         keys.insert(key.keyid().clone(), key);
     }
     if way == Way::Staged {
@@ -170,7 +203,7 @@ fn demand_keys(claim: &StatedClaim, metadata: &[u8], way: Way) -> Result<(), Upl
     let all = RoleKeys::new(keys.values(), u32::try_from(keys.len()).unwrap_or(u32::MAX));
     verify::<Targets>(metadata, &keys, &all).map_err(|error| {
         malformed(&format!(
-            "not every key of the claim has signed it: {error}"
+            "not every key that comes in has signed it: {error}"
         ))
     })?;
     Ok(())
