@@ -7,7 +7,8 @@
 //!
 //! A project that its own people sign for stays one. Whoever has the index's online keys can leave
 //! its delegation out, or put other keys into it; a reader that has seen it notices either. Keys
-//! change by the word of the index's offline key, which `claimed` carries, and by nobody else's.
+//! change by the word of those who signed before, which the project's metadata carries as handovers,
+//! or by that of the index's offline key, which `claimed` carries, and by nobody else's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +16,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wheelmark_provenance::Chain;
-use wheelmark_tuf::{ClaimMarks, Key, OWN_MEMBER, RoleName, Visit};
+use wheelmark_tuf::{
+    ClaimMarks, HandoverError, Handovers, Key, KeySet, OWN_MEMBER, RoleName, Visit,
+};
 
 use crate::chain::chain_of;
 
@@ -41,6 +44,11 @@ pub struct Claim {
     pub marks: ClaimMarks,
     /// Until when what the project's people have signed holds; readers refuse the project then.
     pub expires: Timestamp,
+    /// The same keys themselves; none where they are no set that could hand over to another.
+    pub set: Option<KeySet>,
+    /// How its people handed over from one set of keys to the next, as its metadata says; or why
+    /// what it says does not hold.
+    pub handovers: Result<Handovers, String>,
 }
 
 /// What is remembered of who signs for a project.
@@ -74,17 +82,24 @@ pub enum ClaimRefused {
         "an offline key vouched for the keys of this project until now, and the index's online key alone does"
     )]
     Unsealed,
-    /// Other keys sign.
-    #[error("other keys than before sign for this project: {}, where it was {}", Ids(.found), Ids(.known))]
+    /// Other keys sign, and no handover leads to them.
+    #[error(
+        "other keys than before sign for this project: {}, where it was {}, and nothing that those have signed leads to them{}",
+        Ids(.found), Ids(.known), Because(.why)
+    )]
     OtherKeys {
         /// Those that did.
         known: BTreeSet<String>,
         /// Those that do.
         found: BTreeSet<String>,
+        /// What is wrong with the handovers, if there are any that do not hold.
+        why: Option<String>,
     },
-    /// Fewer keys have to sign.
-    #[error("{found} of this project's keys have to sign for it, where {known} had to before")]
-    LowerThreshold {
+    /// Fewer or more keys have to sign, and no handover says so.
+    #[error(
+        "{found} of this project's keys have to sign for it, where {known} had to before, and those have signed nothing of it"
+    )]
+    OtherThreshold {
         /// How many had to.
         known: u32,
         /// How many have to.
@@ -108,6 +123,18 @@ pub enum ClaimRefused {
         /// What is shown.
         found: u64,
     },
+}
+
+/// What is wrong with something, behind what follows from it.
+struct Because<'a>(&'a Option<String>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(why) => write!(f, " ({why})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Ids of keys as far as people compare them.
@@ -146,6 +173,8 @@ pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
     let own = keys.extra.get(OWN_MEMBER);
     let maintainers = own.and_then(|own| own.get("maintainers")?.as_object());
     let maintainers = maintainers.into_iter().flatten();
+    let handovers = last.targets.handovers(&last.role);
+    let set = KeySet::delegated(delegations, &last.role);
     Some(Claim {
         role: last.role.clone(),
         version: last.targets.version,
@@ -167,10 +196,27 @@ pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
             .collect(),
         marks: ClaimMarks::of(keys),
         expires: last.targets.expires,
+        set,
+        handovers: handovers.map_err(|error| chain(&error)),
     })
 }
 
 impl Claim {
+    /// Whether those who signed before have handed over to those who sign now.
+    fn is_led_from(&self, known: &SeenClaim) -> bool {
+        let from = (&known.keys, known.threshold);
+        let to = (&self.keys, self.threshold);
+        let handovers = self.handovers.as_ref();
+        handovers.is_ok_and(|handovers| handovers.lead(from, to))
+    }
+
+    /// The keys to which the project's people handed over last. Where an offline key has delegated, it
+    /// may still name others: then both have to sign, until a ceremony takes these over.
+    pub fn present(&self) -> Option<&KeySet> {
+        let handovers = self.handovers.as_ref().ok()?;
+        handovers.reached().or(self.set.as_ref())
+    }
+
     /// What is kept of it.
     pub fn seen(&self, by_hand: bool) -> SeenClaim {
         SeenClaim {
@@ -181,6 +227,17 @@ impl Claim {
             by_hand,
         }
     }
+}
+
+/// An error and what it comes from.
+fn chain(error: &HandoverError) -> String {
+    let mut told = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        told = format!("{told}: {error}");
+        source = error.source();
+    }
+    told
 }
 
 /// Holds who signs for a project now against what is remembered; what is to be remembered from now
@@ -206,22 +263,26 @@ pub(crate) fn weigh(
     if known.sealed && !found.sealed {
         return Err(ClaimRefused::Unsealed);
     }
-    // What an offline key says can change all of it; nobody else's word can.
-    if !found.sealed {
+    let is_led = found.is_led_from(known);
+    // What an offline key says can change all of it, and so can those who signed before; nobody else's
+    // word can.
+    if !found.sealed && !is_led {
         if known.keys != found.keys {
+            let why = found.handovers.as_ref().err().cloned();
             let (known, found) = (known.keys.clone(), found.keys.clone());
-            return Err(ClaimRefused::OtherKeys { known, found });
+            return Err(ClaimRefused::OtherKeys { known, found, why });
         }
-        if found.threshold < known.threshold {
+        if found.threshold != known.threshold {
             let (known, found) = (known.threshold, found.threshold);
-            return Err(ClaimRefused::LowerThreshold { known, found });
+            return Err(ClaimRefused::OtherThreshold { known, found });
         }
     }
     if found.version < known.version {
         let (known, found) = (known.version, found.version);
         return Err(ClaimRefused::Older { known, found });
     }
-    let by_hand = known.by_hand && known.keys == found.keys;
+    // Whom a person has looked at has said who comes next.
+    let by_hand = known.by_hand && (known.keys == found.keys || is_led);
     let now = found.seen(by_hand);
     Ok((now != *known).then_some(now))
 }
@@ -229,6 +290,11 @@ pub(crate) fn weigh(
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
 mod tests {
+    use rand::rand_core::UnwrapErr;
+    use rand::rngs::SysRng;
+    use wheelmark_signing::{FileKey, Signer, sign_role};
+    use wheelmark_tuf::Handover;
+
     use super::*;
 
     fn claim(sealed: bool, keys: &[&str], threshold: u32, version: u64) -> Claim {
@@ -242,6 +308,8 @@ mod tests {
             maintainers: BTreeMap::new(),
             marks: ClaimMarks::default(),
             expires: Timestamp::MAX,
+            set: None,
+            handovers: Ok(Handovers::default()),
         }
     }
 
@@ -269,13 +337,143 @@ mod tests {
             ..known.clone()
         };
         let refused = weigh(&two, Some(&found));
-        assert!(matches!(refused, Err(ClaimRefused::LowerThreshold { .. })));
+        assert!(matches!(refused, Err(ClaimRefused::OtherThreshold { .. })));
         // It goes up, and a newer version is remembered.
         let next = weigh(&known, Some(&found)).unwrap().unwrap();
         assert_eq!((next.version, next.by_hand), (4, true));
         assert_eq!(
             weigh(&known, Some(&claim(false, &["a", "b"], 1, 3))),
             Ok(None)
+        );
+    }
+
+    /// Keys in files, by name.
+    struct Keys(tempfile::TempDir);
+
+    impl Keys {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn key(&self, name: &str) -> FileKey {
+            let path = self.0.path().join(name);
+            match path.exists() {
+                true => FileKey::open(&path).unwrap(),
+                false => FileKey::create(&path, &mut UnwrapErr(SysRng)).unwrap(),
+            }
+        }
+
+        fn set(&self, names: &[&str], threshold: u32) -> KeySet {
+            let keys = names.iter().map(|name| self.key(name).key().clone());
+            KeySet::new(keys, threshold).unwrap()
+        }
+
+        /// One handover more, signed by these.
+        fn and(
+            &self,
+            before: &Handovers,
+            [from, to]: [&KeySet; 2],
+            by: &[&str],
+        ) -> Result<Handovers, HandoverError> {
+            let role: RoleName = "project-flask".parse().unwrap();
+            let handover = Handover {
+                role: role.clone(),
+                number: before.next_number(),
+                made_at: "2026-11-22T08:00:00Z".parse().unwrap(),
+                from: from.clone(),
+                to: to.clone(),
+            };
+            let keys: Vec<FileKey> = by.iter().map(|name| self.key(name)).collect();
+            let signers: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
+            let file = sign_role(&handover.to_canonical(), &signers).unwrap();
+            before.and(&file, &role)
+        }
+    }
+
+    fn of_set(set: &KeySet, version: u64, handovers: &Handovers) -> Claim {
+        let ids: Vec<&str> = set
+            .keys()
+            .keys()
+            .map(wheelmark_tuf::KeyId::as_str)
+            .collect();
+        Claim {
+            set: Some(set.clone()),
+            handovers: Ok(handovers.clone()),
+            ..claim(false, &ids, set.threshold(), version)
+        }
+    }
+
+    #[test]
+    fn keys_are_followed_along_the_handovers_and_nowhere_else() {
+        let keys = Keys::new();
+        let sets = [
+            keys.set(&["a"], 1),
+            keys.set(&["a", "b"], 1),
+            keys.set(&["a", "b"], 2),
+            keys.set(&["x"], 1),
+        ];
+        let mut all = vec![Handovers::default()];
+        for (number, by) in [&["a", "b"][..], &["b"], &["a", "b", "x"]]
+            .iter()
+            .enumerate()
+        {
+            let pair = [&sets[number], &sets[number + 1]];
+            all.push(keys.and(&all[number], pair, by).unwrap());
+        }
+        let last = of_set(&sets[3], 9, &all[3]);
+        assert_eq!(last.present(), Some(&sets[3]));
+        for (number, set) in sets.iter().enumerate() {
+            for by_hand in [true, false] {
+                let known = of_set(set, 5, &all[number]).seen(by_hand);
+                let next = weigh(Some(&known), Some(&last)).unwrap().unwrap();
+                assert_eq!(next, last.seen(by_hand), "from {number}, one and all");
+            }
+        }
+        // It is no way back, nor one to the middle.
+        let known = last.seen(true);
+        for (number, set) in sets[..3].iter().enumerate() {
+            for handovers in [&all[number], &all[3]] {
+                let refused = weigh(Some(&known), Some(&of_set(set, 10, handovers)));
+                assert!(matches!(refused, Err(ClaimRefused::OtherKeys { .. })));
+            }
+        }
+        // A lower threshold is a change like any other, and so is a higher one.
+        let one = of_set(&sets[1], 6, &all[1]).seen(true);
+        let two = of_set(&sets[2], 7, &all[1]);
+        let refused = weigh(Some(&one), Some(&two));
+        assert!(matches!(refused, Err(ClaimRefused::OtherThreshold { .. })));
+        assert!(weigh(Some(&one), Some(&of_set(&sets[2], 7, &all[2]))).is_ok());
+        let refused = weigh(Some(&two.seen(true)), Some(&of_set(&sets[1], 8, &all[1])));
+        assert!(matches!(refused, Err(ClaimRefused::OtherThreshold { .. })));
+        // Older metadata stays older.
+        let refused = weigh(Some(&of_set(&sets[0], 12, &all[0]).seen(true)), Some(&last));
+        assert!(matches!(refused, Err(ClaimRefused::Older { .. })));
+    }
+
+    #[test]
+    fn another_branch_than_the_one_that_is_remembered_leads_nowhere() {
+        let keys = Keys::new();
+        let (first, next, other) = (
+            keys.set(&["a"], 1),
+            keys.set(&["b"], 1),
+            keys.set(&["m"], 1),
+        );
+        let none = Handovers::default();
+        let known = of_set(&next, 3, &none).seen(true);
+        // The key of before was stolen after it had handed over.
+        let branch = keys.and(&none, [&first, &other], &["a", "m"]).unwrap();
+        let refused = weigh(Some(&known), Some(&of_set(&other, 4, &branch)));
+        assert!(matches!(refused, Err(ClaimRefused::OtherKeys { .. })));
+        // By somebody who has neither: no such handover is read, and the refusal says why.
+        let real = keys.and(&none, [&first, &next], &["a", "b"]).unwrap();
+        let forged = keys.and(&real, [&next, &other], &["m"]).unwrap_err();
+        let mut found = of_set(&other, 4, &none);
+        found.handovers = Err(chain(&forged));
+        let refused = weigh(Some(&known), Some(&found)).unwrap_err().to_string();
+        assert!(refused.contains("other keys than before"), "{refused}");
+        assert!(
+            refused.contains("handover 2 is not signed by those"),
+            "{refused}"
         );
     }
 

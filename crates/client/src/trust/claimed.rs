@@ -59,11 +59,11 @@ impl TrustedIndex {
         claim: SeenClaim,
     ) -> Result<(), TrustError> {
         let _lock = self.lock().await?;
-        // What an offline key has said meanwhile is not taken back by what was seen before.
+        // What an offline key has said meanwhile is not taken back by what was seen before, nor is a
+        // handover to other keys. What a person says of keys counts for more than what was seen.
         let is_newer = |known: &SeenClaim| {
-            let is_same = known.keys == claim.keys && known.by_hand >= claim.by_hand;
-            (known.sealed && !claim.sealed)
-                || (is_same && known.version > claim.version && known.sealed >= claim.sealed)
+            let is_as_good = known.sealed >= claim.sealed && known.by_hand >= claim.by_hand;
+            (known.sealed && !claim.sealed) || (is_as_good && known.version > claim.version)
         };
         if self.seen_claim(project)?.as_ref().is_some_and(is_newer) {
             return Ok(());
