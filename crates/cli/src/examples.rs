@@ -62,6 +62,11 @@ const EXAMPLES: &[(&str, &str)] = &[
         "trust claims forget",
         "wheelmark trust claims forget acme-tools",
     ),
+    ("project keys", "wheelmark project keys list acme-tools"),
+    (
+        "project keys list",
+        "wheelmark project keys list acme-tools\nwheelmark project keys list acme-tools --json",
+    ),
     ("trust identities", "wheelmark trust identities list"),
     (
         "trust identities list",

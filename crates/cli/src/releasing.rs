@@ -9,6 +9,7 @@
 
 mod differences;
 mod files;
+mod handing_over;
 mod keys;
 mod known;
 mod review;
@@ -29,7 +30,9 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_repository::{project_role, targets_of_page};
 use wheelmark_signing::{HeldKey, Signer, sign_role};
-use wheelmark_tuf::{Role as _, RoleKeys, RoleName, SPEC_VERSION, Sha256, Targets, verify};
+use wheelmark_tuf::{
+    Handovers, Role as _, RoleKeys, RoleName, SPEC_VERSION, Sha256, Targets, verify,
+};
 
 use crate::commands::login::token;
 use crate::commands::trust::open_store;
@@ -40,10 +43,11 @@ use crate::remote::{anonymous, credentials};
 
 pub(crate) use self::differences::{Differences, Member};
 pub(crate) use self::files::{LocalFile, local_files, released};
-pub(crate) use self::keys::{DEVELOPER, to_claim, to_sign};
-pub(crate) use self::known::{claimed, demand_known};
+pub(crate) use self::handing_over::{HandOver, Wanted};
+pub(crate) use self::keys::{DEVELOPER, distinct, of_user, to_claim, to_sign};
+pub(crate) use self::known::{claimed, demand_enough, demand_known, handovers, signing};
 pub(crate) use self::review::{ReviewedFile, against_last, compare, look, progress};
-pub(crate) use self::sending::{Outcome, Sending, StatedKeys, look as look_back};
+pub(crate) use self::sending::{Outcome, Sending, StatedChange, StatedKeys, look as look_back};
 pub(crate) use self::staged::{Answer, Entry, Kind, Named};
 
 /// For how long what a project signs holds. Whoever took over the index could show an old page to a
@@ -244,6 +248,12 @@ impl Next {
     /// What it is known by until it is published: the digest of what is signed.
     pub(crate) fn id(&self) -> Sha256 {
         Sha256::of(&self.role.to_canonical())
+    }
+
+    /// The same with the handovers that lead to the keys that sign it.
+    pub(crate) fn carrying(mut self, handovers: &Handovers) -> Self {
+        self.role.state_handovers(handovers);
+        self
     }
 
     /// The digest of its page.

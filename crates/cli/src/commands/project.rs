@@ -2,7 +2,10 @@
 
 mod claim;
 mod keygen;
+mod keys;
 mod renew;
+mod threshold;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,9 @@ enum Command {
     Claim(claim::Args),
     Keygen(keygen::Args),
     Renew(renew::Args),
+    Keys(keys::Args),
+    Threshold(threshold::Args),
+    Transfer(transfer::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -38,5 +44,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Claim(args) => claim::run(args, context).await,
         Command::Keygen(args) => keygen::run(&args),
         Command::Renew(args) => renew::run(args, context).await,
+        Command::Keys(args) => keys::run(args, context).await,
+        Command::Threshold(args) => threshold::run(args, context).await,
+        Command::Transfer(args) => transfer::run(args, context).await,
     }
 }

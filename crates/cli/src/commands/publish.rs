@@ -17,8 +17,8 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Desk, LocalFile, Next, Outcome, Sending, claimed, confirm, demand_known, local_files, short,
-    to_sign,
+    Desk, LocalFile, Next, Outcome, Sending, claimed, confirm, demand_enough, demand_known,
+    handovers, local_files, short, signing, to_sign,
 };
 
 /// How often a release is built anew when others were faster.
@@ -125,7 +125,7 @@ pub(crate) async fn publish(
         confirm("sign and publish this?", is_confirmed)?;
         is_confirmed = true;
         if keys.is_none() {
-            keys = Some(to_sign(&how.signers, &how.passphrase, &claim.keys)?);
+            keys = Some(to_sign(&how.signers, &how.passphrase, &signing(&claim))?);
         }
         let signers = keys.as_deref().unwrap_or_default();
         let mut files = page.as_signed().files.clone();
@@ -134,15 +134,17 @@ pub(crate) async fn publish(
                 .map(|file| PageFile::released(project, file.released.clone())),
         );
         let version = desk.next_version(project, how.pass_over).await?;
-        let next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?;
+        let next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?
+            .carrying(handovers(&claim)?);
         let sending = Sending {
             project,
             metadata: next.sign(signers)?,
             next: &next,
             claim: None,
+            keys: None,
             files: &new,
         };
-        let is_whole = signers.len() >= claim.threshold as usize;
+        let is_whole = demand_enough(signers, &claim).is_ok();
         let outcome = match is_whole {
             true => sending.send(desk).await?,
             false => sending.stage(desk).await?,

@@ -21,6 +21,15 @@ fn places(texts: &[String], passphrase: &Passphrase) -> anyhow::Result<Vec<Signe
     }
 }
 
+/// A place with the user whose key is there, as in `bob=file:bob.age`; nobody where none is named.
+pub(crate) fn of_user(text: &str) -> (Option<&str>, &str) {
+    match text.split_once('=') {
+        // What stands before it in a URI has a scheme.
+        Some((user, uri)) if !user.contains(':') => (Some(user), uri),
+        _ => (None, text),
+    }
+}
+
 /// One key from each place, to be registered for a project. On a token that has none, one is made.
 pub(crate) fn to_claim(
     signers: &[String],
@@ -58,7 +67,8 @@ pub(crate) fn to_sign(
     })
 }
 
-fn distinct(keys: Vec<HeldKey>) -> Vec<HeldKey> {
+/// Each key once.
+pub(crate) fn distinct(keys: Vec<HeldKey>) -> Vec<HeldKey> {
     let mut distinct: Vec<HeldKey> = Vec::with_capacity(keys.len());
     for key in keys {
         let id = key.signer.key().keyid();
@@ -70,4 +80,19 @@ fn distinct(keys: Vec<HeldKey>) -> Vec<HeldKey> {
         }
     }
     distinct
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_user;
+
+    #[test]
+    fn a_user_stands_before_a_place() {
+        let uri = "pkcs11:token=me?module-path=/usr/lib/x.so";
+        assert_eq!(of_user(uri), (None, uri));
+        assert_eq!(of_user("bob=file:b=c.age"), (Some("bob"), "file:b=c.age"));
+        assert_eq!(of_user("ssh:"), (None, "ssh:"));
+        let both = format!("bob={uri}");
+        assert_eq!(of_user(&both), (Some("bob"), uri));
+    }
 }

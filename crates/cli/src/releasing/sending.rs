@@ -1,5 +1,6 @@
 //! Sending what was signed, and finding out what became of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -10,7 +11,7 @@ use serde_json::json;
 use wheelmark_client::{Answered, FetchError, VerifiedPage};
 use wheelmark_packaging::ProjectName;
 use wheelmark_signing::HeldKey;
-use wheelmark_tuf::without_controls;
+use wheelmark_tuf::{Key, without_controls};
 
 use super::staged::staged_url;
 use super::{Desk, Entry, LocalFile, Next};
@@ -23,7 +24,15 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 /// The keys that a claim registers, and how many of them have to sign.
 pub(crate) struct StatedKeys<'a> {
     pub(crate) keys: &'a [HeldKey],
+    /// Whose they are, by their ids; those of whoever sends it are not named.
+    pub(crate) maintainers: &'a BTreeMap<String, String>,
     pub(crate) threshold: u32,
+}
+
+/// Which keys come in, each with whose it is, and which go.
+pub(crate) struct StatedChange<'a> {
+    pub(crate) added: Vec<(&'a Key, Option<String>)>,
+    pub(crate) removed: Vec<String>,
 }
 
 /// A release on its way.
@@ -32,6 +41,7 @@ pub(crate) struct Sending<'a> {
     pub(crate) next: &'a Next,
     pub(crate) metadata: Vec<u8>,
     pub(crate) claim: Option<StatedKeys<'a>>,
+    pub(crate) keys: Option<StatedChange<'a>>,
     pub(crate) files: &'a [&'a LocalFile],
 }
 
@@ -72,6 +82,14 @@ fn told(answer: &Answered) -> String {
         }
         _ => format!("the index answered {}", answer.status),
     }
+}
+
+fn stated_key(key: &Key, whose: Option<&String>) -> serde_json::Value {
+    let mut stated = json!({"keyid": key.keyid().as_str(), "key": key.to_value()});
+    if let Some(whose) = whose {
+        stated["maintainer"] = whose.as_str().into();
+    }
+    stated
 }
 
 impl Sending<'_> {
@@ -133,19 +151,26 @@ impl Sending<'_> {
     }
 
     async fn form(&self) -> anyhow::Result<Form> {
-        let stated = match &self.claim {
-            None => json!({}),
-            Some(claim) => {
-                let keys = claim.keys.iter().map(|key| {
-                    let key = key.signer.key();
-                    json!({"keyid": key.keyid().as_str(), "key": key.to_value()})
-                });
-                let keys: Vec<_> = keys.collect();
-                json!({"claim": {"keys": keys, "threshold": claim.threshold}})
-            }
-        };
+        let mut stated = serde_json::Map::new();
+        if let Some(claim) = &self.claim {
+            let keys = claim.keys.iter().map(|key| {
+                let key = key.signer.key();
+                let whose = claim.maintainers.get(key.keyid().as_str());
+                stated_key(key, whose)
+            });
+            let keys: Vec<_> = keys.collect();
+            let claim = json!({"keys": keys, "threshold": claim.threshold});
+            stated.insert("claim".to_owned(), claim);
+        }
+        if let Some(change) = &self.keys {
+            let added = change.added.iter();
+            let added = added.map(|(key, whose)| stated_key(key, whose.as_ref()));
+            let added: Vec<_> = added.collect();
+            let change = json!({"added": added, "removed": change.removed});
+            stated.insert("keys".to_owned(), change);
+        }
         let mut form = Form::new()
-            .text("release", stated.to_string())
+            .text("release", serde_json::Value::from(stated).to_string())
             .part("metadata", Part::bytes(self.metadata.clone()))
             .part("page", Part::bytes(self.next.page.clone()));
         for file in self.files {

@@ -379,6 +379,8 @@ async fn go_on(
             page_sha256: Sha256::of(&parts.page),
             received_at: staged.received_at,
             claim: staged.claim.clone(),
+            // A change of keys waits for nobody.
+            keys: None,
         },
         parts,
         contents,

@@ -314,11 +314,16 @@ fn claimed(claim: &Claim, shown: &Shown<'_>) -> String {
         false => ("claimed, not yet sealed", claim.marks.claimed_at),
     };
     let since = since.map(|at| format!(" since {at}"));
+    let keys_since = claim
+        .marks
+        .keys_since
+        .map(|at| format!(", by these keys since {at}"));
     let mut text = format!(
-        "  signed by   {} of {} keys, {sealed}{}\n",
+        "  signed by   {} of {} keys, {sealed}{}{}\n",
         claim.threshold,
         claim.keys.len(),
-        since.unwrap_or_default()
+        since.unwrap_or_default(),
+        keys_since.unwrap_or_default()
     );
     if let Some(floor) = claim.marks.floor {
         text.push_str(&format!(

@@ -1,6 +1,6 @@
 //! `wheelmark project claim`: from now on, these keys sign for a project.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Desk, Next, Outcome, Sending, StatedKeys, confirm, released, short, to_claim,
+    Desk, Next, Outcome, Sending, StatedKeys, confirm, distinct, of_user, released, short, to_claim,
 };
 
 /// Claim a project: from now on your keys sign for it, and the index's do not
@@ -29,6 +29,7 @@ use crate::releasing::{
 ///
 ///   wheelmark project claim acme-tools --signer file:me.age --compare dist/
 ///   wheelmark project claim acme-tools --signer ssh: --signer file:spare.age
+///   wheelmark project claim acme-tools --signer ssh: --maintainer bob=file:bob.age --threshold 2
 ///
 /// Each --signer registers one key. A second one, kept elsewhere, is what you have when the first is
 /// lost.
@@ -41,6 +42,10 @@ pub(super) struct Args {
     /// Where a key is: file:PATH, pkcs11:…, ssh: or command:PATH (see docs/signers.md)
     #[arg(long = "signer", value_name = "URI", required = true)]
     signers: Vec<String>,
+
+    /// A key of another member of the project, which has to be at hand: USER=URI
+    #[arg(long = "maintainer", value_name = "USER=URI")]
+    maintainers: Vec<String>,
 
     /// How many of the keys have to sign each release
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -95,7 +100,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     let published = base.map(|page| page.files.as_slice()).unwrap_or_default();
     let entries = compared(published, &args.compare, desk.now)?;
-    let keys = to_claim(&args.signers, &args.passphrase)?;
+    let (keys, maintainers) = keys_of(&args)?;
     if args.threshold == 0 || args.threshold as usize > keys.len() {
         return Err(anyhow!(
             "{} of {} keys cannot be asked for",
@@ -119,8 +124,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         next: &next,
         claim: Some(StatedKeys {
             keys: &keys,
+            maintainers: &maintainers,
             threshold: args.threshold,
         }),
+        keys: None,
         files: &[],
     };
     let Outcome::Published(page) = sending.send(&desk).await? else {
@@ -141,6 +148,29 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         .await?;
     tell(&args, &entries, &keys)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// All keys that are to be registered, and whose they are that are somebody else's, by their ids.
+fn keys_of(args: &Args) -> anyhow::Result<(Vec<HeldKey>, BTreeMap<String, String>)> {
+    let mut keys = to_claim(&args.signers, &args.passphrase)?;
+    let mut maintainers = BTreeMap::new();
+    for text in &args.maintainers {
+        let (Some(user), uri) = of_user(text) else {
+            return Err(anyhow!("{text} names no user"))
+                .hint("say whose the key is and where: --maintainer bob=file:bob.age");
+        };
+        for key in to_claim(&[uri.to_owned()], &args.passphrase)? {
+            let id = key.signer.key().keyid().as_str().to_owned();
+            maintainers.insert(id, user.to_owned());
+            keys.push(key);
+        }
+    }
+    let count = keys.len();
+    let keys = distinct(keys);
+    if keys.len() < count {
+        return Err(anyhow!("a key is named twice")).hint("a key is of one person and one machine");
+    }
+    Ok((keys, maintainers))
 }
 
 /// Whether the page has nothing besides files that would be signed unseen.

@@ -13,7 +13,8 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Desk, Next, Outcome, Sending, claimed, confirm, demand_known, ends_soon, to_sign,
+    Desk, Next, Outcome, Sending, claimed, confirm, demand_enough, demand_known, ends_soon,
+    handovers, signing, to_sign,
 };
 
 /// How often it is built anew when others were faster.
@@ -91,19 +92,21 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         confirm("sign this for another year?", is_confirmed)?;
         is_confirmed = true;
         if keys.is_none() {
-            keys = Some(to_sign(&args.signers, &args.passphrase, &claim.keys)?);
+            keys = Some(to_sign(&args.signers, &args.passphrase, &signing(&claim))?);
         }
         let signers = keys.as_deref().unwrap_or_default();
-        demand_enough(signers.len(), &claim)?;
+        demand_enough(signers, &claim)?;
         let files = page.as_signed().files.clone();
         let version = desk.next_version(project, args.pass_over).await?;
-        let next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?;
+        let next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?
+            .carrying(handovers(&claim)?);
         let expires = next.role.expires;
         let sending = Sending {
             project,
             metadata: next.sign(signers)?,
             next: &next,
             claim: None,
+            keys: None,
             files: &[],
         };
         match sending.send(&desk).await? {
@@ -123,20 +126,6 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
     }
     Err(anyhow!("others were faster each time")).hint("try it once more")
-}
-
-/// Whether as many keys are here as have to sign: a renewal does not wait for others.
-fn demand_enough(keys: usize, claim: &Claim) -> anyhow::Result<()> {
-    if keys >= claim.threshold as usize {
-        return Ok(());
-    }
-    Err(anyhow!(
-        "{keys} of the project's keys are here, and {} have to sign",
-        claim.threshold
-    ))
-    .hint(
-        "name a --signer for each of them; or publish a new file, which waits for the others' signatures",
-    )
 }
 
 fn shown(desk: &Desk, project: &ProjectName, page: &VerifiedPage, claim: &Claim) -> String {

@@ -1,0 +1,296 @@
+//! Handing a project over from the keys that sign for it to others.
+//!
+//! ```text
+//! the keys of today, verified ─▶ what changes, shown ─▶ handover, signed ─▶ metadata, signed ─▶ send
+//! ```
+//!
+//! The handover is signed by those who sign now and by every key that comes in; it stands in the
+//! metadata, which is signed once more by all of them. Nothing of the page changes.
+
+mod shown;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use serde_json::json;
+use wheelmark_client::Claim;
+use wheelmark_packaging::ProjectName;
+use wheelmark_repository::project_role;
+use wheelmark_signing::{HeldKey, Signer, sign_role};
+use wheelmark_tuf::{Handover, Key, KeyId, KeySet};
+
+use super::known::lacking;
+use super::{
+    Desk, Next, Outcome, Sending, StatedChange, claimed, confirm, demand_known, distinct,
+    handovers, of_user, short, signing, to_claim, to_sign,
+};
+use crate::commands::ceremony::signer::Passphrase;
+use crate::commands::up::print_line;
+use crate::context::Context;
+use crate::logging::WithHint as _;
+
+/// What every command is told that changes a project's keys.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HandOver {
+    /// The project
+    pub(crate) project: ProjectName,
+
+    /// Where a key is that signs for the project now: file:PATH, pkcs11:…, ssh: or command:PATH (see
+    /// docs/signers.md); several where several have to sign
+    #[arg(long = "signer", value_name = "URI", required = true)]
+    signers: Vec<String>,
+
+    /// The trusted index [default: the only one]
+    #[arg(long, value_name = "URL")]
+    index: Option<String>,
+
+    /// A file with your upload token [default: what `wheelmark login` keeps]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// The id of a key that signs for the project; all of them, the first time on this machine
+    #[arg(long = "key", value_name = "KEYID")]
+    keys: Vec<String>,
+
+    #[command(flatten)]
+    passphrase: Passphrase,
+
+    /// Sign what is shown without asking
+    #[arg(long)]
+    yes: bool,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is to change about a project's keys.
+pub(crate) struct Wanted<'a> {
+    /// Where keys are that come in, each with whose it is, if somebody else's: `[USER=]URI`.
+    pub(crate) added: &'a [String],
+    /// Whose all of them are, where that is not said of each.
+    pub(crate) of: Option<&'a str>,
+    /// The ids of keys that go, or their beginnings; all of those of today where it is nothing.
+    pub(crate) removed: Option<&'a [String]>,
+    /// How many keys have to sign from now on, where that changes.
+    pub(crate) threshold: Option<u32>,
+}
+
+/// A change of keys that is about to be signed.
+struct Change {
+    from: KeySet,
+    to: KeySet,
+    number: u64,
+    /// Whose the keys are that come in, by their ids, where it was said.
+    named: BTreeMap<String, String>,
+    /// Those that are at hand, of both sets.
+    held: Vec<HeldKey>,
+}
+
+impl HandOver {
+    /// Makes the change, asks, signs, and sends it.
+    pub(crate) async fn run(
+        &self,
+        wanted: &Wanted<'_>,
+        context: &Context,
+    ) -> anyhow::Result<ExitCode> {
+        let project = &self.project;
+        let desk = Desk::open(self.index.as_deref(), self.token_file.as_deref(), context)?;
+        let (page, claim) = claimed(&desk, project).await?;
+        demand_known(&desk, project, &claim, &self.keys).await?;
+        let published = handovers(&claim)?;
+        let change = self.change(&claim, wanted)?;
+        let told = shown::shown(&desk, project, &claim, &change);
+        match self.json {
+            true => told
+                .warnings
+                .iter()
+                .for_each(|line| tracing::warn!("{line}")),
+            false => print_line(&told.to_string())?,
+        }
+        demand_signers(&claim, &change)?;
+        confirm("hand over to these keys?", self.yes)?;
+
+        let role = project_role(project);
+        let handover = Handover {
+            role: role.clone(),
+            number: change.number,
+            made_at: Timestamp::from_second(desk.now.as_second())?,
+            from: change.from.clone(),
+            to: change.to.clone(),
+        };
+        let signers: Vec<&dyn Signer> = change.held.iter().map(|key| &*key.signer).collect();
+        let file = sign_role(&handover.to_canonical(), &signers)
+            .context("nothing was signed, and nothing was sent")?;
+        let handed = published
+            .and(&file, &role)
+            .context("nothing was sent")
+            .hint("docs/claims.md says how often keys can change, and who has to sign")?;
+        let files = page.as_signed().files.clone();
+        let version = desk.next_version(project).await?;
+        let next =
+            Next::of(project, Some(page.as_signed()), files, version, desk.now)?.carrying(&handed);
+        let removed = change.from.beyond(&change.to).into_iter();
+        let keys = StatedChange {
+            added: change
+                .added()
+                .map(|(key, whose)| (key, whose.cloned()))
+                .collect(),
+            removed: removed.map(|key| key.keyid().as_str().to_owned()).collect(),
+        };
+        let sending = Sending {
+            project,
+            metadata: next.sign(&change.held)?,
+            next: &next,
+            claim: None,
+            keys: Some(keys),
+            files: &[],
+        };
+        let Outcome::Published(page) = sending.send(&desk).await? else {
+            return Err(anyhow!(
+                "somebody else has published to {project} meanwhile"
+            ))
+            .hint("nothing was changed; give the same command once more");
+        };
+        let claim = page.claim().context("the project is not claimed")?;
+        if claim.present() != Some(&change.to) {
+            return Err(anyhow!("the index names other keys for {project}"))
+                .hint("tell whoever runs the index, with this message");
+        }
+        self.tell(claim, &change)
+    }
+
+    /// What changes, with the keys at hand.
+    fn change(&self, claim: &Claim, wanted: &Wanted<'_>) -> anyhow::Result<Change> {
+        let from = claim.present().cloned();
+        let from = from
+            .ok_or_else(|| anyhow!("the keys of {} cannot hand over", self.project))
+            .hint("the index delegates to keys that are not in the plain form of TUF")?;
+        let mut named = BTreeMap::new();
+        let mut new = Vec::with_capacity(wanted.added.len());
+        for text in wanted.added {
+            let (user, uri) = of_user(text);
+            for key in to_claim(&[uri.to_owned()], &self.passphrase)? {
+                let id = key.signer.key().keyid().clone();
+                if from.keys().contains_key(&id) {
+                    return Err(anyhow!("the key {} signs for it already", id.as_str()))
+                        .hint("a key is for one machine: make another one");
+                }
+                if let Some(user) = user.or(wanted.of) {
+                    named.insert(id.as_str().to_owned(), user.to_owned());
+                }
+                new.push(key);
+            }
+        }
+        let gone: BTreeSet<KeyId> = match wanted.removed {
+            None => from.keys().keys().cloned().collect(),
+            Some(ids) => ids
+                .iter()
+                .map(|id| the_one(&from, id))
+                .collect::<anyhow::Result<_>>()?,
+        };
+        let stay = from.keys().iter().filter(|(id, _)| !gone.contains(*id));
+        let stay = stay.map(|(_, key)| key.clone());
+        let come = new.iter().map(|key| key.signer.key().clone());
+        let threshold = wanted.threshold.unwrap_or(from.threshold());
+        let to = KeySet::new(stay.chain(come), threshold)
+            .with_context(|| format!("{} cannot have such keys", self.project))
+            .hint("say with --threshold how many keys are to sign from now on")?;
+        if to == from {
+            return Err(anyhow!("nothing changes: these keys sign for it already"))
+                .hint(format!("wheelmark project keys list {}", self.project));
+        }
+        let mut held = to_sign(&self.signers, &self.passphrase, &signing(claim))?;
+        held.extend(new);
+        let number = handovers(claim)?.next_number();
+        Ok(Change {
+            from,
+            to,
+            number,
+            named,
+            held: distinct(held),
+        })
+    }
+
+    fn tell(&self, claim: &Claim, change: &Change) -> anyhow::Result<ExitCode> {
+        let ids = |keys: Vec<&Key>| -> Vec<String> {
+            let keys = keys.into_iter();
+            keys.map(|key| key.keyid().as_str().to_owned()).collect()
+        };
+        if self.json {
+            let told = json!({
+                "project": self.project.as_str(),
+                "keys": change.to.keys().keys().map(KeyId::as_str).collect::<Vec<_>>(),
+                "threshold": change.to.threshold(),
+                "added": ids(change.to.beyond(&change.from)),
+                "removed": ids(change.from.beyond(&change.to)),
+                "handover": change.number,
+                "role_version": claim.version,
+                "sealed": claim.sealed,
+            });
+            print_line(&told.to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let next = match claim.sealed {
+            true => {
+                "\nit is sealed: until the next ceremony takes these keys over, those before sign each release, too"
+            }
+            false => "",
+        };
+        print_line(&format!(
+            "{} of {} keys sign for {} from now on; clients that know it follow by themselves{next}",
+            change.to.threshold(),
+            change.to.keys().len(),
+            self.project,
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Change {
+    /// The keys that come in, with whose they are, where that was said.
+    fn added(&self) -> impl Iterator<Item = (&Key, Option<&String>)> {
+        let added = self.to.beyond(&self.from).into_iter();
+        added.map(|key| (key, self.named.get(key.keyid().as_str())))
+    }
+}
+
+/// The one key of a set whose id begins like this.
+fn the_one(set: &KeySet, begin: &str) -> anyhow::Result<KeyId> {
+    let ids = set.keys().keys();
+    let found: Vec<&KeyId> = ids.filter(|id| id.as_str().starts_with(begin)).collect();
+    match found.as_slice() {
+        [id] if begin.len() >= 8 => Ok((*id).clone()),
+        _ => Err(anyhow!(
+            "{} is not the id of one key that signs for it",
+            begin.escape_debug()
+        ))
+        .hint("`wheelmark project keys list PROJECT` shows them; the first eight characters are enough"),
+    }
+}
+
+/// Whether all are here who have to sign: those of today, those from now on, and those whom an offline
+/// key has delegated to, where they are others.
+fn demand_signers(claim: &Claim, change: &Change) -> anyhow::Result<()> {
+    let held: BTreeSet<&KeyId> = change
+        .held
+        .iter()
+        .map(|key| key.signer.key().keyid())
+        .collect();
+    for set in claim.set.iter().chain([&change.from, &change.to]) {
+        let (missing, here) = lacking(set, &held);
+        let needed = set.threshold() as usize;
+        if here < needed {
+            let missing: Vec<String> = missing.iter().map(|id| short(id.as_str())).collect();
+            return Err(anyhow!(
+                "{here} of the keys that have to sign are here, and {needed} are needed; not here: {}",
+                missing.join(", ")
+            ))
+            .hint("all of them have to be at hand when keys change: name a --signer for each");
+        }
+    }
+    Ok(())
+}
