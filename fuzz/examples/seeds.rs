@@ -217,6 +217,17 @@ fn metadata(write: Write<'_>) -> io::Result<()> {
         "file",
         br#"{"wheelmark-evidence":1,"claim":"equivocation","role":"timestamp","version":1,"roots":["e30="],"seen":[{"source":"a","at":"2026-01-01T00:00:00Z","via":["targets"],"files":[{"path":"timestamp.json","base64":"e30="}]},{"source":"b","at":"2026-01-01T00:00:00Z","via":[],"files":[]}]}"#,
     )?;
+    // Whom the way is asked for, the first keys; then the next ones, where from, the number, who signs.
+    let three = [0, 0, 0, 0, 2, 0, 1, 1, 3, 2, 1, 1, 1, 2, 23, 0, 1, 1, 27];
+    write("handover", "three", &three)?;
+    write("handover", "forged", &[0, 0, 0, 0, 2, 0, 1, 1, 2])?;
+    let elsewhere = [0, 0, 0, 0, 2, 0, 1, 1, 3, 23, 0, 0, 4, 0, 1, 63];
+    write("handover", "from-elsewhere", &elsewhere)?;
+    write(
+        "handover",
+        "file",
+        br#"[{"signatures":[{"keyid":"a","sig":"00"}],"signed":{"_type":"wheelmark-handover","from":{"keyids":["a"],"keys":{"a":{"keytype":"ed25519","keyval":{"public":"00"},"scheme":"ed25519"}},"threshold":1},"made-at":"2026-11-22T08:00:00Z","number":1,"role":"project-flask","to":{"keyids":["a"],"keys":{},"threshold":1}}}]"#,
+    )?;
     // The path, the limit, what targets delegates to, and one role after the other.
     let list = [0, 8, 2, 3, 0, 0, 1, 8, 2, 0];
     write("search", "list", &[&list[..], &[0, 0x0c]].concat())?;
