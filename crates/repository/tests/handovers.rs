@@ -92,6 +92,7 @@ impl World {
         let handover = Handover {
             role: role(),
             number: self.handovers.next_number(),
+            version: self.version + 1,
             made_at: jiff::Timestamp::from_second(self.index.clock.now().as_second()).unwrap(),
             from: from.clone(),
             to: to.clone(),

@@ -64,6 +64,8 @@ pub struct Handover {
     pub role: RoleName,
     /// Which handover of the role it is, from 1, without gaps.
     pub number: u64,
+    /// The version of the role that brings it: what leads on from there is a later one.
+    pub version: u64,
     /// When it was made, as those say who made it; a whole second.
     pub made_at: Timestamp,
     /// Who signed until now.
@@ -140,6 +142,14 @@ pub enum HandoverError {
         found: u64,
         /// What comes next.
         expected: u64,
+    },
+    /// Its version is not one that can have brought it.
+    #[error("handover {number} is one of version {version}, which did not bring it")]
+    Version {
+        /// Which one.
+        number: u64,
+        /// What it says.
+        version: u64,
     },
     /// It does not begin where the one before it ended.
     #[error("handover {number} is not from the keys that the one before it leads to")]
@@ -269,6 +279,7 @@ impl Handover {
             "number": self.number,
             "role": self.role.as_str(),
             "to": self.to.to_value(),
+            "version": self.version,
         }))
     }
 
@@ -297,6 +308,7 @@ impl Handover {
         let handover = Self {
             role: role.clone(),
             number: fields.positive("number")?,
+            version: fields.positive("version")?,
             made_at: fields.time("made-at")?,
             from: KeySet::from_value(fields.take("from")?)?,
             to: KeySet::from_value(fields.take("to")?)?,

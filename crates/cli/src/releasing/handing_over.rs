@@ -115,9 +115,11 @@ impl HandOver {
         confirm("hand over to these keys?", self.yes)?;
 
         let role = project_role(project);
+        let version = desk.next_version(project).await?;
         let handover = Handover {
             role: role.clone(),
             number: change.number,
+            version,
             made_at: Timestamp::from_second(desk.now.as_second())?,
             from: change.from.clone(),
             to: change.to.clone(),
@@ -130,7 +132,6 @@ impl HandOver {
             .context("nothing was sent")
             .hint("docs/claims.md says how often keys can change, and who has to sign")?;
         let files = page.as_signed().files.clone();
-        let version = desk.next_version(project).await?;
         let next =
             Next::of(project, Some(page.as_signed()), files, version, desk.now)?.carrying(&handed);
         let removed = change.from.beyond(&change.to).into_iter();

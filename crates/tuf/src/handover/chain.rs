@@ -99,7 +99,7 @@ impl Handovers {
     }
 
     /// The handovers, oldest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Handover> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Handover> + DoubleEndedIterator {
         self.list.iter().map(|(handover, _)| handover)
     }
 
@@ -139,14 +139,22 @@ impl Handovers {
         }
     }
 
-    /// Whether these lead from some keys to others: a handover is from the first, and the last one
-    /// of all leads to the second.
+    /// Whether these lead from some keys, as version `after` of the role had them, to others: the first
+    /// handover that a later version brought is from the first, and the last one of all leads to the
+    /// second.
     ///
-    /// What they lead away from and come back to is not asked: the way from it is the same.
-    pub fn lead(&self, from: (&BTreeSet<String>, u32), to: (&BTreeSet<String>, u32)) -> bool {
+    /// Keys may come back to what they once were. A handover of the time before leads nobody away from
+    /// there who has seen that: whoever had signed in between does so no longer.
+    pub fn lead(
+        &self,
+        from: (&BTreeSet<String>, u32),
+        after: u64,
+        to: (&BTreeSet<String>, u32),
+    ) -> bool {
         let reached = self.reached().is_some_and(|set| set.is(to.0, to.1));
-        let mut list = self.list.iter();
-        reached && list.any(|(handover, _)| handover.from.is(from.0, from.1))
+        let mut later = self.list.iter().map(|(handover, _)| handover);
+        let first = later.find(|handover| handover.version > after);
+        reached && first.is_some_and(|first| first.from.is(from.0, from.1))
     }
 
     fn to_value(&self) -> Value {
@@ -178,6 +186,10 @@ pub(super) fn open(list: Option<&Value>, role: &RoleName) -> Result<Vec<Opened>,
             return Err(HandoverError::Number { found, expected });
         }
         let before = opened.last();
+        let version = one.handover.version;
+        if before.is_some_and(|before| before.handover.version >= version) {
+            return Err(HandoverError::Version { number, version });
+        }
         if before.is_some_and(|before| before.handover.to != one.handover.from) {
             return Err(HandoverError::Broken { number });
         }
@@ -199,7 +211,16 @@ impl Targets {
     /// As [`Handovers::read`].
     pub fn handovers(&self, role: &RoleName) -> Result<Handovers, HandoverError> {
         let own = self.extra.get(OWN_MEMBER);
-        Handovers::read(own.and_then(|own| own.get(MEMBER)), role)
+        let handovers = Handovers::read(own.and_then(|own| own.get(MEMBER)), role)?;
+        match handovers.iter().next_back() {
+            Some(Handover {
+                number, version, ..
+            }) if *version > self.version => Err(HandoverError::Version {
+                number: *number,
+                version: *version,
+            }),
+            _ => Ok(handovers),
+        }
     }
 
     /// States the handovers of the role, beside whatever stands in the same member; nothing where

@@ -35,6 +35,7 @@ fn statement(number: u64, from: &KeySet, to: &KeySet) -> Handover {
     Handover {
         role: role(),
         number,
+        version: number + 1,
         made_at: time(AT),
         from: from.clone(),
         to: to.clone(),
@@ -73,10 +74,14 @@ fn they_lead_from_any_keys_before_to_those_of_today() {
     assert_eq!(handovers.iter().len(), 3);
     assert_eq!(handovers.reached(), Some(&set(&["x", "y"], 1)));
     let today = ids(&["x", "y"]);
-    let lead = |names: &[&str], threshold| handovers.lead((&ids(names), threshold), (&today, 1));
-    assert!(lead(&["a"], 1));
-    assert!(lead(&["a", "b"], 1));
-    assert!(lead(&["a", "b"], 2));
+    let lead = |names: &[&str], threshold, after| {
+        handovers.lead((&ids(names), threshold), after, (&today, 1))
+    };
+    assert!(lead(&["a"], 1, 1));
+    assert!(lead(&["a", "b"], 1, 2));
+    assert!(lead(&["a", "b"], 2, 3));
+    // Nobody who has seen a later version goes the way of an earlier one.
+    assert!(!lead(&["a"], 1, 2) && !lead(&["a", "b"], 1, 3) && !lead(&["a", "b"], 2, 4));
     for (names, threshold) in [
         (&["b"][..], 1),
         (&["a", "b"], 3),
@@ -85,12 +90,14 @@ fn they_lead_from_any_keys_before_to_those_of_today() {
         (&["a", "x"], 1),
         (&[], 1),
     ] {
-        assert!(!lead(names, threshold), "{names:?}");
+        for after in 0..5 {
+            assert!(!lead(names, threshold, after), "{names:?}");
+        }
     }
     // They end where they end: nobody is led to keys on the way.
-    assert!(!handovers.lead((&ids(&["a"]), 1), (&ids(&["a", "b"]), 2)));
-    assert!(!handovers.lead((&ids(&["a"]), 1), (&today, 2)));
-    assert!(!Handovers::default().lead((&today, 1), (&today, 1)));
+    assert!(!handovers.lead((&ids(&["a"]), 1), 1, (&ids(&["a", "b"]), 2)));
+    assert!(!handovers.lead((&ids(&["a"]), 1), 1, (&today, 2)));
+    assert!(!Handovers::default().lead((&today, 1), 0, (&today, 1)));
 }
 
 #[test]

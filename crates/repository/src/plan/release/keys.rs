@@ -10,7 +10,7 @@ use wheelmark_tuf::{
     canonical,
 };
 
-use super::{MAX_CLAIMED_KEYS, Refusal, open};
+use super::{LONGEST_WAIT, MAX_CLAIMED_KEYS, Refusal, demand_recent, open};
 use crate::lifetimes::whole_seconds;
 use crate::roles;
 use crate::state::State;
@@ -99,6 +99,11 @@ pub(super) fn demand_handed(
     if present.as_ref() != Some(from) {
         return Err(Refusal::FromOthers);
     }
+    // What was signed once and did not get in is not kept for later.
+    if handover.version != targets.version {
+        return Err(Refusal::HandoverVersion);
+    }
+    demand_recent("its handover", handover.made_at, now, LONGEST_WAIT)?;
     let added = handover.added();
     let ids = |keys: Vec<&Key>| -> Vec<String> {
         let keys = keys.into_iter();

@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
     Handovers(#[from] HandoverError),
     #[error("a claim begins with the keys that it names, and hands nothing over")]
     HandoverInClaim,
+    #[error("the handover is not one of this version of the project's role")]
+    HandoverVersion,
     #[error("the handover is not from the keys that sign for the project now")]
     FromOthers,
     #[error(
