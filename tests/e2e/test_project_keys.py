@@ -214,7 +214,7 @@ def set_of(*keys: Key) -> dict:
 def handover(number: int, before: Key, after: Key, *signers: CryptoSigner) -> dict:
     made_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     signed = {
-        "_type": "wheelmark-handover", "role": f"project-{PROJECT}", "number": number, "version": 9, "made-at": made_at,
+        "_type": "wheelmark-handover", "role": f"project-{PROJECT}", "number": number, "version": 3, "made-at": made_at,
         "from": set_of(before), "to": set_of(after),
     }  # fmt: skip
     payload = encode_canonical(signed).encode()

@@ -99,7 +99,7 @@ impl Handovers {
     }
 
     /// The handovers, oldest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Handover> + DoubleEndedIterator {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Handover> {
         self.list.iter().map(|(handover, _)| handover)
     }
 
@@ -212,15 +212,13 @@ impl Targets {
     pub fn handovers(&self, role: &RoleName) -> Result<Handovers, HandoverError> {
         let own = self.extra.get(OWN_MEMBER);
         let handovers = Handovers::read(own.and_then(|own| own.get(MEMBER)), role)?;
-        match handovers.iter().next_back() {
-            Some(Handover {
-                number, version, ..
-            }) if *version > self.version => Err(HandoverError::Version {
-                number: *number,
-                version: *version,
-            }),
-            _ => Ok(handovers),
+        if let Some((last, _)) = handovers.list.last()
+            && last.version > self.version
+        {
+            let (number, version) = (last.number, last.version);
+            return Err(HandoverError::Version { number, version });
         }
+        Ok(handovers)
     }
 
     /// States the handovers of the role, beside whatever stands in the same member; nothing where

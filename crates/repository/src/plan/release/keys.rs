@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::{ClaimedKey, MAX_USER_NAME_LEN, NewClaim, SignedRelease};
 use wheelmark_tuf::{
@@ -10,7 +10,7 @@ use wheelmark_tuf::{
     canonical,
 };
 
-use super::{LONGEST_WAIT, MAX_CLAIMED_KEYS, Refusal, demand_recent, open};
+use super::{MAX_CLAIMED_KEYS, Refusal, demand_recent, open};
 use crate::lifetimes::whole_seconds;
 use crate::roles;
 use crate::state::State;
@@ -18,6 +18,9 @@ use crate::state::State;
 /// How many bytes the keys of one project have at most: all clients fetch those of all projects. Ten
 /// RSA keys of 4096 bits, or any number of others.
 const MAX_KEYS_LEN: usize = 8 * 1024;
+
+/// How long a handover may be under way: one that was signed and did not get in is not kept for later.
+const LONGEST_HANDING: SignedDuration = SignedDuration::from_hours(1);
 
 /// The keys of a claim, if a project can have them.
 pub(super) fn keys_of(state: &State, claim: &NewClaim) -> Result<Vec<Key>, Refusal> {
@@ -103,7 +106,7 @@ pub(super) fn demand_handed(
     if handover.version != targets.version {
         return Err(Refusal::HandoverVersion);
     }
-    demand_recent("its handover", handover.made_at, now, LONGEST_WAIT)?;
+    demand_recent("its handover", handover.made_at, now, LONGEST_HANDING)?;
     let added = handover.added();
     let ids = |keys: Vec<&Key>| -> Vec<String> {
         let keys = keys.into_iter();
