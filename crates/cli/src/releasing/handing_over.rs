@@ -115,7 +115,7 @@ impl HandOver {
         confirm("hand over to these keys?", self.yes)?;
 
         let role = project_role(project);
-        let version = desk.next_version(project).await?;
+        let version = desk.next_version(project, None).await?;
         let handover = Handover {
             role: role.clone(),
             number: change.number,
@@ -237,7 +237,7 @@ impl HandOver {
         }
         let next = match claim.sealed {
             true => {
-                "\nit is sealed: until the next ceremony takes these keys over, those before sign each release, too"
+                "\nit is sealed: the offline key goes on naming the keys of before, and they sign each release, too"
             }
             false => "",
         };

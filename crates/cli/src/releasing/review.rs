@@ -23,7 +23,7 @@ use wheelmark_tuf::{Role as _, Sha256, canonical, signed_digest, without_control
 use super::differences::{Differences, Inside};
 use super::files::released;
 use super::staged::{Entry, EntryFile};
-use super::{Desk, Next, claimed};
+use super::{Desk, Next, claimed, handovers};
 use crate::logging::WithHint as _;
 
 /// For how long a release may wait: what was signed longer ago is not taken any more.
@@ -118,7 +118,8 @@ pub(crate) async fn look(desk: &Desk, entry: &Entry) -> anyhow::Result<Review> {
         read.files,
         version,
         expires,
-    )?;
+    )?
+    .carrying(handovers(&claim)?);
     if next.page != page.as_bytes() {
         wrong("the page says something else besides its new files".to_owned())?;
     }

@@ -130,7 +130,6 @@ fn claim_value(claim: &Claim, shown: &Shown<'_>) -> Value {
         "floor": claim.marks.floor,
         "expires": claim.expires.to_string(),
         "ends_soon": ends_soon(claim.expires, shown.now),
-        "keys_since": claim.keys_since.map(|at| at.to_string()),
         "role": claim.role.as_str(),
         "role_version": claim.version,
     })

@@ -176,8 +176,8 @@ fn value(project: &ProjectName, claim: &Claim) -> Value {
         "keys": keys.collect::<serde_json::Map<_, _>>(),
         "threshold": claim.threshold,
         "sealed": claim.sealed,
-        "claimed_at": claim.claimed_at.map(|at| at.to_string()),
-        "keys_since": claim.keys_since.map(|at| at.to_string()),
+        "claimed_at": claim.marks.claimed_at.map(|at| at.to_string()),
+        "keys_since": claim.marks.keys_since.map(|at| at.to_string()),
         "handovers": handovers.collect::<Vec<_>>(),
     })
 }
