@@ -30,8 +30,8 @@ pub(in crate::upload) async fn take_unsigned(
     let known = folder.all(now).await?;
     let known = known.iter().filter(|staged| staged.project == *project);
     let known = known.filter(|staged| staged.kind == Kind::File);
-    let known = known.flat_map(|staged| &staged.files);
-    for other in known.filter(|other| other.filename == file.filename) {
+    let mut known = known.flat_map(|staged| &staged.files);
+    if let Some(other) = known.find(|other| other.filename == file.filename) {
         if other.sha256 == file.sha256 {
             return Ok(());
         }
