@@ -180,6 +180,9 @@ pub(crate) struct Flags {
     /// Most that the files of one project may have together [default: no limit]
     #[arg(long, value_name = "SIZE")]
     max_project_size: Option<String>,
+
+    /// Most that releases may have together while they wait for signatures [default: 16GiB]
+    #[arg(long, value_name = "SIZE")]
     max_staged_size: Option<String>,
 
     /// Rules for new files that do not hold here: older-file-names, standard-library-names,
