@@ -81,7 +81,7 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-const KINDS: usize = 54;
+const KINDS: usize = 55;
 
 fn samples() -> Vec<Error> {
     let text = || "demo".to_owned();
