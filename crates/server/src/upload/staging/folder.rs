@@ -351,7 +351,7 @@ fn all(root: &Path, now: Timestamp) -> io::Result<Vec<Staged>> {
         let name = directory.file_name().and_then(|name| name.to_str());
         let Some(name) = name else { continue };
         if name.starts_with(UNFINISHED) {
-            clean(&directory)?;
+            clean(&directory, now)?;
             continue;
         }
         let Ok(id) = name.parse::<Sha256>() else {
@@ -470,11 +470,11 @@ fn remove(root: &Path, directory: &Path) -> io::Result<()> {
 }
 
 /// Takes an unfinished entry away that a process has left which is gone.
-fn clean(directory: &Path) -> io::Result<()> {
+fn clean(directory: &Path, now: Timestamp) -> io::Result<()> {
     let made = fs::metadata(directory).and_then(|metadata| metadata.modified());
     let age = made
         .ok()
-        .and_then(|made| SystemTime::now().duration_since(made).ok());
+        .and_then(|made| SystemTime::from(now).duration_since(made).ok());
     match age {
         Some(age) if age > UNFINISHED_FOR => fs::remove_dir_all(directory),
         _ => Ok(()),
