@@ -1,11 +1,12 @@
 """A release is one transaction, wherever the processes that take it in are killed (PEP 480).
 
 Thirty wheels of a claimed project, sent by `wheelmark publish`. The web process, or the snapshot
-process, is killed with signal 9 right before a step by which it changes a file: each kind of step,
-the first, one in the middle and the last of it. At every moment readers see all thirty or none, and
-the same `publish` once more succeeds.
+process, is killed with signal 9 right before a step by which it changes a file: one of each kind of
+step, from the middle of it. At every moment readers see all thirty or none, and the same `publish`
+once more succeeds.
 
-`WHEELMARK_STEPS=all` takes every single step, which is hours; other words there, the kinds with them.
+`WHEELMARK_STEPS=three` takes the first and the last of each kind, too, and `WHEELMARK_STEPS=all` every
+single step, which is hours; other words there, three of the kinds with them.
 """
 
 from __future__ import annotations
@@ -209,7 +210,9 @@ def rehearsal(claimed: Claimed, readers: Readers, part: str) -> list[str]:
 def chosen(taken: list[str]) -> list[tuple[str, int]]:
     """Which steps are to be the last ones."""
     wanted = os.environ.get("WHEELMARK_STEPS", "")
-    counts = Counter(step for step in taken if wanted == "all" or wanted in step)
+    counts = Counter(step for step in taken if wanted in ("all", "three") or wanted in step)
+    if not wanted:
+        return [(kind, (count + 1) // 2) for kind, count in counts.items()]
     if wanted == "all":
         return [(kind, n) for kind, count in counts.items() for n in range(1, count + 1)]
     return [(kind, n) for kind, count in counts.items() for n in sorted({1, (count + 1) // 2, count})]
