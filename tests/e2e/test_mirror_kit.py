@@ -463,7 +463,8 @@ def test_bombs_take_no_memory(history: History, sandbox: Sandbox) -> None:
                         said = service.get(f"packages/{dist.project}/{dist.filename}")
                         assert said.status in (200, 409, 424), f"{said}"
                         assert said.status != 200 or said.body == dist.content
-            assert service.peak_memory < 64 * MIB, f"{service.peak_memory / MIB:.0f} MiB"
+            # Of a build for tests, whose code alone takes more than a release's: a bomb would take gigabytes.
+            assert service.peak_memory < 128 * MIB, f"{service.peak_memory / MIB:.0f} MiB"
 
 
 # Resets.
