@@ -1,5 +1,6 @@
 //! The command itself: started, sent the signals that were meant for it, and waited for.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -27,8 +28,9 @@ pub(super) async fn run(command: &[OsString], environment: &Environment) -> anyh
         .context("there is no command to run")?;
     let mut child = Command::new(program);
     child.args(arguments);
+    let taken = Taken::by(environment);
     let inherited = std::env::vars_os().map(|(name, _)| name);
-    for name in inherited.filter(|name| is_taken(name, environment)) {
+    for name in inherited.filter(|name| taken.has(name)) {
         child.env_remove(name);
     }
     child.envs(environment.set.iter().map(|(name, value)| (name, value)));
@@ -58,13 +60,21 @@ pub(super) async fn run(command: &[OsString], environment: &Environment) -> anyh
     }
 }
 
-/// Whether an inherited variable says what the environment says, in whatever spelling: Python
-/// takes `No_Proxy` for `no_proxy`, and pip `PIP_proxy` or `PIP___proxy` for `PIP_PROXY`.
-fn is_taken(name: &OsStr, environment: &Environment) -> bool {
-    let set = environment.set.iter().map(|(name, _)| name.as_str());
-    let name = one_spelling(&name.to_string_lossy());
-    set.chain(environment.remove.iter().copied())
-        .any(|ours| one_spelling(ours) == name)
+/// The variables that the environment has a say in, in whatever spelling: Python takes `No_Proxy` for
+/// `no_proxy`, and pip `PIP_proxy` or `PIP___proxy` for `PIP_PROXY`.
+struct Taken(HashSet<String>);
+
+impl Taken {
+    fn by(environment: &Environment) -> Self {
+        let set = environment.set.iter().map(|(name, _)| name.as_str());
+        let names = set.chain(environment.remove.iter().copied());
+        Self(names.map(one_spelling).collect())
+    }
+
+    /// Whether an inherited variable is among them.
+    fn has(&self, name: &OsStr) -> bool {
+        self.0.contains(&one_spelling(&name.to_string_lossy()))
+    }
 }
 
 /// The name of a variable in the one spelling that its readers make of all.
@@ -135,7 +145,7 @@ mod tests {
         };
         let check = |names: &[&str], taken: bool| {
             for name in names {
-                let is = is_taken(OsStr::new(name), &environment);
+                let is = Taken::by(&environment).has(OsStr::new(name));
                 assert_eq!(is, taken, "{name}");
             }
         };
