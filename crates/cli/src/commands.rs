@@ -54,6 +54,11 @@ pub(crate) enum ClientCommand {
 }
 
 impl ClientCommand {
+    /// Whether it stands beside a command of the person's, and ends with it.
+    pub(crate) fn runs_another(&self) -> bool {
+        matches!(self, Self::Exec(_) | Self::Pip(_) | Self::Uv(_))
+    }
+
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::Attest(args) => attest::run(*args, context).await,

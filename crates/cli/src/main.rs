@@ -23,6 +23,7 @@ mod logging;
 mod policy;
 mod public_root;
 mod published;
+mod quick;
 mod releasing;
 mod remote;
 mod settings;
@@ -96,8 +97,11 @@ fn command() -> clap::Command {
 }
 
 fn main() -> ExitCode {
-    let matches = command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = quick::read(&words).unwrap_or_else(|| {
+        let matches = command().get_matches_from(words);
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    });
     logging::start(cli.verbose, cli.command.log_format());
     match run(cli) {
         Ok(code) => code,
@@ -117,16 +121,29 @@ fn of_a_server() -> Builder {
     runtime
 }
 
+/// What stands between an installer and its index leaves a small machine to the two of them: there, one thread
+/// does it all, where two would mostly wake one another. On a larger one, files are verified side by side.
+fn beside_a_command() -> Builder {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    if processors <= 2 {
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
+    }
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::from_environment(cli.verbose)?;
+    let runs_another = matches!(&cli.command, Command::Client(command) if command.runs_another());
     let mut runtime = match cli.command {
         // It does one thing after the other: more threads would only wake one another.
         Command::Snapshotter(_) => Builder::new_current_thread(),
         Command::Up(_) | Command::Serve(_) => of_a_server(),
+        Command::Client(_) if runs_another => beside_a_command(),
         _ => Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match cli.command {
             Command::Up(args) => commands::up::run(args, &context).await,
             Command::Serve(args) => commands::serve::run(args, &context).await,
@@ -139,5 +156,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Completions(args) => commands::completions::completions(&args, command()),
             Command::Man(args) => commands::completions::man(&args, command()),
         }
-    })
+    });
+    if runs_another {
+        // What had to be written and removed is. Whoever waits for the command need not wait until every
+        // connection and thread is taken apart: the system does that with the process.
+        std::mem::forget(runtime);
+    }
+    ended
 }
