@@ -31,6 +31,11 @@ from harness.sandbox import TOOLS, Sandbox, environment
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def binary() -> Path:
     """The wheelmark binary under test."""

@@ -32,7 +32,10 @@ from harness.sandbox import Outcome, Sandbox
 from harness.site import Site
 from test_claims import Developer
 
-pytestmark = pytest.mark.skipif(steps.why_not() is not None, reason=steps.why_not() or "")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(steps.why_not() is not None, reason=steps.why_not() or ""),
+]
 
 WHEELS = 30
 PROJECT = "acme-tools"
@@ -203,8 +206,10 @@ def rehearsal(claimed: Claimed, readers: Readers, part: str) -> list[str]:
     assert all(readers.all_of_them())
     # What it does behind its answer belongs to it: names, copies, the flush.
     time.sleep(PATIENCE)
+    # What it does when it is told to end is none of the release's steps.
+    taken = steps.steps(claimed.index.steps)
     claimed.index.stop()
-    return steps.steps(claimed.index.steps)
+    return taken
 
 
 def chosen(taken: list[str]) -> list[tuple[str, int]]:

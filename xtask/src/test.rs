@@ -19,6 +19,9 @@ const PYTEST_NOTHING_COLLECTED: i32 = 5;
 /// How many end-to-end tests run at once.
 const WORKERS: &str = "3";
 
+/// How many of the longest end-to-end tests are named at the end.
+const SLOWEST: &str = "30";
+
 /// Which tests to run
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -128,7 +131,10 @@ fn pytest(
     command
         .args(["-m", "pytest", "--color=no", "tests/e2e"])
         // Mostly the tests wait for other programs. What a file sets up is set up once.
-        .args(["--numprocesses", WORKERS, "--dist", "loadfile", "-o"])
+        .args(["--numprocesses", WORKERS, "--dist", "loadfile"])
+        // In the order that conftest.py gives: by themselves, the files with few tests come last,
+        // and those are the long ones.
+        .args(["--no-loadscope-reorder", "--durations", SLOWEST, "-o"])
         // What the tests fetch and keep stays out of the sources.
         .arg(format!("cache_dir={}", workspace.target().join("pytest").display()))
         .args(filter.into_iter().flat_map(|name| ["-k", name]))
