@@ -222,10 +222,10 @@ ONE_ALONE = [
 @pytest.mark.parametrize(("stolen", "project", "through"), ONE_ALONE, ids=[row[0] for row in ONE_ALONE])
 def test_row_4_one_that_delegates_or_lists(world: World, stolen: str, project: str, through: str | None) -> None:
     assert world.update(project, stolen, through=through) == both(REFUSED)
-    # What the table does not have: a snapshot lists versions and no digests, so that who answers a client
-    # can hand out another file of the version that it lists. Who has that version already keeps it.
+    # Another file of the version that the snapshot lists has not the digest that it lists. Who has the
+    # good one already keeps it.
     outcome = world.update(project, stolen, through=through, same_version=True)
-    assert outcome == {"knows": GOOD, "fresh": EVIL}
+    assert outcome == {"knows": GOOD, "fresh": REFUSED}
 
 
 def test_row_5_timestamp_snapshot_and_a_project(world: World, fake_clock: FakeClock) -> None:

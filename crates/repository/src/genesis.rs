@@ -18,7 +18,7 @@ use crate::publish;
 use crate::roles::{
     self, Bins, CLAIMED, Family, PACKAGES, RECENTLY_CLAIMED, SIMPLE, STATUS, role_name,
 };
-use crate::snapshot_bytes::SnapshotBytes;
+use crate::snapshot_bytes::{RoleFile, SnapshotBytes};
 
 /// The first snapshot could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -122,10 +122,14 @@ impl Genesis {
             objects.push(object(name, sign_role(&empty.to_canonical(), &[online])?));
         }
 
+        let offline = ["targets", CLAIMED, SIMPLE, PACKAGES];
         let listed = objects
             .iter()
             .filter(|(role, _)| role.as_str() != "root")
-            .map(|(role, _)| (role.clone(), 1));
+            .map(|(role, bytes)| match offline.contains(&role.as_str()) {
+                true => (role.clone(), RoleFile::of_others(1, bytes)),
+                false => (role.clone(), RoleFile::own(1)),
+            });
         let snapshot = SnapshotBytes::new(listed, 1, online_expires);
         let snapshot = sign_role(snapshot.as_bytes(), &[online])?;
         let listed = ListedHashes::default();

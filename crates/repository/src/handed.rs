@@ -24,6 +24,7 @@ pub(crate) use self::transition::Transition;
 use crate::online::OnlineKeys;
 use crate::publish::PublishError;
 use crate::roles::{self, CLAIMED, Family, role_name};
+use crate::snapshot_bytes::RoleFile;
 use crate::state::{OWN_METADATA_LIMIT, State};
 
 /// Metadata of offline keys that belongs into the next snapshot.
@@ -33,8 +34,8 @@ pub(crate) struct Handed {
     pub(crate) seq: Seq,
     /// The version of root after it.
     pub(crate) root_version: u64,
-    /// The roles that the snapshot lists, with their versions.
-    pub(crate) listed: Vec<(RoleName, u64)>,
+    /// The roles that the snapshot lists, with what it says of their files.
+    pub(crate) listed: Vec<(RoleName, RoleFile)>,
     /// All of it: object path and bytes.
     pub(crate) objects: Vec<(String, Vec<u8>)>,
     /// What it changes for everything that is signed online: all of that is signed anew then.
@@ -272,7 +273,7 @@ fn follow(
         seq,
         root_version: root.version,
         listed: listed
-            .map(|(role, file)| (role.clone(), file.version))
+            .map(|(role, file)| (role.clone(), RoleFile::of_others(file.version, file.bytes)))
             .collect(),
         objects: objects.collect(),
         transition,

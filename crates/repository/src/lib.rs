@@ -69,5 +69,5 @@ pub use signing_log::{
     Covered, Entry, Flaw, Follows, Head, Line, Lines, LogError, LogPlace, SignedRole, Survey,
     files as log_files,
 };
-pub use snapshot_bytes::SnapshotBytes;
+pub use snapshot_bytes::{RoleFile, SnapshotBytes};
 pub use state::LoadError;

@@ -33,7 +33,7 @@ use crate::journal_writer::JournalWriter;
 use crate::lifetimes::Lifetimes;
 use crate::listed::{SecondName, conforms, page_target_of};
 use crate::roles::{Family, RECENTLY_CLAIMED, STATUS, role_name};
-use crate::snapshot_bytes::SnapshotBytes;
+use crate::snapshot_bytes::{RoleFile, SnapshotBytes};
 use crate::state::State;
 
 /// What the next snapshot is to be.
@@ -331,17 +331,19 @@ pub(crate) fn plan(
                 }
                 None => lifetimes.online_from(now),
             };
-            snapshot.set_role(role, content.version);
+            snapshot.set_role(role, RoleFile::own(content.version));
         }
         if transition.is_some() {
-            let versions = roles.iter();
-            snapshot.set_roles(versions.map(|(role, content)| (role.clone(), content.version)));
+            let own = roles.iter();
+            snapshot.set_roles(
+                own.map(|(role, content)| (role.clone(), RoleFile::own(content.version))),
+            );
         }
-        for (role, version, _) in &signed {
-            snapshot.set_role(role, *version);
+        for (role, version, metadata) in &signed {
+            snapshot.set_role(role, RoleFile::of_others(*version, metadata));
         }
-        for (role, version) in handed.iter().flat_map(|handed| &handed.listed) {
-            snapshot.set_role(role, *version);
+        for (role, file) in handed.iter().flat_map(|handed| &handed.listed) {
+            snapshot.set_role(role, *file);
         }
         snapshot.set_header(
             next("snapshot", snapshot.version()),

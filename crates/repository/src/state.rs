@@ -1,5 +1,7 @@
 //! The engine's own last signed state, read from the tree and verified.
 
+mod digests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
@@ -18,7 +20,7 @@ use crate::online::OnlineKeys;
 use crate::publish::is_lasting;
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::signing_log::Head;
-use crate::snapshot_bytes::SnapshotBytes;
+use crate::snapshot_bytes::{RoleFile, SnapshotBytes};
 
 /// The most bytes of metadata the engine reads of itself: above what any client accepts, so
 /// that an index never locks itself out of its own state.
@@ -52,6 +54,14 @@ pub enum LoadError {
         path: String,
         /// The version inside.
         found: u64,
+    },
+    /// A metadata file is validly signed, and not the one that the index has published.
+    #[error("{path} has not the SHA-256 that the snapshot lists: it is {found}")]
+    OtherFile {
+        /// Its object path.
+        path: String,
+        /// The SHA-256 of what is there.
+        found: Sha256,
     },
     /// A metadata file is that of another role.
     #[error("{path} does not state that it is the metadata of this role")]
@@ -118,6 +128,7 @@ impl LoadError {
             | Self::Missing { .. }
             | Self::NotOurs { .. }
             | Self::WrongVersion { .. }
+            | Self::OtherFile { .. }
             | Self::OtherRole { .. }
             | Self::OtherOnlineKey { .. }
             | Self::Foreign { .. }
@@ -196,30 +207,20 @@ impl State {
         let (snapshot, bytes): (Verified<Snapshot>, _) = versioned(
             tree,
             &role_name("snapshot"),
-            snapshot_version,
+            RoleFile::own(snapshot_version),
             &root.keys,
             &root.roles.snapshot,
         )
         .await?;
         let listed_hashes = listed::of_timestamp(&timestamp);
         let snapshot_file = SnapshotFile::of(&bytes, listed_hashes);
-        let listed: BTreeMap<RoleName, u64> = snapshot
-            .meta
-            .iter()
-            .filter_map(|(name, meta)| {
-                let role = name.strip_suffix(".json")?.parse().ok()?;
-                Some((role, meta.version))
-            })
-            .collect();
-        let patchable = SnapshotBytes::new(
-            listed
-                .iter()
-                .map(|(role, version)| (role.clone(), *version)),
-            snapshot_version,
-            snapshot.expires,
-        );
-        let version_of = |role: &RoleName| {
-            listed.get(role).copied().ok_or_else(|| LoadError::Missing {
+        let listed = snapshot.meta.iter().filter_map(|(name, meta)| {
+            let role = name.strip_suffix(".json")?.parse().ok()?;
+            Some((role, RoleFile::of_meta(meta)))
+        });
+        let patchable = SnapshotBytes::new(listed, snapshot_version, snapshot.expires);
+        let file_of = |role: &RoleName| {
+            patchable.role(role).ok_or_else(|| LoadError::Missing {
                 path: format!("{role} in snapshot {snapshot_version}"),
             })
         };
@@ -228,7 +229,7 @@ impl State {
         let targets: Verified<Targets> = targets_role(
             tree,
             &name,
-            version_of(&name)?,
+            file_of(&name)?,
             &root.keys,
             &root.roles.targets,
         )
@@ -247,7 +248,7 @@ impl State {
             let role = role_name(name);
             let keys = delegated(top, &role)?;
             let metadata: Verified<Targets> =
-                targets_role(tree, &role, version_of(&role)?, &top.keys, keys).await?;
+                targets_role(tree, &role, file_of(&role)?, &top.keys, keys).await?;
             if name == CLAIMED {
                 offline.push((role, metadata.expires));
             } else {
@@ -270,7 +271,7 @@ impl State {
             let metadata: Verified<Targets> = targets_role(
                 tree,
                 &role,
-                version_of(&role)?,
+                file_of(&role)?,
                 &top.keys,
                 delegated(top, &role)?,
             )
@@ -280,7 +281,7 @@ impl State {
                 let keys = delegated(below, &bin)?;
                 demand_named(bin.as_str(), &keys.keyids, &signs)?;
                 let content: Verified<Targets> =
-                    targets_role(tree, &bin, version_of(&bin)?, &below.keys, keys).await?;
+                    targets_role(tree, &bin, file_of(&bin)?, &below.keys, keys).await?;
                 schedule.insert(bin, content.expires);
                 if family == Family::Simple {
                     projects.extend(content.targets.keys().filter_map(project_of_page));
@@ -297,7 +298,7 @@ impl State {
 
         let delegations = [&claimed, &recently_claimed];
         projects.extend(delegations.into_iter().flatten().flat_map(claimed_by));
-        Ok(Self {
+        let mut state = Self {
             root,
             targets: targets.into_inner(),
             families,
@@ -318,7 +319,9 @@ impl State {
             schedule,
             projects,
             offline,
-        })
+        };
+        state.list_digests(tree).await?;
+        Ok(state)
     }
 
     /// Has all pages gone through that the index signs.
@@ -393,23 +396,19 @@ impl State {
             .find_map(|d| Some((&d.keys, roles::keys_of(d, role)?)))
     }
 
-    /// One online role as it was last signed, verified once more.
+    /// One role below `targets` as it was last published, verified once more.
     pub(crate) async fn role(
         &self,
         tree: &Directory,
         role: &RoleName,
     ) -> Result<Targets, LoadError> {
-        let version = self
-            .snapshot
-            .role_version(role)
-            .ok_or_else(|| LoadError::Missing {
-                path: format!("{role} in snapshot {}", self.snapshot.version()),
-            })?;
+        let file = self.snapshot.role(role).ok_or_else(|| LoadError::Missing {
+            path: format!("{role} in snapshot {}", self.snapshot.version()),
+        })?;
         let (keys, role_keys) = self.keys_of(role).ok_or_else(|| LoadError::Foreign {
             role: role.to_string(),
         })?;
-        let metadata: Verified<Targets> =
-            targets_role(tree, role, version, keys, role_keys).await?;
+        let metadata: Verified<Targets> = targets_role(tree, role, file, keys, role_keys).await?;
         Ok(metadata.into_inner())
     }
 
@@ -494,24 +493,33 @@ fn check<T: Role>(
     verify(bytes, keys, role).map_err(|source| not_ours(path, source))
 }
 
-/// Reads and verifies one versioned role.
+/// Reads and verifies one versioned role: it has to be what is listed of it.
 async fn versioned<T: Role>(
     tree: &Directory,
     role: &RoleName,
-    version: u64,
+    listed: RoleFile,
     keys: &BTreeMap<KeyId, Key>,
     role_keys: &RoleKeys,
 ) -> Result<(Verified<T>, Vec<u8>), LoadError> {
-    let path = ObjectPath::metadata(role, version);
+    let path = ObjectPath::metadata(role, listed.version);
     let bytes = read(tree, &path).await?.ok_or_else(|| LoadError::Missing {
         path: path.as_str().to_owned(),
     })?;
     let metadata: Verified<T> = check(&path, &bytes, keys, role_keys)?;
-    if metadata.version() != version {
+    if metadata.version() != listed.version {
         return Err(LoadError::WrongVersion {
             path: path.as_str().to_owned(),
             found: metadata.version(),
         });
+    }
+    if let Some(sha256) = listed.sha256 {
+        let found = Sha256::of(&bytes);
+        if found != sha256 {
+            return Err(LoadError::OtherFile {
+                path: path.as_str().to_owned(),
+                found,
+            });
+        }
     }
     Ok((metadata, bytes))
 }
@@ -521,16 +529,18 @@ async fn versioned<T: Role>(
 async fn targets_role(
     tree: &Directory,
     role: &RoleName,
-    version: u64,
+    listed: RoleFile,
     keys: &BTreeMap<KeyId, Key>,
     role_keys: &RoleKeys,
 ) -> Result<Verified<Targets>, LoadError> {
     let (targets, _): (Verified<Targets>, _) =
-        versioned(tree, role, version, keys, role_keys).await?;
+        versioned(tree, role, listed, keys, role_keys).await?;
     match targets.stated_role() {
         Some(stated) if stated == role.as_str() => Ok(targets),
         _ => Err(LoadError::OtherRole {
-            path: ObjectPath::metadata(role, version).as_str().to_owned(),
+            path: ObjectPath::metadata(role, listed.version)
+                .as_str()
+                .to_owned(),
         }),
     }
 }

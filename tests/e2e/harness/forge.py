@@ -71,6 +71,8 @@ class Forge:
         self.claimed: dict[str, str] = {}
         # Targets roles that the snapshot does not list although it should.
         self.unlisted: set[str] = set()
+        # Roles of which the version that is listed is one that was published, and is not written again.
+        self.older: set[str] = set()
         self._instead: dict[str, TargetFile] = {}
         self._tree: dict[str, bytes] = {}
         self._roles: dict[str, Signed] = {
@@ -139,7 +141,7 @@ class Forge:
         twin.dists, twin._tree, twin.unlisted = list(self.dists), dict(self._tree), set(self.unlisted)
         twin.signers = {name: list(keys) for name, keys in self.signers.items()}
         twin._roles, twin.claimed = copy.deepcopy(self._roles), dict(self.claimed)
-        twin._instead = dict(self._instead)
+        twin._instead, twin.older = dict(self._instead), set(self.older)
         return twin
 
     # What it makes.
@@ -149,10 +151,11 @@ class Forge:
         self._place_files()
         every = ("targets", "claimed", *FAMILIES, *ONLINE, *self.claimed.values())
         for name in every:
-            self._write(name)
+            if name not in self.older:
+                self._write(name)
         snapshot, timestamp = self._roles["snapshot"], self._roles["timestamp"]
         listed = [name for name in every if name not in self.unlisted]
-        snapshot.meta = {f"{name}.json": MetaFile(self._roles[name].version) for name in listed}
+        snapshot.meta = {f"{name}.json": self._listed(name) for name in listed}
         written = self._write("snapshot")
         timestamp.snapshot_meta = MetaFile(
             snapshot.version, len(written), {"sha256": hashlib.sha256(written).hexdigest()}
@@ -220,6 +223,14 @@ class Forge:
         content = self._sign(name)
         self._tree[f"metadata/{self._roles[name].version}.{name}.json"] = content
         return content
+
+    def _listed(self, name: str) -> MetaFile:
+        """What the snapshot says of a role: the digest as well, if other keys sign it than the snapshot's."""
+        version = self._roles[name].version
+        if self.signers[name] == self.signers["snapshot"]:
+            return MetaFile(version)
+        written = self._tree[f"metadata/{version}.{name}.json"]
+        return MetaFile(version, hashes={"sha256": hashlib.sha256(written).hexdigest()})
 
     def _sign(self, name: str) -> bytes:
         made = Metadata(self._roles[name])

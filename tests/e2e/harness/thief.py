@@ -58,6 +58,7 @@ class Thief:
         """The newest snapshot, but with these roles in these older versions."""
         for name, version in older.items():
             self.forge.role(name).version = version
+            self.forge.older.add(name)
         return self._tree(TOP, raised=TOP)
 
     def everything(self, *dists: Distribution) -> dict[str, bytes]:
