@@ -1,5 +1,7 @@
 //! The signed state while the pending changes are made to it.
 
+mod room;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -175,6 +177,10 @@ impl Changes<'_> {
             release::judge(state, skipped, release, &incoming, &self.present, self.now)?;
         self.demand_open(project, &accepted)?;
         if let Some((keys, role)) = accepted.claim.take() {
+            let listed = self.state.snapshot.as_bytes().len();
+            if !room::is_left(listed, self.released.len()) {
+                return Err(Refusal::SnapshotFull);
+            }
             self.claim(project, keys, role, &accepted.before)?;
         }
         self.see_since(project, &accepted)?;

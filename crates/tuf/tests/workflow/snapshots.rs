@@ -269,11 +269,11 @@ fn it_is_bounded_in_length_even_where_the_timestamp_allows_more() {
             repo.files
                 .get_mut("2.snapshot.json")
                 .unwrap()
-                .resize(2_000_001, b' ');
+                .resize(16_000_001, b' ');
             repo.timestamp.snapshot = exact(&repo.files["2.snapshot.json"], 2);
             repo.publish("timestamp");
         },
-        "snapshot is refused: it has 2000001 bytes, more than 2000000",
+        "snapshot is refused: it has 16000001 bytes, more than 16000000",
         [1, 2, 1, 1],
     );
 }

@@ -129,6 +129,8 @@ pub(crate) enum Refusal {
     NotInTheTree { path: String },
     #[error("recently-claimed has no room for another project before the next ceremony")]
     Full,
+    #[error("the snapshot has no room for another claimed project: clients read no longer ones")]
+    SnapshotFull,
 }
 
 impl Refusal {
