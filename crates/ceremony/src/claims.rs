@@ -7,9 +7,14 @@
 //! ClaimChanges: which projects, how old at least ──────────┘
 //! ```
 //!
+//! A sealed project whose people have handed over to other keys is a third thing ([`handed_over`]): there
+//! the online key says nothing, since the sealed keys themselves say who comes next.
+//!
 //! What the online key says of a claim is taken over as it is, or not at all: a delegation that is not
 //! in the form in which an index writes one, or whose keys are the index's own, is signed by nobody.
 //! Since when the keys stand is the online key's word, too; whoever seals claims is told so.
+
+mod handed_over;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +25,7 @@ use wheelmark_tuf::{
     Targets, Verified, VerifyError, canonical, verify,
 };
 
+pub use self::handed_over::HandedOver;
 use crate::ceremony::Ceremony;
 use crate::plan::PlanError;
 use crate::standing::{Published, Standing, StandingError};
@@ -41,6 +47,9 @@ const MAX_MARKS_LEN: usize = 16 * 1024;
 pub struct ClaimChanges {
     /// The roles of the projects whose claims the offline key takes over.
     pub seal: BTreeSet<RoleName>,
+    /// The roles of sealed projects whose people have handed over to other keys, which the offline key
+    /// takes over.
+    pub take_over: BTreeSet<RoleName>,
     /// For how long the keys of each of them have to have stood unchanged when the ceremony began.
     pub older_than: SignedDuration,
     /// Those whose claims it gives back to the online key.
@@ -53,6 +62,8 @@ pub struct ClaimChanges {
 pub(crate) struct StoredClaims {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seal: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    take_over: Vec<String>,
     /// In seconds.
     #[serde(default)]
     older_than: u32,
@@ -129,6 +140,22 @@ pub enum ClaimsError {
         /// Which project.
         project: String,
     },
+    /// The sealed keys are those that sign.
+    #[error(
+        "the people of {project} have handed over to no other keys than those that are sealed: nothing leads on from them"
+    )]
+    NotHandedOver {
+        /// Which project.
+        project: String,
+    },
+    /// The keys that came in have not signed the role.
+    #[error("the role of {project} is not signed by those to whom its people have handed over")]
+    NotByThem {
+        /// Which project.
+        project: String,
+        /// How few have.
+        source: VerifyError,
+    },
     /// The role of the project did not come along.
     #[error("the role of {project} is missing: without it nobody sees which version it has")]
     NoRole {
@@ -174,14 +201,14 @@ pub enum ClaimsError {
 impl ClaimChanges {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.seal.is_empty() && self.unseal.is_empty()
+        self.seal.is_empty() && self.take_over.is_empty() && self.unseal.is_empty()
     }
 
     pub(crate) fn read(stored: Option<StoredClaims>) -> Result<Self, ClaimsError> {
         let Some(stored) = stored else {
             return Ok(Self::default());
         };
-        if stored.seal.len() > MOST_SEALED {
+        if stored.seal.len().saturating_add(stored.take_over.len()) > MOST_SEALED {
             return Err(ClaimsError::TooMany);
         }
         let roles = |names: Vec<String>| {
@@ -197,6 +224,7 @@ impl ClaimChanges {
         };
         Ok(Self {
             seal: roles(stored.seal)?,
+            take_over: roles(stored.take_over)?,
             older_than: SignedDuration::from_secs(stored.older_than.into()),
             unseal: roles(stored.unseal)?,
         })
@@ -210,6 +238,7 @@ impl ClaimChanges {
         let seconds = u32::try_from(self.older_than.as_secs()).unwrap_or(u32::MAX);
         (!self.is_empty()).then(|| StoredClaims {
             seal: names(&self.seal),
+            take_over: names(&self.take_over),
             older_than: seconds,
             unseal: names(&self.unseal),
         })
@@ -367,11 +396,21 @@ pub(crate) fn in_claimed(
         let before = roles.len();
         roles.retain(|role| role.name != *name);
         let project = || project_of(name);
-        if changes.seal.contains(name) {
+        if changes.seal.contains(name) || changes.take_over.contains(name) {
             return Err(ClaimsError::Twice { project: project() }.into());
         }
         if roles.len() == before {
             return Err(ClaimsError::NotSealed { project: project() }.into());
+        }
+    }
+    for name in &changes.take_over {
+        let project = || project_of(name);
+        let sealed = roles.iter_mut().find(|role| role.name == *name);
+        let sealed = sealed.ok_or_else(|| ClaimsError::NotSealed { project: project() })?;
+        let (role, keys) = handed_over::taken_over(standing, sealed, changes.older_than, made_at)?;
+        *sealed = role;
+        for key in keys {
+            below.keys.insert(key.keyid().clone(), key);
         }
     }
     for name in &changes.seal {

@@ -40,7 +40,7 @@ mod transition;
 mod words;
 
 pub use ceremony::{Ceremony, CeremonyError, CeremonyId, Request};
-pub use claims::{Claim, ClaimChanges, ClaimsError, MOST_SEALED};
+pub use claims::{Claim, ClaimChanges, ClaimsError, HandedOver, MOST_SEALED};
 pub use finish::{FinishError, Finished};
 pub use holder::{HolderError, HolderKeys, key_name, proof_message};
 pub use online::{OnlineKey, OnlineKeyError, online_proof_message};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use wheelmark_tuf::{Bins, DelegatedRoles, KeyId, RoleKeys, RoleName, Targets};
 
 use crate::ceremony::Ceremony;
-use crate::claims::{CLAIMED, Claim};
+use crate::claims::{CLAIMED, Claim, HandedOver};
 use crate::transition::keys_of_bins;
 
 /// How many digits of a key's id are shown.
@@ -59,8 +59,14 @@ impl Ceremony {
                 "since when the keys of a claim stand is said by the online key: whoever had it could have put other keys there, and an earlier date. Ask the people of the projects for the ids of their keys, by another way than the index, and seal none that nobody knows".to_owned(),
             );
         }
+        if !self.plan().claims.take_over.is_empty() {
+            cautions.push(
+                "that keys hand over to others is said by these keys alone: whoever had stolen enough of a project's keys could have handed over to their own. Ask the people of the projects for the ids of their keys, by another way than the index".to_owned(),
+            );
+        }
         let is_urgent = self.plan().changes_keys() || self.plan().online.is_some();
-        if is_urgent && !self.plan().claims.seal.is_empty() {
+        let claims = &self.plan().claims;
+        if is_urgent && !(claims.seal.is_empty() && claims.take_over.is_empty()) {
             cautions.push(
                 "one project whose keys change before this is published stops all of it: hold what is urgent in a ceremony of its own, and seal claims in another".to_owned(),
             );
@@ -134,6 +140,7 @@ impl Ceremony {
                 None => format!("  key {id}"),
             }));
         }
+        self.changes_of_handed_over(changes);
         let unsealed = self.plan().claims.unseal.iter();
         changes.extend(unsealed.filter_map(|role| {
             Some(format!(
@@ -141,6 +148,58 @@ impl Ceremony {
                 role.project()?
             ))
         }));
+    }
+
+    /// The sealed projects whose keys change by the word of those before.
+    fn changes_of_handed_over(&self, changes: &mut Vec<String>) {
+        for HandedOver {
+            before,
+            after,
+            since,
+        } in self.handed_over()
+        {
+            let floor = after.marks.floor.unwrap_or_default();
+            changes.push(format!(
+                "{} goes over to other keys, as its own people have signed: {} of {} sign for it from then on, where it was {} of {}, and no version of its role before {floor} counts",
+                after.project(),
+                after.threshold,
+                after.keys.len(),
+                before.threshold,
+                before.keys.len(),
+            ));
+            let days = self.plan().made_at.duration_since(since).as_hours() / 24;
+            changes.push(format!(
+                "  by their word these keys stand unchanged since {since}, {days} days"
+            ));
+            let names = |claim: &Claim, id: &KeyId| claim.keys.iter().any(|(key, _)| key == id);
+            let gone = before.keys.iter().filter(|(id, _)| !names(&after, id));
+            let gone = gone.map(|key| (key, "goes"));
+            let then = after.keys.iter().map(|key| match names(&before, &key.0) {
+                true => (key, "stays"),
+                false => (key, "comes"),
+            });
+            changes.extend(gone.chain(then).map(|((id, user), what)| match user {
+                Some(user) => format!("  key {id} ({user}) {what}"),
+                None => format!("  key {id} {what}"),
+            }));
+        }
+    }
+
+    /// The sealed projects whose keys the offline key changes, since their people have handed over.
+    pub fn handed_over(&self) -> Vec<HandedOver> {
+        let take_over = &self.plan().claims.take_over;
+        let before = self.standing().sealed();
+        let after = self.sealed_then().into_iter();
+        let after = after.filter(|claim| take_over.contains(&claim.role));
+        let both = after.filter_map(|after| {
+            let before = before.iter().find(|before| before.role == after.role)?;
+            Some(HandedOver {
+                before: before.clone(),
+                since: after.marks.keys_since?,
+                after,
+            })
+        });
+        both.collect()
     }
 
     /// The claims that the offline key takes over, as `claimed` has them then.

@@ -106,12 +106,17 @@ pub(crate) fn add(
     online: &Online,
     role: &RoleName,
 ) -> anyhow::Result<usize> {
-    let version = online.snapshot.role(role).map(|meta| meta.version);
-    let version = version.ok_or_else(|| anyhow!("the snapshot does not list {role}"))?;
-    let bytes = must(tree, &role.versioned_file_name(version))?;
+    let bytes = role_file(tree, online, role)?;
     let length = bytes.len();
     published.roles.insert(role.clone(), bytes);
     Ok(length)
+}
+
+/// The published file of one role, unverified.
+pub(crate) fn role_file(tree: &Path, online: &Online, role: &RoleName) -> anyhow::Result<Vec<u8>> {
+    let version = online.snapshot.role(role).map(|meta| meta.version);
+    let version = version.ok_or_else(|| anyhow!("the snapshot does not list {role}"))?;
+    must(tree, &role.versioned_file_name(version))
 }
 
 /// Whether somebody who signs `root` offline did so by `first` as well.

@@ -210,6 +210,15 @@ impl Claim {
         handovers.is_ok_and(|handovers| handovers.lead(from, known.version, to))
     }
 
+    /// Whether those who signed before have handed over at some time, and those who sign now are whom that
+    /// led to. It counts beside the word of an offline key alone.
+    fn has_passed(&self, known: &SeenClaim) -> bool {
+        let from = (&known.keys, known.threshold);
+        let to = (&self.keys, self.threshold);
+        let handovers = self.handovers.as_ref();
+        handovers.is_ok_and(|handovers| handovers.pass(from, to))
+    }
+
     /// The keys to which the project's people handed over last. Where an offline key has delegated, it
     /// may still name others: then both have to sign, until a ceremony takes these over.
     pub fn present(&self) -> Option<&KeySet> {
@@ -281,8 +290,10 @@ pub(crate) fn weigh(
         let (known, found) = (known.version, found.version);
         return Err(ClaimRefused::Older { known, found });
     }
-    // Whom a person has looked at has said who comes next.
-    let by_hand = known.by_hand && (known.keys == found.keys || is_led);
+    // Whom a person has looked at has said who comes next. Where an offline key goes on naming the keys
+    // of before, they hand over before that key follows.
+    let is_followed = known.sealed && found.sealed && found.has_passed(known);
+    let by_hand = known.by_hand && (known.keys == found.keys || is_led || is_followed);
     let now = found.seen(by_hand);
     Ok((now != *known).then_some(now))
 }
@@ -516,6 +527,51 @@ mod tests {
         let mut online = claim(false, &["a"], 1, 6);
         online.marks.floor = Some(u64::MAX);
         assert!(weigh(None, Some(&online)).unwrap().is_some());
+    }
+
+    /// While a project is sealed, the offline key names the keys of before until a ceremony takes over
+    /// those to which they have handed over.
+    #[test]
+    fn whoever_knows_the_sealed_keys_follows_the_ceremony_that_takes_over_others() {
+        let keys = Keys::new();
+        let (first, next) = (keys.set(&["a"], 1), keys.set(&["b"], 1));
+        let none = Handovers::default();
+        let handed = keys.and(&none, [&first, &next], &["a", "b"]).unwrap();
+        let sealed = |set: &KeySet, version, handovers: &Handovers, floor| {
+            let mut claim = of_set(set, version, handovers);
+            claim.sealed = true;
+            claim.marks.floor = Some(floor);
+            claim
+        };
+        let then = sealed(&next, 4, &handed, 3);
+        // From before the handover, and from when it was there and the offline key did not know it.
+        for known in [sealed(&first, 1, &none, 1), sealed(&first, 3, &handed, 1)] {
+            for by_hand in [true, false] {
+                let known = known.seen(by_hand);
+                let now = weigh(Some(&known), Some(&then)).unwrap().unwrap();
+                assert_eq!(now, then.seen(by_hand));
+            }
+        }
+        // From before it was sealed, and afresh.
+        let provisional = of_set(&first, 1, &none).seen(true);
+        let now = weigh(Some(&provisional), Some(&then)).unwrap().unwrap();
+        assert_eq!(now, then.seen(true));
+        assert!(weigh(None, Some(&then)).unwrap().is_some());
+        // What the removed key has signed before counts for nobody any more, nor does an older list.
+        let old = sealed(&next, 2, &handed, 3);
+        assert!(matches!(
+            weigh(None, Some(&old)),
+            Err(ClaimRefused::BelowFloor { .. })
+        ));
+        let back = sealed(&first, 3, &handed, 1);
+        let known = then.seen(true);
+        assert!(matches!(
+            weigh(Some(&known), Some(&back)),
+            Err(ClaimRefused::Older { .. })
+        ));
+        // Others, to whom no handover leads, are for a person to compare.
+        let other = sealed(&keys.set(&["x"], 1), 5, &handed, 3);
+        assert!(!weigh(Some(&known), Some(&other)).unwrap().unwrap().by_hand);
     }
 
     #[test]

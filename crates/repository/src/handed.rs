@@ -40,8 +40,8 @@ pub(crate) struct Handed {
     pub(crate) objects: Vec<(String, Vec<u8>)>,
     /// What it changes for everything that is signed online: all of that is signed anew then.
     pub(crate) transition: Option<Transition>,
-    /// What `recently-claimed` delegates to from then on, where claims go over to the offline key or
-    /// come back.
+    /// What `recently-claimed` delegates to from then on, where claims go over to the offline key, come
+    /// back, or go over to other keys.
     pub(crate) recently_claimed: Option<Delegations>,
 }
 
@@ -97,6 +97,10 @@ enum Refusal {
     #[error("claimed says something else of {role} than before, which no ceremony can do")]
     Kept { role: RoleName },
     #[error(
+        "the keys of {role} are not those to which its people have handed over last: they have changed since the ceremony began"
+    )]
+    OtherKeys { role: RoleName },
+    #[error(
         "{role} does not wait to be sealed any more: its claim has ended since the ceremony began"
     )]
     NotWaiting { role: RoleName },
@@ -151,6 +155,17 @@ pub(crate) async fn examine(
         Some(path) => Err(Refusal::Occupied { path }),
         None => Ok(next),
     });
+    let next = match next {
+        Ok((mut next, Some(claimed))) => {
+            let handovers = claims::handovers(state, tree, &claimed).await?;
+            let recently = claims::next_claims(state, &claimed, &handovers);
+            recently.map(|recently| {
+                next.recently_claimed = recently;
+                next
+            })
+        }
+        other => other.map(|(next, _)| next),
+    };
     Ok(match next {
         Ok(next) => Examined::Next(Box::new(next)),
         Err(refusal) => Examined::Refused(said(&refusal)),
@@ -202,14 +217,15 @@ fn published(state: &State, role: &RoleName) -> Option<u64> {
     }
 }
 
-/// Verifies the files as what follows on `state`.
+/// Verifies the files as what follows on `state`; `claimed`, if it is among them, is verified and not yet
+/// held against the claims that there are.
 fn follow(
     state: &State,
     seq: Seq,
     files: &BTreeMap<RoleName, File<'_>>,
     online: &OnlineKeys,
     now: Timestamp,
-) -> Result<Handed, Refusal> {
+) -> Result<(Handed, Option<Verified<Targets>>), Refusal> {
     for (role, file) in files {
         let (role, found) = (role.clone(), file.version);
         let published = published(state, &role).unwrap_or(0);
@@ -224,7 +240,7 @@ fn follow(
     let root = next_root(state, files, now)?;
     let root = root.as_ref().map_or(&state.root, |root| &**root);
     let key = transition::next_key(state, root, online)?;
-    let (mut families, mut recently_claimed) = (BTreeMap::new(), None);
+    let (mut families, mut claimed) = (BTreeMap::new(), None);
     let targets = next_targets(state, root, files, key.as_ref(), now)?;
     let targets = targets
         .as_ref()
@@ -248,7 +264,7 @@ fn follow(
                 families.extend(bins.map(|bins| (family, bins)));
             }
             None if *role == role_name(CLAIMED) => {
-                recently_claimed = claims::next_claims(state, &next)?;
+                claimed = Some(next);
             }
             None => {
                 let (role, what) = (role.clone(), "what it delegates");
@@ -269,7 +285,7 @@ fn follow(
         (path.as_str().to_owned(), file.bytes.to_vec())
     });
     let listed = files.iter().filter(|(role, _)| **role != RoleName::root());
-    Ok(Handed {
+    let handed = Handed {
         seq,
         root_version: root.version,
         listed: listed
@@ -277,8 +293,9 @@ fn follow(
             .collect(),
         objects: objects.collect(),
         transition,
-        recently_claimed,
-    })
+        recently_claimed: None,
+    };
+    Ok((handed, claimed))
 }
 
 /// The next root: signed by the keys of the present one and by its own.

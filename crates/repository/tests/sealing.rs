@@ -9,6 +9,8 @@ mod holding;
 mod index;
 #[path = "support/releasing.rs"]
 mod releasing;
+#[path = "sealing/taking_over.rs"]
+mod taking_over;
 
 use std::collections::BTreeMap;
 

@@ -6,11 +6,14 @@
 //! ```
 //!
 //! Whoever seals a claim changes nothing of it but that: so the two lists can be held against each
-//! other, by those who sign and by those who publish.
+//! other, by those who sign and by those who publish. Where the project's people have handed over
+//! since, a later ceremony puts the keys into `claimed` to which they did
+//! ([`DelegatedRole::taken_over`]), and changes nothing else of it either.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::handover::KeySet;
 use crate::model::{DelegatedRole, OWN_MEMBER, PathPattern, PathSet, RoleKeys};
 use crate::name::RoleName;
 
@@ -21,6 +24,7 @@ const CLAIMED_AT: &str = "claimed-at";
 const KEYS_SINCE: &str = "keys-since";
 const SEALED_AT: &str = "sealed-at";
 const FLOOR: &str = "floor";
+const MAINTAINERS: &str = "maintainers";
 
 /// What a delegation to a project's own role says of its claim, under `_wheelmark`.
 ///
@@ -88,6 +92,28 @@ impl DelegatedRole {
             own.insert(SEALED_AT.to_owned(), at.to_string().into());
         }
         sealed
+    }
+
+    /// A sealed claim with the keys to which its people have handed over on `since`: no version of the
+    /// role below `floor` counts, by a ceremony that began at that time.
+    ///
+    /// For whom keys are registered stays with those that stay. Of those that come in, nothing that is
+    /// signed says it.
+    #[must_use]
+    pub fn taken_over(&self, to: &KeySet, since: Timestamp, floor: u64, at: Timestamp) -> Self {
+        let mut taken = self.clone();
+        let extra = std::mem::take(&mut taken.keys.extra);
+        taken.keys = to.role_keys();
+        taken.keys.extra = extra;
+        let own = taken.keys.extra.entry(OWN_MEMBER.to_owned());
+        let own = own.or_insert_with(|| json!({}));
+        if let Some(own) = own.as_object_mut() {
+            own.insert(KEYS_SINCE.to_owned(), since.to_string().into());
+            if let Some(users) = own.get_mut(MAINTAINERS).and_then(Value::as_object_mut) {
+                users.retain(|id, _| to.keys().keys().any(|key| key.as_str() == id));
+            }
+        }
+        taken.sealed(floor, at)
     }
 
     /// The claim as `recently-claimed` has it: without what sealing added.
@@ -169,6 +195,28 @@ mod tests {
         assert!(sealed.is_claim() && sealed.keys.keyids == plain.keys.keyids);
         assert_eq!(sealed.unsealed(), plain);
         assert_eq!(ClaimMarks::of(&plain.keys).floor, None);
+    }
+
+    #[test]
+    fn taking_over_changes_keys_and_marks_alone() {
+        let (stays, comes) = (Key::ed25519([7; 32]), Key::ed25519([8; 32]));
+        let id = stays.keyid().as_str().to_owned();
+        let own = json!({ "claimed-at": "2026-03-01T12:00:00Z", "maintainers": { &id: "alice", "gone": "bob" } });
+        let [first, since, at] = ["2026-04-01", "2026-05-01", "2026-06-01"]
+            .map(|day| format!("{day}T00:00:00Z").parse::<Timestamp>().unwrap());
+        let sealed = claim(own).sealed(7, first);
+        let to = KeySet::new([stays, comes], 2).unwrap();
+        let taken = sealed.taken_over(&to, since, 9, at);
+        let marks = ClaimMarks::of(&taken.keys);
+        assert_eq!((marks.floor, marks.sealed_at), (Some(9), Some(at)));
+        assert_eq!(marks.unchanged_since(), Some(since));
+        assert_eq!(marks.claimed_at, ClaimMarks::of(&sealed.keys).claimed_at);
+        assert_eq!(
+            taken.keys.extra[OWN_MEMBER]["maintainers"],
+            json!({ id: "alice" })
+        );
+        assert_eq!((taken.keys.keyids.len(), taken.keys.threshold), (2, 2));
+        assert!(taken.is_claim() && taken.paths == sealed.paths);
     }
 
     #[test]

@@ -8,4 +8,5 @@ mod properties;
 mod rules;
 mod sealing;
 mod signatures;
+mod taking_over;
 mod world;

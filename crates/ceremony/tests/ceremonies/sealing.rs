@@ -83,6 +83,7 @@ impl Claimed {
         let mut plan = self.world.plan(day(60));
         plan.claims = ClaimChanges {
             seal: roles(seal),
+            take_over: BTreeSet::new(),
             older_than: SignedDuration::from_hours(14 * 24),
             unseal: roles(unseal),
         };

@@ -11,8 +11,8 @@ use wheelmark_ceremony::{
 };
 use wheelmark_signing::{Ed25519Key, Seat, Signer, generate_seat, sign_role};
 use wheelmark_tuf::{
-    DelegatedRole, DelegatedRoles, Delegations, Key, PathPattern, PathSet, Role as _, RoleKeys,
-    RoleName, Root, RootRoles, SPEC_VERSION, Targets,
+    DelegatedRole, DelegatedRoles, Delegations, Handovers, Key, PathPattern, PathSet, Role as _,
+    RoleKeys, RoleName, Root, RootRoles, SPEC_VERSION, Targets,
 };
 
 pub(crate) const POLICY: Policy = Policy::new(
@@ -182,8 +182,20 @@ impl World {
 
 /// A version of a project's own role.
 pub(crate) fn project_role(project: &str, version: u64, keys: &[&Ed25519Key]) -> Vec<u8> {
+    project_role_with(project, version, &Handovers::default(), keys)
+}
+
+/// The same, with handovers in it.
+pub(crate) fn project_role_with(
+    project: &str,
+    version: u64,
+    handovers: &Handovers,
+    keys: &[&Ed25519Key],
+) -> Vec<u8> {
     let role = format!("project-{project}");
-    let canonical = targets(&role, version, None).to_canonical();
+    let mut targets = targets(&role, version, None);
+    targets.state_handovers(handovers);
+    let canonical = targets.to_canonical();
     let signers: Vec<&dyn Signer> = keys.iter().map(|key| *key as &dyn Signer).collect();
     sign_role(&canonical, &signers).unwrap()
 }

@@ -237,7 +237,7 @@ impl HandOver {
         }
         let next = match claim.sealed {
             true => {
-                "\nit is sealed: the offline key goes on naming the keys of before, and they sign each release, too"
+                "\nit is sealed: the offline key goes on naming the keys of before, and they sign each release, too, until the next ceremony takes these over"
             }
             false => "",
         };

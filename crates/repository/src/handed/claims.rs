@@ -9,25 +9,65 @@
 //! A claim that is new in `claimed` is the one that stands in `recently-claimed` at this moment, in the
 //! one form that sealing gives it ([`DelegatedRole::sealed`]): if its keys have changed since the
 //! ceremony began, or the claim has ended, nothing of the ceremony is published. One that is left out
-//! goes back to where it came from. All others stay as they are. So the two lists never speak of one
+//! goes back to where it came from. One that was there before can name other keys: those to which its
+//! people have handed over last, by the published role of the project, in the one form that this has
+//! ([`DelegatedRole::taken_over`]). All others stay as they are. So the two lists never speak of one
 //! project both, and none is lost between them.
 
 use std::collections::BTreeMap;
 
+use wheelmark_objects::Directory;
 use wheelmark_tuf::{
-    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, Role as _, RoleName,
-    Targets,
+    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Handovers, Key, KeyId, Role as _,
+    RoleName, Targets,
 };
 
 use super::Refusal;
 use crate::genesis;
 use crate::plan::MAX_RECENTLY_CLAIMED_LEN;
 use crate::roles::{CLAIMED, RECENTLY_CLAIMED, role_name};
-use crate::state::State;
+use crate::state::{LoadError, State};
+
+/// The handovers in the published roles of those sealed projects of which `next` says something else than
+/// before. One whose role is damaged is not here.
+pub(super) async fn handovers(
+    state: &State,
+    tree: &Directory,
+    next: &Targets,
+) -> Result<BTreeMap<RoleName, Handovers>, LoadError> {
+    let (now, then) = (
+        List::of(state.claimed.as_ref()),
+        List::of(next.delegations.as_ref()),
+    );
+    let (Some(now), Some(then)) = (now, then) else {
+        return Ok(BTreeMap::new());
+    };
+    let mut handovers = BTreeMap::new();
+    for role in then.roles {
+        if now.find(&role.name).is_none_or(|kept| kept == role) {
+            continue;
+        }
+        match state.role(tree, &role.name).await {
+            Ok(own) => {
+                let own = own.handovers(&role.name).ok();
+                handovers.extend(own.map(|own| (role.name.clone(), own)));
+            }
+            Err(error) if error.is_lasting() => {
+                tracing::error!(role = %role.name, error = &error as &dyn std::error::Error, "the role of a sealed project cannot be read");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(handovers)
+}
 
 /// What `recently-claimed` delegates to after a ceremony that brings this `claimed`; none where it
 /// changes no claim.
-pub(super) fn next_claims(state: &State, next: &Targets) -> Result<Option<Delegations>, Refusal> {
+pub(super) fn next_claims(
+    state: &State,
+    next: &Targets,
+    handovers: &BTreeMap<RoleName, Handovers>,
+) -> Result<Option<Delegations>, Refusal> {
     let changes = || Refusal::Changes {
         role: role_name(CLAIMED),
         what: "what it delegates",
@@ -50,10 +90,9 @@ pub(super) fn next_claims(state: &State, next: &Targets) -> Result<Option<Delega
     for role in then.roles {
         let from = match now.find(&role.name) {
             Some(kept) if kept == role => &now,
-            Some(_) => {
-                return Err(Refusal::Kept {
-                    role: role.name.clone(),
-                });
+            Some(kept) => {
+                keys.extend(demand_handed_over(state, handovers, kept, role)?);
+                continue;
             }
             None => {
                 demand_sealed(state, &recently, role)?;
@@ -113,6 +152,36 @@ fn demand_sealed(state: &State, recently: &List<'_>, role: &DelegatedRole) -> Re
         });
     }
     Ok(())
+}
+
+/// A sealed claim that names other keys names those to which its people have handed over last; these keys.
+fn demand_handed_over(
+    state: &State,
+    handovers: &BTreeMap<RoleName, Handovers>,
+    kept: &DelegatedRole,
+    role: &DelegatedRole,
+) -> Result<BTreeMap<KeyId, Key>, Refusal> {
+    let name = || role.name.clone();
+    let marks = ClaimMarks::of(&role.keys);
+    let (Some(floor), Some(at)) = (marks.floor, marks.sealed_at) else {
+        return Err(Refusal::Kept { role: name() });
+    };
+    let last = handovers.get(&role.name);
+    let last = last.and_then(|handovers| handovers.from_sealed(&kept.keys));
+    let last = last.ok_or_else(|| Refusal::Kept { role: name() })?;
+    if kept.taken_over(&last.to, last.made_at, floor, at) != *role {
+        return Err(Refusal::OtherKeys { role: name() });
+    }
+    let published = state.snapshot.role_version(&role.name).unwrap_or(0);
+    // The version that handed over is signed by the keys of before, too; they are to count no longer.
+    if floor < last.version || floor > published {
+        return Err(Refusal::Floor {
+            role: name(),
+            floor,
+            published,
+        });
+    }
+    Ok(last.to.keys().clone())
 }
 
 /// The claims of one role, with their keys.

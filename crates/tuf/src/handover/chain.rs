@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Handover, HandoverError, KeySet, MAX_HANDOVERS, MAX_HANDOVERS_LEN};
 use crate::canonical;
+use crate::claim::ClaimMarks;
 use crate::envelope::Envelope;
 use crate::model::fields::{self, Fields};
 use crate::model::{OWN_MEMBER, RoleKeys, Targets};
@@ -155,6 +156,39 @@ impl Handovers {
         let mut later = self.list.iter().map(|(handover, _)| handover);
         let first = later.find(|handover| handover.version > after);
         reached && first.is_some_and(|first| first.from.is(from.0, from.1))
+    }
+
+    /// The last handover, if these lead from the keys that a ceremony has sealed to others: the first
+    /// that came after the version which it sealed is from those keys, with that threshold. None where
+    /// the sealed keys still are the project's, or nothing leads on from them.
+    pub fn from_sealed(&self, sealed: &RoleKeys) -> Option<&Handover> {
+        let floor = ClaimMarks::of(sealed).floor?;
+        let (last, _) = self.list.last()?;
+        let ids = sealed.keyids.iter().map(|id| id.as_str().to_owned());
+        let ids: BTreeSet<String> = ids.collect();
+        let reached: BTreeSet<String> = last
+            .to
+            .keys
+            .keys()
+            .map(|id| id.as_str().to_owned())
+            .collect();
+        let leads = self.lead(
+            (&ids, sealed.threshold),
+            floor,
+            (&reached, last.to.threshold),
+        );
+        (leads && !last.to.is(&ids, sealed.threshold)).then_some(last)
+    }
+
+    /// Whether a handover of these, whenever it was, is from some keys, and the last one of all leads to
+    /// others.
+    ///
+    /// It says nothing of what has happened in between: keys that came back once lead on from there, too.
+    /// So it counts only beside somebody else's word for the second keys.
+    pub fn pass(&self, from: (&BTreeSet<String>, u32), to: (&BTreeSet<String>, u32)) -> bool {
+        let reached = self.reached().is_some_and(|set| set.is(to.0, to.1));
+        let mut all = self.list.iter();
+        reached && all.any(|(handover, _)| handover.from.is(from.0, from.1))
     }
 
     fn to_value(&self) -> Value {

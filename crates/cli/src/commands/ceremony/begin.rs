@@ -40,7 +40,8 @@ const MAX_PUBLIC_LEN: u64 = 64 * 1024;
 ///
 /// `--claim-pending` seals claims: `claimed`, which an offline key signs, says from then on whose keys
 /// sign for these projects, and whoever steals the online key can put no others there. Those alone are
-/// sealed whose keys have stood unchanged for two weeks, or as long as `--older-than` says.
+/// sealed whose keys have stood unchanged for two weeks, or as long as `--older-than` says. Where the
+/// people of a sealed project have handed over to other keys, `claimed` names these from then on.
 ///
 /// Holders are numbered by the position of their keys in the metadata; `wheelmark index keys` shows
 /// them. The files with their public keys come from `wheelmark ceremony keygen`.

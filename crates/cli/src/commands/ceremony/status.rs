@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             "complete": tally.is_complete(),
             "stage": stage.word(),
             "seals": claims.seal.len(),
+            "takes_over": claims.take_over.len(),
             "unseals": claims.unseal.len(),
             "needs": as_json(&tally),
             "refused": refused.collect::<Vec<_>>(),
@@ -60,11 +61,12 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     } else {
         print_line(&format!("ceremony {}", ceremony.id()))?;
         for (count, what) in [
-            (claims.seal.len(), "seals"),
-            (claims.unseal.len(), "unseals"),
+            (claims.seal.len(), "seals the claims"),
+            (claims.take_over.len(), "takes over changed keys"),
+            (claims.unseal.len(), "unseals the claims"),
         ] {
             if count > 0 {
-                print_line(&format!("it {what} the claims of {count} projects"))?;
+                print_line(&format!("it {what} of {count} projects"))?;
             }
         }
         print_line(&text(&tally, stage))?;

@@ -23,19 +23,20 @@ const MAX_ROLES_LEN: usize = 32 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ClaimArgs {
-    /// Seal the claims that wait: the offline key says from then on whose keys sign for these projects
+    /// Seal the claims that wait: the offline key says from then on whose keys sign for these projects;
+    /// of projects that are sealed already, take over the keys to which their people have handed over
     #[arg(long)]
     claim_pending: bool,
 
-    /// Seal those alone whose keys have stood unchanged for so long [default: 14d]
+    /// Those alone whose keys have stood unchanged for so long [default: 14d]
     #[arg(long, value_name = "TIME", requires = "claim_pending", value_parser = duration)]
     older_than: Option<SignedDuration>,
 
-    /// Seal the claim of this project, and of others that are named, and no others
+    /// This project alone, and others that are named
     #[arg(long = "project", value_name = "NAME", requires = "claim_pending")]
     projects: Vec<ProjectName>,
 
-    /// Leave the claim of this project out
+    /// Leave this project out
     #[arg(long, value_name = "NAME", requires = "claim_pending")]
     except: Vec<ProjectName>,
 
@@ -62,6 +63,14 @@ enum Why {
     Excepted,
     /// There are more than one ceremony takes.
     TooMany,
+}
+
+/// What the offline key can take over: a claim that waits, or the changed keys of a sealed project.
+struct Candidate {
+    /// Since when its keys stand.
+    since: Option<Timestamp>,
+    claim: Claim,
+    is_sealed: bool,
 }
 
 impl Why {
@@ -97,18 +106,32 @@ impl ClaimArgs {
         published::add(tree, published, online, &"recently-claimed".parse()?)?;
         let standing = Standing::verify(published.clone())
             .with_context(|| format!("{} is no ground for a ceremony", tree.display()))?;
-        let mut pending = standing.pending();
-        self.demand_pending(&pending)?;
+        let pending = standing.pending().into_iter().map(|claim| Candidate {
+            since: claim.marks.unchanged_since(),
+            claim,
+            is_sealed: false,
+        });
+        let mut candidates: Vec<Candidate> = pending.collect();
+        candidates.extend(handed_over(&standing, tree, online, now));
+        self.demand_pending(&candidates)?;
         // The oldest first, if there are more than one ceremony takes.
-        pending.sort_by_key(|claim| claim.marks.unchanged_since());
+        candidates.sort_by_key(|candidate| candidate.since);
         let (named, except) = (roles_of(&self.projects)?, roles_of(&self.except)?);
         let (mut length, mut is_full) = (0, false);
-        for claim in pending {
+        for Candidate {
+            since,
+            claim,
+            is_sealed,
+        } in candidates
+        {
             if !named.is_empty() && !named.contains(&claim.role) {
                 continue;
             }
-            let old_enough = claim.marks.unchanged_since();
-            let old_enough = old_enough.map(|since| since.saturating_add(older_than));
+            // Whose seal is taken off keeps the keys that it has.
+            if chosen.changes.unseal.contains(&claim.role) {
+                continue;
+            }
+            let old_enough = since.map(|since| since.saturating_add(older_than));
             let why = match old_enough {
                 _ if except.contains(&claim.role) => Some(Why::Excepted),
                 None => Some(Why::NoAge),
@@ -117,14 +140,18 @@ impl ClaimArgs {
                     (from > now).then_some(Why::TooYoung(from))
                 }
             };
-            is_full |= chosen.changes.seal.len() >= MOST_SEALED || length > MAX_ROLES_LEN;
+            let count = chosen.changes.seal.len() + chosen.changes.take_over.len();
+            is_full |= count >= MOST_SEALED || length > MAX_ROLES_LEN;
             let why = why.or(is_full.then_some(Why::TooMany));
             if let Some(why) = why {
                 chosen.left_out.push((claim, why));
                 continue;
             }
             length += published::add(tree, published, online, &claim.role)?;
-            chosen.changes.seal.insert(claim.role);
+            match is_sealed {
+                true => chosen.changes.take_over.insert(claim.role),
+                false => chosen.changes.seal.insert(claim.role),
+            };
         }
         chosen
             .left_out
@@ -133,15 +160,18 @@ impl ClaimArgs {
     }
 
     /// What is named waits: a name that is mistyped must not seal what it was to leave out.
-    fn demand_pending(&self, pending: &[Claim]) -> anyhow::Result<()> {
+    fn demand_pending(&self, candidates: &[Candidate]) -> anyhow::Result<()> {
         let waits = |project: &&ProjectName| {
-            let mut pending = pending.iter();
-            pending.any(|claim| claim.project() == project.as_str())
+            let mut candidates = candidates.iter();
+            candidates.any(|candidate| candidate.claim.project() == project.as_str())
         };
         let mut named = self.projects.iter().chain(&self.except);
         match named.find(|project| !waits(project)) {
             None => Ok(()),
-            Some(project) => Err(anyhow!("{project} does not wait to be sealed")).hint(
+            Some(project) => Err(anyhow!(
+                "{project} does not wait to be sealed, and its people have not handed over to other keys"
+            ))
+            .hint(
                 "`wheelmark index keys` says how many claims wait; `wheelmark explain PROJECT` whether one is sealed already",
             ),
         }
@@ -173,6 +203,13 @@ impl Chosen {
             told["floor"] = claim.marks.floor.into();
             told
         });
+        let taken_over = ceremony.handed_over();
+        let taken_over = taken_over.iter().map(|handed| {
+            let mut told = as_json(&handed.after);
+            told["floor"] = handed.after.marks.floor.into();
+            told["before"] = as_json(&handed.before);
+            told
+        });
         let left_out = self.left_out.iter().map(|(claim, why)| {
             let mut told = as_json(claim);
             told["why"] = why.word().into();
@@ -184,10 +221,41 @@ impl Chosen {
         let unsealed = self.changes.unseal.iter().filter_map(RoleName::project);
         json!({
             "sealed": sealed.collect::<Vec<_>>(),
+            "taken_over": taken_over.collect::<Vec<_>>(),
             "left_out": left_out.collect::<Vec<_>>(),
             "unsealed": unsealed.collect::<Vec<_>>(),
         })
     }
+}
+
+/// The sealed projects whose people have handed over to keys that the offline key does not know. One whose
+/// role is damaged keeps nobody from sealing others.
+fn handed_over(
+    standing: &Standing,
+    tree: &Path,
+    online: &Online,
+    now: Timestamp,
+) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for sealed in standing.sealed() {
+        let role = &sealed.role;
+        let handed = published::role_file(tree, online, role)
+            .and_then(|bytes| Ok(standing.handed_over(role, &bytes, now)?));
+        match handed {
+            Ok(Some(handed)) => candidates.push(Candidate {
+                since: Some(handed.since),
+                claim: handed.after,
+                is_sealed: true,
+            }),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "whether {} has other keys than the sealed ones cannot be seen",
+                sealed.project()
+            ),
+        }
+    }
+    candidates
 }
 
 /// Lets the list of claims come along all the same: holders remember it, and hold against it what the
