@@ -249,12 +249,14 @@ impl ClaimChanges {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
     recently: Option<Verified<Targets>>,
+    /// Its shards, if it has any: all of them.
+    shards: BTreeMap<RoleName, Verified<Targets>>,
     projects: BTreeMap<RoleName, Verified<Targets>>,
 }
 
 impl Claims {
-    /// Verifies what came along: `recently-claimed` by the key that `targets` names, and each project's
-    /// role by the keys that it is delegated to.
+    /// Verifies what came along: `recently-claimed` by the key that `targets` names, its shards by those
+    /// that it names itself, and each project's role by the keys that it is delegated to.
     pub(crate) fn verify(
         published: &Published,
         targets: &Targets,
@@ -267,10 +269,10 @@ impl Claims {
             let by = below.and_then(|below| Some((below, below.role_keys(&name)?)));
             let (below, keys) = by.ok_or(StandingError::Foreign)?;
             let role = open(&name, verify(bytes, &below.keys, keys))?;
+            claims.shards = shards(published, &name, &role)?;
             claims.recently = Some(role);
         }
-        let by = [claimed, claims.recently.as_deref()];
-        let by = by.into_iter().flatten();
+        let by = claimed.into_iter().chain(claims.lists());
         let by: Vec<&Delegations> = by.filter_map(|role| role.delegations.as_ref()).collect();
         let mut projects = BTreeMap::new();
         for (name, bytes) in &published.roles {
@@ -291,9 +293,44 @@ impl Claims {
     pub(crate) fn version(&self, role: &RoleName) -> Option<u64> {
         match role.as_str() {
             RECENTLY_CLAIMED => Some(self.recently.as_ref()?.version),
-            _ => Some(self.projects.get(role)?.version),
+            _ => {
+                let known = self.projects.get(role).or_else(|| self.shards.get(role));
+                Some(known?.version)
+            }
         }
     }
+
+    /// What the online key says of claims: `recently-claimed`, and its shards.
+    fn lists(&self) -> impl Iterator<Item = &Targets> {
+        let shards = self.shards.values();
+        let lists = self.recently.iter().chain(shards);
+        lists.map(|list| &**list)
+    }
+}
+
+/// The shards of a list, each verified by the keys that the list names. All of them have to be there:
+/// what is not seen cannot be told from what does not wait.
+fn shards(
+    published: &Published,
+    list: &RoleName,
+    top: &Targets,
+) -> Result<BTreeMap<RoleName, Verified<Targets>>, StandingError> {
+    let mut shards = BTreeMap::new();
+    let Some(below) = &top.delegations else {
+        return Ok(shards);
+    };
+    for delegated in listed(Some(top)) {
+        if delegated.as_shard(list).is_none() {
+            continue;
+        }
+        let name = &delegated.name;
+        let role = name.clone();
+        let bytes = published.roles.get(name);
+        let bytes = bytes.ok_or(StandingError::Missing { role })?;
+        let shard = open(name, verify(bytes, &below.keys, &delegated.keys))?;
+        shards.insert(name.clone(), shard);
+    }
+    Ok(shards)
 }
 
 fn open(
@@ -315,10 +352,10 @@ impl Standing {
     /// The claims that wait to be sealed, as the online key says, by project; none where its word did
     /// not come along.
     pub fn waiting(&self) -> Option<Vec<Claim>> {
-        let recently = self.claims().recently.as_deref()?;
+        self.claims().recently.as_ref()?;
         let sealed = self.sealed();
         let is_sealed = |claim: &Claim| sealed.iter().any(|sealed| sealed.role == claim.role);
-        let mut waiting = claims_in(Some(recently));
+        let mut waiting = claims_in(self.claims().lists());
         // What is no project's role, whoever wrote it there, is nothing that could be sealed.
         waiting.retain(|claim| claim.role.project().is_some() && !is_sealed(claim));
         Some(waiting)
@@ -331,7 +368,7 @@ impl Standing {
 
     /// The claims that an offline key vouches for, by project.
     pub fn sealed(&self) -> Vec<Claim> {
-        claims_in(self.claimed())
+        claims_in(self.claimed().into_iter())
     }
 
     /// What `claimed` says now.
@@ -355,12 +392,15 @@ impl Ceremony {
     /// The claims that an offline key vouches for after the ceremony, by project.
     pub(crate) fn sealed_then(&self) -> Vec<Claim> {
         let claimed = CLAIMED.parse().ok();
-        claims_in(claimed.and_then(|claimed| self.next_role(&claimed)))
+        let claimed = claimed.and_then(|claimed| self.next_role(&claimed));
+        claims_in(claimed.into_iter())
     }
 }
 
-fn claims_in(role: Option<&Targets>) -> Vec<Claim> {
-    let mut claims: Vec<Claim> = listed(role).iter().map(Claim::of).collect();
+/// The claims that lists have, by project.
+fn claims_in<'a>(lists: impl Iterator<Item = &'a Targets>) -> Vec<Claim> {
+    let roles = lists.flat_map(|list| listed(Some(list)));
+    let mut claims: Vec<Claim> = roles.map(Claim::of).collect();
     claims.sort_by(|one, other| one.role.cmp(&other.role));
     claims
 }
@@ -459,9 +499,12 @@ fn pending<'a>(
     made_at: Timestamp,
 ) -> Result<(&'a DelegatedRole, Vec<Key>), ClaimsError> {
     let project = || project_of(name);
-    let recently = standing.claims().recently.as_deref();
-    let role = listed(recently).iter().find(|role| role.name == *name);
-    let role = role.ok_or_else(|| ClaimsError::NotPending { project: project() })?;
+    let mut lists = standing.claims().lists();
+    let found = lists.find_map(|list| {
+        let role = listed(Some(list)).iter().find(|role| role.name == *name)?;
+        Some((list, role))
+    });
+    let (list, role) = found.ok_or_else(|| ClaimsError::NotPending { project: project() })?;
     let since = ClaimMarks::of(&role.keys).unchanged_since();
     let since = since.ok_or_else(|| ClaimsError::NoAge { project: project() })?;
     if made_at.duration_since(since) < older_than {
@@ -486,7 +529,7 @@ fn pending<'a>(
     if threshold == 0 || threshold as usize > ids.len() {
         return Err(foreign("so many of its keys cannot sign"));
     }
-    let known = recently.and_then(|role| role.delegations.as_ref());
+    let known = list.delegations.as_ref();
     let mut keys: Vec<Key> = Vec::with_capacity(ids.len());
     for id in ids {
         // Under an id of its own choice a key could take the place of another project's.

@@ -6,7 +6,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use serde_json::Value;
 use wheelmark_ceremony::{Published, Standing};
+use wheelmark_repository::RECENTLY_CLAIMED;
 use wheelmark_tuf::{
     Bins, DelegatedRoles, Role, RoleName, Root, Snapshot, Targets, TimestampMetadata, Verified,
     verify, verify_trusted_root,
@@ -117,6 +119,27 @@ pub(crate) fn role_file(tree: &Path, online: &Online, role: &RoleName) -> anyhow
     let version = online.snapshot.role(role).map(|meta| meta.version);
     let version = version.ok_or_else(|| anyhow!("the snapshot does not list {role}"))?;
     must(tree, &role.versioned_file_name(version))
+}
+
+/// Adds what the online key says of claims, unverified: `recently-claimed`, and its shards.
+pub(crate) fn add_claims(
+    tree: &Path,
+    published: &mut Published,
+    online: &Online,
+) -> anyhow::Result<()> {
+    let list: RoleName = RECENTLY_CLAIMED.parse()?;
+    add(tree, published, online, &list)?;
+    let bytes = published.roles.get(&list).map(Vec::as_slice);
+    let file: Value = serde_json::from_slice(bytes.unwrap_or_default())
+        .with_context(|| format!("the published {list} is damaged"))?;
+    let delegated = file["signed"]["delegations"]["roles"].as_array();
+    for role in delegated.into_iter().flatten() {
+        let name = role["name"].as_str().and_then(|name| name.parse().ok());
+        if let Some(shard) = name.filter(|name: &RoleName| name.shard_of(&list).is_some()) {
+            add(tree, published, online, &shard)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether somebody who signs `root` offline did so by `first` as well.

@@ -69,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) sigstore_roots: Vec<String>,
     pub(crate) signing_log: Option<Destination>,
     pub(crate) claims: bool,
+    pub(crate) split_claims_above: u64,
     pub(crate) collecting: Option<Collecting>,
     pub(crate) log_format: LogFormat,
 }
@@ -385,6 +386,7 @@ impl Effective {
             sigstore_roots: reading.needed("sigstore-roots", keys::texts, Vec::new()),
             signing_log: reading.optional("signing-log", Destination::parse),
             claims: reading.needed("claims", keys::switch, false),
+            split_claims_above: reading.needed("split-claims-above", sizes::size, 0),
             collecting: reading.collecting(),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };

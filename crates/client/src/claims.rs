@@ -162,8 +162,7 @@ pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
     let delegator = trail
         .iter()
         .find(|visit| Some(&visit.role) == last.delegator.as_ref())?;
-    let way = [&delegator.role, &last.role];
-    let sealed = match chain_of(way.into_iter()) {
+    let sealed = match chain_of(way_to(last, trail).into_iter()) {
         Chain::DeveloperSigned => true,
         Chain::DeveloperSignedProvisional => false,
         _ => return None,
@@ -199,6 +198,19 @@ pub(crate) fn claim_in(trail: &[Visit]) -> Option<Claim> {
         set,
         handovers: handovers.map_err(|error| chain(&error)),
     })
+}
+
+/// The roles that led a search to the last of them, from the top-level targets on.
+fn way_to<'a>(last: &'a Visit, trail: &'a [Visit]) -> Vec<&'a RoleName> {
+    let before = |visit: &&'a Visit| {
+        let delegator = visit.delegator.as_ref()?;
+        trail.iter().find(|visit| visit.role == *delegator)
+    };
+    // A search comes to no role twice, so the way is no longer than the search.
+    let way = std::iter::successors(Some(last), before).take(trail.len());
+    let mut way: Vec<&RoleName> = way.map(|visit| &visit.role).collect();
+    way.reverse();
+    way
 }
 
 impl Claim {

@@ -18,14 +18,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use wheelmark_objects::{Directory, LockError, ObjectError, Replayable, WriterLock};
 use wheelmark_store::{Change, CollectionState, Fence, Orders, Outcome, Seq, Store, StoreError};
-use wheelmark_tuf::{Clock, KeyId, RoleName};
+use wheelmark_tuf::{Clock, KeyId, RoleName, SPLIT_CLAIMS_ABOVE};
 
 use self::collecting::Collecting;
 use self::relisting::Relisting;
 use crate::as_clients;
 use crate::channel::{Channel, Pending};
 use crate::gather::gather;
-use crate::handed::said;
+use crate::handed::{Moved, said};
 use crate::journal_writer::JournalWriter;
 use crate::keeping::{Keeping, weight};
 use crate::lifetimes::Lifetimes;
@@ -35,7 +35,6 @@ use crate::publish::{self, PublishError, Signed};
 use crate::reach::within_reach;
 use crate::record;
 use crate::recover::{Recovered, recover};
-use crate::roles::{RECENTLY_CLAIMED, role_name};
 use crate::signing_log::{Logging, SigningLog};
 use crate::state::State;
 
@@ -143,6 +142,8 @@ pub struct Engine {
     provenance_below: Option<Arc<str>>,
     /// Whether projects can be claimed.
     takes_claims: bool,
+    /// Beyond how many bytes a list of claims is split.
+    split_claims_above: usize,
     changes_per_snapshot: NonZeroU32,
     writer: JournalWriter,
     /// A row that does not follow on the others, and that was told of.
@@ -189,6 +190,13 @@ impl Engine {
     /// Says whether projects can be claimed. Until it is said they cannot; those that are claimed go on.
     pub fn take_claims(&mut self, takes_claims: bool) {
         self.takes_claims = takes_claims;
+    }
+
+    /// Splits `recently-claimed`, and each shard of it, once it has more than so many bytes;
+    /// [`SPLIT_CLAIMS_ABOVE`] where nothing is said. It is split with the next claim or renewal, and
+    /// never put together again.
+    pub fn split_claims_above(&mut self, bytes: u64) {
+        self.split_claims_above = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
 
     /// Opens the engine of an index that takes uploads: a web process writes the journal in
@@ -277,6 +285,7 @@ impl Engine {
             observer: None,
             provenance_below: None,
             takes_claims: false,
+            split_claims_above: SPLIT_CLAIMS_ABOVE,
             changes_per_snapshot: CHANGES_PER_SNAPSHOT,
             writer,
             stray: None,
@@ -480,7 +489,7 @@ impl Engine {
             .is_some_and(|handed| handed.transition.is_some());
         let moves_claims = handed
             .as_ref()
-            .is_some_and(|handed| handed.recently_claimed.is_some());
+            .is_some_and(|handed| handed.claims.is_some());
         // What is pending waits for the next snapshot: it is judged by the claims that stand then.
         if moves_all || moves_claims {
             rows.clear();
@@ -488,16 +497,25 @@ impl Engine {
         if moves_all {
             due = self.state.schedule.keys().cloned().collect();
         }
-        let recently = role_name(RECENTLY_CLAIMED);
-        if moves_claims && !due.contains(&recently) {
-            due.push(recently.clone());
-        }
+        // Claims move in the lists where they stand, all of them or none.
+        let moved = handed.as_ref().and_then(|handed| handed.claims.as_ref());
+        let moved = moved.into_iter().flat_map(Moved::projects);
+        let lists: BTreeSet<RoleName> = moved
+            .flat_map(|project| self.state.claims.lists_for(&project))
+            .collect();
+        due.extend(
+            lists
+                .iter()
+                .filter(|list| !due.contains(list))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         let (changes, wanted) = (rows.len(), due.len());
         let (rows, parts) = self.with_releases(rows).await?;
         let changes = changes.min(rows.len());
         let (state, tree, skipped) = (&self.state, &self.tree, &self.skipped);
         let mut gathered = gather(state, tree, rows, parts, skipped, now, &mut due).await?;
-        let lacks = moves_all && due.len() < wanted || moves_claims && !due.contains(&recently);
+        let lacks = moves_all && due.len() < wanted || !lists.iter().all(|list| due.contains(list));
         if let (true, Some((seq, _))) = (lacks, ceremony) {
             let reason = "a role that the online key has signed cannot be read, and would be lost: \
                           restore it from a backup or a mirror";
@@ -515,6 +533,7 @@ impl Engine {
         gathered.handed = handed;
         gathered.provenance_below = self.provenance_below.clone();
         gathered.takes_claims = self.takes_claims;
+        gathered.split_above = Some(self.split_claims_above);
         let plan = plan(
             &self.state,
             gathered,

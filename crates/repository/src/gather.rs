@@ -22,7 +22,7 @@ use crate::handed::Handed;
 use crate::listed;
 use crate::plan::{MAX_RELEASED_FILES, MOST_PASSED_OVER, Skipped, TakenDraft, demand_signed};
 use crate::publish::is_lasting;
-use crate::roles::{self, Family, RECENTLY_CLAIMED, STATUS, role_name};
+use crate::roles::{self, Family, STATUS, role_name};
 use crate::state::{LoadError, State};
 
 /// The largest page the engine reads of itself.
@@ -61,6 +61,8 @@ pub(crate) struct Gathered {
     pub(crate) releases: HashMap<Place, Incoming>,
     /// Whether projects can be claimed.
     pub(crate) takes_claims: bool,
+    /// Beyond how many bytes a list of claims is split; never, where nothing is said.
+    pub(crate) split_above: Option<usize>,
     /// What a ceremony has brought.
     pub(crate) handed: Option<Handed>,
 }
@@ -309,7 +311,7 @@ async fn need_release(
         need_project(state, tree, gathered, project).await?;
     }
     if release.claim.is_some() || release.keys.is_some() {
-        need_role(state, tree, gathered, &role_name(RECENTLY_CLAIMED)).await?;
+        need_lists(state, tree, gathered, project).await?;
     }
     let before = gathered.pages.get(project).map(|(page, _)| page.clone());
     let read = ProjectPage::parse(&page).map_err(|error| error.to_string());
@@ -377,7 +379,7 @@ async fn need_returned(
     gathered: &mut Gathered,
     project: &ProjectName,
 ) -> Result<(), LoadError> {
-    need_role(state, tree, gathered, &role_name(RECENTLY_CLAIMED)).await?;
+    need_lists(state, tree, gathered, project).await?;
     let bin = state.bin(Family::Simple, &page_target(project));
     need_role(state, tree, gathered, &bin).await?;
     if state.delegation_of(project).is_some() {
@@ -655,6 +657,19 @@ pub(crate) fn objects_of_entry(project: &ProjectName, entry: &PageFile) -> Vec<O
     objects
         .extend(provenance.and_then(|digest| ObjectPath::provenance(project, &digest, name).ok()));
     objects
+}
+
+/// Reads the lists that say whose keys sign for a project, as far as the online key signs them.
+async fn need_lists(
+    state: &State,
+    tree: &Directory,
+    gathered: &mut Gathered,
+    project: &ProjectName,
+) -> Result<(), LoadError> {
+    for list in state.claims.lists_for(project) {
+        need_role(state, tree, gathered, &list).await?;
+    }
+    Ok(())
 }
 
 async fn need_role(

@@ -20,6 +20,7 @@ use wheelmark_tuf::{
     VerifyError, verify, verify_next_root,
 };
 
+pub(crate) use self::claims::Moved;
 pub(crate) use self::transition::Transition;
 use crate::online::OnlineKeys;
 use crate::publish::PublishError;
@@ -40,9 +41,8 @@ pub(crate) struct Handed {
     pub(crate) objects: Vec<(String, Vec<u8>)>,
     /// What it changes for everything that is signed online: all of that is signed anew then.
     pub(crate) transition: Option<Transition>,
-    /// What `recently-claimed` delegates to from then on, where claims go over to the offline key, come
-    /// back, or go over to other keys.
-    pub(crate) recently_claimed: Option<Delegations>,
+    /// Which claims go over to the offline key, which come back, and whether any goes over to other keys.
+    pub(crate) claims: Option<Moved>,
 }
 
 /// What is to become of what was handed in.
@@ -114,8 +114,6 @@ enum Refusal {
         floor: u64,
         published: u64,
     },
-    #[error("recently-claimed has no room for the claims that come back to it")]
-    NoRoom,
 }
 
 /// Examines what was handed in.
@@ -158,9 +156,9 @@ pub(crate) async fn examine(
     let next = match next {
         Ok((mut next, Some(claimed))) => {
             let handovers = claims::handovers(state, tree, &claimed).await?;
-            let recently = claims::next_claims(state, &claimed, &handovers);
-            recently.map(|recently| {
-                next.recently_claimed = recently;
+            let moved = claims::next_claims(state, &claimed, &handovers);
+            moved.map(|moved| {
+                next.claims = moved;
                 next
             })
         }
@@ -293,7 +291,7 @@ fn follow(
             .collect(),
         objects: objects.collect(),
         transition,
-        recently_claimed: None,
+        claims: None,
     };
     Ok((handed, claimed))
 }

@@ -27,6 +27,7 @@
 mod as_clients;
 mod chain;
 mod channel;
+mod claims;
 mod collect;
 mod engine;
 mod gather;

@@ -4,6 +4,7 @@ mod changes;
 mod draft;
 mod entry;
 mod judge;
+mod lists;
 mod release;
 mod taken_away;
 mod transition;
@@ -21,7 +22,6 @@ pub(crate) use self::release::{MAX_RELEASED_FILES, MOST_PASSED_OVER, demand_sign
 pub(crate) use self::taken_away::TakenDraft;
 
 use self::changes::Changes;
-pub(crate) use self::changes::MAX_RECENTLY_CLAIMED_LEN;
 use self::draft::Drafts;
 use self::entry::as_signed;
 use self::release::Accepted;
@@ -58,8 +58,8 @@ pub(crate) struct Plan {
     pub(crate) taken_away: Vec<(ProjectName, Option<Sha256>)>,
     /// What projects' own people have signed: the role, its version, its bytes.
     pub(crate) signed: Vec<(RoleName, u64, Vec<u8>)>,
-    /// What `recently-claimed` delegates to from now on, where that changes.
-    pub(crate) recently_claimed: Option<Delegations>,
+    /// What `recently-claimed` and its shards delegate to from now on, as far as they are signed anew.
+    pub(crate) claims: Vec<(RoleName, Delegations)>,
     /// New certificates of projects, as the bytes that are hashed, stored and served.
     pub(crate) certificates: BTreeMap<ProjectName, Vec<u8>>,
     /// The patched snapshot; `None` where only the timestamp is renewed.
@@ -143,7 +143,7 @@ pub(crate) fn plan(
         taken: gathered.taken,
         ordered: ordered(&gathered.rows),
         returned: BTreeSet::new(),
-        claims_changed: false,
+        split_above: gathered.split_above,
         skipped,
     };
     for row in gathered.rows {
@@ -161,6 +161,11 @@ pub(crate) fn plan(
     for project in &gathered.relist {
         changes.relist(project);
     }
+    let handed = gathered.handed;
+    if let Some(moved) = handed.as_ref().and_then(|handed| handed.claims.as_ref()) {
+        changes.move_claims(moved);
+    }
+    changes.split_lists();
     let Changes {
         mut roles,
         pages,
@@ -171,7 +176,6 @@ pub(crate) fn plan(
         all_anew,
         mut seconds,
         released,
-        claims_changed,
         taken,
         returned,
         ..
@@ -271,9 +275,6 @@ pub(crate) fn plan(
         }));
     }
     named_pages.sort_by(|one, other| one.project.cmp(&other.project));
-    let recently = role_name(RECENTLY_CLAIMED);
-    let recently_claimed = claims_changed.then(|| roles.get(&recently)?.delegations.clone());
-
     let (mut files, mut gone) = (Vec::new(), Vec::new());
     for ((project, filename), named) in names {
         match named {
@@ -303,16 +304,16 @@ pub(crate) fn plan(
     };
     roles.retain(|role, _| changed.contains(role));
     let snapshot_due = top_due || lifetimes.top_is_due(state.snapshot.expires(), now);
-    let handed = gathered.handed;
     let transition = handed
         .as_ref()
         .and_then(|handed| handed.transition.as_ref());
-    let claims = handed
-        .as_ref()
-        .and_then(|handed| handed.recently_claimed.as_ref());
-    if let (Some(delegations), Some(content)) = (claims, roles.get_mut(&recently)) {
-        content.delegations = Some(delegations.clone());
-    }
+    let recently = role_name(RECENTLY_CLAIMED);
+    let claims = roles.iter().filter_map(|(role, content)| {
+        let is_list = *role == recently || role.shard_of(&recently).is_some();
+        let below = content.delegations.clone().filter(|_| is_list)?;
+        Some((role.clone(), below))
+    });
+    let claims = claims.collect();
     if let Some(transition) = transition {
         roles = transition::spread(state, transition, roles, lifetimes, now);
     }
@@ -362,7 +363,7 @@ pub(crate) fn plan(
         lists,
         taken_away,
         signed,
-        recently_claimed: recently_claimed.flatten(),
+        claims,
         certificates: new_certificates,
         snapshot,
         timestamp_version: next("timestamp", state.timestamp_version),

@@ -123,7 +123,7 @@ pub(crate) struct Advance {
     followed: Followed,
     schedule: Vec<(RoleName, Timestamp)>,
     new_projects: BTreeSet<ProjectName>,
-    recently_claimed: Option<Delegations>,
+    claims: Vec<(RoleName, Delegations)>,
     /// Which lists of what is taken away there are from now on, where that changes.
     taken_away: Vec<(ProjectName, Option<Sha256>)>,
 }
@@ -142,8 +142,8 @@ impl State {
         self.followed = advance.followed;
         self.schedule.extend(advance.schedule);
         self.projects.extend(advance.new_projects);
-        if let Some(delegations) = advance.recently_claimed {
-            self.recently_claimed = Some(delegations);
+        for (list, below) in advance.claims {
+            self.claims.put(&list, Some(below));
         }
         for (project, list) in advance.taken_away {
             match list {
@@ -271,7 +271,7 @@ pub(crate) fn sign(
             followed: plan.through,
             schedule,
             new_projects: plan.new_projects,
-            recently_claimed: plan.recently_claimed,
+            claims: plan.claims,
             taken_away: plan.taken_away,
         },
     })

@@ -15,6 +15,7 @@ use wheelmark_tuf::{
 };
 
 use crate::channel::Followed;
+use crate::claims::Claims;
 use crate::listed::{self, SnapshotFile};
 use crate::online::OnlineKeys;
 use crate::publish::is_lasting;
@@ -148,11 +149,9 @@ pub(crate) struct State {
     pub(crate) targets: Targets,
     /// `simple` and `packages`, which delegate to the bins.
     pub(crate) families: BTreeMap<Family, Targets>,
-    /// Projects that their developers own, bound to their keys by an offline key: nothing the index
-    /// signs online may answer for them.
-    pub(crate) claimed: Option<Delegations>,
-    /// As well, bound to their keys by the online key until the next ceremony.
-    pub(crate) recently_claimed: Option<Delegations>,
+    /// Projects that their developers own, bound to their keys by an offline key or, until the next
+    /// ceremony, by the online one: nothing else that the index signs may answer for them.
+    pub(crate) claims: Claims,
     /// The lists of what is taken away from claimed projects.
     pub(crate) taken_away: BTreeMap<ProjectName, Sha256>,
     /// The snapshot, ready to be patched.
@@ -240,7 +239,7 @@ impl State {
         let mut offline = vec![(role_name("root"), root.expires), (name, targets.expires)];
         let mut schedule = HashMap::new();
         let mut families = BTreeMap::new();
-        let (mut claimed, mut recently_claimed) = (None, None);
+        let mut claims = Claims::default();
         let (mut projects, mut behind) = (BTreeSet::new(), BTreeMap::new());
         let mut taken_away = BTreeMap::new();
 
@@ -249,21 +248,27 @@ impl State {
             let keys = delegated(top, &role)?;
             let metadata: Verified<Targets> =
                 targets_role(tree, &role, file_of(&role)?, &top.keys, keys).await?;
+            if name == STATUS {
+                let lists = metadata.targets.iter();
+                let lists =
+                    lists.filter_map(|(path, info)| Some((project_of_list(path)?, info.sha256()?)));
+                taken_away.extend(lists);
+            } else {
+                let below = metadata.delegations.as_ref();
+                for (shard, keys) in below.into_iter().flat_map(|below| shards_of(&role, below)) {
+                    let known = below.map(|below| &below.keys).unwrap_or(&top.keys);
+                    let content = targets_role(tree, shard, file_of(shard)?, known, keys).await?;
+                    demand_named(shard.as_str(), &keys.keyids, &signs)?;
+                    schedule.insert(shard.clone(), content.expires);
+                    claims.put(shard, content.delegations.clone());
+                }
+                claims.put(&role, metadata.delegations.clone());
+            }
             if name == CLAIMED {
                 offline.push((role, metadata.expires));
             } else {
                 demand_named(name, &keys.keyids, &signs)?;
                 schedule.insert(role, metadata.expires);
-            }
-            match name {
-                CLAIMED => claimed = metadata.delegations.clone(),
-                RECENTLY_CLAIMED => recently_claimed = metadata.delegations.clone(),
-                _ => {
-                    let lists = metadata.targets.iter();
-                    let lists = lists
-                        .filter_map(|(path, info)| Some((project_of_list(path)?, info.sha256()?)));
-                    taken_away.extend(lists);
-                }
             }
         }
         for family in Family::ALL {
@@ -296,14 +301,12 @@ impl State {
             families.insert(family, metadata.into_inner());
         }
 
-        let delegations = [&claimed, &recently_claimed];
-        projects.extend(delegations.into_iter().flatten().flat_map(claimed_by));
+        projects.extend(claims.projects().cloned());
         let mut state = Self {
             root,
             targets: targets.into_inner(),
             families,
-            claimed,
-            recently_claimed,
+            claims,
             taken_away,
             snapshot: patchable,
             snapshot_file,
@@ -327,18 +330,10 @@ impl State {
     /// Has all pages gone through that the index signs.
     pub(crate) fn all_behind(&mut self) {
         let listed = self.listed;
-        let delegations = self.claims();
-        let owned: BTreeSet<ProjectName> = delegations.flat_map(claimed_by).collect();
+        let owned: BTreeSet<ProjectName> = self.claims.projects().cloned().collect();
         for project in self.projects.difference(&owned) {
             self.behind.entry(project.clone()).or_insert(listed);
         }
-    }
-
-    /// What delegates to projects: with an offline key, and with the online one.
-    fn claims(&self) -> impl Iterator<Item = &Delegations> {
-        [&self.claimed, &self.recently_claimed]
-            .into_iter()
-            .flatten()
     }
 
     /// The delegation to a project's own role, with the keys that it names; the one by an offline
@@ -347,22 +342,12 @@ impl State {
         &self,
         project: &ProjectName,
     ) -> Option<(&Delegations, &DelegatedRole)> {
-        let role = roles::project_role(project);
-        self.claims()
-            .find_map(|delegations| match &delegations.roles {
-                DelegatedRoles::Listed(roles) => {
-                    let found = roles.iter().find(|listed| listed.name == role)?;
-                    Some((delegations, found))
-                }
-                DelegatedRoles::Succinct(_) => None,
-            })
+        self.claims.of(project)
     }
 
     /// Whether a project is delegated to with an offline key.
     pub(crate) fn is_sealed(&self, project: &ProjectName) -> bool {
-        let role = roles::project_role(project);
-        let delegations = self.claimed.as_ref();
-        delegations.is_some_and(|delegations| delegations.role_keys(&role).is_some())
+        self.claims.is_sealed(project)
     }
 
     /// Every key with which the index signs something itself.
@@ -392,8 +377,8 @@ impl State {
         std::iter::once(&self.targets)
             .chain(self.families.values())
             .filter_map(|delegating| delegating.delegations.as_ref())
-            .chain(self.claims())
             .find_map(|d| Some((&d.keys, roles::keys_of(d, role)?)))
+            .or_else(|| self.claims.keys_of(role))
     }
 
     /// One role below `targets` as it was last published, verified once more.
@@ -410,27 +395,6 @@ impl State {
         })?;
         let metadata: Verified<Targets> = targets_role(tree, role, file, keys, role_keys).await?;
         Ok(metadata.into_inner())
-    }
-
-    /// Whether a project's developers own its paths.
-    pub(crate) fn is_claimed(&self, page: &TargetPath) -> bool {
-        self.claims().any(|d| match &d.roles {
-            DelegatedRoles::Listed(roles) => roles.iter().any(|role| role.paths.contains(page)),
-            DelegatedRoles::Succinct(_) => true,
-        })
-    }
-}
-
-/// The projects that are delegated to.
-fn claimed_by(delegations: &Delegations) -> Vec<ProjectName> {
-    match &delegations.roles {
-        DelegatedRoles::Listed(roles) => {
-            let roles = roles.iter();
-            roles
-                .filter_map(|role| roles::project_of_role(&role.name))
-                .collect()
-        }
-        DelegatedRoles::Succinct(_) => Vec::new(),
     }
 }
 
@@ -586,6 +550,21 @@ fn signers(timestamp: &[u8]) -> BTreeSet<KeyId> {
     let file = serde_json::from_slice(timestamp).map(|file: File| file.signatures);
     let signatures = file.unwrap_or_default().into_iter();
     signatures.map(|entry| KeyId::from(entry.keyid)).collect()
+}
+
+/// The shards that a list of claims delegates to, with whose keys sign them.
+fn shards_of<'a>(
+    list: &'a RoleName,
+    below: &'a Delegations,
+) -> impl Iterator<Item = (&'a RoleName, &'a RoleKeys)> {
+    let listed: &[DelegatedRole] = match &below.roles {
+        DelegatedRoles::Listed(listed) => listed,
+        DelegatedRoles::Succinct(_) => &[],
+    };
+    let shards = listed
+        .iter()
+        .filter(move |role| role.as_shard(list).is_some());
+    shards.map(|role| (&role.name, &role.keys))
 }
 
 /// The project whose page a target path is.

@@ -10,12 +10,12 @@ from .index import Index
 
 
 class TufReader:
-    """Reads an index by target path, with the trust that its root file gives."""
+    """Reads an index by target path, with the trust that its root file gives and what the folder keeps."""
 
     def __init__(self, index: Index, folder: Path) -> None:
         metadata, self._targets = folder / "metadata", folder / "targets"
-        metadata.mkdir(parents=True)
-        self._targets.mkdir()
+        metadata.mkdir(parents=True, exist_ok=True)
+        self._targets.mkdir(exist_ok=True)
         self.updater = Updater(
             metadata_dir=str(metadata),
             metadata_base_url=index.metadata_url,

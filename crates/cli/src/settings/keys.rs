@@ -176,6 +176,13 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "split-claims-above",
+        default: "512KiB",
+        about: "How long the list of claims may get before it is split by the first letters of names\n\
+                (docs/layout.md). Clients fetch the part that a project is in.",
+        ..TEXT
+    },
+    Key {
         name: "gc-every",
         example: "1d",
         about: "How often the process that signs takes old states away by itself, as `wheelmark index\n\

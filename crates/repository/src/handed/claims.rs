@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! claimed and recently-claimed now ─┐
-//!                                   ├─ next_claims ─▶ what recently-claimed says next, or refused
+//!                                   ├─ next_claims ─▶ which claims move, or refused
 //! claimed as the ceremony signed it ┘
 //! ```
 //!
@@ -12,21 +12,39 @@
 //! goes back to where it came from. One that was there before can name other keys: those to which its
 //! people have handed over last, by the published role of the project, in the one form that this has
 //! ([`DelegatedRole::taken_over`]). All others stay as they are. So the two lists never speak of one
-//! project both, and none is lost between them.
+//! project both, and none is lost between them. In which shard of its list a claim stands is no matter
+//! here.
 
 use std::collections::BTreeMap;
 
 use wheelmark_objects::Directory;
+use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{
-    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Handovers, Key, KeyId, Role as _,
-    RoleName, Targets,
+    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Handovers, Key, KeyId, RoleName,
+    Targets,
 };
 
 use super::Refusal;
-use crate::genesis;
-use crate::plan::MAX_RECENTLY_CLAIMED_LEN;
-use crate::roles::{CLAIMED, RECENTLY_CLAIMED, role_name};
+use crate::roles::{self, CLAIMED, role_name};
 use crate::state::{LoadError, State};
+
+/// The claims that a ceremony moves.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Moved {
+    /// The projects whose claims the offline key has taken over.
+    pub(crate) sealed: Vec<ProjectName>,
+    /// What goes back to the online key: the delegations, with their keys.
+    pub(crate) back: Vec<(Vec<Key>, DelegatedRole)>,
+}
+
+impl Moved {
+    /// The projects that it concerns.
+    pub(crate) fn projects(&self) -> impl Iterator<Item = ProjectName> {
+        let back = self.back.iter();
+        let back = back.filter_map(|(_, role)| roles::project_of_role(&role.name));
+        self.sealed.iter().cloned().chain(back)
+    }
+}
 
 /// The handovers in the published roles of those sealed projects of which `next` says something else than
 /// before. One whose role is damaged is not here.
@@ -36,7 +54,7 @@ pub(super) async fn handovers(
     next: &Targets,
 ) -> Result<BTreeMap<RoleName, Handovers>, LoadError> {
     let (now, then) = (
-        List::of(state.claimed.as_ref()),
+        List::of(state.claims.list(&role_name(CLAIMED))),
         List::of(next.delegations.as_ref()),
     );
     let (Some(now), Some(then)) = (now, then) else {
@@ -61,13 +79,12 @@ pub(super) async fn handovers(
     Ok(handovers)
 }
 
-/// What `recently-claimed` delegates to after a ceremony that brings this `claimed`; none where it
-/// changes no claim.
+/// The claims that move with a ceremony that brings this `claimed`; none where it changes no claim.
 pub(super) fn next_claims(
     state: &State,
     next: &Targets,
     handovers: &BTreeMap<RoleName, Handovers>,
-) -> Result<Option<Delegations>, Refusal> {
+) -> Result<Option<Moved>, Refusal> {
     let changes = || Refusal::Changes {
         role: role_name(CLAIMED),
         what: "what it delegates",
@@ -75,18 +92,25 @@ pub(super) fn next_claims(
     if !next.targets.is_empty() {
         return Err(changes());
     }
-    if next.delegations == state.claimed {
+    let claimed = state.claims.list(&role_name(CLAIMED));
+    if next.delegations.as_ref() == claimed {
         return Ok(None);
     }
-    let now = List::of(state.claimed.as_ref()).ok_or_else(changes)?;
+    let now = List::of(claimed).ok_or_else(changes)?;
     let then = List::of(next.delegations.as_ref()).ok_or_else(changes)?;
-    let recently = List::of(state.recently_claimed.as_ref()).ok_or_else(changes)?;
-    let extra = |below: &Option<Delegations>| below.as_ref().map(|below| below.extra.clone());
-    if extra(&next.delegations).unwrap_or_default() != extra(&state.claimed).unwrap_or_default() {
+    let recent = state.claims.recent().map(|below| List::of(Some(below)));
+    let recent: Option<Vec<List<'_>>> = recent.collect();
+    let recent = recent.ok_or_else(changes)?;
+    let waits = |name: &RoleName| {
+        let mut lists = recent.iter();
+        lists.find_map(|list| Some((list, list.find(name)?)))
+    };
+    let extra = |below: Option<&Delegations>| below.map(|below| below.extra.clone());
+    if extra(next.delegations.as_ref()).unwrap_or_default() != extra(claimed).unwrap_or_default() {
         return Err(changes());
     }
 
-    let mut keys = BTreeMap::new();
+    let (mut keys, mut moved) = (BTreeMap::new(), Moved::default());
     for role in then.roles {
         let from = match now.find(&role.name) {
             Some(kept) if kept == role => &now,
@@ -95,8 +119,12 @@ pub(super) fn next_claims(
                 continue;
             }
             None => {
-                demand_sealed(state, &recently, role)?;
-                &recently
+                let (list, waiting) = waits(&role.name).ok_or_else(|| Refusal::NotWaiting {
+                    role: role.name.clone(),
+                })?;
+                demand_sealed(state, waiting, role)?;
+                moved.sealed.extend(roles::project_of_role(&role.name));
+                list
             }
         };
         keys.extend(from.keys_of(role));
@@ -106,36 +134,23 @@ pub(super) fn next_claims(
         return Err(changes());
     }
 
-    let mut left = state
-        .recently_claimed
-        .clone()
-        .unwrap_or_else(genesis::nobody);
-    let DelegatedRoles::Listed(waiting) = &mut left.roles else {
-        return Err(changes());
-    };
-    waiting.retain(|role| then.find(&role.name).is_none());
     for role in now.roles {
         let is_back = then.find(&role.name).is_none();
-        if is_back && recently.find(&role.name).is_none() {
-            waiting.push(role.unsealed());
-            left.keys.extend(now.keys_of(role));
+        if is_back && waits(&role.name).is_none() {
+            let keys = now.keys_of(role).map(|(_, key)| key);
+            moved.back.push((keys.collect(), role.unsealed()));
         }
     }
-    let is_named = |id: &KeyId| waiting.iter().any(|role| role.keys.keyids.contains(id));
-    left.keys.retain(|id, _| is_named(id));
-    let name = role_name(RECENTLY_CLAIMED);
-    let content = genesis::targets(&name, next.expires, Some(left.clone()));
-    match content.to_canonical().len() <= MAX_RECENTLY_CLAIMED_LEN {
-        true => Ok(Some(left)),
-        false => Err(Refusal::NoRoom),
-    }
+    Ok(Some(moved))
 }
 
 /// A claim that is new in `claimed` is what waits in `recently-claimed`, sealed.
-fn demand_sealed(state: &State, recently: &List<'_>, role: &DelegatedRole) -> Result<(), Refusal> {
+fn demand_sealed(
+    state: &State,
+    waiting: &DelegatedRole,
+    role: &DelegatedRole,
+) -> Result<(), Refusal> {
     let name = || role.name.clone();
-    let waiting = recently.find(&role.name);
-    let waiting = waiting.ok_or_else(|| Refusal::NotWaiting { role: name() })?;
     let marks = ClaimMarks::of(&role.keys);
     let (Some(floor), Some(at)) = (marks.floor, marks.sealed_at) else {
         return Err(Refusal::Kept { role: name() });

@@ -11,8 +11,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status, TakenAway};
 use wheelmark_store::{Change, ListedHashes, NewFile, SignedRelease};
 use wheelmark_tuf::{
-    DelegatedRole, Delegations, Key, Role as _, RoleName, Sha256, Sha512, TargetInfo, TargetPath,
-    Targets,
+    DelegatedRole, Key, RoleName, Sha256, Sha512, TargetInfo, TargetPath, Targets,
 };
 
 use super::Skipped;
@@ -28,12 +27,8 @@ use crate::intent::NamedFile;
 use crate::journal_writer::JournalWriter;
 use crate::lifetimes::whole_seconds;
 use crate::listed::{self, SecondName};
-use crate::roles::{Family, RECENTLY_CLAIMED, role_name};
+use crate::roles::Family;
 use crate::state::State;
-
-/// Longest `recently-claimed` that a claim may leave, in bytes: python-tuf's client reads 5,000,000 of
-/// a targets role, and a renewal may add a little.
-pub(crate) const MAX_RECENTLY_CLAIMED_LEN: usize = 4_500_000;
 
 /// The signed state while the pending changes are made to it.
 pub(super) struct Changes<'a> {
@@ -73,8 +68,8 @@ pub(super) struct Changes<'a> {
     pub(super) ordered: BTreeSet<ProjectName>,
     /// Projects that the index answers for again.
     pub(super) returned: BTreeSet<ProjectName>,
-    /// Whether other projects are claimed than before.
-    pub(super) claims_changed: bool,
+    /// Beyond how many bytes a list of claims is split.
+    pub(super) split_above: Option<usize>,
     /// Versions that another file has in the tree.
     pub(super) skipped: &'a Skipped,
 }
@@ -185,7 +180,7 @@ impl Changes<'_> {
         }
         self.see_since(project, &accepted)?;
         if let Some((keys, role)) = accepted.handed.take() {
-            self.hand_over(keys, role)?;
+            self.delegate(project, |below| release::replace(below, keys, role))?;
         }
         for entry in &accepted.new {
             let filename = entry.filename.as_str().to_owned();
@@ -205,7 +200,7 @@ impl Changes<'_> {
         role: DelegatedRole,
         files: &[PageFile],
     ) -> Result<(), Refusal> {
-        self.delegate(|delegations| release::delegate(delegations, keys, role))?;
+        self.delegate(project, |below| release::delegate(below, keys, role))?;
         let page = page_target(project);
         let bin = self.state.bin(Family::Simple, &page);
         if let Some(content) = self.roles.get_mut(&bin)
@@ -218,26 +213,6 @@ impl Changes<'_> {
                 self.take_target(&target);
             }
         }
-        Ok(())
-    }
-
-    /// Delegates to a project's own role with other keys.
-    fn hand_over(&mut self, keys: Vec<Key>, role: DelegatedRole) -> Result<(), Refusal> {
-        self.delegate(|delegations| release::replace(delegations, keys, role))
-    }
-
-    /// Changes what `recently-claimed` delegates to, if there is room for it.
-    fn delegate(&mut self, change: impl FnOnce(&mut Delegations) -> bool) -> Result<(), Refusal> {
-        let recently = role_name(RECENTLY_CLAIMED);
-        let content = self.roles.get_mut(&recently).ok_or(Refusal::Full)?;
-        let before = content.delegations.clone();
-        let is_in = content.delegations.as_mut().is_some_and(change);
-        if !is_in || content.to_canonical().len() > MAX_RECENTLY_CLAIMED_LEN {
-            content.delegations = before;
-            return Err(Refusal::Full);
-        }
-        self.changed.insert(recently);
-        self.claims_changed = true;
         Ok(())
     }
 
@@ -263,11 +238,7 @@ impl Changes<'_> {
         if self.returned.contains(project) {
             return Ok(());
         }
-        let recently = role_name(RECENTLY_CLAIMED);
-        let content = self.roles.get_mut(&recently);
-        let delegations = content.and_then(|content| content.delegations.as_mut());
-        let is_out = delegations.is_some_and(|known| release::end_delegation(known, project));
-        if !is_out {
+        if !self.end_delegation(project) {
             return Err(match self.state.delegation_of(project) {
                 Some(_) => {
                     format!("{project} is claimed with an offline key, and a ceremony ends that")
@@ -275,8 +246,6 @@ impl Changes<'_> {
                 None => format!("{project} is not claimed"),
             });
         }
-        self.changed.insert(recently);
-        self.claims_changed = true;
         // What was taken away stays away: the page that the index signs again is the one that everybody
         // saw.
         let list = std::mem::replace(

@@ -194,7 +194,7 @@ pub(super) fn unclaimed(
     filename: &str,
 ) -> Result<TargetPath, String> {
     let target = target(project, filename)?;
-    if state.is_claimed(&target) {
+    if state.claims.own(project, &target) {
         return Err(claimed(project));
     }
     unclaimed_project(state, project)?;
@@ -209,7 +209,7 @@ pub(super) fn target(project: &ProjectName, filename: &str) -> Result<TargetPath
 
 /// Whether the index's own keys may speak for a project, or why they may not.
 pub(super) fn unclaimed_project(state: &State, project: &ProjectName) -> Result<(), String> {
-    if state.is_claimed(&page_target(project)) {
+    if state.claims.own(project, &page_target(project)) {
         return Err(claimed(project));
     }
     Ok(())

@@ -26,7 +26,7 @@ use wheelmark_tuf::{
     Targets, Verified, verify,
 };
 
-pub(super) use self::keys::{delegate, end_delegation, replace};
+pub(super) use self::keys::{delegate, end_delegation, keep_named, replace};
 use self::keys::{demand_handed, keys_of};
 pub(super) use self::refusal::Refusal;
 use super::Skipped;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_tuf::{Bins, RoleName, TargetInfo, TargetPath, Targets};
 
+use super::lists;
 use crate::genesis;
 use crate::handed::Transition;
 use crate::lifetimes::{Lifetimes, after};
@@ -62,8 +63,13 @@ pub(super) fn spread(
             next.insert(bin, content);
         }
     }
-    // `recently-claimed` and `status`, which say what they said.
+    // `recently-claimed`, its shards and `status`, which say what they said.
+    let mut keys = transition.families.values();
+    let key = keys.find_map(|below| below.keys.get(&transition.signs));
     for (role, mut content) in roles {
+        if let (Some(key), Some(below)) = (key, content.delegations.as_mut()) {
+            lists::hand_shards_over(below, key);
+        }
         content.expires = lifetimes.online_from(now);
         next.insert(role, content);
     }

@@ -216,6 +216,10 @@ fn kind(role: &str) -> &'static str {
         "packages-bins"
     } else if family("project-") {
         PROJECTS
+    } else if family("claimed-") {
+        "claimed"
+    } else if family("recently-claimed-") {
+        "recently-claimed"
     } else {
         let named = KINDS.iter().find(|kind| **kind == role);
         named.copied().unwrap_or("other")
@@ -252,6 +256,8 @@ mod tests {
             ("packages-3fff", "packages-bins"),
             ("project-flask", "projects"),
             ("recently-claimed", "recently-claimed"),
+            ("recently-claimed-fl", "recently-claimed"),
+            ("claimed-fl", "claimed"),
             ("anything", "other"),
         ] {
             assert_eq!(kind(role), expected);

@@ -1,17 +1,19 @@
 //! The claims of an index that no offline key has sealed, as the index has signed them.
 
+use std::path::Path;
+
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use wheelmark_ceremony::Standing;
 use wheelmark_packaging::ProjectName;
 use wheelmark_repository::{RECENTLY_CLAIMED, project_of_role};
 use wheelmark_tuf::{
-    DelegatedRole, DelegatedRoles, OWN_MEMBER, RoleName, Targets, Verified, verify,
+    DelegatedRole, DelegatedRoles, Delegations, OWN_MEMBER, RoleName, Targets, Verified, verify,
     without_controls,
 };
 
 use crate::data::Data;
-use crate::published::{self, metadata};
+use crate::published::{self, Online, metadata};
 
 /// A claim, and what the index has signed of it.
 pub(super) struct MadeClaim {
@@ -31,25 +33,53 @@ pub(super) fn not_sealed(data: &Data) -> anyhow::Result<Vec<MadeClaim>> {
     let (files, online) = published::read(&tree)?;
     let standing = Standing::verify(files).context("what is published is damaged")?;
     let role: RoleName = RECENTLY_CLAIMED.parse()?;
-    let lacking = || anyhow!("what is published does not delegate to {role}");
     let top = standing.targets().delegations.as_ref();
-    let top = top.ok_or_else(lacking)?;
-    let keys = top.role_keys(&role).ok_or_else(lacking)?;
-    let version = online.snapshot.role(&role).ok_or_else(lacking)?.version;
-    let name = role.versioned_file_name(version);
-    let bytes = metadata(&tree, &name)?;
-    let bytes = bytes.ok_or_else(|| anyhow!("{name} is missing from the tree"))?;
-    let recently: Verified<Targets> = verify(&bytes, &top.keys, keys)
-        .with_context(|| format!("{name} is not as this index signed it"))?;
-    let delegations = recently.delegations.as_ref().map(|below| &below.roles);
-    let Some(DelegatedRoles::Listed(roles)) = delegations else {
-        return Ok(Vec::new());
-    };
-    let mut claims: Vec<MadeClaim> = roles.iter().filter_map(made).collect();
+    let top = top.ok_or_else(|| lacking(&role))?;
+    let recently = list(&tree, &online, top, &role)?;
+    let mut claims: Vec<MadeClaim> = Vec::new();
+    if let Some(below) = &recently.delegations {
+        claims.extend(listed(below).iter().filter_map(made));
+        for shard in listed(below) {
+            if shard.as_shard(&role).is_none() {
+                continue;
+            }
+            let shard = list(&tree, &online, below, &shard.name)?;
+            let below = shard.delegations.iter();
+            claims.extend(below.flat_map(listed).filter_map(made));
+        }
+    }
     claims.sort_by(|one, other| {
         (one.claimed_at, &one.project).cmp(&(other.claimed_at, &other.project))
     });
     Ok(claims)
+}
+
+fn lacking(role: &RoleName) -> anyhow::Error {
+    anyhow!("what is published does not delegate to {role}")
+}
+
+/// A list of claims, or a shard of one, signed by those whom `below` names.
+fn list(
+    tree: &Path,
+    online: &Online,
+    below: &Delegations,
+    role: &RoleName,
+) -> anyhow::Result<Verified<Targets>> {
+    let keys = below.role_keys(role).ok_or_else(|| lacking(role))?;
+    let listed = online.snapshot.role(role);
+    let version = listed.ok_or_else(|| lacking(role))?.version;
+    let name = role.versioned_file_name(version);
+    let bytes = metadata(tree, &name)?;
+    let bytes = bytes.ok_or_else(|| anyhow!("{name} is missing from the tree"))?;
+    verify(&bytes, &below.keys, keys)
+        .with_context(|| format!("{name} is not as this index signed it"))
+}
+
+fn listed(below: &Delegations) -> &[DelegatedRole] {
+    match &below.roles {
+        DelegatedRoles::Listed(roles) => roles,
+        DelegatedRoles::Succinct(_) => &[],
+    }
 }
 
 fn made(role: &DelegatedRole) -> Option<MadeClaim> {

@@ -185,6 +185,7 @@ pub(super) async fn wait(
                 if let Ok(settings) = settings {
                     engine.link_provenance_below(settings.provenance_below());
                     engine.take_claims(settings.claims);
+                    engine.split_claims_above(settings.split_claims_above);
                 }
                 while engine.turn().await? != Turn::Idle
                     && !is_over(asked, orders, deadline).await?

@@ -54,13 +54,24 @@ impl OwnRoles {
     /// is left out.
     pub(super) fn read(tree: &Path, snapshot: &Snapshot, now: Timestamp) -> Self {
         let mut ends = Vec::new();
-        for delegating in [CLAIMED, RECENTLY_CLAIMED] {
-            let Some(signed) = read(tree, snapshot, delegating) else {
+        let mut lists = vec![CLAIMED.to_owned(), RECENTLY_CLAIMED.to_owned()];
+        while let Some(list) = lists.pop() {
+            let Some(signed) = read(tree, snapshot, &list) else {
                 continue;
             };
             for Delegated { name } in signed.delegations.roles {
-                let project = name.parse().ok().and_then(|role| project_of_role(&role));
-                let Some(project) = project else {
+                let Some(role) = name.parse::<RoleName>().ok() else {
+                    continue;
+                };
+                let Some(project) = project_of_role(&role) else {
+                    // A shard has none of its own.
+                    let top = [CLAIMED, RECENTLY_CLAIMED]
+                        .into_iter()
+                        .find(|top| *top == list);
+                    let is_shard = top.and_then(|top| top.parse().ok());
+                    if is_shard.is_some_and(|top| role.shard_of(&top).is_some()) {
+                        lists.push(name);
+                    }
                     continue;
                 };
                 let expires = read(tree, snapshot, &name).and_then(|own| own.expires.parse().ok());

@@ -66,14 +66,9 @@ impl Roles {
         let tree = data.tree();
         let (files, online) = published::read(&tree)?;
         let mut with_claims = files.clone();
-        let added = published::add(
-            &tree,
-            &mut with_claims,
-            &online,
-            &"recently-claimed".parse()?,
-        );
+        let added = published::add_claims(&tree, &mut with_claims, &online);
         // The list of claims is shown beside the rest, and must not be in its way.
-        let with_claims = added.ok().and_then(|_| Standing::verify(with_claims).ok());
+        let with_claims = added.ok().and_then(|()| Standing::verify(with_claims).ok());
         let standing = match with_claims {
             Some(standing) => standing,
             None => Standing::verify(files).context("what is published is damaged")?,

@@ -130,7 +130,7 @@ pub(super) fn demand_handed(
     Ok(Some((keys, delegation)))
 }
 
-/// Adds a claim to the delegations of `recently-claimed`.
+/// Adds a claim to what a list delegates to.
 pub(in crate::plan) fn delegate(
     delegations: &mut Delegations,
     keys: Vec<Key>,
@@ -166,7 +166,7 @@ pub(in crate::plan) fn replace(
     true
 }
 
-/// Takes a project out of the delegations of `recently-claimed`, with the keys that nobody else has;
+/// Takes a project out of what a list delegates to, with the keys that nobody else has;
 /// whether it was there.
 pub(in crate::plan) fn end_delegation(
     delegations: &mut Delegations,
@@ -183,7 +183,7 @@ pub(in crate::plan) fn end_delegation(
 }
 
 /// Takes out the keys that no role needs.
-fn keep_named(delegations: &mut Delegations) {
+pub(in crate::plan) fn keep_named(delegations: &mut Delegations) {
     let DelegatedRoles::Listed(listed) = &delegations.roles else {
         return;
     };

@@ -103,7 +103,7 @@ impl ClaimArgs {
         }
         let older_than = self.older_than.unwrap_or(USUAL_AGE);
         chosen.changes.older_than = older_than;
-        published::add(tree, published, online, &"recently-claimed".parse()?)?;
+        published::add_claims(tree, published, online)?;
         let standing = Standing::verify(published.clone())
             .with_context(|| format!("{} is no ground for a ceremony", tree.display()))?;
         let pending = standing.pending().into_iter().map(|claim| Candidate {
@@ -261,10 +261,9 @@ fn handed_over(
 /// Lets the list of claims come along all the same: holders remember it, and hold against it what the
 /// next one says of their age. A list that is damaged keeps nobody from renewing a root.
 fn show_claims(tree: &Path, published: &mut Published, online: &Online) {
-    let recently: RoleName = "recently-claimed".parse().expect("a role's name");
     let mut with = published.clone();
-    let added = published::add(tree, &mut with, online, &recently);
-    let read = added.and_then(|_| Ok(Standing::verify(with.clone())?));
+    let added = published::add_claims(tree, &mut with, online);
+    let read = added.and_then(|()| Ok(Standing::verify(with.clone())?));
     match read {
         Ok(_) => *published = with,
         Err(error) => tracing::warn!(
