@@ -36,6 +36,9 @@ enum Bench {
     /// Attestations verified in a process and by the command, beside PyPI's own verifier, and the
     /// worst that an upload can cost; behind `--`: `--rounds N`
     Attest,
+    /// Indexes with 100 to 100,000 claimed projects: what a release costs there, and what clients read,
+    /// ours and python-tuf's; behind `--`: `--claims N,N,…`, `--bins N`, `--rounds N`, `--folder DIR`
+    Claimed,
     /// Uploads one after the other and 16 at a time, beside pypiserver; behind `--`: `--uploads N`,
     /// `--rounds N`
     Upload,
@@ -44,7 +47,14 @@ enum Bench {
 /// Runs one benchmark. Its last line is JSON with its figures.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     match args.what {
-        Bench::Attest => attest(workspace, &args.options),
+        Bench::Attest => {
+            example(workspace, "wheelmark-provenance", "attest_speed")?;
+            driven(workspace, "attest", &[ATTESTATIONS], &args.options)
+        }
+        Bench::Claimed => {
+            example(workspace, "wheelmark-repository", "claimed_index")?;
+            driven(workspace, "claimed", &[], &args.options)
+        }
         Bench::Publish => engine(workspace, "publish", &args.options),
         Bench::BackSign => engine(workspace, "back_sign", &args.options),
         Bench::SignTree => driven(workspace, "sign_tree", &[], &args.options),
@@ -65,14 +75,14 @@ fn engine(workspace: &Workspace, bench: &str, options: &[String]) -> anyhow::Res
     must(&mut cargo, "the benchmark")
 }
 
-/// Beside the binary it takes a program that verifies without being started anew each time.
-fn attest(workspace: &Workspace, options: &[String]) -> anyhow::Result<()> {
+/// Builds a program that a benchmark takes beside the binary, in the release build: what does its part
+/// in one process, without being started anew each time.
+fn example(workspace: &Workspace, package: &str, name: &str) -> anyhow::Result<()> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--release", "--locked"]);
-    cargo.args(["--package", "wheelmark-provenance"]);
-    cargo.args(["--example", "attest_speed"]);
-    must(&mut cargo, "cargo build --release")?;
-    driven(workspace, "attest", &[ATTESTATIONS], options)
+    cargo.args(["--package", package]);
+    cargo.args(["--example", name]);
+    must(&mut cargo, "cargo build --release")
 }
 
 /// The release build, driven by the program that says in its first lines what is measured.
