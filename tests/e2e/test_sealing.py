@@ -17,6 +17,7 @@ from harness.sandbox import Outcome, Sandbox, Venv
 from harness.tuf_reader import TufReader
 from test_ceremony import Cast
 from test_claims import Thief, explained, installs, newest
+from test_project_keys import Person
 
 BOTH = pytest.mark.parametrize("tool", ["pip", "uv"])
 
@@ -267,6 +268,37 @@ def test_stolen_keys_of_a_holder_are_replaced_and_seals_stay(sealed: Told) -> No
     for sandbox in (known, sealed.fresh("fresh")):
         done, venv = installs(sandbox, "pip", "acme-tools")
         assert done.ok() and venv.says("acme_tools") == "3.0"
+
+
+def test_changed_keys_of_a_sealed_project_are_taken_over(sealed: Told) -> None:
+    alice, known = sealed.alice, sealed.fresh("known")
+    installs(known, "pip", "acme-tools")[0].ok()
+    me, spare = f"file:{alice.key}", Person(sealed.tmp_path / "spare", sealed.index.binary, sealed.index).key("spare")
+    alice.signs("project", "keys", "replace", "acme-tools", alice.keyid[:10], "--new", spare).ok()
+
+    def publish(version: str, *keys: str) -> Outcome:
+        signers = [word for key in keys for word in ("--signer", key)]
+        dist = wheel("acme-tools", version, says=version).write(alice.sandbox.folder / "dist")
+        return alice._signing("publish", dist, *signers, "--token-file", alice.token, "--yes")
+
+    # Until a ceremony takes the new key over, the one of before signs, too.
+    assert alice.keyid in json.dumps(sealed.signed("claimed"))
+    publish("3.0", me, spare).ok()
+    begun = sealed.hold("april", "--role", "claimed", "--claim-pending", "--older-than", "1s", "--project", "acme-tools")
+    (taken,) = begun["claims"]["taken_over"]
+    (new,) = taken["keys"]
+    assert new != alice.keyid and (list(taken["before"]["keys"]), taken["floor"]) == ([alice.keyid], 4), taken
+    assert "acme-tools goes over to other keys" in json.dumps(begun["roles"])
+    (role,) = sealed.signed("claimed")["delegations"]["roles"]
+    assert (role["keyids"], role["_wheelmark"]["floor"]) == ([new], 4)
+    # This machine follows without being told, and so do all who install.
+    publish("4.0", spare).ok()
+    assert publish("5.0", me).failed()
+    for sandbox in (known, sealed.fresh("fresh")):
+        done, venv = installs(sandbox, "pip", "acme-tools")
+        assert done.ok() and venv.says("acme_tools") == "4.0"
+    claim = explained(known, "acme-tools")["answers"]["claim"]
+    assert claim["sealed"] and claim["floor"] == 4, claim
 
 
 def keys_of(told: Told, role: str) -> list[str]:

@@ -115,6 +115,7 @@ impl Front {
         app.limits.failed_attempts = settings.rate_failed_attempts;
         app.limits.uploads = settings.rate_uploads;
         app.limits.publish_timeout = settings.publish_timeout;
+        app.limits.recovery_delay = settings.recovery_delay.unsigned_abs();
         app.proxies = TrustedProxies(settings.trusted_proxies.clone());
         app.metrics_are_public = self.metrics.is_none();
         app.speaks_tls = self.tls.is_some();

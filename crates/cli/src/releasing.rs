@@ -12,6 +12,7 @@ mod files;
 mod handing_over;
 mod keys;
 mod known;
+mod recovering;
 mod review;
 mod sending;
 mod staged;
@@ -47,7 +48,9 @@ pub(crate) use self::handing_over::{HandOver, Wanted};
 pub(crate) use self::keys::{DEVELOPER, distinct, of_user, to_claim, to_sign};
 pub(crate) use self::known::{claimed, demand_enough, demand_known, handovers, signing};
 pub(crate) use self::review::{ReviewedFile, against_last, compare, look, progress};
-pub(crate) use self::sending::{Outcome, Sending, StatedChange, StatedKeys, look as look_back};
+pub(crate) use self::sending::{
+    Outcome, Registering, Sending, StatedChange, StatedKeys, look as look_back,
+};
 pub(crate) use self::staged::{Answer, Entry, Kind, Named};
 
 /// For how long what a project signs holds. Whoever took over the index could show an old page to a

@@ -21,7 +21,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use jiff::SignedDuration;
 use url::Url;
-use wheelmark_repository::{Keep, LAST_SNAPSHOTS};
+use wheelmark_repository::{Keep, LAST_SNAPSHOTS, USUAL_RECOVERY_DELAY};
 use wheelmark_server::{FAILED_ATTEMPTS, Issuers, Leeway, Network, Rate, UPLOADS};
 
 use crate::commands::mirror::duration;
@@ -70,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) signing_log: Option<Destination>,
     pub(crate) claims: bool,
     pub(crate) split_claims_above: u64,
+    pub(crate) recovery_delay: SignedDuration,
     pub(crate) collecting: Option<Collecting>,
     pub(crate) log_format: LogFormat,
 }
@@ -387,6 +388,11 @@ impl Effective {
             signing_log: reading.optional("signing-log", Destination::parse),
             claims: reading.needed("claims", keys::switch, false),
             split_claims_above: reading.needed("split-claims-above", sizes::size, 0),
+            recovery_delay: reading.needed(
+                "recovery-delay",
+                keys::recovery_delay,
+                USUAL_RECOVERY_DELAY,
+            ),
             collecting: reading.collecting(),
             log_format: reading.needed("log-format", keys::log_format, LogFormat::Text),
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{
@@ -63,6 +63,8 @@ pub(crate) struct Gathered {
     pub(crate) takes_claims: bool,
     /// Beyond how many bytes a list of claims is split; never, where nothing is said.
     pub(crate) split_above: Option<usize>,
+    /// For how long a notice stands before other keys take the place of lost ones, where they can.
+    pub(crate) recovery_delay: Option<SignedDuration>,
     /// What a ceremony has brought.
     pub(crate) handed: Option<Handed>,
 }
@@ -144,6 +146,8 @@ pub(crate) async fn gather(
             Change::ClaimEnded { project } => {
                 need_returned(state, tree, &mut gathered, project).await
             }
+            // What these need was read above.
+            Change::RecoveryAsked(_) | Change::RecoveryEnded { .. } => continue,
             Change::HashesSet { .. } | Change::Renewal | Change::Unreadable(_) => continue,
         };
         note(&mut gathered, row, needed)?;
@@ -184,7 +188,9 @@ async fn need_claimed(
         | Change::FileRestored { .. }
         | Change::FileYanked { .. }
         | Change::StatusSet { .. }
-        | Change::ClaimEnded { .. } => state.delegation_of(project).is_some(),
+        | Change::ClaimEnded { .. }
+        | Change::RecoveryAsked(_)
+        | Change::RecoveryEnded { .. } => state.delegation_of(project).is_some(),
         // A release reads it once its signatures hold.
         Change::ProjectSigned(_)
         | Change::FileAdded(_)
@@ -310,7 +316,7 @@ async fn need_release(
     } else {
         need_project(state, tree, gathered, project).await?;
     }
-    if release.claim.is_some() || release.keys.is_some() {
+    if release.claim.is_some() || release.keys.is_some() || release.recovers.is_some() {
         need_lists(state, tree, gathered, project).await?;
     }
     let before = gathered.pages.get(project).map(|(page, _)| page.clone());

@@ -60,7 +60,7 @@ pub use journal_writer::JournalWriter;
 pub use lifetimes::Lifetimes;
 pub use listed::targets_of_page;
 pub use online::OnlineKeys;
-pub use plan::MAX_REASON_LEN;
+pub use plan::{MAX_REASON_LEN, USUAL_RECOVERY_DELAY};
 pub use publish::PublishError;
 pub use roles::{
     BinForm, Bins, BinsError, CLAIMED, Family, MOST_BINS, PACKAGES, RECENTLY_CLAIMED, SIMPLE,

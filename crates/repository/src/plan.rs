@@ -5,6 +5,7 @@ mod draft;
 mod entry;
 mod judge;
 mod lists;
+mod recovery;
 mod release;
 mod taken_away;
 mod transition;
@@ -18,6 +19,7 @@ use wheelmark_store::{Change, ListedHashes};
 use wheelmark_tuf::{Delegations, KeyId, RoleName, Sha256, TargetInfo, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
+pub use self::recovery::USUAL_RECOVERY_DELAY;
 pub(crate) use self::release::{MAX_RELEASED_FILES, MOST_PASSED_OVER, demand_signed};
 pub(crate) use self::taken_away::TakenDraft;
 
@@ -140,6 +142,7 @@ pub(crate) fn plan(
         releases: gathered.releases,
         released: BTreeMap::new(),
         takes_claims: gathered.takes_claims,
+        recovery_delay: gathered.recovery_delay,
         taken: gathered.taken,
         ordered: ordered(&gathered.rows),
         returned: BTreeSet::new(),

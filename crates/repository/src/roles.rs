@@ -102,6 +102,17 @@ pub(crate) fn handed_over(
     role
 }
 
+/// The same delegation with the keys that take the place of those that were lost.
+pub(crate) fn recovered(
+    delegated: &DelegatedRole,
+    keys: &[Key],
+    recovers: &NewClaim,
+    at: Timestamp,
+) -> Option<DelegatedRole> {
+    let to = KeySet::new(keys.iter().cloned(), recovers.threshold).ok()?;
+    Some(handed_over(delegated, &to, &recovers.keys, at))
+}
+
 /// One of the two families of bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {

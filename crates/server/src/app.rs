@@ -30,6 +30,9 @@ pub const MAX_FILE_LEN: u64 = 4 * 1024 * 1024 * 1024;
 /// How long an upload waits for its snapshot before it is answered 503. Uploaders wait longer.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// For how long a notice that a project's keys are lost stands, where nothing else is said.
+pub const RECOVERY_DELAY: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
 /// Limits that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -42,6 +45,9 @@ pub struct Limits {
     pub project_len: Option<u64>,
     /// How long an upload waits for its snapshot.
     pub publish_timeout: Duration,
+    /// For how long a notice that a project's keys are lost stands before others take their place; as the
+    /// process that signs has it.
+    pub recovery_delay: Duration,
     /// How many attempts may fail that come from one address, or are made under one name.
     pub failed_attempts: Rate,
     /// How many files a user may upload.
@@ -55,6 +61,7 @@ impl Default for Limits {
             file_len: MAX_FILE_LEN,
             project_len: None,
             publish_timeout: PUBLISH_TIMEOUT,
+            recovery_delay: RECOVERY_DELAY,
             failed_attempts: FAILED_ATTEMPTS,
             uploads: UPLOADS,
         }

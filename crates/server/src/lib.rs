@@ -56,7 +56,7 @@ mod trusted;
 mod upload;
 
 pub use address::{ClientAddress, Network, NetworkError, TrustedProxies};
-pub use app::{App, Leeway, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT};
+pub use app::{App, Leeway, Limits, MAX_FILE_LEN, PUBLISH_TIMEOUT, RECOVERY_DELAY};
 pub use at_once::Index;
 pub use auth::{FAILED_ATTEMPTS, REFUSALS_NOTED, UPLOADS, USERS_REFUSALS_NOTED};
 pub use health::LEAST_LEFT;

@@ -57,6 +57,12 @@ pub fn index(app: App) -> Index {
         .route("/_/oidc/burn-token", post(trusted::burn))
         .route("/_/projects/{project}/release", post(upload::release))
         .route(
+            "/_/projects/{project}/recovery",
+            get(upload::recovery_delay)
+                .post(upload::ask_recovery)
+                .delete(upload::end_recovery),
+        )
+        .route(
             "/_/projects/{project}/staged",
             get(upload::staged).post(upload::stage),
         )

@@ -18,6 +18,7 @@ mod note;
 mod placed;
 mod receive;
 mod record;
+mod recovery;
 mod release;
 mod sink;
 mod source;
@@ -50,6 +51,7 @@ use record::Recorded;
 use source::Source;
 use uploader::Uploader;
 
+pub(crate) use recovery::{ask as ask_recovery, delay as recovery_delay, end as end_recovery};
 pub(crate) use release::{release, stage};
 pub(crate) use staging::{
     Folder, StagingError, file as staged_file, list as staged, one as staged_one, resume,

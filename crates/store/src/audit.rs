@@ -118,6 +118,12 @@ actions! {
     ProjectClaimed = "project-claimed",
     /// The people of a claimed project handed over to other keys.
     ProjectKeysChanged = "project-keys-changed",
+    /// An owner said that a project's keys are lost, and others asked to take their place.
+    RecoveryAsked = "recovery-asked",
+    /// Nobody asks for that any more.
+    RecoveryEnded = "recovery-ended",
+    /// Other keys took the place of those that were lost.
+    ProjectRecovered = "project-recovered",
     /// A claim was to end.
     ClaimEnded = "claim-ended",
     /// A release that a project's own people have signed was taken in.

@@ -8,7 +8,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::Sha256;
 
 use crate::signals::JOURNAL_POLL;
-use crate::{NewFile, SignedRelease, Store, StoreError, text};
+use crate::{NewFile, NewRecovery, SignedRelease, Store, StoreError, text};
 
 /// The longest row that is read, in bytes: many times what an upload writes, whose texts have
 /// limits of their own. Whoever takes over the web process can write rows of any length, and a
@@ -103,6 +103,14 @@ pub enum Change {
         #[serde(with = "text")]
         project: ProjectName,
     },
+    /// An owner says that a project's keys are lost, and others ask to take their place.
+    RecoveryAsked(NewRecovery),
+    /// Nobody asks for that any more.
+    RecoveryEnded {
+        /// The project.
+        #[serde(with = "text")]
+        project: ProjectName,
+    },
     /// Metadata and pages are to list these hashes of files.
     HashesSet {
         /// Which ones.
@@ -186,7 +194,9 @@ impl Change {
             | Self::FileRestored { project, .. }
             | Self::StatusSet { project, .. }
             | Self::CertificatesSet { project, .. }
-            | Self::ClaimEnded { project } => Some(project),
+            | Self::ClaimEnded { project }
+            | Self::RecoveryEnded { project } => Some(project),
+            Self::RecoveryAsked(recovery) => Some(&recovery.project),
             Self::ProjectSigned(release) => Some(&release.project),
             Self::HashesSet { .. } | Self::Renewal | Self::Unreadable(_) => None,
         }

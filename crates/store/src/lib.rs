@@ -50,6 +50,7 @@ mod outcome;
 mod project;
 mod publisher;
 mod rebuilding;
+mod recovery;
 mod release;
 mod role;
 mod serial;
@@ -81,6 +82,7 @@ pub use publisher::{
     PublisherRow, UploadedFile,
 };
 pub use rebuilding::{RebuildError, Rebuilding, RebuiltClaim, RebuiltProject};
+pub use recovery::NewRecovery;
 pub use release::{
     ClaimedKey, MAX_CLAIMS_PER_USER, MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, NewClaim,
     NewKeys, ReleaseDenied, ReleaseError, ReleaseParts, ReleasedBy, SignedRelease,

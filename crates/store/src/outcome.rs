@@ -258,6 +258,8 @@ pub(crate) async fn follow(
         Change::ClaimEnded { project } => return release::ended(transaction, project).await,
         Change::FileAdded(_)
         | Change::ProjectSigned(_)
+        | Change::RecoveryAsked(_)
+        | Change::RecoveryEnded { .. }
         | Change::HashesSet { .. }
         | Change::Renewal
         | Change::Unreadable(_) => return Ok(()),

@@ -25,7 +25,7 @@ use crate::database::immediately;
 use crate::journal::MAX_CHANGE_LEN;
 use crate::{
     AdmitError, Bearer, Change, Denied, KeptObject, NewFile, Role, Scope, Seq, Store, StoreError,
-    UserName, kept, role, serial, text,
+    UserName, kept, recovery, role, serial, text,
 };
 
 /// Longest metadata of a project's role, in bytes. python-tuf's client reads 5,000,000 of a targets
@@ -59,6 +59,9 @@ pub struct SignedRelease {
     /// Which keys come in and which go, where the project's people hand over to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<NewKeys>,
+    /// Whose keys sign for the project from now on, where all of before are lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovers: Option<NewClaim>,
 }
 
 /// Which keys come to sign for a claimed project, and which do not any more.
@@ -117,7 +120,7 @@ pub struct ReleasedBy<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseDenied {
     /// Whoever sends it does not own the project.
-    #[error("{user} is no owner of {project}, and owners alone can claim it")]
+    #[error("{user} is no owner of {project}, and owners alone can claim or recover it")]
     NotOwner {
         /// Who.
         user: UserName,
@@ -272,6 +275,11 @@ impl Store {
         let (claim, keys) = (release.claim.clone(), release.keys.clone());
         let stated = (claim.as_ref(), keys.as_ref());
         examine(&mut transaction, &project, stated.0, stated.1, bearer, at).await?;
+        let recovers = release.recovers.clone();
+        if let Some(recovers) = &recovers {
+            recovery::demand_recoverer(&mut transaction, &project, &recovers.keys, bearer, at)
+                .await?;
+        }
         let change = Change::ProjectSigned(release).to_text()?;
         let len = change.len();
         // A longer row is never read, and what it has registered would stay.
@@ -315,6 +323,11 @@ impl Store {
                     added.join(", "),
                     keys.removed.join(", ")
                 ));
+            audit::append(&mut transaction, &entry).await?;
+        }
+        if let Some(recovers) = &recovers {
+            register_keys(&mut transaction, seq, &project, &recovers.keys).await?;
+            let entry = recovery::entry(AuditAction::ProjectRecovered, &project, recovers, by);
             audit::append(&mut transaction, &entry).await?;
         }
         let entry = AuditEntry::new(at, bearer.actor(), AuditAction::ReleaseAccepted)
@@ -417,7 +430,7 @@ async fn examine(
 
 /// Whether keys can be registered for the users that they are said to be of: members of the project,
 /// and a key that is registered stays with whom it was registered for.
-async fn demand_owners_of(
+pub(crate) async fn demand_owners_of(
     connection: &mut SqliteConnection,
     project: &ProjectName,
     keys: &[ClaimedKey],
@@ -549,7 +562,10 @@ pub(crate) async fn published(
             .execute(&mut *transaction)
             .await?;
     }
-    Ok(())
+    match &release.recovers {
+        Some(recovers) => recovery::recovered(transaction, &release.project, recovers).await,
+        None => Ok(()),
+    }
 }
 
 /// Forgets what a refused row has brought besides files: nothing, if it was no release.

@@ -17,6 +17,7 @@
 
 mod chain;
 mod missing;
+mod recovery;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::chain::Handovers;
 pub use self::missing::{Missing, Need, Whose};
+pub use self::recovery::{RecoveryRequest, RecoveryRequestError};
 use crate::canonical;
 use crate::envelope::EnvelopeError;
 use crate::key::{Key, KeyId};

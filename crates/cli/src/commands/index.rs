@@ -10,6 +10,7 @@ mod backup;
 mod certificate;
 mod claims;
 mod config;
+mod end_recovery;
 mod files;
 mod gc;
 mod hashes;

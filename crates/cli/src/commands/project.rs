@@ -3,6 +3,7 @@
 mod claim;
 mod keygen;
 mod keys;
+mod recover;
 mod renew;
 mod threshold;
 mod transfer;
@@ -37,6 +38,7 @@ enum Command {
     Keys(keys::Args),
     Threshold(threshold::Args),
     Transfer(transfer::Args),
+    Recover(recover::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -47,5 +49,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Keys(args) => keys::run(args, context).await,
         Command::Threshold(args) => threshold::run(args, context).await,
         Command::Transfer(args) => transfer::run(args, context).await,
+        Command::Recover(args) => recover::run(args, context).await,
     }
 }

@@ -114,6 +114,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     engine.link_provenance_below(settings.provenance_below());
     engine.take_claims(settings.claims);
     engine.split_claims_above(settings.split_claims_above);
+    engine.recover_after(settings.recovery_delay);
     // Of the same user, the web side cleans up: it has to read the notes of its uploads first.
     if data.is_apart() {
         tree.clean_incoming().await?;

@@ -27,6 +27,16 @@ pub(crate) struct StatedKeys<'a> {
     /// Whose they are, by their ids; those of whoever sends it are not named.
     pub(crate) maintainers: &'a BTreeMap<String, String>,
     pub(crate) threshold: u32,
+    pub(crate) how: Registering,
+}
+
+/// Why keys are registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registering {
+    /// Nobody's keys signed for the project until now.
+    Claim,
+    /// Those that did are all lost.
+    Recovery,
 }
 
 /// Which keys come in, each with whose it is, and which go.
@@ -159,8 +169,12 @@ impl Sending<'_> {
                 stated_key(key, whose)
             });
             let keys: Vec<_> = keys.collect();
+            let name = match claim.how {
+                Registering::Claim => "claim",
+                Registering::Recovery => "recovers",
+            };
             let claim = json!({"keys": keys, "threshold": claim.threshold});
-            stated.insert("claim".to_owned(), claim);
+            stated.insert(name.to_owned(), claim);
         }
         if let Some(change) = &self.keys {
             let added = change.added.iter();

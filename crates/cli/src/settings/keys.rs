@@ -183,6 +183,13 @@ pub(crate) const KEYS: &[Key] = &[
         ..TEXT
     },
     Key {
+        name: "recovery-delay",
+        default: "14d",
+        about: "For how long everybody can see that a project's keys are said to be lost before others\n\
+                take their place (`wheelmark project recover`): a day at least. Both processes read it.",
+        ..TEXT
+    },
+    Key {
         name: "gc-every",
         example: "1d",
         about: "How often the process that signs takes old states away by itself, as `wheelmark index\n\
@@ -344,6 +351,15 @@ pub(super) fn interval(text: &str) -> Result<SignedDuration, String> {
     match every >= SignedDuration::from_mins(1) {
         true => Ok(every),
         false => Err(format!("`{text}` is less than a minute")),
+    }
+}
+
+/// For how long a notice stands that a project's keys are lost: its people need time to see it.
+pub(super) fn recovery_delay(text: &str) -> Result<SignedDuration, String> {
+    let delay = duration(text)?;
+    match delay >= SignedDuration::from_hours(24) {
+        true => Ok(delay),
+        false => Err(format!("`{text}` is less than a day")),
     }
 }
 

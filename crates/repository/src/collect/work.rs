@@ -288,6 +288,8 @@ impl Collection {
             | Change::StatusSet { .. }
             | Change::CertificatesSet { .. }
             | Change::ClaimEnded { .. }
+            | Change::RecoveryAsked(_)
+            | Change::RecoveryEnded { .. }
             | Change::HashesSet { .. }
             | Change::Renewal
             | Change::Unreadable(_) => return,

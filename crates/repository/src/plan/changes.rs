@@ -5,7 +5,7 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wheelmark_objects::{MAX_SHA512_FILENAME_LEN, ObjectPath, file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectStatus, Status, TakenAway};
@@ -62,6 +62,8 @@ pub(super) struct Changes<'a> {
     pub(super) released: BTreeMap<ProjectName, Accepted>,
     /// Whether projects can be claimed.
     pub(super) takes_claims: bool,
+    /// For how long a notice stands before other keys take the place of lost ones, where they can.
+    pub(super) recovery_delay: Option<SignedDuration>,
     /// What is taken away from claimed projects.
     pub(super) taken: HashMap<ProjectName, TakenDraft>,
     /// Projects of which whoever runs the index wants something.
@@ -92,6 +94,8 @@ impl Changes<'_> {
                 writer.to_published()?;
                 self.end_claim(project)
             }
+            Change::RecoveryAsked(asked) => self.ask_recovery(asked),
+            Change::RecoveryEnded { project } => self.end_recovery(project),
             Change::Unreadable(why) => Err(format!("unreadable change: {why}")),
             Change::FileAdded(file) => self.add(file, writer),
             Change::HashesSet { listed } => {
@@ -168,8 +172,11 @@ impl Changes<'_> {
             return Err(Refusal::Meanwhile);
         }
         let (state, skipped) = (self.state, self.skipped);
+        let notice = self.taken_from(project).list().recovery.clone();
+        let recovery = (notice.as_ref(), self.recovery_delay);
+        let (present, now) = (&self.present, self.now);
         let mut accepted =
-            release::judge(state, skipped, release, &incoming, &self.present, self.now)?;
+            release::judge(state, skipped, release, &incoming, present, recovery, now)?;
         self.demand_open(project, &accepted)?;
         if let Some((keys, role)) = accepted.claim.take() {
             let listed = self.state.snapshot.as_bytes().len();
@@ -181,6 +188,10 @@ impl Changes<'_> {
         self.see_since(project, &accepted)?;
         if let Some((keys, role)) = accepted.handed.take() {
             self.delegate(project, |below| release::replace(below, keys, role))?;
+        }
+        // Whoever can still sign has not lost their keys; and those who have them are found now.
+        if self.drop_notice(project) {
+            tracing::warn!(%project, recovered = release.recovers.is_some(), "nobody asks for other keys any more");
         }
         for entry in &accepted.new {
             let filename = entry.filename.as_str().to_owned();

@@ -60,6 +60,8 @@ pub(super) fn as_signed(change: Change) -> Change {
         | Change::CertificatesSet { .. }
         | Change::ProjectSigned(_)
         | Change::ClaimEnded { .. }
+        | Change::RecoveryAsked(_)
+        | Change::RecoveryEnded { .. }
         | Change::HashesSet { .. }
         | Change::Renewal
         | Change::Unreadable(_)) => change,

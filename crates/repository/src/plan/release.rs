@@ -12,13 +12,14 @@
 //! snapshot as a whole.
 
 mod keys;
+mod recovery;
 mod refusal;
 
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_objects::{CHUNKS_ABOVE, Kind, MAX_STATUS_PROJECT_LEN, ObjectPath, page_target};
-use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
+use wheelmark_packaging::simple::{PageFile, ProjectPage, RecoveryNotice, ReleasedFile};
 use wheelmark_packaging::{MAX_REQUIRES_PYTHON_LEN, ProjectName};
 use wheelmark_store::SignedRelease;
 use wheelmark_tuf::{
@@ -26,7 +27,7 @@ use wheelmark_tuf::{
     Targets, Verified, verify,
 };
 
-pub(super) use self::keys::{delegate, end_delegation, keep_named, replace};
+pub(super) use self::keys::{delegate, demand_suitable, end_delegation, keep_named, replace};
 use self::keys::{demand_handed, keys_of};
 pub(super) use self::refusal::Refusal;
 use super::Skipped;
@@ -87,8 +88,9 @@ pub(super) struct Accepted {
     pub(super) before: Vec<PageFile>,
     /// Whose keys sign for the project from now on, where it is a claim.
     pub(super) claim: Option<(Vec<Key>, DelegatedRole)>,
-    /// What it is delegated to from now on, where those who signed hand over to others. Nothing where
-    /// an offline key has delegated: a ceremony changes that.
+    /// What it is delegated to from now on, where those who signed hand over to others, or others take
+    /// the place of keys that were lost. Nothing where an offline key has delegated: a ceremony changes
+    /// that.
     pub(super) handed: Option<(Vec<Key>, DelegatedRole)>,
 }
 
@@ -99,6 +101,7 @@ pub(super) fn judge(
     release: &SignedRelease,
     incoming: &Incoming,
     present: &HashMap<ObjectPath, Option<u64>>,
+    recovery: (Option<&RecoveryNotice>, Option<SignedDuration>),
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
     let project = &release.project;
@@ -127,11 +130,22 @@ pub(super) fn judge(
     if targets.targets != expected {
         return Err(Refusal::targets(&targets.targets, &expected));
     }
-    let new = demand_files(release, read, before_files, claim.is_some(), present, now)?;
+    let takes_over = claim.is_some() || release.recovers.is_some();
+    let new = demand_files(release, read, before_files, takes_over, present, now)?;
     if let Some(before) = before {
         demand_open(before, !new.is_empty())?;
     }
-    let handed = demand_handed(state, release, &targets, metadata, handovers, now)?;
+    let handed = match &release.recovers {
+        Some(recovers) => {
+            if !new.is_empty() {
+                let what = "it has new files";
+                return Err(Refusal::MoreThanRecovery { what });
+            }
+            let noticed = recovery::demand_noticed(state, release, recovers, recovery, now)?;
+            Some(noticed)
+        }
+        None => demand_handed(state, release, &targets, metadata, handovers, now)?,
+    };
     if handed.is_some() && !new.is_empty() {
         return Err(Refusal::FilesAndKeys);
     }
@@ -171,6 +185,7 @@ pub(crate) fn demand_signed(
     let project_role = roles::project_role(&release.project);
     let known = state.delegation_of(&release.project);
     let targets = match (&release.claim, known) {
+        _ if release.recovers.is_some() => recovery::demand_signed(state, release, metadata)?,
         (Some(_), Some(_)) => return Err(Refusal::Claimed),
         (None, None) => return Err(Refusal::NotClaimed),
         (None, Some((delegations, role))) => {
@@ -424,7 +439,7 @@ fn demand_new(
 }
 
 /// Whether something happened just now: not in the future, and not long ago.
-fn demand_recent(
+pub(super) fn demand_recent(
     what: &'static str,
     at: Timestamp,
     now: Timestamp,

@@ -92,7 +92,7 @@ impl TakenDraft {
 }
 
 /// Refuses a project whose name has no room in the name of a list: it was claimed before that was asked.
-fn demand_short(project: &ProjectName) -> Result<(), String> {
+pub(super) fn demand_short(project: &ProjectName) -> Result<(), String> {
     match project.as_str().len() > MAX_STATUS_PROJECT_LEN {
         true => Err(format!(
             "the name of {project} is too long for a list of what is taken away: end its claim first"

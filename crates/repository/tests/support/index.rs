@@ -92,17 +92,27 @@ impl TestIndex {
 
     /// Somebody who may upload everything.
     pub(crate) async fn bearer(&self) -> wheelmark_store::Bearer {
-        let text = format_token(&[7; 32]);
+        self.bearer_of("alice", "alice-1", Scope::Admin).await
+    }
+
+    /// Somebody with a token, who is added if nobody has the name.
+    pub(crate) async fn bearer_of(
+        &self,
+        user: &str,
+        id: &str,
+        scope: Scope,
+    ) -> wheelmark_store::Bearer {
+        let text = format_token(&Sha256::of(id.as_bytes()).0);
         let by = Actor::Operator {
             account: "root".to_owned(),
         };
-        let user: UserName = "alice".parse().unwrap();
+        let user: UserName = user.parse().unwrap();
         let now = self.clock.now();
-        self.store.add_user(&user, &by, now).await.unwrap();
+        drop(self.store.add_user(&user, &by, now).await);
         let token = NewToken {
-            id: "alice-1".to_owned(),
+            id: id.to_owned(),
             user,
-            scope: Scope::Admin,
+            scope,
             secret_sha256: Sha256::of(text.as_bytes()),
             expires_at: None,
             note: String::new(),

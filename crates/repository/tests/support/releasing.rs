@@ -31,6 +31,7 @@ pub(crate) struct Draft {
     pub(crate) lists_page: bool,
     pub(crate) claim: Option<NewClaim>,
     pub(crate) keys: Option<NewKeys>,
+    pub(crate) recovers: Option<NewClaim>,
     pub(crate) files: Vec<NewFile>,
     pub(crate) received_at: jiff::Timestamp,
 }
@@ -86,6 +87,7 @@ pub(crate) async fn draft(
         lists_page: true,
         claim: None,
         keys: None,
+        recovers: None,
         files,
         received_at: now,
     }
@@ -125,6 +127,7 @@ impl Draft {
             received_at: self.received_at,
             claim: self.claim,
             keys: self.keys,
+            recovers: self.recovers,
         };
         let parts = ReleaseParts { metadata, page };
         let by = ReleasedBy {

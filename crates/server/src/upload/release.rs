@@ -137,8 +137,8 @@ async fn answer(
 }
 
 /// The keys that somebody wants to register.
-fn new_claim(uploader: &Uploader, stated: &form::Stated) -> Option<NewClaim> {
-    let claim = stated.claim.as_ref()?;
+fn new_claim(uploader: &Uploader, stated: Option<&form::StatedClaim>) -> Option<NewClaim> {
+    let claim = stated?;
     Some(NewClaim {
         threshold: claim.threshold,
         keys: registered(uploader, &claim.keys),

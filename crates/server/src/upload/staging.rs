@@ -381,6 +381,7 @@ async fn go_on(
             claim: staged.claim.clone(),
             // A change of keys waits for nobody.
             keys: None,
+            recovers: None,
         },
         parts,
         contents,

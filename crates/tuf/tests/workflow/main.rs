@@ -13,6 +13,7 @@ mod floors;
 mod handovers;
 mod keys;
 mod properties;
+mod recovery;
 mod repo;
 mod roots;
 mod search;

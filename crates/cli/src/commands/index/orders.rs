@@ -186,6 +186,7 @@ pub(super) async fn wait(
                     engine.link_provenance_below(settings.provenance_below());
                     engine.take_claims(settings.claims);
                     engine.split_claims_above(settings.split_claims_above);
+                    engine.recover_after(settings.recovery_delay);
                 }
                 while engine.turn().await? != Turn::Idle
                     && !is_over(asked, orders, deadline).await?
@@ -312,6 +313,8 @@ fn reason_of(change: &Change) -> Option<String> {
         | Change::HashesSet { .. }
         | Change::ProjectSigned(_)
         | Change::ClaimEnded { .. }
+        | Change::RecoveryAsked(_)
+        | Change::RecoveryEnded { .. }
         | Change::Renewal
         | Change::Unreadable(_) => None,
     }

@@ -9,7 +9,7 @@ use wheelmark_store::{Member, Role, RoleError, Store, UserName};
 
 use super::account::operator;
 use super::table::{minute, table};
-use super::{certificate, unclaim};
+use super::{certificate, end_recovery, unclaim};
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::Data;
@@ -70,6 +70,7 @@ enum Command {
     },
     Certificate(certificate::Args),
     Unclaim(unclaim::Args),
+    EndRecovery(end_recovery::Args),
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -97,6 +98,9 @@ pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::R
     if let Command::Unclaim(args) = args.command {
         return unclaim::run(&args, data, context).await;
     }
+    if let Command::EndRecovery(args) = args.command {
+        return end_recovery::run(&args, data, context).await;
+    }
     let store = Store::open(&data.catalogue()).await?;
     match args.command {
         Command::List { json } => list(&store, json).await?,
@@ -108,7 +112,9 @@ pub(super) async fn run(args: Args, data: &Data, context: &Context) -> anyhow::R
             print_line(&format!("{project} is {owner}'s from now on."))?;
         }
         Command::Owner { change } => apply(&store, Role::Owner, change, context).await?,
-        Command::Certificate(_) | Command::Unclaim(_) => unreachable!("done above"),
+        Command::Certificate(_) | Command::Unclaim(_) | Command::EndRecovery(_) => {
+            unreachable!("done above")
+        }
         Command::Maintainer { change } => apply(&store, Role::Maintainer, change, context).await?,
     }
     store.close().await;

@@ -17,7 +17,8 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Desk, Next, Outcome, Sending, StatedKeys, confirm, distinct, of_user, released, short, to_claim,
+    Desk, Next, Outcome, Registering, Sending, StatedKeys, confirm, distinct, of_user, released,
+    short, to_claim,
 };
 
 /// Claim a project: from now on your keys sign for it, and the index's do not
@@ -81,9 +82,19 @@ pub(super) struct Args {
 }
 
 /// A published file, and whether it was compared with a copy.
-struct Entry {
-    entry: PageFile,
-    is_compared: bool,
+pub(super) struct Entry {
+    pub(super) entry: PageFile,
+    pub(super) is_compared: bool,
+}
+
+impl Entry {
+    /// One that was verified under the project's keys on this machine: it needs no copy.
+    pub(super) fn known(entry: &PageFile) -> Self {
+        Self {
+            entry: entry.clone(),
+            is_compared: true,
+        }
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -126,6 +137,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             keys: &keys,
             maintainers: &maintainers,
             threshold: args.threshold,
+            how: Registering::Claim,
         }),
         keys: None,
         files: &[],
@@ -152,25 +164,41 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 
 /// All keys that are to be registered, and whose they are that are somebody else's, by their ids.
 fn keys_of(args: &Args) -> anyhow::Result<(Vec<HeldKey>, BTreeMap<String, String>)> {
+    let mut maintainers = args.maintainers.iter();
+    if let Some(text) = maintainers.find(|text| of_user(text).0.is_none()) {
+        return Err(anyhow!("{text} names no user"))
+            .hint("say whose the key is and where: --maintainer bob=file:bob.age");
+    }
     let mut keys = to_claim(&args.signers, &args.passphrase)?;
-    let mut maintainers = BTreeMap::new();
-    for text in &args.maintainers {
-        let (Some(user), uri) = of_user(text) else {
-            return Err(anyhow!("{text} names no user"))
-                .hint("say whose the key is and where: --maintainer bob=file:bob.age");
-        };
-        for key in to_claim(&[uri.to_owned()], &args.passphrase)? {
+    let (others, maintainers) = registered(&args.maintainers, &args.passphrase)?;
+    keys.extend(others);
+    Ok((each_once(keys)?, maintainers))
+}
+
+/// Keys that take a project over, and whose they are that are somebody else's, by their ids.
+pub(super) fn registered(
+    places: &[String],
+    passphrase: &Passphrase,
+) -> anyhow::Result<(Vec<HeldKey>, BTreeMap<String, String>)> {
+    let (mut keys, mut maintainers) = (Vec::new(), BTreeMap::new());
+    for text in places {
+        let (user, uri) = of_user(text);
+        for key in to_claim(&[uri.to_owned()], passphrase)? {
             let id = key.signer.key().keyid().as_str().to_owned();
-            maintainers.insert(id, user.to_owned());
+            maintainers.extend(user.map(|user| (id, user.to_owned())));
             keys.push(key);
         }
     }
+    Ok((each_once(keys)?, maintainers))
+}
+
+fn each_once(keys: Vec<HeldKey>) -> anyhow::Result<Vec<HeldKey>> {
     let count = keys.len();
     let keys = distinct(keys);
-    if keys.len() < count {
-        return Err(anyhow!("a key is named twice")).hint("a key is of one person and one machine");
+    match keys.len() < count {
+        true => Err(anyhow!("a key is named twice")).hint("a key is of one person and one machine"),
+        false => Ok(keys),
     }
-    Ok((keys, maintainers))
 }
 
 /// Whether the page has nothing besides files that would be signed unseen.
@@ -201,7 +229,7 @@ fn demand_plain(page: &ProjectPage) -> anyhow::Result<()> {
 }
 
 /// Holds published files against copies; those that there are none of are taken over unseen.
-fn compared(
+pub(super) fn compared(
     published: &[PageFile],
     copies: &[PathBuf],
     now: Timestamp,

@@ -49,7 +49,7 @@ pub(super) fn keys_of(state: &State, claim: &NewClaim) -> Result<Vec<Key>, Refus
 }
 
 /// Whether keys can sign for a project, with the names of those whose they are.
-fn demand_suitable<'a>(
+pub(in crate::plan) fn demand_suitable<'a>(
     state: &State,
     keys: impl Iterator<Item = &'a Key>,
     named: &[ClaimedKey],

@@ -24,6 +24,20 @@ pub(crate) enum Refusal {
     Claimed,
     #[error("it is not claimed: nobody's keys sign for it")]
     NotClaimed,
+    #[error(
+        "no notice stands that its keys are lost and that these are to take their place: ask for it first, with the same keys and threshold"
+    )]
+    NoNotice,
+    #[error(
+        "the notice that its keys are lost stands since {since}: others can take their place from {from} on"
+    )]
+    TooEarly { since: Timestamp, from: Timestamp },
+    #[error(
+        "it is sealed: a ceremony has to take the seal off first (wheelmark ceremony begin --unseal)"
+    )]
+    Sealed,
+    #[error("a recovery brings no new files, claims nothing and hands nothing over: {what}")]
+    MoreThanRecovery { what: &'static str },
     #[error("another change of the same project comes first: build on the page that it leaves")]
     Meanwhile,
     #[error("a claim names {count} keys, and 1 to {MAX_CLAIMED_KEYS} can sign for a project")]

@@ -45,6 +45,9 @@ pub(super) struct Stated {
     /// Which keys come in and which go, where the project hands over to others.
     #[serde(default)]
     pub(super) keys: Option<StatedChange>,
+    /// Whose keys sign from now on, where all of before are lost.
+    #[serde(default)]
+    pub(super) recovers: Option<StatedClaim>,
 }
 
 /// Which keys are to come in and to go.
@@ -103,15 +106,30 @@ pub(super) async fn receive(
         })?;
     // Asked before anything that is long.
     let now = publishing.clock.now();
-    let (claim, keys) = (new_claim(uploader, &stated), new_keys(uploader, &stated));
+    let claim = new_claim(uploader, stated.claim.as_ref());
+    let recovers = new_claim(uploader, stated.recovers.as_ref());
+    let keys = new_keys(uploader, &stated);
     let (by, store) = (&uploader.bearer, &publishing.store);
     store
         .demand_releaser(project, claim.as_ref(), keys.as_ref(), by, now)
         .await?;
+    if let Some(recovers) = &recovers {
+        store
+            .demand_recoverer(project, &recovers.keys, by, now)
+            .await?;
+    }
     let metadata = need(&mut form, "metadata", MAX_RELEASE_METADATA_LEN).await?;
     let page = need(&mut form, "page", MAX_RELEASE_PAGE_LEN).await?;
     if let Some(claim) = &stated.claim {
         demand_keys(&claim.keys, &metadata, way)?;
+    }
+    if let Some(recovers) = &stated.recovers {
+        if way == Way::Staged || stated.claim.is_some() || stated.keys.is_some() {
+            return Err(UploadError::MalformedRelease {
+                what: "a recovery waits for nobody, and registers no other keys besides".to_owned(),
+            });
+        }
+        demand_keys(&recovers.keys, &metadata, way)?;
     }
     if let Some(change) = &stated.keys {
         let many = change.added.len().max(change.removed.len()) > MAX_KEYS;
@@ -139,6 +157,7 @@ pub(super) async fn receive(
         received_at,
         claim,
         keys,
+        recovers,
     };
 
     let limits = publishing.store.project_limits(project).await?;
