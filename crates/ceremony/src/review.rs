@@ -61,7 +61,7 @@ impl Ceremony {
         }
         if !self.plan().claims.take_over.is_empty() {
             cautions.push(
-                "that keys hand over to others is said by these keys alone: whoever had stolen enough of a project's keys could have handed over to their own. Ask the people of the projects for the ids of their keys, by another way than the index".to_owned(),
+                "that keys hand over to others, and when, is said by these keys alone: whoever had stolen enough of a project's keys could have handed over to their own. Ask the people of the projects for the ids of their keys, by another way than the index".to_owned(),
             );
         }
         let is_urgent = self.plan().changes_keys() || self.plan().online.is_some();

@@ -97,6 +97,15 @@ pub enum StandingError {
         /// Whose place it is.
         role: RoleName,
     },
+    /// The handovers in the role of a project do not hold.
+    #[error("{role} carries handovers that do not hold")]
+    Handovers {
+        /// Which role.
+        role: RoleName,
+        /// What is wrong with them.
+        #[source]
+        source: wheelmark_tuf::HandoverError,
+    },
     /// The role of a project came along to which nobody delegates.
     #[error("{role} came along, and nobody delegates to it")]
     Stray {

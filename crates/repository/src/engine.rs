@@ -30,7 +30,7 @@ use crate::journal_writer::JournalWriter;
 use crate::keeping::{Keeping, weight};
 use crate::lifetimes::Lifetimes;
 use crate::online::OnlineKeys;
-use crate::plan::{Skipped, USUAL_RECOVERY_DELAY, plan};
+use crate::plan::{Skipped, plan};
 use crate::publish::{self, PublishError, Signed};
 use crate::reach::within_reach;
 use crate::record;
@@ -145,7 +145,7 @@ pub struct Engine {
     /// Beyond how many bytes a list of claims is split.
     split_claims_above: usize,
     /// For how long a notice that keys are lost stands before others take their place.
-    recovery_delay: SignedDuration,
+    recovery_delay: Option<SignedDuration>,
     changes_per_snapshot: NonZeroU32,
     writer: JournalWriter,
     /// A row that does not follow on the others, and that was told of.
@@ -202,10 +202,9 @@ impl Engine {
     }
 
     /// Says for how long a notice that a project's keys are lost stands before others can take their
-    /// place: [`USUAL_RECOVERY_DELAY`](crate::USUAL_RECOVERY_DELAY) where nothing is said. It is the time that
-    /// the project's people have to see it, and to say no.
+    /// place: the time that the project's people have to see it, and to say no. Until it is said, none can.
     pub fn recover_after(&mut self, delay: SignedDuration) {
-        self.recovery_delay = delay;
+        self.recovery_delay = Some(delay);
     }
 
     /// Opens the engine of an index that takes uploads: a web process writes the journal in
@@ -295,7 +294,7 @@ impl Engine {
             provenance_below: None,
             takes_claims: false,
             split_claims_above: SPLIT_CLAIMS_ABOVE,
-            recovery_delay: USUAL_RECOVERY_DELAY,
+            recovery_delay: None,
             changes_per_snapshot: CHANGES_PER_SNAPSHOT,
             writer,
             stray: None,
@@ -544,7 +543,7 @@ impl Engine {
         gathered.provenance_below = self.provenance_below.clone();
         gathered.takes_claims = self.takes_claims;
         gathered.split_above = Some(self.split_claims_above);
-        gathered.recovery_delay = Some(self.recovery_delay);
+        gathered.recovery_delay = self.recovery_delay;
         let plan = plan(
             &self.state,
             gathered,

@@ -22,6 +22,7 @@ use wheelmark_tuf::{
 
 pub(crate) use self::claims::Moved;
 pub(crate) use self::transition::Transition;
+use crate::lifetimes::whole_seconds;
 use crate::online::OnlineKeys;
 use crate::publish::PublishError;
 use crate::roles::{self, CLAIMED, Family, role_name};
@@ -156,7 +157,7 @@ pub(crate) async fn examine(
     let next = match next {
         Ok((mut next, Some(claimed))) => {
             let handovers = claims::handovers(state, tree, &claimed).await?;
-            let moved = claims::next_claims(state, &claimed, &handovers);
+            let moved = claims::next_claims(state, &claimed, &handovers, whole_seconds(now));
             moved.map(|moved| {
                 next.claims = moved;
                 next

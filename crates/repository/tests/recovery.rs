@@ -436,7 +436,11 @@ async fn of_a_sealed_project_a_ceremony_takes_the_seal_off_first() {
     world
         .ceremony(|plan| plan.claims.unseal.extend([role.clone()]))
         .await;
-    assert!(world.notice().is_some(), "the notice stands");
+    // The notice stands, and its time counts from when the offline key let go.
+    assert!(world.notice().is_some());
+    let refused = world.finish(2).await.unwrap_err();
+    assert!(refused.contains("can take their place from"), "{refused}");
+    world.days(14).await;
     world.finish(2).await.unwrap();
     assert_eq!(world.delegated(), set(&[&world.new], 1));
     // And it is sealed again, with the new key.

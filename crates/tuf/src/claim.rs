@@ -25,6 +25,7 @@ const KEYS_SINCE: &str = "keys-since";
 const SEALED_AT: &str = "sealed-at";
 const FLOOR: &str = "floor";
 const MAINTAINERS: &str = "maintainers";
+const UNSEALED_AT: &str = "unsealed-at";
 
 /// What a delegation to a project's own role says of its claim, under `_wheelmark`.
 ///
@@ -39,6 +40,8 @@ pub struct ClaimMarks {
     pub sealed_at: Option<Timestamp>,
     /// The version of the project's role below which none counts.
     pub floor: Option<u64>,
+    /// When a ceremony gave it back to the online key.
+    pub unsealed_at: Option<Timestamp>,
 }
 
 impl ClaimMarks {
@@ -51,6 +54,7 @@ impl ClaimMarks {
             keys_since: time(KEYS_SINCE),
             sealed_at: time(SEALED_AT),
             floor: own.and_then(|own| own.get(FLOOR)?.as_u64()),
+            unsealed_at: time(UNSEALED_AT),
         }
     }
 
@@ -90,6 +94,7 @@ impl DelegatedRole {
         if let Some(own) = own.as_object_mut() {
             own.insert(FLOOR.to_owned(), floor.into());
             own.insert(SEALED_AT.to_owned(), at.to_string().into());
+            own.remove(UNSEALED_AT);
         }
         sealed
     }
@@ -116,14 +121,15 @@ impl DelegatedRole {
         taken.sealed(floor, at)
     }
 
-    /// The claim as `recently-claimed` has it: without what sealing added.
+    /// The claim as `recently-claimed` has it: without what sealing added, and since when.
     #[must_use]
-    pub fn unsealed(&self) -> Self {
+    pub fn unsealed(&self, at: Timestamp) -> Self {
         let mut unsealed = self.clone();
         let own = unsealed.keys.extra.get_mut(OWN_MEMBER);
         if let Some(own) = own.and_then(Value::as_object_mut) {
             own.remove(FLOOR);
             own.remove(SEALED_AT);
+            own.insert(UNSEALED_AT.to_owned(), at.to_string().into());
         }
         unsealed
     }
@@ -193,7 +199,10 @@ mod tests {
         assert_eq!((marks.floor, marks.sealed_at), (Some(7), Some(at)));
         assert_eq!(marks.unchanged_since(), marks.claimed_at);
         assert!(sealed.is_claim() && sealed.keys.keyids == plain.keys.keyids);
-        assert_eq!(sealed.unsealed(), plain);
+        let back = sealed.unsealed(at);
+        let marks = ClaimMarks::of(&back.keys);
+        assert_eq!((marks.floor, marks.unsealed_at), (None, Some(at)));
+        assert_eq!(back.sealed(7, at), sealed);
         assert_eq!(ClaimMarks::of(&plain.keys).floor, None);
     }
 

@@ -8,7 +8,9 @@
 //! other, and the version of the role that says so is signed by the last ones, too.
 
 use jiff::{SignedDuration, Timestamp};
-use wheelmark_tuf::{DelegatedRole, Key, KeySet, RoleName, Targets, Verified, VerifyError, verify};
+use wheelmark_tuf::{
+    DelegatedRole, HandoverError, Key, KeySet, RoleName, Targets, Verified, VerifyError, verify,
+};
 
 use super::{Claim, ClaimsError, listed, open, project_of};
 use crate::standing::{Standing, StandingError};
@@ -54,11 +56,14 @@ impl Standing {
             return Err(StandingError::Stray { role });
         };
         let own = open(name, verify(bytes, &below.keys, &sealed.keys))?;
-        let Some(reached) = reached(sealed, &own, bytes).map_err(|source| {
+        let reached = reached(sealed, &own, bytes).map_err(|broken| {
             let role = name.clone();
-            StandingError::Role { role, source }
-        })?
-        else {
+            match broken {
+                Broken::Handovers(source) => StandingError::Handovers { role, source },
+                Broken::Unsigned(source) => StandingError::Role { role, source },
+            }
+        });
+        let Some(reached) = reached? else {
             return Ok(None);
         };
         let (before, since) = (Claim::of(sealed), reached.since);
@@ -69,6 +74,14 @@ impl Standing {
             since,
         }))
     }
+}
+
+/// Why nothing can be said of them.
+enum Broken {
+    /// They do not hold.
+    Handovers(HandoverError),
+    /// The keys that came in last have not signed the role.
+    Unsigned(VerifyError),
 }
 
 impl Reached {
@@ -83,14 +96,12 @@ fn reached(
     sealed: &DelegatedRole,
     own: &Verified<Targets>,
     bytes: &[u8],
-) -> Result<Option<Reached>, VerifyError> {
-    let Ok(handovers) = own.handovers(&sealed.name) else {
-        return Ok(None);
-    };
+) -> Result<Option<Reached>, Broken> {
+    let handovers = own.handovers(&sealed.name).map_err(Broken::Handovers)?;
     let Some(last) = handovers.from_sealed(&sealed.keys) else {
         return Ok(None);
     };
-    verify::<Targets>(bytes, last.to.keys(), &last.to.role_keys())?;
+    verify::<Targets>(bytes, last.to.keys(), &last.to.role_keys()).map_err(Broken::Unsigned)?;
     Ok(Some(Reached {
         keys: last.to.clone(),
         since: last.made_at,
@@ -112,11 +123,17 @@ pub(super) fn taken_over(
     let (Some(own), Some(bytes)) = (own, bytes) else {
         return Err(ClaimsError::NoRole { project: project() });
     };
-    let unsigned = |source| ClaimsError::NotByThem {
-        project: project(),
-        source,
-    };
-    let reached = reached(sealed, own, bytes).map_err(unsigned)?;
+    let reached = reached(sealed, own, bytes).map_err(|broken| match broken {
+        Broken::Handovers(_) => ClaimsError::Foreign {
+            project: project(),
+            what: "its handovers do not hold",
+        },
+        Broken::Unsigned(source) => ClaimsError::NotByThem {
+            project: project(),
+            source,
+        },
+    });
+    let reached = reached?;
     let reached = reached.ok_or_else(|| ClaimsError::NotHandedOver { project: project() })?;
     let since = reached.since;
     if made_at.duration_since(since) < older_than {

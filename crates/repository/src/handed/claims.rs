@@ -9,7 +9,7 @@
 //! A claim that is new in `claimed` is the one that stands in `recently-claimed` at this moment, in the
 //! one form that sealing gives it ([`DelegatedRole::sealed`]): if its keys have changed since the
 //! ceremony began, or the claim has ended, nothing of the ceremony is published. One that is left out
-//! goes back to where it came from. One that was there before can name other keys: those to which its
+//! goes back to where it came from, with the keys to which its people have handed over last. One that was there before can name other keys: those to which its
 //! people have handed over last, by the published role of the project, in the one form that this has
 //! ([`DelegatedRole::taken_over`]). All others stay as they are. So the two lists never speak of one
 //! project both, and none is lost between them. In which shard of its list a claim stands is no matter
@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use wheelmark_objects::Directory;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{
@@ -61,8 +62,8 @@ pub(super) async fn handovers(
         return Ok(BTreeMap::new());
     };
     let mut handovers = BTreeMap::new();
-    for role in then.roles {
-        if now.find(&role.name).is_none_or(|kept| kept == role) {
+    for role in now.roles {
+        if then.find(&role.name) == Some(role) {
             continue;
         }
         match state.role(tree, &role.name).await {
@@ -84,6 +85,7 @@ pub(super) fn next_claims(
     state: &State,
     next: &Targets,
     handovers: &BTreeMap<RoleName, Handovers>,
+    at: Timestamp,
 ) -> Result<Option<Moved>, Refusal> {
     let changes = || Refusal::Changes {
         role: role_name(CLAIMED),
@@ -137,8 +139,20 @@ pub(super) fn next_claims(
     for role in now.roles {
         let is_back = then.find(&role.name).is_none();
         if is_back && waits(&role.name).is_none() {
-            let keys = now.keys_of(role).map(|(_, key)| key);
-            moved.back.push((keys.collect(), role.unsealed()));
+            let handovers = handovers.get(&role.name);
+            let last = handovers.and_then(|handovers| handovers.from_sealed(&role.keys));
+            moved.back.push(match last {
+                // The keys of before have handed over, and count no longer.
+                Some(last) => {
+                    let role = role.taken_over(&last.to, last.made_at, last.version, at);
+                    let keys = last.to.keys().values().cloned();
+                    (keys.collect(), role.unsealed(at))
+                }
+                None => {
+                    let keys = now.keys_of(role).map(|(_, key)| key);
+                    (keys.collect(), role.unsealed(at))
+                }
+            });
         }
     }
     Ok(Some(moved))

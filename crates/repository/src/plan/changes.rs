@@ -161,7 +161,8 @@ impl Changes<'_> {
         }
         let project = &release.project;
         let incoming = self.releases.remove(&place).ok_or(Refusal::Lost)?;
-        if release.claim.is_some() && !self.takes_claims {
+        let takes_over = release.claim.is_some() || release.recovers.is_some();
+        if takes_over && !self.takes_claims {
             return Err(Refusal::NotTaken);
         }
         // What whoever runs the index asks for comes first, whatever stands before it in time.

@@ -6,8 +6,8 @@
 //!               └───────────────┴ RecoveryEnded · a release by the keys of before · the end of the claim
 //! ```
 //!
-//! It stands in what the index signs beside the page, so that everybody sees it who looks at the project,
-//! and its own people can say no with any of their keys.
+//! It stands in what the index signs beside the page, so that everybody sees it who looks at the project.
+//! Its own people say no with a release or a renewal, which takes as many keys as have to sign.
 
 use jiff::SignedDuration;
 use wheelmark_packaging::ProjectName;

@@ -7,7 +7,7 @@ use wheelmark_tuf::{Clock as _, Handover, Handovers, KeySet, RoleName, canonical
 
 use crate::holding::{Files, days, offline, pair};
 use crate::releasing::{Draft, draft, key};
-use crate::{SECOND, World, both, current, role, seal, sealing};
+use crate::{SECOND, World, both, current, role, seal, sealing, unseal};
 
 /// A sealed project whose people have handed over from alice's key to another one.
 struct HandedOver {
@@ -194,4 +194,21 @@ async fn what_differs_from_what_the_sealed_keys_have_signed_is_refused() {
     });
     let refused = refused.await;
     assert!(refused.contains("what it delegates"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_seal_that_comes_off_gives_back_the_keys_of_today() {
+    let mut handed = HandedOver::new().await;
+    let files = unseal(&handed.world.index);
+    handed.world.ceremony(&files).await.unwrap();
+    assert_eq!(handed.world.lists(), both(&[], &["project-demo"]));
+    let role = current(&handed.world.index, "recently-claimed")["delegations"]["roles"][0].clone();
+    assert_eq!(role["keyids"], json!([handed.next.key().keyid().as_str()]));
+    let own = &role["_wheelmark"];
+    assert!(
+        own["unsealed-at"].is_string() && own.get("floor").is_none(),
+        "{own}"
+    );
+    let next = handed.next(3, SECOND).await;
+    handed.release(next, false).await.unwrap();
 }

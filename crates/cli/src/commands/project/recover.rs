@@ -44,7 +44,8 @@ const NOT_YET: u8 = 3;
 /// Whatever the keys of before sign meanwhile ends it, and so does --withdraw. Clients that know the
 /// project refuse it afterwards, until their person has asked for the new keys and said so (`wheelmark
 /// trust claims forget`), or an offline key of the index names them. Where one has sealed the project, a
-/// ceremony has to take the seal off first (`wheelmark ceremony begin --unseal`).
+/// ceremony has to take the seal off first (`wheelmark ceremony begin --unseal`), and the time counts from
+/// then.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -186,7 +187,8 @@ async fn ask(args: &Args, desk: &Desk, claim: &Claim, wanted: &Wanted) -> anyhow
         wanted.set.threshold(),
         wanted.lines(),
         match claim.sealed {
-            true => "\nit is sealed: a ceremony has to take the seal off before the second step",
+            true =>
+                "\nit is sealed: a ceremony has to take the seal off, and the time counts from then",
             false => "",
         }
     );
@@ -227,13 +229,16 @@ async fn finish(
 ) -> anyhow::Result<ExitCode> {
     let project = &args.project;
     let delay = desk.recovery_delay(project).await?;
-    let from = notice.since.saturating_add(delay).unwrap_or(Timestamp::MAX);
-    if desk.now < from {
-        return not_yet(args, notice, from);
-    }
+    // While it was sealed, nobody had to say no.
+    let unsealed = claim.marks.unsealed_at;
+    let since = unsealed.map_or(notice.since, |at| at.max(notice.since));
+    let from = since.saturating_add(delay).unwrap_or(Timestamp::MAX);
     if claim.sealed {
         return Err(anyhow!("{project} is sealed: an offline key says whose keys sign for it"))
-            .hint("ask whoever runs the index to take the seal off in a ceremony: wheelmark ceremony begin --unseal PROJECT");
+            .hint("ask whoever runs the index to take the seal off in a ceremony: wheelmark ceremony begin --unseal PROJECT; the time that the notice has to stand counts from then");
+    }
+    if desk.now < from {
+        return not_yet(args, notice, from);
     }
     let seen = desk.index().seen_claim(project)?;
     let is_known = seen

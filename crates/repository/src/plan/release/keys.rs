@@ -107,6 +107,10 @@ pub(super) fn demand_handed(
         return Err(Refusal::HandoverVersion);
     }
     demand_recent("its handover", handover.made_at, now, LONGEST_HANDING)?;
+    // A ceremony counts from then for how long the keys stand, and nobody else says when it was.
+    if state.is_sealed(&release.project) {
+        demand_recent("its handover", handover.made_at, now, LONGEST_HANDING)?;
+    }
     let added = handover.added();
     let ids = |keys: Vec<&Key>| -> Vec<String> {
         let keys = keys.into_iter();

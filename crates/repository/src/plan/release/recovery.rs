@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use wheelmark_packaging::simple::RecoveryNotice;
 use wheelmark_store::{NewClaim, SignedRelease};
-use wheelmark_tuf::{DelegatedRole, Key, RoleKeys, Targets, Verified};
+use wheelmark_tuf::{ClaimMarks, DelegatedRole, Key, RoleKeys, Targets, Verified};
 
 use super::keys::keys_of;
 use super::{Refusal, open};
@@ -60,13 +60,15 @@ pub(super) fn demand_noticed(
     if !is_same {
         return Err(Refusal::NoNotice);
     }
-    let since = notice.since;
+    let delegated = state.delegation_of(&release.project);
+    let (_, delegated) = delegated.ok_or(Refusal::NotClaimed)?;
+    // While it was sealed, nobody had to say no.
+    let unsealed = ClaimMarks::of(&delegated.keys).unsealed_at;
+    let since = unsealed.map_or(notice.since, |at| at.max(notice.since));
     let from = since.saturating_add(delay).unwrap_or(Timestamp::MAX);
     if now < from {
         return Err(Refusal::TooEarly { since, from });
     }
-    let delegated = state.delegation_of(&release.project);
-    let (_, delegated) = delegated.ok_or(Refusal::NotClaimed)?;
     let role = roles::recovered(delegated, &keys, recovers, whole_seconds(now));
     let role = role.ok_or(Refusal::Registered)?;
     Ok((keys, role))
