@@ -191,13 +191,14 @@ impl View {
             signed_by,
             index: Some(self.index().clone()),
         };
-        let found = self
-            .find(&page_target(project), index, sources)
-            .await
-            .map_err(|failure| refuse(failure, None))?;
-        let search = self.search_so_far(&page_target(project));
+        let searched = self.search(&page_target(project), index, sources).await;
+        let search = searched.map_err(|failure| refuse(failure, None))?;
+        let claim = claim_in(search.trail());
+        let found = search
+            .finish()
+            .map_err(|error| refuse(Failure::Role(error), None))?;
         let claim = match found {
-            Found::Target(_) => claim_in(search.trail()),
+            Found::Target(_) => claim,
             Found::Absent { .. } => None,
         };
         self.demand_claim(project, index, claim.as_ref())

@@ -152,18 +152,29 @@ impl View {
         self.set.lookup(path)
     }
 
-    /// Searches the delegations for a target (TUF §5.6.7). Roles come from the cache where its
-    /// copy verifies, otherwise from a source; one request fetches a role for all that wait.
+    /// Searches the delegations for a target (TUF §5.6.7).
     pub(crate) async fn find(
         &self,
         path: &TargetPath,
         index: &TrustedIndex,
         sources: &Arc<Sources>,
     ) -> Result<Found, Failure> {
+        let search = self.search(path, index, sources).await?;
+        search.finish().map_err(Failure::Role)
+    }
+
+    /// The same search, which has come to its end. Roles come from the cache where its copy
+    /// verifies, otherwise from a source; one request fetches a role for all that wait.
+    pub(crate) async fn search(
+        &self,
+        path: &TargetPath,
+        index: &TrustedIndex,
+        sources: &Arc<Sources>,
+    ) -> Result<Lookup, Failure> {
         let mut lookup = self.set.lookup(path);
         loop {
             let Some(need) = lookup.need().cloned() else {
-                return lookup.finish().map_err(Failure::Role);
+                return Ok(lookup);
             };
             let gate = held(&self.gates)
                 .entry((need.delegator.clone(), need.role.clone()))
@@ -171,8 +182,7 @@ impl View {
                 .clone();
             let _fetching = gate.lock().await;
             // Whoever held the gate before has verified the role for everyone.
-            lookup = self.set.lookup(path);
-            if lookup.need() != Some(&need) {
+            if lookup.look_again() {
                 continue;
             }
             if let Some(bytes) = cached(index, &need.delegator, &need.role)

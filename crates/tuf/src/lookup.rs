@@ -252,6 +252,20 @@ impl Lookup {
         self.accept(bytes).is_ok()
     }
 
+    /// Goes on with [`Lookup::need`] if another search under the same state has verified it meanwhile, as
+    /// far as that leads. Whether it did; if not, the search stays where it was.
+    pub fn look_again(&mut self) -> bool {
+        let State::Needs(pending, ..) = &self.state else {
+            return false;
+        };
+        let known = self.set.delegated(&pending.origin.delegator, &pending.role);
+        let Some(known) = known else { return false };
+        if let State::Needs(pending, ..) = std::mem::replace(&mut self.state, State::Absent) {
+            self.visit(pending.role, known, pending.origin.via.clone());
+        }
+        true
+    }
+
     /// What was found.
     ///
     /// # Errors
