@@ -18,7 +18,7 @@ use crate::page::{VerifiedPage, demand, demand_sha512};
 use crate::range::ByteRange;
 use crate::reader::Reader;
 use crate::refusal::{Failure, Refusal, Subject};
-use crate::sources::Wanted;
+use crate::sources::{Part, Wanted};
 use crate::stream::Passage;
 use crate::view::View;
 
@@ -415,20 +415,46 @@ impl Reader {
         location: &Location,
         part: Option<ByteRange>,
     ) -> Result<Content, Failure> {
+        let bytes = match self.ahead.take(file.sha256()).await {
+            Some(fetched) => {
+                let bytes = fetched?;
+                // Another state may list it since.
+                demand_sha512(&bytes, file.sha512())?;
+                bytes
+            }
+            None => self.fetch_whole(file, location).await?,
+        };
+        Ok(Content::Whole(match part {
+            Some(part) => bytes.slice(part.start() as usize..part.end() as usize),
+            None => bytes,
+        }))
+    }
+
+    async fn fetch_whole(&self, file: &SignedFile, location: &Location) -> Result<Bytes, Failure> {
         let length = file.size();
         let what = file.filename().to_owned();
-        let bytes = self
-            .sources
+        self.sources
             .object(what, location, Wanted::File { length }, |bytes| {
                 demand(&bytes, file.sha256())?;
                 demand_sha512(&bytes, file.sha512())?;
                 Ok(bytes)
             })
-            .await?;
-        Ok(Content::Whole(match part {
-            Some(part) => bytes.slice(part.start() as usize..part.end() as usize),
-            None => bytes,
-        }))
+            .await
+    }
+
+    /// Fetches a small file before it is asked for; see [`crate::ahead`]. Not where there are mirrors: what
+    /// one of them does wrong is told of files that somebody wanted.
+    pub(crate) async fn fetch_ahead(&self, file: &SignedFile) {
+        if file.size() == 0 || self.sources.count(Part::Targets) > 1 {
+            return;
+        }
+        let Some(mut place) = self.ahead.begin(file.sha256(), file.size()) else {
+            return;
+        };
+        *place = Some(match location(file) {
+            Ok(location) => self.fetch_whole(file, &location).await,
+            Err(error) => Err(error.into()),
+        });
     }
 
     async fn chunk_list(&self, file: &SignedFile, digest: &Sha256) -> Result<ChunkList, Failure> {

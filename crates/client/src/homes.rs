@@ -23,6 +23,7 @@ use url::Url;
 use wheelmark_packaging::ProjectName;
 
 use crate::guard::Guard;
+use crate::installer::NamedProject;
 use crate::page::VerifiedPage;
 use crate::reader::Reader;
 use crate::refusal::{Failure, Refusal, Subject};
@@ -37,6 +38,9 @@ pub use map::{MapError, MapRule, ProjectMap, RuleOrigin};
 /// Pages looked up at the same time before anybody has asked for them: enough to hide the way
 /// to an index, and few enough to leave its answers to those who have.
 const AHEAD: usize = 16;
+
+/// Files fetched at the same time before anybody has asked for them.
+const FILES_AHEAD: usize = 8;
 
 /// All indexes of a run, and which of them answers for which project.
 #[derive(Debug)]
@@ -263,23 +267,47 @@ impl Homes {
         }))
     }
 
-    /// Looks up the pages of projects that are going to be asked for. What comes of it is kept
-    /// for whoever asks: a page, a verdict, or nothing, where it could not be had.
-    pub async fn look_ahead(self: Arc<Self>, projects: Vec<ProjectName>) {
-        let looked_up = projects.into_iter().map(|project| {
+    /// Looks up the pages of projects that are going to be asked for, and then small files of theirs. What
+    /// comes of it is kept for whoever asks: a page, a verdict, or nothing, where it could not be had.
+    pub async fn look_ahead(self: Arc<Self>, named: Vec<NamedProject>) {
+        for reader in &self.readers {
+            reader.ahead.open();
+        }
+        let looked_up = named.into_iter().map(|named| {
             let homes = self.clone();
-            async move {
-                let found = match homes.home_of(&project, None).await {
-                    Ok(Some(home)) => home.page(&project).await.map(drop),
-                    other => other.map(drop),
-                };
-                if let Err(refusal) = found {
-                    tracing::debug!(%refusal, "looked up ahead");
-                }
-            }
+            async move { homes.page_ahead(named).await }
         });
         let mut pending = stream::iter(looked_up).buffer_unordered(AHEAD);
+        let mut found = Vec::new();
+        while let Some(page) = pending.next().await {
+            found.extend(page);
+        }
+        // Without the pages an installer does not know what to ask for.
+        let files = found
+            .into_iter()
+            .map(|(home, page)| async move { home.fetch_ahead(&page).await });
+        let mut pending = stream::iter(files).buffer_unordered(FILES_AHEAD);
         while pending.next().await.is_some() {}
+    }
+
+    /// The page of a project of which a file may be wanted.
+    async fn page_ahead(&self, named: NamedProject) -> Option<(Home, Arc<VerifiedPage>)> {
+        let project = &named.project;
+        let found = match self.home_of(project, None).await {
+            Ok(Some(home)) => home
+                .offered(project)
+                .await
+                .map(|found| Some((home, found?.0))),
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(refusal),
+        };
+        match found {
+            Ok(found) => found.filter(|_| named.newest),
+            Err(refusal) => {
+                tracing::debug!(%refusal, "looked up ahead");
+                None
+            }
+        }
     }
 
     /// The names of the files that the last verified pages of a project listed, wherever: for

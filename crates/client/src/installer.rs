@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub use configured::{ConfiguredIndex, IndexesDiffer, PYPI, configured_index};
 pub use locks::locks_of;
 pub use mode::{Mode, ModeChoice, mode_of};
-pub use named::{asks_once, named_projects};
+pub use named::{NamedProject, asks_once, named_projects};
 pub use places::without_secrets;
 pub use poetry::virtualenvs as poetry_virtualenvs;
 pub use routes::{Surroundings, open_routes};

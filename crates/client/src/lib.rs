@@ -38,6 +38,7 @@
 //! binary passes them in.
 
 mod adding;
+mod ahead;
 mod authority;
 mod chain;
 mod chunks;

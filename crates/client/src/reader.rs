@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{Clock, RoleName};
 
+use crate::ahead::Ahead;
 use crate::index::metadata_below;
 use crate::page::VerifiedPage;
 use crate::refresh::{RefreshFailure, refresh};
@@ -54,6 +55,7 @@ pub struct Reader {
     pub(crate) sources: Arc<Sources>,
     pub(crate) options: ReaderOptions,
     pub(crate) unsigned: Pages,
+    pub(crate) ahead: Ahead,
     clock: Arc<dyn Clock>,
     /// Held during a refresh, so that those who come meanwhile wait for it and share it.
     current: Mutex<Current>,
@@ -95,6 +97,7 @@ impl Reader {
             index,
             options,
             unsigned: Pages::default(),
+            ahead: Ahead::default(),
             clock,
             current: Mutex::default(),
         }

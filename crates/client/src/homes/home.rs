@@ -9,6 +9,7 @@ use wheelmark_tuf::Sha256;
 
 use super::agreement::Agreement;
 use super::simple;
+use crate::ahead::likely;
 use crate::file::{Content, SignedFile};
 use crate::guard::{Guard, HeldBack};
 use crate::page::VerifiedPage;
@@ -96,6 +97,20 @@ impl Home {
             Some(guard) => guard.offered(&page),
             None => (page, Vec::new()),
         }))
+    }
+
+    /// Fetches the file that an installer is likely to ask for, if any version will do. Not where several
+    /// indexes have to agree, or where nothing is signed: there it is a matter for whoever asks.
+    pub(super) async fn fetch_ahead(&self, page: &VerifiedPage) {
+        let alone = self.agreed.is_none() && self.reader.index().is_signed();
+        let Some(likely) = likely(page.page()).filter(|_| alone) else {
+            return;
+        };
+        let (project, filename) = (&page.page().name, likely.filename.as_str());
+        // What the policy asks for is asked of whoever gets it.
+        if let Ok(Some(file)) = self.reader.signed_file(project, filename).await {
+            self.reader.fetch_ahead(&file).await;
+        }
     }
 
     /// The URL by which everybody finds a file that a page lists, as lock files hold it: the one

@@ -29,6 +29,9 @@ const MAX_FILES: usize = 20;
 /// What a name ends at in a requirement (PEP 508), if anything follows.
 const BEHIND: [char; 8] = ['[', '=', '<', '>', '!', '~', ' ', '('];
 
+/// What a requirement has that asks for some versions only.
+const VERSION: [char; 6] = ['=', '<', '>', '!', '~', '('];
+
 /// Variables that lead to other places, or add requirements that may do so. Some are set
 /// otherwise for the command; whoever sets them has another index in mind all the same.
 const ELSEWHERE: [&str; 26] = [
@@ -60,10 +63,19 @@ const ELSEWHERE: [&str; 26] = [
     "UV_TORCH_BACKEND",
 ];
 
+/// A project that a command names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedProject {
+    /// Which one.
+    pub project: ProjectName,
+    /// Whether its newest version is going to be fetched, as far as the command says: it asks for no other.
+    pub newest: bool,
+}
+
 /// The projects whose pages a command is going to ask for, as far as that can be told from its
 /// words: each once, in their order. None if it may ask another index.
 #[must_use]
-pub fn named_projects(command: &[OsString], around: &Surroundings<'_>) -> Vec<ProjectName> {
+pub fn named_projects(command: &[OsString], around: &Surroundings<'_>) -> Vec<NamedProject> {
     let words: Vec<String> = command
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
@@ -78,15 +90,21 @@ pub fn named_projects(command: &[OsString], around: &Surroundings<'_>) -> Vec<Pr
     if leads_elsewhere {
         return Vec::new();
     }
-    let mut named = Named::default();
+    let fetches_none = |word: &String| word == "--dry-run" || word.starts_with("--no-binary");
+    let mut named = Named {
+        fetches: !arguments.iter().any(fetches_none),
+        projects: Vec::new(),
+        files: 0,
+    };
     let is_understood = named.install(&arguments, dialect, subcommand, around);
     is_understood.map(|()| named.projects).unwrap_or_default()
 }
 
 /// What is named so far. Everything that it reads is `None` where that may lead elsewhere.
-#[derive(Default)]
 struct Named {
-    projects: Vec<ProjectName>,
+    /// Whether wheels are going to be fetched at all.
+    fetches: bool,
+    projects: Vec<NamedProject>,
     files: usize,
 }
 
@@ -142,9 +160,12 @@ impl Named {
             None => (requirement, None),
         };
         let project = project_of(wanted.trim())?;
-        let is_new = condition.is_none() && !self.projects.contains(&project);
-        if is_new && self.projects.len() < MAX_NAMES {
-            self.projects.push(project);
+        let is_known = self.projects.iter().any(|named| named.project == project);
+        if condition.is_none() && !is_known && self.projects.len() < MAX_NAMES {
+            self.projects.push(NamedProject {
+                newest: self.fetches && !wanted.contains(VERSION),
+                project,
+            });
         }
         Some(())
     }

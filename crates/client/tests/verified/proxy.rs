@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::index::{Chunks, LARGE, SMALL, UNLISTED, large, metadata, signature, small};
+use crate::index::{
+    Chunks, LARGE, SMALL, TestIndex, UNLISTED, large, metadata, signature, small, tamper,
+};
 use crate::setup::{Front, PLAIN, SECRET, Setup, password, status_line};
+use wheelmark_client::installer::NamedProject;
 use wheelmark_client::{
     Chain, Entrance, Freshness, Homes, MAX_FILE_LEN, Manner, Proxy, RUN_VIEW_LIFETIME,
     ReaderOptions,
@@ -438,7 +441,7 @@ async fn a_role_of_which_half_is_kept_is_asked_for_again() {
 async fn what_was_looked_up_ahead_is_there_when_it_is_asked_for() {
     let setup = Setup::with_files().await;
     let homes = Arc::new(Homes::only(setup.reader()));
-    let named = ["demo", "missing"].map(|name| name.parse().unwrap());
+    let named = ["demo", "missing"].map(|name| likely(name, false));
     homes.clone().look_ahead(named.to_vec()).await;
     assert!(!setup.web.asked().is_empty());
     let front = Front::with_homes(Entrance::Secret("s".to_owned()), homes).await;
@@ -446,6 +449,57 @@ async fn what_was_looked_up_ahead_is_there_when_it_is_asked_for() {
     assert_eq!(front.get("/simple/missing/").await.status(), 404);
     assert!(setup.web.asked().is_empty(), "nothing is asked for twice");
     assert!(front.ledger.report(Vec::new()).refused.is_empty());
+}
+
+fn likely(project: &str, newest: bool) -> NamedProject {
+    let project = project.parse().unwrap();
+    NamedProject { project, newest }
+}
+
+#[tokio::test]
+async fn a_small_file_that_was_fetched_ahead_is_verified_and_told_like_any_other() {
+    let mut index = TestIndex::new().await;
+    index.add(SMALL, &small(), Chunks::Listed).await;
+    index.publish().await;
+    let setup = Setup::new(index).await;
+    let of_file = || {
+        let asked = setup.web.asked();
+        asked.iter().filter(|path| path.ends_with(SMALL)).count()
+    };
+    let looked_ahead = async |newest| {
+        let homes = Arc::new(Homes::only(setup.reader()));
+        let named = vec![likely("demo", newest)];
+        homes.clone().look_ahead(named).await;
+        let entrance = Entrance::Secret(SECRET.to_owned());
+        (Front::with_homes(entrance, homes).await, of_file())
+    };
+
+    let (front, ahead) = looked_ahead(false).await;
+    assert_eq!(ahead, 0, "another version may be wanted");
+    assert_eq!(front.get_file(SMALL).await.status(), 200);
+    assert_eq!(of_file(), 1);
+
+    let (front, ahead) = looked_ahead(true).await;
+    assert_eq!(ahead, 1);
+    let files = || front.ledger.report(Vec::new()).files.len();
+    assert_eq!(files(), 0, "nobody has got it yet");
+    let answer = front.get_file(SMALL).await;
+    assert_eq!(answer.bytes().await.unwrap(), small());
+    assert_eq!((of_file(), files()), (0, 1));
+    let again = front.get_file(SMALL).await;
+    assert_eq!(again.bytes().await.unwrap(), small());
+    assert_eq!(of_file(), 1, "it is kept for whoever comes first");
+
+    let object = setup.index.object("targets/packages/demo", &[SMALL]);
+    let wheel = object.with_file_name(format!("{}.{SMALL}", Sha256::of(&small())));
+    tamper(&wheel, 9);
+    let (front, ahead) = looked_ahead(true).await;
+    assert_eq!(ahead, 1);
+    assert!(front.ledger.report(Vec::new()).refused.is_empty());
+    assert_eq!(front.get_file(SMALL).await.status(), 409);
+    assert_eq!(of_file(), 0, "the one request has told");
+    let refused = front.ledger.report(Vec::new()).refused;
+    assert_eq!(refused.len(), 1, "{refused:?}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn check_in(line: &str, files: Given<'_>, variables: Given<'_>, expected: &[&str
         read: &|path| find(files, &path.to_string_lossy()),
     };
     let named = named_projects(&command, &around);
-    let named: Vec<&str> = named.iter().map(ProjectName::as_str).collect();
+    let named: Vec<&str> = named.iter().map(|named| named.project.as_str()).collect();
     assert_eq!(named, expected, "{line} {files:?} {variables:?}");
 }
 
@@ -59,6 +59,30 @@ fn requirements_are_taken_from_the_line_and_from_files() {
         &["z", "flask-login", "b", "deep", "other"],
     );
     check("uv pip install -r /code/here/sub/p.txt", &["deep"]);
+}
+
+#[test]
+fn the_newest_version_is_likely_where_no_other_is_asked_for() {
+    let check = |line: &str, expected: &[&str]| {
+        let command: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let around = Surroundings {
+            directory: Path::new("/code/here"),
+            user_configuration: None,
+            variable: &|_| None,
+            exists: &|_| false,
+            read: &|_| Some("e\nf==1".to_owned()),
+        };
+        let named = named_projects(&command, &around);
+        let newest = named.iter().filter(|named| named.newest);
+        let newest: Vec<&str> = newest.map(|named| named.project.as_str()).collect();
+        assert_eq!(newest, expected, "{line}");
+    };
+    check("pip install a b==1 c[x] d>=2 -r r.txt", &["a", "c", "e"]);
+    check("uv pip install a~=1 b!=2 c(1) d<3", &[]);
+    check("uv pip install a b", &["a", "b"]);
+    check("uv pip install --dry-run a", &[]);
+    check("pip install --no-binary=:all: a", &[]);
+    check("pip install --no-binary a b", &[]);
 }
 
 #[test]
