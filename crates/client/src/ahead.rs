@@ -66,10 +66,17 @@ impl Ahead {
     }
 
     /// What came of the request for this digest, if there was one ahead; waits for it if it is under way. It is
-    /// given once.
-    pub(crate) async fn take(&self, sha256: &Sha256) -> Option<Fetched> {
+    /// given once, and held against the length that is signed now: another state may list it since.
+    pub(crate) async fn take(&self, sha256: &Sha256, length: u64) -> Option<Fetched> {
         let slot = self.held().as_mut()?.files.insert(*sha256, None)??;
-        slot.lock().await.take()
+        let fetched = slot.lock().await.take()?;
+        Some(fetched.and_then(|bytes| match bytes.len() as u64 {
+            found if found == length => Ok(bytes),
+            found => Err(Failure::Length {
+                expected: length,
+                found,
+            }),
+        }))
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Open>> {
@@ -103,7 +110,7 @@ mod tests {
         let ahead = Ahead::default();
         let sha256 = Sha256::of(b"wheel");
         assert!(ahead.begin(&sha256, 5).is_none(), "it is closed");
-        assert!(ahead.take(&sha256).await.is_none());
+        assert!(ahead.take(&sha256, 5).await.is_none());
         ahead.open();
         let mut place = ahead.begin(&sha256, 5).unwrap();
         assert!(ahead.begin(&sha256, 5).is_none(), "it is on its way");
@@ -114,7 +121,7 @@ mod tests {
         };
         let (taken, ()) = tokio::join!(ahead.take(&sha256), fetching);
         assert_eq!(taken.unwrap().unwrap(), &b"wheel"[..]);
-        assert!(ahead.take(&sha256).await.is_none(), "it was given");
+        assert!(ahead.take(&sha256, 5).await.is_none(), "it was given");
         assert!(ahead.begin(&sha256, 5).is_none(), "it was asked for");
     }
 
@@ -124,10 +131,25 @@ mod tests {
         ahead.open();
         let sha256 = Sha256::of(b"wheel");
         drop(ahead.begin(&sha256, 5).unwrap());
-        assert!(ahead.take(&sha256).await.is_none());
+        assert!(ahead.take(&sha256, 5).await.is_none());
         let asked = Sha256::of(b"asked for first");
-        assert!(ahead.take(&asked).await.is_none());
+        assert!(ahead.take(&asked, 5).await.is_none());
         assert!(ahead.begin(&asked, 5).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_listed_with_another_length_by_now_is_not_handed_on() {
+        let ahead = Ahead::default();
+        ahead.open();
+        for length in [4, 6] {
+            let sha256 = Sha256::of(&[length]);
+            let mut place = ahead.begin(&sha256, 5).unwrap();
+            *place = Some(Ok(Bytes::from_static(b"wheel")));
+            drop(place);
+            let taken = ahead.take(&sha256, length.into()).await.unwrap();
+            let refused = matches!(taken, Err(Failure::Length { found: 5, .. }));
+            assert!(refused, "{taken:?}");
+        }
     }
 
     #[test]

@@ -415,7 +415,7 @@ impl Reader {
         location: &Location,
         part: Option<ByteRange>,
     ) -> Result<Content, Failure> {
-        let bytes = match self.ahead.take(file.sha256()).await {
+        let bytes = match self.ahead.take(file.sha256(), file.size()).await {
             Some(fetched) => {
                 let bytes = fetched?;
                 // Another state may list it since.

@@ -15,10 +15,11 @@ mod agreement;
 mod home;
 mod map;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use url::Url;
 use wheelmark_packaging::ProjectName;
 
@@ -273,21 +274,33 @@ impl Homes {
         for reader in &self.readers {
             reader.ahead.open();
         }
+        let all = named.len();
         let looked_up = named.into_iter().map(|named| {
             let homes = self.clone();
             async move { homes.page_ahead(named).await }
         });
-        let mut pending = stream::iter(looked_up).buffer_unordered(AHEAD);
-        let mut found = Vec::new();
-        while let Some(page) = pending.next().await {
-            found.extend(page);
+        let mut pages = stream::iter(looked_up).buffer_unordered(AHEAD);
+        let mut answered = 0;
+        let mut found: VecDeque<(Home, Arc<VerifiedPage>)> = VecDeque::new();
+        let mut files = FuturesUnordered::new();
+        loop {
+            // Without the pages an installer does not know what to ask for: all of them are asked for first.
+            while answered + AHEAD >= all
+                && files.len() < FILES_AHEAD
+                && let Some((home, page)) = found.pop_front()
+            {
+                let fetching = async move { home.fetch_ahead(&page).await };
+                files.push(fetching);
+            }
+            tokio::select! {
+                Some(page) = pages.next() => {
+                    answered += 1;
+                    found.extend(page);
+                }
+                Some(()) = files.next() => {}
+                else => return,
+            }
         }
-        // Without the pages an installer does not know what to ask for.
-        let files = found
-            .into_iter()
-            .map(|(home, page)| async move { home.fetch_ahead(&page).await });
-        let mut pending = stream::iter(files).buffer_unordered(FILES_AHEAD);
-        while pending.next().await.is_some() {}
     }
 
     /// The page of a project of which a file may be wanted.
