@@ -474,7 +474,11 @@ pub(crate) fn in_claimed(
 }
 
 /// The keys that are sealed are those to which the project's people have handed over last.
-fn demand_present(name: &RoleName, role: &DelegatedRole, own: &Targets) -> Result<(), ClaimsError> {
+fn demand_present(
+    name: &RoleName,
+    role: &DelegatedRole,
+    own: &Verified<Targets>,
+) -> Result<(), ClaimsError> {
     let foreign = |what| ClaimsError::Foreign {
         project: project_of(name),
         what,

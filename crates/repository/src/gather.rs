@@ -430,6 +430,7 @@ async fn handovers_of(
 ) -> Result<Handovers, LoadError> {
     let role = roles::project_role(project);
     let targets = state.role(tree, &role).await?;
+    // Of what was verified: the newest one's signatures may stand beside it.
     let read = targets.handovers(&role);
     read.map_err(|source| LoadError::Handovers {
         role: role.to_string(),
@@ -687,7 +688,7 @@ async fn need_role(
     if !gathered.roles.contains_key(role) {
         gathered
             .roles
-            .insert(role.clone(), state.role(tree, role).await?);
+            .insert(role.clone(), state.role(tree, role).await?.into_inner());
     }
     Ok(())
 }

@@ -386,15 +386,14 @@ impl State {
         &self,
         tree: &Directory,
         role: &RoleName,
-    ) -> Result<Targets, LoadError> {
+    ) -> Result<Verified<Targets>, LoadError> {
         let file = self.snapshot.role(role).ok_or_else(|| LoadError::Missing {
             path: format!("{role} in snapshot {}", self.snapshot.version()),
         })?;
         let (keys, role_keys) = self.keys_of(role).ok_or_else(|| LoadError::Foreign {
             role: role.to_string(),
         })?;
-        let metadata: Verified<Targets> = targets_role(tree, role, file, keys, role_keys).await?;
-        Ok(metadata.into_inner())
+        targets_role(tree, role, file, keys, role_keys).await
     }
 }
 

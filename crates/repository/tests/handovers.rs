@@ -15,7 +15,8 @@ use wheelmark_store::{
     Admission, Bearer, ClaimedKey, NewKeys, Outcome, ReleaseDenied, ReleaseError,
 };
 use wheelmark_tuf::{
-    Clock as _, Delegations, Handover, Handovers, KeySet, OWN_MEMBER, RoleName, Targets, canonical,
+    Clock as _, Delegations, Handover, Handovers, KeySet, OWN_MEMBER, RoleName, Targets, Verified,
+    assemble_handing, canonical, verify,
 };
 
 const FIRST: &str = "demo-1.0-py3-none-any.whl";
@@ -432,4 +433,89 @@ async fn a_key_is_registered_for_a_member_alone() {
     let handing = world.handing(&first, &next, &[one, &two]).await;
     world.hand_in(handing, &[one, &two]).await.unwrap();
     assert_eq!(world.registered(&id(&two)).await, 1);
+}
+
+/// A change of keys whose signers were not at one place: the signatures of its handover stand beside
+/// the metadata, in that one version.
+#[tokio::test]
+async fn a_change_that_waited_brings_its_signatures_beside() {
+    let (mut world, keys) = World::claimed(&["one", "spare"], 2).await;
+    let (one, spare) = (&keys[0], &keys[1]);
+    let new = key(&world.index, "new");
+    let (first, next) = (set(&[one, spare], 2), set(&[spare, &new], 2));
+    let now = world.index.clock.now();
+    let made = |hours: i64, version: u64| Handover {
+        role: role(),
+        number: 1,
+        version,
+        made_at: jiff::Timestamp::from_second(now.as_second() - hours * 3600).unwrap(),
+        from: first.clone(),
+        to: next.clone(),
+    };
+    let all = [one, spare, &new];
+    let sign = |canonical: &[u8], by: &[&FileKey]| -> Vec<wheelmark_tuf::Signature> {
+        by.iter().map(|key| key.sign(canonical).unwrap()).collect()
+    };
+    let version = world.version + 1;
+    let week = made(24 * 7, version);
+    let cases: [(&str, Handover, &[&FileKey], &[&FileKey]); 5] = [
+        ("signed by 1 of the 2", week.clone(), &all, &[one, &new]),
+        ("every key that comes in", week.clone(), &all, &[one, spare]),
+        ("signed by 1 of the 2", week.clone(), &[one, &new], &all),
+        ("sign it anew", made(24 * 31, version), &all, &all),
+        // One that was made for another version is of no use in this one.
+        ("handover", made(1, version - 1), &all, &all),
+    ];
+    for (said, handover, by, over) in cases {
+        let mut draft = world.next(&[]).await;
+        draft.role.state_waiting(&world.handovers, &handover);
+        draft.keys = Some(stated(&first, &next));
+        let file = |canonical: &[u8]| {
+            let over = sign(&handover.to_canonical(), over);
+            assemble_handing(canonical, &sign(canonical, by), &over)
+        };
+        let seq = draft.hand_in_as(&world.index, &world.alice, file).await;
+        world.engine.turn().await.unwrap();
+        let outcome = world.index.store.outcome(seq.unwrap()).await.unwrap();
+        let Some(Outcome::Refused { reason }) = outcome else {
+            panic!("{said}: {outcome:?}");
+        };
+        assert!(reason.contains(said), "{said}: {reason}");
+    }
+
+    let mut draft = world.next(&[]).await;
+    draft.role.state_waiting(&world.handovers, &week);
+    draft.keys = Some(stated(&first, &next));
+    let mut published = Vec::new();
+    let file = |canonical: &[u8]| {
+        let over = sign(&week.to_canonical(), &all);
+        published = assemble_handing(canonical, &sign(canonical, &all), &over);
+        published.clone()
+    };
+    let seq = draft.hand_in_as(&world.index, &world.alice, file).await;
+    world.engine.turn().await.unwrap();
+    let outcome = world.index.store.outcome(seq.unwrap()).await.unwrap();
+    assert!(
+        matches!(outcome, Some(Outcome::Published { .. })),
+        "{outcome:?}"
+    );
+    let delegated = KeySet::delegated(&world.delegations(), &role());
+    assert_eq!(delegated, Some(next.clone()));
+
+    // Another engine reads it back, and the next version has the signatures inside.
+    world.version += 1;
+    let read: Verified<Targets> = verify(&published, next.keys(), &next.role_keys()).unwrap();
+    world.handovers = read.handovers(&role()).unwrap();
+    drop(world.engine);
+    world.engine = world
+        .index
+        .engine_of(JournalWriter::WebProcess)
+        .await
+        .unwrap();
+    let mut without = world.next(&[(SECOND, b"x")]).await;
+    without.role.restate_handovers(&world.handovers);
+    let refused = world.hand_in(without, &[spare, &new]).await.unwrap_err();
+    assert!(refused.contains("handover"), "{refused}");
+    let release = world.next(&[("demo-3.0.tar.gz", b"x")]).await;
+    world.hand_in(release, &[spare, &new]).await.unwrap();
 }

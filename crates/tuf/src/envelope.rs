@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::key::KeyId;
+use crate::model::OWN_MEMBER;
 use crate::model::fields::{self, Fields, ModelError};
 use crate::{Sha256, canonical};
 
@@ -43,33 +44,59 @@ pub(crate) struct Envelope {
     pub(crate) canonical: Vec<u8>,
     /// The same as a value.
     pub(crate) signed: Value,
+    /// What stands beside both, under the name of our own member; nobody has signed it.
+    pub(crate) beside: Option<Value>,
 }
 
 impl Envelope {
     pub(crate) fn open(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let mut file = Fields::of(canonical::parse(bytes)?, "file")?;
-        Self::of_fields(&mut file)
+        let beside = file.take_optional(OWN_MEMBER);
+        Ok(Envelope {
+            beside,
+            ..Self::of_fields(&mut file)?
+        })
     }
 
     /// Takes the signatures and the signed part out of an object; what else it has stays there.
     pub(crate) fn of_fields(file: &mut Fields) -> Result<Self, EnvelopeError> {
-        let mut signatures = BTreeMap::new();
-        for entry in file.array("signatures")? {
-            let mut entry = Fields::of(entry, "signatures")?;
-            let keyid = KeyId::from(entry.string("keyid")?);
-            let sig = hex::decode(fields::string(entry.take("sig")?, "sig")?).ok();
-            if signatures.insert(keyid.clone(), sig).is_some() {
-                return Err(EnvelopeError::DuplicateSignature { keyid });
-            }
-        }
+        let signatures = read_signatures(file.array("signatures")?)?;
         let signed = file.take("signed")?;
         let canonical = canonical::encode(&signed);
         Ok(Envelope {
             signatures,
             canonical,
             signed,
+            beside: None,
         })
     }
+}
+
+/// Signatures by key, each key once.
+pub(crate) fn read_signatures(
+    entries: Vec<Value>,
+) -> Result<BTreeMap<KeyId, Option<Vec<u8>>>, EnvelopeError> {
+    let mut signatures = BTreeMap::new();
+    for entry in entries {
+        let mut entry = Fields::of(entry, "signatures")?;
+        let keyid = KeyId::from(entry.string("keyid")?);
+        let sig = hex::decode(fields::string(entry.take("sig")?, "sig")?).ok();
+        if signatures.insert(keyid.clone(), sig).is_some() {
+            return Err(EnvelopeError::DuplicateSignature { keyid });
+        }
+    }
+    Ok(signatures)
+}
+
+/// Signatures as files state them.
+pub(crate) fn write_signatures(signatures: &[Signature]) -> Value {
+    let entries = signatures.iter().map(|signature| {
+        serde_json::json!({
+            "keyid": signature.keyid.as_str(),
+            "sig": hex::encode(&signature.sig),
+        })
+    });
+    entries.collect::<Vec<_>>().into()
 }
 
 /// The metadata file of a signed part: `{"signatures":[…],"signed":…}`, with the canonical
@@ -79,18 +106,9 @@ impl Envelope {
 /// such; they have the same canonical form again when the file is read.
 pub fn assemble(signed_canonical: &[u8], signatures: &[Signature]) -> Vec<u8> {
     let mut file = Vec::with_capacity(signed_canonical.len() + 256 * signatures.len() + 64);
-    file.extend_from_slice(br#"{"signatures":["#);
-    for (i, signature) in signatures.iter().enumerate() {
-        if i > 0 {
-            file.push(b',');
-        }
-        let entry = serde_json::json!({
-            "keyid": signature.keyid.as_str(),
-            "sig": hex::encode(&signature.sig),
-        });
-        file.extend_from_slice(&canonical::encode(&entry));
-    }
-    file.extend_from_slice(br#"],"signed":"#);
+    file.extend_from_slice(br#"{"signatures":"#);
+    file.extend_from_slice(&canonical::encode(&write_signatures(signatures)));
+    file.extend_from_slice(br#","signed":"#);
     for &byte in signed_canonical {
         match byte {
             // Canonical JSON has no white space: a control character is always in a string.

@@ -12,6 +12,10 @@
 //! a reader that remembers earlier keys follows them to the present ones, and asks nobody else.
 //! Other TUF clients keep them as an unknown field, and go by the delegation alone.
 //!
+//! The metadata that brings a handover is signed by the same people. Where they are not at one place,
+//! the signatures of the handover stand beside what is signed, in that one version: inside of it, nobody
+//! could sign it before all others have signed the handover. Each later version has them inside.
+//!
 //! The signed part says `"_type":"wheelmark-handover"`, which is no type of TUF's: neither can be
 //! taken for the other.
 
@@ -24,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-pub use self::chain::Handovers;
+pub use self::chain::{Handovers, assemble_handing};
 pub use self::missing::{Missing, Need, Whose};
 pub use self::recovery::{RecoveryRequest, RecoveryRequestError};
 use crate::canonical;
@@ -274,7 +278,11 @@ impl KeySet {
 impl Handover {
     /// The bytes to sign: the canonical form, which nothing else has.
     pub fn to_canonical(&self) -> Vec<u8> {
-        canonical::encode(&json!({
+        canonical::encode(&self.to_value())
+    }
+
+    fn to_value(&self) -> Value {
+        json!({
             "_type": TYPE,
             "from": self.from.to_value(),
             "made-at": write_time(self.made_at),
@@ -282,7 +290,7 @@ impl Handover {
             "role": self.role.as_str(),
             "to": self.to.to_value(),
             "version": self.version,
-        }))
+        })
     }
 
     /// The keys that come in: each of them has to sign.

@@ -10,7 +10,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Deref;
 
+use serde_json::Value;
+
 use crate::envelope::{Envelope, EnvelopeError};
+use crate::handover::{HandoverError, Handovers};
 use crate::key::{Key, KeyId};
 use crate::model::sealed::FromSigned;
 use crate::model::{Custom, ModelError, Role, RoleKeys, Root, Targets};
@@ -22,13 +25,17 @@ use crate::target::Target;
 /// For a role: a threshold of the keys that its delegator named has signed exactly this.
 /// For a [`Target`]: a verified role states exactly this.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified<T>(T);
+pub struct Verified<T> {
+    value: T,
+    /// What stood beside the signed part, which nobody has signed: each use says why it is believed.
+    beside: Option<Value>,
+}
 
 impl<T> Deref for Verified<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        &self.value
     }
 }
 
@@ -36,8 +43,13 @@ impl<T> Verified<T> {
     /// Gives up the proof, to change the value: the way from a published version to the
     /// next one.
     pub fn into_inner(self) -> T {
-        self.0
+        self.value
     }
+}
+
+/// Just made by one of the checks of this module.
+fn verified<T>(value: T, beside: Option<Value>) -> Verified<T> {
+    Verified { value, beside }
 }
 
 /// Why a file was not accepted for a role.
@@ -75,7 +87,8 @@ pub fn verify<T: Role>(
 ) -> Result<Verified<T>, VerifyError> {
     let envelope = Envelope::open(bytes)?;
     check_signatures(&envelope, keys, role)?;
-    Ok(Verified(T::from_signed(envelope.signed)?))
+    let value = T::from_signed(envelope.signed)?;
+    Ok(verified(value, envelope.beside))
 }
 
 /// Opens a root on the word of its own keys: for one that is trusted already because of
@@ -88,7 +101,7 @@ pub fn verify_trusted_root(bytes: &[u8]) -> Result<Verified<Root>, VerifyError> 
     let mut envelope = Envelope::open(bytes)?;
     let root = Root::from_signed(envelope.signed.take())?;
     check_signatures(&envelope, &root.keys, &root.roles.root)?;
-    Ok(Verified(root))
+    Ok(verified(root, None))
 }
 
 /// Opens the successor of `trusted`: it needs the threshold of the old *and* of the new
@@ -102,7 +115,7 @@ pub fn verify_next_root(trusted: &Root, bytes: &[u8]) -> Result<Verified<Root>, 
     check_signatures(&envelope, &trusted.keys, &trusted.roles.root)?;
     let root = Root::from_signed(envelope.signed.take())?;
     check_signatures(&envelope, &root.keys, &root.roles.root)?;
-    Ok(Verified(root))
+    Ok(verified(root, None))
 }
 
 /// Demands that a threshold of the keys has signed. Each key counts once, whatever ids it goes by; a
@@ -159,7 +172,7 @@ impl Verified<Targets> {
         via: &[(RoleName, u64)],
     ) -> Option<Verified<Target>> {
         let info = self.targets.get(path)?;
-        Some(Verified(Target {
+        let target = Target {
             path: path.clone(),
             length: info.length,
             hashes: info.hashes.clone(),
@@ -167,6 +180,17 @@ impl Verified<Targets> {
             role: role.clone(),
             role_version: self.version,
             via: via.to_vec(),
-        }))
+        };
+        Some(verified(target, None))
+    }
+
+    /// The handovers that this metadata of `role` carries, those included whose signatures stand beside
+    /// what is signed: they are over the handover alone, and are verified here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handovers::read`].
+    pub fn handovers(&self, role: &RoleName) -> Result<Handovers, HandoverError> {
+        self.value.handovers_with(role, self.beside.as_ref())
     }
 }

@@ -61,7 +61,7 @@ pub(crate) const MIN_PROJECT_LIFE: SignedDuration = SignedDuration::from_hours(3
 /// the last of those who have to sign has looked at it, holidays included. The time of receipt is the
 /// web process's word. What it is worth to whoever has taken that process over is nothing: readers
 /// count the age of files from [`LONGEST_UNNOTED`] on from when everybody saw them.
-const LONGEST_STAGED: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub(super) const LONGEST_STAGED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// For how long after their signing files come without it being noted since when everybody sees them.
 /// This is how far the time of receipt can be used to pass new files for older ones.
@@ -240,7 +240,7 @@ fn demand_role(
     state: &State,
     versions: (&Skipped, &BTreeSet<u64>),
     role: &RoleName,
-    targets: &Targets,
+    targets: &Verified<Targets>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let stated = targets.stated_role();
@@ -265,10 +265,10 @@ fn demand_role(
     if targets.delegations.is_some() {
         return Err(Refusal::Delegates);
     }
-    let mut named = targets.clone();
+    let mut named = targets.clone().into_inner();
     named.extra.clear();
     named.state_role(role);
-    named.state_handovers(&targets.handovers(role)?);
+    named.restate_handovers(&targets.handovers(role)?);
     if targets.extra != named.extra {
         return Err(Refusal::MoreThanRole);
     }

@@ -109,17 +109,28 @@ pub(crate) fn claim(keys: &[&FileKey], threshold: u32) -> NewClaim {
 impl Draft {
     /// Signs it and hands it in, as the web process does.
     pub(crate) async fn hand_in(
-        mut self,
+        self,
         index: &TestIndex,
         bearer: &Bearer,
         keys: &[&FileKey],
+    ) -> Result<Seq, ReleaseError> {
+        let signers: Vec<&dyn Signer> = keys.iter().map(|key| *key as &dyn Signer).collect();
+        let sign = |canonical: &[u8]| sign_role(canonical, &signers).unwrap();
+        self.hand_in_as(index, bearer, sign).await
+    }
+
+    /// The same, where `sign` makes the file of what is signed.
+    pub(crate) async fn hand_in_as(
+        mut self,
+        index: &TestIndex,
+        bearer: &Bearer,
+        sign: impl FnOnce(&[u8]) -> Vec<u8>,
     ) -> Result<Seq, ReleaseError> {
         let page = self.page_bytes.unwrap_or_else(|| self.page.to_json());
         if self.lists_page {
             self.role.targets = targets_of_page(&self.page, &page).unwrap();
         }
-        let signers: Vec<&dyn Signer> = keys.iter().map(|key| *key as &dyn Signer).collect();
-        let metadata = sign_role(&self.role.to_canonical(), &signers).unwrap();
+        let metadata = sign(&self.role.to_canonical());
         let release = SignedRelease {
             project: self.project,
             metadata_sha256: Sha256::of(&metadata),

@@ -1,13 +1,14 @@
 //! All handovers of a role, each of them verified.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Handover, HandoverError, KeySet, MAX_HANDOVERS, MAX_HANDOVERS_LEN};
 use crate::canonical;
 use crate::claim::ClaimMarks;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Signature, assemble, read_signatures, write_signatures};
+use crate::key::{Key, KeyId};
 use crate::model::fields::{self, Fields};
 use crate::model::{OWN_MEMBER, RoleKeys, Targets};
 use crate::name::RoleName;
@@ -16,21 +17,26 @@ use crate::verify::check_signatures;
 /// In the own member of a role's metadata: its handovers, oldest first.
 const MEMBER: &str = "handovers";
 
+/// In the own member beside what is signed: the signatures of the handover that it brings.
+const BESIDE: &str = "handover";
+
 /// The handovers of a role, from the first on: each begins where the one before it ended, and is
 /// signed by a threshold of those whom it is from and by every key that comes in.
 ///
 /// It can be made only by the functions of this module, which check that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Handovers {
-    /// Each with the value that it was read from, signatures included.
+    /// Each with its value, signatures included.
     list: Vec<(Handover, Value)>,
+    /// Whether the signatures of the last one stood beside what is signed.
+    is_beside: bool,
 }
 
 /// A handover with its signatures, which may be too few.
 pub(super) struct Opened {
     pub(super) handover: Handover,
     pub(super) envelope: Envelope,
-    value: Value,
+    pub(super) value: Value,
 }
 
 impl Opened {
@@ -49,6 +55,34 @@ impl Opened {
         })
     }
 
+    /// Whether its signatures are looked for beside what is signed.
+    pub(super) fn is_open(&self) -> bool {
+        self.envelope.signatures.is_empty()
+    }
+
+    /// Takes the signatures that stand beside what is signed: those that hold, by keys of either set.
+    /// Later versions carry it with these.
+    pub(super) fn take_beside(&mut self, beside: &Value) -> Result<(), HandoverError> {
+        let mut found = self::beside(beside)?;
+        let Handover { from, to, .. } = &self.handover;
+        let keys = to.keys().iter().chain(from.keys());
+        let keys: BTreeMap<&KeyId, &Key> = keys.collect();
+        let mut good = Vec::new();
+        for (keyid, key) in keys {
+            let Some(Some(sig)) = found.remove(keyid) else {
+                continue;
+            };
+            if key.verify(&self.envelope.canonical, &sig).is_ok() {
+                let keyid = keyid.clone();
+                good.push(Signature { keyid, sig });
+            }
+        }
+        self.value["signatures"] = write_signatures(&good);
+        let good = good.into_iter().map(|one| (one.keyid, Some(one.sig)));
+        self.envelope.signatures = good.collect();
+        Ok(())
+    }
+
     fn verify(&self) -> Result<(), HandoverError> {
         let Handover { number, from, .. } = &self.handover;
         let number = *number;
@@ -65,7 +99,7 @@ impl Opened {
 }
 
 /// All of these keys have to sign.
-pub(super) fn all_of(keys: &[&crate::Key]) -> RoleKeys {
+pub(super) fn all_of(keys: &[&Key]) -> RoleKeys {
     let all = u32::try_from(keys.len()).unwrap_or(u32::MAX);
     RoleKeys::new(keys.iter().copied(), all)
 }
@@ -78,13 +112,36 @@ impl Handovers {
     /// When one of them is malformed, of another role, out of its order, or not signed as it has to
     /// be; or there are more than [`MAX_HANDOVERS`], or more bytes than [`MAX_HANDOVERS_LEN`].
     pub fn read(list: Option<&Value>, role: &RoleName) -> Result<Self, HandoverError> {
-        let opened = open(list, role)?;
+        Self::read_with(list, role, |_| None)
+    }
+
+    /// The same, where the signatures of the last one may stand beside what is signed: `beside` says
+    /// what stands there.
+    fn read_with<'a>(
+        list: Option<&Value>,
+        role: &RoleName,
+        beside: impl FnOnce(&Handover) -> Option<&'a Value>,
+    ) -> Result<Self, HandoverError> {
+        let mut opened = open(list, role)?;
+        let mut is_beside = false;
+        if let Some(last) = opened.last_mut().filter(|last| last.is_open())
+            && let Some(beside) = beside(&last.handover)
+        {
+            last.take_beside(beside)?;
+            is_beside = true;
+        }
         let mut verified = Vec::with_capacity(opened.len());
         for one in opened {
             one.verify()?;
             verified.push((one.handover, one.value));
         }
-        Ok(Self { list: verified })
+        let read = Self {
+            list: verified,
+            is_beside,
+        };
+        // The next version has to be able to carry them.
+        demand_short(&read.to_value())?;
+        Ok(read)
     }
 
     /// The same with one more: the file of a signed handover, as [`crate::assemble`] writes it.
@@ -113,6 +170,12 @@ impl Handovers {
     /// Whether there are none: the first keys still sign.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Whether the signatures of the last one stood beside what is signed, as where its signers were
+    /// not at one place.
+    pub fn is_beside(&self) -> bool {
+        self.is_beside
     }
 
     /// The keys that the last one leads to; none where there are none.
@@ -202,10 +265,7 @@ pub(super) fn open(list: Option<&Value>, role: &RoleName) -> Result<Vec<Opened>,
     let Some(list) = list else {
         return Ok(Vec::new());
     };
-    let len = canonical::encode(list).len();
-    if len > MAX_HANDOVERS_LEN {
-        return Err(HandoverError::TooLong { len });
-    }
+    demand_short(list)?;
     let list = fields::array(list.clone(), MEMBER)?;
     let found = list.len();
     if found > MAX_HANDOVERS {
@@ -232,20 +292,70 @@ pub(super) fn open(list: Option<&Value>, role: &RoleName) -> Result<Vec<Opened>,
     Ok(opened)
 }
 
+fn demand_short(value: &Value) -> Result<(), HandoverError> {
+    match canonical::encode(value).len() {
+        len if len > MAX_HANDOVERS_LEN => Err(HandoverError::TooLong { len }),
+        _ => Ok(()),
+    }
+}
+
+/// The signatures over a handover that stand beside what is signed.
+fn beside(own: &Value) -> Result<BTreeMap<KeyId, Option<Vec<u8>>>, HandoverError> {
+    let Some(list) = own.get(BESIDE) else {
+        return Ok(BTreeMap::new());
+    };
+    demand_short(list)?;
+    Ok(read_signatures(fields::array(list.clone(), BESIDE)?)?)
+}
+
+/// The metadata file of a signed part that brings a handover, as [`crate::assemble`] writes it, with the
+/// signatures of that handover beside it: `{"_wheelmark":{"handover":[…]},"signatures":[…],"signed":…}`.
+///
+/// Each of those who sign the one signs the other as well, and nobody has to wait for the signatures
+/// of others, as they would if those stood inside of what they sign.
+pub fn assemble_handing(
+    signed_canonical: &[u8],
+    signatures: &[Signature],
+    handover: &[Signature],
+) -> Vec<u8> {
+    let mut own = Map::new();
+    own.insert(BESIDE.to_owned(), write_signatures(handover));
+    let mut file = Vec::new();
+    file.extend_from_slice(format!("{{\"{OWN_MEMBER}\":").as_bytes());
+    file.extend_from_slice(&canonical::encode(&own.into()));
+    file.push(b',');
+    let rest = assemble(signed_canonical, signatures);
+    file.extend_from_slice(rest.get(1..).unwrap_or_default());
+    file
+}
+
 /// The list as it stands in the signed part of metadata.
 pub(super) fn listed(signed: &Value) -> Option<&Value> {
     signed.get(OWN_MEMBER)?.get(MEMBER)
 }
 
 impl Targets {
-    /// The handovers that this metadata of `role` carries.
+    /// The handovers that this metadata of `role` carries, all of which have their signatures in it.
+    /// What was verified may have those of the newest [beside it](crate::Verified::handovers).
     ///
     /// # Errors
     ///
     /// As [`Handovers::read`].
     pub fn handovers(&self, role: &RoleName) -> Result<Handovers, HandoverError> {
+        self.handovers_with(role, None)
+    }
+
+    /// The same, with what stands beside this metadata: there may be the signatures of the handover that
+    /// this very version brings.
+    pub(crate) fn handovers_with(
+        &self,
+        role: &RoleName,
+        beside: Option<&Value>,
+    ) -> Result<Handovers, HandoverError> {
         let own = self.extra.get(OWN_MEMBER);
-        let handovers = Handovers::read(own.and_then(|own| own.get(MEMBER)), role)?;
+        let list = own.and_then(|own| own.get(MEMBER));
+        let brought = |last: &Handover| beside.filter(|_| last.version == self.version);
+        let handovers = Handovers::read_with(list, role, brought)?;
         if let Some((last, _)) = handovers.list.last()
             && last.version > self.version
         {
@@ -269,5 +379,31 @@ impl Targets {
             return;
         }
         own[MEMBER] = handovers.to_value();
+    }
+
+    /// States them as the metadata does from which they were read: without the signatures of the last
+    /// one, where those stood beside.
+    pub fn restate_handovers(&mut self, handovers: &Handovers) {
+        self.state_handovers(handovers);
+        if handovers.is_beside
+            && let Some(last) = self.listed_mut().and_then(|list| list.last_mut())
+        {
+            last["signatures"] = Value::Array(Vec::new());
+        }
+    }
+
+    /// States these handovers and one more, whose signatures are to stand beside what is signed.
+    pub fn state_waiting(&mut self, published: &Handovers, handover: &Handover) {
+        self.state_handovers(published);
+        let waiting = json!({"signatures": [], "signed": handover.to_value()});
+        match self.listed_mut() {
+            Some(list) => list.push(waiting),
+            None => self.extra.entry(OWN_MEMBER.to_owned()).or_default()[MEMBER] = json!([waiting]),
+        }
+    }
+
+    fn listed_mut(&mut self) -> Option<&mut Vec<Value>> {
+        let own = self.extra.get_mut(OWN_MEMBER)?;
+        own.get_mut(MEMBER)?.as_array_mut()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chain::{all_of, listed, open};
-use super::{HandoverError, Handovers, KeySet};
+use super::{Handover, HandoverError, Handovers, KeySet};
 use crate::envelope::Envelope;
 use crate::key::{Key, KeyId};
 use crate::model::RoleKeys;
@@ -15,8 +15,10 @@ use crate::verify::signers;
 /// It says when it is worth going on, and decides nothing: whoever takes the metadata in verifies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// What the handover lacks that the metadata brings. It is part of what is signed, so that the
-    /// metadata can be signed for good only once nothing is lacking here.
+    /// The handover that the metadata brings, if it brings one.
+    pub brings: Option<Handover>,
+    /// What that handover lacks. Where its signatures stand inside of what is signed, the metadata can be
+    /// signed for good only once nothing is lacking here.
     pub handover: Vec<Need>,
     /// What the metadata itself lacks.
     pub metadata: Vec<Need>,
@@ -59,14 +61,21 @@ impl Missing {
         published: &Handovers,
     ) -> Result<Self, HandoverError> {
         let envelope = Envelope::open(metadata)?;
-        let opened = open(listed(&envelope.signed), role)?;
+        let mut opened = open(listed(&envelope.signed), role)?;
         let settled = published.iter().len();
         let mut both = opened.iter().zip(published.iter());
         let is_next = opened.len() == settled || opened.len() == settled + 1;
         if !is_next || !both.all(|(one, known)| one.handover == *known) {
             return Err(HandoverError::Rewritten);
         }
+        if opened.len() > settled
+            && let Some(last) = opened.last_mut().filter(|last| last.is_open())
+            && let Some(beside) = &envelope.beside
+        {
+            last.take_beside(beside)?;
+        }
         let mut lacks = Self {
+            brings: None,
             handover: Vec::new(),
             metadata: need(
                 &envelope,
@@ -97,6 +106,7 @@ impl Missing {
             let (by, file) = (&mut lacks.handover, &last.envelope);
             by.extend(need(file, Whose::Present, from.keys(), &from.role_keys()));
             by.extend(need(file, Whose::Added, next.keys(), &added));
+            lacks.brings = Some(last.handover.clone());
         }
         Ok(lacks)
     }
@@ -110,6 +120,7 @@ impl Missing {
         let envelope = Envelope::open(metadata)?;
         let all: Vec<&Key> = keys.keys().values().collect();
         Ok(Self {
+            brings: None,
             handover: Vec::new(),
             metadata: need(&envelope, Whose::Added, keys.keys(), &all_of(&all)),
         })
@@ -118,6 +129,53 @@ impl Missing {
     /// Whether nothing is lacking.
     pub fn is_empty(&self) -> bool {
         self.handover.is_empty() && self.metadata.is_empty()
+    }
+
+    /// The keys of those who could sign and have not, of everything that is lacking.
+    pub fn keyids(&self) -> BTreeSet<&KeyId> {
+        let needs = self.handover.iter().chain(&self.metadata);
+        needs.flat_map(|need| &need.keyids).collect()
+    }
+
+    /// How many more keys have to sign. Each of those who sign the metadata signs the handover, too.
+    ///
+    /// Every key that comes in has to; of the others, those are counted first that several sets wait
+    /// for. With three sets or more it may be one more than would do.
+    pub fn least(&self) -> u32 {
+        let mut open: Vec<(u32, &BTreeSet<KeyId>)> = Vec::new();
+        for need in self.handover.iter().chain(&self.metadata) {
+            open.push((need.more, &need.keyids));
+        }
+        let mut signed: BTreeSet<&KeyId> = BTreeSet::new();
+        while open.iter().any(|(more, _)| *more > 0) {
+            let waiting = |id: &KeyId| {
+                let for_it = open
+                    .iter()
+                    .filter(|(more, ids)| *more > 0 && ids.contains(id));
+                // Where all that are left have to sign, there is no choice.
+                let forced = for_it.clone().any(|(more, ids)| {
+                    *more as usize >= ids.iter().filter(|id| !signed.contains(id)).count()
+                });
+                (forced, for_it.count())
+            };
+            let left = open.iter().flat_map(|(_, ids)| ids.iter());
+            let left = left.filter(|id| !signed.contains(id));
+            let Some(next) = left.max_by_key(|id| waiting(id)) else {
+                // Nobody could: all are counted who have to.
+                let more = open.iter().map(|(more, _)| *more);
+                return more.fold(
+                    u32::try_from(signed.len()).unwrap_or(u32::MAX),
+                    u32::saturating_add,
+                );
+            };
+            signed.insert(next);
+            for (more, ids) in &mut open {
+                if ids.contains(next) {
+                    *more = more.saturating_sub(1);
+                }
+            }
+        }
+        u32::try_from(signed.len()).unwrap_or(u32::MAX)
     }
 }
 

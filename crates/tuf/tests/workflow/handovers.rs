@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wheelmark_tuf::{
     Handover, HandoverError, Handovers, Key, KeySet, MAX_HANDOVERS, Missing, OWN_MEMBER, Role,
-    RoleKeys, RoleName, Targets, VerifyError, Whose, assemble, canonical, verify,
+    RoleKeys, RoleName, Targets, VerifyError, Whose, assemble, assemble_handing, canonical, verify,
 };
 
 use crate::client::explain;
@@ -390,6 +390,105 @@ fn who_still_has_to_sign_is_known() {
         (1, 1)
     );
     assert!(Missing::of_claim(&left_out, &old).unwrap().is_empty());
+}
+
+/// Metadata that brings a handover whose signatures stand beside it.
+fn handing(published: &Handovers, handover: &Handover, by: &[&str], over: &[&str]) -> Vec<u8> {
+    let mut targets = empty_targets();
+    targets.version = handover.version;
+    targets.state_role(&role());
+    targets.state_waiting(published, handover);
+    let sign = |bytes: &[u8], by: &[&str]| -> Vec<_> {
+        by.iter().map(|n| Signer::new(n).sign(bytes)).collect()
+    };
+    let canonical = targets.to_canonical();
+    let statement = sign(&handover.to_canonical(), over);
+    assemble_handing(&canonical, &sign(&canonical, by), &statement)
+}
+
+#[test]
+fn signatures_may_stand_beside_the_version_that_brings_it() {
+    let (old, new) = (set(&["a", "b"], 2), set(&["b", "x"], 1));
+    let handover = statement(1, &old, &new);
+    let none = Handovers::default();
+    let all = ["a", "b", "x"];
+    let opened = |file: &[u8]| {
+        verify::<Targets>(file, old.keys(), &old.role_keys())
+            .map_err(|error| explain(&error))
+            .and_then(|read| read.handovers(&role()).map_err(|error| explain(&error)))
+    };
+    // One signature beside that is nobody's does no harm, and is not carried on.
+    let file = handing(&none, &handover, &all, &["a", "b", "elsewhere", "x"]);
+    let read = opened(&file).unwrap();
+    assert!(read.is_beside());
+    assert_eq!(read.reached(), Some(&new));
+    for few in [&["a", "b"][..], &["a", "x"], &[]] {
+        opened(&handing(&none, &handover, &all, few)).unwrap_err();
+    }
+    // Taken away, it proves nothing; and what is not verified has nothing beside it.
+    let mut stripped = canonical::parse(&file).unwrap();
+    stripped.as_object_mut().unwrap().remove(OWN_MEMBER);
+    opened(&serde_json::to_vec(&stripped).unwrap()).unwrap_err();
+    let verified = verify::<Targets>(&file, old.keys(), &old.role_keys()).unwrap();
+    verified
+        .clone()
+        .into_inner()
+        .handovers(&role())
+        .unwrap_err();
+    // The next version has them inside, to the letter, and proves it to those who have not seen this one.
+    let mut next = empty_targets();
+    next.version = 3;
+    next.state_role(&role());
+    next.state_handovers(&read);
+    let later = next.handovers(&role()).unwrap();
+    assert!(!later.is_beside() && later.beyond(&read).unwrap().is_none());
+    assert!(later.lead((&ids(&["a", "b"]), 2), 1, (&ids(&["b", "x"]), 1)));
+    // Beside another version than the one that it names, they count for nothing.
+    next.state_handovers(&none);
+    next.state_waiting(&none, &handover);
+    let canonical = next.to_canonical();
+    let sign =
+        |bytes: &[u8]| -> Vec<_> { all.iter().map(|n| Signer::new(n).sign(bytes)).collect() };
+    let late = assemble_handing(
+        &canonical,
+        &sign(&canonical),
+        &sign(&handover.to_canonical()),
+    );
+    opened(&late).unwrap_err();
+    // What was read says itself again as it stood there.
+    let mut again = verified.clone().into_inner();
+    again.restate_handovers(&read);
+    assert_eq!(again.extra, verified.extra);
+    again.state_handovers(&read);
+    assert_ne!(again.extra, verified.extra);
+}
+
+#[test]
+fn what_is_lacking_is_counted_for_both_at_once() {
+    let (old, new) = (set(&["a", "b", "c"], 2), set(&["c", "x"], 2));
+    let handover = statement(1, &old, &new);
+    let none = Handovers::default();
+    let missing = |by: &[&str]| {
+        let file = handing(&none, &handover, by, by);
+        let missing = Missing::of(&file, &role(), &old, &none).unwrap();
+        assert_eq!(missing.brings.as_ref(), Some(&handover));
+        missing
+    };
+    // c counts for both sets.
+    assert_eq!(missing(&[]).least(), 3);
+    assert_eq!(missing(&["x"]).least(), 2);
+    assert_eq!(missing(&["a"]).least(), 2);
+    assert_eq!(missing(&["a", "b"]).least(), 2);
+    assert_eq!(missing(&["a", "c"]).least(), 1);
+    let last = missing(&["a", "c"]);
+    let ids: Vec<_> = last.keyids().into_iter().collect();
+    assert_eq!(ids, [key("x").keyid()]);
+    assert!(missing(&["a", "c", "x"]).is_empty());
+    // Who has signed the metadata alone has not signed.
+    let file = handing(&none, &handover, &["a", "c", "x"], &["a", "c"]);
+    let half = Missing::of(&file, &role(), &old, &none).unwrap();
+    assert_eq!((half.handover.len(), half.metadata.len()), (1, 0));
+    assert_eq!(half.least(), 1);
 }
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];

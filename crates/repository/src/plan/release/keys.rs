@@ -7,10 +7,10 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_store::{ClaimedKey, MAX_USER_NAME_LEN, NewClaim, SignedRelease};
 use wheelmark_tuf::{
     DelegatedRole, DelegatedRoles, Delegations, Handovers, Key, KeyId, KeySet, RoleKeys, Targets,
-    canonical,
+    Verified, canonical,
 };
 
-use super::{MAX_CLAIMED_KEYS, Refusal, demand_recent, open};
+use super::{LONGEST_STAGED, MAX_CLAIMED_KEYS, Refusal, demand_recent, open};
 use crate::lifetimes::whole_seconds;
 use crate::roles;
 use crate::state::State;
@@ -20,6 +20,8 @@ use crate::state::State;
 const MAX_KEYS_LEN: usize = 8 * 1024;
 
 /// How long a handover may be under way: one that was signed and did not get in is not kept for later.
+/// One whose signatures stand beside the metadata has waited for them, as long as any release may: it
+/// is of use in the one version alone that it names, with metadata that the same people have signed.
 const LONGEST_HANDING: SignedDuration = SignedDuration::from_hours(1);
 
 /// The keys of a claim, if a project can have them.
@@ -79,7 +81,7 @@ pub(in crate::plan) fn demand_suitable<'a>(
 pub(super) fn demand_handed(
     state: &State,
     release: &SignedRelease,
-    targets: &Targets,
+    targets: &Verified<Targets>,
     metadata: &[u8],
     published: &Handovers,
     now: Timestamp,
@@ -106,11 +108,13 @@ pub(super) fn demand_handed(
     if handover.version != targets.version {
         return Err(Refusal::HandoverVersion);
     }
-    demand_recent("its handover", handover.made_at, now, LONGEST_HANDING)?;
-    // A ceremony counts from then for how long the keys stand, and nobody else says when it was.
-    if state.is_sealed(&release.project) {
-        demand_recent("its handover", handover.made_at, now, LONGEST_HANDING)?;
-    }
+    // A ceremony counts from then for how long the keys of a sealed project stand, and nobody else says
+    // when it was.
+    let longest = match handovers.is_beside() && !state.is_sealed(&release.project) {
+        true => LONGEST_STAGED,
+        false => LONGEST_HANDING,
+    };
+    demand_recent("its handover", handover.made_at, now, longest)?;
     let added = handover.added();
     let ids = |keys: Vec<&Key>| -> Vec<String> {
         let keys = keys.into_iter();
