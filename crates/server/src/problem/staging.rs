@@ -39,6 +39,8 @@ pub(super) fn staging(error: &StagingError) -> Problem {
         StagingError::NoRoom { .. } => problem(StatusCode::INSUFFICIENT_STORAGE, "No room").hint(
             "withdraw what waits for nothing; whoever runs the index can allow more (max-staged-size)",
         ),
+        StagingError::SenderGone { .. } => conflict("Sent with a token that has ended")
+            .hint("withdraw it, and have an owner of the project claim it once more"),
         StagingError::OtherWaits { .. } => conflict("Another file waits")
             .hint("take it back first: wheelmark release withdraw PROJECT==VERSION"),
         StagingError::ComesWith { .. } => bad("Not supported").hint(

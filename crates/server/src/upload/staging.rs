@@ -11,15 +11,15 @@
 //! its page as if they had just come.
 
 mod chain;
+mod change;
 mod error;
 mod folder;
+mod going_on;
 mod requests;
 mod signed;
 mod unsigned;
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use axum::response::Response;
 use jiff::SignedDuration;
 use serde::Serialize;
 use wheelmark_objects::page_target;
@@ -28,21 +28,22 @@ use wheelmark_store::{AuditAction, AuditEntry, FileState, ReleaseParts, SignedRe
 use wheelmark_tuf::{Sha256, TargetInfo};
 
 use self::chain::{Published, project_role, published};
+use self::change::{Change, demand_handing};
 use self::folder::{KeptSignature, Kind, Staged, StagedFile};
-use self::signed::{Signed, signers_of_claim};
+use self::signed::{Rule, Sent, Signed, keys_of_claim};
 use super::error::UploadError;
+use super::release;
 use super::release::form::Received;
-use super::release::{self, Released};
-use super::sink::Sink;
 use super::uploader::Uploader;
 use crate::app::Publishing;
-use crate::problem::chain as told;
 
 pub(crate) use self::error::StagingError;
 pub(crate) use self::folder::Folder;
 pub use self::folder::{
     MAX_STAGED_FILES, MAX_STAGED_LEN, MAX_STAGED_PER_USER, MAX_STAGED_RELEASES, STAGED_FOR,
 };
+pub(crate) use self::going_on::resume;
+use self::going_on::settle;
 pub(crate) use self::requests::{file, list, one, sign, withdraw};
 pub(super) use self::unsigned::take_unsigned;
 
@@ -94,6 +95,9 @@ struct Signing {
     signed: Vec<String>,
     /// Those of whom as many have to sign as are missing.
     others: Vec<String>,
+    /// Which keys come and go with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Change>,
 }
 
 /// A release that waits, read.
@@ -112,6 +116,7 @@ impl Opened {
             threshold: self.signed.threshold(),
             signed: self.signed.by(),
             others: self.signed.others(),
+            change: self.signed.brings().map(Change::of),
         };
         Told {
             signing: Some(signing),
@@ -188,6 +193,7 @@ pub(super) async fn take(
         user: uploader.bearer.user().to_string(),
         token: uploader.bearer.id().to_string(),
         claim: release.claim,
+        keys: release.keys,
         files: files.collect(),
         parts_len: (parts.metadata.len() + parts.page.len()) as u64,
     };
@@ -204,9 +210,15 @@ pub(super) async fn take(
         tracing::info!(%project, %id, "a release waits for signatures");
     } else {
         // The same release once more brings whoever has signed it this time.
-        for (keyid, sig) in signed.signatures() {
+        for (keyid, sig, handover) in signed.signatures() {
             let staged = folder.find(&project, &id.to_string(), now).await?;
-            keep_signature(publishing, &staged, keyid, &sig, uploader).await?;
+            let handover = handover.as_deref();
+            let sent = Sent {
+                keyid,
+                sig: &sig,
+                handover,
+            };
+            keep_signature(publishing, &staged, sent, uploader).await?;
         }
     }
     settle(publishing, &project, &id, uploader).await
@@ -220,9 +232,9 @@ fn signed_of(
     parts: &ReleaseParts,
     there: &Published,
 ) -> Result<Signed, StagingError> {
-    let signers = match (&release.claim, &there.signers) {
-        (Some(claim), None) => signers_of_claim(claim)?,
-        (None, Some(signers)) => signers.clone(),
+    let rule = match (&release.claim, &there.claimed) {
+        (Some(claim), None) => Rule::Claim(keys_of_claim(claim)?),
+        (None, Some(claimed)) => Rule::Project(project, claimed),
         (Some(_), Some(_)) => {
             return Err(StagingError::Malformed {
                 what: format!("{project} is claimed already"),
@@ -233,7 +245,7 @@ fn signed_of(
             return Err(StagingError::NotClaimed { project });
         }
     };
-    let signed = Signed::read(&parts.metadata, &[], signers)?;
+    let signed = Signed::read(&parts.metadata, &[], &rule)?;
     let role = signed.role(project.as_str())?;
     let malformed = |what: &str| StagingError::Malformed {
         what: what.to_owned(),
@@ -255,6 +267,7 @@ fn signed_of(
         let next = published.saturating_add(1);
         return Err(StagingError::Version { version, next });
     }
+    demand_handing(release, &signed, version)?;
     Ok(signed)
 }
 
@@ -264,25 +277,30 @@ async fn open(publishing: &Publishing, staged: &Staged) -> Result<Opened, Stagin
     let parts = folder.parts(&staged.id).await?;
     let later = folder.signatures(&staged.id).await?;
     let there = published(&publishing.tree, &staged.project, publishing.clock.now()).await?;
-    let signers = match &staged.claim {
-        Some(claim) => signers_of_claim(claim)?,
-        None => there
-            .signers
-            .clone()
-            .ok_or_else(|| StagingError::NotClaimed {
-                project: staged.project.to_string(),
-            })?,
+    // What is published already may bring what waits, which then brings nothing more.
+    let is_there = there.signed == Some(staged.id);
+    let rule = match (&staged.claim, &there.claimed) {
+        (Some(claim), _) => Rule::Claim(keys_of_claim(claim)?),
+        (None, Some(claimed)) => Rule::Project(&staged.project, claimed),
+        (None, None) => {
+            let project = staged.project.to_string();
+            return Err(StagingError::NotClaimed { project });
+        }
     };
-    let signed = Signed::read(&parts.metadata, &later, signers)?;
+    let signed = match Signed::read(&parts.metadata, &later, &rule) {
+        Ok(signed) => signed,
+        // Other handovers are published now than those that it carries on.
+        Err(_) if !is_there => Signed::unfit(&parts.metadata)?,
+        Err(error) => return Err(error),
+    };
     // Its form was looked at when it came; under other keys than then, nobody's signature may count.
     let version = signed
         .role(staged.project.as_str())
         .map(|role| role.version);
-    let is_ours = there.page == Some(Sha256::of(&parts.page));
     let state = match &version {
-        Ok(version) if *version == there.version && is_ours => State::Published,
+        _ if is_there => State::Published,
         Ok(version) if there.version.checked_add(1) != Some(*version) => State::Stale,
-        Ok(_) if staged.claim.is_some() && there.signers.is_some() => State::Stale,
+        Ok(_) if staged.claim.is_some() && there.claimed.is_some() => State::Stale,
         Ok(_) if signed.is_enough() => State::Signed,
         Ok(_) => State::Waiting,
         Err(_) => State::Stale,
@@ -295,155 +313,11 @@ async fn open(publishing: &Publishing, staged: &Staged) -> Result<Opened, Stagin
     })
 }
 
-/// Sends a release on if it is signed by all who have to; what is to be said of it.
-async fn settle(
-    publishing: &Publishing,
-    project: &ProjectName,
-    id: &Sha256,
-    uploader: &Uploader,
-) -> Result<Response, UploadError> {
-    let folder = publishing.folder()?;
-    // Of two who sign last at the same time, one sends it.
-    let _gate = folder.pass(project, &id.to_string()).await;
-    let now = publishing.clock.now();
-    let staged = folder.find(project, &id.to_string(), now).await?;
-    let opened = open(publishing, &staged).await?;
-    match opened.state {
-        State::Signed => {
-            let released = go_on(publishing, &staged, &opened, uploader).await?;
-            return Ok(Json(Gone::published(id, released)).into_response());
-        }
-        State::Published => folder.remove(id).await?,
-        State::Waiting | State::Unsigned | State::Stale => {}
-    }
-    let told = opened.told(&staged);
-    Ok((StatusCode::ACCEPTED, Json(told)).into_response())
-}
-
-/// What somebody is told whose signature was the last one.
-#[derive(Serialize)]
-struct Gone {
-    id: Sha256,
-    state: State,
-    #[serde(flatten)]
-    released: Released,
-}
-
-impl Gone {
-    fn published(id: &Sha256, released: Released) -> Gone {
-        Gone {
-            id: *id,
-            state: State::Published,
-            released,
-        }
-    }
-}
-
-/// Publishes a release that has all its signatures, as one that has just come; then it waits no longer.
-async fn go_on(
-    publishing: &Publishing,
-    staged: &Staged,
-    opened: &Opened,
-    uploader: &Uploader,
-) -> Result<Released, UploadError> {
-    let folder = publishing.folder()?;
-    let metadata = opened.signed.metadata();
-    let mut contents = Vec::with_capacity(staged.files.len());
-    for (number, file) in staged.files.iter().enumerate() {
-        let opened = folder.open(&staged.id, number).await?;
-        let mut opened = tokio::fs::File::from_std(opened);
-        let mut sink = Sink::new(publishing.tree.incoming(), file.size);
-        loop {
-            use tokio::io::AsyncReadExt as _;
-            let mut piece = bytes::BytesMut::with_capacity(PIECE_LEN);
-            if opened
-                .read_buf(&mut piece)
-                .await
-                .map_err(StagingError::Io)?
-                == 0
-            {
-                break;
-            }
-            sink = sink.take(piece.freeze()).await?;
-        }
-        contents.push(sink.finish(file.filename.clone()).await?);
-    }
-    let parts = ReleaseParts {
-        page: opened.page.clone(),
-        metadata,
-    };
-    let received = Received {
-        release: SignedRelease {
-            project: staged.project.clone(),
-            metadata_sha256: Sha256::of(&parts.metadata),
-            page_sha256: Sha256::of(&parts.page),
-            received_at: staged.received_at,
-            claim: staged.claim.clone(),
-            // A change of keys waits for nobody.
-            keys: None,
-            recovers: None,
-        },
-        parts,
-        contents,
-    };
-    let released = release::publish(publishing, staged.project.clone(), received, uploader).await?;
-    if let Err(error) = folder.remove(&staged.id).await {
-        // It is seen to be published by the next who looks.
-        tracing::warn!(id = %staged.id, error = told(&error), "a published release stays behind");
-    }
-    Ok(released)
-}
-
-/// Goes on with what was signed by all who have to when the process ended.
-pub(crate) async fn resume(publishing: Publishing) {
-    let Some(folder) = &publishing.staging else {
-        return;
-    };
-    let all = match folder.all(publishing.clock.now()).await {
-        Ok(all) => all,
-        Err(error) => {
-            tracing::error!(
-                error = told(&error),
-                "what waits for signatures cannot be read"
-            );
-            return;
-        }
-    };
-    for staged in all.iter().filter(|staged| staged.kind == Kind::Release) {
-        if let Err(error) = resume_one(&publishing, staged).await {
-            let (id, project) = (staged.id, &staged.project);
-            tracing::warn!(%id, %project, error = told(&error), "a release that is signed waits on");
-        }
-    }
-}
-
-async fn resume_one(publishing: &Publishing, staged: &Staged) -> Result<(), UploadError> {
-    let folder = publishing.folder()?;
-    if open(publishing, staged).await?.state != State::Signed {
-        return Ok(());
-    }
-    // In the name of who signed last; their token has to be good still.
-    let last = folder.signatures(&staged.id).await?.pop();
-    let token = last.map_or_else(|| staged.token.clone(), |last| last.token);
-    let bearer = publishing
-        .store
-        .bearer_of(&token, publishing.clock.now())
-        .await?;
-    let Some(bearer) = bearer else {
-        tracing::info!(id = %staged.id, "the token that signed last has ended: another signature sends it on");
-        return Ok(());
-    };
-    let uploader = Uploader::resumed(bearer);
-    settle(publishing, &staged.project, &staged.id, &uploader).await?;
-    Ok(())
-}
-
 /// Keeps a signature that has come, and sends the release on if it was the last one.
 async fn add_signature(
     publishing: &Publishing,
     staged: &Staged,
-    keyid: &str,
-    sig: &str,
+    sent: Sent<'_>,
     uploader: &Uploader,
 ) -> Result<Response, UploadError> {
     let opened = open(publishing, staged).await?;
@@ -455,9 +329,9 @@ async fn add_signature(
         }
         .into());
     }
-    opened.signed.check(keyid, sig)?;
-    if !opened.signed.by().iter().any(|known| known == keyid) {
-        keep_signature(publishing, staged, keyid, sig, uploader).await?;
+    opened.signed.check(sent)?;
+    if !opened.signed.by().iter().any(|known| known == sent.keyid) {
+        keep_signature(publishing, staged, sent, uploader).await?;
     }
     settle(publishing, &staged.project, &staged.id, uploader).await
 }
@@ -466,18 +340,18 @@ async fn add_signature(
 async fn keep_signature(
     publishing: &Publishing,
     staged: &Staged,
-    keyid: &str,
-    sig: &str,
+    sent: Sent<'_>,
     uploader: &Uploader,
 ) -> Result<(), UploadError> {
     let signature = KeptSignature {
-        keyid: keyid.to_owned(),
-        sig: sig.to_owned(),
+        keyid: sent.keyid.to_owned(),
+        sig: sent.sig.to_owned(),
+        handover: sent.handover.map(str::to_owned),
         token: uploader.bearer.id().to_string(),
         at: publishing.clock.now(),
     };
     publishing.folder()?.sign(&staged.id, signature).await?;
-    let (action, keys) = (AuditAction::ReleaseSigned, [keyid.to_owned()]);
+    let (action, keys) = (AuditAction::ReleaseSigned, [sent.keyid.to_owned()]);
     note(publishing, uploader, staged, action, &keys).await
 }
 

@@ -218,6 +218,7 @@ fn samples() -> Vec<Error> {
             limit: 8,
         }),
         Error::Staging(StagingError::NoRoom { limit: 1 << 34 }),
+        Error::Staging(StagingError::SenderGone { user: text() }),
         Error::Staging(StagingError::OtherWaits {
             filename: filename(),
             sha256: Sha256::of(b"other"),

@@ -133,12 +133,6 @@ pub(super) async fn receive(
     }
     if let Some(change) = &stated.keys {
         let many = change.added.len().max(change.removed.len()) > MAX_KEYS;
-        if way == Way::Staged {
-            return Err(UploadError::MalformedRelease {
-                what: "a change of keys waits for nobody: all who have to sign it do so before it is sent"
-                    .to_owned(),
-            });
-        }
         if many || stated.claim.is_some() {
             return Err(UploadError::MalformedRelease {
                 what: "at most 16 keys come in and go, and none with a claim".to_owned(),

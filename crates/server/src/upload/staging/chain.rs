@@ -4,13 +4,12 @@
 //! The web process needs to know whether enough people have signed, so that it sends on what the
 //! snapshot process will take, and keeps what it would refuse. Nobody else relies on the answer.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectPath, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{
-    Cached, Key, KeyId, Limits, Refresh, RoleKeys, RoleName, Sha256, TargetPath, TrustedSet,
+    Cached, Handovers, KeySet, Limits, Refresh, RoleName, Sha256, Targets, TrustedSet, Verified,
+    signed_digest, verify,
 };
 
 use super::error::StagingError;
@@ -21,16 +20,17 @@ pub(super) struct Published {
     /// The version of its own role; 0 if there never was one.
     pub(super) version: u64,
     /// Whose signatures count; none where the project is not claimed.
-    pub(super) signers: Option<Signers>,
-    /// The SHA-256 of its page, where it has one.
-    pub(super) page: Option<Sha256>,
+    pub(super) claimed: Option<Claimed>,
+    /// What its people have signed last, by its SHA-256.
+    pub(super) signed: Option<Sha256>,
 }
 
-/// Whose signatures count.
-#[derive(Clone)]
-pub(super) struct Signers {
-    pub(super) keys: BTreeMap<KeyId, Key>,
-    pub(super) role: RoleKeys,
+/// A claimed project's keys.
+pub(super) struct Claimed {
+    /// Those that the index, or an offline key, delegates to.
+    pub(super) present: KeySet,
+    /// How they came to be those.
+    pub(super) handovers: Handovers,
 }
 
 /// The role of a project's own people.
@@ -72,40 +72,28 @@ pub(super) async fn published(
     let delegator = trail
         .iter()
         .find(|visit| Some(&visit.role) == delegator.as_ref());
-    let signers = delegator.and_then(|delegator| {
-        let delegations = delegator.targets.delegations.as_ref()?;
-        Some(Signers {
-            keys: delegations.keys.clone(),
-            role: delegations.role_keys(&role)?.clone(),
-        })
-    });
-    let page = match &signers {
-        Some(_) => page_in(tree, &role, version, &path).await?,
-        None => None,
+    let delegations = delegator.and_then(|delegator| delegator.targets.delegations.as_ref());
+    let Some(delegations) = delegations else {
+        return Ok(Published {
+            version,
+            claimed: None,
+            signed: None,
+        });
     };
+    let present = KeySet::delegated(delegations, &role).ok_or_else(|| StagingError::Chain {
+        why: format!("the keys of {project} are no set of keys in their plain form"),
+    })?;
+    let object = ObjectPath::metadata(&role, version);
+    let bytes = tree.read(&object, MAX_METADATA_OBJECT_LEN).await;
+    let bytes = bytes.map_err(chain)?.unwrap_or_default();
+    let read: Verified<Targets> =
+        verify(&bytes, present.keys(), &present.role_keys()).map_err(chain)?;
+    let handovers = read.handovers(&role).map_err(chain)?;
     Ok(Published {
         version,
-        signers,
-        page,
+        claimed: Some(Claimed { present, handovers }),
+        signed: Some(signed_digest(&bytes).map_err(chain)?),
     })
-}
-
-/// The page that a project's role lists. No signature is looked at: it says whether what waits is
-/// published already, and nothing else.
-async fn page_in(
-    tree: &Directory,
-    role: &RoleName,
-    version: u64,
-    path: &TargetPath,
-) -> Result<Option<Sha256>, StagingError> {
-    let object = ObjectPath::metadata(role, version);
-    let bytes = tree.read(&object, MAX_METADATA_OBJECT_LEN).await;
-    let Some(bytes) = bytes.map_err(chain)? else {
-        return Ok(None);
-    };
-    let file: serde_json::Value = serde_json::from_slice(&bytes).map_err(chain)?;
-    let listed = &file["signed"]["targets"][path.as_str()]["hashes"]["sha256"];
-    Ok(listed.as_str().and_then(|digest| digest.parse().ok()))
 }
 
 async fn follow(tree: &Directory, now: Timestamp) -> Result<TrustedSet, StagingError> {

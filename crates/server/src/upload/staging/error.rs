@@ -81,6 +81,12 @@ pub(crate) enum StagingError {
         /// Most bytes.
         limit: u64,
     },
+    /// A claim is made in the name of who has sent it, who may not any more.
+    #[error("the token with which {user} has sent the claim has ended")]
+    SenderGone {
+        /// Who has.
+        user: String,
+    },
     /// A file of this name waits, with other bytes.
     #[error("another file named `{filename}` waits, of SHA-256 {sha256}")]
     OtherWaits {

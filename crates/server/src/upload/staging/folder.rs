@@ -23,10 +23,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::MutexGuard;
 use tokio::task::spawn_blocking;
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, NewClaim, ReleaseParts};
+use wheelmark_store::{
+    MAX_RELEASE_METADATA_LEN, MAX_RELEASE_PAGE_LEN, NewClaim, NewKeys, ReleaseParts,
+};
 use wheelmark_tuf::Sha256;
 
 use super::error::StagingError;
+use super::signed::Sent;
 use crate::upload::gates::Gates;
 use crate::upload::sink::{Body, Content};
 
@@ -120,6 +123,9 @@ pub(super) struct Staged {
     /// Whose keys sign from then on, where it is a claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claim: Option<NewClaim>,
+    /// Which keys come and go, where it brings a handover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) keys: Option<NewKeys>,
     pub(super) files: Vec<StagedFile>,
     /// The lengths of metadata and page.
     pub(super) parts_len: u64,
@@ -145,10 +151,24 @@ pub(super) struct KeptSignature {
     pub(super) keyid: String,
     /// Hexadecimal.
     pub(super) sig: String,
+    /// The same over the handover that it brings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) handover: Option<String>,
     /// The token that it came with.
     pub(super) token: String,
     #[serde(with = "text")]
     pub(super) at: Timestamp,
+}
+
+impl KeptSignature {
+    /// As it was sent.
+    pub(super) fn sent(&self) -> Sent<'_> {
+        Sent {
+            keyid: &self.keyid,
+            sig: &self.sig,
+            handover: self.handover.as_deref(),
+        }
+    }
 }
 
 /// The folder, and what may be in it.

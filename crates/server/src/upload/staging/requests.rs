@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tracing::Instrument as _;
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{AuditAction, Bearer, NewClaim};
+use wheelmark_store::{AuditAction, Bearer, NewClaim, NewKeys};
 
 use super::folder::{Kind, Staged};
+use super::signed::Sent;
 use super::{PIECE_LEN, StagingError, Told, add_signature, all_of, note, open, told_of};
 use crate::app::Publishing;
 use crate::client_address::From;
@@ -36,6 +37,9 @@ const OBJECT_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 struct StatedSignature {
     keyid: String,
     sig: String,
+    /// That over the handover, where what waits brings one.
+    #[serde(default)]
+    handover: Option<String>,
 }
 
 /// All that waits in a project.
@@ -62,6 +66,8 @@ struct Whole {
 struct Stated {
     #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<NewClaim>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<NewKeys>,
 }
 
 /// A member of a project, who may look at what waits there.
@@ -144,6 +150,7 @@ async fn whole(publishing: &Publishing, staged: &Staged) -> Result<Whole, Upload
         told: opened.told(staged),
         release: Some(Stated {
             claim: staged.claim.clone(),
+            keys: staged.keys.clone(),
         }),
         metadata: text(opened.signed.metadata()),
         page: text(opened.page),
@@ -242,13 +249,27 @@ async fn signed(
             what: error.to_string(),
         })?;
     let staged = find(publishing, &project, id).await?;
+    if staged.keys.is_some() {
+        // Not with what lies in the settings of a pipeline, as when it came.
+        let (by, keys) = (&uploader.bearer, staged.keys.as_ref());
+        let now = publishing.clock.now();
+        let asking = publishing
+            .store
+            .demand_releaser(&project, None, keys, by, now);
+        asking.await?;
+    }
     if staged.kind == Kind::File {
         return Err(StagingError::Malformed {
             what: "a file waits for a release that lists it, and not for signatures".to_owned(),
         }
         .into());
     }
-    add_signature(publishing, &staged, &stated.keyid, &stated.sig, uploader).await
+    let sent = Sent {
+        keyid: &stated.keyid,
+        sig: &stated.sig,
+        handover: stated.handover.as_deref(),
+    };
+    add_signature(publishing, &staged, sent, uploader).await
 }
 
 /// `DELETE /_/projects/<project>/staged/<id>`

@@ -50,6 +50,7 @@ pub(in crate::upload) async fn take_unsigned(
         user: uploader.bearer.user().to_string(),
         token: uploader.bearer.id().to_string(),
         claim: None,
+        keys: None,
         files: vec![file],
         parts_len: 0,
     };
