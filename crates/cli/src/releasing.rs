@@ -7,6 +7,7 @@
 //! What is signed is built on a page that this machine has verified itself: by the project's own keys
 //! where it is claimed, and never on one that somebody hands out for this.
 
+mod claiming;
 mod differences;
 mod files;
 mod handing_over;
@@ -42,10 +43,13 @@ use crate::homes::choose;
 use crate::logging::WithHint as _;
 use crate::remote::{anonymous, credentials};
 
+pub(crate) use self::claiming::look_claim;
 pub(crate) use self::differences::{Differences, Member};
 pub(crate) use self::files::{LocalFile, local_files, released};
-pub(crate) use self::handing_over::{HandOver, Wanted};
-pub(crate) use self::keys::{DEVELOPER, distinct, of_user, to_claim, to_sign};
+pub(crate) use self::handing_over::{Both, Change, HandOver, Shown, Wanted, shown, sign_both};
+pub(crate) use self::keys::{
+    DEVELOPER, distinct, of_user, public_file, read_public, to_claim, to_sign,
+};
 pub(crate) use self::known::{claimed, demand_enough, demand_known, handovers, signing};
 pub(crate) use self::review::{ReviewedFile, against_last, compare, look, progress};
 pub(crate) use self::sending::{

@@ -160,7 +160,7 @@ pub(crate) async fn publish(
                 desk.index()
                     .remember_review(project, &id, version, desk.now)
                     .await?;
-                print_line(&waits(how.json, &entry, &claim)?)?;
+                print_line(&waits(how.json, &entry, &claim.maintainers)?)?;
                 return Ok(ExitCode::SUCCESS);
             }
             Outcome::Overtaken => {

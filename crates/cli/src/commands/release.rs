@@ -6,11 +6,11 @@ mod list;
 mod review;
 mod withdraw;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use wheelmark_client::Claim;
 use wheelmark_tuf::without_controls;
 
 use crate::context::Context;
@@ -73,7 +73,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 }
 
 /// Who still has to sign something that waits, and how.
-pub(crate) fn waits(is_json: bool, entry: &Entry, claim: &Claim) -> anyhow::Result<String> {
+pub(crate) fn waits(
+    is_json: bool,
+    entry: &Entry,
+    maintainers: &BTreeMap<String, String>,
+) -> anyhow::Result<String> {
     if is_json {
         return Ok(json!({
             "project": entry.project,
@@ -83,10 +87,10 @@ pub(crate) fn waits(is_json: bool, entry: &Entry, claim: &Claim) -> anyhow::Resu
         })
         .to_string());
     }
-    let name = entry.name();
+    let (what, name) = (entry.what(), entry.call());
     let count = entry.missing();
     let mut lines = vec![format!(
-        "{name} waits at the index, signed by {} of {}: nobody who installs sees it yet",
+        "{what} waits at the index, signed by {} of {}: nobody who installs sees it yet",
         entry.signed.len(),
         entry.threshold
     )];
@@ -95,7 +99,7 @@ pub(crate) fn waits(is_json: bool, entry: &Entry, claim: &Claim) -> anyhow::Resu
         count => format!("{count} of these keys have to sign it, too:"),
     });
     for id in &entry.others {
-        let whose = claim.maintainers.get(id);
+        let whose = maintainers.get(id);
         let whose = whose.map(|user| format!(" ({})", without_controls(user)));
         lines.push(format!("  {}…{}", short(id), whose.unwrap_or_default()));
     }

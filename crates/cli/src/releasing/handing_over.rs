@@ -5,9 +5,11 @@
 //! ```
 //!
 //! The handover is signed by those who sign now and by every key that comes in; it stands in the
-//! metadata, which is signed once more by all of them. Nothing of the page changes.
+//! metadata, which is signed once more by all of them. Nothing of the page changes. Where not all of
+//! them are here, it waits at the index for the others, as a release does.
 
 mod shown;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,12 +24,15 @@ use wheelmark_repository::project_role;
 use wheelmark_signing::{HeldKey, Signer, sign_role};
 use wheelmark_tuf::{Handover, Key, KeyId, KeySet};
 
+pub(crate) use self::shown::{Shown, shown, warnings};
+pub(crate) use self::waiting::{Both, sign_both};
 use super::known::lacking;
 use super::{
     Desk, Next, Outcome, Sending, StatedChange, claimed, confirm, demand_known, distinct,
-    handovers, of_user, short, signing, to_claim, to_sign,
+    handovers, of_user, public_file, read_public, signing, to_claim, to_sign,
 };
 use crate::commands::ceremony::signer::Passphrase;
+use crate::commands::release::waits;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -39,8 +44,9 @@ pub(crate) struct HandOver {
     pub(crate) project: ProjectName,
 
     /// Where a key is that signs for the project now: file:PATH, pkcs11:…, ssh: or command:PATH (see
-    /// docs/signers.md); several where several have to sign
-    #[arg(long = "signer", value_name = "URI", required = true)]
+    /// docs/signers.md). With fewer than have to sign it waits at the index for the others; without
+    /// one, a key that comes in has to be at hand
+    #[arg(long = "signer", value_name = "URI")]
     signers: Vec<String>,
 
     /// The trusted index [default: the only one]
@@ -80,14 +86,14 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// A change of keys that is about to be signed.
-struct Change {
-    from: KeySet,
-    to: KeySet,
-    number: u64,
+pub(crate) struct Change {
+    pub(crate) from: KeySet,
+    pub(crate) to: KeySet,
+    pub(crate) number: u64,
     /// Whose the keys are that come in, by their ids, where it was said.
-    named: BTreeMap<String, String>,
+    pub(crate) named: BTreeMap<String, String>,
     /// Those that are at hand, of both sets.
-    held: Vec<HeldKey>,
+    pub(crate) held: Vec<HeldKey>,
 }
 
 impl HandOver {
@@ -103,7 +109,7 @@ impl HandOver {
         demand_known(&desk, project, &claim, &self.keys).await?;
         let published = handovers(&claim)?;
         let change = self.change(&claim, wanted)?;
-        let told = shown::shown(&desk, project, &claim, &change);
+        let told = shown(&desk, project, &claim, &change);
         match self.json {
             true => told
                 .warnings
@@ -111,7 +117,10 @@ impl HandOver {
                 .for_each(|line| tracing::warn!("{line}")),
             false => print_line(&told.to_string())?,
         }
-        demand_signers(&claim, &change)?;
+        if change.held.is_empty() {
+            return Err(anyhow!("none of the keys is here that have to sign it"))
+                .hint("name one with --signer, or be at the machine of one that comes in");
+        }
         confirm("hand over to these keys?", self.yes)?;
 
         let role = project_role(project);
@@ -124,6 +133,32 @@ impl HandOver {
             from: change.from.clone(),
             to: change.to.clone(),
         };
+        let keys = StatedChange {
+            added: change
+                .added()
+                .map(|(key, whose)| (key, whose.cloned()))
+                .collect(),
+            removed: change
+                .from
+                .beyond(&change.to)
+                .into_iter()
+                .map(|key| key.keyid().as_str().to_owned())
+                .collect(),
+        };
+        let files = page.as_signed().files.clone();
+        let mut next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?;
+        if !is_enough(&claim, &change) {
+            next.role.state_waiting(published, &handover);
+            let sending = Sending {
+                project,
+                metadata: waiting::begun(&next, &handover, &change.held)?,
+                next: &next,
+                claim: None,
+                keys: Some(keys),
+                files: &[],
+            };
+            return self.stage(&desk, &claim, sending).await;
+        }
         let signers: Vec<&dyn Signer> = change.held.iter().map(|key| &*key.signer).collect();
         let file = sign_role(&handover.to_canonical(), &signers)
             .context("nothing was signed, and nothing was sent")?;
@@ -131,17 +166,7 @@ impl HandOver {
             .and(&file, &role)
             .context("nothing was sent")
             .hint("docs/claims.md says how often keys can change, and who has to sign")?;
-        let files = page.as_signed().files.clone();
-        let next =
-            Next::of(project, Some(page.as_signed()), files, version, desk.now)?.carrying(&handed);
-        let removed = change.from.beyond(&change.to).into_iter();
-        let keys = StatedChange {
-            added: change
-                .added()
-                .map(|(key, whose)| (key, whose.cloned()))
-                .collect(),
-            removed: removed.map(|key| key.keyid().as_str().to_owned()).collect(),
-        };
+        let next = next.carrying(&handed);
         let sending = Sending {
             project,
             metadata: next.sign(&change.held)?,
@@ -164,6 +189,29 @@ impl HandOver {
         self.tell(claim, &change)
     }
 
+    /// Has it wait at the index for the signatures of others.
+    async fn stage(
+        &self,
+        desk: &Desk,
+        claim: &Claim,
+        sending: Sending<'_>,
+    ) -> anyhow::Result<ExitCode> {
+        let (project, next) = (&self.project, sending.next);
+        let Outcome::Waiting(entry) = sending.stage(desk).await? else {
+            return Err(anyhow!(
+                "somebody else has published to {project} meanwhile"
+            ))
+            .hint("nothing was changed; give the same command once more");
+        };
+        // Whoever has put it together has seen what is in it.
+        let index = desk.index();
+        index
+            .remember_review(project, &next.id(), next.role.version, desk.now)
+            .await?;
+        print_line(&waits(self.json, &entry, &claim.maintainers)?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// What changes, with the keys at hand.
     fn change(&self, claim: &Claim, wanted: &Wanted<'_>) -> anyhow::Result<Change> {
         let from = claim.present().cloned();
@@ -171,11 +219,20 @@ impl HandOver {
             .ok_or_else(|| anyhow!("the keys of {} cannot hand over", self.project))
             .hint("the index delegates to keys that are not in the plain form of TUF")?;
         let mut named = BTreeMap::new();
-        let mut new = Vec::with_capacity(wanted.added.len());
+        let (mut held, mut come) = (Vec::new(), Vec::new());
         for text in wanted.added {
             let (user, uri) = of_user(text);
-            for key in to_claim(&[uri.to_owned()], &self.passphrase)? {
-                let id = key.signer.key().keyid().clone();
+            let new = match public_file(uri) {
+                Some(file) => vec![read_public(file)?],
+                None => {
+                    let new = to_claim(&[uri.to_owned()], &self.passphrase)?;
+                    let keys = new.iter().map(|key| key.signer.key().clone()).collect();
+                    held.extend(new);
+                    keys
+                }
+            };
+            for key in new {
+                let id = key.keyid().clone();
                 if from.keys().contains_key(&id) {
                     return Err(anyhow!("the key {} signs for it already", id.as_str()))
                         .hint("a key is for one machine: make another one");
@@ -183,7 +240,7 @@ impl HandOver {
                 if let Some(user) = user.or(wanted.of) {
                     named.insert(id.as_str().to_owned(), user.to_owned());
                 }
-                new.push(key);
+                come.push(key);
             }
         }
         let gone: BTreeSet<KeyId> = match wanted.removed {
@@ -195,7 +252,6 @@ impl HandOver {
         };
         let stay = from.keys().iter().filter(|(id, _)| !gone.contains(*id));
         let stay = stay.map(|(_, key)| key.clone());
-        let come = new.iter().map(|key| key.signer.key().clone());
         let threshold = wanted.threshold.unwrap_or(from.threshold());
         let to = KeySet::new(stay.chain(come), threshold)
             .with_context(|| format!("{} cannot have such keys", self.project))
@@ -204,8 +260,9 @@ impl HandOver {
             return Err(anyhow!("nothing changes: these keys sign for it already"))
                 .hint(format!("wheelmark project keys list {}", self.project));
         }
-        let mut held = to_sign(&self.signers, &self.passphrase, &signing(claim))?;
-        held.extend(new);
+        if !self.signers.is_empty() {
+            held.extend(to_sign(&self.signers, &self.passphrase, &signing(claim))?);
+        }
         let number = handovers(claim)?.next_number();
         Ok(Change {
             from,
@@ -275,23 +332,15 @@ fn the_one(set: &KeySet, begin: &str) -> anyhow::Result<KeyId> {
 
 /// Whether all are here who have to sign: those of today, those from now on, and those whom an offline
 /// key has delegated to, where they are others.
-fn demand_signers(claim: &Claim, change: &Change) -> anyhow::Result<()> {
-    let held: BTreeSet<&KeyId> = change
-        .held
+fn is_enough(claim: &Claim, change: &Change) -> bool {
+    let held = change.held.iter();
+    let held: BTreeSet<&KeyId> = held.map(|key| key.signer.key().keyid()).collect();
+    let is_whole = |set: &KeySet| lacking(set, &held).1 >= set.threshold() as usize;
+    let mut added = change.to.beyond(&change.from).into_iter();
+    claim
+        .set
         .iter()
-        .map(|key| key.signer.key().keyid())
-        .collect();
-    for set in claim.set.iter().chain([&change.from, &change.to]) {
-        let (missing, here) = lacking(set, &held);
-        let needed = set.threshold() as usize;
-        if here < needed {
-            let missing: Vec<String> = missing.iter().map(|id| short(id.as_str())).collect();
-            return Err(anyhow!(
-                "{here} of the keys that have to sign are here, and {needed} are needed; not here: {}",
-                missing.join(", ")
-            ))
-            .hint("all of them have to be at hand when keys change: name a --signer for each");
-        }
-    }
-    Ok(())
+        .chain([&change.from, &change.to])
+        .all(is_whole)
+        && added.all(|key| held.contains(key.keyid()))
 }

@@ -6,6 +6,7 @@
 //! its files, fetched ───▶ what the page says of them? ─▶ what is inside, against the last release
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,19 +19,22 @@ use tokio::io::AsyncWriteExt as _;
 use wheelmark_client::{Claim, Content, VerifiedPage};
 use wheelmark_packaging::DistributionFilename;
 use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
-use wheelmark_tuf::{Role as _, Sha256, canonical, signed_digest, without_controls};
+use wheelmark_tuf::{
+    Handover, Key, Missing, OWN_MEMBER, Role as _, Sha256, canonical, signed_digest,
+    without_controls,
+};
 
 use super::differences::{Differences, Inside};
 use super::files::released;
 use super::staged::{Entry, EntryFile};
-use super::{Desk, Next, claimed, handovers};
+use super::{Change, Desk, Next, Shown, claimed, handovers, shown};
 use crate::logging::WithHint as _;
 
 /// For how long a release may wait: what was signed longer ago is not taken any more.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub(super) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How far clocks may be apart.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// For how long what is signed may hold, and for how long it must: as the snapshot process asks.
 const MAX_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
@@ -50,6 +54,32 @@ pub(crate) struct Review {
     pub(crate) new: Vec<ReleasedFile>,
     /// The keys of the project that have signed it, as verified here.
     pub(crate) signed_by: Vec<String>,
+    /// Whose signatures it lacks; the handover that it brings, if it brings one.
+    pub(crate) missing: Missing,
+    /// The ids of all keys that can sign it.
+    pub(crate) signing: BTreeSet<String>,
+}
+
+impl Review {
+    /// The handover that it brings, as it is shown.
+    pub(crate) fn change(&self, desk: &Desk, entry: &Entry) -> Option<Shown> {
+        let handover = self.missing.brings.as_ref()?;
+        let stated = entry
+            .release
+            .iter()
+            .filter_map(|stated| stated.keys.as_ref());
+        let named = stated.flat_map(|keys| &keys.added);
+        let change = Change {
+            from: handover.from.clone(),
+            to: handover.to.clone(),
+            number: handover.number,
+            named: named
+                .map(|key| (key.keyid.clone(), key.maintainer.clone()))
+                .collect(),
+            held: Vec::new(),
+        };
+        Some(shown(desk, &entry.project, &self.claim, &change))
+    }
 }
 
 /// A file that a release adds, and in what it differs from the one before it.
@@ -81,17 +111,15 @@ pub(crate) async fn look(desk: &Desk, entry: &Entry) -> anyhow::Result<Review> {
             entry.id
         ))?;
     }
-    if entry.claim {
-        return Err(anyhow!("a claim is not reviewed by this program yet"))
-            .hint("claim the project where all of its keys are at hand");
-    }
-    let mut file = canonical::parse(metadata.as_bytes())?;
-    let signatures = file.get_mut("signatures").map(serde_json::Value::take);
-    let signed = file.get_mut("signed").map(serde_json::Value::take);
-    let signed = signed.context("the metadata has no signed part")?;
-    let canonical = canonical::encode(&signed);
+    let file = canonical::parse(metadata.as_bytes())?;
+    let signed = file
+        .get("signed")
+        .context("the metadata has no signed part")?;
+    let canonical = canonical::encode(signed);
     let (base, claim) = claimed(desk, &entry.project).await?;
-    let signed_by = signed_by(&claim, &canonical, &signatures.unwrap_or_default());
+    let missing = missing(&claim, metadata.as_bytes())?;
+    let keys = keys_of(&claim, missing.brings.as_ref());
+    let signed_by = signed_by(&keys, &canonical, missing.brings.as_ref(), &file);
     if signed_by.is_empty() {
         wrong("nobody has signed it whose key signs for the project".to_owned())?;
     }
@@ -105,21 +133,27 @@ pub(crate) async fn look(desk: &Desk, entry: &Entry) -> anyhow::Result<Review> {
     }
     let expires = signed["expires"].as_str().unwrap_or_default();
     let expires: Timestamp = expires.parse().context("the metadata has no end")?;
-    let life = expires.duration_since(desk.now);
-    if life > MAX_LIFE || life < MIN_LIFE {
-        wrong(format!("it would hold until {expires}"))?;
-    }
+    demand_life(expires, desk.now)?;
     let read = ProjectPage::parse(page.as_bytes())?;
     let new = added(&read, base.as_signed(), desk.now)?;
     demand_files(entry, &new)?;
-    let next = Next::until(
+    let mut next = Next::until(
         &entry.project,
         Some(base.as_signed()),
         read.files,
         version,
         expires,
-    )?
-    .carrying(handovers(&claim)?);
+    )?;
+    match &missing.brings {
+        None => next = next.carrying(handovers(&claim)?),
+        Some(handover) => {
+            if !new.is_empty() {
+                wrong("it changes keys and adds files, which come one after the other".to_owned())?;
+            }
+            demand_handover(handover, &claim, version, desk.now)?;
+            next.role.state_waiting(handovers(&claim)?, handover);
+        }
+    }
     if next.page != page.as_bytes() {
         wrong("the page says something else besides its new files".to_owned())?;
     }
@@ -133,20 +167,83 @@ pub(crate) async fn look(desk: &Desk, entry: &Entry) -> anyhow::Result<Review> {
         canonical,
         new,
         signed_by,
+        signing: keys.into_keys().collect(),
+        missing,
     })
 }
 
-/// The keys of a project that have signed these bytes.
-fn signed_by(claim: &Claim, canonical: &[u8], signatures: &serde_json::Value) -> Vec<String> {
-    let of = |id: &str| {
-        let mut entries = signatures.as_array().into_iter().flatten();
-        let entry = entries.find(|entry| entry["keyid"] == *id)?;
-        hex::decode(entry["sig"].as_str()?).ok()
+/// Whether what is signed would hold for as long as it may.
+pub(super) fn demand_life(expires: Timestamp, now: Timestamp) -> anyhow::Result<()> {
+    let life = expires.duration_since(now);
+    match life > MAX_LIFE || life < MIN_LIFE {
+        true => Err(anyhow!("it would hold until {expires}; nothing was signed"))
+            .hint("ask whoever made it, by another way than the index, before you sign anything"),
+        false => Ok(()),
+    }
+}
+
+/// Whose signatures a file lacks, by the keys that were verified here; the handover that it brings.
+fn missing(claim: &Claim, metadata: &[u8]) -> anyhow::Result<Missing> {
+    let present = claim
+        .set
+        .as_ref()
+        .context("the keys that sign for the project are not in the plain form of TUF")?;
+    Missing::of(metadata, &claim.role, present, handovers(claim)?)
+        .context("what it says of the project's keys is not what was verified here, and at most one change more; nothing was signed")
+        .hint("ask whoever made it, by another way than the index, before you sign anything")
+}
+
+/// Whether a handover is one from the keys of today, made for this version, and not long ago.
+fn demand_handover(
+    handover: &Handover,
+    claim: &Claim,
+    version: u64,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let since = now.duration_since(handover.made_at);
+    let wrong = if Some(&handover.from) != claim.present() {
+        "the change is not one from the keys that sign for the project".to_owned()
+    } else if handover.version != version {
+        "the change is not one of this version of the project's role".to_owned()
+    } else if since > LONGEST_WAIT || since < -CLOCK_TOLERANCE {
+        format!("the change says that it was made at {}", handover.made_at)
+    } else {
+        return Ok(());
     };
-    let keys = claim.public.iter();
-    let signed = keys.filter(|(id, key)| {
-        let sig = of(id);
-        sig.is_some_and(|sig| key.verify(canonical, &sig).is_ok())
+    Err(anyhow!("{wrong}; nothing was signed"))
+        .hint("withdraw it, and make the change anew: wheelmark release withdraw")
+}
+
+/// All keys that can sign it, by their ids.
+fn keys_of(claim: &Claim, brings: Option<&Handover>) -> BTreeMap<String, Key> {
+    let sets = brings
+        .into_iter()
+        .flat_map(|brings| [&brings.from, &brings.to]);
+    let sets = sets.chain(claim.present());
+    let keys = sets.flat_map(|set| set.keys().values());
+    let keys = keys.map(|key| (key.keyid().as_str().to_owned(), key.clone()));
+    keys.chain(claim.public.clone()).collect()
+}
+
+/// Those keys that have signed these bytes, and the handover in them, where there is one.
+pub(super) fn signed_by(
+    keys: &BTreeMap<String, Key>,
+    canonical: &[u8],
+    handover: Option<&Handover>,
+    file: &serde_json::Value,
+) -> Vec<String> {
+    let has_signed = |list: &serde_json::Value, id: &str, key: &Key, bytes: &[u8]| {
+        let mut entries = list.as_array().into_iter().flatten();
+        let entry = entries.find(|entry| entry["keyid"] == *id);
+        let sig = entry.and_then(|entry| hex::decode(entry["sig"].as_str()?).ok());
+        sig.is_some_and(|sig| key.verify(bytes, &sig).is_ok())
+    };
+    let handover = handover.map(Handover::to_canonical);
+    let signed = keys.iter().filter(|(id, key)| {
+        has_signed(&file["signatures"], id, key, canonical)
+            && handover
+                .as_ref()
+                .is_none_or(|handover| has_signed(&file[OWN_MEMBER]["handover"], id, key, handover))
     });
     signed.map(|(id, _)| id.clone()).collect()
 }

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::json;
 use wheelmark_client::{Answered, FetchError, VerifiedPage};
 use wheelmark_packaging::ProjectName;
-use wheelmark_signing::HeldKey;
 use wheelmark_tuf::{Key, without_controls};
 
 use super::staged::staged_url;
@@ -23,7 +22,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// The keys that a claim registers, and how many of them have to sign.
 pub(crate) struct StatedKeys<'a> {
-    pub(crate) keys: &'a [HeldKey],
+    pub(crate) keys: &'a [Key],
     /// Whose they are, by their ids; those of whoever sends it are not named.
     pub(crate) maintainers: &'a BTreeMap<String, String>,
     pub(crate) threshold: u32,
@@ -164,7 +163,6 @@ impl Sending<'_> {
         let mut stated = serde_json::Map::new();
         if let Some(claim) = &self.claim {
             let keys = claim.keys.iter().map(|key| {
-                let key = key.signer.key();
                 let whose = claim.maintainers.get(key.keyid().as_str());
                 stated_key(key, whose)
             });

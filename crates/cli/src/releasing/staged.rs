@@ -11,11 +11,11 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use url::Url;
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
-use wheelmark_tuf::{Sha256, Signature};
+use wheelmark_tuf::Sha256;
 
-use super::Desk;
 use super::review::Review;
 use super::sending::refused;
+use super::{Both, Desk, short};
 use crate::logging::WithHint as _;
 
 /// Longest answer that is read, in bytes: metadata and page, each of 4 MB, as text in JSON.
@@ -56,10 +56,55 @@ pub(crate) struct Entry {
     pub(crate) signed: Vec<String>,
     #[serde(default)]
     pub(crate) others: Vec<String>,
+    /// Which keys come and go with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) change: Option<EntryChange>,
+    #[serde(default, skip_serializing)]
+    pub(crate) release: Option<StatedRelease>,
     #[serde(default, skip_serializing)]
     pub(crate) metadata: Option<String>,
     #[serde(default, skip_serializing)]
     pub(crate) page: Option<String>,
+}
+
+/// A change of keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EntryChange {
+    pub(crate) added: Vec<String>,
+    pub(crate) removed: Vec<String>,
+    pub(crate) threshold_before: u32,
+    pub(crate) threshold: u32,
+}
+
+/// What was said of it that nobody signs: whose keys are.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct StatedRelease {
+    #[serde(default)]
+    pub(crate) keys: Option<StatedKeysOf>,
+    #[serde(default)]
+    pub(crate) claim: Option<StatedClaimOf>,
+}
+
+/// Whose keys are to sign, and how many of them have to.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct StatedClaimOf {
+    pub(crate) keys: Vec<StatedKeyOf>,
+    pub(crate) threshold: u32,
+}
+
+/// Whose the keys are that come in.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct StatedKeysOf {
+    #[serde(default)]
+    pub(crate) added: Vec<StatedKeyOf>,
+}
+
+/// Whose a key is.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct StatedKeyOf {
+    pub(crate) keyid: String,
+    pub(crate) key: serde_json::Value,
+    pub(crate) maintainer: String,
 }
 
 /// A file of it.
@@ -73,13 +118,22 @@ pub(crate) struct EntryFile {
 impl Entry {
     /// The same, with the signatures that were verified here in place of those that the index tells of.
     pub(crate) fn verified(self, review: &Review) -> Self {
-        let others = review.claim.keys.iter();
-        let others = others.filter(|id| !review.signed_by.contains(id));
+        let missing = &review.missing;
+        let others = missing.keyids().into_iter();
+        let signed = u32::try_from(review.signed_by.len()).unwrap_or(u32::MAX);
         Self {
-            others: others.cloned().collect(),
+            others: others.map(|id| id.as_str().to_owned()).collect(),
             signed: review.signed_by.clone(),
-            threshold: review.claim.threshold,
+            threshold: signed.saturating_add(missing.least()),
             ..self
+        }
+    }
+
+    /// What names this and nothing else on a command line: its release, or its id where it adds no files.
+    pub(crate) fn call(&self) -> String {
+        match self.files.is_empty() || self.claim {
+            true => format!("{}@{}", self.project, short(&self.id.to_string())),
+            false => self.name(),
         }
     }
 
@@ -109,16 +163,28 @@ impl Entry {
             }
         }
     }
+
+    /// What people are told that it is.
+    pub(crate) fn what(&self) -> String {
+        match (self.files.is_empty(), &self.change) {
+            _ if self.claim => format!("the claim of {}", self.project),
+            (_, Some(_)) => format!("the change of keys of {}", self.project),
+            (true, None) if self.kind == Kind::Release => {
+                format!("the renewal of {}", self.project)
+            }
+            _ => self.name(),
+        }
+    }
 }
 
-/// What somebody says to name something that waits: `acme-tools==2.0`, `acme-tools`, or the beginning
-/// of an id.
+/// What somebody says to name something that waits: `acme-tools==2.0`, `acme-tools`,
+/// `acme-tools@5f0c7a9b`, or the beginning of an id.
 #[derive(Clone, Debug)]
 pub(crate) enum Named {
     /// All of a project, or what has files of a version.
     Project(ProjectName, Option<Version>),
-    /// By its id, as far as it is said.
-    Id(String),
+    /// By its id, as far as it is said; in this project, or in any that this machine knows.
+    Id(Option<ProjectName>, String),
 }
 
 impl FromStr for Named {
@@ -130,11 +196,18 @@ impl FromStr for Named {
             let version = version.parse().map_err(|_| wrong(text))?;
             return Ok(Self::Project(project, Some(version)));
         }
-        let is_hex = text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if is_hex && text.len() >= LEAST_ID_LEN {
-            return Ok(Self::Id(text.to_owned()));
+        let is_id = |text: &str| {
+            let mut bytes = text.bytes();
+            text.len() >= LEAST_ID_LEN
+                && bytes.all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if let Some((project, id)) = text.split_once('@') {
+            let project: ProjectName = project.parse().map_err(|_| wrong(text))?;
+            let id = Some(id).filter(|id| is_id(id)).ok_or_else(|| wrong(text))?;
+            return Ok(Self::Id(Some(project), id.to_owned()));
+        }
+        if is_id(text) {
+            return Ok(Self::Id(None, text.to_owned()));
         }
         let project = text.parse().map_err(|_| wrong(text))?;
         Ok(Self::Project(project, None))
@@ -142,7 +215,9 @@ impl FromStr for Named {
 }
 
 fn wrong(text: &str) -> String {
-    format!("`{text}` names nothing that waits: say PROJECT==VERSION, PROJECT, or an id")
+    format!(
+        "`{text}` names nothing that waits: say PROJECT==VERSION, PROJECT, PROJECT@ID, or an id"
+    )
 }
 
 impl Named {
@@ -152,7 +227,12 @@ impl Named {
             Self::Project(project, Some(version)) => {
                 entry.project == *project && entry.versions().contains(version)
             }
-            Self::Id(beginning) => entry.id.to_string().starts_with(beginning),
+            Self::Id(project, beginning) => {
+                let is_in = project
+                    .as_ref()
+                    .is_none_or(|project| entry.project == *project);
+                is_in && entry.id.to_string().starts_with(beginning)
+            }
         }
     }
 }
@@ -198,19 +278,19 @@ impl Desk {
     /// What waits under this name; in any project that this machine knows, where it names none.
     pub(crate) async fn waiting_as(&self, named: &Named) -> anyhow::Result<Vec<Entry>> {
         let projects = match named {
-            Named::Project(project, _) => vec![project.clone()],
-            Named::Id(_) => self.known_projects()?,
+            Named::Project(project, _) | Named::Id(Some(project), _) => vec![project.clone()],
+            Named::Id(None, _) => self.known_projects()?,
         };
         let mut found = Vec::new();
         for project in projects {
             let waiting = match (self.waiting(&project).await, named) {
                 (Ok(waiting), _) => waiting,
                 // Most projects that are known here are somebody else's.
-                (Err(error), Named::Id(_)) => {
+                (Err(error), Named::Id(None, _)) => {
                     tracing::debug!("{project}: {error:#}");
                     continue;
                 }
-                (Err(error), Named::Project(..)) => return Err(error),
+                (Err(error), Named::Project(..) | Named::Id(Some(_), _)) => return Err(error),
             };
             found.extend(waiting.into_iter().filter(|entry| named.fits(entry)));
         }
@@ -288,17 +368,16 @@ impl Desk {
     }
 
     /// Brings a signature.
-    pub(crate) async fn sign_staged(
-        &self,
-        entry: &Entry,
-        signature: &Signature,
-    ) -> anyhow::Result<Answer> {
+    pub(crate) async fn sign_staged(&self, entry: &Entry, signed: &Both) -> anyhow::Result<Answer> {
         let id = entry.id.to_string();
         let url = staged_url(self, &entry.project, &[&id, "signatures"])?;
-        let stated = json!({
-            "keyid": signature.keyid.as_str(),
-            "sig": hex::encode(&signature.sig),
+        let mut stated = json!({
+            "keyid": signed.metadata.keyid.as_str(),
+            "sig": hex::encode(&signed.metadata.sig),
         });
+        if let Some(handover) = &signed.handover {
+            stated["handover"] = hex::encode(&handover.sig).into();
+        }
         let answer = self.remote.post_json(&url, stated.to_string().into_bytes());
         let answer = answer
             .await
@@ -342,10 +421,22 @@ mod tests {
             "acme-tools".parse().unwrap(),
             Named::Project(_, None)
         ));
-        assert!(matches!("0a1b2c3d".parse().unwrap(), Named::Id(_)));
+        assert!(matches!("0a1b2c3d".parse().unwrap(), Named::Id(None, _)));
+        assert!(matches!(
+            "acme-tools@0a1b2c3d".parse().unwrap(),
+            Named::Id(Some(_), _)
+        ));
         // Too short for an id, and a fine name.
         assert!(matches!("face".parse().unwrap(), Named::Project(..)));
-        for wrong in ["", "acme tools", "acme==", "acme==x y"] {
+        for wrong in [
+            "",
+            "acme tools",
+            "acme==",
+            "acme==x y",
+            "acme@",
+            "acme@0a1",
+            "@0a1b2c3d",
+        ] {
             assert!(wrong.parse::<Named>().is_err(), "{wrong}");
         }
     }

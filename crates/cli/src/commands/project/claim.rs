@@ -1,6 +1,6 @@
 //! `wheelmark project claim`: from now on, these keys sign for a project.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,14 +10,16 @@ use serde_json::json;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_signing::HeldKey;
-use wheelmark_tuf::without_controls;
+use wheelmark_tuf::{Key, KeyId, without_controls};
 
 use crate::commands::ceremony::signer::Passphrase;
+use crate::commands::release::waits;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Desk, Next, Outcome, Registering, Sending, StatedKeys, confirm, distinct, of_user, released,
+    Desk, Next, Outcome, Registering, Sending, StatedKeys, confirm, distinct, of_user, public_file,
+    read_public, released,
     short, to_claim,
 };
 
@@ -31,6 +33,10 @@ use crate::releasing::{
 ///   wheelmark project claim acme-tools --signer file:me.age --compare dist/
 ///   wheelmark project claim acme-tools --signer ssh: --signer file:spare.age
 ///   wheelmark project claim acme-tools --signer ssh: --maintainer bob=file:bob.age --threshold 2
+///   wheelmark project claim acme-tools --signer ssh: --maintainer bob=public:bob.key --threshold 2
+///
+/// Every key signs the claim. It waits at the index for those that are not at hand: whoever has them runs
+/// `wheelmark release review` and `approve`.
 ///
 /// Each --signer registers one key. A second one, kept elsewhere, is what you have when the first is
 /// lost.
@@ -44,7 +50,8 @@ pub(super) struct Args {
     #[arg(long = "signer", value_name = "URI", required = true)]
     signers: Vec<String>,
 
-    /// A key of another member of the project, which has to be at hand: USER=URI
+    /// A key of another member of the project: USER=URI, or USER=public:FILE with the public half of one
+    /// that is not at hand (`wheelmark project keys public`)
     #[arg(long = "maintainer", value_name = "USER=URI")]
     maintainers: Vec<String>,
 
@@ -111,7 +118,11 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     let published = base.map(|page| page.files.as_slice()).unwrap_or_default();
     let entries = compared(published, &args.compare, desk.now)?;
-    let (keys, maintainers) = keys_of(&args)?;
+    let Keys {
+        keys,
+        held,
+        maintainers,
+    } = keys_of(&args)?;
     if args.threshold == 0 || args.threshold as usize > keys.len() {
         return Err(anyhow!(
             "{} of {} keys cannot be asked for",
@@ -131,7 +142,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let next = Next::of(project, base, files, version, desk.now)?;
     let sending = Sending {
         project,
-        metadata: next.sign(&keys)?,
+        metadata: next.sign(&held)?,
         next: &next,
         claim: Some(StatedKeys {
             keys: &keys,
@@ -142,15 +153,27 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         keys: None,
         files: &[],
     };
-    let Outcome::Published(page) = sending.send(&desk).await? else {
-        return Err(anyhow!("somebody else has claimed {project} meanwhile"))
-            .hint(format!("who signs for it: wheelmark explain {project}"));
+    let outcome = match held.len() == keys.len() {
+        true => sending.send(&desk).await?,
+        false => sending.stage(&desk).await?,
+    };
+    let page = match outcome {
+        Outcome::Published(page) => page,
+        Outcome::Waiting(entry) => {
+            let (index, id) = (desk.index(), next.id());
+            index
+                .remember_review(project, &id, version, desk.now)
+                .await?;
+            print_line(&waits(args.json, &entry, &maintainers)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Outcome::Overtaken => {
+            return Err(anyhow!("somebody else has claimed {project} meanwhile"))
+                .hint(format!("who signs for it: wheelmark explain {project}"));
+        }
     };
     let claim = page.claim().context("the project is not claimed")?;
-    let is_ours = |id: &String| {
-        keys.iter()
-            .any(|key| key.signer.key().keyid().as_str() == id)
-    };
+    let is_ours = |id: &String| keys.iter().any(|key| key.keyid().as_str() == id);
     if claim.keys.len() != keys.len() || !claim.keys.iter().all(is_ours) {
         return Err(anyhow!("the index names other keys for {project}"))
             .hint("tell whoever runs the index, with this message");
@@ -162,17 +185,51 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// All keys that are to be registered, and whose they are that are somebody else's, by their ids.
-fn keys_of(args: &Args) -> anyhow::Result<(Vec<HeldKey>, BTreeMap<String, String>)> {
-    let mut maintainers = args.maintainers.iter();
-    if let Some(text) = maintainers.find(|text| of_user(text).0.is_none()) {
-        return Err(anyhow!("{text} names no user"))
-            .hint("say whose the key is and where: --maintainer bob=file:bob.age");
+/// The keys that are to be registered.
+struct Keys {
+    keys: Vec<Key>,
+    /// Those that are at hand.
+    held: Vec<HeldKey>,
+    /// Whose they are that are somebody else's, by their ids.
+    maintainers: BTreeMap<String, String>,
+}
+
+/// All keys that are to be registered.
+fn keys_of(args: &Args) -> anyhow::Result<Keys> {
+    let mut held = to_claim(&args.signers, &args.passphrase)?;
+    let mut public = Vec::new();
+    let mut maintainers = BTreeMap::new();
+    for text in &args.maintainers {
+        let (Some(user), uri) = of_user(text) else {
+            return Err(anyhow!("{text} names no user"))
+                .hint("say whose the key is and where: --maintainer bob=file:bob.age");
+        };
+        let mut named = |key: &Key| {
+            let id = key.keyid().as_str().to_owned();
+            maintainers.insert(id, user.to_owned());
+        };
+        if let Some(file) = public_file(uri) {
+            let key = read_public(file)?;
+            named(&key);
+            public.push(key);
+            continue;
+        }
+        for key in to_claim(&[uri.to_owned()], &args.passphrase)? {
+            named(key.signer.key());
+            held.push(key);
+        }
     }
-    let mut keys = to_claim(&args.signers, &args.passphrase)?;
-    let (others, maintainers) = registered(&args.maintainers, &args.passphrase)?;
-    keys.extend(others);
-    Ok((each_once(keys)?, maintainers))
+    let keys = held.iter().map(|key| key.signer.key().clone());
+    let keys: Vec<Key> = keys.chain(public).collect();
+    let ids: BTreeSet<&KeyId> = keys.iter().map(Key::keyid).collect();
+    if ids.len() < keys.len() {
+        return Err(anyhow!("a key is named twice")).hint("a key is of one person and one machine");
+    }
+    Ok(Keys {
+        keys,
+        held,
+        maintainers,
+    })
 }
 
 /// Keys that take a project over, and whose they are that are somebody else's, by their ids.
@@ -326,13 +383,7 @@ fn copies_in(named: &[PathBuf]) -> anyhow::Result<HashMap<String, PathBuf>> {
     Ok(copies)
 }
 
-fn shown(
-    desk: &Desk,
-    args: &Args,
-    entries: &[Entry],
-    removed: &[&String],
-    keys: &[HeldKey],
-) -> String {
+fn shown(desk: &Desk, args: &Args, entries: &[Entry], removed: &[&String], keys: &[Key]) -> String {
     let mut lines = vec![format!("{} on {}", args.project, desk.urls().simple())];
     for Entry { entry, is_compared } in entries {
         let sha256 = entry.sha256().map(|sha256| sha256.to_string());
@@ -354,7 +405,7 @@ fn shown(
     }
     lines.push(format!("{} of these keys sign for it:", args.threshold));
     for key in keys {
-        lines.push(format!("  {}", key.signer.key().keyid().as_str()));
+        lines.push(format!("  {}", key.keyid().as_str()));
     }
     if keys.len() == 1 {
         lines.push("there is one key alone: if it is lost, nobody can publish, and if it is stolen, the thief can".to_owned());
@@ -364,8 +415,8 @@ fn shown(
     lines.join("\n")
 }
 
-fn tell(args: &Args, entries: &[Entry], keys: &[HeldKey]) -> anyhow::Result<()> {
-    let ids = keys.iter().map(|key| key.signer.key().keyid().as_str());
+fn tell(args: &Args, entries: &[Entry], keys: &[Key]) -> anyhow::Result<()> {
+    let ids = keys.iter().map(|key| key.keyid().as_str());
     let ids: Vec<&str> = ids.collect();
     let unseen = entries.iter().filter(|entry| !entry.is_compared).count();
     if args.json {

@@ -1,19 +1,26 @@
 //! `wheelmark project keys`: the keys that sign for a project, and others in their place.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 use wheelmark_client::Claim;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::without_controls;
 
+use crate::commands::ceremony::signer::Passphrase;
 use crate::commands::up::print_line;
 use crate::context::Context;
-use crate::releasing::{Desk, HandOver, Wanted, claimed, short};
+use crate::logging::WithHint as _;
+use crate::releasing::{Desk, HandOver, Wanted, claimed, short, to_claim};
 
 /// Show, add, remove and replace the keys that sign for a project
 ///
-/// Each change is a handover that the keys of today sign, and every key that comes in. Clients that
+/// Each change is a handover that the keys of today sign, and every key that comes in. Those that are
+/// not at hand sign it elsewhere: it waits at the index for them (`wheelmark release list`). Clients that
 /// know the project follow it by themselves, however many they have missed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,6 +34,7 @@ enum Command {
     Add(Add),
     Remove(Remove),
     Replace(Replace),
+    Public(Public),
 }
 
 /// Show whose keys sign for a project, and who signed for it before
@@ -46,11 +54,13 @@ struct List {
 
 /// Let one more key sign for a project
 ///
-/// The new key has to be at hand, since it signs, too: nobody registers a key that they do not have.
-/// One of somebody else's is named with them, who has to be a member of the project.
+/// The new key signs, too: nobody registers a key that they do not have. One of somebody else's is named
+/// with them, who has to be a member of the project; if it is not at hand, by a file with its public half
+/// (`wheelmark project keys public`), and they sign on their machine.
 ///
 ///   wheelmark project keys add acme-tools --new file:spare.age --signer file:me.age
 ///   wheelmark project keys add acme-tools --new bob=ssh: --threshold 2 --signer file:me.age
+///   wheelmark project keys add acme-tools --new bob=public:bob.key --signer file:me.age
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 struct Add {
@@ -105,9 +115,35 @@ struct Replace {
     new: String,
 }
 
+/// Write the public half of your key to a file, for those who let it sign for a project
+///
+/// On a token that has none yet, one is made. Nothing in the file is secret; whoever gets it compares the
+/// id with you by another way.
+///
+///   wheelmark project keys public --signer ssh: --out bob.key
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+struct Public {
+    /// Where your key is: file:PATH, pkcs11:…, ssh: or command:PATH (see docs/signers.md)
+    #[arg(long, value_name = "URI")]
+    signer: String,
+
+    /// The new file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    passphrase: Passphrase,
+
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List(args) => list(&args, context).await,
+        Command::Public(args) => public(&args),
         Command::Add(args) => {
             let wanted = Wanted {
                 added: &args.new,
@@ -136,6 +172,28 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             args.hand_over.run(&wanted, context).await
         }
     }
+}
+
+fn public(args: &Public) -> anyhow::Result<ExitCode> {
+    let shown = args.out.display();
+    let keys = to_claim(std::slice::from_ref(&args.signer), &args.passphrase)?;
+    let [key] = keys.as_slice() else {
+        return Err(anyhow!("{} keys are there, and one is wanted", keys.len()))
+            .hint("name one: docs/signers.md says how");
+    };
+    let key = key.signer.key();
+    let id = key.keyid().as_str();
+    let told = json!({"keyid": id, "key": key.to_value()}).to_string();
+    let mut file = File::create_new(&args.out)
+        .with_context(|| format!("{shown} cannot be written"))
+        .hint("a file that is there already is not overwritten: name another one")?;
+    file.write_all(told.as_bytes())
+        .with_context(|| format!("{shown} cannot be written"))?;
+    print_line(&match args.json {
+        true => json!({"keyid": id, "file": args.out}).to_string(),
+        false => format!("{shown} has the public half of the key {id}"),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(args: &List, context: &Context) -> anyhow::Result<ExitCode> {

@@ -16,7 +16,7 @@ use wheelmark_client::{Claim, SeenClaim, VerifiedPage};
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::RecoveryNotice;
 use wheelmark_signing::HeldKey;
-use wheelmark_tuf::{KeyId, KeySet, without_controls};
+use wheelmark_tuf::{Key, KeyId, KeySet, without_controls};
 
 use super::claim::{Entry, compared, registered};
 use crate::commands::ceremony::signer::Passphrase;
@@ -256,12 +256,13 @@ async fn finish(
     let version = desk.next_version(project, args.pass_over).await?;
     let files = entries.iter().map(|entry| entry.entry.clone()).collect();
     let next = Next::of(project, Some(base), files, version, desk.now)?;
+    let keys: Vec<Key> = wanted.set.keys().values().cloned().collect();
     let sending = Sending {
         project,
         metadata: next.sign(&wanted.keys)?,
         next: &next,
         claim: Some(StatedKeys {
-            keys: &wanted.keys,
+            keys: &keys,
             maintainers: &wanted.maintainers,
             threshold: wanted.set.threshold(),
             how: Registering::Recovery,

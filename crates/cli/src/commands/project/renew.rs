@@ -9,6 +9,7 @@ use wheelmark_client::{Claim, VerifiedPage};
 use wheelmark_packaging::ProjectName;
 
 use crate::commands::ceremony::signer::Passphrase;
+use crate::commands::release::waits;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
@@ -28,6 +29,9 @@ const TRIES: u32 = 4;
 ///
 ///   wheelmark project renew acme-tools --signer file:me.age
 ///   wheelmark project renew acme-tools --signer ssh: --if-needed --yes
+///
+/// Where more have to sign than have their keys here, it waits at the index for the others
+/// (`wheelmark release list`).
 ///
 /// With --if-needed nothing is done until 60 days before the end: for a job that runs every month.
 #[derive(Debug, clap::Args)]
@@ -95,7 +99,6 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             keys = Some(to_sign(&args.signers, &args.passphrase, &signing(&claim))?);
         }
         let signers = keys.as_deref().unwrap_or_default();
-        demand_enough(signers, &claim)?;
         let files = page.as_signed().files.clone();
         let version = desk.next_version(project, args.pass_over).await?;
         let next = Next::of(project, Some(page.as_signed()), files, version, desk.now)?
@@ -109,16 +112,23 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             keys: None,
             files: &[],
         };
-        match sending.send(&desk).await? {
+        let is_whole = demand_enough(signers, &claim).is_ok();
+        let outcome = match is_whole {
+            true => sending.send(&desk).await?,
+            false => sending.stage(&desk).await?,
+        };
+        match outcome {
             Outcome::Published(_) => {
                 tell(&args, version, expires, true)?;
                 return Ok(ExitCode::SUCCESS);
             }
-            Outcome::Waiting(_) => {
-                return Err(anyhow!(
-                    "the index has it wait for the signatures of others"
-                ))
-                .hint("name a --signer for each of the keys that have to sign");
+            Outcome::Waiting(entry) => {
+                let (index, id) = (desk.index(), next.id());
+                index
+                    .remember_review(project, &id, version, desk.now)
+                    .await?;
+                print_line(&waits(args.json, &entry, &claim.maintainers)?)?;
+                return Ok(ExitCode::SUCCESS);
             }
             Outcome::Overtaken => {
                 tracing::warn!("somebody else was faster: building on what they published");

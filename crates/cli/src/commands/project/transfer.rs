@@ -7,10 +7,12 @@ use crate::releasing::{HandOver, Wanted};
 
 /// Hand a project over to somebody else: their keys sign for it from now on, and none of yours
 ///
-/// They have to be a member of the project on the index, and their keys have to be at hand, since
-/// they sign, too. Clients that know the project follow it to the new keys by themselves.
+/// They have to be a member of the project on the index, and their keys sign, too: those that are not
+/// at hand are named by a file with their public half (`wheelmark project keys public`), and sign on their
+/// machine. Clients that know the project follow it to the new keys by themselves.
 ///
 ///   wheelmark project transfer acme-tools --to bob --new file:bob.age --signer file:me.age
+///   wheelmark project transfer acme-tools --to bob --new public:bob.key --signer file:me.age
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -21,7 +23,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "USER")]
     to: String,
 
-    /// Where a key of theirs is
+    /// Where a key of theirs is, or public:FILE with the public half of one
     #[arg(long = "new", value_name = "URI", required = true)]
     new: Vec<String>,
 

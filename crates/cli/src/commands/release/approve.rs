@@ -1,11 +1,11 @@
 //! `wheelmark release approve`: signs what was looked through on this machine.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
-use wheelmark_client::Claim;
 
 use super::review::reviewed;
 use super::{At, waits};
@@ -14,7 +14,8 @@ use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
-    Answer, Desk, Entry, Named, Outcome, confirm, demand_known, look, look_back, short, to_sign,
+    Answer, Desk, Entry, Named, Outcome, confirm, demand_known, look, look_back, look_claim, short,
+    sign_both, to_sign,
 };
 
 /// How often it is looked whether it is live.
@@ -64,27 +65,33 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if !desk.index().was_reviewed(&entry.project, &entry.id)? {
         offer_review(&desk, &entry, &args).await?;
     }
+    if entry.claim {
+        return approve_claim(&desk, entry, &args).await;
+    }
     let review = look(&desk, &entry).await?;
     demand_known(&desk, &entry.project, &review.claim, &args.keys).await?;
     if !args.json {
         print_line(&format!(
             "{}, version {} of the project's role: {}",
-            entry.name(),
+            entry.what(),
             review.next.role.version,
             entry.id
         ))?;
+        if let Some(change) = review.change(&desk, &entry) {
+            print_line(&change.to_string())?;
+        }
         for file in &review.new {
             let (name, sha256) = (&file.filename, file.sha256);
             print_line(&format!("  adds {name}\n    sha256 {sha256}"))?;
         }
     }
     confirm("sign what was looked through?", args.yes)?;
-    let keys = to_sign(&args.signers, &args.passphrase, &review.claim.keys)?;
+    let keys = to_sign(&args.signers, &args.passphrase, &review.signing)?;
+    let handover = review.missing.brings.as_ref();
     let mut answer = None;
     for key in &keys {
-        let signature = key.signer.sign(&review.canonical);
-        let signature = signature.context("nothing was signed with this key")?;
-        let told = desk.sign_staged(&entry, &signature).await?;
+        let signed = sign_both(key, &review.canonical, handover)?;
+        let told = desk.sign_staged(&entry, &signed).await?;
         let is_last = matches!(told, Answer::Published);
         answer = Some(told);
         if is_last {
@@ -93,7 +100,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     match answer.context("no key has signed")? {
         Answer::Waiting(now) if now.missing() > 0 || now.state != "published" => {
-            tell_waiting(&args, &now, &review.claim)?;
+            print_line(&waits(args.json, &now, &review.claim.maintainers)?)?;
         }
         Answer::Waiting(_) | Answer::Published => {
             let project = &entry.project;
@@ -102,6 +109,11 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
                 return Err(anyhow!("another release was published in its place"))
                     .hint(format!("look what is there: wheelmark explain {project}"));
             };
+            let claim = page.claim().context("the project is not claimed")?;
+            if handover.is_some_and(|handover| claim.present() != Some(&handover.to)) {
+                return Err(anyhow!("the index names other keys for {project}"))
+                    .hint("tell whoever runs the index, with this message");
+            }
             print_line(&match args.json {
                 true => json!({
                     "project": project,
@@ -114,7 +126,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
                 .to_string(),
                 false => format!(
                     "{} is live, and was read back as it was signed (page {}…)",
-                    entry.name(),
+                    entry.what(),
                     short(&page.signed_sha256().to_string())
                 ),
             })?;
@@ -128,11 +140,11 @@ async fn offer_review(desk: &Desk, entry: &Entry, args: &Args) -> anyhow::Result
     if args.json || !std::io::stdin().is_terminal() {
         return Err(anyhow!(
             "{} was not looked through on this machine, and nothing was signed",
-            entry.name()
+            entry.what()
         ))
         .hint(format!(
             "look it through first: wheelmark release review {}",
-            entry.name()
+            entry.call()
         ));
     }
     confirm(
@@ -150,6 +162,55 @@ async fn offer_review(desk: &Desk, entry: &Entry, args: &Args) -> anyhow::Result
     Ok(())
 }
 
-fn tell_waiting(args: &Args, now: &Entry, claim: &Claim) -> anyhow::Result<()> {
-    print_line(&waits(args.json, now, claim)?)
+/// Signs a claim; with the last of its keys it is made.
+async fn approve_claim(desk: &Desk, entry: Entry, args: &Args) -> anyhow::Result<ExitCode> {
+    let (project, id) = (entry.project.clone(), entry.id);
+    let review = look_claim(desk, &entry).await?;
+    review.demand_named(&args.keys)?;
+    let entry = review.verified(entry);
+    if !args.json {
+        print_line(&review.told(desk, &entry))?;
+    }
+    confirm("sign what was looked through?", args.yes)?;
+    let ids: BTreeSet<String> = review.people.keys().cloned().collect();
+    let keys = to_sign(&args.signers, &args.passphrase, &ids)?;
+    let mut answer = None;
+    for key in &keys {
+        let signed = sign_both(key, &review.canonical, None)?;
+        answer = Some(desk.sign_staged(&entry, &signed).await?);
+    }
+    if let Answer::Waiting(now) = answer.context("no key has signed")?
+        && now.state != "published"
+    {
+        print_line(&waits(args.json, &now, &review.people)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Outcome::Published(page) = look_back(desk, &project, &review.next, LOOKS).await? else {
+        return Err(anyhow!("somebody else has claimed {project} meanwhile"))
+            .hint(format!("who signs for it: wheelmark explain {project}"));
+    };
+    let claim = page.claim().context("the project is not claimed")?;
+    if claim.keys != ids || claim.threshold != review.keys.threshold() {
+        return Err(anyhow!("the index names other keys for {project}"))
+            .hint("tell whoever runs the index, with this message");
+    }
+    desk.index()
+        .remember_claim(&project, claim.seen(true))
+        .await?;
+    print_line(&match args.json {
+        true => json!({
+            "project": project,
+            "id": id,
+            "state": "published",
+            "keys": ids,
+            "threshold": claim.threshold,
+        })
+        .to_string(),
+        false => format!(
+            "{project} is claimed, not yet sealed: {} of {} keys sign for it",
+            claim.threshold,
+            ids.len()
+        ),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -78,8 +78,23 @@ fn shown(entry: &Entry) -> String {
     let mut lines = vec![format!(
         "{}  {}  {how}",
         short(&entry.id.to_string()),
-        entry.name()
+        entry.what()
     )];
+    if let Some(change) = &entry.change {
+        let ids = |word: &str, ids: &[String]| -> String {
+            let ids = ids.iter().map(|id| short(id));
+            ids.map(|id| format!("{word} {id}…, ")).collect()
+        };
+        lines.push(format!(
+            "    changes its keys: {}{}{} have to sign, where {} had to",
+            ids("adds", &change.added),
+            ids("removes", &change.removed),
+            change.threshold,
+            change.threshold_before
+        ));
+    } else if entry.files.is_empty() {
+        lines.push("    renews what is published, and adds nothing".to_owned());
+    }
     for file in &entry.files {
         lines.push(format!(
             "    {}  {} bytes",

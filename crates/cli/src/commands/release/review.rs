@@ -9,7 +9,8 @@ use super::At;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::releasing::{
-    Desk, Differences, Entry, Member, Named, ReviewedFile, compare, demand_known, look, short,
+    Desk, Differences, Entry, Member, Named, ReviewedFile, compare, demand_known, look, look_claim,
+    short,
 };
 
 /// Look through a release that waits for signatures
@@ -53,7 +54,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if !args.json {
         print_line(&format!(
             "if all of this is as it should be: wheelmark release approve {} --signer URI",
-            entry.name()
+            entry.call()
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -66,12 +67,22 @@ pub(super) async fn reviewed(
     keys: &[String],
     is_json: bool,
 ) -> anyhow::Result<(String, u64)> {
+    if entry.claim {
+        let review = look_claim(desk, entry).await?;
+        review.demand_named(keys)?;
+        let told = match is_json {
+            true => review.value(entry).to_string(),
+            false => review.told(desk, entry),
+        };
+        return Ok((told, review.next.role.version));
+    }
     let review = look(desk, entry).await?;
     let version = review.next.role.version;
     let entry = &entry.clone().verified(&review);
     demand_known(desk, &entry.project, &review.claim, keys).await?;
     let folder = tempfile::tempdir()?;
     let files = compare(desk, entry, &review, folder.path()).await?;
+    let change = review.change(desk, entry);
     if is_json {
         let told = json!({
             "project": entry.project,
@@ -82,12 +93,14 @@ pub(super) async fn reviewed(
             "expires": review.next.role.expires.to_string(),
             "keeps": review.base.as_signed().files.len(),
             "files": files,
+            "change": entry.change,
+            "warnings": change.map(|change| change.warnings),
         });
         return Ok((told.to_string(), version));
     }
     let mut lines = vec![format!(
         "{} on {}, version {} of the project's role, signed by {} of {}",
-        entry.name(),
+        entry.what(),
         desk.urls().simple(),
         review.next.role.version,
         entry.signed.len(),
@@ -107,6 +120,12 @@ pub(super) async fn reviewed(
         review.base.as_signed().files.len(),
         review.next.role.expires
     ));
+    if let Some(change) = change {
+        lines.push(change.to_string());
+        lines.push("whose the keys are is what the index says: compare the ids of those that come in with whoever has them, by another way".to_owned());
+    } else if files.is_empty() {
+        lines.push("  adds nothing: it holds for longer, and that is all".to_owned());
+    }
     for file in &files {
         shown(file, &mut lines);
     }

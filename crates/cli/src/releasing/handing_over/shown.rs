@@ -11,9 +11,9 @@ use super::Change;
 use crate::releasing::Desk;
 
 /// A change of keys as it is shown before it is signed.
-pub(super) struct Shown {
+pub(crate) struct Shown {
     lines: Vec<String>,
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl fmt::Display for Shown {
@@ -28,7 +28,7 @@ impl fmt::Display for Shown {
     }
 }
 
-pub(super) fn shown(desk: &Desk, project: &ProjectName, claim: &Claim, change: &Change) -> Shown {
+pub(crate) fn shown(desk: &Desk, project: &ProjectName, claim: &Claim, change: &Change) -> Shown {
     let (from, to) = (&change.from, &change.to);
     let mut lines = vec![format!(
         "{project} on {}: handover {} of its keys",
@@ -82,7 +82,7 @@ fn people(claim: &Claim, change: &Change) -> BTreeMap<String, String> {
 }
 
 /// What somebody should know before they sign for these keys.
-fn warnings(to: &KeySet, people: &BTreeMap<String, String>) -> Vec<String> {
+pub(crate) fn warnings(to: &KeySet, people: &BTreeMap<String, String>) -> Vec<String> {
     let mut warnings = Vec::new();
     let (count, threshold) = (to.keys().len(), to.threshold());
     if count == threshold as usize {
