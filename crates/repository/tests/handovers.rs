@@ -457,12 +457,17 @@ async fn a_change_that_waited_brings_its_signatures_beside() {
         by.iter().map(|key| key.sign(canonical).unwrap()).collect()
     };
     let version = world.version + 1;
-    let week = made(24 * 7, version);
+    let earlier = made(24 * 5, version);
     let cases: [(&str, Handover, &[&FileKey], &[&FileKey]); 5] = [
-        ("signed by 1 of the 2", week.clone(), &all, &[one, &new]),
-        ("every key that comes in", week.clone(), &all, &[one, spare]),
-        ("signed by 1 of the 2", week.clone(), &[one, &new], &all),
-        ("sign it anew", made(24 * 31, version), &all, &all),
+        ("signed by 1 of the 2", earlier.clone(), &all, &[one, &new]),
+        (
+            "every key that comes in",
+            earlier.clone(),
+            &all,
+            &[one, spare],
+        ),
+        ("signed by 1 of the 2", earlier.clone(), &[one, &new], &all),
+        ("sign it anew", made(24 * 5 + 1, version), &all, &all),
         // One that was made for another version is of no use in this one.
         ("handover", made(1, version - 1), &all, &all),
     ];
@@ -484,11 +489,11 @@ async fn a_change_that_waited_brings_its_signatures_beside() {
     }
 
     let mut draft = world.next(&[]).await;
-    draft.role.state_waiting(&world.handovers, &week);
+    draft.role.state_waiting(&world.handovers, &earlier);
     draft.keys = Some(stated(&first, &next));
     let mut published = Vec::new();
     let file = |canonical: &[u8]| {
-        let over = sign(&week.to_canonical(), &all);
+        let over = sign(&earlier.to_canonical(), &all);
         published = assemble_handing(canonical, &sign(canonical, &all), &over);
         published.clone()
     };

@@ -33,6 +33,9 @@ use crate::logging::WithHint as _;
 /// For how long a release may wait: what was signed longer ago is not taken any more.
 pub(super) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// The same of a change of keys.
+const LONGEST_CHANGE: SignedDuration = SignedDuration::from_hours(5 * 24);
+
 /// How far clocks may be apart.
 pub(super) const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 
@@ -205,7 +208,7 @@ fn demand_handover(
         "the change is not one from the keys that sign for the project".to_owned()
     } else if handover.version != version {
         "the change is not one of this version of the project's role".to_owned()
-    } else if since > LONGEST_WAIT || since < -CLOCK_TOLERANCE {
+    } else if since > LONGEST_CHANGE || since < -CLOCK_TOLERANCE {
         format!("the change says that it was made at {}", handover.made_at)
     } else {
         return Ok(());

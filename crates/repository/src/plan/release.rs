@@ -61,7 +61,7 @@ pub(crate) const MIN_PROJECT_LIFE: SignedDuration = SignedDuration::from_hours(3
 /// the last of those who have to sign has looked at it, holidays included. The time of receipt is the
 /// web process's word. What it is worth to whoever has taken that process over is nothing: readers
 /// count the age of files from [`LONGEST_UNNOTED`] on from when everybody saw them.
-pub(super) const LONGEST_STAGED: SignedDuration = SignedDuration::from_hours(30 * 24);
+const LONGEST_STAGED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// For how long after their signing files come without it being noted since when everybody sees them.
 /// This is how far the time of receipt can be used to pass new files for older ones.

@@ -14,7 +14,7 @@ pub(super) fn staging(error: &StagingError) -> Problem {
         StagingError::Off => problem(StatusCode::NOT_FOUND, "Nothing waits here")
             .hint("have everybody sign where the release is published: a --signer for each key"),
         StagingError::Absent { .. } => problem(StatusCode::NOT_FOUND, "Nothing waits here").hint(
-            "it was published, withdrawn, or has waited for 30 days: `wheelmark release list PROJECT` shows what waits",
+            "it was published, withdrawn, or has waited for as long as it may: `wheelmark release list PROJECT` shows what waits",
         ),
         StagingError::Malformed { .. } => bad("Malformed release")
             .hint("use `wheelmark publish` and `wheelmark release approve`, which write it"),

@@ -10,7 +10,7 @@ use wheelmark_tuf::{
     Verified, canonical,
 };
 
-use super::{LONGEST_STAGED, MAX_CLAIMED_KEYS, Refusal, demand_recent, open};
+use super::{MAX_CLAIMED_KEYS, Refusal, demand_recent, open};
 use crate::lifetimes::whole_seconds;
 use crate::roles;
 use crate::state::State;
@@ -20,9 +20,13 @@ use crate::state::State;
 const MAX_KEYS_LEN: usize = 8 * 1024;
 
 /// How long a handover may be under way: one that was signed and did not get in is not kept for later.
-/// One whose signatures stand beside the metadata has waited for them, as long as any release may: it
-/// is of use in the one version alone that it names, with metadata that the same people have signed.
 const LONGEST_HANDING: SignedDuration = SignedDuration::from_hours(1);
+
+/// The same where its signatures stand beside the metadata, and had to be waited for. It is of use in the
+/// one version alone that it names, with metadata that the same people have signed. It is less than for
+/// releases: whose keys sign is not to follow from what was signed weeks ago. Where the project is sealed,
+/// everybody signs within the hour.
+const LONGEST_WAITING: SignedDuration = SignedDuration::from_hours(5 * 24);
 
 /// The keys of a claim, if a project can have them.
 pub(super) fn keys_of(state: &State, claim: &NewClaim) -> Result<Vec<Key>, Refusal> {
@@ -111,7 +115,7 @@ pub(super) fn demand_handed(
     // A ceremony counts from then for how long the keys of a sealed project stand, and nobody else says
     // when it was.
     let longest = match handovers.is_beside() && !state.is_sealed(&release.project) {
-        true => LONGEST_STAGED,
+        true => LONGEST_WAITING,
         false => LONGEST_HANDING,
     };
     demand_recent("its handover", handover.made_at, now, longest)?;

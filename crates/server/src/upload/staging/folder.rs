@@ -36,6 +36,9 @@ use crate::upload::sink::{Body, Content};
 /// For how long something waits. The snapshot process takes nothing that was signed earlier.
 pub const STAGED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// For how long a change of keys waits, as the snapshot process demands.
+const KEYS_STAGED_FOR: SignedDuration = SignedDuration::from_hours(5 * 24);
+
 /// How many releases of one project may wait.
 pub const MAX_STAGED_RELEASES: usize = 8;
 
@@ -139,7 +142,11 @@ impl Staged {
 
     /// When it goes.
     pub(super) fn ends_at(&self) -> Timestamp {
-        let end = self.received_at.checked_add(STAGED_FOR);
+        let most = match self.keys {
+            Some(_) => KEYS_STAGED_FOR,
+            None => STAGED_FOR,
+        };
+        let end = self.received_at.checked_add(most);
         end.unwrap_or(self.received_at)
     }
 }
@@ -380,7 +387,7 @@ fn all(root: &Path, now: Timestamp) -> io::Result<Vec<Staged>> {
         match read_entry(&directory)? {
             Some(staged) if staged.id == id && staged.ends_at() > now => all.push(staged),
             Some(staged) if staged.id == id => {
-                tracing::info!(project = %staged.project, %id, "what has waited for 30 days goes");
+                tracing::info!(project = %staged.project, %id, "what has waited for as long as it may goes");
                 remove(root, &directory)?;
             }
             _ => tracing::warn!(%id, "what waits under this id cannot be read, and is left alone"),
