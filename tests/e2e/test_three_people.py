@@ -152,8 +152,11 @@ def steps(
     assert one["change"]["removed"] == [a] and one["change"]["threshold"] == 2, one
     refused = bob.run("release", "approve", PROJECT, "--signer", bob.signer, "--yes").failed()
     assert "was not looked through on this machine" in refused.err, refused
-    assert "signed by 2 of 3" in bob.looks_and_signs(PROJECT).ok().out
-    assert "is live" in carol.looks_and_signs(PROJECT, a, b, c).ok().out
+    refused = bob.run("release", "review", PROJECT).failed()
+    assert "whose the key is that comes in" in refused.err, refused
+    (new_a,) = one["change"]["added"]
+    assert "signed by 2 of 3" in bob.looks_and_signs(PROJECT, new_a).ok().out
+    assert "is live" in carol.looks_and_signs(PROJECT, a, b, c, new_a).ok().out
     # Its signatures stand beside what is signed, which other clients take as it is.
     version = newest(index)[f"project-{PROJECT}"]
     file = json.loads((index.tree / "metadata" / f"{version}.project-{PROJECT}.json").read_bytes())
@@ -166,7 +169,8 @@ def steps(
     bob.run("project", "threshold", PROJECT, "3", "--signer", bob.signer, "--yes").ok()
     (half,) = bob.waiting()
     carol.looks_and_signs(PROJECT).ok()
-    bob.run("release", "withdraw", PROJECT, "--yes").ok()
+    withdrawn = bob.run("release", "withdraw", PROJECT, "--yes").ok()
+    assert "what was signed stays signed" in withdrawn.err, withdrawn
     bob.run("project", "renew", PROJECT, "--signer", bob.signer, "--yes").ok()
     assert "is live" in alice.looks_and_signs(PROJECT).ok().out
     assert half["id"] not in [entry["id"] for entry in bob.waiting()]
@@ -177,9 +181,9 @@ def steps(
     bob.run(
         "project", "transfer", PROJECT, "--to", "dave", "--new", f"public:{of_dave}", "--signer", bob.signer, "--yes"
     ).ok()  # fmt: skip
-    assert "signed by 2 of 3" in carol.looks_and_signs(PROJECT).ok().out
+    assert "signed by 2 of 3" in carol.looks_and_signs(PROJECT, d).ok().out
     present = json.loads(bob.sandbox.wheelmark("project", "keys", "list", PROJECT, "--json").ok().out)["keys"]
-    assert "is live" in dave.looks_and_signs(PROJECT, *present).ok().out
+    assert "is live" in dave.looks_and_signs(PROJECT, *present, d).ok().out
     last = wheel(PROJECT, "3.0", says="3.0").write(dave.folder / "dist")
     dave.run("publish", last, "--signer", dave.signer, "--yes").ok()
     assert installs(sandbox) == "3.0"

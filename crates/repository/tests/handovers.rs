@@ -56,8 +56,8 @@ fn stated(from: &KeySet, to: &KeySet) -> NewKeys {
 }
 
 impl World {
-    /// `demo` has one file, and is claimed with these keys.
-    async fn claimed(names: &[&str], threshold: u32) -> (Self, Vec<FileKey>) {
+    /// `demo` has one file, and nobody's keys sign for it; these are there.
+    async fn unclaimed(names: &[&str]) -> (Self, Vec<FileKey>) {
         let index = TestIndex::new(16, BinForm::Succinct).await;
         let mut engine = index.engine_of(JournalWriter::WebProcess).await.unwrap();
         engine.take_claims(true);
@@ -67,13 +67,19 @@ impl World {
         assert!(matches!(admitted.unwrap(), Admission::Recorded(_)));
         engine.turn().await.unwrap();
         let keys: Vec<FileKey> = names.iter().map(|name| key(&index, name)).collect();
-        let mut world = Self {
+        let world = Self {
             index,
             engine,
             alice,
             version: 0,
             handovers: Handovers::default(),
         };
+        (world, keys)
+    }
+
+    /// The same, claimed with these keys.
+    async fn claimed(names: &[&str], threshold: u32) -> (Self, Vec<FileKey>) {
+        let (mut world, keys) = Self::unclaimed(names).await;
         let all: Vec<&FileKey> = keys.iter().collect();
         let mut first = world.next(&[]).await;
         first.claim = Some(claim(&all, threshold));
@@ -523,4 +529,40 @@ async fn a_change_that_waited_brings_its_signatures_beside() {
     assert!(refused.contains("handover"), "{refused}");
     let release = world.next(&[("demo-3.0.tar.gz", b"x")]).await;
     world.hand_in(release, &[spare, &new]).await.unwrap();
+}
+
+/// Signatures that were given for a claim are good for no other one: with fewer keys, another threshold, or
+/// for a release.
+#[tokio::test]
+async fn a_claim_that_says_of_which_keys_it_is_one_is_good_for_those_alone() {
+    let (mut world, keys) = World::unclaimed(&["one", "two"]).await;
+    let all = [&keys[0], &keys[1]];
+    let meant = set(&all, 2);
+    for other in [claim(&all, 1), claim(&all[..1], 1)] {
+        let mut first = world.next(&[]).await;
+        first.role.state_claim(&meant);
+        first.claim = Some(other);
+        let refused = world.hand_in(first, &all).await.unwrap_err();
+        assert!(
+            refused.contains("more than that it is this role"),
+            "{refused}"
+        );
+    }
+    let mut first = world.next(&[]).await;
+    first.role.state_claim(&meant);
+    first.claim = Some(claim(&all, 2));
+    world.hand_in(first, &all).await.unwrap();
+    assert_eq!(
+        KeySet::delegated(&world.delegations(), &role()),
+        Some(meant.clone())
+    );
+    let mut release = world.next(&[(SECOND, b"x")]).await;
+    release.role.state_claim(&meant);
+    let refused = world.hand_in(release, &all).await.unwrap_err();
+    assert!(
+        refused.contains("more than that it is this role"),
+        "{refused}"
+    );
+    let release = world.next(&[("demo-3.0.tar.gz", b"x")]).await;
+    world.hand_in(release, &all).await.unwrap();
 }

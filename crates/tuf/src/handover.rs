@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-pub use self::chain::{Handovers, assemble_handing};
+pub use self::chain::{Handovers, assemble_handing, is_plain_file};
 pub use self::missing::{Missing, Need, Whose};
 pub use self::recovery::{RecoveryRequest, RecoveryRequestError};
 use crate::canonical;

@@ -70,7 +70,7 @@ pub use floor::Floor;
 pub use fresh::{CacheName, Effect, Fetch, RoleError};
 pub use handover::{
     Handover, HandoverError, Handovers, KeySet, MAX_HANDOVERS, MAX_HANDOVERS_LEN, MAX_SET_KEYS,
-    Missing, Need, RecoveryRequest, RecoveryRequestError, Whose, assemble_handing,
+    Missing, Need, RecoveryRequest, RecoveryRequestError, Whose, assemble_handing, is_plain_file,
 };
 pub use hashes::{HashError, Hashes};
 pub use key::{BadSignature, Key, KeyId};

@@ -1,8 +1,8 @@
 //! Looking through a claim that others have begun, before one signs it, too.
 //!
-//! What is signed is the first version of the project's role, which names no keys: the index says whose
-//! they are from then on. So whoever signs says which keys they mean, and afterwards it is looked whether
-//! the index names those.
+//! What is signed is the first version of the project's role, which says of which keys it is a claim, and
+//! how many of them are to sign. Whose they are is the index's word, so that whoever signs says which keys
+//! they mean; afterwards it is looked whether the index delegates to those.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use wheelmark_tuf::{Key, KeySet, Missing, Role as _, canonical, signed_digest, w
 
 use super::handing_over::warnings;
 use super::review::{CLOCK_TOLERANCE, LONGEST_WAIT, demand_life, signed_by};
-use super::{Desk, Entry, Next, short};
+use super::{Desk, Entry, Next};
 use crate::logging::WithHint as _;
 
 /// A claim that waits, whose every byte that is to be signed is accounted for.
@@ -51,7 +51,7 @@ pub(crate) async fn look_claim(desk: &Desk, entry: &Entry) -> anyhow::Result<Cla
     let canonical = canonical::encode(&file["signed"]);
     let by_id = keys.keys().values();
     let by_id = by_id.map(|key| (key.keyid().as_str().to_owned(), key.clone()));
-    let signed_by = signed_by(&by_id.collect(), &canonical, None, &file);
+    let signed_by = signed_by(&by_id.collect(), &canonical, &file);
     let base = desk.page(project).await?;
     if base.as_ref().is_some_and(|page| page.claim().is_some()) {
         return Err(wrong("it is claimed already"))
@@ -69,10 +69,17 @@ pub(crate) async fn look_claim(desk: &Desk, entry: &Entry) -> anyhow::Result<Cla
     demand_taken_over(&read, base, desk.now)
         .map_err(|what| wrong(&what))
         .hint(hint)?;
-    let next = Next::until(project, base, read.files.clone(), version, expires)?;
+    if signed_by.is_empty() {
+        return Err(wrong(
+            "nobody has signed it who has one of the keys of the claim",
+        ))
+        .hint(hint);
+    }
+    let mut next = Next::until(project, base, read.files.clone(), version, expires)?;
+    next.role.state_claim(&keys);
     if next.page != page.as_bytes() || next.role.to_canonical() != canonical {
         return Err(wrong(
-            "what is to be signed is something else than the page that is published",
+            "what is to be signed is something else than the page that is published, claimed with these keys",
         ))
         .hint(hint);
     }
@@ -173,11 +180,11 @@ impl ClaimReview {
         for file in &self.files {
             let sha256 = file.sha256().map(|sha256| sha256.to_string());
             let word = match file.is_adopted() {
-                true => "taken unseen",
-                false => "compared    ",
+                true => "taken unseen      ",
+                false => "compared, they say",
             };
-            let sha256 = short(&sha256.unwrap_or_default());
-            lines.push(format!("  {word}  {sha256}…  {}", file.filename));
+            let sha256 = sha256.unwrap_or_default();
+            lines.push(format!("  {word}  {sha256}  {}", file.filename));
         }
         if self.files.is_empty() {
             lines.push("  it has no files yet".to_owned());

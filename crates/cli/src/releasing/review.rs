@@ -20,13 +20,12 @@ use wheelmark_client::{Claim, Content, VerifiedPage};
 use wheelmark_packaging::DistributionFilename;
 use wheelmark_packaging::simple::{PageFile, ProjectPage, ReleasedFile};
 use wheelmark_tuf::{
-    Handover, Key, Missing, OWN_MEMBER, Role as _, Sha256, canonical, signed_digest,
-    without_controls,
+    Handover, Key, Missing, Role as _, Sha256, canonical, signed_digest, without_controls,
 };
 
 use super::differences::{Differences, Inside};
 use super::files::released;
-use super::staged::{Entry, EntryFile};
+use super::staged::{Entry, EntryChange, EntryFile};
 use super::{Change, Desk, Next, Shown, claimed, handovers, shown};
 use crate::logging::WithHint as _;
 
@@ -64,6 +63,30 @@ pub(crate) struct Review {
 }
 
 impl Review {
+    /// The ids of those keys that come in.
+    pub(crate) fn added(&self) -> Vec<&str> {
+        let added = self.missing.brings.iter().flat_map(Handover::added);
+        added.map(|key| key.keyid().as_str()).collect()
+    }
+
+    /// Whether a person has named all keys that come in, whose they are being the index's word; what they
+    /// name besides.
+    pub(crate) fn demand_added(&self, named: &[String]) -> anyhow::Result<Vec<String>> {
+        let added = self.added();
+        let (come, others): (Vec<&String>, Vec<&String>) =
+            named.iter().partition(|id| added.contains(&id.as_str()));
+        if let Some(id) = added
+            .iter()
+            .find(|id| come.iter().all(|named| named != *id))
+        {
+            return Err(anyhow!(
+                "nobody on this machine has said whose the key is that comes in: --key {id}"
+            ))
+            .hint("compare its id with whoever has it, by another way than the index, and name it: --key ID");
+        }
+        Ok(others.into_iter().cloned().collect())
+    }
+
     /// The handover that it brings, as it is shown.
     pub(crate) fn change(&self, desk: &Desk, entry: &Entry) -> Option<Shown> {
         let handover = self.missing.brings.as_ref()?;
@@ -121,8 +144,14 @@ pub(crate) async fn look(desk: &Desk, entry: &Entry) -> anyhow::Result<Review> {
     let canonical = canonical::encode(signed);
     let (base, claim) = claimed(desk, &entry.project).await?;
     let missing = missing(&claim, metadata.as_bytes())?;
+    if entry.change != missing.brings.as_ref().map(EntryChange::of) {
+        return Err(anyhow!(
+            "the index tells of another change of keys than the one that is to be signed; nothing was signed"
+        ))
+        .hint("tell whoever runs the index, with this message");
+    }
     let keys = keys_of(&claim, missing.brings.as_ref());
-    let signed_by = signed_by(&keys, &canonical, missing.brings.as_ref(), &file);
+    let signed_by = signed_by(&keys, &canonical, &file);
     if signed_by.is_empty() {
         wrong("nobody has signed it whose key signs for the project".to_owned())?;
     }
@@ -191,7 +220,14 @@ fn missing(claim: &Claim, metadata: &[u8]) -> anyhow::Result<Missing> {
         .set
         .as_ref()
         .context("the keys that sign for the project are not in the plain form of TUF")?;
-    Missing::of(metadata, &claim.role, present, handovers(claim)?)
+    let missing = Missing::of(metadata, &claim.role, present, handovers(claim)?);
+    // Who has signed the metadata has signed the handover, which the index shows to nobody: whether that
+    // holds is for those to find out who publish it.
+    let missing = missing.map(|missing| Missing {
+        handover: Vec::new(),
+        ..missing
+    });
+    missing
         .context("what it says of the project's keys is not what was verified here, and at most one change more; nothing was signed")
         .hint("ask whoever made it, by another way than the index, before you sign anything")
 }
@@ -228,25 +264,17 @@ fn keys_of(claim: &Claim, brings: Option<&Handover>) -> BTreeMap<String, Key> {
     keys.chain(claim.public.clone()).collect()
 }
 
-/// Those keys that have signed these bytes, and the handover in them, where there is one.
+/// Those keys that have signed these bytes.
 pub(super) fn signed_by(
     keys: &BTreeMap<String, Key>,
     canonical: &[u8],
-    handover: Option<&Handover>,
     file: &serde_json::Value,
 ) -> Vec<String> {
-    let has_signed = |list: &serde_json::Value, id: &str, key: &Key, bytes: &[u8]| {
-        let mut entries = list.as_array().into_iter().flatten();
-        let entry = entries.find(|entry| entry["keyid"] == *id);
-        let sig = entry.and_then(|entry| hex::decode(entry["sig"].as_str()?).ok());
-        sig.is_some_and(|sig| key.verify(bytes, &sig).is_ok())
-    };
-    let handover = handover.map(Handover::to_canonical);
     let signed = keys.iter().filter(|(id, key)| {
-        has_signed(&file["signatures"], id, key, canonical)
-            && handover
-                .as_ref()
-                .is_none_or(|handover| has_signed(&file[OWN_MEMBER]["handover"], id, key, handover))
+        let mut entries = file["signatures"].as_array().into_iter().flatten();
+        let entry = entries.find(|entry| entry["keyid"] == **id);
+        let sig = entry.and_then(|entry| hex::decode(entry["sig"].as_str()?).ok());
+        sig.is_some_and(|sig| key.verify(canonical, &sig).is_ok())
     });
     signed.map(|(id, _)| id.clone()).collect()
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use url::Url;
 use wheelmark_packaging::{DistributionFilename, ProjectName, Version};
-use wheelmark_tuf::Sha256;
+use wheelmark_tuf::{Handover, Key, Sha256};
 
 use super::review::Review;
 use super::sending::refused;
@@ -68,12 +68,29 @@ pub(crate) struct Entry {
 }
 
 /// A change of keys.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EntryChange {
     pub(crate) added: Vec<String>,
     pub(crate) removed: Vec<String>,
     pub(crate) threshold_before: u32,
     pub(crate) threshold: u32,
+}
+
+impl EntryChange {
+    /// The change that a handover makes.
+    pub(crate) fn of(handover: &Handover) -> Self {
+        let (from, to) = (&handover.from, &handover.to);
+        let ids = |keys: Vec<&Key>| -> Vec<String> {
+            let keys = keys.into_iter();
+            keys.map(|key| key.keyid().as_str().to_owned()).collect()
+        };
+        Self {
+            added: ids(to.beyond(from)),
+            removed: ids(from.beyond(to)),
+            threshold_before: from.threshold(),
+            threshold: to.threshold(),
+        }
+    }
 }
 
 /// What was said of it that nobody signs: whose keys are.
@@ -124,6 +141,7 @@ impl Entry {
         Self {
             others: others.map(|id| id.as_str().to_owned()).collect(),
             signed: review.signed_by.clone(),
+            change: missing.brings.as_ref().map(EntryChange::of),
             threshold: signed.saturating_add(missing.least()),
             ..self
         }

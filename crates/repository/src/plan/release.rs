@@ -23,8 +23,8 @@ use wheelmark_packaging::simple::{PageFile, ProjectPage, RecoveryNotice, Release
 use wheelmark_packaging::{MAX_REQUIRES_PYTHON_LEN, ProjectName};
 use wheelmark_store::SignedRelease;
 use wheelmark_tuf::{
-    DelegatedRole, Key, KeyId, MAX_SET_KEYS, Role as _, RoleKeys, RoleName, Sha256, TargetInfo,
-    Targets, Verified, verify,
+    DelegatedRole, Key, KeyId, KeySet, MAX_SET_KEYS, Role as _, RoleKeys, RoleName, Sha256,
+    TargetInfo, Targets, Verified, verify,
 };
 
 pub(super) use self::keys::{delegate, demand_suitable, end_delegation, keep_named, replace};
@@ -216,7 +216,11 @@ pub(crate) fn demand_signed(
             targets
         }
     };
-    demand_role(state, versions, &project_role, &targets, now)?;
+    let claim = match &release.claim {
+        None => None,
+        Some(claim) => Some(KeySet::new(keys_of(state, claim)?, claim.threshold)?),
+    };
+    demand_role(state, versions, (&project_role, claim), &targets, now)?;
     let path = page_target(&release.project);
     let info = TargetInfo::new(page.len() as u64, Sha256::of(page));
     match targets.targets.get(&path) {
@@ -239,7 +243,7 @@ fn open(
 fn demand_role(
     state: &State,
     versions: (&Skipped, &BTreeSet<u64>),
-    role: &RoleName,
+    (role, claim): (&RoleName, Option<KeySet>),
     targets: &Verified<Targets>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
@@ -269,6 +273,11 @@ fn demand_role(
     named.extra.clear();
     named.state_role(role);
     named.restate_handovers(&targets.handovers(role)?);
+    // Whoever signed a claim of some keys has signed for no others. One that says nothing of them was
+    // signed where all of its keys were.
+    if let Some(claim) = claim.filter(|_| targets.states_claim()) {
+        named.state_claim(&claim);
+    }
     if targets.extra != named.extra {
         return Err(Refusal::MoreThanRole);
     }

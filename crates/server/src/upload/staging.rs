@@ -253,6 +253,16 @@ fn signed_of(
     if role.stated_role() != Some(project_role(project)?.as_str()) {
         return Err(malformed("the metadata is not that of the project's role"));
     }
+    if let Rule::Claim(keys) = &rule {
+        // What is signed says for which keys: the signatures are good for no other claim.
+        let mut named = role.clone().into_inner();
+        named.state_claim(keys);
+        if named.extra != role.extra {
+            return Err(malformed(
+                "the metadata does not say of which keys it is a claim",
+            ));
+        }
+    }
     let page = TargetInfo::new(parts.page.len() as u64, Sha256::of(&parts.page));
     if role.targets.get(&page_target(project)) != Some(&page) {
         return Err(malformed(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Handover, HandoverError, KeySet, MAX_HANDOVERS, MAX_HANDOVERS_LEN};
+use super::{Handover, HandoverError, KeySet, MAX_HANDOVERS, MAX_HANDOVERS_LEN, MAX_SET_KEYS};
 use crate::canonical;
 use crate::claim::ClaimMarks;
 use crate::envelope::{Envelope, Signature, assemble, read_signatures, write_signatures};
@@ -17,8 +17,18 @@ use crate::verify::check_signatures;
 /// In the own member of a role's metadata: its handovers, oldest first.
 const MEMBER: &str = "handovers";
 
+/// In the own member of the first metadata of a claim: whose keys it is made with.
+const CLAIM: &str = "claim";
+
 /// In the own member beside what is signed: the signatures of the handover that it brings.
 const BESIDE: &str = "handover";
+
+/// Most signatures of one file: three sets of keys.
+const MOST_SIGNATURES: usize = 3 * MAX_SET_KEYS;
+
+/// Longest id of a key that signs, and longest signature, in hexadecimal: that of an RSA key of 8192 bits.
+const MAX_KEYID_LEN: usize = 128;
+const MAX_SIG_LEN: usize = 2048;
 
 /// The handovers of a role, from the first on: each begins where the one before it ended, and is
 /// signed by a threshold of those whom it is from and by every key that comes in.
@@ -254,6 +264,12 @@ impl Handovers {
         reached && all.any(|(handover, _)| handover.from.is(from.0, from.1))
     }
 
+    /// Whether the first of these is this one, to the letter; and so on.
+    pub(super) fn begins(&self, opened: &[Opened]) -> bool {
+        let mut both = self.list.iter().zip(opened);
+        both.all(|((handover, value), one)| one.handover == *handover && one.value == *value)
+    }
+
     fn to_value(&self) -> Value {
         let values: Vec<Value> = self.list.iter().map(|(_, value)| value.clone()).collect();
         values.into()
@@ -329,6 +345,43 @@ pub fn assemble_handing(
     file
 }
 
+/// Whether a metadata file has signatures, and perhaps those of a handover that it brings, beside what is
+/// signed, and nothing else that nobody has signed: what goes out byte for byte goes to every reader.
+pub fn is_plain_file(bytes: &[u8], brings_handover: bool) -> bool {
+    let Ok(Value::Object(mut file)) = canonical::parse(bytes) else {
+        return false;
+    };
+    let own = file.remove(OWN_MEMBER);
+    let is_own_plain = own.is_none_or(|own| {
+        let Value::Object(mut own) = own else {
+            return false;
+        };
+        let list = own.remove(BESIDE);
+        brings_handover && own.is_empty() && list.is_some_and(|list| are_plain(&list))
+    });
+    let signatures = file.remove("signatures");
+    let is_signed = file.remove("signed").is_some() && file.is_empty();
+    is_own_plain && is_signed && signatures.is_some_and(|list| are_plain(&list))
+}
+
+/// Whether these are signatures of a possible number and length, and nothing else.
+fn are_plain(list: &Value) -> bool {
+    let is_text = |value: Option<&Value>, most: usize| {
+        let text = value.and_then(Value::as_str);
+        text.is_some_and(|text| text.len() <= most)
+    };
+    let Some(list) = list.as_array() else {
+        return false;
+    };
+    list.len() <= MOST_SIGNATURES
+        && list.iter().all(|entry| {
+            let members = entry.as_object().map(Map::len);
+            members == Some(2)
+                && is_text(entry.get("keyid"), MAX_KEYID_LEN)
+                && is_text(entry.get("sig"), MAX_SIG_LEN)
+        })
+}
+
 /// The list as it stands in the signed part of metadata.
 pub(super) fn listed(signed: &Value) -> Option<&Value> {
     signed.get(OWN_MEMBER)?.get(MEMBER)
@@ -379,6 +432,21 @@ impl Targets {
             return;
         }
         own[MEMBER] = handovers.to_value();
+    }
+
+    /// States that this metadata is the first of a claim, whose keys are these: whoever signs it signs for
+    /// them, and for how many of them have to sign from then on.
+    pub fn state_claim(&mut self, keys: &KeySet) {
+        let own = self.extra.entry(OWN_MEMBER.to_owned()).or_default();
+        let ids = keys.keys().keys().map(KeyId::as_str);
+        let ids: Vec<&str> = ids.collect();
+        own[CLAIM] = json!({"keyids": ids, "threshold": keys.threshold()});
+    }
+
+    /// Whether this metadata says that it is the first of a claim.
+    pub fn states_claim(&self) -> bool {
+        let own = self.extra.get(OWN_MEMBER);
+        own.is_some_and(|own| own.get(CLAIM).is_some())
     }
 
     /// States them as the metadata does from which they were read: without the signatures of the last

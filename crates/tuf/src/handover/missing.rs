@@ -63,10 +63,16 @@ impl Missing {
         let envelope = Envelope::open(metadata)?;
         let mut opened = open(listed(&envelope.signed), role)?;
         let settled = published.iter().len();
-        let mut both = opened.iter().zip(published.iter());
         let is_next = opened.len() == settled || opened.len() == settled + 1;
-        if !is_next || !both.all(|(one, known)| one.handover == *known) {
+        if !is_next || !published.begins(&opened) {
             return Err(HandoverError::Rewritten);
+        }
+        let now = published.reached().unwrap_or(present);
+        if let Some(last) = opened.get(settled)
+            && last.handover.from != *now
+        {
+            let number = last.handover.number;
+            return Err(HandoverError::Broken { number });
         }
         if opened.len() > settled
             && let Some(last) = opened.last_mut().filter(|last| last.is_open())

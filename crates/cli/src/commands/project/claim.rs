@@ -10,7 +10,7 @@ use serde_json::json;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_signing::HeldKey;
-use wheelmark_tuf::{Key, KeyId, without_controls};
+use wheelmark_tuf::{Key, KeyId, KeySet, without_controls};
 
 use crate::commands::ceremony::signer::Passphrase;
 use crate::commands::release::waits;
@@ -139,7 +139,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     confirm("claim it with these keys?", args.yes)?;
     let version = desk.next_version(project, args.pass_over).await?;
     let files = entries.iter().map(|entry| entry.entry.clone()).collect();
-    let next = Next::of(project, base, files, version, desk.now)?;
+    let mut next = Next::of(project, base, files, version, desk.now)?;
+    let set = KeySet::new(keys.iter().cloned(), args.threshold)
+        .with_context(|| format!("{project} cannot have such keys"))?;
+    next.role.state_claim(&set);
     let sending = Sending {
         project,
         metadata: next.sign(&held)?,
@@ -174,7 +177,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     };
     let claim = page.claim().context("the project is not claimed")?;
     let is_ours = |id: &String| keys.iter().any(|key| key.keyid().as_str() == id);
-    if claim.keys.len() != keys.len() || !claim.keys.iter().all(is_ours) {
+    let is_threshold = claim.threshold == args.threshold;
+    if claim.keys.len() != keys.len() || !claim.keys.iter().all(is_ours) || !is_threshold {
         return Err(anyhow!("the index names other keys for {project}"))
             .hint("tell whoever runs the index, with this message");
     }

@@ -69,7 +69,12 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         return approve_claim(&desk, entry, &args).await;
     }
     let review = look(&desk, &entry).await?;
-    demand_known(&desk, &entry.project, &review.claim, &args.keys).await?;
+    // Those that come in were named when it was looked through.
+    let added = review.added();
+    let others = args.keys.iter();
+    let others = others.filter(|id| !added.contains(&id.as_str()));
+    let others: Vec<String> = others.cloned().collect();
+    demand_known(&desk, &entry.project, &review.claim, &others).await?;
     if !args.json {
         print_line(&format!(
             "{}, version {} of the project's role: {}",

@@ -33,7 +33,8 @@ pub(super) struct Args {
     #[command(flatten)]
     at: At,
 
-    /// The id of a key that signs for the project; all of them, the first time on this machine
+    /// The id of a key that signs for the project; all of them, the first time on this machine. Of each key
+    /// that comes in with a change or a claim, too
     #[arg(long = "key", value_name = "KEYID")]
     keys: Vec<String>,
 
@@ -79,6 +80,7 @@ pub(super) async fn reviewed(
     let review = look(desk, entry).await?;
     let version = review.next.role.version;
     let entry = &entry.clone().verified(&review);
+    let keys = &review.demand_added(keys)?;
     demand_known(desk, &entry.project, &review.claim, keys).await?;
     let folder = tempfile::tempdir()?;
     let files = compare(desk, entry, &review, folder.path()).await?;
@@ -106,14 +108,22 @@ pub(super) async fn reviewed(
         entry.signed.len(),
         entry.threshold
     )];
+    let added = review.added();
     for id in &entry.signed {
         let whose = review.claim.maintainers.get(id);
         let whose = whose.map(|user| format!(" ({})", without_controls(user)));
+        let comes = match added.contains(&id.as_str()) {
+            true => ", a key that comes in",
+            false => "",
+        };
         lines.push(format!(
-            "  signed by {}…{}",
+            "  signed by {}…{}{comes}",
             short(id),
             whose.unwrap_or_default()
         ));
+    }
+    if entry.signed.iter().all(|id| added.contains(&id.as_str())) {
+        lines.push("  none of the keys of today has signed it yet".to_owned());
     }
     lines.push(format!(
         "  keeps {} files as they are, and removes none; holds until {}",

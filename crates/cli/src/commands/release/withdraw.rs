@@ -9,7 +9,7 @@ use super::At;
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::logging::WithHint as _;
-use crate::releasing::{Named, confirm};
+use crate::releasing::{Entry, Kind, Named, confirm};
 
 /// Take back what waits for signatures
 ///
@@ -46,6 +46,13 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     confirm(&format!("take back {}?", names.join(", ")), args.yes)?;
     for entry in &entries {
         desk.withdraw(entry).await?;
+    }
+    let is_signed = |entry: &&Entry| entry.kind == Kind::Release && !entry.signed.is_empty();
+    if let Some(entry) = entries.iter().find(is_signed) {
+        tracing::warn!(
+            "what was signed stays signed, for whoever has read it: publish something else, or renew, so that its version is taken (wheelmark project renew {})",
+            entry.project
+        );
     }
     print_line(&match args.json {
         true => json!({ "withdrawn": entries }).to_string(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tracing::Instrument as _;
 use wheelmark_packaging::ProjectName;
-use wheelmark_store::{AuditAction, Bearer, NewClaim, NewKeys};
+use wheelmark_store::{AuditAction, Bearer, NewClaim, NewKeys, ReleaseDenied, ReleaseError, Scope};
 
 use super::folder::{Kind, Staged};
 use super::signed::Sent;
@@ -152,7 +152,7 @@ async fn whole(publishing: &Publishing, staged: &Staged) -> Result<Whole, Upload
             claim: staged.claim.clone(),
             keys: staged.keys.clone(),
         }),
-        metadata: text(opened.signed.metadata()),
+        metadata: text(opened.signed.shown()),
         page: text(opened.page),
     })
 }
@@ -249,6 +249,13 @@ async fn signed(
             what: error.to_string(),
         })?;
     let staged = find(publishing, &project, id).await?;
+    let is_pipeline = matches!(
+        uploader.bearer.scope(),
+        Scope::UploadTo(_) | Scope::UploadToSeveral(_)
+    );
+    if staged.claim.is_some() && is_pipeline {
+        return Err(ReleaseError::Release(ReleaseDenied::ProjectToken).into());
+    }
     if staged.keys.is_some() {
         // Not with what lies in the settings of a pipeline, as when it came.
         let (by, keys) = (&uploader.bearer, staged.keys.as_ref());

@@ -250,6 +250,17 @@ impl Signed {
         }
     }
 
+    /// The metadata as those are shown it who look through it: without the signatures of the handover.
+    /// Together with a key that was to come in they would prove that handover to clients, also where it
+    /// was taken back.
+    pub(super) fn shown(&self) -> Vec<u8> {
+        let signatures = self.by.iter().map(|(keyid, held)| Signature {
+            keyid: keyid.clone(),
+            sig: held.sig.clone(),
+        });
+        assemble(&self.canonical, &signatures.collect::<Vec<_>>())
+    }
+
     /// The role, on the word of one of its keys.
     pub(super) fn role(&self, project: &str) -> Result<Verified<Targets>, StagingError> {
         if self.by.is_empty() {
@@ -431,6 +442,11 @@ mod tests {
         assert!(!more.is_enough() && more.others() == [two.key().keyid().as_str()]);
         let whole = read(&[both(&one), both(&two)]);
         assert!(whole.is_enough());
+        // Those who look through it get no signature of the handover.
+        let shown = canonical::parse(&whole.shown()).unwrap();
+        assert!(
+            shown.get(OWN_MEMBER).is_none() && shown["signatures"].as_array().unwrap().len() == 3
+        );
         // It is what the snapshot process reads.
         let keys = &claimed.present;
         let opened = verify::<Targets>(&whole.metadata(), keys.keys(), &keys.role_keys()).unwrap();
