@@ -494,6 +494,24 @@ async fn a_change_that_waited_brings_its_signatures_beside() {
         assert!(reason.contains(said), "{said}: {reason}");
     }
 
+    // Nobody puts into the file what nobody signs, for every reader to fetch.
+    for (more, value) in [("more", "x"), (OWN_MEMBER, r#"{"more":"x"}"#)] {
+        let draft = world.next(&[]).await;
+        let file = |canonical: &[u8]| {
+            let by: Vec<&dyn Signer> = vec![one, spare];
+            let mut file = canonical::parse(&sign_role(canonical, &by).unwrap()).unwrap();
+            file[more] = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+            serde_json::to_vec(&file).unwrap()
+        };
+        let seq = draft.hand_in_as(&world.index, &world.alice, file).await;
+        world.engine.turn().await.unwrap();
+        let outcome = world.index.store.outcome(seq.unwrap()).await.unwrap();
+        let Some(Outcome::Refused { reason }) = outcome else {
+            panic!("{more}: {outcome:?}");
+        };
+        assert!(reason.contains("more beside what is signed"), "{reason}");
+    }
+
     let mut draft = world.next(&[]).await;
     draft.role.state_waiting(&world.handovers, &earlier);
     draft.keys = Some(stated(&first, &next));

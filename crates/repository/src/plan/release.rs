@@ -24,7 +24,7 @@ use wheelmark_packaging::{MAX_REQUIRES_PYTHON_LEN, ProjectName};
 use wheelmark_store::SignedRelease;
 use wheelmark_tuf::{
     DelegatedRole, Key, KeyId, KeySet, MAX_SET_KEYS, Role as _, RoleKeys, RoleName, Sha256,
-    TargetInfo, Targets, Verified, verify,
+    TargetInfo, Targets, Verified, is_plain_file, verify,
 };
 
 pub(super) use self::keys::{delegate, demand_suitable, end_delegation, keep_named, replace};
@@ -221,6 +221,10 @@ pub(crate) fn demand_signed(
         Some(claim) => Some(KeySet::new(keys_of(state, claim)?, claim.threshold)?),
     };
     demand_role(state, versions, (&project_role, claim), &targets, now)?;
+    let is_beside = targets.handovers(&project_role)?.is_beside();
+    if !is_plain_file(metadata, is_beside) {
+        return Err(Refusal::Beside);
+    }
     let path = page_target(&release.project);
     let info = TargetInfo::new(page.len() as u64, Sha256::of(page));
     match targets.targets.get(&path) {

@@ -91,6 +91,8 @@ pub(crate) enum Refusal {
     TooShort { expires: Timestamp },
     #[error("the metadata says more than that it is this role")]
     MoreThanRole,
+    #[error("there is more beside what is signed than signatures")]
+    Beside,
     #[error("the metadata delegates to others, which it cannot")]
     Delegates,
     #[error("the page cannot be read: {0}")]
