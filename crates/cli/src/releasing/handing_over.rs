@@ -209,6 +209,11 @@ impl HandOver {
             .remember_review(project, &next.id(), next.role.version, desk.now)
             .await?;
         print_line(&waits(self.json, &entry, &claim.maintainers)?)?;
+        if claim.sealed {
+            tracing::warn!(
+                "{project} is sealed: a change of its keys is taken within an hour after it was made, so all have to sign by then"
+            );
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -19,8 +19,7 @@ use crate::context::Context;
 use crate::logging::WithHint as _;
 use crate::releasing::{
     Desk, Next, Outcome, Registering, Sending, StatedKeys, confirm, distinct, of_user, public_file,
-    read_public, released,
-    short, to_claim,
+    read_public, released, short, to_claim,
 };
 
 /// Claim a project: from now on your keys sign for it, and the index's do not
