@@ -74,12 +74,7 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
         &root.roles.snapshot,
     )
     .context("the published snapshot is not this index's")?;
-    let role = |name: &RoleName| {
-        let listed = snapshot.role(name);
-        let version = listed.map(|meta| meta.version);
-        let version = version.ok_or_else(|| anyhow!("the snapshot does not list {name}"))?;
-        must(tree, &name.versioned_file_name(version))
-    };
+    let role = |name: &RoleName| listed_file(tree, &snapshot, name);
     let name = RoleName::targets();
     let bytes = role(&name)?;
     let targets: Verified<Targets> = verify(&bytes, &root.keys, &root.roles.targets)
@@ -116,9 +111,20 @@ pub(crate) fn add(
 
 /// The published file of one role, unverified.
 pub(crate) fn role_file(tree: &Path, online: &Online, role: &RoleName) -> anyhow::Result<Vec<u8>> {
-    let version = online.snapshot.role(role).map(|meta| meta.version);
-    let version = version.ok_or_else(|| anyhow!("the snapshot does not list {role}"))?;
-    must(tree, &role.versioned_file_name(version))
+    listed_file(tree, &online.snapshot, role)
+}
+
+/// The file of a role that a snapshot lists: with the digest that it lists, if it does.
+fn listed_file(tree: &Path, snapshot: &Snapshot, role: &RoleName) -> anyhow::Result<Vec<u8>> {
+    let listed = snapshot.role(role);
+    let listed = listed.ok_or_else(|| anyhow!("the snapshot does not list {role}"))?;
+    let name = role.versioned_file_name(listed.version);
+    let bytes = must(tree, &name)?;
+    if let Some(hashes) = &listed.hashes {
+        let checked = hashes.check(&bytes);
+        checked.with_context(|| format!("{name} is not the file that was published"))?;
+    }
+    Ok(bytes)
 }
 
 /// Adds what the online key says of claims, unverified: `recently-claimed`, and its shards.

@@ -12,6 +12,9 @@ pub const MAX_TIMESTAMP_LENGTH: u64 = 16_384;
 /// role, and there is to be room for 100,000; 32,768 bins with versions alone are about 1.2 MB. The reference
 /// client reads 2,000,000 where the timestamp states no length; that of a Wheelmark index does.
 pub const MAX_SNAPSHOT_LENGTH: u64 = 16_000_000;
+/// Bytes of the longest snapshot that an index makes, signatures aside. Ours: what is left up to
+/// [`MAX_SNAPSHOT_LENGTH`] is for these, for versions that get longer, and for what comes in at once.
+pub const MOST_SNAPSHOT_LENGTH: u64 = 15_000_000;
 /// Bytes of a targets role, top-level or delegated (TUF §5.6.1; reference client).
 pub const MAX_TARGETS_LENGTH: u64 = 5_000_000;
 /// Root versions accepted in one refresh (TUF §5.3.3; reference client).

@@ -15,6 +15,7 @@ mod succinct;
 mod targets;
 mod timestamp;
 
+pub(crate) use delegations::folder_of;
 pub use delegations::{DelegatedRole, DelegatedRoles, Delegations, PathSet};
 pub use fields::{Extra, ModelError};
 pub use named::NamedTarget;

@@ -19,13 +19,14 @@
 //! What was visited is not kept. The memory of a walk is that of the delegations that it has
 //! not exhausted and of those that end a search.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::fresh::RoleError;
 use crate::lookup::{RoleFetch, open_delegated, open_though_expired, role_fetch};
-use crate::model::{DelegatedRoles, MetaFile, TargetInfo, Targets};
+use crate::model::{DelegatedRoles, MetaFile, TargetInfo, Targets, folder_of};
 use crate::name::{RoleName, TargetPath};
 use crate::trusted::TrustedSet;
 use crate::verify::Verified;
@@ -76,7 +77,7 @@ pub struct Walk {
     open: Vec<Cursor>,
     handed_out: usize,
     outstanding: usize,
-    barriers: Vec<Barrier>,
+    barriers: Barriers,
 }
 
 /// How far the delegations of one role were followed.
@@ -117,6 +118,39 @@ struct Barrier {
     delegation: Delegation,
 }
 
+/// All of them, so that those are found that may cover a path: there is one for each claimed project,
+/// and every target is asked about.
+#[derive(Debug, Default)]
+struct Barriers {
+    /// Those whose paths all begin with one of some pairs of segments, by each of these.
+    of_folders: HashMap<(Box<str>, Box<str>), Vec<Arc<Barrier>>>,
+    others: Vec<Arc<Barrier>>,
+}
+
+impl Barriers {
+    fn add(&mut self, barrier: Barrier) {
+        let barrier = Arc::new(barrier);
+        let Some(folders) = barrier.delegation.folders() else {
+            self.others.push(barrier);
+            return;
+        };
+        for folder in folders {
+            let known = self.of_folders.entry(folder).or_default();
+            known.push(Arc::clone(&barrier));
+        }
+    }
+
+    /// Those that may cover `path`: none of the rest does.
+    fn near(&self, path: &TargetPath) -> impl Iterator<Item = &Barrier> {
+        let folder = folder_of(path.as_str());
+        let folder: Option<(Box<str>, Box<str>)> =
+            folder.map(|(first, second)| (first.into(), second.into()));
+        let known = folder.and_then(|folder| self.of_folders.get(&folder));
+        let known = known.into_iter().flatten();
+        known.chain(&self.others).map(|barrier| &**barrier)
+    }
+}
+
 impl Delegation {
     /// Whether this delegation and all that lead to it cover `path`.
     fn covers(&self, path: &TargetPath) -> bool {
@@ -133,6 +167,21 @@ impl Delegation {
             .from
             .as_ref()
             .is_none_or(|from| from.covers(path))
+    }
+
+    /// The folders that every path of this delegation lies in, where its patterns say so.
+    fn folders(&self) -> Option<Vec<(Box<str>, Box<str>)>> {
+        let below = self.origin.targets.delegations.as_ref()?;
+        let DelegatedRoles::Listed(roles) = &below.roles else {
+            return None;
+        };
+        let role = roles.get(usize::try_from(self.number).ok()?)?;
+        let folders = role.paths.folders()?.into_iter();
+        Some(
+            folders
+                .map(|(first, second)| (first.into(), second.into()))
+                .collect(),
+        )
     }
 
     /// The numbers of all delegations down to this one: smaller is searched earlier.
@@ -275,7 +324,7 @@ impl Walk {
             open: Vec::new(),
             handed_out: 0,
             outstanding: 0,
-            barriers: Vec::new(),
+            barriers: Barriers::default(),
         }
     }
 
@@ -363,7 +412,7 @@ impl Walk {
                     number,
                 };
                 let order = delegation.order();
-                self.barriers.push(Barrier { order, delegation });
+                self.barriers.add(Barrier { order, delegation });
             }
         }
         self.open.push(Cursor { origin, next: 0 });
@@ -396,7 +445,7 @@ impl Walk {
                 && !order.starts_with(&barrier.order)
                 && barrier.delegation.covers(path)
         };
-        !self.barriers.iter().any(stops)
+        !self.barriers.near(path).any(stops)
     }
 }
 

@@ -56,9 +56,30 @@ pub enum PathSet {
 }
 
 impl PathSet {
+    /// The first two segments that each path of the set begins with, where these stand in its patterns
+    /// without wildcards: those of a project's own role are `simple/<name>` and `packages/<name>`. None where one
+    /// path of the set may begin otherwise.
+    pub(crate) fn folders(&self) -> Option<Vec<(&str, &str)>> {
+        let PathSet::Patterns(patterns) = self else {
+            return None;
+        };
+        let folders = patterns.iter().map(|pattern| {
+            let folder = folder_of(pattern.as_str())?;
+            let is_plain = |segment: &str| !segment.contains(['*', '?']);
+            (is_plain(folder.0) && is_plain(folder.1)).then_some(folder)
+        });
+        folders.collect()
+    }
+
     /// Whether the set holds `path`.
     pub fn contains(&self, path: &TargetPath) -> bool {
-        self.contains_hashed(path, &Sha256::of(path.as_str().as_bytes()).to_string())
+        match self {
+            PathSet::Patterns(patterns) => patterns.iter().any(|p| p.matches(path.as_str())),
+            PathSet::HashPrefixes(_) => {
+                let digest = Sha256::of(path.as_str().as_bytes()).to_string();
+                self.contains_hashed(path, &digest)
+            }
+        }
     }
 
     fn contains_hashed(&self, path: &TargetPath, digest: &str) -> bool {
@@ -67,6 +88,12 @@ impl PathSet {
             PathSet::HashPrefixes(prefixes) => prefixes.iter().any(|p| digest.starts_with(p)),
         }
     }
+}
+
+/// The first two segments of a path, or of a pattern for paths, if it has as many.
+pub(crate) fn folder_of(path: &str) -> Option<(&str, &str)> {
+    let mut segments = path.split('/');
+    segments.next().zip(segments.next())
 }
 
 /// What a delegation says of one role that a path may be found in.
@@ -262,4 +289,27 @@ fn strings(value: Value, field: &'static str) -> Result<Vec<String>, ModelError>
         .into_iter()
         .map(|item| fields::string(item, field))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_those_that_no_path_of_the_set_can_leave() {
+        let set = |patterns: &[&str]| {
+            let patterns = patterns.iter().map(|p| PathPattern::from(*p));
+            PathSet::Patterns(patterns.collect())
+        };
+        let own = set(&["simple/a/*", "packages/a/*"]);
+        assert_eq!(
+            own.folders(),
+            Some(vec![("simple", "a"), ("packages", "a")])
+        );
+        assert_eq!(set(&["simple/a"]).folders(), Some(vec![("simple", "a")]));
+        for open in ["simple/*/*", "simple/a?/*", "s*/a/*", "simple"] {
+            assert_eq!(set(&["simple/a/*", open]).folders(), None, "{open}");
+        }
+        assert_eq!(PathSet::HashPrefixes(vec!["a".to_owned()]).folders(), None);
+    }
 }

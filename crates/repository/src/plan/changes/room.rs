@@ -2,9 +2,7 @@
 //!
 //! Nobody reads a snapshot that is too long: then the whole index is refused, and not a project.
 
-/// Longest snapshot that a claim may leave. What is left up to the length that clients read is for
-/// signatures, for versions that get longer, and for claims that are taken in together.
-const MOST: usize = 15_000_000;
+use wheelmark_tuf::limits::MOST_SNAPSHOT_LENGTH;
 
 /// Room for what a snapshot says of one project: its longest name, version and digest.
 const LONGEST_ENTRY: usize = 400;
@@ -13,7 +11,7 @@ const LONGEST_ENTRY: usize = 400;
 /// their way into it.
 pub(super) fn is_left(listed: usize, coming: usize) -> bool {
     let coming = coming.saturating_add(1).saturating_mul(LONGEST_ENTRY);
-    listed.saturating_add(coming) <= MOST
+    listed.saturating_add(coming) as u64 <= MOST_SNAPSHOT_LENGTH
 }
 
 #[cfg(test)]
@@ -35,9 +33,10 @@ mod tests {
         let one = length(vec![(project_role(&name), file)]) - length(vec![]) + 1;
         assert!(one <= LONGEST_ENTRY, "{one}");
 
-        assert!(is_left(0, 0) && is_left(MOST - 2 * LONGEST_ENTRY, 1));
-        assert!(!is_left(MOST - 2 * LONGEST_ENTRY, 2) && !is_left(MOST, 0));
-        let read = usize::try_from(Limits::default().snapshot_length).unwrap();
-        assert!(MOST + MOST / 20 <= read);
+        let most = usize::try_from(MOST_SNAPSHOT_LENGTH).unwrap();
+        assert!(is_left(0, 0) && is_left(most - 2 * LONGEST_ENTRY, 1));
+        assert!(!is_left(most - 2 * LONGEST_ENTRY, 2) && !is_left(most, 0));
+        let read = Limits::default().snapshot_length;
+        assert!(MOST_SNAPSHOT_LENGTH + MOST_SNAPSHOT_LENGTH / 20 <= read);
     }
 }
