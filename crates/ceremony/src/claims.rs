@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wheelmark_tuf::{
-    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, OWN_MEMBER, RoleName,
-    Targets, Verified, VerifyError, canonical, verify,
+    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Key, KeyId, OWN_MEMBER, Role as _,
+    RoleName, Targets, Verified, VerifyError, canonical, verify,
 };
 
 pub use self::handed_over::HandedOver;
@@ -38,6 +38,11 @@ pub(crate) const CLAIMED: &str = "claimed";
 
 /// The most claims that one ceremony seals: the roles of all of them travel with it.
 pub const MOST_SEALED: usize = 1_000;
+
+/// The longest `claimed` that a ceremony makes by sealing, in bytes: clients read
+/// [`wheelmark_tuf::limits::MAX_TARGETS_LENGTH`] of a role, and it is not split. The rest is for
+/// signatures, and for keys that come in later.
+const MAX_CLAIMED_LEN: usize = 4_500_000;
 
 /// The longest `_wheelmark` of a delegation, in bytes: dates, and the names of some people.
 const MAX_MARKS_LEN: usize = 16 * 1024;
@@ -116,6 +121,14 @@ pub enum ClaimsError {
     /// More than anybody would review.
     #[error("a ceremony seals at most {MOST_SEALED} claims")]
     TooMany,
+    /// What clients read of `claimed` would be full.
+    #[error(
+        "claimed would have {length} bytes, and {MAX_CLAIMED_LEN} are the most with which clients read it: seal fewer claims"
+    )]
+    Full {
+        /// How many it would have.
+        length: usize,
+    },
     /// The plan names a project twice.
     #[error("{project} is named twice")]
     Twice {
@@ -468,8 +481,13 @@ pub(crate) fn in_claimed(
         }
         roles.push(role.sealed(floor, made_at));
     }
-    let is_named = |id: &KeyId| roles.iter().any(|role| role.keys.keyids.contains(id));
-    below.keys.retain(|id, _| is_named(id));
+    let named: BTreeSet<&KeyId> = roles.iter().flat_map(|role| &role.keys.keyids).collect();
+    below.keys.retain(|id, _| named.contains(id));
+    // Found out now, and not when everybody has signed.
+    let length = next.to_canonical().len();
+    if length > MAX_CLAIMED_LEN && !changes.seal.is_empty() {
+        return Err(ClaimsError::Full { length }.into());
+    }
     Ok(())
 }
 

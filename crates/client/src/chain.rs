@@ -4,10 +4,10 @@ use wheelmark_provenance::Chain;
 use wheelmark_tuf::RoleName;
 
 /// The role through which PEP 480 delegates to projects with an offline key.
-const CLAIMED: &str = "claimed";
+pub(crate) const CLAIMED: &str = "claimed";
 
 /// The role through which a project is delegated to as soon as it claims, with an online key.
-const RECENTLY_CLAIMED: &str = "recently-claimed";
+pub(crate) const RECENTLY_CLAIMED: &str = "recently-claimed";
 
 /// Reads the answer off the roles that the search went through, from targets downwards,
 /// the signing role last.

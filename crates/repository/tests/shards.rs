@@ -21,7 +21,9 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use releasing::{claim, draft, key};
 use serde_json::Value;
-use wheelmark_ceremony::{Ceremony, OnlineKey, Plan, Published, Standing, online_proof_message};
+use wheelmark_ceremony::{
+    Ceremony, OnlineKey, Plan, Published, Standing, StandingError, online_proof_message,
+};
 use wheelmark_objects::{file_target, page_target};
 use wheelmark_packaging::ProjectName;
 use wheelmark_repository::{BinForm, Engine, OnlineKeys, Turn};
@@ -150,8 +152,8 @@ impl World {
             ];
             let ways = ways.map(|path| {
                 let found = self.index.find(&path).unwrap();
-                let way = found.via.iter().map(|(role, _)| role.to_string());
-                (found.role.to_string(), way.last().unwrap())
+                let (delegator, _) = found.via.last().unwrap();
+                (found.role.to_string(), delegator.to_string())
             });
             let is_claimed = ways[0].0 == format!("project-{project}");
             assert!(!is_claimed || ways[0] == ways[1], "page and files");
@@ -359,6 +361,12 @@ async fn claims_go_over_to_the_offline_key_out_of_shards_and_come_back() {
     world.turn().await;
     let waiting = standing(&world.index).waiting().unwrap();
     assert_eq!(waiting.len(), PROJECTS.len());
+    // Whoever leaves a shard away hides nothing: what is delegated to has to be there.
+    let mut less = standing(&world.index).published().clone();
+    let hidden: RoleName = "recently-claimed-py-".parse().unwrap();
+    assert!(less.roles.remove(&hidden).is_some());
+    let refused = Standing::verify(less).unwrap_err();
+    assert!(matches!(refused, StandingError::Missing { role } if role == hidden));
     let moved = ["py-test", "py-tz", "zope", "demo"];
     let files = ceremony(&world.index, |plan| plan.claims.seal = roles(&moved));
     world.ceremony(&files).await.unwrap();

@@ -175,6 +175,33 @@ fn a_claim_goes_over_as_it_is_and_comes_back() {
 }
 
 #[test]
+fn more_than_clients_read_of_claimed_is_not_sealed() {
+    let mut world = World::new(2, 2);
+    let alice = world.key();
+    let long = json!({
+        "claimed-at": day(1).to_string(),
+        "maintainers": { alice.key().keyid().as_str(): "a".repeat(15_000) },
+    });
+    let projects: Vec<String> = (0..310).map(|number| format!("p{number}")).collect();
+    let claims = projects.iter();
+    let claims = claims.map(|project| claim(project, &[&alice], 1, long.clone()));
+    world.put_recently(listed(claims.collect(), &[&alice]));
+    for project in &projects {
+        world.put_project(project, project_role(project, 1, &[&alice]));
+    }
+    let bob = world.key();
+    let claimed = Claimed { world, alice, bob };
+    let all: Vec<&str> = projects.iter().map(String::as_str).collect();
+    let refused = claimed.refused(&all, &[]);
+    assert!(
+        matches!(refused, ClaimsError::Full { length } if length > 4_500_000),
+        "{refused}"
+    );
+    let fewer = claimed.plan(&all[..250], &[]);
+    claimed.world.try_ceremony(fewer, day(60)).unwrap();
+}
+
+#[test]
 fn what_is_too_young_or_waits_for_nothing_is_not_sealed() {
     let mut claimed = Claimed::new();
     let too_young = claimed.refused(&["old-one", "new-one"], &[]);

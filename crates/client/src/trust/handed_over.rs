@@ -15,6 +15,7 @@ use wheelmark_tuf::{Floor, RoleName, Sha256, root_fingerprint};
 use super::record::WrittenMirror;
 use super::state::role;
 use super::{Durability, TrustError, TrustedIndex};
+use crate::chain::{CLAIMED, RECENTLY_CLAIMED};
 use crate::claims::SeenClaim;
 use crate::index::IndexUrls;
 
@@ -237,8 +238,8 @@ impl TrustedIndex {
         claims.try_for_each(|(project, claim)| self.put_claim(project, claim.clone()))
     }
 
-    /// The versions of timestamp, snapshot, targets, and the roles that targets delegates to
-    /// by name; not of the bins, of which there are thousands.
+    /// The versions of timestamp, snapshot, targets, the roles that targets delegates to by name, and
+    /// the shards of lists of claims; not of the bins, of which there are thousands.
     fn seen(&self) -> Result<BTreeMap<RoleName, u64>, TrustError> {
         let cached = self.cached()?;
         let parsed = |bytes: &Option<Vec<u8>>| -> Option<Value> {
@@ -261,7 +262,9 @@ impl TrustedIndex {
         let delegated = targets["delegations"]["roles"].as_array();
         let named = delegated.into_iter().flatten();
         let named = named.filter_map(|role| role["name"].as_str()?.parse().ok());
-        for role in named.chain([RoleName::targets()]) {
+        let named: Vec<RoleName> = named.chain([RoleName::targets()]).collect();
+        let shards = shards_in(&snapshot, &named);
+        for role in named.into_iter().chain(shards) {
             if let Some(version) = snapshot["meta"].get(role.file_name()).and_then(version) {
                 seen.insert(role, version);
             }
@@ -286,6 +289,18 @@ impl TrustedIndex {
     }
 }
 
+/// The shards that a snapshot lists of those lists of claims that are among `named`. An older version of
+/// one of them would leave out a claim that was seen, as one of the list itself would.
+fn shards_in(snapshot: &Value, named: &[RoleName]) -> Vec<RoleName> {
+    let is_list = |role: &&RoleName| [CLAIMED, RECENTLY_CLAIMED].contains(&role.as_str());
+    let lists: Vec<&RoleName> = named.iter().filter(is_list).collect();
+    let listed = snapshot["meta"].as_object().into_iter().flatten();
+    let roles = listed.filter_map(|(name, _)| name.strip_suffix(".json")?.parse().ok());
+    roles
+        .filter(|role: &RoleName| lists.iter().any(|list| role.shard_of(list).is_some()))
+        .collect()
+}
+
 /// The index of a file that the system's administrator provides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemIndex {
@@ -298,5 +313,36 @@ pub struct SystemIndex {
 impl SystemIndex {
     pub(super) fn simple(&self) -> &Url {
         self.handed.urls.simple()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn shards_of_claims_are_handed_over_and_bins_are_not() {
+        let names = [
+            "claimed",
+            "claimed-p",
+            "recently-claimed",
+            "recently-claimed-py",
+            "simple-3f",
+            "project-claimed-p",
+            "snapshot",
+        ];
+        let meta = names.map(|name| (format!("{name}.json"), json!({ "version": 3 })));
+        let snapshot = json!({ "meta": meta.into_iter().collect::<BTreeMap<_, _>>() });
+        let named = |names: &[&str]| -> Vec<RoleName> {
+            names.iter().map(|name| name.parse().unwrap()).collect()
+        };
+        let all = named(&["claimed", "recently-claimed", "simple", "targets"]);
+        let shards = named(&["claimed-p", "recently-claimed-py"]);
+        assert_eq!(shards_in(&snapshot, &all), shards);
+        // Not where nobody delegates to the list.
+        assert!(shards_in(&snapshot, &named(&["simple"])).is_empty());
     }
 }
