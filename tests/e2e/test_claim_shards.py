@@ -17,7 +17,7 @@ from test_rebuild import ok, run
 LIST = "recently-claimed"
 
 CLAIMED = [wheel(name, "1.0", says="1.0") for name in ("acme", "acme-tools", "zebra")]
-OTHER = wheel("other", "1.0", says="1.0")
+OTHER = wheel("zoo", "1.0", says="1.0")
 # Room for one claim: `acme` and `acme-tools` part after their fifth letter.
 ENV = {"WHEELMARK_INDEX_CLAIMS": "on", "WHEELMARK_INDEX_SPLIT_CLAIMS_ABOVE": "1kB"}
 
@@ -61,15 +61,21 @@ def test_everybody_reads_a_list_that_is_split(make_index, sandbox: Sandbox, tmp_
 
     # Our client: it knows whose keys sign, and says by which way.
     venv, report = sandbox.venv(), tmp_path / "report.json"
-    sandbox.install("uv", venv, "acme", "acme-tools", "zebra", "other", options=("--report", report)).ok()
+    sandbox.install("uv", venv, "acme", "acme-tools", "zebra", "zoo", options=("--report", report)).ok()
     assert venv.says("acme_tools") == "2.0"
     chains = {entry["project"]: entry["chain"] for entry in json.loads(report.read_text())["files"]}
     # What was there before, and nobody compared, is taken over unseen.
-    assert (chains["acme-tools"], chains["other"]) == ("developer-signed (provisional)", "index-signed")
+    assert (chains["acme-tools"], chains["zoo"]) == ("developer-signed (provisional)", "index-signed")
     for dist in CLAIMED:
         told = explained(sandbox, project(dist))
         assert told["answers"]["claim"]["keys"] == {developer.keyid: "operator"}
     assert f"{LIST}-acme-" in sandbox.wheelmark("explain", "acme-tools").out
+    # A shard that was asked in vain hangs on its list, and what comes behind the list does not.
+    tree = sandbox.wheelmark("explain", "zoo").out.splitlines()
+    (top,) = [line for line in tree if f"─ {LIST} version" in line]
+    indent = top[: top.index("├")]
+    assert any(line.startswith(f"{indent}│  └─ {LIST}-z version") and "does not list it" in line for line in tree), tree
+    assert any(line.startswith(f"{indent}└─ simple version") for line in tree), tree
 
     # Copies, audits, an index made anew of its tree, and the end of a claim.
     copy = tmp_path / "copy"

@@ -104,6 +104,23 @@ fn status(shown: &Shown<'_>) -> String {
     format!("{}\n", red(&said))
 }
 
+/// A role, and those that delegated on the way to it, as far as they are among `roles`.
+fn way_to<'a>(role: &'a RoleShown, roles: &'a [RoleShown]) -> impl Iterator<Item = &'a RoleShown> {
+    let before = |role: &&'a RoleShown| {
+        let delegated = role.terminating.is_some();
+        let mut above = roles.iter();
+        above.find(|above| delegated && above.role == role.delegator)
+    };
+    std::iter::successors(Some(role), before).take(roles.len())
+}
+
+/// Whether a role was asked and did not lead to where the search ended.
+fn is_in_vain(role: &RoleShown, roles: &[RoleShown]) -> bool {
+    let last = roles.last();
+    let mut way = last.into_iter().flat_map(|last| way_to(last, roles));
+    role.terminating.is_some() && !way.any(|on_way| on_way.role == role.role)
+}
+
 /// A tree that is written from its root on, one branch below the other.
 struct Tree {
     text: String,
@@ -114,33 +131,36 @@ impl Tree {
     /// A role that holds. One that delegated nothing further on is a side branch.
     fn role(&mut self, role: &RoleShown, shown: &Shown<'_>) {
         let roles = &shown.explanation.roles;
-        let at = roles.iter().position(|other| other.role == role.role);
-        let next = at.and_then(|at| roles.get(at + 1));
-        // A role that was asked in vain is followed by another one of the same delegator.
-        let in_vain =
-            role.terminating.is_some() && next.is_some_and(|next| next.delegator != role.role);
+        let in_vain = is_in_vain(role, roles);
+        // A shard hangs on a list that may itself be a side branch.
+        let above = way_to(role, roles).skip(1);
+        let bars = "│  ".repeat(above.filter(|above| is_in_vain(above, roles)).count());
         let terminating = match role.terminating {
             Some(true) => ", the search ends behind it",
             Some(false) | None => "",
         };
         let vain = if in_vain { ", does not list it" } else { "" };
         let name = role.role.to_string();
-        self.branch_as(
+        self.branch_behind(
+            &bars,
             &format!(
                 "{} version {}{vain}{terminating}",
                 name.if_supports_color(Stdout, |t| t.bold()),
                 role.version
             ),
-            in_vain,
+            in_vain && bars.is_empty(),
         );
         let ends = if role.expires <= shown.now {
             red(&format!("expired {}", date(role.expires, shown.now)))
         } else {
             format!("until {}", date(role.expires, shown.now))
         };
-        let bar = if in_vain { "│  " } else { "   " };
-        self.under(bar, &ends);
-        self.under(bar, &keys(role.threshold, &role.keyids));
+        let bar = match in_vain && bars.is_empty() {
+            true => "│  ".to_owned(),
+            false => bars + "   ",
+        };
+        self.under(&bar, &ends);
+        self.under(&bar, &keys(role.threshold, &role.keyids));
         if !in_vain {
             self.depth += 1;
         }
@@ -200,8 +220,14 @@ impl Tree {
     }
 
     fn branch_as(&mut self, line: &str, more: bool) {
+        self.branch_behind("", line, more);
+    }
+
+    /// The same behind the bars of side branches that it hangs on.
+    fn branch_behind(&mut self, bars: &str, line: &str, more: bool) {
         if self.depth > 0 {
             self.text.push_str(&"   ".repeat(self.depth - 1));
+            self.text.push_str(bars);
             self.text.push_str(if more { "├─ " } else { "└─ " });
         }
         self.text.push_str(line);
