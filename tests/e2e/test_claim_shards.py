@@ -77,7 +77,7 @@ def test_everybody_reads_a_list_that_is_split(make_index, sandbox: Sandbox, tmp_
     assert any(line.startswith(f"{indent}│  └─ {LIST}-z version") and "does not list it" in line for line in tree), tree
     assert any(line.startswith(f"{indent}└─ simple version") for line in tree), tree
 
-    # Copies, audits, an index made anew of its tree, and the end of a claim.
+    # Copies, audits, a ceremony, an index made anew of its tree, and the end of a claim.
     copy = tmp_path / "copy"
     sandbox.wheelmark("mirror", index.index_url, copy).ok()
     sandbox.wheelmark("verify", copy).ok()
@@ -85,6 +85,11 @@ def test_everybody_reads_a_list_that_is_split(make_index, sandbox: Sandbox, tmp_
     assert done.returncode == 0, done
     claims = ok(index, "status")
     assert claims["projects"]["count"] == 3, claims
+    begin = ("ceremony", "begin", "--data", index.data, "--out", tmp_path / "ceremony", "--claim-pending")
+    begun = json.loads(sandbox.wheelmark(*begin, "--older-than", "0s", "--json").ok().out)
+    assert sorted(claim["project"] for claim in begun["claims"]["sealed"]) == [project(dist) for dist in CLAIMED]
+    seen = (tmp_path / "ceremony" / "published").glob(f"*.{LIST}-*.json")
+    assert sorted(path.name.split(".")[1] for path in seen) == shards, "holders see all of the list"
     assert index.stop() == 0
     anew: Index = make_index(fresh=True, env=ENV)
     tree = tmp_path / "tree"
