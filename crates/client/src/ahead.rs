@@ -119,7 +119,7 @@ mod tests {
             *place = Some(Ok(Bytes::from_static(b"wheel")));
             drop(place);
         };
-        let (taken, ()) = tokio::join!(ahead.take(&sha256), fetching);
+        let (taken, ()) = tokio::join!(ahead.take(&sha256, 5), fetching);
         assert_eq!(taken.unwrap().unwrap(), &b"wheel"[..]);
         assert!(ahead.take(&sha256, 5).await.is_none(), "it was given");
         assert!(ahead.begin(&sha256, 5).is_none(), "it was asked for");
