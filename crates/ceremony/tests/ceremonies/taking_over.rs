@@ -92,7 +92,7 @@ impl Sealed {
     }
 
     /// Version 6 of the role, in which alice has handed over to bob on day 40 with version 5.
-    fn to_bob(&mut self) -> Handovers {
+    fn handing_to_bob(&mut self) -> Handovers {
         let (alice, bob) = (Rc::clone(&self.alice), Rc::clone(&self.bob));
         let sets = [&set(&[&alice], 1), &set(&[&bob], 1)];
         let none = Handovers::default();
@@ -127,7 +127,7 @@ fn in_claimed(ceremony: &Ceremony) -> Delegations {
 #[test]
 fn the_offline_key_takes_over_the_keys_that_the_sealed_ones_lead_to() {
     let mut sealed = Sealed::new();
-    sealed.to_bob();
+    sealed.handing_to_bob();
     let ceremony = sealed.world.try_ceremony(sealed.plan(&[role()]), day(60));
     let ceremony = ceremony.unwrap();
     let next = in_claimed(&ceremony);
@@ -247,7 +247,7 @@ fn what_the_sealed_keys_do_not_lead_to_is_not_taken_over() {
 #[test]
 fn a_project_is_taken_over_or_given_back_and_not_both() {
     let mut sealed = Sealed::new();
-    sealed.to_bob();
+    sealed.handing_to_bob();
     let mut plan = sealed.plan(&[role()]);
     plan.claims.unseal = BTreeSet::from([role()]);
     let refused = sealed.world.try_ceremony(plan, day(60)).unwrap_err();

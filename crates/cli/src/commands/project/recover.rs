@@ -192,9 +192,8 @@ async fn ask(args: &Args, desk: &Desk, claim: &Claim, wanted: &Wanted) -> anyhow
             false => "",
         }
     );
-    match args.json {
-        true => {}
-        false => print_line(&shown)?,
+    if !args.json {
+        print_line(&shown)?;
     }
     confirm("ask for it with these keys?", args.yes)?;
     let asking = desk.ask_recovery(project, &wanted.set, &wanted.keys, &wanted.maintainers);
