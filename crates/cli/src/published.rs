@@ -19,6 +19,10 @@ use crate::logging::WithHint as _;
 /// The longest metadata file that is read, in bytes: above what any client accepts.
 const MAX_METADATA_LEN: u64 = 64 * 1024 * 1024;
 
+/// The most bytes of lists of claims that travel with a ceremony: with as many of projects' roles they are
+/// below what is read of one.
+const MAX_CLAIMS_LEN: usize = 24 * 1024 * 1024;
+
 /// Top-level roles that the online key signs, as they are published.
 pub(crate) struct Online {
     pub(crate) timestamp: Verified<TimestampMetadata>,
@@ -134,7 +138,7 @@ pub(crate) fn add_claims(
     online: &Online,
 ) -> anyhow::Result<()> {
     let list: RoleName = RECENTLY_CLAIMED.parse()?;
-    add(tree, published, online, &list)?;
+    let mut length = add(tree, published, online, &list)?;
     let bytes = published.roles.get(&list).map(Vec::as_slice);
     let file: Value = serde_json::from_slice(bytes.unwrap_or_default())
         .with_context(|| format!("the published {list} is damaged"))?;
@@ -142,7 +146,13 @@ pub(crate) fn add_claims(
     for role in delegated.into_iter().flatten() {
         let name = role["name"].as_str().and_then(|name| name.parse().ok());
         if let Some(shard) = name.filter(|name: &RoleName| name.shard_of(&list).is_some()) {
-            add(tree, published, online, &shard)?;
+            length += add(tree, published, online, &shard)?;
+        }
+        if length > MAX_CLAIMS_LEN {
+            return Err(anyhow!(
+                "the lists of claims have more than the {MAX_CLAIMS_LEN} bytes that travel with a ceremony"
+            ))
+            .hint("if they were made in a break-in, end them: `wheelmark index project unclaim --since TIME`");
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ use self::relisting::Relisting;
 use crate::as_clients;
 use crate::channel::{Channel, Pending};
 use crate::gather::gather;
-use crate::handed::{Moved, said};
+use crate::handed::{MAX_SPLIT_ABOVE, Moved, said};
 use crate::journal_writer::JournalWriter;
 use crate::keeping::{Keeping, weight};
 use crate::lifetimes::Lifetimes;
@@ -199,6 +199,7 @@ impl Engine {
     /// never put together again.
     pub fn split_claims_above(&mut self, bytes: u64) {
         self.split_claims_above = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.split_claims_above = self.split_claims_above.min(MAX_SPLIT_ABOVE);
     }
 
     /// Says for how long a notice that a project's keys are lost stands before others can take their

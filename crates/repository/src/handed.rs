@@ -20,7 +20,7 @@ use wheelmark_tuf::{
     VerifyError, verify, verify_next_root,
 };
 
-pub(crate) use self::claims::Moved;
+pub(crate) use self::claims::{MAX_SPLIT_ABOVE, Moved};
 pub(crate) use self::transition::Transition;
 use crate::lifetimes::whole_seconds;
 use crate::online::OnlineKeys;
@@ -109,6 +109,8 @@ enum Refusal {
         "the claim of {role} is not the one that the ceremony seals: it has changed since that began"
     )]
     OtherClaim { role: RoleName },
+    #[error("so many claims cannot come back at once: take the seals off in several ceremonies")]
+    NoRoom,
     #[error("{role} is to have version {floor} at least, and version {published} is published")]
     Floor {
         role: RoleName,

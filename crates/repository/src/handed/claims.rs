@@ -21,13 +21,21 @@ use jiff::Timestamp;
 use wheelmark_objects::Directory;
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{
-    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Handovers, Key, KeyId, RoleName,
-    Targets,
+    ClaimMarks, DelegatedRole, DelegatedRoles, Delegations, Handovers, Key, KeyId, Role as _,
+    RoleName, Targets,
 };
 
 use super::Refusal;
-use crate::roles::{self, CLAIMED, role_name};
+use crate::genesis;
+use crate::roles::{self, CLAIMED, RECENTLY_CLAIMED, role_name};
 use crate::state::{LoadError, State};
+
+/// The most that one ceremony gives back to the online key, in bytes of its list: some 400 claims. There is
+/// room for so much in each list, since one that is longer than [`MAX_SPLIT_ABOVE`] is split.
+const MAX_BACK_LEN: usize = 250_000;
+
+/// The longest list that is not split, in bytes, whatever an index says.
+pub(crate) const MAX_SPLIT_ABOVE: usize = 3_500_000;
 
 /// The claims that a ceremony moves.
 #[derive(Debug, Clone, Default)]
@@ -155,7 +163,24 @@ pub(super) fn next_claims(
             });
         }
     }
+    demand_room(&moved, next)?;
     Ok(Some(moved))
+}
+
+/// Whether there is room for what comes back: a list that is longer than an index says is split.
+fn demand_room(moved: &Moved, next: &Targets) -> Result<(), Refusal> {
+    let keys = moved.back.iter().flat_map(|(keys, _)| keys);
+    let below = Delegations {
+        keys: keys.map(|key| (key.keyid().clone(), key.clone())).collect(),
+        roles: DelegatedRoles::Listed(moved.back.iter().map(|(_, role)| role.clone()).collect()),
+        extra: BTreeMap::new(),
+    };
+    let list = role_name(RECENTLY_CLAIMED);
+    let content = genesis::targets(&list, next.expires, Some(below));
+    match content.to_canonical().len() <= MAX_BACK_LEN {
+        true => Ok(()),
+        false => Err(Refusal::NoRoom),
+    }
 }
 
 /// A claim that is new in `claimed` is what waits in `recently-claimed`, sealed.
