@@ -118,12 +118,15 @@ struct Barrier {
     delegation: Delegation,
 }
 
+/// The first two segments of paths.
+type Folder = (Box<str>, Box<str>);
+
 /// All of them, so that those are found that may cover a path: there is one for each claimed project,
 /// and every target is asked about.
 #[derive(Debug, Default)]
 struct Barriers {
     /// Those whose paths all begin with one of some pairs of segments, by each of these.
-    of_folders: HashMap<(Box<str>, Box<str>), Vec<Arc<Barrier>>>,
+    of_folders: HashMap<Folder, Vec<Arc<Barrier>>>,
     others: Vec<Arc<Barrier>>,
 }
 
@@ -143,8 +146,7 @@ impl Barriers {
     /// Those that may cover `path`: none of the rest does.
     fn near(&self, path: &TargetPath) -> impl Iterator<Item = &Barrier> {
         let folder = folder_of(path.as_str());
-        let folder: Option<(Box<str>, Box<str>)> =
-            folder.map(|(first, second)| (first.into(), second.into()));
+        let folder: Option<Folder> = folder.map(|(first, second)| (first.into(), second.into()));
         let known = folder.and_then(|folder| self.of_folders.get(&folder));
         let known = known.into_iter().flatten();
         known.chain(&self.others).map(|barrier| &**barrier)
@@ -170,7 +172,7 @@ impl Delegation {
     }
 
     /// The folders that every path of this delegation lies in, where its patterns say so.
-    fn folders(&self) -> Option<Vec<(Box<str>, Box<str>)>> {
+    fn folders(&self) -> Option<Vec<Folder>> {
         let below = self.origin.targets.delegations.as_ref()?;
         let DelegatedRoles::Listed(roles) = &below.roles else {
             return None;
