@@ -434,8 +434,8 @@ def bin_by_a_key_of_its_own(honest: Forge) -> tuple[dict[str, bytes], str]:
     """A bin under a key that nobody delegated to; all above it is as the index signed it."""
     thief = honest.copy()
     role = thief.bin_of(page_target("victim"))
-    thief.signers[role] = [new_key()]
-    return thief.release(h.EVIL), role
+    thief.release(h.EVIL)
+    return thief.signed_by(role, [new_key()]), role
 
 
 @pytest.mark.parametrize(

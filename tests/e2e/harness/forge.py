@@ -164,6 +164,12 @@ class Forge:
         self._write("root")
         return dict(self._tree)
 
+    def signed_by(self, name: str, keys: Iterable[Signer]) -> dict[str, bytes]:
+        """The tree with one role signed by these keys; all that lists it stays as it is."""
+        self.signers[name] = list(keys)
+        self._write(name)
+        return dict(self._tree)
+
     def root_file(self, folder: Path) -> Path:
         """The first root, as a person would be given it."""
         path = folder / "root.json"
