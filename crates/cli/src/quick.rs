@@ -86,6 +86,8 @@ mod tests {
             "pip --strict install -r requirements.txt",
             "uv pip install flask",
             "exec -- exec",
+            // What begins the command may look like an option.
+            "exec --no-such-option -- true",
         ] {
             check(line, true);
         }
@@ -99,7 +101,6 @@ mod tests {
             "exec",
             "exec --help",
             "uv --help",
-            "exec --no-such-option -- true",
             "exec --strict --unsafely-disable-package-verification -- true",
             "--no-such-option exec -- true",
             "help exec",

@@ -147,7 +147,7 @@ impl World {
         let bytes = std::fs::read(newest.1.unwrap()).unwrap();
         let online = FileKey::open(&self.index.folder.path().join("online")).unwrap();
         let keys = set(&[&online], 1);
-        let read = wheelmark_tuf::verify::<Targets>(&bytes, keys.keys(), &keys.role_keys());
+        let read = verify::<Targets>(&bytes, keys.keys(), &keys.role_keys());
         read.unwrap().into_inner().delegations.unwrap()
     }
 
