@@ -388,8 +388,12 @@ impl Index {
                 Some((_, keys)) => pair(&self.offline[*keys]),
                 None => vec![self.online.as_ref() as &dyn Signer],
             };
-            self.put(&signed, role, &signers);
-            snapshot["meta"][format!("{role}.json")]["version"] = signed["version"].clone();
+            let file = self.put(&signed, role, &signers);
+            let listed = &mut snapshot["meta"][format!("{role}.json")];
+            listed["version"] = signed["version"].clone();
+            if listed.get("hashes").is_some() {
+                listed["hashes"]["sha256"] = Sha256::of(&file).to_string().into();
+            }
         }
         let online: [&dyn Signer; 1] = [self.online.as_ref()];
         // Longer than the engine gives it, so that timestamp expires alone now and then.
