@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Claims are added and taken out where the list of the project is by now, and what has become long is
-//! split when all changes of a snapshot are made: so they move and change in one snapshot, or not at all.
+//! split when all changes of a snapshot are made: so they move and change in one snapshot. What one row asks
+//! for is done or refused whole; of what a ceremony gives back see `move_claims`.
 
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{
@@ -71,6 +72,10 @@ impl Changes<'_> {
 
     /// Lets the lists say what a ceremony has made of them: what an offline key has taken over is theirs
     /// no more, and what it has given back is again.
+    ///
+    /// What comes back was held against a limit when the ceremony was handed in (`handed::claims`), which
+    /// leaves room in every list that is split in time. A list of shards that is full by itself is not
+    /// asked there: a claim that finds no room then is lost, and the log says so.
     pub(super) fn move_claims(&mut self, moved: &Moved) {
         for project in &moved.sealed {
             self.end_delegation(project);
