@@ -131,7 +131,8 @@ fn refresh(
     while let Some(fetch) = refresh.need() {
         requests += 1;
         assert!(requests < MAX_REQUESTS, "a refresh ends");
-        assert!(fetch.max_len <= limits.targets_length && !fetch.path.contains('/'));
+        let most = limits.snapshot_length.max(limits.targets_length);
+        assert!(fetch.max_len <= most && !fetch.path.contains('/'));
         let answer = server.answer(fetch);
         let (next, effects) = refresh.supply(answer)?;
         refresh = next;
