@@ -23,6 +23,7 @@
 //!   on the way; bins by hash prefix and by TAP 15 cost one role each.
 //! * [`Walk`] goes through all delegated roles, many at once: for copies, and checks of them.
 //! * [`Evidence`] proves that two things were signed as one version of a role.
+//! * [`IndexRecovery`] says, after a break-in, what clients are to forget.
 //! * [`Handovers`] lead from the keys that once signed for a role to those of today.
 //! * [`Target`] checks the content itself (§5.7).
 //! * [`Root`], [`TimestampMetadata`], [`Snapshot`] and [`Targets`] are what a repository
@@ -48,6 +49,7 @@ mod key;
 mod lookup;
 mod model;
 mod name;
+mod recovery;
 mod refresh;
 mod sha256;
 mod sha512;
@@ -82,6 +84,10 @@ pub use model::{
     SPEC_VERSION, Snapshot, SuccinctRoles, TargetInfo, Targets, TimestampMetadata,
 };
 pub use name::{ParseRoleNameError, ParseTargetPathError, RoleName, TargetPath};
+pub use recovery::{
+    BulletinError, IndexRecovery, IndexRecoveryError, MAX_BULLETIN_LEN, RECOVERY_RAISE,
+    check_bulletin, claim_digest,
+};
 pub use refresh::{Cached, Refresh, RefreshError};
 pub use sha256::{ParseSha256Error, Sha256, Sha256Hasher};
 pub use sha512::{ParseSha512Error, Sha512, Sha512Hasher};
