@@ -9,7 +9,7 @@ use crate::{none, root};
 
 /// Which of our crates may depend directly on which others. `wheelmark` (the command line
 /// program) may depend on all of them, and `xtask` is not part of what is shipped.
-const MAY_DEPEND: [(&str, &[&str]); 16] = [
+const MAY_DEPEND: [(&str, &[&str]); 17] = [
     ("wheelmark-tuf", &[]),
     ("wheelmark-packaging", &[]),
     (
@@ -38,6 +38,10 @@ const MAY_DEPEND: [(&str, &[&str]); 16] = [
     ),
     ("wheelmark-signing", &["wheelmark-tuf"]),
     ("wheelmark-ceremony", &["wheelmark-tuf"]),
+    (
+        "wheelmark-recovery",
+        &["wheelmark-packaging", "wheelmark-tuf"],
+    ),
     (
         "wheelmark-objects",
         &["wheelmark-packaging", "wheelmark-tuf"],
@@ -98,7 +102,7 @@ const MAY_DEPEND: [(&str, &[&str]); 16] = [
 ];
 
 /// What a crate must not reach, through any number of steps.
-const MUST_NOT_REACH: [(&str, &[&str]); 10] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 11] = [
     // The first certifies anybody, and has a binary of its own for tests.
     (
         "wheelmark",
@@ -123,6 +127,7 @@ const MUST_NOT_REACH: [(&str, &[&str]); 10] = [
     ("wheelmark-tuf", CORE_MUST_NOT_REACH),
     ("wheelmark-packaging", CORE_MUST_NOT_REACH),
     ("wheelmark-ceremony", CORE_MUST_NOT_REACH),
+    ("wheelmark-recovery", CORE_MUST_NOT_REACH),
     ("wheelmark-readme", CORE_MUST_NOT_REACH),
     // As it is without its feature `openpgp`; with it, sequoia has what makes keys, unused.
     ("wheelmark-provenance", CORE_MUST_NOT_REACH),

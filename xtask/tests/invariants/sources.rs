@@ -58,10 +58,11 @@ const BELOW_THE_BINARY: &[&str] = &[
 ];
 
 /// The crates and what each must not name. `wheelmark` itself, the binary, may.
-const RULES: [(&str, &[&str]); 14] = [
+const RULES: [(&str, &[&str]); 15] = [
     ("tuf", CORE),
     ("packaging", CORE),
     ("ceremony", CORE),
+    ("recovery", CORE),
     ("readme", CORE),
     ("provenance", CORE),
     ("signing", BELOW_THE_BINARY),
