@@ -71,8 +71,12 @@ def test_withdrawn_yanked_restored_and_quarantined(
     assert done.ok() and said == "new"
     signed = index.get(f"metadata/2.project-{PROJECT}.json").body
 
-    # Withdrawn: nobody is given it, by whichever way they ask.
-    order(index, "remove", PROJECT, "2.0", "--yes", "--reason", "it eats the disk")
+    # Withdrawn, as after a theft of keys: what came since then. Nobody is given it, by whichever way they ask.
+    times = {file["filename"]: file["upload-time"] for file in page(index, PROJECT)["files"]}
+    assert times[OLD.filename] < times[NEW.filename]
+    none = order(index, "remove", PROJECT, "--since", "2999-01-01T00:00:00Z", "--yes", code=1)["said"]
+    assert "no file that came in since 2999" in none, none
+    order(index, "remove", PROJECT, "--since", times[NEW.filename], "--yes", "--reason", "it eats the disk")
     assert listed(index, PROJECT) == [OLD.filename]
     assert index.get(f"packages/{PROJECT}/{NEW.filename}").status == 404
     assert "2.0" not in index.get(f"pypi/{PROJECT}/json").json()["releases"]

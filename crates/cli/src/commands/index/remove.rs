@@ -4,7 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
+use jiff::Timestamp;
 use wheelmark_packaging::ProjectName;
+use wheelmark_packaging::simple::ProjectPage;
 use wheelmark_store::{AuditAction, Change};
 
 use super::orders::{How, Order, give};
@@ -20,6 +22,7 @@ use crate::logging::WithHint as _;
 ///   wheelmark index remove flask 3.0.9
 ///   wheelmark index remove flask flask-3.0.9.tar.gz --yes
 ///   wheelmark index remove flask
+///   wheelmark index remove flask --since 2026-11-20T08:00:00Z --reason "signed by a stolen key"
 ///
 /// A removed name is never free again: it takes the bytes that it had (`wheelmark index
 /// restore`), and no others. Of a project whose own people sign for it, the file is withdrawn: it
@@ -38,6 +41,11 @@ pub(super) struct Args {
     /// The version, all files of it, or one file by its name [default: all of the project]
     #[arg(value_name = "VERSION|FILENAME")]
     which: Option<Which>,
+
+    /// Every file that came in at this moment or later, or that does not say when: after somebody had a
+    /// token or a key of the project. The files from before stay
+    #[arg(long, value_name = "TIME", conflicts_with = "which")]
+    since: Option<Timestamp>,
 
     /// Why, for people: one line. It goes into the log of what was done, and where the project signs for
     /// itself, into what is signed
@@ -74,10 +82,20 @@ pub(super) struct RestoreArgs {
     how: How,
 }
 
+impl Args {
+    /// The names of the files that are to go.
+    fn chosen(&self, page: &ProjectPage) -> anyhow::Result<Vec<String>> {
+        match self.since {
+            Some(moment) => which::since(page, moment),
+            None => which::there(page, self.which.as_ref()),
+        }
+    }
+}
+
 pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::Result<ExitCode> {
     args.how.demand(data)?;
     let page = page::of(data, &args.project).await?;
-    let files = which::there(&page, args.which.as_ref())?;
+    let files = args.chosen(&page)?;
     if !args.yes {
         confirm(
             &args.project,
@@ -99,7 +117,7 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
     // What was published between the reading and the removing was not asked for.
     let page = page::of(data, &args.project).await?;
     if code == ExitCode::SUCCESS
-        && let Ok(left) = which::there(&page, args.which.as_ref())
+        && let Ok(left) = args.chosen(&page)
     {
         return Err(anyhow!(
             "published meanwhile, and not removed: {}",

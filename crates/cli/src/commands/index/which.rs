@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::str::FromStr;
 
 use anyhow::anyhow;
+use jiff::Timestamp;
 use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_packaging::{ProjectName, Version};
 use wheelmark_tuf::without_controls;
@@ -46,6 +47,21 @@ impl Which {
 pub(super) fn there(page: &ProjectPage, which: Option<&Which>) -> anyhow::Result<Vec<String>> {
     let files = page.files.iter().chain(&page.wheelmark.withheld);
     chosen(&page.name, files, which, "has")
+}
+
+/// The names of the files that came in at a moment or later, or of which nobody knows when; withheld ones
+/// among them. Where a file went live later than it was uploaded, that later time counts.
+pub(super) fn since(page: &ProjectPage, moment: Timestamp) -> anyhow::Result<Vec<String>> {
+    let files = page.files.iter().chain(&page.wheelmark.withheld);
+    let late = files.filter(|file| file.upload_time.is_none_or(|time| time >= moment));
+    let late: Vec<String> = late.map(|file| file.filename.as_str().to_owned()).collect();
+    if late.is_empty() {
+        let project = &page.name;
+        return Err(anyhow!("{project} has no file that came in since {moment}")).hint(format!(
+            "`wheelmark index files {project}` says when each of them came"
+        ));
+    }
+    Ok(late)
 }
 
 /// The names of the files that were removed; all of them without `which`.
