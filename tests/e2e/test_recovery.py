@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,10 @@ def test_lost_keys_are_replaced_in_two_slow_steps(
     recover(other).ok()
     recover(other, "--withdraw").ok()
     recover(alice).ok()
+    # Whoever runs the index reads it where they look.
+    status = [str(index.binary), "index", "status", "--data", str(index.data)]
+    shown = subprocess.run(status, env=index.env, capture_output=True, text=True)
+    assert f"{PROJECT}: operator says since" in shown.stdout and "end-recovery" in shown.stdout, shown
 
     # Sixteen days later.
     assert index.stop() == 0, index.log_text()

@@ -17,6 +17,7 @@ mod hashes;
 mod keys;
 mod limit;
 mod newest;
+mod notices;
 mod orders;
 mod own_roles;
 mod page;

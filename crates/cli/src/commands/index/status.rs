@@ -25,8 +25,8 @@ use crate::data::Data;
 ///
 /// Without a project: every role with its version, its keys, when it was written, when it ends and
 /// what is to be done about it; whether a process publishes and how many changes wait for it; the
-/// head of the signing log; the projects that sign for themselves, and those of them whose signature
-/// ends soon; from when on the next ceremony is due; another online key that takes over
+/// head of the signing log; the projects that sign for themselves, those of them whose signature
+/// ends soon, and those whose keys are said to be lost; from when on the next ceremony is due; another online key that takes over
 /// and what it waits for; a ceremony that was handed in. The exit code is for monitoring: 0 when nothing is to be done, 3 when a ceremony is due, a renewal is late, or changes wait and no
 /// process publishes, 4 when something has expired and clients refuse the index.
 ///

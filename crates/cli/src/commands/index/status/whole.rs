@@ -14,6 +14,7 @@ use wheelmark_tuf::{OWN_MEMBER, without_controls};
 
 use crate::commands::ceremony::policy;
 use crate::commands::index::keys::{advice, exit_code, rows_as_json, rows_as_text};
+use crate::commands::index::notices::Notices;
 use crate::commands::index::own_roles::OwnRoles;
 use crate::commands::index::roles::{Roles, State};
 use crate::commands::index::sealing::Sealing;
@@ -91,6 +92,7 @@ pub(super) async fn run(
     let snapshot = roles.online.snapshot.version;
     let now = context.clock.now();
     let own = OwnRoles::read(&data.tree(), &roles.online.snapshot, now);
+    let notices = Notices::read(&data.tree(), &roles.online.snapshot);
     if as_json {
         let told = json!({
             "state": worst.word(),
@@ -105,6 +107,7 @@ pub(super) async fn run(
             "claims": Sealing::of(&roles.standing).to_json(context.clock.now()),
             "next_ceremony": ceremony.map(|due| due.to_string()),
             "projects": own.to_json(),
+            "lost_keys": notices.to_json(),
             "roles": rows_as_json(&roles.rows),
         });
         print_line(&told.to_string())?;
@@ -139,11 +142,13 @@ pub(super) async fn run(
     lines.extend(under_way.lines());
     let yellow = |said: &String| said.if_supports_color(Stdout, |t| t.yellow()).to_string();
     let advice = advice(&roles.rows, roles.worst());
-    let ending = own.warnings();
-    if advice.is_some() || !late.is_empty() || !ending.is_empty() {
+    let mut told = late;
+    told.extend(own.warnings());
+    told.extend(notices.warnings());
+    if advice.is_some() || !told.is_empty() {
         lines.push(String::new());
     }
-    lines.extend(late.iter().chain(&ending).map(yellow));
+    lines.extend(told.iter().map(yellow));
     lines.extend(advice);
     print_line(&lines.join("\n"))?;
     Ok(exit_code(worst))
