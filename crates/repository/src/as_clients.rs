@@ -55,6 +55,101 @@ pub(crate) async fn try_out(
     now: Timestamp,
 ) -> Result<Result<(), Refused>, PublishError> {
     let root = RoleName::root();
+    let first = must(tree, &ObjectPath::metadata(&root, 1)).await?;
+    let known = ObjectPath::metadata(&root, state.root.version);
+    let known = must(tree, &known).await?;
+    let cached = published(tree, state).await?;
+    let (new, old) = (
+        ("a new client", &*first, Cached::default()),
+        (
+            "a client that knows the state of now",
+            &*known,
+            cached.clone(),
+        ),
+    );
+    let (new_after, old_after) = (
+        (
+            "a new client, with the next root,",
+            &*first,
+            Cached::default(),
+        ),
+        (
+            "a client that knows the state of now, with the next root,",
+            &*known,
+            cached,
+        ),
+    );
+    let clients = Clients {
+        before: vec![new, old],
+        after: vec![new_after, old_after],
+    };
+    try_as(tree, state, intent, clients, now).await
+}
+
+/// The same for a snapshot by which an index goes back to `good`, while `robbed` is published. A client
+/// that has seen that one takes the next one once it has the next root: a thief may have driven up what
+/// it remembers.
+pub(crate) async fn try_out_going_back(
+    tree: &Directory,
+    (last_good, good): (&Directory, &State),
+    robbed: &State,
+    intent: &Intent,
+    now: Timestamp,
+) -> Result<Result<(), Refused>, PublishError> {
+    let root = RoleName::root();
+    let first = must(tree, &ObjectPath::metadata(&root, 1)).await?;
+    let known = ObjectPath::metadata(&root, good.root.version);
+    let known = must(tree, &known).await?;
+    let then = Cached {
+        timestamp: None,
+        ..published(last_good, good).await?
+    };
+    let clients = Clients {
+        before: vec![
+            ("a new client", &*first, Cached::default()),
+            (
+                "a client that knows the last good state",
+                &*known,
+                then.clone(),
+            ),
+        ],
+        after: vec![
+            (
+                "a new client, with the next root,",
+                &*first,
+                Cached::default(),
+            ),
+            (
+                "a client that knows the last good state, with the next root,",
+                &*known,
+                then,
+            ),
+            (
+                "a client that knows the state of now, with the next root,",
+                &*known,
+                published(tree, robbed).await?,
+            ),
+        ],
+    };
+    try_as(tree, good, intent, clients, now).await
+}
+
+/// A kind of client, in words; its root; what else it has.
+type Kind<'a> = (&'static str, &'a [u8], Cached);
+
+/// Who tries it out: before the next root is out, and after.
+struct Clients<'a> {
+    before: Vec<Kind<'a>>,
+    after: Vec<Kind<'a>>,
+}
+
+async fn try_as(
+    tree: &Directory,
+    state: &State,
+    intent: &Intent,
+    clients: Clients<'_>,
+    now: Timestamp,
+) -> Result<Result<(), Refused>, PublishError> {
     let mut view = View {
         tree,
         project: nobodys(state),
@@ -66,22 +161,11 @@ pub(crate) async fn try_out(
         .extend(objects.map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
     view.next
         .insert("metadata/timestamp.json", intent.timestamp.as_slice());
-    let first = view.must(&ObjectPath::metadata(&root, 1)).await?;
-    let known = ObjectPath::metadata(&root, state.root.version);
-    let known = view.must(&known).await?;
-    let cached = published(tree, state).await?;
-    let next = ObjectPath::metadata(&root, state.root.version.saturating_add(1));
+    let next = ObjectPath::metadata(&RoleName::root(), state.root.version.saturating_add(1));
     let next_root = view.next.remove(next.as_str());
     // Under a root that has expired no client gets on before the next one is out.
     if next_root.is_none() || state.root.expires > now {
-        for (client, root, cached) in [
-            ("a new client", &first, Cached::default()),
-            (
-                "a client that knows the state of now",
-                &known,
-                cached.clone(),
-            ),
-        ] {
+        for (client, root, cached) in clients.before {
             if let Err(refused) = view.follow(client, root, cached, now).await? {
                 return Ok(Err(refused));
             }
@@ -91,23 +175,20 @@ pub(crate) async fn try_out(
         return Ok(Ok(()));
     };
     view.next.insert(next.as_str(), next_root);
-    for (client, root, cached) in [
-        (
-            "a new client, with the next root,",
-            &first,
-            Cached::default(),
-        ),
-        (
-            "a client that knows the state of now, with the next root,",
-            &known,
-            cached,
-        ),
-    ] {
+    for (client, root, cached) in clients.after {
         if let Err(refused) = view.follow(client, root, cached, now).await? {
             return Ok(Err(refused));
         }
     }
     Ok(Ok(()))
+}
+
+async fn must(tree: &Directory, path: &ObjectPath) -> Result<Vec<u8>, PublishError> {
+    let bytes = tree.read(path, OWN_METADATA_LIMIT).await?;
+    let missing = || LoadError::Missing {
+        path: path.as_str().to_owned(),
+    };
+    Ok(bytes.ok_or_else(missing)?.to_vec())
 }
 
 /// What a client keeps that was here a moment ago.
@@ -145,14 +226,6 @@ impl View<'_> {
         let path = crate::publish::recorded_path(&path)?;
         let bytes = self.tree.read(&path, OWN_METADATA_LIMIT).await?;
         Ok(bytes.map(|bytes| bytes.to_vec()))
-    }
-
-    async fn must(&self, path: &ObjectPath) -> Result<Vec<u8>, PublishError> {
-        let bytes = self.tree.read(path, OWN_METADATA_LIMIT).await?;
-        let missing = || LoadError::Missing {
-            path: path.as_str().to_owned(),
-        };
-        Ok(bytes.ok_or_else(missing)?.to_vec())
     }
 
     async fn follow(

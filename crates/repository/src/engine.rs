@@ -2,6 +2,7 @@
 
 mod ceremonies;
 mod collecting;
+mod going_back;
 mod journal;
 mod keys;
 mod records;
@@ -17,7 +18,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use wheelmark_objects::{Directory, LockError, ObjectError, Replayable, WriterLock};
-use wheelmark_store::{Change, CollectionState, Fence, Orders, Outcome, Seq, Store, StoreError};
+use wheelmark_store::{
+    Change, CollectionState, Fence, Intent, IntentId, Orders, Outcome, Seq, Store, StoreError,
+};
 use wheelmark_tuf::{Clock, KeyId, RoleName, SPLIT_CLAIMS_ABOVE};
 
 use self::collecting::Collecting;
@@ -26,6 +29,7 @@ use crate::as_clients;
 use crate::channel::{Channel, Pending};
 use crate::gather::gather;
 use crate::handed::{MAX_SPLIT_ABOVE, Moved, said};
+use crate::intent::After;
 use crate::journal_writer::JournalWriter;
 use crate::keeping::{Keeping, weight};
 use crate::lifetimes::Lifetimes;
@@ -397,42 +401,7 @@ impl Engine {
     /// See [`PublishError`]. The next turn first settles what this one left recorded.
     pub async fn turn(&mut self) -> Result<Turn, PublishError> {
         self.look_for_keys();
-        if self.unsettled.is_some() {
-            let (tree, lock, store) = (&self.writing, &self.lock, &self.store);
-            let (orders, key) = (self.orders.as_ref(), &self.online);
-            let Recovered {
-                state,
-                skipped,
-                kept,
-            } = recover(
-                tree,
-                lock,
-                store,
-                orders,
-                self.fence,
-                key,
-                self.log.as_mut(),
-            )
-            .await?;
-            go_on(self.log.as_mut(), &state, self.clock.now())?;
-            self.keeping.start_over(kept);
-            self.state = state;
-            self.skipped.extend(skipped);
-            // Whoever can write to the store may have read what was signed, and taken the record away.
-            let signed = self.unsettled.take().unwrap_or_default();
-            let state = &self.state;
-            let gone = signed.into_iter().filter(|(role, version)| {
-                let published = match role.as_str() {
-                    "timestamp" => Some(state.timestamp_version),
-                    "snapshot" => Some(state.snapshot.version()),
-                    _ => state.snapshot.role_version(role),
-                };
-                published.is_none_or(|published| published < *version)
-            });
-            self.skipped.extend(gone);
-            // It was told of other bytes than stand now; it is still asked for.
-            self.collecting = None;
-        }
+        self.settle_what_is_open().await?;
         let mut last = None;
         for _ in 0..VERSIONS_TO_TRY {
             match self.attempt().await {
@@ -451,6 +420,48 @@ impl Engine {
         Err(PublishError::Occupied {
             path: last.unwrap_or_default(),
         })
+    }
+
+    /// Sees to it that what an earlier turn left recorded is published, or dropped.
+    async fn settle_what_is_open(&mut self) -> Result<(), PublishError> {
+        if self.unsettled.is_none() {
+            return Ok(());
+        }
+        let (tree, lock, store) = (&self.writing, &self.lock, &self.store);
+        let (orders, key) = (self.orders.as_ref(), &self.online);
+        let Recovered {
+            state,
+            skipped,
+            kept,
+        } = recover(
+            tree,
+            lock,
+            store,
+            orders,
+            self.fence,
+            key,
+            self.log.as_mut(),
+        )
+        .await?;
+        go_on(self.log.as_mut(), &state, self.clock.now())?;
+        self.keeping.start_over(kept);
+        self.state = state;
+        self.skipped.extend(skipped);
+        // Whoever can write to the store may have read what was signed, and taken the record away.
+        let signed = self.unsettled.take().unwrap_or_default();
+        let state = &self.state;
+        let gone = signed.into_iter().filter(|(role, version)| {
+            let published = match role.as_str() {
+                "timestamp" => Some(state.timestamp_version),
+                "snapshot" => Some(state.snapshot.version()),
+                _ => state.snapshot.role_version(role),
+            };
+            published.is_none_or(|published| published < *version)
+        });
+        self.skipped.extend(gone);
+        // It was told of other bytes than stand now; it is still asked for.
+        self.collecting = None;
+        Ok(())
     }
 
     /// One try; `None` where there is to be another one at once.
@@ -603,22 +614,8 @@ impl Engine {
             return Ok(None);
         }
 
-        self.phase(Phase::Record);
-        // From here on the recorded bytes decide, even if the record's own answer is unclear.
-        self.unsettled = Some(record::versions(&intent));
-        let id = self.store.record_intent(self.fence, &intent).await?;
-
-        if let Some(collecting) = &mut self.collecting {
-            collecting.note(&intent);
-        }
-
-        if let Some(log) = &mut self.log {
-            log.recorded();
-        }
-
-        self.phase(Phase::Write);
         let (snapshot_version, bytes) = (intent.snapshot_version, weight(&intent));
-        publish::publish(&self.writing, &self.lock, intent, &after).await?;
+        let id = self.record_and_write(intent, &after).await?;
         match ceremony {
             // Rarely, and then most of what is in memory changes.
             Some(_) => self.state = State::load(&self.tree, &self.online).await?,
@@ -650,6 +647,30 @@ impl Engine {
             changes,
             renewed: due.len(),
         }))
+    }
+
+    /// Records what was signed, and publishes it.
+    async fn record_and_write(
+        &mut self,
+        intent: Intent,
+        after: &After,
+    ) -> Result<IntentId, PublishError> {
+        self.phase(Phase::Record);
+        // From here on the recorded bytes decide, even if the record's own answer is unclear.
+        self.unsettled = Some(record::versions(&intent));
+        let id = self.store.record_intent(self.fence, &intent).await?;
+
+        if let Some(collecting) = &mut self.collecting {
+            collecting.note(&intent);
+        }
+
+        if let Some(log) = &mut self.log {
+            log.recorded();
+        }
+
+        self.phase(Phase::Write);
+        publish::publish(&self.writing, &self.lock, intent, after).await?;
+        Ok(id)
     }
 
     /// The online roles below `targets` that are to be signed again now.

@@ -713,7 +713,7 @@ async fn need_page(
 }
 
 /// Reads the page that a role lists, with its length in bytes; none if it lists none.
-async fn read_page(
+pub(crate) async fn read_page(
     tree: &Directory,
     project: &ProjectName,
     role: &RoleName,

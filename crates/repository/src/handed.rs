@@ -8,6 +8,7 @@
 //! Paths, names and the order of roles stay.
 
 mod claims;
+mod raised;
 mod transition;
 
 use std::collections::BTreeMap;
@@ -16,11 +17,12 @@ use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_store::{HandedIn, Seq};
 use wheelmark_tuf::{
-    DelegatedRoles, Delegations, Key, KeyId, RoleKeys, RoleName, Root, Targets, Verified,
-    VerifyError, verify, verify_next_root,
+    DelegatedRoles, Delegations, IndexRecovery, Key, KeyId, RoleKeys, RoleName, Root, Targets,
+    Verified, VerifyError, verify, verify_next_root,
 };
 
 pub(crate) use self::claims::{MAX_SPLIT_ABOVE, Moved};
+pub(crate) use self::raised::{Raised, examine_raised};
 pub(crate) use self::transition::Transition;
 use crate::lifetimes::whole_seconds;
 use crate::online::OnlineKeys;
@@ -111,6 +113,10 @@ enum Refusal {
     OtherClaim { role: RoleName },
     #[error("so many claims cannot come back at once: take the seals off in several ceremonies")]
     NoRoom,
+    #[error(
+        "targets brings another statement of what a recovery of the index is about, and this is no recovery"
+    )]
+    Statement,
     #[error("{role} is to have version {floor} at least, and version {published} is published")]
     Floor {
         role: RoleName,
@@ -131,7 +137,7 @@ pub(crate) async fn examine(
     online: &OnlineKeys,
     now: Timestamp,
 ) -> Result<Examined, PublishError> {
-    let files = match read_names(state, &handed) {
+    let files = match read_names(state, &handed.files) {
         Ok(files) => files,
         Err(refusal) => return Ok(Examined::Refused(said(&refusal))),
     };
@@ -151,26 +157,58 @@ pub(crate) async fn examine(
     if there == files.len() {
         return Ok(Examined::There);
     }
-    let next = follow(state, handed.seq, &files, online, now);
+    let next = demand_next(state, &files);
+    let next = next.and_then(|()| follow(state, handed.seq, &files, online, now));
     let next = next.and_then(|next| match occupied {
         Some(path) => Err(Refusal::Occupied { path }),
         None => Ok(next),
     });
+    let next = next.and_then(|next| {
+        demand_same_statement(state, next.targets.as_deref())?;
+        Ok(next)
+    });
     let next = match next {
-        Ok((mut next, Some(claimed))) => {
-            let handovers = claims::handovers(state, tree, &claimed).await?;
-            let moved = claims::next_claims(state, &claimed, &handovers, whole_seconds(now));
-            moved.map(|moved| {
-                next.claims = moved;
-                next
-            })
-        }
-        other => other.map(|(next, _)| next),
+        Ok(next) => with_claims(state, tree, next, now).await?,
+        Err(refusal) => Err(refusal),
     };
     Ok(match next {
         Ok(next) => Examined::Next(Box::new(next)),
         Err(refusal) => Examined::Refused(said(&refusal)),
     })
+}
+
+/// What a ceremony brings, with the claims that it moves.
+async fn with_claims(
+    state: &State,
+    tree: &Directory,
+    next: Following,
+    now: Timestamp,
+) -> Result<Result<Handed, Refusal>, PublishError> {
+    let Following {
+        mut handed,
+        claimed,
+        ..
+    } = next;
+    if let Some(claimed) = claimed {
+        let handovers = claims::handovers(state, tree, &claimed).await?;
+        match claims::next_claims(state, &claimed, &handovers, whole_seconds(now)) {
+            Ok(moved) => handed.claims = moved,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+    Ok(Ok(handed))
+}
+
+/// A statement of what clients are to forget comes with a recovery ([`raised`]) and goes with none.
+fn demand_same_statement(state: &State, next: Option<&Targets>) -> Result<(), Refusal> {
+    let stated = |targets: &Targets| IndexRecovery::of(targets).map_err(|_| Refusal::Statement);
+    let Some(next) = next else {
+        return Ok(());
+    };
+    match stated(next)? == stated(&state.targets)? {
+        true => Ok(()),
+        false => Err(Refusal::Statement),
+    }
 }
 
 /// A file that was handed in, not yet trusted.
@@ -181,10 +219,10 @@ struct File<'a> {
 
 fn read_names<'a>(
     state: &State,
-    handed: &'a HandedIn,
+    handed: &'a [(String, Vec<u8>)],
 ) -> Result<BTreeMap<RoleName, File<'a>>, Refusal> {
     let mut files = BTreeMap::new();
-    for (name, bytes) in &handed.files {
+    for (name, bytes) in handed {
         let no_name = || Refusal::Name { name: name.clone() };
         let (version, role) = name
             .strip_suffix(".json")
@@ -218,15 +256,8 @@ fn published(state: &State, role: &RoleName) -> Option<u64> {
     }
 }
 
-/// Verifies the files as what follows on `state`; `claimed`, if it is among them, is verified and not yet
-/// held against the claims that there are.
-fn follow(
-    state: &State,
-    seq: Seq,
-    files: &BTreeMap<RoleName, File<'_>>,
-    online: &OnlineKeys,
-    now: Timestamp,
-) -> Result<(Handed, Option<Verified<Targets>>), Refusal> {
+/// Whether each file has the version behind the published one.
+fn demand_next(state: &State, files: &BTreeMap<RoleName, File<'_>>) -> Result<(), Refusal> {
     for (role, file) in files {
         let (role, found) = (role.clone(), file.version);
         let published = published(state, &role).unwrap_or(0);
@@ -238,14 +269,33 @@ fn follow(
             });
         }
     }
+    Ok(())
+}
+
+/// What was verified of a ceremony's files.
+struct Following {
+    /// All of it, but for the claims that move.
+    handed: Handed,
+    /// `targets`, if it is among them.
+    targets: Option<Verified<Targets>>,
+    /// `claimed`, if it is among them: not yet held against the claims that there are.
+    claimed: Option<Verified<Targets>>,
+}
+
+/// Verifies the files as what follows on `state`. Their versions were looked at before.
+fn follow(
+    state: &State,
+    seq: Seq,
+    files: &BTreeMap<RoleName, File<'_>>,
+    online: &OnlineKeys,
+    now: Timestamp,
+) -> Result<Following, Refusal> {
     let root = next_root(state, files, now)?;
     let root = root.as_ref().map_or(&state.root, |root| &**root);
     let key = transition::next_key(state, root, online)?;
     let (mut families, mut claimed) = (BTreeMap::new(), None);
-    let targets = next_targets(state, root, files, key.as_ref(), now)?;
-    let targets = targets
-        .as_ref()
-        .map_or(&state.targets, |targets| &**targets);
+    let next = next_targets(state, root, files, key.as_ref(), now)?;
+    let targets = next.as_ref().map_or(&state.targets, |targets| &**targets);
     let below = targets.delegations.as_ref();
     for (role, file) in files {
         if role.is_top_level() {
@@ -258,14 +308,14 @@ fn follow(
             return Err(Refusal::Changes { role, what });
         };
         let whose = "by the keys that targets names";
-        let next = open(role, file, keys, role_keys, whose, now)?;
+        let signed = open(role, file, keys, role_keys, whose, now)?;
         match Family::ALL.into_iter().find(|f| f.name() == role.as_str()) {
             Some(family) => {
-                let bins = transition::next_bins(state, family, &next, key.as_ref())?;
+                let bins = transition::next_bins(state, family, &signed, key.as_ref())?;
                 families.extend(bins.map(|bins| (family, bins)));
             }
             None if *role == role_name(CLAIMED) => {
-                claimed = Some(next);
+                claimed = Some(signed);
             }
             None => {
                 let (role, what) = (role.clone(), "what it delegates");
@@ -296,7 +346,11 @@ fn follow(
         transition,
         claims: None,
     };
-    Ok((handed, claimed))
+    Ok(Following {
+        handed,
+        targets: next,
+        claimed,
+    })
 }
 
 /// The next root: signed by the keys of the present one and by its own.

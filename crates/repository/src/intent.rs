@@ -1,6 +1,6 @@
 //! What is recorded, durably and under the fence, before anything is published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wheelmark_packaging::ProjectName;
@@ -32,6 +32,13 @@ pub(crate) struct After {
     /// Projects whose certificates change. Records of earlier versions have none.
     #[serde(default)]
     pub(crate) certificates: Vec<NamedCertificates>,
+    /// Projects that have no page any more, whose unsigned copies go. Only a recovery takes one away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gone_projects: Vec<ProjectName>,
+    /// Whether the index goes back to an earlier state with this: then the catalogue's rows of all projects
+    /// that are named here are put right. Records of earlier versions never do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) went_back: bool,
     /// Whether the list of all projects changes.
     pub(crate) list: bool,
     /// Changes that were published.
@@ -147,7 +154,9 @@ impl After {
             gone: plan.gone.clone(),
             pages: plan.named_pages.clone(),
             certificates: plan.named_certificates.clone(),
-            list: !plan.new_projects.is_empty(),
+            list: !plan.new_projects.is_empty() || !plan.gone_projects.is_empty(),
+            gone_projects: plan.gone_projects.clone(),
+            went_back: plan.goes_back,
             ..Self::default()
         };
         for (place, decision) in &plan.outcomes {
@@ -176,6 +185,7 @@ impl After {
         let (mut files, mut pages) = (BTreeMap::new(), BTreeMap::new());
         let mut certificates = BTreeMap::new();
         let (mut list, mut seconds) = (false, Vec::new());
+        let mut gone_projects = BTreeSet::new();
         for after in all {
             seconds.extend(after.seconds.iter().cloned());
             for file in &after.files {
@@ -185,6 +195,13 @@ impl After {
                 files.insert((&file.project, &file.filename), Err(file));
             }
             pages.extend(after.pages.iter().map(|page| (&page.project, page)));
+            for page in &after.pages {
+                gone_projects.remove(&page.project);
+            }
+            for project in &after.gone_projects {
+                pages.remove(project);
+                gone_projects.insert(project.clone());
+            }
             let named = after.certificates.iter();
             certificates.extend(named.map(|named| (&named.project, named)));
             list |= after.list;
@@ -193,6 +210,7 @@ impl After {
             seconds,
             pages: pages.into_values().cloned().collect(),
             certificates: certificates.into_values().cloned().collect(),
+            gone_projects: gone_projects.into_iter().collect(),
             list,
             ..Self::default()
         };

@@ -25,6 +25,7 @@
 //! (`"_wheelmark":{"journal":N,"orders":M}`), so it moves with the snapshot or not at all.
 
 mod as_clients;
+mod catalogued;
 mod chain;
 mod channel;
 mod claims;
@@ -32,6 +33,7 @@ mod collect;
 mod engine;
 mod gather;
 mod genesis;
+mod going_back;
 mod handed;
 mod intent;
 mod journal_writer;
@@ -50,12 +52,14 @@ mod signing_log;
 mod snapshot_bytes;
 mod state;
 
+pub use catalogued::{CataloguedError, catalogued, claim_of};
 pub use collect::{
     CollectError, Collected, Counted, Keep, KeepError, LAST_SNAPSHOTS, READER_TIME, Unnamed,
     collect, unnamed_objects,
 };
 pub use engine::{Engine, OpenError, Phase, Turn};
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
+pub use going_back::{GoBackError, GoingBack, Kept, Named, Outlook, Present, WentBack};
 pub use journal_writer::JournalWriter;
 pub use lifetimes::Lifetimes;
 pub use listed::targets_of_page;

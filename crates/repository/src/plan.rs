@@ -20,12 +20,15 @@ use wheelmark_tuf::{Delegations, KeyId, RoleName, Sha256, TargetInfo, Targets};
 
 pub use self::entry::MAX_REASON_LEN;
 pub use self::recovery::USUAL_RECOVERY_DELAY;
-pub(crate) use self::release::{MAX_RELEASED_FILES, MOST_PASSED_OVER, demand_signed};
+pub(crate) use self::release::{
+    MAX_RELEASED_FILES, MOST_PASSED_OVER, demand_signed, end_delegation,
+};
 pub(crate) use self::taken_away::TakenDraft;
 
 use self::changes::Changes;
 use self::draft::Drafts;
 use self::entry::as_signed;
+pub(crate) use self::entry::target_info;
 use self::release::Accepted;
 use crate::channel::{Channel, Followed, Pending, Place};
 use crate::gather::Gathered;
@@ -81,6 +84,10 @@ pub(crate) struct Plan {
     pub(crate) named_certificates: Vec<NamedCertificates>,
     /// Projects that appear for the first time.
     pub(crate) new_projects: BTreeSet<ProjectName>,
+    /// Projects that have no page any more: those that a recovery takes away.
+    pub(crate) gone_projects: Vec<ProjectName>,
+    /// Whether this is the snapshot of a recovery.
+    pub(crate) goes_back: bool,
     /// What a ceremony has brought, signed already.
     pub(crate) handed: Option<Handed>,
 }
@@ -379,6 +386,8 @@ pub(crate) fn plan(
         named_pages,
         named_certificates,
         new_projects,
+        gone_projects: Vec::new(),
+        goes_back: false,
         handed,
     }
 }

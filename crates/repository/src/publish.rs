@@ -73,7 +73,7 @@ pub enum PublishError {
 
 impl PublishError {
     /// Whether trying again would fail again: something in the tree is not as it should be.
-    fn is_lasting(&self) -> bool {
+    pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::Objects(error) | Self::Load(LoadError::Objects(error)) => is_lasting(error),
             Self::Load(_) | Self::Path(_) | Self::Recorded { .. } | Self::Occupied { .. } => true,
@@ -501,6 +501,15 @@ pub(crate) async fn name(
     }
     let gone = tree.unname_all(lock, gone).await.map_err(Into::into);
     unless_lasting(gone, "the names of removed files")?;
+    for project in &after.gone_projects {
+        for copy in [
+            ObjectPath::simple_json(project),
+            ObjectPath::simple_html(project),
+        ] {
+            let gone = tree.directory().discard(lock, &copy).await;
+            unless_lasting(gone.map_err(Into::into), copy.as_str())?;
+        }
+    }
     Ok(())
 }
 
@@ -617,7 +626,7 @@ async fn copies_of_page(
 }
 
 /// What is taken away from a project.
-async fn taken_away(
+pub(crate) async fn taken_away(
     tree: &Directory,
     project: &ProjectName,
     sha256: &Sha256,

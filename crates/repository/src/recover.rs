@@ -6,6 +6,7 @@ use wheelmark_store::{Fence, IntentId, KeptObject, KeptPlace, Orders, RecordedIn
 use wheelmark_tuf::{RoleName, Root, verify_next_root};
 
 use crate::chain::{Chain, Link};
+use crate::going_back::{Side, put_right};
 use crate::intent::After;
 use crate::keeping::weight;
 use crate::online::OnlineKeys;
@@ -108,6 +109,11 @@ pub(crate) async fn recover(
     name(tree, lock, &landed, &state).await?;
     for link in landed.iter().filter(|link| !link.completed) {
         let (version, followed) = (link.intent.snapshot_version, state.followed);
+        let side = Side {
+            tree: tree.directory(),
+            state: &state,
+        };
+        put_right(side, store, fence, &link.after).await?;
         settle(
             store,
             orders,

@@ -1,6 +1,7 @@
 //! The engine's own last signed state, read from the tree and verified.
 
 mod digests;
+mod stamped;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,6 +15,8 @@ use wheelmark_tuf::{
     VerifyError, verify, verify_next_root, verify_trusted_root,
 };
 
+use self::stamped::Seen;
+pub(crate) use self::stamped::Stamped;
 use crate::channel::Followed;
 use crate::claims::Claims;
 use crate::listed::{self, SnapshotFile};
@@ -198,21 +201,32 @@ impl State {
             &root.keys,
             &root.roles.timestamp,
         )?;
-        require_online("timestamp", &root.roles.timestamp.keyids, online)?;
-        let timestamp_sha256 = Sha256::of(&bytes);
-        let timestamp_signers = signers(&bytes);
+        let snapshot = RoleFile::own(timestamp.snapshot.version);
+        let listed = Some(listed::of_timestamp(&timestamp));
+        let stamped = Stamped::of(&timestamp, &bytes);
+        Self::below(tree, root, snapshot, listed, stamped, online).await
+    }
 
-        let snapshot_version = timestamp.snapshot.version;
+    /// Reads and verifies everything below a snapshot; what stands in a timestamp is given.
+    async fn below(
+        tree: &Directory,
+        root: Root,
+        snapshot: RoleFile,
+        listed: Option<ListedHashes>,
+        stamped: Stamped,
+        online: &OnlineKeys,
+    ) -> Result<Self, LoadError> {
+        require_online("timestamp", &root.roles.timestamp.keyids, online)?;
+        let snapshot_version = snapshot.version;
         let (snapshot, bytes): (Verified<Snapshot>, _) = versioned(
             tree,
             &role_name("snapshot"),
-            RoleFile::own(snapshot_version),
+            snapshot,
             &root.keys,
             &root.roles.snapshot,
         )
         .await?;
-        let listed_hashes = listed::of_timestamp(&timestamp);
-        let snapshot_file = SnapshotFile::of(&bytes, listed_hashes);
+        let (is_stamped, listed_hashes) = (listed, listed.unwrap_or_default());
         let listed = snapshot.meta.iter().filter_map(|(name, meta)| {
             let role = name.strip_suffix(".json")?.parse().ok()?;
             Some((role, RoleFile::of_meta(meta)))
@@ -242,6 +256,7 @@ impl State {
         let mut claims = Claims::default();
         let (mut projects, mut behind) = (BTreeSet::new(), BTreeMap::new());
         let mut taken_away = BTreeMap::new();
+        let mut seen = Seen::default();
 
         for name in [CLAIMED, RECENTLY_CLAIMED, STATUS] {
             let role = role_name(name);
@@ -289,6 +304,7 @@ impl State {
                     targets_role(tree, &bin, file_of(&bin)?, &below.keys, keys).await?;
                 schedule.insert(bin, content.expires);
                 if family == Family::Simple {
+                    seen.note(content.targets.values());
                     projects.extend(content.targets.keys().filter_map(project_of_page));
                     behind.extend(content.targets.iter().filter_map(|(path, info)| {
                         let lists = listed::of_target(info).unwrap_or_default();
@@ -302,6 +318,7 @@ impl State {
         }
 
         projects.extend(claims.projects().cloned());
+        let listed_hashes = is_stamped.unwrap_or_else(|| seen.hashes());
         let mut state = Self {
             root,
             targets: targets.into_inner(),
@@ -309,16 +326,16 @@ impl State {
             claims,
             taken_away,
             snapshot: patchable,
-            snapshot_file,
+            snapshot_file: SnapshotFile::of(&bytes, listed_hashes),
             listed: listed_hashes,
             behind,
-            timestamp_version: timestamp.version,
-            timestamp_expires: timestamp.expires,
-            timestamp_sha256,
-            timestamp_signers,
+            timestamp_version: stamped.version,
+            timestamp_expires: stamped.expires,
+            timestamp_sha256: stamped.sha256,
+            timestamp_signers: stamped.signers,
             signs,
-            followed: Followed::of(&timestamp),
-            logged: Head::carried_by(&timestamp),
+            followed: stamped.followed,
+            logged: stamped.logged,
             schedule,
             projects,
             offline,
@@ -534,21 +551,6 @@ fn demand_named(role: &str, keyids: &[KeyId], key: &KeyId) -> Result<(), LoadErr
         true => Ok(()),
         false => Err(LoadError::OtherOnlineKey { role: role.into() }),
     }
-}
-
-/// Whose signatures a verified timestamp has, as it says.
-fn signers(timestamp: &[u8]) -> BTreeSet<KeyId> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        signatures: Vec<Entry>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Entry {
-        keyid: String,
-    }
-    let file = serde_json::from_slice(timestamp).map(|file: File| file.signatures);
-    let signatures = file.unwrap_or_default().into_iter();
-    signatures.map(|entry| KeyId::from(entry.keyid)).collect()
 }
 
 /// The shards that a list of claims delegates to, with whose keys sign them.

@@ -311,7 +311,7 @@ impl Store {
 }
 
 /// Begins a write that only the holder of the living fence may make.
-async fn fenced(
+pub(crate) async fn fenced(
     connection: &mut SqliteConnection,
     fence: Fence,
 ) -> Result<Transaction<'_, Sqlite>, IntentError> {

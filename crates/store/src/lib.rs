@@ -49,6 +49,7 @@ mod orders;
 mod outcome;
 mod project;
 mod publisher;
+mod putting_right;
 mod rebuilding;
 mod recovery;
 mod release;

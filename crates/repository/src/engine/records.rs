@@ -3,6 +3,7 @@
 use wheelmark_store::IntentId;
 
 use super::Engine;
+use crate::going_back::{Side, put_right};
 use crate::intent::After;
 use crate::publish::{self, PublishError};
 use crate::record;
@@ -53,6 +54,11 @@ impl Engine {
         for (seq, reason) in &after.refused {
             tracing::warn!(seq, reason, "a pending change was refused");
         }
+        let side = Side {
+            tree: &self.tree,
+            state: &self.state,
+        };
+        put_right(side, &self.store, self.fence, after).await?;
         settle(
             &self.store,
             self.orders.as_ref(),

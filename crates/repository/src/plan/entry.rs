@@ -83,7 +83,7 @@ fn signed(file: &NewFile) -> Signed {
 }
 
 /// What a file's bin says of it. One that was signed back is marked there, too.
-pub(super) fn target_info(entry: &PageFile) -> Option<TargetInfo> {
+pub(crate) fn target_info(entry: &PageFile) -> Option<TargetInfo> {
     let mut info = listed::target_of(entry)?;
     if let Some(marks) = &entry.wheelmark
         && marks.signed == Signed::Back

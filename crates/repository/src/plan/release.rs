@@ -27,7 +27,8 @@ use wheelmark_tuf::{
     TargetInfo, Targets, Verified, is_plain_file, verify,
 };
 
-pub(super) use self::keys::{delegate, demand_suitable, end_delegation, keep_named, replace};
+pub(crate) use self::keys::end_delegation;
+pub(super) use self::keys::{delegate, demand_suitable, keep_named, replace};
 use self::keys::{demand_handed, keys_of};
 pub(super) use self::refusal::Refusal;
 use super::Skipped;

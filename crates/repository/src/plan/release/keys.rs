@@ -180,10 +180,7 @@ pub(in crate::plan) fn replace(
 
 /// Takes a project out of what a list delegates to, with the keys that nobody else has;
 /// whether it was there.
-pub(in crate::plan) fn end_delegation(
-    delegations: &mut Delegations,
-    project: &ProjectName,
-) -> bool {
+pub(crate) fn end_delegation(delegations: &mut Delegations, project: &ProjectName) -> bool {
     let DelegatedRoles::Listed(listed) = &mut delegations.roles else {
         return false;
     };

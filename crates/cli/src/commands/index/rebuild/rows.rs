@@ -3,19 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
-use jiff::Timestamp;
 use wheelmark_mirror::{Chain, DirectoryPlace, Expected, Place as _, Standing};
 use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_packaging::ProjectName;
-use wheelmark_packaging::simple::{
-    BoundCertificates, MAX_CERTIFICATES_LEN, MAX_PAGE_LEN, MAX_TAKEN_AWAY_LEN, PageFile,
-    ProjectPage, Signed, TakenAway, Yanked,
-};
-use wheelmark_repository::{CLAIMED, RECENTLY_CLAIMED, project_of_role};
-use wheelmark_store::{
-    FileSignature, NewFile, ProjectCertificates, RebuiltClaim, RebuiltProject, Seq, Store,
-};
-use wheelmark_tuf::{DelegatedRoles, KeyId, OWN_MEMBER, RoleKeys, Sha256, TrustedSet};
+use wheelmark_packaging::simple::{MAX_PAGE_LEN, MAX_TAKEN_AWAY_LEN, ProjectPage, TakenAway};
+use wheelmark_repository::{CLAIMED, RECENTLY_CLAIMED, catalogued, claim_of, project_of_role};
+use wheelmark_store::{RebuiltClaim, Seq, Store};
+use wheelmark_tuf::{DelegatedRoles, OWN_MEMBER, Sha256, TrustedSet};
 
 use super::super::audit::Listing;
 
@@ -97,30 +91,11 @@ pub(super) fn claims(
                 // What an offline key says comes first.
                 claims
                     .entry(project)
-                    .or_insert_with(|| claim_of(&role.keys));
+                    .or_insert_with(|| claim_of(&role.keys, UPLOADED_BY));
             }
         }
     }
     Ok(claims)
-}
-
-/// What a delegation to a project's own role says of its keys.
-fn claim_of(keys: &RoleKeys) -> RebuiltClaim {
-    let own = keys.extra.get(OWN_MEMBER);
-    let user_of = |id: &KeyId| {
-        let maintainers = own.and_then(|own| own.get("maintainers"));
-        let user = maintainers.and_then(|maintainers| maintainers.get(id.as_str())?.as_str());
-        user.unwrap_or(UPLOADED_BY).to_owned()
-    };
-    let claimed_at = own.and_then(|own| own.get("claimed-at")?.as_str()?.parse().ok());
-    RebuiltClaim {
-        claimed_at: claimed_at.unwrap_or(Timestamp::UNIX_EPOCH),
-        keys: keys
-            .keyids
-            .iter()
-            .map(|id| (id.as_str().to_owned(), user_of(id)))
-            .collect(),
-    }
 }
 
 /// Fills an empty catalogue.
@@ -154,7 +129,7 @@ pub(super) async fn fill(
         rebuilt.without_bytes += without_bytes(tree, &parsed)?;
         let claim = claims.remove(&project);
         rebuilt.claimed += u64::from(claim.is_some());
-        let made = of_page(tree, parsed, claim).await?;
+        let made = catalogued(tree, parsed, claim, UPLOADED_BY).await?;
         rebuilt.projects += 1;
         for (_, removed) in &made.files {
             match removed {
@@ -220,80 +195,4 @@ fn without_bytes(tree: &Directory, page: &ProjectPage) -> anyhow::Result<u64> {
         }
     }
     Ok(lost)
-}
-
-async fn of_page(
-    tree: &Directory,
-    page: ProjectPage,
-    claim: Option<RebuiltClaim>,
-) -> anyhow::Result<RebuiltProject> {
-    let project = page.name;
-    let mut files = Vec::new();
-    for file in page.files.iter().chain(&page.wheelmark.withheld) {
-        files.push((of_entry(&project, file)?, false));
-    }
-    for removed in page.wheelmark.removed.values() {
-        files.push((of_entry(&project, &removed.entry)?, true));
-    }
-    let first = files.iter().map(|(file, _)| file.uploaded_at).min();
-    let certificates = match &page.wheelmark.certificates {
-        Some(bound) => Some(certificates(tree, &project, bound).await?),
-        None => None,
-    };
-    Ok(RebuiltProject {
-        created_at: first.unwrap_or(Timestamp::UNIX_EPOCH),
-        status: page.project_status.unwrap_or_default(),
-        certificates,
-        files,
-        claim,
-        name: project,
-    })
-}
-
-fn of_entry(project: &ProjectName, entry: &PageFile) -> anyhow::Result<NewFile> {
-    let filename = entry.filename.as_str();
-    let lacking = |what: &str| anyhow!("the page of {project} has no {what} of {filename}");
-    let marks = entry.wheelmark.as_ref();
-    let digest = |hex: wheelmark_packaging::simple::Sha256Hex| Sha256(hex.into());
-    let core_metadata = entry.core_metadata.as_ref();
-    let signature = marks.and_then(|marks| marks.gpg_sig);
-    Ok(NewFile {
-        project: project.clone(),
-        filename: filename.to_owned(),
-        sha256: digest(entry.sha256().ok_or_else(|| lacking("sha256"))?),
-        size: entry.size.ok_or_else(|| lacking("size"))?,
-        uploaded_at: entry.upload_time.unwrap_or(Timestamp::UNIX_EPOCH),
-        requires_python: entry.requires_python.clone(),
-        core_metadata_sha256: core_metadata.and_then(|hashes| hashes.sha256()).map(digest),
-        chunks_sha256: marks.and_then(|marks| marks.chunks_sha256).map(digest),
-        gpg_signature: signature.map(|signature| FileSignature {
-            sha256: digest(signature.sha256),
-            length: signature.length,
-        }),
-        provenance_sha256: marks.and_then(|marks| marks.provenance_sha256).map(digest),
-        uploaded_by: UPLOADED_BY.to_owned(),
-        back_signed: marks.is_some_and(|marks| marks.signed == Signed::Back),
-        yanked: match &entry.yanked {
-            Yanked::No => None,
-            Yanked::Yes => Some(String::new()),
-            Yanked::Because(reason) => Some(reason.clone()),
-        },
-    })
-}
-
-async fn certificates(
-    tree: &Directory,
-    project: &ProjectName,
-    bound: &BoundCertificates,
-) -> anyhow::Result<ProjectCertificates> {
-    let path = ObjectPath::certificates(project, &Sha256(bound.sha256.into()));
-    let bytes = tree.read(&path, MAX_CERTIFICATES_LEN as u64).await?;
-    let bytes = bytes.ok_or_else(|| anyhow!("{path} is missing"))?;
-    if Sha256::of(&bytes) != Sha256(bound.sha256.into()) {
-        return Err(anyhow!("{path} is not as it was signed"));
-    }
-    Ok(ProjectCertificates {
-        armored: String::from_utf8(bytes.to_vec()).with_context(|| format!("{path} is damaged"))?,
-        required: bound.required,
-    })
 }
