@@ -11,6 +11,7 @@ use wheelmark_tuf::{Key, KeyId, RoleKeys, RoleName, Root, Sha256, Targets, canon
 use crate::payload::{Content, Payload};
 use crate::plan::{HolderChange, Plan, PlanError, follow};
 use crate::policy::{LEAST_CUT, LEAST_GAIN, LEAST_LEFT, Policy};
+use crate::recovery;
 use crate::standing::Standing;
 use crate::words::Words;
 
@@ -62,7 +63,7 @@ pub enum CeremonyError {
         /// Which.
         role: RoleName,
     },
-    /// Another version than the one after the published one.
+    /// Another version than the one after the published one, or, in a recovery, than one that is raised.
     #[error("version {planned} of {role} cannot follow on version {published}, which is published")]
     Version {
         /// Which role.
@@ -210,7 +211,11 @@ impl Ceremony {
                 return Err(CeremonyError::UnknownRole { role });
             };
             let planned = next.version;
-            if published.checked_add(1) != Some(planned) {
+            let follows = match &plan.recovery {
+                Some(_) if role != RoleName::root() => recovery::is_raised(published, planned),
+                _ => published.checked_add(1) == Some(planned),
+            };
+            if !follows {
                 return Err(CeremonyError::Version {
                     role,
                     published,
@@ -457,7 +462,7 @@ fn demand_difference(
                 others || standing.role(role).map(delegates) != Some(delegates(next))
             }
         };
-        if !differs && !keys_differ {
+        if !differs && !keys_differ && plan.recovery.is_none() {
             let wait = LEAST_GAIN - gain;
             return Err(CeremonyError::NothingNew {
                 role: role.clone(),

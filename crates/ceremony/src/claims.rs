@@ -379,6 +379,17 @@ impl Standing {
         self.waiting().unwrap_or_default()
     }
 
+    /// The delegations of the claims that wait, as far as they are in the one form that there is.
+    pub(crate) fn waiting_roles(&self) -> Option<Vec<&DelegatedRole>> {
+        self.claims().recently.as_ref()?;
+        let sealed = listed(self.claimed()).iter().map(|role| &role.name);
+        let sealed: BTreeSet<&RoleName> = sealed.collect();
+        let lists = self.claims().lists();
+        let waiting = lists.flat_map(|list| listed(Some(list)));
+        let waiting = waiting.filter(|role| role.is_claim() && !sealed.contains(&role.name));
+        Some(waiting.collect())
+    }
+
     /// The claims that an offline key vouches for, by project.
     pub fn sealed(&self) -> Vec<Claim> {
         claims_in(self.claimed().into_iter())

@@ -13,7 +13,7 @@
 //!
 //! A ceremony says which roles are signed anew, until when they hold, which keys change (those of
 //! holders, or the one that signs online), how many bins there are, which claims the offline key takes
-//! over, and nothing else. What is to be signed *follows* from that and from what is published: everybody who
+//! over, whether the index goes back to a state of before, and nothing else. What is to be signed *follows* from that and from what is published: everybody who
 //! holds a copy of both computes the payloads again, and whoever changed one of them, wherever it
 //! travelled, is found out. So a holder needs to trust one thing alone, the root that they have
 //! pinned; the chain of roots leads from there to what is published.
@@ -32,6 +32,7 @@ mod online;
 mod payload;
 mod plan;
 mod policy;
+mod recovery;
 mod review;
 mod signature;
 mod standing;
@@ -47,6 +48,7 @@ pub use online::{OnlineKey, OnlineKeyError, online_proof_message};
 pub use payload::Payload;
 pub use plan::{HolderChange, Next, Plan, PlanError};
 pub use policy::{Policy, PolicyError};
+pub use recovery::{Recovery, RecoveryError};
 pub use review::Difference;
 pub use signature::{SignatureError, SignatureFile};
 pub use standing::{Published, Seat, Standing, StandingError};

@@ -16,6 +16,7 @@ use crate::names::{next_names, set_names};
 use crate::online::{OnlineKey, OnlineKeyError};
 use crate::payload::Content;
 use crate::policy::Policy;
+use crate::recovery::{self, Recovery, RecoveryError, StoredRecovery};
 use crate::standing::Standing;
 use crate::transition;
 
@@ -46,6 +47,8 @@ pub struct Plan {
     pub bins: Option<u32>,
     /// Which claims the offline key takes over, and which it gives back.
     pub claims: ClaimChanges,
+    /// Where the index goes back to a state of before: which one, and what is said of it.
+    pub recovery: Option<Recovery>,
 }
 
 /// The next version of a role.
@@ -181,6 +184,9 @@ pub enum PlanError {
     /// Claims.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
+    /// A recovery.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// The number of bins.
     #[error(transparent)]
     Bins(#[from] BinsError),
@@ -214,6 +220,8 @@ struct Stored {
     bins: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claims: Option<StoredClaims>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recovery: Option<StoredRecovery>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -259,6 +267,7 @@ impl Plan {
             online: None,
             bins: None,
             claims: ClaimChanges::default(),
+            recovery: None,
         }
     }
 
@@ -303,6 +312,7 @@ impl Plan {
             online: stored.online_key.map(OnlineKey::from_value).transpose()?,
             bins: stored.bins,
             claims: ClaimChanges::read(stored.claims)?,
+            recovery: stored.recovery.map(Recovery::read).transpose()?,
         })
     }
 
@@ -333,6 +343,7 @@ impl Plan {
             online_key: self.online.as_ref().map(OnlineKey::to_value),
             bins: self.bins,
             claims: self.claims.to_stored(),
+            recovery: self.recovery.as_ref().map(Recovery::to_stored),
         })
     }
 
@@ -352,6 +363,7 @@ pub(crate) fn follow(
         false => None,
     };
     transition::demand_new(standing, plan)?;
+    recovery::demand_whole(plan)?;
     let online = plan.online.as_ref().map(OnlineKey::key);
     let mut contents = Vec::with_capacity(plan.roles.len());
     for role in standing.roles() {
@@ -381,6 +393,9 @@ pub(crate) fn follow(
                 }
                 if let (Some(online), "targets") = (online, name) {
                     transition::in_targets(standing, &mut targets, online)?;
+                }
+                if name == "targets" {
+                    recovery::in_targets(standing, plan, &mut targets)?;
                 }
                 transition::in_family(&role, &mut targets, plan)?;
                 if name == CLAIMED {

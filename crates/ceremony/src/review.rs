@@ -19,7 +19,7 @@ pub struct Difference {
     pub versions: (u64, u64),
     /// The published expiry and the next one.
     pub expires: (Timestamp, Timestamp),
-    /// Changes of keys, thresholds, bins and claims; nothing else changes.
+    /// Changes of keys, thresholds, bins and claims, and what a recovery says; nothing else changes.
     pub changes: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl Ceremony {
 
     /// What everybody is to know of it before they sign.
     pub fn cautions(&self) -> Vec<String> {
-        let mut cautions = Vec::new();
+        let mut cautions: Vec<String> = self.caution_of_recovery().into_iter().collect();
         let (now, next) = (
             &self.standing().root().roles.root,
             &self.next_root().roles.root,
@@ -111,6 +111,7 @@ impl Ceremony {
                         self.compare(name.as_str(), now, next, &mut changes);
                     }
                 }
+                self.changes_of_recovery(&mut changes);
             }
             CLAIMED => self.changes_of_claims(&mut changes),
             _ => self.changes_of_bins(role, &mut changes),

@@ -38,7 +38,7 @@ impl Plan {
         let of_key = ["root", "targets"].contains(&role.as_str()) && self.online.is_some();
         let of_bins = is_family(role) && self.changes_online();
         let of_claims = role.as_str() == CLAIMED && !self.claims.is_empty();
-        self.changes_keys() || of_key || of_bins || of_claims
+        self.recovery.is_some() || self.changes_keys() || of_key || of_bins || of_claims
     }
 }
 

@@ -5,6 +5,7 @@
 mod holders;
 mod names;
 mod properties;
+mod recovering;
 mod rules;
 mod sealing;
 mod signatures;

@@ -104,7 +104,8 @@ impl World {
         world
     }
 
-    fn put(&mut self, role: &str, delegations: Option<Delegations>) {
+    /// Publishes the first version of an offline role.
+    pub(crate) fn put(&mut self, role: &str, delegations: Option<Delegations>) {
         let bytes = self.signed(role, &targets(role, 1, delegations).to_canonical());
         self.published.roles.insert(name(role), bytes);
     }
