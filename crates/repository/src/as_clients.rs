@@ -88,11 +88,11 @@ pub(crate) async fn try_out(
 
 /// The same for a snapshot by which an index goes back to `good`, while `robbed` is published. A client
 /// that has seen that one takes the next one once it has the next root: a thief may have driven up what
-/// it remembers.
+/// it remembers. None can have seen one that cannot be read.
 pub(crate) async fn try_out_going_back(
     tree: &Directory,
     (last_good, good): (&Directory, &State),
-    robbed: &State,
+    robbed: Option<&State>,
     intent: &Intent,
     now: Timestamp,
 ) -> Result<Result<(), Refused>, PublishError> {
@@ -104,7 +104,7 @@ pub(crate) async fn try_out_going_back(
         timestamp: None,
         ..published(last_good, good).await?
     };
-    let clients = Clients {
+    let mut clients = Clients {
         before: vec![
             ("a new client", &*first, Cached::default()),
             (
@@ -124,13 +124,15 @@ pub(crate) async fn try_out_going_back(
                 &*known,
                 then,
             ),
-            (
-                "a client that knows the state of now, with the next root,",
-                &*known,
-                published(tree, robbed).await?,
-            ),
         ],
     };
+    if let Some(robbed) = robbed {
+        clients.after.push((
+            "a client that knows the state of now, with the next root,",
+            &*known,
+            published(tree, robbed).await?,
+        ));
+    }
     try_as(tree, good, intent, clients, now).await
 }
 

@@ -24,10 +24,12 @@ use wheelmark_store::{
 use wheelmark_tuf::{Clock, KeyId, RoleName, SPLIT_CLAIMS_ABOVE};
 
 use self::collecting::Collecting;
+pub use self::going_back::Returning;
 use self::relisting::Relisting;
 use crate::as_clients;
 use crate::channel::{Channel, Pending};
 use crate::gather::gather;
+use crate::going_back::GoingBack;
 use crate::handed::{MAX_SPLIT_ABOVE, Moved, said};
 use crate::intent::After;
 use crate::journal_writer::JournalWriter;
@@ -114,6 +116,15 @@ pub enum Turn {
     },
 }
 
+/// What an engine is opened for.
+enum Opening<'a> {
+    /// It publishes what follows on the signed state.
+    Publishes,
+    /// It goes back to an earlier state. What is published now may be a thief's, and he may have signed it so
+    /// that nothing could follow on it.
+    GoesBack(&'a GoingBack),
+}
+
 /// What says which online keys there are.
 type KeySource = Box<dyn FnMut() -> Option<OnlineKeys> + Send + Sync>;
 
@@ -184,7 +195,9 @@ impl Engine {
         lifetimes: Lifetimes,
         writer: JournalWriter,
     ) -> Result<Self, OpenError> {
-        Self::open_of(tree, store, None, online.into(), clock, lifetimes, writer).await
+        let opening = Opening::Publishes;
+        let online = online.into();
+        Self::open_of(tree, store, None, online, clock, lifetimes, writer, opening).await
     }
 
     /// Makes the pages of new files link to their provenance, which is served below this https URL
@@ -228,10 +241,14 @@ impl Engine {
         lifetimes: Lifetimes,
     ) -> Result<Self, OpenError> {
         let writer = JournalWriter::WebProcess;
-        let (orders, online) = (Some(orders), online.into());
-        Self::open_of(tree, store, orders, online, clock, lifetimes, writer).await
+        let (orders, online, opening) = (Some(orders), online.into(), Opening::Publishes);
+        Self::open_of(
+            tree, store, orders, online, clock, lifetimes, writer, opening,
+        )
+        .await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all that an engine is made of")]
     async fn open_of(
         tree: Arc<Directory>,
         store: Store,
@@ -240,6 +257,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
         writer: JournalWriter,
+        opening: Opening<'_>,
     ) -> Result<Self, OpenError> {
         let lock = tree.lock().await.map_err(OpenError::Lock)?;
         let fence = store.acquire_lease("snapshot process").await?;
@@ -247,11 +265,7 @@ impl Engine {
         // Under the lock: nobody else writes to it.
         let log = online.log().cloned().map(SigningLog::open).transpose();
         let mut log = log.map_err(PublishError::from)?;
-        let Recovered {
-            state,
-            skipped,
-            kept,
-        } = recover(
+        let recovered = recover(
             &writing,
             &lock,
             &store,
@@ -259,8 +273,21 @@ impl Engine {
             fence,
             &online,
             log.as_mut(),
-        )
-        .await?;
+        );
+        let Recovered {
+            mut state,
+            skipped,
+            kept,
+        } = match (recovered.await, &opening) {
+            (Err(PublishError::Load(error)), Opening::GoesBack(back)) if error.is_damage() => {
+                let stands_in = going_back::stand_in(&tree, &store, fence, &online, back, error);
+                stands_in.await?
+            }
+            (recovered, _) => recovered?,
+        };
+        if matches!(opening, Opening::GoesBack(_)) {
+            going_back::believe_less(&mut state, &store, orders.as_ref(), log.as_ref()).await?;
+        }
         go_on(log.as_mut(), &state, clock.now())?;
         let syncing = log.as_ref().map(SigningLog::syncing);
         let mut keeping = Keeping::new(writing.clone(), syncing);

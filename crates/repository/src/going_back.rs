@@ -23,6 +23,7 @@
 mod differences;
 mod keep;
 mod merge;
+mod naming;
 mod put_back;
 mod rows;
 mod side;
@@ -32,10 +33,11 @@ use std::sync::Arc;
 
 use wheelmark_objects::{Directory, ObjectError};
 use wheelmark_packaging::ProjectName;
-use wheelmark_tuf::Sha256;
+use wheelmark_tuf::{RoleName, Sha256};
 
 pub(crate) use self::differences::{Differences, differences};
 pub(crate) use self::merge::{Merged, merge};
+pub(crate) use self::naming::name_all;
 pub(crate) use self::put_back::put_back;
 pub(crate) use self::rows::put_right;
 pub(crate) use self::side::Side;
@@ -114,6 +116,9 @@ pub struct Outlook {
     /// Projects whose own role goes back to an earlier version: clients that have seen the later one refuse
     /// them until the next release.
     pub own_roles_back: Vec<ProjectName>,
+    /// Roles of the holders that have a later version now than in the last good state, which a ceremony held since
+    /// has brought: what that one did comes undone.
+    pub offline_back: Vec<RoleName>,
     /// How many changes of the journals were pending and are refused: they came after the last good state.
     pub refused_changes: usize,
 }
@@ -171,6 +176,11 @@ pub enum GoBackError {
         /// What.
         what: String,
     },
+    /// The published state cannot be read, and something of it is to be kept.
+    #[error(
+        "the published state cannot be read whole, so nothing of it can be kept: drop all of it (wheelmark recover decide --drop all), or bring back what is missing from a mirror"
+    )]
+    Unreadable,
     /// Root changed after the last good state.
     #[error(
         "version {present} of root is published, and the last good state has version {good}: a recovery does not take a root back (take a last good state from after that ceremony)"

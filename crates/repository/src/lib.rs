@@ -57,7 +57,7 @@ pub use collect::{
     CollectError, Collected, Counted, Keep, KeepError, LAST_SNAPSHOTS, READER_TIME, Unnamed,
     collect, unnamed_objects,
 };
-pub use engine::{Engine, OpenError, Phase, Turn};
+pub use engine::{Engine, OpenError, Phase, Returning, Turn};
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
 pub use going_back::{GoBackError, GoingBack, Kept, Named, Outlook, Present, WentBack};
 pub use journal_writer::JournalWriter;

@@ -16,7 +16,7 @@ use wheelmark_tuf::{
 };
 
 use self::stamped::Seen;
-pub(crate) use self::stamped::Stamped;
+pub(crate) use self::stamped::{Stamped, timestamp_alone};
 use crate::channel::Followed;
 use crate::claims::Claims;
 use crate::listed::{self, SnapshotFile};
@@ -123,6 +123,12 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// Whether something in the tree is not what was signed, and not the keys that are here others than the
+    /// tree's.
+    pub(crate) fn is_damage(&self) -> bool {
+        self.is_lasting() && !matches!(self, Self::OtherOnlineKey { .. })
+    }
+
     /// Whether trying again would fail again: something in the tree is not what was signed.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
@@ -185,6 +191,8 @@ pub(crate) struct State {
     pub(crate) projects: BTreeSet<ProjectName>,
     /// Expiry of the roles signed offline, root first.
     pub(crate) offline: Vec<(RoleName, Timestamp)>,
+    /// Whether this is the state that the timestamp names, and not one that stands for it.
+    pub(crate) is_readable: bool,
 }
 
 impl State {
@@ -339,6 +347,7 @@ impl State {
             schedule,
             projects,
             offline,
+            is_readable: true,
         };
         state.list_digests(tree).await?;
         Ok(state)

@@ -10,6 +10,8 @@ mod index;
 mod keeping;
 #[path = "going_back/killed.rs"]
 mod killed;
+#[path = "going_back/mean.rs"]
+mod mean;
 #[path = "going_back/refusals.rs"]
 mod refusals;
 #[path = "support/releasing.rs"]
@@ -21,7 +23,7 @@ use std::collections::BTreeMap;
 
 use holding::{Client, Files, NAME, engine_with, metadata, orders, said, with_a_file};
 use index::TestIndex;
-use robbed::{LastGood, both, engine, next_key};
+use robbed::{LastGood, next_key, returning};
 use serde_json::Value;
 use wheelmark_repository::{GoBackError, GoingBack, Kept, Turn, WentBack};
 use wheelmark_signing::{Signer as _, sign_role};
@@ -84,10 +86,7 @@ impl World {
     }
 
     async fn goes_back(&self, back: &GoingBack) -> Result<WentBack, GoBackError> {
-        let mut engine = engine(&self.index).await;
-        let done = engine.go_back(back, "somebody").await;
-        engine.flush().await.unwrap();
-        done
+        returning(&self.index, back).await.go_back("somebody").await
     }
 
     /// Nothing of the thief is left for anybody, and everything else goes on.
@@ -150,8 +149,8 @@ async fn an_index_goes_back_and_every_client_follows() {
     let serial = all.iter().map(|(_, serial)| *serial).max().unwrap();
 
     let back = world.going_back(&[]).await;
-    let mut opened = engine(&world.index).await;
-    let (outlook, put_back) = opened.look_back(&back).await.unwrap().unwrap();
+    let mut opened = returning(&world.index, &back).await;
+    let (outlook, put_back) = opened.look_back().await.unwrap().unwrap();
     drop(opened);
     let name = |project: &str, file: &str| (project.parse().unwrap(), file.to_owned());
     assert_eq!(outlook.projects, ["demo".parse().unwrap()]);
@@ -304,5 +303,4 @@ async fn the_stolen_key_counts_no_more() {
     }
     std::fs::write(&path, whole).unwrap();
     world.is_as_before().await;
-    drop(both(&world.index));
 }

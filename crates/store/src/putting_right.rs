@@ -15,7 +15,8 @@ use crate::{release, serial, text};
 impl Store {
     /// Lets the rows of `projects` say what their signed pages say, and takes away the files and claims of
     /// those that are `gone`; a project without files keeps its row, and so its owners. `through` is the
-    /// position up to which the journal is followed, `serial` the serial number of the snapshot.
+    /// position up to which the journal is followed, `serial` the serial number of the snapshot, which has the
+    /// version `snapshot_version`. What stands in the rows now is not believed to be anything: not even text.
     ///
     /// Doing it again is right. It is durable with the next flush.
     ///
@@ -26,17 +27,13 @@ impl Store {
         &self,
         fence: Fence,
         (through, serial): (Seq, Seq),
+        snapshot_version: u64,
         projects: &[RebuiltProject],
         gone: &[ProjectName],
     ) -> Result<(), IntentError> {
         let mut connection = self.deferring().await?;
         let mut transaction = fenced(&mut connection, fence).await?;
-        // Rows need one of the journal: there is one wherever a file was ever uploaded.
-        let position: Option<i64> =
-            sqlx::query_scalar("SELECT max(seq) FROM journal WHERE seq <= ?")
-                .bind(text::number(through.0))
-                .fetch_one(&mut *transaction)
-                .await?;
+        let position = position(&mut transaction, through, snapshot_version).await?;
         for project in projects {
             put_project(&mut transaction, project, serial, position).await?;
         }
@@ -59,11 +56,38 @@ impl Store {
     }
 }
 
+/// A row of the journal that was followed, for the files that none has brought. Whoever had the catalogue may
+/// have emptied it: then there is one more, of which nothing comes.
+async fn position(
+    transaction: &mut SqliteConnection,
+    through: Seq,
+    snapshot_version: u64,
+) -> Result<i64, StoreError> {
+    let last = text::number(through.0.max(1));
+    let known: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM journal WHERE seq <= ?")
+        .bind(last)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    sqlx::query("INSERT INTO journal (seq, change) VALUES (?, '')")
+        .bind(last)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("INSERT INTO outcome (seq, snapshot_version) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        .bind(last)
+        .bind(text::number(snapshot_version))
+        .execute(&mut *transaction)
+        .await?;
+    Ok(last)
+}
+
 async fn put_project(
     transaction: &mut SqliteConnection,
     project: &RebuiltProject,
     serial: Seq,
-    position: Option<i64>,
+    position: i64,
 ) -> Result<(), StoreError> {
     let (armored, required) = match &project.certificates {
         Some(certificates) => (Some(certificates.armored.as_str()), certificates.required),
@@ -86,20 +110,21 @@ async fn put_project(
     .execute(&mut *transaction)
     .await?;
     // Those that wait in the journal are answered by their rows there.
-    let known: Vec<(String, String)> = sqlx::query_as(
-        "SELECT filename, sha256 FROM file WHERE project = ? AND (published OR removed)",
+    let known: Vec<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "SELECT CAST(filename AS BLOB), CAST(sha256 AS BLOB) FROM file \
+         WHERE project = ? AND (published OR removed)",
     )
     .bind(project.name.as_str())
     .fetch_all(&mut *transaction)
     .await?;
     for (filename, sha256) in known {
         let is_it = |(file, _): &(NewFile, bool)| {
-            file.filename == filename && file.sha256.to_string() == sha256
+            file.filename.as_bytes() == filename && file.sha256.to_string().as_bytes() == sha256
         };
         if !project.files.iter().any(is_it) {
-            sqlx::query("DELETE FROM file WHERE project = ? AND filename = ?")
+            sqlx::query("DELETE FROM file WHERE project = ? AND CAST(filename AS BLOB) = ?")
                 .bind(project.name.as_str())
-                .bind(&filename)
+                .bind(filename)
                 .execute(&mut *transaction)
                 .await?;
         }
@@ -118,16 +143,10 @@ async fn put_file(
     transaction: &mut SqliteConnection,
     file: &NewFile,
     removed: bool,
-    position: Option<i64>,
+    position: i64,
 ) -> Result<(), StoreError> {
     let signature = file.gpg_signature.map(|found| found.sha256.to_string());
     let provenance = file.provenance_sha256.map(|found| found.to_string());
-    let Some(position) = position else {
-        return Err(StoreError::Invalid {
-            what: "journal",
-            value: "it has no row, and there are files".to_owned(),
-        });
-    };
     sqlx::query(
         "INSERT INTO file (seq, project, filename, sha256, size, uploaded_at, uploaded_by, \
          published, removed, yanked, back_signed, gpg_signature_sha256, provenance_sha256) \
@@ -160,9 +179,8 @@ async fn put_claim(
     transaction: &mut SqliteConnection,
     project: &ProjectName,
     claim: &RebuiltClaim,
-    position: Option<i64>,
+    seq: i64,
 ) -> Result<(), StoreError> {
-    let seq = position.unwrap_or_default();
     // Whoever claimed it has registered the first key.
     let person = claim.keys.first().map_or("", |(_, user)| user.as_str());
     sqlx::query(

@@ -1,28 +1,37 @@
 //! The engine goes back to the last good state: one snapshot, by the road of every other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath};
-use wheelmark_store::Change;
-use wheelmark_tuf::{RECOVERY_RAISE, RoleName};
+use wheelmark_signing::Signer;
+use wheelmark_store::{Change, Fence, Orders, Seq, Store, StoreError};
+use wheelmark_tuf::{
+    Clock, RECOVERY_RAISE, RoleKeys, RoleName, TimestampMetadata, Verified, verify,
+    verify_next_root,
+};
 
-use super::{Engine, MOST_MOVED, Phase, VERSIONS_TO_TRY};
+use super::{Engine, MOST_MOVED, OpenError, Opening, Phase, VERSIONS_TO_TRY};
 use crate::as_clients;
 use crate::channel::{Channel, Followed, Place};
 use crate::gather::{Gathered, gather};
 use crate::going_back::{
     Differences, GoBackError, GoingBack, Merged, Outlook, Side, WentBack, differences, merge,
-    put_back,
+    name_all, put_back,
 };
 use crate::handed::{Raised, examine_raised, said};
+use crate::journal_writer::JournalWriter;
 use crate::keeping::weight;
+use crate::lifetimes::Lifetimes;
+use crate::online::OnlineKeys;
 use crate::plan::{Decision, Plan, Skipped, plan};
 use crate::publish::{self, PublishError, Signed};
 use crate::reach::within_reach;
+use crate::recover::Recovered;
 use crate::roles;
-use crate::signing_log::Logging;
-use crate::state::{OWN_METADATA_LIMIT, State};
+use crate::signing_log::{Logging, SigningLog};
+use crate::state::{LoadError, OWN_METADATA_LIMIT, State, timestamp_alone};
 
 /// Why a change is refused that was pending when the index went back.
 const CAME_AFTER: &str = "the index has gone back to an earlier state since this was sent: send it again, \
@@ -45,9 +54,51 @@ struct Prepared {
     refused: Vec<Place>,
 }
 
-impl Engine {
+/// An engine that is there to go back to an earlier state, and for nothing else.
+///
+/// It believes the published state less than an engine that goes on from it: how far the journals were
+/// followed and what the signing log has come to are taken from it as far as they can be, and a state
+/// that cannot be read stands for nothing.
+pub struct Returning {
+    engine: Engine,
+    back: GoingBack,
+}
+
+impl Returning {
+    /// Opens the tree for going back as `back` says, under its lock and its fence: see [`Engine::open`].
+    /// `orders` is the journal of whoever runs the index, where it has one, and `writer` who writes the one of
+    /// the uploads.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Engine::open`], but for a published state that cannot be read.
+    #[expect(clippy::too_many_arguments, reason = "all that an engine is made of")]
+    pub async fn open(
+        tree: Arc<Directory>,
+        store: Store,
+        orders: Option<Orders>,
+        online: impl Into<OnlineKeys>,
+        clock: Arc<dyn Clock>,
+        lifetimes: Lifetimes,
+        writer: JournalWriter,
+        back: GoingBack,
+    ) -> Result<Self, OpenError> {
+        let (online, opening) = (online.into(), Opening::GoesBack(&back));
+        let engine = Engine::open_of(
+            tree, store, orders, online, clock, lifetimes, writer, opening,
+        );
+        let engine = engine.await?;
+        Ok(Self { engine, back })
+    }
+
+    /// Calls `observer` at the beginning of each phase of what is done from now on.
+    pub fn observe(&mut self, observer: impl FnMut(Phase) + Send + Sync + 'static) {
+        self.engine.observe(observer);
+    }
+
     /// Goes back to the last good state: publishes one snapshot, signed anew by the next online key, of
-    /// that state and what is kept of what came since. `by` is for people: who asked.
+    /// that state and what is kept of what came since, and gives all files and pages their unsigned names once
+    /// more, whatever stands there. `by` is for people: who asked.
     ///
     /// Changes that are pending in the journals are refused, and their positions count as followed: they do
     /// not come back. The same again is right, whatever became of an earlier try.
@@ -55,7 +106,89 @@ impl Engine {
     /// # Errors
     ///
     /// [`GoBackError`] says what is in the way, and whether something was published nevertheless.
-    pub async fn go_back(&mut self, back: &GoingBack, by: &str) -> Result<WentBack, GoBackError> {
+    pub async fn go_back(&mut self, by: &str) -> Result<WentBack, GoBackError> {
+        let done = self.engine.go_back(&self.back, by).await?;
+        name_all(&self.engine.writing, &self.engine.lock, &self.engine.state).await?;
+        self.engine.flush().await?;
+        self.engine.tree.replayable()?.flush().await?;
+        Ok(done)
+    }
+
+    /// What [`Returning::go_back`] would change, and how many objects it would put back. Nothing more is written
+    /// than what opening has finished. `None` where it is done already.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Returning::go_back`], as far as they show before anything is signed.
+    pub async fn look_back(&mut self) -> Result<Option<(Outlook, usize)>, GoBackError> {
+        self.engine.look_back(&self.back).await
+    }
+}
+
+/// The state that stands for one that is published and cannot be read: the last good one, behind the
+/// timestamp that lies there. What was recorded on that one and is not published is dropped.
+pub(super) async fn stand_in(
+    tree: &Directory,
+    store: &Store,
+    fence: Fence,
+    online: &OnlineKeys,
+    back: &GoingBack,
+    why: LoadError,
+) -> Result<Recovered, PublishError> {
+    tracing::error!(
+        error = &why as &dyn std::error::Error,
+        "the published state cannot be read: nothing of it is kept, and what was pending is not answered"
+    );
+    let followed = Followed {
+        journal: store.journal_end().await?,
+        ..Followed::default()
+    };
+    let (root, stamped) = timestamp_alone(tree, followed).await?;
+    let named = (back.snapshot.version, back.snapshot.sha256);
+    let mut state = State::load_snapshot(&back.last_good, named, stamped, online).await?;
+    state.is_readable = false;
+    if state.root.version != root.version {
+        return Err(why.into());
+    }
+    // One with a root that the holders have signed is this index's own, and to be finished.
+    let next = ObjectPath::metadata(&RoleName::root(), root.version.saturating_add(1));
+    for recorded in store.recorded_intents().await? {
+        let objects = recorded.intent.iter().flat_map(|intent| &intent.objects);
+        let mut roots = objects.filter(|(path, _)| path == next.as_str());
+        if !recorded.completed && roots.any(|(_, bytes)| verify_next_root(&root, bytes).is_ok()) {
+            return Err(why.into());
+        }
+    }
+    store.clear_intent(fence).await?;
+    Ok(Recovered {
+        state,
+        skipped: Vec::new(),
+        kept: None,
+    })
+}
+
+/// Takes from the published state what can be true alone: the journals cannot have been followed behind
+/// their ends, nor can the signing log be far behind its own.
+pub(super) async fn believe_less(
+    state: &mut State,
+    store: &Store,
+    orders: Option<&Orders>,
+    log: Option<&SigningLog>,
+) -> Result<(), StoreError> {
+    let followed = &mut state.followed;
+    followed.journal = followed.journal.min(store.journal_end().await?);
+    followed.orders = match orders {
+        Some(orders) => followed.orders.min(orders.end().await?),
+        None => Seq::default(),
+    };
+    let known = log.map_or(0, |log| log.head().number);
+    let most = known.saturating_add(RECOVERY_RAISE);
+    state.logged = state.logged.filter(|head| head.number <= most);
+    Ok(())
+}
+
+impl Engine {
+    async fn go_back(&mut self, back: &GoingBack, by: &str) -> Result<WentBack, GoBackError> {
         self.settle_what_is_open().await?;
         if let Some(there) = self.is_there(back).await? {
             return Ok(there);
@@ -77,12 +210,7 @@ impl Engine {
         })
     }
 
-    /// What [`Engine::go_back`] would change. Nothing is written. `None` where it is done already.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Engine::go_back`], as far as they show before anything is signed.
-    pub async fn look_back(
+    async fn look_back(
         &mut self,
         back: &GoingBack,
     ) -> Result<Option<(Outlook, usize)>, GoBackError> {
@@ -117,7 +245,7 @@ impl Engine {
         Ok(is_there.then_some(WentBack::There { snapshot_version }))
     }
 
-    /// Whether what is published is what was decided about, and nothing that the next key has signed.
+    /// Whether what is published is what was decided about.
     fn demand_present(&self, back: &GoingBack) -> Result<(), GoBackError> {
         let (state, seen) = (&self.state, &back.present);
         let changed = |what: String| Err(GoBackError::Changed { what });
@@ -125,20 +253,43 @@ impl Engine {
             return changed(format!("version {} of root", state.root.version));
         }
         let (version, sha256) = (state.snapshot.version(), state.snapshot_file.sha256);
-        if (version, sha256) != (seen.snapshot.version, seen.snapshot.sha256) {
-            return changed(format!("version {version} of the snapshot"));
-        }
         if state.root.version != back.root {
             return Err(GoBackError::RootSince {
                 good: back.root,
                 present: state.root.version,
             });
         }
-        let named = &state.root.roles.timestamp.keyids;
-        let is_next = |id: &&wheelmark_tuf::KeyId| !named.contains(*id);
-        match state.timestamp_signers.iter().find(is_next) {
-            Some(_) => Err(GoBackError::NextKeyUsed),
-            None => Ok(()),
+        if !state.is_readable {
+            return match back.kept.is_empty() {
+                true => Ok(()),
+                false => Err(GoBackError::Unreadable),
+            };
+        }
+        if (version, sha256) != (seen.snapshot.version, seen.snapshot.sha256) {
+            return changed(format!("version {version} of the snapshot"));
+        }
+        Ok(())
+    }
+
+    /// Whether the next key has signed nothing that is published now. That an id stands there says nothing: a
+    /// thief can write any.
+    async fn demand_unused(&self, raised: &Raised) -> Result<(), GoBackError> {
+        let transition = raised.handed().transition.as_ref();
+        let next = transition.and_then(|next| self.online.signer(&next.signs));
+        let Some(next) = next.map(Signer::key) else {
+            return Ok(());
+        };
+        let bytes = self
+            .tree
+            .read(&ObjectPath::timestamp(), OWN_METADATA_LIMIT)
+            .await?
+            .unwrap_or_default();
+        let keys = BTreeMap::from([(next.keyid().clone(), next.clone())]);
+        let alone = RoleKeys::new([next], 1);
+        let signed: Result<Verified<TimestampMetadata>, _> = verify(&bytes, &keys, &alone);
+        match signed {
+            Ok(_) => Err(GoBackError::NextKeyUsed),
+            Err(_) => Ok(()),
         }
     }
 
@@ -162,6 +313,7 @@ impl Engine {
         let (tree, online) = (&self.tree, &self.online);
         let raised = examine_raised(tree, last_good, &good, &back.ceremony, online, now).await?;
         let raised = raised.map_err(GoBackError::Ceremony)?;
+        self.demand_unused(&raised).await?;
         let mut due: Vec<RoleName> = good.schedule.keys().cloned().collect();
         let wanted = due.len();
         let (rows, parts, none) = (Vec::new(), HashMap::new(), Skipped::new());
@@ -198,7 +350,8 @@ impl Engine {
         let (mut through, mut pending) = (self.state.followed, Vec::new());
         loop {
             let rows = self.uploads_after(through.journal, AT_ONCE).await?;
-            let (rows, _) = within_reach(through.journal, rows);
+            let (rows, stray) = within_reach(through.journal, rows);
+            self.tell_of_stray(stray);
             let Some(last) = rows.last() else {
                 break;
             };
@@ -236,8 +389,14 @@ impl Engine {
         // number of their own, above all before it.
         let mut own = None;
         if let Some(orders) = &self.orders {
-            let asked = orders.ask_all(&[Change::Renewal], now, by).await?;
-            own = asked.last().copied();
+            match orders.ask_all(&[Change::Renewal], now, by).await {
+                Ok(asked) => own = asked.last().copied(),
+                // One in which a thief has used up the positions takes no more of them.
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the recovery cannot be written into the operator's journal; it goes on without that"
+                ),
+            }
             prepared.through.orders = own.unwrap_or(prepared.through.orders);
         }
         let good = Side {
@@ -275,8 +434,8 @@ impl Engine {
             return Err(GoBackError::TooMuch { bytes, most });
         }
         let then = (&*back.last_good, &good);
-        let tried =
-            as_clients::try_out_going_back(&self.tree, then, &self.state, &intent, now).await?;
+        let robbed = Some(&self.state).filter(|robbed| robbed.is_readable);
+        let tried = as_clients::try_out_going_back(&self.tree, then, robbed, &intent, now).await?;
         if let Err(refused) = tried {
             return Err(GoBackError::Clients(said(&refused)));
         }
@@ -308,7 +467,7 @@ impl Engine {
     async fn plan_back(
         &self,
         prepared: Prepared,
-        own: Option<wheelmark_store::Seq>,
+        own: Option<Seq>,
         now: Timestamp,
     ) -> Result<(State, State, Plan, Outlook), GoBackError> {
         let Prepared {
@@ -383,8 +542,8 @@ impl Engine {
                 true => base.snapshot.version(),
                 false => base.snapshot.role_version(&role).unwrap_or(0),
             };
-            let skipped = self.skipped.get(&role).copied().unwrap_or(0);
-            let mut floor = then.saturating_add(RECOVERY_RAISE - 1).max(skipped);
+            let raised = then.saturating_add(RECOVERY_RAISE - 1);
+            let mut floor = raised.max(self.skipped_within_reach(&role, raised));
             let mut passed = 0;
             loop {
                 let path = ObjectPath::metadata(&role, floor.saturating_add(1));
@@ -408,11 +567,18 @@ impl Engine {
             base.timestamp_version = base.snapshot.version();
         }
         let timestamp = RoleName::timestamp();
-        let skipped = self.skipped.get(&timestamp).copied().unwrap_or(0);
-        let floor = (raised - 1).max(base.timestamp_version);
-        let floor = if driven_up { floor } else { floor.max(skipped) };
+        let skipped = self.skipped_within_reach(&timestamp, raised);
+        let floor = (raised - 1).max(base.timestamp_version).max(skipped);
         floors.insert(timestamp, floor);
         Ok(floors)
+    }
+
+    /// The version of a role that was given up, if it is one that this engine can have signed: the records
+    /// that say so are sealed by the key that was stolen.
+    fn skipped_within_reach(&self, role: &RoleName, raised: u64) -> u64 {
+        let skipped = self.skipped.get(role).copied();
+        let most = raised.saturating_add(RECOVERY_RAISE);
+        skipped.filter(|skipped| *skipped <= most).unwrap_or(0)
     }
 }
 

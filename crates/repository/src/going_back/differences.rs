@@ -8,6 +8,7 @@ use wheelmark_packaging::simple::{PageFile, ProjectPage};
 use wheelmark_tuf::{Sha256, claim_digest};
 
 use super::merge::Merged;
+use super::naming::strays;
 use super::side::Side;
 use super::{GoBackError, Outlook};
 use crate::gather::objects_of_entry;
@@ -17,9 +18,6 @@ use crate::listed::SecondName;
 use crate::plan::Plan;
 use crate::roles;
 use crate::state::State;
-
-/// A file name that leads into a project's directory of plain names.
-const ANY_FILE: &str = "a-0.tar.gz";
 
 /// What is to be named anew, and what has to be there for it.
 #[derive(Debug, Default)]
@@ -111,16 +109,9 @@ impl Differences {
             self.seconds
                 .extend(named.filter_map(|file| SecondName::of_file(project, file)));
         }
-        if let Ok(any) = ObjectPath::plain_file(project, ANY_FILE) {
-            for path in present.tree.beside(&any).await? {
-                let name = path.as_str().rsplit('/').next().unwrap_or_default();
-                if path.kind() == Kind::PlainFile && !next.contains_key(name) {
-                    let filename = name.to_owned();
-                    let project = project.clone();
-                    self.gone.push(GoneFile { project, filename });
-                }
-            }
-        }
+        let listed: BTreeSet<&str> = next.keys().map(String::as_str).collect();
+        self.gone
+            .extend(strays(present.tree, project, &listed).await?);
         // What is damaged now is told of by its names alone.
         let now = present.seen(project).await.ok().flatten();
         let now = now.as_ref().map(by_name).unwrap_or_default();
@@ -149,6 +140,12 @@ impl Differences {
         });
         let back: BTreeSet<ProjectName> = back.cloned().collect();
         self.outlook.own_roles_back = back.into_iter().collect();
+        let offline = merged.state.offline.iter().map(|(role, _)| role);
+        let offline = offline.filter(|role| {
+            let version = |state: &State| state.snapshot.role_version(role);
+            version(present.state) > version(&merged.state)
+        });
+        self.outlook.offline_back = offline.cloned().collect();
         self.outlook.gone_projects.clone_from(&self.gone_projects);
     }
 

@@ -31,6 +31,11 @@ pub(super) async fn own(
     if kept.contains(&Kept::Release) {
         release(merged, good, present, project).await?;
     }
+    let is_owned = present.state.delegation_of(project).is_some();
+    if !is_owned && kept.iter().any(|kept| *kept != Kept::Release) {
+        let why = "it signs for itself again, and what the index says of it now is the page of one that does not";
+        return Err(refused(project, why));
+    }
     let nothing = || TakenAway::nothing(project.clone());
     let now = present.list(project).await?.unwrap_or_else(nothing);
     let then = good.list(project).await?.unwrap_or_else(nothing);
@@ -172,12 +177,22 @@ enum Slot {
 }
 
 impl Slot {
-    fn sha256(&self) -> Option<[u8; 32]> {
-        let entry = match self {
+    fn entry(&self) -> &PageFile {
+        match self {
             Self::File(entry) => entry,
             Self::Removed(removed) => &removed.entry,
-        };
-        entry.sha256().map(|sha256| *sha256.as_bytes())
+        }
+    }
+
+    /// Whether it is fetched from where an index has it: plain installers go where the page says.
+    fn is_where_it_belongs(&self, project: &ProjectName) -> bool {
+        let entry = self.entry();
+        let own = PageFile::new(project, entry.filename.clone(), entry.hashes.clone());
+        entry.url == own.url
+    }
+
+    fn sha256(&self) -> Option<[u8; 32]> {
+        self.entry().sha256().map(|sha256| *sha256.as_bytes())
     }
 }
 
@@ -198,22 +213,22 @@ pub(super) async fn page(
         Some(bytes) => ProjectPage::parse(bytes).ok(),
         None => page_in(good, project).await?,
     };
-    let mut page = match &then {
-        Some(then) => then.clone(),
-        None => {
-            let mut page = now.clone();
-            (page.files, page.wheelmark.withheld) = (Vec::new(), Vec::new());
-            page.wheelmark.removed.clear();
-            page.wheelmark.certificates = None;
-            page.project_status = None;
-            page
-        }
-    };
+    let is_new = then.is_none();
+    let mut page = then
+        .clone()
+        .unwrap_or_else(|| ProjectPage::new(project.clone()));
     let slots_now = slots(&now);
     let mut slots = slots(&page);
     for kept in kept {
         match kept {
-            Kept::Page => {}
+            // Of a page that was not there, it is the page alone that is kept, and nothing that it says.
+            Kept::Page if is_new => {}
+            Kept::Page => {
+                page.meta.clone_from(&now.meta);
+                page.extra.clone_from(&now.extra);
+                page.unrecognised.clone_from(&now.unrecognised);
+                page.wheelmark.extra.clone_from(&now.wheelmark.extra);
+            }
             Kept::Status => page.project_status.clone_from(&now.project_status),
             Kept::Certificates => {
                 page.wheelmark
@@ -246,6 +261,9 @@ fn keep_file(
     let Some(now) = now else {
         return Err(no("the page does not know it now"));
     };
+    if !now.is_where_it_belongs(project) {
+        return Err(no("its URL is none that an index writes"));
+    }
     match (slots.get(name).map(Slot::sha256), now.sha256()) {
         (_, None) => return Err(no("it has no sha256")),
         (Some(then), now) if then != now => {

@@ -14,7 +14,7 @@ use crate::handed::Raised;
 use crate::listed::{SecondName, conforms, page_target_of};
 use crate::plan::{end_delegation, target_info};
 use crate::roles::{self, Family, STATUS, role_name};
-use crate::state::{LoadError, State};
+use crate::state::{LoadError, OWN_METADATA_LIMIT, State};
 
 /// What is to be, before it is signed.
 #[derive(Debug)]
@@ -232,7 +232,7 @@ async fn object(
     sha256: &Sha256,
 ) -> Result<Option<Vec<u8>>, GoBackError> {
     for tree in [good.tree, present.tree] {
-        let bytes = tree.read(path, u64::MAX).await?;
+        let bytes = tree.read(path, OWN_METADATA_LIMIT).await?;
         if let Some(bytes) = bytes.filter(|bytes| Sha256::of(bytes) == *sha256) {
             return Ok(Some(bytes.to_vec()));
         }

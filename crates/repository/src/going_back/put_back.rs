@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 
 use bytes::Bytes;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath, Replayable, WriterLock};
@@ -36,7 +35,7 @@ pub(crate) async fn put_back(
 ) -> Result<usize, GoBackError> {
     let mut count = 0;
     for path in objects(good.tree).await? {
-        if is_whole(tree.directory(), good.tree, &path).await? {
+        if is_whole(tree.directory(), &path).await? {
             continue;
         }
         let found = good.tree.open_object(&path).await?;
@@ -96,31 +95,17 @@ async fn objects(tree: &Directory) -> Result<Vec<ObjectPath>, GoBackError> {
     Ok(found)
 }
 
-/// Whether the tree has an object with its bytes. One that is the very file of the other tree is.
-async fn is_whole(
-    tree: &Directory,
-    other: &Directory,
-    path: &ObjectPath,
-) -> Result<bool, GoBackError> {
+/// Whether the tree has an object with its bytes.
+async fn is_whole(tree: &Directory, path: &ObjectPath) -> Result<bool, GoBackError> {
     let there = match tree.open_object(path).await {
         Ok(Some(there)) => there,
         Ok(None) => return Ok(false),
         Err(error) if is_lasting(&error) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
-    let theirs = other.open_object(path).await?;
-    let same = theirs.is_some_and(|theirs| is_one(&theirs.file, &there.file));
-    if same {
-        return Ok(true);
-    }
     let hashed = tokio::task::spawn_blocking(move || sha256_of(there.file)).await;
     let hashed = hashed.map_err(|_| ObjectError::Stopped)?;
     Ok(hashed.is_ok_and(|sha256| path.sha256() == Some(sha256)))
-}
-
-fn is_one(one: &File, other: &File) -> bool {
-    let number = |file: &File| file.metadata().ok().map(|file| (file.dev(), file.ino()));
-    number(one).is_some_and(|one| number(other) == Some(one))
 }
 
 fn sha256_of(mut file: File) -> std::io::Result<Sha256> {

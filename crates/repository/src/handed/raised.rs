@@ -15,13 +15,13 @@ use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_packaging::ProjectName;
 use wheelmark_store::Seq;
 use wheelmark_tuf::{
-    DelegatedRole, DelegatedRoles, IndexRecovery, RECOVERY_RAISE, RoleName, Targets,
+    Bins, DelegatedRole, DelegatedRoles, IndexRecovery, RECOVERY_RAISE, RoleName, Targets,
 };
 
 use super::{File, Handed, Refusal, follow, published, read_names, said, with_claims};
 use crate::online::OnlineKeys;
 use crate::publish::PublishError;
-use crate::roles;
+use crate::roles::{self, Family};
 use crate::state::{OWN_METADATA_LIMIT, State};
 
 /// What the ceremony of a recovery has brought. It can be made by [`examine_raised`] alone.
@@ -61,6 +61,8 @@ enum Amiss {
     Lacks { role: RoleName },
     #[error("the online key stays, and a recovery replaces it")]
     OnlineKeyStays,
+    #[error("{what} would change, and a recovery changes nothing of that kind")]
+    Besides { what: &'static str },
     #[error("targets does not state what the recovery is about")]
     NoStatement,
     #[error("targets states the recovery of before once more")]
@@ -116,11 +118,30 @@ pub(crate) async fn examine_raised(
     if !replaces(&followed.handed) {
         return Ok(Err(said(&Amiss::OnlineKeyStays)));
     }
+    if bins(good) != next_bins(&followed.handed) {
+        let what = "the number of bins";
+        return Ok(Err(said(&Amiss::Besides { what })));
+    }
     let handed = with_claims(good, last_good, followed, now).await?;
     Ok(match handed {
+        Ok(handed) if handed.claims.is_some() => {
+            let what = "which claims are sealed, or by which keys";
+            Err(said(&Amiss::Besides { what }))
+        }
         Ok(handed) => Ok(Raised { handed, ended }),
         Err(refusal) => Err(said(&refusal)),
     })
+}
+
+/// How many bins the last good state has.
+fn bins(good: &State) -> Option<u32> {
+    Bins::of(good.family(Family::Simple)).map(|bins| bins.count())
+}
+
+/// How many it has from then on.
+fn next_bins(handed: &Handed) -> Option<u32> {
+    let families = &handed.transition.as_ref()?.families;
+    Bins::of(families.get(&Family::Simple)?).map(|bins| bins.count())
 }
 
 /// Whether every offline role is there, root with the version behind its last one, and the others raised.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use wheelmark_objects::Directory;
+use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_store::ListedHashes;
-use wheelmark_tuf::{KeyId, Sha256, TargetInfo, TimestampMetadata};
+use wheelmark_tuf::{KeyId, Root, Sha256, TargetInfo, TimestampMetadata, Verified};
 
-use super::{Damaged, LoadError, State, newest_root};
+use super::{Damaged, LoadError, State, check, newest_root, read};
 use crate::channel::Followed;
 use crate::listed;
 use crate::online::OnlineKeys;
@@ -37,6 +37,42 @@ impl Stamped {
             logged: Head::carried_by(timestamp),
         }
     }
+}
+
+impl Stamped {
+    /// That of a timestamp of which nobody can say more than its digest.
+    fn unread(bytes: &[u8], followed: Followed) -> Self {
+        Self {
+            version: 0,
+            expires: Timestamp::UNIX_EPOCH,
+            sha256: Sha256::of(bytes),
+            signers: BTreeSet::new(),
+            followed,
+            logged: None,
+        }
+    }
+}
+
+/// What the timestamp in a tree says, where what it names cannot be read; `followed` where it is not this
+/// index's own, or gone.
+///
+/// # Errors
+///
+/// When the newest root is not as it was signed, or the file system fails.
+pub(crate) async fn timestamp_alone(
+    tree: &Directory,
+    followed: Followed,
+) -> Result<(Root, Stamped), LoadError> {
+    let root = newest_root(tree, Damaged::Refused).await?;
+    let path = ObjectPath::timestamp();
+    let bytes = read(tree, &path).await?.unwrap_or_default();
+    let timestamp: Result<Verified<TimestampMetadata>, _> =
+        check(&path, &bytes, &root.keys, &root.roles.timestamp);
+    let stamped = match timestamp {
+        Ok(timestamp) => Stamped::of(&timestamp, &bytes),
+        Err(_) => Stamped::unread(&bytes, followed),
+    };
+    Ok((root, stamped))
 }
 
 impl State {

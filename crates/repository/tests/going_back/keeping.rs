@@ -14,7 +14,7 @@ use super::{order, said};
 use crate::holding::{NAME, engine_with, orders};
 use crate::index::TestIndex;
 use crate::releasing::{Draft, claim, draft, key};
-use crate::robbed::{LastGood, engine, next_key};
+use crate::robbed::{LastGood, next_key, returning};
 
 fn project(name: &str) -> ProjectName {
     name.parse().unwrap()
@@ -86,8 +86,8 @@ async fn what_is_kept_of_a_project_stays_and_the_rest_goes() {
         ("quiet", &[Kept::Status]),
     ];
     let back = good.going_back(&index, ceremony, kept).await;
-    let mut going = engine(&index).await;
-    let done = going.go_back(&back, "somebody").await.unwrap();
+    let mut going = returning(&index, &back).await;
+    let done = going.go_back("somebody").await.unwrap();
     assert!(matches!(done, WentBack::Published { .. }), "{done:?}");
     drop(going);
 
@@ -237,11 +237,11 @@ async fn claims_go_on_or_end_and_what_their_people_signed_is_kept() {
         ("later", &[file("later-2.0.tar.gz")]),
     ];
     let back = good.going_back(index, ceremony, kept).await;
-    let mut going = engine(index).await;
-    let (outlook, _) = going.look_back(&back).await.unwrap().unwrap();
+    let mut going = returning(index, &back).await;
+    let (outlook, _) = going.look_back().await.unwrap().unwrap();
     assert_eq!(outlook.ended_claims, [project("later"), project("theirs")]);
     assert!(outlook.own_roles_back.is_empty());
-    going.go_back(&back, "somebody").await.unwrap();
+    going.go_back("somebody").await.unwrap();
     drop(going);
 
     assert_eq!(signing.role_of("ours"), "project-ours");
@@ -277,8 +277,8 @@ async fn a_release_that_is_dropped_takes_its_role_back() {
     signing.releases("ours", 2).await;
     let ceremony = good.ceremony(index, &signing.statement(&["ours", "theirs"]));
     let back = good.going_back(index, ceremony, &[]).await;
-    let mut going = engine(index).await;
-    let done = going.go_back(&back, "somebody").await.unwrap();
+    let mut going = returning(index, &back).await;
+    let done = going.go_back("somebody").await.unwrap();
     let WentBack::Published { outlook, .. } = done else {
         panic!("{done:?}");
     };
@@ -314,16 +314,18 @@ async fn a_release_by_keys_that_the_thief_named_is_not_kept() {
     let ceremony = good.ceremony(index, &signing.statement(&["ours", "theirs"]));
     let kept: &[(&str, &[Kept])] = &[("ours", &[Kept::Release])];
     let back = good.going_back(index, ceremony.clone(), kept).await;
-    let mut going = engine(index).await;
-    let refused = going.go_back(&back, "somebody").await.unwrap_err();
+    let mut going = returning(index, &back).await;
+    let refused = going.go_back("somebody").await.unwrap_err();
     assert!(matches!(refused, GoBackError::Keep { .. }));
     assert!(
         said(&refused).contains("not signed by the keys that the last good state names"),
         "{}",
         said(&refused)
     );
+    drop(going);
     let back = good.going_back(index, ceremony, &[]).await;
-    going.go_back(&back, "somebody").await.unwrap();
+    let mut going = returning(index, &back).await;
+    going.go_back("somebody").await.unwrap();
     assert_eq!(signing.role_of("ours"), "project-ours");
     assert_eq!(index.files("ours"), ["ours-1.0.tar.gz"]);
     drop(going);

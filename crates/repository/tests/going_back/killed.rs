@@ -4,7 +4,7 @@ use wheelmark_repository::{Phase, WentBack};
 
 use super::{Client, World};
 use crate::holding::engine_with;
-use crate::robbed::{engine, next_key};
+use crate::robbed::{engine, next_key, returning};
 
 #[tokio::test]
 async fn every_step_can_be_the_last_one() {
@@ -17,10 +17,9 @@ async fn every_step_can_be_the_last_one() {
     ] {
         let mut world = World::new().await;
         let back = world.going_back(&[]).await;
-        let mut dying = engine(&world.index).await;
+        let mut dying = returning(&world.index, &back).await;
         dying.observe(move |now| assert!(now != phase, "the kill that this test wants"));
-        let going = back.clone();
-        let killed = tokio::spawn(async move { dying.go_back(&going, "somebody").await.map(drop) });
+        let killed = tokio::spawn(async move { dying.go_back("somebody").await.map(drop) });
         assert!(killed.await.unwrap_err().is_panic());
         let seen = world.index.versions();
         let is_recorded = matches!(phase, Phase::Write | Phase::Done);
@@ -49,10 +48,9 @@ async fn every_step_can_be_the_last_one() {
 async fn it_can_be_cut_off_after_every_file() {
     let mut world = World::new().await;
     let back = world.going_back(&[]).await;
-    let mut dying = engine(&world.index).await;
+    let mut dying = returning(&world.index, &back).await;
     dying.observe(|now| assert!(now != Phase::Write, "the kill that this test wants"));
-    let going = back.clone();
-    let killed = tokio::spawn(async move { dying.go_back(&going, "somebody").await.map(drop) });
+    let killed = tokio::spawn(async move { dying.go_back("somebody").await.map(drop) });
     assert!(killed.await.unwrap_err().is_panic());
     let intent = world.index.store.intent().await.unwrap().unwrap();
     let is_root = |path: &str| path.ends_with(".root.json");

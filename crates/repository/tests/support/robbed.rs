@@ -13,11 +13,15 @@ use serde_json::Value;
 use wheelmark_ceremony::{Ceremony, OnlineKey, Plan, Published, Standing, online_proof_message};
 use wheelmark_objects::Directory;
 use wheelmark_packaging::ProjectName;
-use wheelmark_repository::{Engine, GoingBack, Kept, Named, OnlineKeys, Present};
+use wheelmark_repository::{
+    Engine, GoingBack, JournalWriter, Kept, Lifetimes, Named, OnlineKeys, Present, Returning,
+};
 use wheelmark_signing::{FileKey, Signer, sign_role};
 use wheelmark_tuf::{Clock as _, IndexRecovery, RECOVERY_RAISE, RoleName, Sha256, canonical};
 
-use crate::holding::{Files, OFFLINE, POLICY, days, engine_with, held, metadata, offline, pair};
+use crate::holding::{
+    Files, OFFLINE, POLICY, days, engine_with, held, metadata, offline, orders, pair,
+};
 use crate::index::TestIndex;
 
 /// A copy of the tree as it was, without its timestamp.
@@ -169,6 +173,21 @@ fn public(standing: &Standing, key: &dyn Signer) -> OnlineKey {
 /// The engine with both keys.
 pub(crate) async fn engine(index: &TestIndex) -> Engine {
     engine_with(index, both(index)).await
+}
+
+/// An engine that goes back, with both keys.
+pub(crate) async fn returning(index: &TestIndex, back: &GoingBack) -> Returning {
+    let opened = Returning::open(
+        index.tree.clone(),
+        index.store.clone(),
+        Some(orders(index).await),
+        both(index),
+        index.clock.clone(),
+        Lifetimes::default(),
+        JournalWriter::WebProcess,
+        back.clone(),
+    );
+    opened.await.unwrap()
 }
 
 fn copy(from: &Path, to: &Path) {
