@@ -14,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod publish;
+pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod serve;
 pub(crate) mod setup;

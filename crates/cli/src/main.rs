@@ -44,6 +44,7 @@ use crate::settings::LogFormat;
 /// Sign one that exists:       wheelmark sign-tree SOURCE --out DIR
 /// Look after it:              wheelmark index files flask
 /// Renew its offline roles:    wheelmark ceremony begin --data DIR --out DIR
+/// Bring it back:              wheelmark recover plan --last-good BACKUP -o DIR
 /// Install from it, verified:  wheelmark exec -- pip install flask
 /// Check a copy of an index:   wheelmark verify DIR
 /// Say who publishes files:    wheelmark attest dist/*
@@ -72,6 +73,7 @@ enum Command {
     SignTree(commands::sign_tree::Args),
     Index(commands::index::Args),
     Ceremony(Box<commands::ceremony::Args>),
+    Recover(commands::recover::Args),
     #[command(flatten)]
     Client(commands::ClientCommand),
     Tuf(commands::tuf::Args),
@@ -151,6 +153,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::SignTree(args) => commands::sign_tree::run(args, &context).await,
             Command::Index(args) => commands::index::run(args, &context).await,
             Command::Ceremony(args) => commands::ceremony::run(*args, &context).await,
+            Command::Recover(args) => commands::recover::run(args, &context).await,
             Command::Client(command) => command.run(&context).await,
             Command::Tuf(args) => commands::tuf::run(args, &context).await,
             Command::Completions(args) => commands::completions::completions(&args, command()),

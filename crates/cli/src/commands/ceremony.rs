@@ -20,6 +20,7 @@ mod status;
 mod unpack;
 
 pub(crate) use self::begin::claims::USUAL_AGE;
+pub(crate) use self::publish::finished_recovery;
 pub(crate) use self::signer::{credential_secret, secret_in};
 
 use std::process::ExitCode;

@@ -1,13 +1,13 @@
 //! `wheelmark ceremony publish`: the result, handed to the snapshot process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
-use wheelmark_ceremony::Ceremony;
+use wheelmark_ceremony::{Ceremony, Recovery};
 use wheelmark_objects::{Directory, LockError};
 use wheelmark_repository::{Engine, JournalWriter, Lifetimes, OpenError, Turn};
 use wheelmark_store::{Orders, Outcome, Seq, Store};
@@ -154,6 +154,31 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
             Ok(ExitCode::from(WAITING))
         }
     }
+}
+
+/// The finished ceremony of a recovery, computed once more, with its files: names in the tree's `metadata`
+/// folder, and bytes.
+pub(crate) fn finished_recovery(
+    directory: &Path,
+    context: &Context,
+) -> anyhow::Result<(Recovery, Vec<(String, Vec<u8>)>)> {
+    let folder = Folder::open(directory)?;
+    let ceremony = folder.ceremony(context)?;
+    let finished = folder
+        .all_signatures(&ceremony)?
+        .finish(context.clock.now())
+        .context("the ceremony is not finished")?;
+    let mut files = named(&finished);
+    files.sort();
+    demand_finished(&folder, &files)?;
+    let recovery = ceremony.plan().recovery.clone();
+    let recovery = recovery.ok_or_else(|| {
+        anyhow!(
+            "the ceremony in {} is that of no recovery",
+            directory.display()
+        )
+    })?;
+    Ok((recovery, files))
 }
 
 /// Whether this ceremony takes the last of the first run's keys out of what holders sign.
