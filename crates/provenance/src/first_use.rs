@@ -9,7 +9,11 @@
 //! Whoever attested to the first file of a project that was seen is who is expected from then on. It
 //! proves nothing of that first file; it shows when the project changes hands, and when attestations
 //! stop coming, which is what an intruder without the project's own pipeline would have to do.
+//!
+//! What was seen while somebody else spoke for the index can be taken back: see
+//! [`Remembered::forget_since`].
 
+mod forgetting;
 mod moment;
 
 use jiff::Timestamp;
@@ -55,6 +59,14 @@ pub struct Accepted {
     /// said it. Names can be given up and taken by others, and numbers cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// When that number was seen, by the clock of whoever saw it; none of one that was written down by a
+    /// version of this program that did not ask.
+    #[serde(
+        default,
+        with = "moment::or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub account_at: Option<Timestamp>,
 }
 
 /// How an identity came to count.
@@ -85,6 +97,30 @@ pub struct Since {
     /// The lowest version.
     pub version: Version,
     /// The earliest time, as far as pages said it.
+    #[serde(default, with = "moment::or_none")]
+    pub uploaded: Option<Timestamp>,
+    /// When it was first seen that files are attested, by the clock of whoever saw it.
+    #[serde(
+        default,
+        with = "moment::or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub began: Option<Timestamp>,
+    /// What stood here before, the oldest first: a few are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Before>,
+}
+
+/// What a [`Since`] was until an older file was seen attested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Before {
+    /// Until when it stood, by the clock of whoever saw the older file.
+    #[serde(with = "moment")]
+    pub until: Timestamp,
+    /// The lowest version.
+    pub version: Version,
+    /// The earliest time.
     #[serde(default, with = "moment::or_none")]
     pub uploaded: Option<Timestamp>,
 }
@@ -211,13 +247,13 @@ impl Remembered {
                 for publisher in found {
                     let file = Some(name.to_owned());
                     self.add(publisher.clone(), AcceptedBy::FirstUse, now, file);
-                    self.keep_account(publisher, attested);
+                    self.keep_account(publisher, attested, now);
                 }
-                self.attested(version, uploaded);
+                self.attested(version, uploaded, now);
             }
             Standing::Known(publisher) => {
-                self.keep_account(publisher, attested);
-                self.attested(version, uploaded);
+                self.keep_account(publisher, attested, now);
+                self.attested(version, uploaded, now);
             }
             _ => {}
         }
@@ -225,7 +261,7 @@ impl Remembered {
     }
 
     /// Writes down whose account a publisher is, where that is not known yet and nobody contradicts it.
-    fn keep_account(&mut self, publisher: &Publisher, attested: &[&Identity]) {
+    fn keep_account(&mut self, publisher: &Publisher, attested: &[&Identity], now: Timestamp) {
         let mut numbers: Vec<&String> = attested
             .iter()
             .filter(|one| one.matches(publisher).is_ok())
@@ -241,23 +277,20 @@ impl Remembered {
         if let Some(known) = accepted.find(|one| one.publisher == *publisher)
             && known.account.is_none()
         {
+            known.account_at = account.as_ref().map(|_| now);
             known.account = account;
         }
     }
 
     /// Moves what attestations are expected from on back to this file, if that is older.
-    fn attested(&mut self, version: &Version, uploaded: Option<Timestamp>) {
+    fn attested(&mut self, version: &Version, uploaded: Option<Timestamp>, now: Timestamp) {
         let since = self.since.get_or_insert_with(|| Since {
             version: version.clone(),
             uploaded,
+            began: Some(now),
+            before: Vec::new(),
         });
-        if *version < since.version {
-            since.version = version.clone();
-        }
-        since.uploaded = match (since.uploaded, uploaded) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        since.reach_back(version, uploaded, now);
     }
 
     /// Lets an identity count from now on, because a person says so: whatever account has its name now.
@@ -266,7 +299,7 @@ impl Remembered {
         self.revoked.retain(|gone| !same(gone));
         for known in &mut self.accepted {
             if is_same(&known.publisher, &publisher) {
-                known.account = None;
+                (known.account, known.account_at) = (None, None);
             }
         }
         self.add(publisher, AcceptedBy::Hand, now, None);
@@ -283,6 +316,7 @@ impl Remembered {
             at,
             file,
             account: None,
+            account_at: None,
         });
     }
 

@@ -46,7 +46,7 @@ pub use self::attestation::{
 pub use self::chain::Chain;
 pub use self::evidence::Evidence;
 pub use self::first_use::{
-    Accepted, AcceptedBy, MAX_REMEMBERED, Remembered, Revoked, Since, Standing,
+    Accepted, AcceptedBy, Before, MAX_REMEMBERED, Remembered, Revoked, Since, Standing,
 };
 pub use self::identity::{Account, Claims, Identity, Mismatch, Subject};
 pub use self::provenance::{AttestationBundle, MAX_BUNDLES, MAX_PROVENANCE_LEN, Provenance};
