@@ -34,6 +34,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "trust add",
         "wheelmark trust add https://pypi.example/simple/ --root root.json\n\
          wheelmark trust add https://pypi.example/simple/ --fingerprint 5f0c…\n\
+         wheelmark trust add --replace https://pypi.example/simple/ --fingerprint 91d2…\n\
          wheelmark trust add https://pypi.org/simple/ --unsigned",
     ),
     (

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use url::Url;
-use wheelmark_tuf::{Cached, Limits, Refresh, RefreshError, RoleName, Sha256, root_fingerprint};
+use wheelmark_tuf::{
+    Cached, Effect, Limits, Refresh, RefreshError, RoleName, Sha256, root_fingerprint,
+};
 
 use crate::index::{IndexUrls, metadata_below};
 use crate::mirror::Mirror;
@@ -99,6 +101,32 @@ pub async fn add_trust(
     now: jiff::Timestamp,
 ) -> Result<TrustedIndex, AddError> {
     store.refuse_known(urls.simple())?;
+    let Verified {
+        record,
+        root,
+        effects,
+        handed,
+    } = verify(remote, urls, beginning, now).await?;
+    Ok(store
+        .begin(record, &root, &effects, handed.as_deref())
+        .await?)
+}
+
+/// A chain that holds, and what it begins with.
+pub(crate) struct Verified {
+    pub(crate) record: IndexRecord,
+    pub(crate) root: Vec<u8>,
+    pub(crate) effects: Vec<Effect>,
+    handed: Option<Box<HandedOver>>,
+}
+
+/// Finds the first root and verifies the whole chain below it. Nothing is kept of it.
+pub(crate) async fn verify(
+    remote: &Remote,
+    urls: IndexUrls,
+    beginning: Beginning,
+    now: jiff::Timestamp,
+) -> Result<Verified, AddError> {
     let limits = Limits::default();
     let mut cached = Cached::default();
     let mut handed = None;
@@ -157,9 +185,12 @@ pub async fn add_trust(
         first_root_version,
         first_root_fingerprint,
     };
-    Ok(store
-        .begin(record, &root, &effects, handed.as_deref())
-        .await?)
+    Ok(Verified {
+        record,
+        root,
+        effects,
+        handed,
+    })
 }
 
 /// What a mirror was found to have.

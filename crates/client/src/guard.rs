@@ -24,7 +24,7 @@ use wheelmark_provenance::policy::{
     Attested, Decision, Demand, DemandKind, Facts, Line, Mark, Outcome, Policy, RuleName,
     Shortfall, SignedBy,
 };
-use wheelmark_provenance::{Identity, Publisher, Standing, TrustedRoots};
+use wheelmark_provenance::{Identity, Publisher, Remembered, Standing, TrustedRoots};
 use wheelmark_tuf::{Clock, Sha256};
 
 use crate::evidence::{Evidence, Witness};
@@ -343,12 +343,12 @@ impl Guard {
         let mut standing = after.weigh_and_remember(file, &attested, now);
         if after != remembered {
             // Somebody else may have been first meanwhile.
-            standing = index
-                .remember(project, |known| {
-                    known.weigh_and_remember(file, &attested, now)
-                })
-                .await
-                .map_err(Failure::Kept)?;
+            let change = |known: &mut Remembered| known.weigh_and_remember(file, &attested, now);
+            let remembering = match page.under() {
+                Some(under) => index.remember_seen(project, under, change).await,
+                None => index.remember(project, change).await,
+            };
+            standing = remembering.map_err(Failure::Kept)?;
         }
         match standing {
             Standing::Known(_) | Standing::First(_) if let Some(locked) = locked => {

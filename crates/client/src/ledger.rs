@@ -11,6 +11,7 @@ use wheelmark_tuf::Sha256;
 
 use crate::file::{Manner, SignedFile};
 use crate::guard::{HeldBack, Word};
+use crate::notices::RecoveryNotice;
 use crate::passing::{Counter, Passing, Watch};
 use crate::refresh::RefreshFailure;
 use crate::refusal::{Failure, Refusal, Subject};
@@ -128,6 +129,9 @@ pub struct Report {
     /// What mirrors did wrong while another source had what was asked for: it cost time, and
     /// nothing else. Filled in by whoever knows the readers.
     pub warnings: Vec<SourceWarning>,
+    /// What is to be told of indexes that were recovered after a break-in. Filled in by whoever knows
+    /// the readers.
+    pub recoveries: Vec<RecoveryNotice>,
     /// Ways around the proxy that stayed open; nothing that came by them was verified.
     pub routes_not_closed: Vec<OpenRoute>,
 }
@@ -364,6 +368,7 @@ impl Ledger {
             refused: entries.refused.iter().map(|r| r.entry.clone()).collect(),
             held_back: entries.held_back.values().cloned().collect(),
             warnings: Vec::new(),
+            recoveries: Vec::new(),
             routes_not_closed,
         }
     }

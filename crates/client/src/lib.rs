@@ -17,7 +17,9 @@
 //! - [`IndexUrls`], [`Mirror`]: where an index and its metadata and targets are, and copies
 //!   of them. What one source does not have as it was signed comes from the next.
 //! - [`TrustStore`], [`TrustedIndex`]: one directory per index, kept by its owner alone.
-//! - [`add_trust`]: the three ways in which trust in an index begins.
+//! - [`Recovered`]: the index's last recovery after a break-in, and what it undid of what is kept.
+//! - [`add_trust`]: the three ways in which trust in an index begins; [`replace_trust`]: from another
+//!   root, where no chain leads to it.
 //! - [`Remote`]: HTTP with limits on size, silence and redirects, and its [`Patience`].
 //! - [`Credentials`]: what private indexes are told, each its own.
 //! - [`Reader`]: the verified page and the verified file, or a [`Refusal`] that says why not.
@@ -57,6 +59,7 @@ pub mod installer;
 mod ledger;
 mod locked;
 mod mirror;
+mod notices;
 mod page;
 mod passing;
 mod proxy;
@@ -65,6 +68,7 @@ mod reader;
 mod refresh;
 mod refusal;
 mod remote;
+mod replacing;
 mod rooms;
 mod signatures;
 mod sources;
@@ -102,6 +106,7 @@ pub use locked::{
     CheckedFile, CheckedPackage, FileVerdict, PackageTrouble, Witnessing, check_locked,
 };
 pub use mirror::{Mirror, MirrorError, Turn};
+pub use notices::RecoveryNotice;
 pub use page::VerifiedPage;
 pub use passing::Watch;
 pub use proxy::{Connect, Entrance, Proxy, ProxyError, Tunnel, TunnelError};
@@ -115,11 +120,13 @@ pub use remote::{
     Answered, Arriving, Asked, CONNECT_TIMEOUT, FetchError, GRACE, PAGE_LEN, Patience, Remote,
     SILENCE, SILENCE_WINDOW, SLOWEST_RATE, START_ALLOWANCE,
 };
+pub use replacing::{ReplaceError, Replaced, replace_trust};
 pub use rooms::{Leftovers, RoomError, RunRoom};
 pub use sources::{ASKED_LAST_FOR, SourceWarning};
 pub use trust::{
-    Began, ChainState, HandedOver, HandedOverError, IndexRecord, NotUsed, RoleState, SystemIndex,
-    TrustError, TrustStore, TrustedIndex, demand_guarded, read_guarded, system_indexes,
+    Began, Carried, ChainState, HandedOver, HandedOverError, IndexRecord, NotUsed, Recovered,
+    RoleState, SystemIndex, TrustError, TrustStore, TrustedIndex, demand_guarded, read_guarded,
+    system_indexes,
 };
 pub use upstream::{ChainFiles, Haul, Upstream};
 pub use wheelmark_provenance::Chain;

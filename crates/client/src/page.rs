@@ -14,7 +14,7 @@ use crate::index::Location;
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::{Sources, Wanted};
 use crate::taken_away::Taken;
-use crate::trust::TrustedIndex;
+use crate::trust::{TrustedIndex, Under};
 use crate::view::View;
 
 /// A project's page, whose name and files are the project's. Its bytes are those that a role signs
@@ -28,6 +28,8 @@ pub struct VerifiedPage {
     signed_by: Option<(RoleName, u64)>,
     chain: Chain,
     claim: Option<Claim>,
+    /// The state of the index that it was verified under, of one that is signed.
+    under: Option<Under>,
 }
 
 /// What the bytes of a digest say.
@@ -101,6 +103,7 @@ impl VerifiedPage {
             signed_by: None,
             chain: Chain::Unsigned,
             claim: None,
+            under: None,
         }
     }
 
@@ -139,6 +142,7 @@ impl VerifiedPage {
             signed_by: self.signed_by.clone(),
             chain: self.chain,
             claim: self.claim.clone(),
+            under: self.under,
         }
     }
 
@@ -174,6 +178,11 @@ impl VerifiedPage {
 
     pub(crate) fn signed_by(&self) -> Option<(RoleName, u64)> {
         self.signed_by.clone()
+    }
+
+    /// The state of the index that it was verified under; none where nobody signs.
+    pub(crate) fn under(&self) -> Option<Under> {
+        self.under
     }
 }
 
@@ -238,6 +247,7 @@ impl View {
                     .chain([&target.role]),
             ),
             claim,
+            under: Some(self.under()),
         }))
     }
 
@@ -249,12 +259,15 @@ impl View {
         found: Option<&Claim>,
     ) -> Result<(), Failure> {
         let known = index.seen_claim(project).map_err(Failure::KeptClaim)?;
-        let Some(next) = weigh(known.as_ref(), found)? else {
-            return Ok(());
+        let under = self.under();
+        let done = match weigh(known.as_ref(), found)? {
+            // What cannot be remembered would be a first look the next time as well.
+            Some(next) => index.remember_found(project, next, under).await,
+            // A recovery of the index has taken the project's seal away.
+            None if known.is_some() && found.is_none() => index.forget_gone(project, under).await,
+            None => Ok(()),
         };
-        // What cannot be remembered would be a first look the next time as well.
-        let remembering = index.remember_claim(project, next);
-        remembering.await.map_err(Failure::KeptClaim)
+        done.map_err(Failure::KeptClaim)
     }
 
     async fn content_of(

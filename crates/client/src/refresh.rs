@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use url::Url;
-use wheelmark_tuf::{Effect, Limits, Refresh, RefreshError, RoleName, TrustedSet};
+use wheelmark_tuf::{
+    Effect, Limits, Refresh, RefreshError, RoleError, RoleName, TrustedSet, VerifyError,
+};
 
 use crate::index::metadata_below;
 use crate::refusal::with_causes;
@@ -87,6 +89,28 @@ impl RefreshFailure {
     }
 }
 
+impl RefreshFailure {
+    /// Whether somebody speaks for the index without the keys that are trusted: a root, or a timestamp,
+    /// that these have not signed. That is what a thief looks like, and an index that has lost its root
+    /// keys and begins anew: no signature tells the two apart.
+    #[must_use]
+    pub fn is_by_other_keys(&self) -> bool {
+        match self {
+            Self::Refused { source, .. } => match source {
+                RefreshError::OtherRoot { .. } => true,
+                RefreshError::Refused { role, reason } => {
+                    let begins = [RoleName::root(), RoleName::timestamp()].contains(role);
+                    begins && matches!(reason, RoleError::Verify(VerifyError::Threshold { .. }))
+                }
+                RefreshError::Rollback { role, .. } => role == RoleName::root().as_str(),
+                _ => false,
+            },
+            Self::EverySource { tried, .. } => tried.iter().any(|(_, e)| e.is_by_other_keys()),
+            Self::Fetch(_) | Self::Stored { .. } | Self::Trust(_) => false,
+        }
+    }
+}
+
 impl Blame for RefreshFailure {
     fn fault(&self) -> Fault {
         match self {
@@ -136,7 +160,16 @@ pub(crate) async fn refresh(
 ) -> Result<TrustedSet, RefreshFailure> {
     let lock = index.lock().await?;
     sources.begin(now);
-    let set = drive_from(index, sources, now, |effect| index.apply(&effect)).await?;
+    let apply = |effect: Effect| index.apply(&effect);
+    let set = match drive_from(index, sources, now, apply).await {
+        // What the administrator says where no chain leads from one root to the other.
+        Err(failure) if failure.is_refusal() && index.take_up_the_systems_root()? => {
+            drive_from(index, sources, now, apply).await?
+        }
+        driven => driven?,
+    };
+    // Before anything is read by it.
+    index.take_in_recovery(&set, now)?;
     drop(lock);
     Ok(set)
 }

@@ -114,6 +114,7 @@ impl Refusal {
         match self.failure.kind() {
             Kind::Odd | Kind::Unavailable | Kind::Kept => StatusCode::FAILED_DEPENDENCY,
             Kind::Attack
+            | Kind::Root
             | Kind::Stale
             | Kind::Index
             | Kind::Confusion

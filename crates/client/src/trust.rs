@@ -11,6 +11,7 @@
 //!   pages/<project>.json    the last page that was verified, byte for byte
 //!   identities/<project>.json  who attests to the project, as it was seen before
 //!   claims/<project>.json   whose keys sign for the project, as it was seen before
+//!   recovery.json           the index's last recovery after a break-in, and what it undid here
 //! HOME/indexes/.signed-<…>  the index was trusted by its keys once
 //! HOME/indexes/.lock-<…>    held while trust begins or ends, or the chain is brought up to date
 //! ```
@@ -36,7 +37,9 @@ mod configured;
 mod handed_over;
 mod lock;
 mod record;
+mod recovered;
 mod remembered;
+mod replaced;
 mod reviewed;
 mod state;
 mod system;
@@ -55,6 +58,9 @@ use crate::mirror::Mirror;
 pub use configured::NotUsed;
 pub use handed_over::{HandedOver, HandedOverError, SystemIndex};
 pub use record::{Began, IndexRecord};
+pub use recovered::Recovered;
+pub(crate) use recovered::Under;
+pub use replaced::Carried;
 pub use state::{ChainState, RoleState};
 pub use system::{demand_guarded, read_guarded, system_indexes};
 

@@ -16,7 +16,7 @@ use crate::page::{PageContent, VerifiedPage};
 use crate::refusal::{Failure, Refusal, Subject};
 use crate::sources::{Part, Sources};
 use crate::taken_away::Taken;
-use crate::trust::TrustedIndex;
+use crate::trust::{TrustedIndex, Under};
 
 /// Pages kept in memory; beyond it the memory starts anew.
 const PAGES_KEPT: usize = 512;
@@ -30,6 +30,7 @@ pub(crate) type PageCell = Arc<OnceCell<PageOutcome>>;
 #[derive(Debug)]
 pub(crate) struct View {
     set: TrustedSet,
+    under: Under,
     /// The index's simple URL.
     index: Url,
     read_before: HashMap<ProjectName, Arc<PageContent>>,
@@ -45,6 +46,7 @@ type Gate = Arc<tokio::sync::Mutex<()>>;
 impl View {
     pub(crate) fn new(set: TrustedSet, index: Url) -> Self {
         Self {
+            under: Under::of(&set),
             set,
             index,
             read_before: HashMap::new(),
@@ -103,6 +105,11 @@ impl View {
 
     pub(crate) fn set(&self) -> &TrustedSet {
         &self.set
+    }
+
+    /// Which state it is, for what is remembered of it.
+    pub(crate) fn under(&self) -> Under {
+        self.under
     }
 
     /// From when on the state is no longer valid: its first top-level role to expire.

@@ -6,6 +6,7 @@ pub(super) mod configured;
 mod lead;
 mod locks;
 mod progress;
+pub(crate) mod recoveries;
 mod roots;
 mod summary;
 mod unverified;
@@ -222,7 +223,11 @@ async fn run_verified(
         let mut report = ledger.report(Vec::new());
         report.configured_index = used;
         report.warnings = homes.warnings();
+        let now = context.clock.now();
+        report.recoveries = homes.recoveries(true, now);
         write_report(report_to, &report)?;
+        summary::say(&recoveries::told(&report.recoveries));
+        homes.mark_told(&report.recoveries, now).await;
         return Err(error);
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -276,8 +281,11 @@ async fn run_verified(
     let mut report = ledger.report(routes);
     report.configured_index = used;
     report.warnings = homes.warnings();
+    let now = context.clock.now();
+    report.recoveries = homes.recoveries(ledger.any_refused(), now);
     write_report(report_to, &report)?;
     summary::print(&report, took, homes.are_several());
+    homes.mark_told(&report.recoveries, now).await;
     for file in lock_files_that_name(&passing) {
         summary::lock_file(&file);
     }
@@ -344,6 +352,9 @@ async fn refresh(reader: &Reader, ledger: &Ledger) -> anyhow::Result<()> {
     };
     ledger.refused_chain(reader.index().urls().simple(), failure.clone());
     let hint = match &*failure {
+        failure if failure.is_by_other_keys() => {
+            "nothing was run. Try again in a few minutes; if it stays so, do nothing that a page, a mail or a message of the index asks for: ask its people, in person or where you have always found them, for the fingerprint of its root, and only then: wheelmark trust add --replace URL --fingerprint SHA256"
+        }
         RefreshFailure::Refused { .. } | RefreshFailure::EverySource { .. }
             if failure.is_refusal() =>
         {

@@ -4,6 +4,8 @@ mod claims;
 mod handing_over;
 mod identities;
 mod mirror;
+mod recovered;
+mod replacing;
 mod sigstore;
 
 use std::io::Write as _;
@@ -94,6 +96,13 @@ struct AddArgs {
     /// come from it where the index itself does not have them as they were signed
     #[arg(long, value_name = "BASE")]
     mirror: Vec<String>,
+
+    /// Go on from another root of an index that is trusted already: it has lost so many of its root
+    /// keys that no signature leads from the one to the other. What you have said yourself of its
+    /// projects stays. The fingerprint has to come from its people by a way on which you know them,
+    /// and not from the index, a page, or a mail that asks for this
+    #[arg(long, conflicts_with_all = ["first_use", "unsigned"])]
+    replace: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -229,6 +238,9 @@ async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Re
         BeginningArgs { .. } => Beginning::FirstUse,
     };
     let remote = remote(context)?;
+    if args.replace {
+        return replacing::replace(store, &remote, urls, beginning, context).await;
+    }
     let added = add_trust(store, &remote, urls, beginning, context.clock.now()).await;
     let index = match added {
         Ok(index) => index,
@@ -307,7 +319,7 @@ fn explain(error: &AddError, simple: &url::Url) -> String {
             "nothing was stored; if the index is up to date, tell whoever runs it, with this message".to_owned()
         }
         AddError::Trust(TrustError::AlreadyTrusted { .. }) => format!(
-            "to begin anew: wheelmark trust remove {simple}"
+            "if its people have begun anew with another root, and you have its fingerprint from them: wheelmark trust add --replace {simple} --fingerprint SHA256; to forget all that is known of it: wheelmark trust remove {simple}"
         ),
         AddError::Trust(_) => "WHEELMARK_HOME moves the trust store".to_owned(),
     }
@@ -400,6 +412,7 @@ fn show(index: &TrustedIndex, json: bool) -> anyhow::Result<ExitCode> {
         shown["timestamp"] = state.timestamp.as_ref().map(role_json).into();
         shown["snapshot"] = state.snapshot.as_ref().map(role_json).into();
         shown["directory"] = index.directory().display().to_string().into();
+        shown["recovered"] = recovered::to_json(index)?;
         return print_json(&shown);
     }
     let role = |state: &Option<RoleState>| match state {
@@ -417,7 +430,7 @@ root now     version {}, until {}
 timestamp    {}
 snapshot     {}
 kept in      {}
-{}",
+{}{}",
         record.urls.simple(),
         record.urls.metadata(),
         record.urls.targets(),
@@ -436,6 +449,7 @@ kept in      {}
             "system file  {}\n",
             file.display()
         )),
+        recovered::lines(index)?,
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Confusion,
     Contradiction,
     Index,
+    Root,
     Stale,
     Odd,
     Unavailable,
@@ -27,6 +28,7 @@ pub(super) enum Kind {
 impl Failure {
     pub(super) fn kind(&self) -> Kind {
         match self {
+            Self::Refresh(failure) if failure.is_by_other_keys() => Kind::Root,
             Self::Refresh(failure) => match **failure {
                 RefreshFailure::Refused { .. } => Kind::Stale,
                 RefreshFailure::EverySource { .. } if failure.is_refusal() => Kind::Stale,
@@ -135,6 +137,7 @@ impl Failure {
                     | Kind::Index
                     | Kind::Odd
                     | Kind::Policy
+                    | Kind::Root
                     | Kind::TakenAway
             ),
         }
@@ -169,6 +172,10 @@ impl Failure {
             Kind::Attack => {
                 "the bytes were changed after they were signed: on the index's disk, in a \
                  mirror or on the way; or the download was damaged"
+            }
+            Kind::Root => {
+                "someone speaks for the index without the keys that you trust; or the index has lost \
+                 too many of its root keys and begins anew: nothing that it serves can tell you which"
             }
             Kind::Stale => {
                 "someone withholds or replays the index's signed state, or the index or \
@@ -225,6 +232,12 @@ impl Failure {
                 "try once more; if it fails again, do not install it by another way, and tell \
                  whoever runs the index, with this message"
             }
+            Kind::Root => {
+                "try again in a few minutes; if it stays so, do nothing that a page, a mail or a message \
+                 of the index asks for: ask its people, in person or where you have always found them, \
+                 for the fingerprint of its root, and only then: wheelmark trust add --replace URL \
+                 --fingerprint SHA256"
+            }
             Kind::Stale => {
                 "try again in a few minutes; if it stays so, tell whoever runs the index, \
                  with this message"
@@ -263,7 +276,7 @@ impl Blame for Failure {
     fn fault(&self) -> Fault {
         match self.kind() {
             Kind::Attack => Fault::Bad,
-            Kind::Stale => Fault::Lacking,
+            Kind::Root | Kind::Stale => Fault::Lacking,
             Kind::Odd | Kind::Unavailable => Fault::Unavailable,
             Kind::Index
             | Kind::Kept

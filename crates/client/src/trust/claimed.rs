@@ -5,7 +5,7 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 use wheelmark_packaging::ProjectName;
 
-use super::{Durability, TrustError, TrustedIndex, io};
+use super::{Durability, TrustError, TrustedIndex, Under, io};
 use crate::claims::SeenClaim;
 
 /// The version of the file that this program writes and reads.
@@ -59,9 +59,47 @@ impl TrustedIndex {
         claim: SeenClaim,
     ) -> Result<(), TrustError> {
         let _lock = self.lock().await?;
+        self.keep_claim(project, claim)
+    }
+
+    /// The same for what was found under a state of the index, unless that is one from before a recovery
+    /// which another process has taken in meanwhile.
+    pub(crate) async fn remember_found(
+        &self,
+        project: &ProjectName,
+        claim: SeenClaim,
+        under: Under,
+    ) -> Result<(), TrustError> {
+        let _lock = self.lock().await?;
+        match self.is_overtaken(under)? {
+            true => Ok(()),
+            false => self.keep_claim(project, claim),
+        }
+    }
+
+    /// Forgets a claim of before a recovery that was found to have ended by it.
+    pub(crate) async fn forget_gone(
+        &self,
+        project: &ProjectName,
+        under: Under,
+    ) -> Result<(), TrustError> {
+        let _lock = self.lock().await?;
+        let known = self.seen_claim(project)?;
+        let is_of_before = known.is_some_and(|known| known.recovered.is_some());
+        if is_of_before && !self.is_overtaken(under)? {
+            self.drop_claim(project)?;
+        }
+        Ok(())
+    }
+
+    fn keep_claim(&self, project: &ProjectName, claim: SeenClaim) -> Result<(), TrustError> {
         // What an offline key has said meanwhile is not taken back by what was seen before, nor is a
         // handover to other keys. What a person says of keys counts for more than what was seen.
         let is_newer = |known: &SeenClaim| {
+            // What was seen before a recovery is no measure for what comes after it.
+            if known.recovered.is_some() {
+                return false;
+            }
             let is_as_good = known.sealed >= claim.sealed && known.by_hand >= claim.by_hand;
             (known.sealed && !claim.sealed) || (is_as_good && known.version > claim.version)
         };
@@ -93,6 +131,10 @@ impl TrustedIndex {
     /// When it cannot be locked or removed.
     pub async fn forget_claim(&self, project: &ProjectName) -> Result<bool, TrustError> {
         let _lock = self.lock().await?;
+        self.drop_claim(project)
+    }
+
+    pub(super) fn drop_claim(&self, project: &ProjectName) -> Result<bool, TrustError> {
         let path = self.directory().join(file(project));
         match fs::remove_file(&path) {
             Ok(()) => Ok(true),
@@ -107,7 +149,24 @@ impl TrustedIndex {
     ///
     /// When any of it cannot be read.
     pub fn seen_claims(&self) -> Result<Vec<(ProjectName, SeenClaim)>, TrustError> {
-        let folder = self.directory().join(FOLDER);
+        let projects = self.claimed_projects()?;
+        let mut claims = Vec::with_capacity(projects.len());
+        for project in projects {
+            if let Some(claim) = self.seen_claim(&project)? {
+                claims.push((project, claim));
+            }
+        }
+        Ok(claims)
+    }
+
+    /// The projects of which it is remembered who signs for them.
+    pub(super) fn claimed_projects(&self) -> Result<Vec<ProjectName>, TrustError> {
+        self.projects_in(FOLDER)
+    }
+
+    /// The projects that have a file in a folder of the index's directory, in their order.
+    pub(super) fn projects_in(&self, folder: &str) -> Result<Vec<ProjectName>, TrustError> {
+        let folder = self.directory().join(folder);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -121,13 +180,7 @@ impl TrustedIndex {
             projects.extend(name.and_then(|name| name.parse::<ProjectName>().ok()));
         }
         projects.sort();
-        let mut claims = Vec::with_capacity(projects.len());
-        for project in projects {
-            if let Some(claim) = self.seen_claim(&project)? {
-                claims.push((project, claim));
-            }
-        }
-        Ok(claims)
+        Ok(projects)
     }
 }
 

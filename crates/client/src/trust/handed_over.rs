@@ -14,7 +14,7 @@ use wheelmark_tuf::{Floor, RoleName, Sha256, root_fingerprint};
 
 use super::record::WrittenMirror;
 use super::state::role;
-use super::{Durability, TrustError, TrustedIndex};
+use super::{Durability, Recovered, TrustError, TrustedIndex};
 use crate::chain::{CLAIMED, RECENTLY_CLAIMED};
 use crate::claims::SeenClaim;
 use crate::index::IndexUrls;
@@ -35,6 +35,8 @@ pub struct HandedOver {
     root_fingerprint: Sha256,
     floors: BTreeMap<RoleName, u64>,
     claims: BTreeMap<ProjectName, SeenClaim>,
+    /// The recovery of the index that is behind what is remembered of claims.
+    recovered: Option<Recovered>,
 }
 
 /// Why a file is no trust that was handed over.
@@ -59,6 +61,8 @@ struct Written {
     floors: BTreeMap<String, u64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     claims: BTreeMap<String, SeenClaim>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recovered: Option<Recovered>,
     root: String,
 }
 
@@ -114,6 +118,7 @@ impl HandedOver {
         });
         Ok(Self {
             claims: claims.collect::<Result<_, String>>()?,
+            recovered: written.recovered,
             urls: urls.map_err(|e| e.to_string())?.with_mirrors(mirrors?),
             exported: written
                 .exported
@@ -147,6 +152,7 @@ impl HandedOver {
                 .iter()
                 .map(|(project, claim)| (project.to_string(), claim.clone()))
                 .collect(),
+            recovered: self.recovered.clone(),
             root: String::from_utf8_lossy(&self.root).into_owned(),
         };
         let json = serde_json::to_string_pretty(&written);
@@ -214,8 +220,16 @@ impl TrustedIndex {
             };
             (project, claim)
         });
+        // What was forgotten here, and who was told of it, is nobody else's matter.
+        let recovered = self.recovered()?.map(|known| Recovered {
+            told: None,
+            claims: Vec::new(),
+            identities: Vec::new(),
+            ..known
+        });
         Ok(HandedOver {
             claims: claims.collect(),
+            recovered,
             urls: self.urls().clone(),
             exported: now,
             root,
@@ -232,10 +246,15 @@ impl TrustedIndex {
         self.take_over_claims(handed)
     }
 
-    /// Keeps who signs for which projects.
+    /// Keeps who signs for which projects, and which recovery of the index that is not to be forgotten
+    /// by: one that came later undoes it here as it would have where it was handed over.
     pub(super) fn take_over_claims(&self, handed: &HandedOver) -> Result<(), TrustError> {
         let mut claims = handed.claims.iter();
-        claims.try_for_each(|(project, claim)| self.put_claim(project, claim.clone()))
+        claims.try_for_each(|(project, claim)| self.put_claim(project, claim.clone()))?;
+        match &handed.recovered {
+            Some(recovered) => self.put_recovered(recovered.clone()),
+            None => Ok(()),
+        }
     }
 
     /// The versions of timestamp, snapshot, targets, the roles that targets delegates to by name, and

@@ -1,12 +1,10 @@
 //! Who attests to the projects of an index, as it was seen before: `identities/<project>.json`.
 
-use std::fs;
-
 use serde::{Deserialize, Serialize};
 use wheelmark_packaging::ProjectName;
 use wheelmark_provenance::Remembered;
 
-use super::{Durability, TrustError, TrustedIndex, io};
+use super::{Durability, TrustError, TrustedIndex, Under};
 
 /// The version of the file that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -67,6 +65,24 @@ impl TrustedIndex {
         Ok(outcome)
     }
 
+    /// The same for what was seen under a state of the index. Where that is one from before a recovery
+    /// which another process has taken in meanwhile, nothing of it is written down.
+    pub(crate) async fn remember_seen<T>(
+        &self,
+        project: &ProjectName,
+        under: Under,
+        change: impl FnOnce(&mut Remembered) -> T,
+    ) -> Result<T, TrustError> {
+        let _lock = self.lock().await?;
+        let before = self.remembered(project)?;
+        let mut remembered = before.clone();
+        let outcome = change(&mut remembered);
+        if remembered != before && !self.is_overtaken(under)? {
+            self.write_remembered(project, remembered)?;
+        }
+        Ok(outcome)
+    }
+
     pub(super) fn write_remembered(
         &self,
         project: &ProjectName,
@@ -87,20 +103,7 @@ impl TrustedIndex {
     ///
     /// When any of it cannot be read.
     pub fn all_remembered(&self) -> Result<Vec<(ProjectName, Remembered)>, TrustError> {
-        let folder = self.directory().join(FOLDER);
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io("read", &folder, error)),
-        };
-        let mut projects = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| io("read", &folder, error))?;
-            let name = entry.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
-            projects.extend(name.and_then(|name| name.parse::<ProjectName>().ok()));
-        }
-        projects.sort();
+        let projects = self.attested_projects()?;
         projects
             .into_iter()
             .map(|project| {
@@ -108,6 +111,11 @@ impl TrustedIndex {
                 Ok((project, remembered))
             })
             .collect()
+    }
+
+    /// The projects of which something is remembered.
+    pub(super) fn attested_projects(&self) -> Result<Vec<ProjectName>, TrustError> {
+        self.projects_in(FOLDER)
     }
 }
 

@@ -120,8 +120,14 @@ impl TrustStore {
         for index in self.system.clone() {
             let directory = self.indexes.join(directory_name(index.simple()));
             // That pip or uv is configured for it does not keep it unsigned.
-            let known = directory.join(RECORD).exists();
-            if !known || !TrustedIndex::load(directory.clone())?.is_chosen() {
+            let begins = match directory.join(RECORD).exists() {
+                false => true,
+                true => {
+                    let known = TrustedIndex::load(directory.clone())?;
+                    !known.is_chosen() || known.is_another_than(&index)?
+                }
+            };
+            if begins {
                 self.seed(&index.handed, &directory, now)?;
             }
         }
@@ -155,6 +161,10 @@ impl TrustStore {
         index.write(RECORD, index.text.as_bytes(), Durability::Synced)?;
         if directory.join(RECORD).exists() {
             self.carry_identities(directory, &index)?;
+            let before = TrustedIndex::load(directory.to_owned())?;
+            if before.is_of_the_system() {
+                index.carry(&before)?;
+            }
             self.bury(directory)?;
         }
         match fs::rename(draft.path(), directory) {
@@ -188,7 +198,7 @@ impl TrustedIndex {
 
     /// Holds the own trust in an index against what the system says: one root has to lead to
     /// the other. Where the system's is the newer one, the next refresh tells.
-    fn agree_with(&self, system: &SystemIndex) -> Result<(), TrustError> {
+    pub(super) fn agree_with(&self, system: &SystemIndex) -> Result<(), TrustError> {
         let handed = &system.handed;
         let version = handed.root_version();
         let conflict = |known: Option<Sha256>| TrustError::Conflict {

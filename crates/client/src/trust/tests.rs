@@ -6,7 +6,7 @@ use wheelmark_tuf::{CacheName, Effect, RoleName, Sha256};
 
 use super::*;
 
-fn record(simple: &str) -> IndexRecord {
+pub(super) fn record(simple: &str) -> IndexRecord {
     IndexRecord {
         urls: IndexUrls::new(simple, None, None).unwrap(),
         began: Began::Fingerprint,
@@ -16,7 +16,7 @@ fn record(simple: &str) -> IndexRecord {
     }
 }
 
-fn store() -> (tempfile::TempDir, TrustStore) {
+pub(super) fn store() -> (tempfile::TempDir, TrustStore) {
     let home = tempfile::tempdir().unwrap();
     let store = TrustStore::open(home.path()).unwrap();
     (home, store)
@@ -384,7 +384,7 @@ async fn trust_ends_and_begins_only_when_nobody_is_at_it() {
     assert_eq!(anew.await.unwrap().root().unwrap(), b"another root");
 }
 
-fn root_of(version: u64, says: &str) -> Vec<u8> {
+pub(super) fn root_of(version: u64, says: &str) -> Vec<u8> {
     let expires = "2030-01-01T00:00:00Z";
     let signed = serde_json::json!({
         "_type": "root", "version": version, "expires": expires, "says": says,
@@ -394,7 +394,7 @@ fn root_of(version: u64, says: &str) -> Vec<u8> {
 }
 
 /// What the system says of an index, with this root.
-async fn by_the_system(simple: &str, root: &[u8]) -> SystemIndex {
+pub(super) async fn by_the_system(simple: &str, root: &[u8]) -> SystemIndex {
     let (_home, store) = store();
     let index = store.begin(record(simple), root, &[], None).await.unwrap();
     SystemIndex {

@@ -116,6 +116,7 @@ fn render(report: &Report, took: Duration, names_indexes: bool) -> String {
     for entry in &report.refused {
         text.push_str(&refused(entry, names_indexes));
     }
+    text.push_str(&super::recoveries::told(&report.recoveries));
     text
 }
 
@@ -304,6 +305,7 @@ mod tests {
                 source: bad.to_owned(),
                 what: bad.to_owned(),
             }],
+            recoveries: Vec::new(),
             routes_not_closed: vec![wheelmark_client::OpenRoute {
                 argument: bad.to_owned(),
                 why: "w",

@@ -43,6 +43,7 @@ pub(super) async fn run(command: &[OsString], report_to: Option<File>) -> anyhow
         refused: Vec::new(),
         held_back: Vec::new(),
         warnings: Vec::new(),
+        recoveries: Vec::new(),
         routes_not_closed: vec![OpenRoute {
             argument: FLAG.to_owned(),
             why: "the whole command runs without the proxy, and nothing is verified",
