@@ -30,16 +30,18 @@ class Thief:
         self.before = dict(honest._tree)
         self.forge, self.own, self.stolen = honest.copy(), new_key(), names
 
-    def update(self, evil: Distribution, *, through: str | None = None, same_version: bool = False) -> dict[str, bytes]:
-        """A file of the thief's, in the role that answers for its project.
+    def update(self, *evil: Distribution, through: str | None = None, same_version: bool = False) -> dict[str, bytes]:
+        """Files of the thief's, in the roles that answer for their projects.
 
-        `through`: a role that is made to name the thief's key for the project. `same_version`: handed
+        `through`: a role that is made to name the thief's key for the projects. `same_version`: handed
         out as the version that the index has published, and nothing is signed above it.
         """
-        writes = self._name_own_key(evil.project, through) if through else set()
-        self.forge.add(evil)
-        paths = (f"simple/{evil.project}/index.json", f"packages/{evil.project}/{evil.filename}")
-        writes |= {self.forge.role_of(path) for path in paths}
+        writes: set[str] = set()
+        for dist in evil:
+            writes |= self._name_own_key(dist.project, through) if through else set()
+            paths = (f"simple/{dist.project}/index.json", f"packages/{dist.project}/{dist.filename}")
+            writes |= {self.forge.role_of(path) for path in paths}
+        self.forge.add(*evil)
         if same_version:
             return self._tree(writes)
         return self._tree(writes | TOP, raised=writes | TOP)
