@@ -176,8 +176,7 @@ def test_root_threshold_stolen_and_the_way_out_of_band(world: World, tmp_path: P
             done, venv = person.verified(project)
             done.failed()
             assert venv.installed() == {}, done
-            # What a message could have them do is not what is asked for here.
-            assert "trust add --replace" not in done.text or "ask its people" in done.text, done
+            assert "ask its people" in done.text and "trust add --replace" in done.text, done
         trust = ("trust", "add", world.mirror.index_url, "--replace")
         refused = person.sandbox.wheelmark(*trust, "--first-use")
         assert refused.code != 0 and "cannot be used with" in refused.text, refused

@@ -74,6 +74,10 @@ pub struct SeenClaim {
     /// a seal is looked for anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Sha256>,
+    /// Whether that recovery cleared the list that it was on. It is kept because a person has compared the
+    /// keys: that it is gone is what was said, and other keys in its place are for them to compare.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cleared: bool,
 }
 
 /// Why a page is not believed, though it is signed.
@@ -254,18 +258,21 @@ impl Claim {
             version: self.version,
             by_hand,
             recovered: None,
+            cleared: false,
         }
     }
 }
 
 impl SeenClaim {
-    /// Whether the offline keys took the project's seal away in a recovery: it was sealed, and the first
-    /// look at the recovered index finds it among the sealed ones no more. Neither the online key nor a
-    /// mirror can bring that about, since no list of theirs, nor an older one, comes before `claimed`.
-    /// Where a person has compared the keys, they decide.
-    fn is_unsealed_by(&self, found: Option<&Claim>) -> bool {
+    /// Whether the offline keys have ended it in a recovery. It was sealed, and the first look at the
+    /// recovered index finds it among the sealed ones no more: neither the online key nor a mirror can bring
+    /// that about, since no list of theirs, nor an older one, comes before `claimed`. Or they have cleared
+    /// it, and nothing is in its place. Where a person has compared the keys of a sealed one, they decide.
+    fn has_ended_by(&self, found: Option<&Claim>) -> bool {
         let is_sealed = found.is_some_and(|found| found.sealed);
-        self.recovered.is_some() && self.sealed && !is_sealed && !self.by_hand
+        let is_unsealed = self.sealed && !is_sealed && !self.by_hand;
+        let is_cleared = self.cleared && found.is_none();
+        self.recovered.is_some() && (is_unsealed || is_cleared)
     }
 
     /// Whether it goes on by the word of a recovery, though no offline key has vouched for it.
@@ -304,7 +311,7 @@ pub(crate) fn weigh(
         let found = found.version;
         return Err(ClaimRefused::BelowFloor { floor, found });
     }
-    let known = known.filter(|known| !known.is_unsealed_by(found));
+    let known = known.filter(|known| !known.has_ended_by(found));
     let (known, found) = match (known, found) {
         (None, None) => return Ok(None),
         (None, Some(found)) => return Ok(Some(found.seen(false))),

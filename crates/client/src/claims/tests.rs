@@ -330,3 +330,24 @@ fn a_seal_is_looked_for_anew_after_a_recovery() {
     let next = weigh(Some(&recovered(&stolen)), Some(&real)).unwrap();
     assert_eq!(next, Some(real.seen(false)));
 }
+
+#[test]
+fn what_a_person_has_compared_is_gone_when_it_was_cleared_and_is_nobody_elses() {
+    let compared = SeenClaim {
+        cleared: true,
+        ..recovered(&claim(false, &["a"], 1, 5).seen(true))
+    };
+    assert_eq!(weigh(Some(&compared), None), Ok(None));
+    let other = claim(false, &["b"], 1, 1);
+    let refused = weigh(Some(&compared), Some(&other));
+    assert!(matches!(refused, Err(ClaimRefused::OtherKeys { .. })));
+    let again = claim(false, &["a"], 1, 1);
+    let next = weigh(Some(&compared), Some(&again)).unwrap();
+    assert_eq!(next, Some(again.seen(true)));
+    // One that goes on does not go.
+    let goes_on = SeenClaim {
+        cleared: false,
+        ..compared
+    };
+    assert_eq!(weigh(Some(&goes_on), None), Err(ClaimRefused::Gone));
+}

@@ -148,9 +148,7 @@ impl TrustStore {
         if before.is_chosen() {
             return Ok(());
         }
-        for (project, remembered) in before.all_remembered()? {
-            into.write_remembered(&project, remembered)?;
-        }
+        into.take_over_identities(&before)?;
         Ok(())
     }
 

@@ -205,8 +205,8 @@ impl TrustedIndex {
         self.put_recovered(recovery)
     }
 
-    /// Forgets the claims that no offline key has vouched for, unless they go on. Of the others, the
-    /// versions that were seen and that there was a seal count no more.
+    /// Forgets the claims that no offline key has vouched for, unless they go on or a person has compared
+    /// their keys. Of the others, the versions that were seen and that there was a seal count no more.
     fn forget_claims(
         &self,
         statement: &IndexRecovery,
@@ -223,9 +223,14 @@ impl TrustedIndex {
                     continue;
                 }
             };
-            if claim.sealed || claim.goes_on(&project, statement) {
-                let recovered = Some(*digest);
-                self.put_claim(&project, SeenClaim { recovered, ..claim })?;
+            let goes_on = claim.sealed || claim.goes_on(&project, statement);
+            if goes_on || claim.by_hand {
+                let marked = SeenClaim {
+                    recovered: Some(*digest),
+                    cleared: !goes_on,
+                    ..claim
+                };
+                self.put_claim(&project, marked)?;
             } else {
                 self.drop_claim(&project)?;
                 forgotten.push(project);

@@ -1,11 +1,12 @@
 //! Another chain in the place of the one of before, with what stays of what was remembered.
 
-use wheelmark_tuf::{CacheName, Effect};
+use wheelmark_tuf::{CacheName, Effect, root_fingerprint};
 
 use super::{
     Began, Durability, IndexRecord, RECORD, SystemIndex, TrustError, TrustStore, TrustedIndex,
     directory_name,
 };
+use crate::claims::SeenClaim;
 
 /// What stays of an index that begins anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,20 +53,45 @@ impl TrustStore {
 impl TrustedIndex {
     /// Takes over what people have said of the index's projects, and who was seen attesting to them.
     pub(super) fn carry(&self, before: &Self) -> Result<Carried, TrustError> {
-        let mut carried = Carried::default();
-        for (project, remembered) in before.all_remembered()? {
-            self.write_remembered(&project, remembered)?;
-            carried.identities += 1;
-        }
+        let mut carried = Carried {
+            identities: self.take_over_identities(before)?,
+            ..Carried::default()
+        };
+        let root = root_fingerprint(&self.stored_root()?).ok();
         for (project, claim) in before.seen_claims()? {
             if claim.by_hand {
-                self.put_claim(&project, claim)?;
+                // The index begins anew, with what versions and seals it likes; the keys are what was
+                // compared, and handovers lead on from where they were.
+                let kept = SeenClaim {
+                    sealed: false,
+                    recovered: root,
+                    cleared: false,
+                    ..claim
+                };
+                self.put_claim(&project, kept)?;
                 carried.claims += 1;
             } else {
                 carried.forgotten += 1;
             }
         }
         Ok(carried)
+    }
+
+    /// Takes over who attests to the index's projects, and how many these are. Where it is behind a recovery
+    /// of the index already, what was seen since the break-in is left out: no later refresh would do it.
+    pub(super) fn take_over_identities(&self, before: &Self) -> Result<usize, TrustError> {
+        let recovered = self.recovered()?;
+        let mut taken = 0;
+        for (project, mut remembered) in before.all_remembered()? {
+            if let Some(recovered) = &recovered {
+                remembered.forget_since(recovered.since);
+            }
+            if !remembered.is_empty() {
+                self.write_remembered(&project, remembered)?;
+                taken += 1;
+            }
+        }
+        Ok(taken)
     }
 
     /// Goes on from the root that the system's administrator hands over now, where trust is theirs and no

@@ -2,19 +2,15 @@
 
 use serde_json::{Value, json};
 use wheelmark_client::TrustedIndex;
-use wheelmark_tuf::without_controls;
+
+use crate::commands::exec::recoveries::quoted;
 
 /// For people; nothing where there was none.
 pub(super) fn lines(index: &TrustedIndex) -> anyhow::Result<String> {
     let Some(known) = index.recovered()? else {
         return Ok(String::new());
     };
-    let bulletin: String = known
-        .bulletin
-        .trim_end()
-        .split('\n')
-        .map(|line| format!("  | {}\n", without_controls(line)))
-        .collect();
+    let bulletin = quoted(&known.bulletin);
     Ok(format!(
         "recovered    on {} after a break-in; good until {}\n{bulletin}  forgotten here: who signs for {} projects, who attests to {}\n",
         known.at.strftime("%Y-%m-%d %H:%M UTC"),

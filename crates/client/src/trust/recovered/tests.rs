@@ -40,6 +40,7 @@ fn claim(sealed: bool, key: &str) -> SeenClaim {
         version: 7,
         by_hand: false,
         recovered: None,
+        cleared: false,
     }
 }
 
@@ -77,6 +78,13 @@ async fn what_a_thief_could_write_here_is_forgotten_and_nothing_else() {
         ("other-keys", claim(false, "x")),
         ("provisional", claim(false, "a")),
         ("sealed", claim(true, "b")),
+        (
+            "compared",
+            SeenClaim {
+                by_hand: true,
+                ..claim(false, "c")
+            },
+        ),
     ];
     for (project, seen) in &before {
         index.put_claim(&name(project), seen.clone()).unwrap();
@@ -99,6 +107,7 @@ async fn what_a_thief_could_write_here_is_forgotten_and_nothing_else() {
     for (project, seen) in &before[2..] {
         let expected = SeenClaim {
             recovered: Some(said.digest()),
+            cleared: *project == "compared",
             ..seen.clone()
         };
         assert_eq!(kept(project), Some(expected));

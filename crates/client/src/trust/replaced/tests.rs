@@ -1,9 +1,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use wheelmark_provenance::{AcceptedBy, Remembered};
+use wheelmark_tuf::{Extra, IndexRecovery, Sha256};
 
 use super::*;
-use crate::claims::SeenClaim;
+use crate::trust::Recovered;
 use crate::trust::tests::{by_the_system, record, root_of, store};
 
 const SIMPLE: &str = "https://a.example/simple/";
@@ -16,6 +19,7 @@ fn claim(by_hand: bool) -> SeenClaim {
         version: 3,
         by_hand,
         recovered: None,
+        cleared: false,
     }
 }
 
@@ -69,6 +73,21 @@ async fn what_people_have_said_stays_and_what_the_keys_of_before_said_does_not()
     assert_eq!(knows(&index), [false, true, true]);
     assert_eq!(index.root().unwrap(), root);
     assert!(index.cached().unwrap().timestamp.is_none());
+    // The new index has what versions and seals it likes, and the keys are those that were compared.
+    let compared = index.seen_claim(&"compared".parse().unwrap());
+    let compared = compared.unwrap().unwrap();
+    assert!(!compared.sealed && compared.by_hand && compared.recovered.is_some());
+    // The statement that it carries takes nothing of that.
+    let statement = IndexRecovery {
+        at: record(SIMPLE).trusted_since,
+        since: record(SIMPLE).trusted_since,
+        bulletin: "Stolen.".to_owned(),
+        claims: BTreeMap::new(),
+        extra: Extra::new(),
+    };
+    let now = record(SIMPLE).trusted_since;
+    index.take_in(&statement, 2, now).unwrap();
+    assert_eq!(knows(&index), [false, true, true]);
     // Whoever still goes by the one of before writes nothing more.
     let ended = known.lock().await.map(drop);
     assert!(matches!(ended, Err(TrustError::BegunAnew { .. })));
@@ -132,4 +151,40 @@ async fn a_trust_of_the_users_own_is_not_the_systems_to_replace() {
         assert!(!index.take_up_the_systems_root().unwrap());
         assert_eq!(index.stored_root().unwrap(), root_of(1, "mine"));
     }
+}
+
+/// What the administrator hands over may be behind the recovery already.
+#[tokio::test]
+async fn what_was_seen_since_the_break_in_is_not_carried_behind_a_recovery() {
+    let now = record(SIMPLE).trusted_since;
+    let hour = jiff::SignedDuration::from_hours(1);
+    let (_home, of_before) = store();
+    let before = of_before.begin(record(SIMPLE), b"root", &[], None);
+    let before = before.await.unwrap();
+    for (project, at) in [("early", now - hour), ("late", now + hour)] {
+        let mut remembered = Remembered::default();
+        remembered.accept("github:o/demo@release.yml".parse().unwrap(), at);
+        remembered.accepted[0].by = AcceptedBy::FirstUse;
+        let project = project.parse().unwrap();
+        before.write_remembered(&project, remembered).unwrap();
+    }
+    let (_home, store) = store();
+    let index = store.begin(record(SIMPLE), b"root", &[], None);
+    let index = index.await.unwrap();
+    let known = Recovered {
+        digest: Sha256::of(b"statement"),
+        root: 2,
+        at: now + hour,
+        since: now,
+        bulletin: "Stolen.".to_owned(),
+        noticed: now,
+        told: None,
+        claims: Vec::new(),
+        identities: Vec::new(),
+    };
+    index.put_recovered(known).unwrap();
+    assert_eq!(index.carry(&before).unwrap().identities, 1);
+    let remembered = index.all_remembered().unwrap();
+    let projects: Vec<&str> = remembered.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(projects, ["early"]);
 }
