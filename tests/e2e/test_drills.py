@@ -160,6 +160,11 @@ def test_one_root_key_stolen(world: World) -> None:
 
 def test_root_threshold_stolen_and_the_way_out_of_band(world: World, tmp_path: Path) -> None:
     drill = Drill(world)
+    # An index that is well is not replaced, whoever asks for it.
+    other = tmp_path / "other.json"
+    other.write_bytes(recovered(world.today, "root", since=drill.since)._sign("root"))
+    refused = drill.away.sandbox.wheelmark("trust", "add", world.mirror.index_url, "--replace", "--root", other)
+    assert refused.code != 0 and "nothing is to be replaced" in refused.text, refused
     evil = [wheel(project, EVIL, says="evil") for project in PROJECTS]
     got = drill.attack(Thief(world.today, "root").everything(*evil))
     # Row 8: everything, and no signature undoes it.

@@ -9,8 +9,9 @@ use url::Url;
 use wheelmark_tuf::{Sha256, root_fingerprint};
 
 use crate::adding::{AddError, Beginning, Verified, verify};
-use crate::index::IndexUrls;
+use crate::refresh::drive_from;
 use crate::remote::Remote;
+use crate::sources::{Sources, Warnings};
 use crate::trust::{Began, Carried, RoleState, TrustError, TrustStore, TrustedIndex};
 
 /// Why trust could not begin anew. Everything is as it was then.
@@ -33,6 +34,14 @@ pub enum ReplaceError {
     /// The first answer is what a thief would give as well.
     #[error("another root has to be known by another way than the index")]
     Believed,
+    /// The index goes on as it was.
+    #[error(
+        "the root that you trust still leads to what {index} serves: nothing is to be replaced"
+    )]
+    Holds {
+        /// The index's simple URL.
+        index: Url,
+    },
     /// The root is one of those that led to the one that is trusted, or that one.
     #[error(
         "{fingerprint} is a root that trust in {index} has come through: it is at version {newest} now"
@@ -80,15 +89,17 @@ pub struct Replaced {
 /// # Errors
 ///
 /// [`ReplaceError`]; the store is then as it was. A root that trust has come through is refused: whoever
-/// has the keys of a root of before could otherwise have people go back to it.
+/// has the keys of a root of before could otherwise have people go back to it. So is any other as long as
+/// the index itself, at the URLs that are trusted, serves what the root of before leads to: then somebody has
+/// talked its person into this, and nothing of the index is broken.
 pub async fn replace_trust(
     store: &TrustStore,
     remote: &Remote,
-    urls: IndexUrls,
+    simple: &Url,
     beginning: Beginning,
     now: Timestamp,
 ) -> Result<Replaced, ReplaceError> {
-    let index = urls.simple().clone();
+    let index = simple.clone();
     let known = store.kept(&index)?.filter(TrustedIndex::is_signed);
     let Some(known) = known else {
         return Err(ReplaceError::NotTrusted { index });
@@ -114,10 +125,12 @@ pub async fn replace_trust(
             });
         }
     }
-    let urls = match urls.mirrors().is_empty() {
-        true => urls.with_mirrors(known.urls().mirrors().to_vec()),
-        false => urls,
-    };
+    let own = known.urls().clone().with_mirrors(Vec::new());
+    let own = Sources::new(&own, remote.clone(), Warnings::All);
+    if drive_from(&known, &own, now, |_| Ok(())).await.is_ok() {
+        return Err(ReplaceError::Holds { index });
+    }
+    let urls = known.urls().clone();
     let Verified {
         record,
         root,

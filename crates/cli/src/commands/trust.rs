@@ -101,7 +101,7 @@ struct AddArgs {
     /// keys that no signature leads from the one to the other. What you have said yourself of its
     /// projects stays. The fingerprint has to come from its people by a way on which you know them,
     /// and not from the index, a page, or a mail that asks for this
-    #[arg(long, conflicts_with_all = ["first_use", "unsigned"])]
+    #[arg(long, conflicts_with_all = ["first_use", "unsigned", "metadata_url", "targets_url", "mirror"])]
     replace: bool,
 }
 
@@ -239,7 +239,7 @@ async fn add(args: AddArgs, store: &TrustStore, context: &Context) -> anyhow::Re
     };
     let remote = remote(context)?;
     if args.replace {
-        return replacing::replace(store, &remote, urls, beginning, context).await;
+        return replacing::replace(store, &remote, simple, beginning, context).await;
     }
     let added = add_trust(store, &remote, urls, beginning, context.clock.now()).await;
     let index = match added {

@@ -29,7 +29,8 @@ impl TrustStore {
         self.load(directory)
     }
 
-    /// Puts another chain into the place of the one that is trusted, whole or not at all.
+    /// Puts another chain into the place of the one that is trusted. Killed in between, it is as after
+    /// trust was removed: nothing is trusted, and it stays known that the index was, by its keys.
     pub(crate) async fn replace(
         &self,
         known: &TrustedIndex,
@@ -39,6 +40,7 @@ impl TrustStore {
     ) -> Result<(TrustedIndex, Carried), TrustError> {
         let _lock = known.lock().await?;
         let directory = known.directory().to_owned();
+        self.note_signed(&directory, known.urls().simple())?;
         let mut carried = Carried::default();
         let index = self.settle(directory, record, |trusted| {
             trusted.write("root.json", root, Durability::Synced)?;

@@ -164,6 +164,7 @@ impl TrustStore {
             let before = TrustedIndex::load(directory.to_owned())?;
             if before.is_of_the_system() {
                 index.carry(&before)?;
+                self.note_signed(directory, before.urls().simple())?;
             }
             self.bury(directory)?;
         }

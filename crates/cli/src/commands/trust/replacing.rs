@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use wheelmark_client::{
-    Beginning, Carried, IndexUrls, Remote, ReplaceError, Replaced, TrustStore, replace_trust,
+    Beginning, Carried, Remote, ReplaceError, Replaced, TrustStore, replace_trust,
 };
 
 use super::{explain, print};
@@ -13,12 +13,11 @@ use crate::logging::WithHint as _;
 pub(super) async fn replace(
     store: &TrustStore,
     remote: &Remote,
-    urls: IndexUrls,
+    simple: url::Url,
     beginning: Beginning,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
-    let simple = urls.simple().clone();
-    let replaced = replace_trust(store, remote, urls, beginning, context.clock.now()).await;
+    let replaced = replace_trust(store, remote, &simple, beginning, context.clock.now()).await;
     let Replaced {
         index,
         before,
@@ -65,6 +64,9 @@ fn hint(error: &ReplaceError, simple: &url::Url) -> String {
         ReplaceError::Believed => {
             "get its fingerprint from its people, in person or where you have always found them"
                 .to_owned()
+        }
+        ReplaceError::Holds { .. } => {
+            "if you were asked to do this, by whatever way: whoever asked does not speak for the index; tell its people".to_owned()
         }
         ReplaceError::Passed { .. } => {
             "nothing is to be replaced: that root leads to the one that you trust. Whoever has the keys of a root of before may want you to go back to it; if you were asked to, by whatever way, tell the index's people".to_owned()

@@ -88,6 +88,10 @@ async fn what_people_have_said_stays_and_what_the_keys_of_before_said_does_not()
     let now = record(SIMPLE).trusted_since;
     index.take_in(&statement, 2, now).unwrap();
     assert_eq!(knows(&index), [false, true, true]);
+    // Had it been killed in between, pip's own configuration would not lead back here unsigned.
+    let notes = std::fs::read_dir(&store.indexes).unwrap();
+    let mut names = notes.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.any(|name| name.starts_with(".signed-")));
     // Whoever still goes by the one of before writes nothing more.
     let ended = known.lock().await.map(drop);
     assert!(matches!(ended, Err(TrustError::BegunAnew { .. })));
