@@ -229,6 +229,14 @@ pub enum GoBackError {
     /// Clients would not follow.
     #[error("clients would not follow: {0}")]
     Clients(String),
+    /// The snapshot is out, and the next root is not.
+    #[error(
+        "the snapshot is published, and version {version} of root is not: another file stands in its place, or it cannot be written. Until it is there clients go by the stolen key: move away what is in the way, and do this again"
+    )]
+    RootNotPublished {
+        /// The version of the next root.
+        version: u64,
+    },
     /// Other files stand under all versions that were tried.
     #[error("{path} exists with other content, and so do the versions behind it")]
     Occupied {

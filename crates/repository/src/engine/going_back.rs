@@ -450,6 +450,10 @@ impl Engine {
         self.keeping.keep(id, bytes);
         self.unsettled = None;
         self.phase(Phase::Done);
+        let version = back.root.saturating_add(1);
+        if self.state.root.version != version {
+            return Err(GoBackError::RootNotPublished { version });
+        }
         tracing::warn!(
             snapshot = snapshot_version,
             root = self.state.root.version,

@@ -156,12 +156,14 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
     }
 }
 
-/// The finished ceremony of a recovery, computed once more, with its files: names in the tree's `metadata`
-/// folder, and bytes.
+/// Metadata files: names in the tree's `metadata` folder, and bytes.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The finished ceremony of a recovery, computed once more, with its files.
 pub(crate) fn finished_recovery(
     directory: &Path,
     context: &Context,
-) -> anyhow::Result<(Recovery, Vec<(String, Vec<u8>)>)> {
+) -> anyhow::Result<(Recovery, Files)> {
     let folder = Folder::open(directory)?;
     let ceremony = folder.ceremony(context)?;
     let finished = folder

@@ -181,7 +181,10 @@ fn hinted(error: GoBackError) -> anyhow::Error {
         GoBackError::LastGood(_) | GoBackError::Role | GoBackError::Lost { .. } => {
             "name a whole copy as --last-good: `wheelmark verify DIR` says whether one is"
         }
-        GoBackError::Publish(_) => ABOUT_TREE,
+        GoBackError::Unreadable => {
+            "`wheelmark recover decide` with --reset and --drop all drops everything; or bring back what is missing, and plan again"
+        }
+        GoBackError::Publish(_) | GoBackError::RootNotPublished { .. } => ABOUT_TREE,
         _ => "nothing was published; docs/recovery.md says what to look at",
     };
     match Err::<(), _>(anyhow::Error::from(error)).hint(hint) {
@@ -225,9 +228,11 @@ fn kept(plan: &Plan) -> anyhow::Result<BTreeMap<ProjectName, BTreeSet<Kept>>> {
 /// What a project's own keys have signed is one piece, and so is all that is said of one file: an entry is
 /// taken as it is now, whole, or as it was.
 fn demand_one_mind(name: &ProjectName, changes: &[Change]) -> anyhow::Result<()> {
-    let piece = |change: &Change| match change.signed {
-        Signer::Project => Some(None),
-        Signer::Index => change.file.clone().map(Some),
+    let piece = |change: &Change| match (change.signed, change.what) {
+        (Signer::Project, _) => Some(None),
+        // Nothing of these can be kept, and what they are about is made anew.
+        (_, What::Target | What::Changed | What::Vanished) => None,
+        (Signer::Index, _) => change.file.clone().map(Some),
     };
     let mut minds = BTreeMap::new();
     for change in changes {
@@ -272,11 +277,9 @@ fn kept_of(project: &ProjectName, change: &Change) -> anyhow::Result<Kept> {
         | What::GivenBack => file(),
         What::Changed | What::Vanished | What::Target => Err(anyhow!(
             "{project}: a change that no index makes ({}) cannot be kept",
-            change.file.as_deref().unwrap_or("of the project")
+            without_controls(change.file.as_deref().unwrap_or("of the project"))
         ))
-        .hint(format!(
-            "wheelmark recover decide --project {project} --drop, or change plan.json"
-        )),
+        .hint("drop it: `wheelmark recover decide`, or in plan.json"),
     }
 }
 
