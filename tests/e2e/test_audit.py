@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -11,12 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 
 from harness.distributions import sdist, wheel
 from harness.index import Index, open_database
+from harness.online_key import OnlineKey
 
 WHEEL = wheel("tool", "1.0", says="one")
 OTHER = wheel("tool", "2.0", says="two")
@@ -77,45 +74,6 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-
-
-class OnlineKey:
-    """Signs what no honest index would, with the online key of one."""
-
-    def __init__(self, index: Index) -> None:
-        self.metadata = index.tree / "metadata"
-        root = Metadata.from_file(str(self.metadata / "1.root.json")).signed
-        (keyid,) = root.roles["timestamp"].keyids
-        private = load_pem_private_key((index.data / "online-key").read_bytes(), None)
-        self.signer = CryptoSigner(private, root.keys[keyid])
-
-    def _write(self, name: str, metadata: Metadata) -> bytes:
-        metadata.sign(self.signer)
-        content = metadata.to_bytes()
-        (self.metadata / name).write_bytes(content)
-        return content
-
-    def publish(self, change: Callable[[Snapshot], None]) -> None:
-        """The next snapshot, with a change, and its timestamp."""
-        timestamp = Metadata.from_file(str(self.metadata / "timestamp.json"))
-        version = timestamp.signed.snapshot_meta.version
-        snapshot = Metadata.from_file(str(self.metadata / f"{version}.snapshot.json"))
-        change(snapshot.signed)
-        snapshot.signed.version += 1
-        written = self._write(f"{version + 1}.snapshot.json", snapshot)
-        digest = hashlib.sha256(written).hexdigest()
-        timestamp.signed.snapshot_meta = MetaFile(version + 1, len(written), {"sha256": digest})
-        timestamp.signed.version += 1
-        self._write("timestamp.json", timestamp)
-
-    def publish_bin(self, path: Path, change: Callable[[Targets], None]) -> None:
-        """The next version of a bin, in the next snapshot."""
-        version, name = path.name.split(".")[:2]
-        role = Metadata.from_file(str(path))
-        change(role.signed)
-        role.signed.version = int(version) + 1
-        self._write(f"{int(version) + 1}.{name}.json", role)
-        self.publish(lambda snapshot: snapshot.meta.update({f"{name}.json": MetaFile(int(version) + 1)}))
 
 
 def a_byte_of_a_wheel(index: Index) -> tuple[str, str]:

@@ -39,6 +39,9 @@ enum Bench {
     /// Indexes with 100 to 100,000 claimed projects: what a release costs there, and what clients read,
     /// ours and python-tuf's; behind `--`: `--claims N,N,…`, `--bins N`, `--rounds N`, `--folder DIR`
     Claimed,
+    /// `wheelmark recover plan` on 200,000 files with 500 planted changes: it finds all of them and no
+    /// others; time and memory; behind `--`: `--files N`, `--changes N`, `--rounds N`, `--folder DIR`
+    Recover,
     /// Uploads one after the other and 16 at a time, beside pypiserver; behind `--`: `--uploads N`,
     /// `--rounds N`
     Upload,
@@ -61,6 +64,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         Bench::Install => driven(workspace, "install", &[], &args.options),
         Bench::Mirror => driven(workspace, "mirror", &[BANDERSNATCH], &args.options),
         Bench::Serve => driven(workspace, "serve", &[DEVPI], &args.options),
+        Bench::Recover => driven(workspace, "recover", &[], &args.options),
         Bench::Upload => driven(workspace, "upload", &[DEVPI], &args.options),
     }
 }

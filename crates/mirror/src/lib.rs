@@ -10,6 +10,7 @@
 //!
 //! - [`LocalTree`]: a tree in a directory, read as a client reads one over HTTP.
 //! - [`inventory`]: every delegated role of a verified state, many at once, none of them kept.
+//! - [`survey()`]: the same one after the other, in the order of a search, with what cannot be had.
 //! - [`Listed`]: what a target is: a project's page, a file, or something else.
 //!
 //! Nothing here reads an environment variable or a concrete clock: the binary passes them in.
@@ -28,6 +29,7 @@ mod place;
 mod progress;
 mod scope;
 pub mod selection;
+mod survey;
 
 pub use audit::{
     Audit, AuditOptions, Counts, Everything, Heads, Scope, Stale, StaleRole, Tally, Unnamed, audit,
@@ -52,3 +54,4 @@ pub use place::{
 pub use progress::{Phase, Progress, Reached};
 pub use scope::CopyScope;
 pub use selection::Selection;
+pub use survey::{Surveyed, Unread, survey};

@@ -2,10 +2,10 @@
 //! people decide about each of these changes.
 //!
 //! ```text
-//!  last good state ─┐
-//!                   ├─ compared ─▶ Plan ──people decide──▶ Plan ─▶ a ceremony, one snapshot
-//!  present state ───┘               │                       ▲
-//!                                   └────── plan.json ──────┘
+//!  last good state ─▶ State ─┐
+//!                            ├─ compare, changes ─▶ Plan ──people decide──▶ Plan ─▶ a ceremony, one snapshot
+//!  present state ───▶ State ─┘                       │       (Rule)          ▲
+//!                                                    └────── plan.json ──────┘
 //! ```
 //!
 //! A [`Plan`] is a file that people read, send to each other and change by hand. It says what is different
@@ -14,9 +14,17 @@
 //!
 //! Nothing here opens a file or reads a clock.
 
+mod changes;
+mod compare;
 mod plan;
+mod rules;
+mod state;
 
+pub use changes::{Contents, changes};
+pub use compare::{Compared, Differing, compare};
 pub use plan::{
     Change, ClaimChange, ClaimKeys, ClaimWhat, Decision, FORM, LastGood, MAX_PLAN_LEN, Plan,
     PlanError, Present, ProjectChanges, RoleChange, RoleWhat, Signer, Support, VersionedFile, What,
 };
+pub use rules::{Conflict, Rule};
+pub use state::{Signed, State};

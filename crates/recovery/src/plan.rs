@@ -13,7 +13,7 @@ pub const MAX_PLAN_LEN: u64 = 256 * 1024 * 1024;
 
 /// What changed in an index since the last state that is known to be good, and what is decided.
 ///
-/// Whatever no entry names is the same in both states.
+/// Whatever no entry names is the same in both states, or becomes what it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Plan {
@@ -36,6 +36,18 @@ pub struct Plan {
     pub claims: Vec<ClaimChange>,
     /// What changed in projects, by name; each project once.
     pub projects: Vec<ProjectChanges>,
+    /// How many changes have no entry, since the plan would be longer than what is read: such as only the
+    /// online key has signed and nothing speaks for. They are dropped, as everything is that has no entry.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left_out: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "this is how serde asks for it"
+)]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The state that an index goes back to.
@@ -133,7 +145,9 @@ pub struct ClaimChange {
     /// What speaks for the change.
     #[serde(default)]
     pub supports: Vec<Support>,
-    /// What is decided: `keep`, the claim as it is now; `drop`, as it was. None where nobody has decided.
+    /// What is decided. Of a claim that ended: `keep`, that it has ended; `drop`, that it goes on. A claim that is
+    /// new, or has other keys, can only be dropped: clients forget it, and its people claim again. None where
+    /// nobody has decided.
     pub decision: Option<Decision>,
 }
 
@@ -165,6 +179,12 @@ pub struct ClaimKeys {
 pub struct ProjectChanges {
     /// The project.
     pub project: ProjectName,
+    /// The SHA-256 of its page in the present state; none where it has none. What is kept is kept of this page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Sha256>,
+    /// The SHA-256 of what is taken away from it in the present state; none where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Sha256>,
     /// What changed: by file name, those of the whole project first.
     pub changes: Vec<Change>,
 }
@@ -242,7 +262,7 @@ pub enum What {
     /// A file of a claimed project that it had, and has no more.
     GivenBack,
     /// A role lists a file otherwise than the page does, or lists one that no page names: other TUF clients go
-    /// by it. No index does that.
+    /// by it. No index does that. Without a file, more of them than are told one by one.
     Target,
 }
 
@@ -259,6 +279,9 @@ pub enum Support {
     Attested {
         /// Who made the file, as it is written in policies: `github:octo/demo@release.yml`.
         identity: String,
+        /// Whether files of this project were attested by the same identity in the last good state.
+        #[serde(default)]
+        known: bool,
     },
     /// Other copies of the index that were named for that, and had it in a state that was signed.
     Copies {
@@ -328,11 +351,52 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// When it cannot be written as JSON.
+    /// When it is longer than what is read.
     pub fn to_json(&self) -> Result<Vec<u8>, PlanError> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
+        if bytes.len() as u64 > MAX_PLAN_LEN {
+            return Err(PlanError::TooLong);
+        }
         Ok(bytes)
+    }
+
+    /// Leaves out what nobody would keep, where the plan would be longer than what is read: a thief who makes
+    /// a million changes must not keep an index from going back.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written as JSON, or is too long without them.
+    pub fn shorten(&mut self) -> Result<(), PlanError> {
+        self.shorten_to(MAX_PLAN_LEN)
+    }
+
+    pub(crate) fn shorten_to(&mut self, most: u64) -> Result<(), PlanError> {
+        // Written anew by hand, it may get a little longer.
+        let is_short = |plan: &Self| -> Result<bool, PlanError> {
+            Ok(serde_json::to_vec_pretty(plan)?.len() as u64 <= most - most / 16)
+        };
+        if is_short(self)? {
+            return Ok(());
+        }
+        let mut left_out = 0;
+        for project in &mut self.projects {
+            let before = project.changes.len();
+            let speaks = |change: &Change| {
+                !change.supports.is_empty() || change.decision == Some(Decision::Keep)
+            };
+            // What a project's own keys have signed is kept or dropped whole.
+            let is_worth = project.changes.iter().any(speaks);
+            let stays = |change: &Change| change.signed == Signer::Project || speaks(change);
+            project.changes.retain(|change| is_worth && stays(change));
+            left_out += before - project.changes.len();
+        }
+        self.projects.retain(|project| !project.changes.is_empty());
+        self.left_out += left_out as u64;
+        match is_short(self)? {
+            true => Ok(()),
+            false => Err(PlanError::TooLong),
+        }
     }
 
     /// What is planned for a project; none where nothing of it changed.

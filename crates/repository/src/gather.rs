@@ -644,7 +644,7 @@ pub(crate) fn provenance_of(file: &NewFile) -> Option<ObjectPath> {
 }
 
 /// The objects of a file that a page lists, or listed.
-pub(crate) fn objects_of_entry(project: &ProjectName, entry: &PageFile) -> Vec<ObjectPath> {
+pub fn objects_of_entry(project: &ProjectName, entry: &PageFile) -> Vec<ObjectPath> {
     let name = entry.filename.as_str();
     let own = |sha256: wheelmark_packaging::simple::Sha256Hex| Sha256(*sha256.as_bytes());
     let core_metadata = entry.core_metadata.as_ref();

@@ -58,6 +58,7 @@ pub use collect::{
     collect, unnamed_objects,
 };
 pub use engine::{Engine, OpenError, Phase, Returning, Turn};
+pub use gather::objects_of_entry;
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
 pub use going_back::{GoBackError, GoingBack, Kept, Named, Outlook, Present, WentBack};
 pub use journal_writer::JournalWriter;

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::fresh::{Expected, RoleError, check_expiry, check_len, check_stated_role};
 use crate::limits::Limits;
 use crate::lookup::Lookup;
 use crate::model::{Root, Snapshot, Targets, TimestampMetadata};
 use crate::name::{RoleName, TargetPath};
-use crate::verify::Verified;
+use crate::refresh::{RefreshError, refused};
+use crate::verify::{Verified, verify};
 use crate::walk::{Visited, Walk};
 
 /// What a client trusts from one refresh to the next. Cheap to clone; clones share what
@@ -82,6 +84,63 @@ impl TrustedSet {
             takes_ended_projects: true,
             delegated: Mutex::default(),
         }))
+    }
+
+    /// The same index as an earlier snapshot of it has it, for whoever looks back after a break-in: both files
+    /// have to be signed as `root` asks for, the newest root or an earlier one of the same chain.
+    ///
+    /// No timestamp says that this snapshot was ever the newest, and none can any more: somebody has to know
+    /// it, by its digest or by where it was kept. [`TrustedSet::timestamp`] goes on to be that of this state. Nobody is
+    /// to install by what this gives.
+    ///
+    /// # Errors
+    ///
+    /// When either is not accepted, or `targets` is not the version that the snapshot lists. That something has
+    /// expired is told by when this state was begun.
+    pub fn dangerously_looking_back(
+        &self,
+        root: Verified<Root>,
+        snapshot: &[u8],
+        targets: &[u8],
+    ) -> Result<Self, RefreshError> {
+        let Inner {
+            timestamp,
+            started_at,
+            limits,
+            ..
+        } = &*self.0;
+        let role = RoleName::snapshot();
+        check_len(snapshot, limits.snapshot_length).map_err(refused(role.clone()))?;
+        let opened = verify(snapshot, &root.keys, &root.roles.snapshot);
+        let opened = opened.map_err(RoleError::from);
+        let snapshot: Verified<Snapshot> = opened.map_err(refused(role.clone()))?;
+        check_expiry(&*snapshot, *started_at).map_err(refused(role))?;
+        let role = RoleName::targets();
+        let Some(meta) = snapshot.role(&role) else {
+            return Err(RefreshError::NotInSnapshot { role });
+        };
+        let expected = Expected {
+            meta,
+            limit: limits.targets_length,
+            keys: &root.keys,
+            role_keys: &root.roles.targets,
+        };
+        let opened = expected
+            .open(targets)
+            .and_then(|opened: Verified<Targets>| {
+                check_stated_role(&opened, &role)?;
+                check_expiry(&*opened, *started_at)?;
+                Ok(opened)
+            });
+        let targets = opened.map_err(refused(role))?;
+        Ok(Self::new(
+            root,
+            timestamp.clone(),
+            snapshot,
+            targets,
+            *started_at,
+            *limits,
+        ))
     }
 
     /// Whether this role counts though it has expired.

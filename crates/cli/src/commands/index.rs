@@ -44,6 +44,8 @@ mod user;
 mod which;
 mod yank;
 
+pub(crate) use self::audit::Other;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,8 +1,17 @@
 //! `wheelmark recover`: the day after a break-in.
 //!
-//! One file for each subcommand, under `recover/`.
+//! One file for each subcommand, under `recover/`; `folder` is the directory that they share.
 
+mod decide;
+mod folder;
+mod good_tree;
+mod plan;
 mod publish;
+mod reading;
+mod show;
+mod source;
+mod supports;
+mod words;
 
 use std::process::ExitCode;
 
@@ -13,6 +22,9 @@ use crate::context::Context;
 /// The index goes back to the last state that is known to be good, keeps of what came since what people
 /// decide, and goes over to another online key. Clients follow by themselves.
 ///
+///   wheelmark recover plan --data /srv/index --last-good /backup/index -o recovery
+///   wheelmark recover show recovery
+///   wheelmark recover decide recovery --drop unsupported
 ///   wheelmark recover publish recovery --data /srv/index
 ///
 /// docs/recovery.md goes through it all, from the first minute on.
@@ -25,11 +37,17 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Plan(plan::Args),
+    Show(show::Args),
+    Decide(decide::Args),
     Publish(publish::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Show(args) => show::run(&args),
+        Command::Decide(args) => decide::run(&args),
         Command::Publish(args) => publish::run(&args, context).await,
     }
 }

@@ -12,6 +12,7 @@ mod evidence;
 mod floors;
 mod handovers;
 mod keys;
+mod looking_back;
 mod properties;
 mod recovery;
 mod repo;

@@ -22,7 +22,7 @@ use wheelmark_signing::{FileKey, Signer as _};
 use wheelmark_store::Store;
 use wheelmark_tuf::Sha256;
 
-pub(super) use self::against::Other;
+pub(crate) use self::against::Other;
 use self::against::contents;
 use self::damage::{Damage, Kind};
 use self::state::Evidence;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use wheelmark_mirror::{
     Audit, AuditOptions, Chain, CopyScope, Depth, DirectoryPlace, Everything, Listed, Place, Scope,
-    Tally, WebPlace, audit, audit_directory, follow,
+    Tally, WebPlace, audit, audit_directory, follow, survey,
 };
 use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::ProjectName;
@@ -30,14 +30,14 @@ const MANIFEST: &str = "backup.json";
 const MOST: usize = 100_000;
 
 /// What the index is held against.
-pub(in crate::commands::index) enum Other {
+pub(crate) enum Other {
     Tree(PathBuf),
     Url(String),
 }
 
 impl Other {
     /// Reads what a person named.
-    pub(in crate::commands::index) fn named(text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn named(text: &str) -> anyhow::Result<Self> {
         if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Self::Url(text.to_owned()));
         }
@@ -283,11 +283,13 @@ pub(super) fn contents<P: Place>(place: &P, chain: &Chain) -> anyhow::Result<Con
             .roles
             .insert(role.clone(), (version, Sha256::of(bytes)));
     }
-    let (mut walk, top) = set.walk();
-    let mut next = Some(top);
-    while let Some(visited) = next.take() {
-        walk.enter(&visited);
-        for (path, info) in visited.listed() {
+    // One that cannot be had was told of by the audit.
+    survey(place, set, |role| {
+        if let Some((fetch, bytes)) = role.file {
+            let known = (fetch.version, Sha256::of(bytes));
+            contents.roles.insert(fetch.role.clone(), known);
+        }
+        for (path, info) in role.visited.listed() {
             match Listed::of(path, info) {
                 Listed::Page {
                     project, sha256, ..
@@ -306,23 +308,7 @@ pub(super) fn contents<P: Place>(place: &P, chain: &Chain) -> anyhow::Result<Con
                 Listed::Other(_) => {}
             }
         }
-        // One that cannot be had was told of by the audit.
-        while next.is_none()
-            && let Some(awaited) = walk.next()?
-        {
-            let fetch = awaited.fetch().clone();
-            let bytes = place
-                .metadata(&fetch.fetch.path, fetch.fetch.max_len)
-                .ok()
-                .flatten();
-            match bytes.map(|bytes| (awaited.open(&bytes), Sha256::of(&bytes))) {
-                Some((Ok(visited), sha256)) => {
-                    contents.roles.insert(fetch.role, (fetch.version, sha256));
-                    next = Some(visited);
-                }
-                _ => walk.pass_by(awaited),
-            }
-        }
-    }
+        anyhow::Ok(())
+    })?;
     Ok(contents)
 }
