@@ -12,6 +12,7 @@ use wheelmark_tuf::Clock;
 
 use crate::address::TrustedProxies;
 use crate::auth::{Door, FAILED_ATTEMPTS, UPLOADS};
+use crate::bulletin::Bulletins;
 use crate::documents::Documents;
 use crate::health::Writable;
 use crate::metrics::{Expiries, Metrics};
@@ -176,6 +177,8 @@ pub(crate) struct Reading {
     pub(crate) files: Arc<Shelf>,
     /// Held by the one who renders what is too large for a shelf.
     pub(crate) rendering: Arc<tokio::sync::Mutex<()>>,
+    /// What the index says of its last recovery.
+    pub(crate) bulletins: Arc<Bulletins>,
 }
 
 /// Telling mirrors what is new.
@@ -192,6 +195,7 @@ impl Reading {
             shelf: Arc::new(Shelf::new()),
             files: Arc::new(Shelf::of_files()),
             rendering: Arc::default(),
+            bulletins: Arc::default(),
         }
     }
 }

@@ -24,6 +24,7 @@ mod address;
 mod app;
 mod at_once;
 mod auth;
+mod bulletin;
 mod client_address;
 mod conditional;
 mod connections;

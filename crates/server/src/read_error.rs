@@ -3,6 +3,7 @@
 use wheelmark_objects::ObjectError;
 use wheelmark_packaging::simple::{ListError, PageError};
 use wheelmark_store::StoreError;
+use wheelmark_tuf::{IndexRecoveryError, VerifyError};
 
 /// Why a request to read was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,12 @@ pub(crate) enum ReadError {
     /// The list in the tree is not a list.
     #[error("the list of projects in the tree is damaged")]
     List(#[from] ListError),
+    /// What is published is not what the index's keys have signed.
+    #[error("the published metadata is damaged")]
+    Metadata(#[from] VerifyError),
+    /// What `targets` says of the last recovery cannot be read.
+    #[error(transparent)]
+    Recovery(#[from] IndexRecoveryError),
     /// The catalogue could not be asked.
     #[error("the catalogue did not answer")]
     Store(#[from] StoreError),

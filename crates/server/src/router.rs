@@ -16,8 +16,8 @@ use crate::at_once::Index;
 use crate::observe::observe;
 use crate::read_error::ReadError;
 use crate::{
-    health, home, integrity, legacy_json, metrics, openapi, privacy, simple, sources, tree,
-    trusted, upload,
+    bulletin, health, home, integrity, legacy_json, metrics, openapi, privacy, simple, sources,
+    tree, trusted, upload,
 };
 
 /// The index as a service. Where releases wait for signatures, those that have all go on, in a task of
@@ -36,6 +36,8 @@ pub fn index(app: App) -> Index {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(openapi::openapi))
+        .route("/bulletin", get(bulletin::text))
+        .route("/bulletin.json", get(bulletin::json))
         .route("/simple", get(simple::list_without_slash))
         .route("/simple/", get(simple::list))
         .route("/simple/{project}", get(simple::project_without_slash))
@@ -109,6 +111,8 @@ pub fn metrics_router(app: App) -> Router {
 /// A tree for reading: what a copy of an index serves. Nothing can be uploaded.
 pub fn read_router(tree: Arc<Directory>) -> Router {
     Router::new()
+        .route("/bulletin", get(bulletin::text))
+        .route("/bulletin.json", get(bulletin::json))
         .route("/simple", get(simple::list_without_slash))
         .route("/simple/", get(simple::plain_list))
         .route("/simple/{project}", get(simple::project_without_slash))

@@ -29,7 +29,7 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 pub(crate) const NO_CACHE: &str = "no-cache";
 
 pub(crate) const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 /// Armoured OpenPGP certificates (RFC 3156, section 7).
 const PGP_KEYS: &str = "application/pgp-keys";
 const BINARY: &str = "application/octet-stream";

@@ -9,6 +9,7 @@ mod http {
     pub(crate) mod index;
 
     mod attempts;
+    mod bulletin;
     mod files;
     mod health;
     mod hostile_forms;

@@ -34,9 +34,12 @@ impl From<ReadError> for Problem {
                 }
                 problem
             }
-            ReadError::Object(_) | ReadError::Io(_) | ReadError::Page(_) | ReadError::List(_) => {
-                Problem::internal("reading the tree", &error)
-            }
+            ReadError::Object(_)
+            | ReadError::Io(_)
+            | ReadError::Page(_)
+            | ReadError::List(_)
+            | ReadError::Metadata(_)
+            | ReadError::Recovery(_) => Problem::internal("reading the tree", &error),
             ReadError::Store(_) => Problem::internal("asking the catalogue", &error),
             ReadError::Busy => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", error.to_string())
