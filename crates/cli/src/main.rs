@@ -73,7 +73,7 @@ enum Command {
     SignTree(commands::sign_tree::Args),
     Index(commands::index::Args),
     Ceremony(Box<commands::ceremony::Args>),
-    Recover(commands::recover::Args),
+    Recover(Box<commands::recover::Args>),
     #[command(flatten)]
     Client(commands::ClientCommand),
     Tuf(commands::tuf::Args),
@@ -153,7 +153,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::SignTree(args) => commands::sign_tree::run(args, &context).await,
             Command::Index(args) => commands::index::run(args, &context).await,
             Command::Ceremony(args) => commands::ceremony::run(*args, &context).await,
-            Command::Recover(args) => commands::recover::run(args, &context).await,
+            Command::Recover(args) => commands::recover::run(*args, &context).await,
             Command::Client(command) => command.run(&context).await,
             Command::Tuf(args) => commands::tuf::run(args, &context).await,
             Command::Completions(args) => commands::completions::completions(&args, command()),

@@ -10,8 +10,8 @@ use serde_json::Value;
 use wheelmark_ceremony::{Published, Standing};
 use wheelmark_repository::RECENTLY_CLAIMED;
 use wheelmark_tuf::{
-    Bins, DelegatedRoles, Role, RoleName, Root, Snapshot, Targets, TimestampMetadata, Verified,
-    verify, verify_trusted_root,
+    Bins, DelegatedRoles, Role, RoleName, Root, Sha256, Snapshot, Targets, TimestampMetadata,
+    Verified, verify, verify_trusted_root,
 };
 
 use crate::logging::WithHint as _;
@@ -78,7 +78,70 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
         &root.roles.snapshot,
     )
     .context("the published snapshot is not this index's")?;
-    let role = |name: &RoleName| listed_file(tree, &snapshot, name);
+    let published = offline_roles(tree, roots, &root, &snapshot)?;
+    let online = Online {
+        timestamp,
+        snapshot,
+    };
+    Ok((published, online))
+}
+
+/// A state of an index that is known to be good, in a tree without a timestamp.
+pub(crate) struct LastGood<'a> {
+    /// Where it is.
+    pub(crate) tree: &'a Path,
+    /// The version of the root that was in force.
+    pub(crate) root: u64,
+    /// The version of its snapshot, and the SHA-256 of that file.
+    pub(crate) snapshot: (u64, Sha256),
+}
+
+/// Reads what offline keys had signed in the last good state, and what the online key had said of claims. Its root
+/// has to be the one in force in the `present` tree: clients have followed every one that was published, and none
+/// goes back.
+pub(crate) fn read_last_good(good: &LastGood<'_>, present: &Path) -> anyhow::Result<Published> {
+    let tree = good.tree;
+    let name = RoleName::root();
+    let mut roots = Vec::new();
+    for version in 1..=good.root {
+        roots.push(must(tree, &name.versioned_file_name(version))?);
+    }
+    let since = name.versioned_file_name(good.root.saturating_add(1));
+    if metadata(present, &since)?.is_some() {
+        return Err(anyhow!(
+            "{since} is published, and the last good state has version {} of root: a recovery takes no root back",
+            good.root
+        ))
+        .hint("name a last good state of after that ceremony to `wheelmark recover plan`; what a thief had published before it is taken away by hand (docs/recovery.md)");
+    }
+    let newest = roots.last().map(Vec::as_slice).unwrap_or_default();
+    let root = verify_trusted_root(newest).context("the root of the last good state is damaged")?;
+    let (version, sha256) = good.snapshot;
+    let name = RoleName::snapshot();
+    let file = name.versioned_file_name(version);
+    let bytes = must(tree, &file)?;
+    if Sha256::of(&bytes) != sha256 {
+        return Err(anyhow!(
+            "{file} in {}/metadata is not the snapshot that the plan goes back to",
+            tree.display()
+        ))
+        .hint("make the folder of the recovery anew with `wheelmark recover plan`");
+    }
+    let snapshot: Verified<Snapshot> = verify(&bytes, &root.keys, &root.roles.snapshot)
+        .context("the snapshot of the last good state is not this index's")?;
+    let mut published = offline_roles(tree, roots, &root, &snapshot)?;
+    add_listed_claims(tree, &mut published, &snapshot)?;
+    Ok(published)
+}
+
+/// What offline keys have signed of the state that a snapshot lists.
+fn offline_roles(
+    tree: &Path,
+    roots: Vec<Vec<u8>>,
+    root: &Root,
+    snapshot: &Snapshot,
+) -> anyhow::Result<Published> {
+    let role = |name: &RoleName| listed_file(tree, snapshot, name);
     let name = RoleName::targets();
     let bytes = role(&name)?;
     let targets: Verified<Targets> = verify(&bytes, &root.keys, &root.roles.targets)
@@ -93,11 +156,7 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
             }
         }
     }
-    let online = Online {
-        timestamp,
-        snapshot,
-    };
-    Ok((Published { roots, roles }, online))
+    Ok(Published { roots, roles })
 }
 
 /// Adds the published file of one role more, unverified; how long it is.
@@ -107,7 +166,16 @@ pub(crate) fn add(
     online: &Online,
     role: &RoleName,
 ) -> anyhow::Result<usize> {
-    let bytes = role_file(tree, online, role)?;
+    add_listed(tree, published, &online.snapshot, role)
+}
+
+fn add_listed(
+    tree: &Path,
+    published: &mut Published,
+    snapshot: &Snapshot,
+    role: &RoleName,
+) -> anyhow::Result<usize> {
+    let bytes = listed_file(tree, snapshot, role)?;
     let length = bytes.len();
     published.roles.insert(role.clone(), bytes);
     Ok(length)
@@ -137,8 +205,16 @@ pub(crate) fn add_claims(
     published: &mut Published,
     online: &Online,
 ) -> anyhow::Result<()> {
+    add_listed_claims(tree, published, &online.snapshot)
+}
+
+fn add_listed_claims(
+    tree: &Path,
+    published: &mut Published,
+    snapshot: &Snapshot,
+) -> anyhow::Result<()> {
     let list: RoleName = RECENTLY_CLAIMED.parse()?;
-    let mut length = add(tree, published, online, &list)?;
+    let mut length = add_listed(tree, published, snapshot, &list)?;
     let bytes = published.roles.get(&list).map(Vec::as_slice);
     let file: Value = serde_json::from_slice(bytes.unwrap_or_default())
         .with_context(|| format!("the published {list} is damaged"))?;
@@ -146,7 +222,7 @@ pub(crate) fn add_claims(
     for role in delegated.into_iter().flatten() {
         let name = role["name"].as_str().and_then(|name| name.parse().ok());
         if let Some(shard) = name.filter(|name: &RoleName| name.shard_of(&list).is_some()) {
-            length += add(tree, published, online, &shard)?;
+            length += add_listed(tree, published, snapshot, &shard)?;
         }
         if length > MAX_CLAIMS_LEN {
             return Err(anyhow!(

@@ -11,6 +11,7 @@ mod keygen;
 mod parcel;
 pub(crate) mod policy;
 mod publish;
+pub(crate) mod recovery;
 mod review;
 mod seen;
 mod sheet;

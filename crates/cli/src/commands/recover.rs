@@ -1,6 +1,7 @@
 //! `wheelmark recover`: the day after a break-in.
 //!
-//! One file for each subcommand, under `recover/`; `folder` is the directory that they share.
+//! One file for each subcommand, under `recover/`; `folder` is the directory that they share. The
+//! ceremony is with the others, under `ceremony/`.
 
 mod decide;
 mod folder;
@@ -15,6 +16,7 @@ mod words;
 
 use std::process::ExitCode;
 
+use super::ceremony::recovery;
 use crate::context::Context;
 
 /// Bring an index back from a break-in
@@ -25,6 +27,7 @@ use crate::context::Context;
 ///   wheelmark recover plan --data /srv/index --last-good /backup/index -o recovery
 ///   wheelmark recover show recovery
 ///   wheelmark recover decide recovery --drop unsupported
+///   wheelmark recover ceremony recovery --data /srv/index
 ///   wheelmark recover publish recovery --data /srv/index
 ///
 /// docs/recovery.md goes through it all, from the first minute on.
@@ -40,6 +43,7 @@ enum Command {
     Plan(plan::Args),
     Show(show::Args),
     Decide(decide::Args),
+    Ceremony(Box<recovery::Args>),
     Publish(publish::Args),
 }
 
@@ -48,6 +52,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Plan(args) => plan::run(args, context).await,
         Command::Show(args) => show::run(&args),
         Command::Decide(args) => decide::run(&args),
+        Command::Ceremony(args) => recovery::run(&args, context).await,
         Command::Publish(args) => publish::run(&args, context).await,
     }
 }

@@ -22,7 +22,7 @@ use crate::logging::WithHint as _;
 use crate::published::{self, read_bounded};
 
 /// The longest file of public keys, in bytes.
-const MAX_PUBLIC_LEN: u64 = 64 * 1024;
+pub(super) const MAX_PUBLIC_LEN: u64 = 64 * 1024;
 
 /// Begin a ceremony, in a directory that can travel
 ///
@@ -64,21 +64,8 @@ pub(super) struct Args {
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<RoleName>,
 
-    /// Put somebody's keys in the place of those of a holder
-    #[arg(long, value_name = "N=FILE")]
-    replace: Vec<String>,
-
-    /// Let somebody join
-    #[arg(long, value_name = "FILE")]
-    add: Vec<PathBuf>,
-
-    /// Let a holder go, without anybody in their place
-    #[arg(long, value_name = "N")]
-    remove: Vec<usize>,
-
-    /// How many holders have to sign from then on [default: as many as now]
-    #[arg(long, value_name = "N")]
-    threshold: Option<u32>,
+    #[command(flatten)]
+    holders: HolderArgs,
 
     /// Let the index go over to another online key: the file of its public half, which `wheelmark
     /// index rotate-online-key` writes
@@ -101,6 +88,26 @@ pub(super) struct Args {
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
+}
+
+/// Who comes and who goes.
+#[derive(Debug, clap::Args)]
+pub(super) struct HolderArgs {
+    /// Put somebody's keys in the place of those of a holder
+    #[arg(long, value_name = "N=FILE")]
+    replace: Vec<String>,
+
+    /// Let somebody join
+    #[arg(long, value_name = "FILE")]
+    add: Vec<PathBuf>,
+
+    /// Let a holder go, without anybody in their place
+    #[arg(long, value_name = "N")]
+    remove: Vec<usize>,
+
+    /// How many holders have to sign from then on [default: as many as now]
+    #[arg(long, value_name = "N")]
+    pub(super) threshold: Option<u32>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -127,8 +134,8 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             .hint(format!("these are: {}", known.join(", ")));
     }
     let mut plan = Plan::renewal(&standing, &args.roles, &policy, now);
-    plan.holders = holders(args)?;
-    plan.threshold = args.threshold;
+    plan.holders = args.holders.changes()?;
+    plan.threshold = args.holders.threshold;
     plan.online = args.online_key.as_deref().map(online_key).transpose()?;
     plan.bins = args.bins;
     plan.claims = claims.changes.clone();
@@ -176,7 +183,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 /// What to do where no ceremony can be held.
-fn about(error: &CeremonyError) -> &'static str {
+pub(super) fn about(error: &CeremonyError) -> &'static str {
     match error {
         CeremonyError::NothingNew { .. } => {
             "nothing ends sooner for waiting; to sign other roles meanwhile, name them with --role"
@@ -193,6 +200,9 @@ fn about(error: &CeremonyError) -> &'static str {
         CeremonyError::Plan(PlanError::Claims(_)) => {
             "a claim that cannot be sealed as it is can be left out with --except NAME; find out how it came to be so"
         }
+        CeremonyError::Plan(PlanError::Recovery(_)) => {
+            "make the folder of the recovery anew with `wheelmark recover plan`, and look through what it says"
+        }
         CeremonyError::Plan(_) => "`wheelmark index keys` shows who holds which keys now",
         _ => {
             "look at this machine's clock and at what the index has published: `wheelmark index keys`"
@@ -200,26 +210,29 @@ fn about(error: &CeremonyError) -> &'static str {
     }
 }
 
-fn holders(args: &Args) -> anyhow::Result<Vec<HolderChange>> {
-    let mut changes = Vec::new();
-    for replace in &args.replace {
-        let parts = replace.split_once('=');
-        let parts = parts.and_then(|(seat, file)| Some((seat.parse().ok()?, file)));
-        let (seat, file) = parts
+impl HolderArgs {
+    /// The same, with the files of public keys read.
+    pub(super) fn changes(&self) -> anyhow::Result<Vec<HolderChange>> {
+        let mut changes = Vec::new();
+        for replace in &self.replace {
+            let parts = replace.split_once('=');
+            let parts = parts.and_then(|(seat, file)| Some((seat.parse().ok()?, file)));
+            let (seat, file) = parts
             .ok_or_else(|| anyhow!("`{replace}` does not say whom to replace"))
             .hint(
                 "name the number of the holder and a file of public keys: --replace 1=alice.json",
             )?;
-        let by = holder(Path::new(file))?;
-        changes.push(HolderChange::Replace { seat, by });
+            let by = holder(Path::new(file))?;
+            changes.push(HolderChange::Replace { seat, by });
+        }
+        for seat in &self.remove {
+            changes.push(HolderChange::Remove { seat: *seat });
+        }
+        for file in &self.add {
+            changes.push(HolderChange::Add(holder(file)?));
+        }
+        Ok(changes)
     }
-    for seat in &args.remove {
-        changes.push(HolderChange::Remove { seat: *seat });
-    }
-    for file in &args.add {
-        changes.push(HolderChange::Add(holder(file)?));
-    }
-    Ok(changes)
 }
 
 fn online_key(file: &Path) -> anyhow::Result<OnlineKey> {

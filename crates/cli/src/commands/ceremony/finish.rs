@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::json;
-use wheelmark_ceremony::{FinishError, Finished};
+use wheelmark_ceremony::{Ceremony, FinishError, Finished};
 
 use super::folder::{Folder, Stage};
 use super::status;
@@ -66,14 +66,30 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     } else {
         print_line(&format!(
             "ceremony {} is finished: new clients and those of today accept it, until {} ends at {}\n\
-             publish it: wheelmark ceremony publish {} --data DIR",
+             publish it: {}",
             ceremony.id(),
             finished.first_to_end,
             finished.ends,
-            folder.directory().display()
+            next(&ceremony, &folder),
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The command that publishes it.
+fn next(ceremony: &Ceremony, folder: &Folder) -> String {
+    let directory = folder.directory();
+    match ceremony.plan().recovery {
+        None => format!(
+            "wheelmark ceremony publish {} --data DIR",
+            directory.display()
+        ),
+        // It lies in the folder of the recovery.
+        Some(_) => {
+            let whole = directory.parent().unwrap_or(directory);
+            format!("wheelmark recover publish {} --data DIR", whole.display())
+        }
+    }
 }
 
 /// The finished files, by the names that they have in the tree.

@@ -64,6 +64,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let folder = Folder::open(&args.directory)?;
     let ceremony = folder.ceremony(context)?;
+    demand_no_recovery(&ceremony)?;
     let tally = folder.all_signatures(&ceremony)?;
     let finished = tally
         .finish(context.clock.now())
@@ -181,6 +182,18 @@ pub(crate) fn finished_recovery(
         )
     })?;
     Ok((recovery, files))
+}
+
+/// The ceremony of a recovery stands on another state than the published one, and is published with it.
+fn demand_no_recovery(ceremony: &Ceremony) -> anyhow::Result<()> {
+    match &ceremony.plan().recovery {
+        None => Ok(()),
+        Some(recovery) => Err(anyhow!(
+            "this ceremony brings the index back to its state of {}, and is published together with what is kept of later ones",
+            recovery.since
+        ))
+        .hint("publish the recovery that it belongs to: wheelmark recover publish RECOVERY --data DIR"),
+    }
 }
 
 /// Whether this ceremony takes the last of the first run's keys out of what holders sign.

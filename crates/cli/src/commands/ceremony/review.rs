@@ -50,6 +50,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             "trusted_root": trusted,
             "cautions": ceremony.cautions(),
             "roles": as_json(&ceremony),
+            "recovery": recovery_as_json(&ceremony),
         });
         print_line(&told.to_string())?;
         return Ok(ExitCode::SUCCESS);
@@ -164,6 +165,17 @@ pub(super) fn ground(ceremony: &Ceremony, trusted: u64) -> String {
         ),
         false => told,
     }
+}
+
+/// What a recovery goes back to, and what `targets` says of it then; nothing where this is none.
+pub(super) fn recovery_as_json(ceremony: &Ceremony) -> Option<Value> {
+    let recovery = ceremony.plan().recovery.as_ref()?;
+    Some(json!({
+        "since": recovery.since.to_string(),
+        "snapshot_version": recovery.snapshot_version,
+        "snapshot_sha256": recovery.snapshot_sha256,
+        "statement": ceremony.recovery_statement().map(|said| said.to_value()),
+    }))
 }
 
 /// What changes, for scripts.

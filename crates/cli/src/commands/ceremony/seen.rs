@@ -20,7 +20,7 @@ use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use wheelmark_ceremony::Ceremony;
 use wheelmark_signing::SignerUri;
-use wheelmark_tuf::KeyId;
+use wheelmark_tuf::{KeyId, RoleName};
 
 use self::claims::{SeenClaims, TooOld};
 use super::signer::SignerArg;
@@ -113,13 +113,17 @@ impl Seen {
         self.indexes.0.contains_key(&index(ceremony))
     }
 
-    /// Refuses a ceremony on an older state than one that was signed on.
+    /// Refuses a ceremony on an older state than one that was signed on. A recovery goes back on purpose, and
+    /// its versions are above all others; root alone goes on, also there.
     pub(super) fn demand_newer(&self, ceremony: &Ceremony) -> anyhow::Result<()> {
         let Some(known) = self.indexes.0.get(&index(ceremony)) else {
             return Ok(());
         };
         for (role, version) in published(ceremony) {
-            if let Some(seen) = known.roles.get(&role).filter(|seen| **seen > version) {
+            let may_go_back =
+                ceremony.plan().recovery.is_some() && role != RoleName::root().as_str();
+            let seen = known.roles.get(&role);
+            if let Some(seen) = seen.filter(|seen| **seen > version && !may_go_back) {
                 return Err(anyhow!(
                     "the ceremony stands on version {version} of {role}, and you have signed on version {seen}"
                 ))
@@ -127,6 +131,27 @@ impl Seen {
             }
         }
         Ok(())
+    }
+
+    /// What a recovery leaves out of that which was signed on, in words.
+    pub(super) fn told_of_going_back(&self, ceremony: &Ceremony) -> Option<String> {
+        let known = self.indexes.0.get(&index(ceremony))?;
+        let behind = published(ceremony)
+            .into_iter()
+            .filter_map(|(role, version)| {
+                let seen = known.roles.get(&role).filter(|seen| **seen > version)?;
+                Some(format!(
+                    "version {version} of {role} in the place of {seen}"
+                ))
+            });
+        let behind: Vec<String> = behind.collect();
+        let is_recovery = ceremony.plan().recovery.is_some() && !behind.is_empty();
+        is_recovery.then(|| {
+            format!(
+                "this goes back behind ceremonies that you have signed on, to {}: what they brought is gone then. Sign it only if that is meant",
+                behind.join(", ")
+            )
+        })
     }
 
     /// Refuses to seal a claim that is said to be older than it can be by what was seen.

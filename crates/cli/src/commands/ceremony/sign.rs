@@ -81,7 +81,11 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if !args.json {
         print_line(&review::text(&ceremony))?;
         print_line(&review::ground(&ceremony, trusted))?;
-        if let Some(told) = seen.told_of_claims(&ceremony) {
+        let told = [
+            seen.told_of_going_back(&ceremony),
+            seen.told_of_claims(&ceremony),
+        ];
+        for told in told.into_iter().flatten() {
             print_line(&told)?;
         }
         print_line("")?;

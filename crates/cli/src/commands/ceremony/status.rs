@@ -54,12 +54,17 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             "seals": claims.seal.len(),
             "takes_over": claims.take_over.len(),
             "unseals": claims.unseal.len(),
+            "recovers": ceremony.plan().recovery.is_some(),
             "needs": as_json(&tally),
             "refused": refused.collect::<Vec<_>>(),
         });
         print_line(&told.to_string())?;
     } else {
         print_line(&format!("ceremony {}", ceremony.id()))?;
+        if let Some(recovery) = &ceremony.plan().recovery {
+            let since = recovery.since;
+            print_line(&format!("it brings the index back to its state of {since}"))?;
+        }
         for (count, what) in [
             (claims.seal.len(), "seals the claims"),
             (claims.take_over.len(), "takes over changed keys"),
@@ -89,7 +94,10 @@ pub(super) fn text(tally: &Tally<'_>, stage: Stage) -> String {
     match stage {
         _ if !tally.is_complete() => {}
         Stage::Signing => lines.push("complete: `wheelmark ceremony finish` is next".to_owned()),
-        Stage::Finished => lines.push("finished: `wheelmark ceremony publish` is next".to_owned()),
+        Stage::Finished => lines.push(match tally.ceremony().plan().recovery {
+            None => "finished: `wheelmark ceremony publish` is next".to_owned(),
+            Some(_) => "finished: `wheelmark recover publish` is next".to_owned(),
+        }),
         Stage::Published { snapshot_version } => lines.push(format!(
             "published in snapshot {snapshot_version}: nothing is left to do"
         )),

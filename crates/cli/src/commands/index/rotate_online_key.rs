@@ -12,7 +12,7 @@ use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use wheelmark_ceremony::{OnlineKey, Standing, online_proof_message};
 use wheelmark_signing::{FileKey, Signer as _};
-use wheelmark_tuf::{Bins, Key, KeyId, RoleName};
+use wheelmark_tuf::{Bins, Key, KeyId, RoleName, Sha256};
 
 use self::publishing::Publishing;
 use super::table::minute;
@@ -307,10 +307,7 @@ impl<'a> Rotation<'a> {
     }
 
     fn public_half(&self, next: &FileKey) -> anyhow::Result<OnlineKey> {
-        let index = self.standing.first_fingerprint();
-        let key = next.key().clone();
-        let proof = next.sign(&online_proof_message(&index, &key))?;
-        Ok(OnlineKey::new(index, key, proof)?)
+        public_half(self.standing.first_fingerprint(), next)
     }
 
     fn write_public(&self, public: &OnlineKey) -> anyhow::Result<()> {
@@ -344,6 +341,14 @@ impl<'a> Rotation<'a> {
             false => print_line(text),
         }
     }
+}
+
+/// The public half of the next online key of an index, with the proof that the private one is here; `index` is
+/// the fingerprint of its first root.
+pub(crate) fn public_half(index: Sha256, next: &FileKey) -> anyhow::Result<OnlineKey> {
+    let key = next.key().clone();
+    let proof = next.sign(&online_proof_message(&index, &key))?;
+    Ok(OnlineKey::new(index, key, proof)?)
 }
 
 /// The folder that a file lies in.
