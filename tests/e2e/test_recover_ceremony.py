@@ -78,17 +78,27 @@ def test_holders_sign_what_follows_on_the_last_good_state(make_index, tmp_path: 
     planned(recovery, index.tree, operator.fingerprint, [])
     (tmp_path / "odd.txt").write_text("all is well\n\x1b[2J")
     refused("line 2 of this", "--bulletin", tmp_path / "odd.txt")
-    # A later root is not taken back.
+    # What a thief puts there is no root, and a later root is not taken back.
     root = index.tree / "metadata" / "2.root.json"
     root.write_text("{}")
+    refused("root's keys have not signed it")
+    root.unlink()
+    _, carol = cast.new_holder("carol", tmp_path)
+    other, begun = operator.begin("other", "--add", carol)
+    cast.collect(other, begun["words"])
+    operator.told("ceremony", "finish", other)
+    shutil.copy(other / "finished" / "2.root.json", root)
     refused("a recovery takes no root back")
     root.unlink()
+    # It was never published, and its list of claims is noticed all the same.
+    shutil.copy(other / "finished" / "2.claimed.json", index.tree / "metadata")
     assert not (index.data / "online-key.next").exists()
 
     # Somebody has taken the number that would come first.
     taken = index.tree / "metadata" / f"{1 + RAISE}.simple.json"
     taken.write_text("{}")
     told = operator.told(*words)
+    assert len(told["left_behind"]) == 1 and "version 2 of claimed" in told["left_behind"][0]
     assert told["recovery"]["statement"]["claims"] == {}
     assert "broken into" in told["recovery"]["statement"]["bulletin"]
     assert any("break-in" in caution for caution in told["cautions"])

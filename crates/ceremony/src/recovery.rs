@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Such a ceremony stands on the last good state and not on the present one, so what a thief has signed since
-//! is in nobody's way. It replaces the online key (PEP 458, "Key Compromise Analysis"), raises the version of every
+//! is in nobody's way. It replaces the online key (PEP 458, "In the Event of a Key Compromise"), raises the version of every
 //! other role above all that was published, and lets `targets` say which claims go on that no offline key
 //! vouches for ([`IndexRecovery`]): those of the last good state, with their keys. All of that follows from
 //! what travels along, and each holder's program computes it again.
@@ -182,13 +182,16 @@ impl Recovery {
         let goes_on = waiting
             .iter()
             .filter(|role| !self.ended.contains(&role.name));
+        // Clients that were away during an earlier recovery forget what they took since that one's break-in.
+        let earlier = IndexRecovery::of(standing.targets()).ok().flatten();
+        let since = earlier.map_or(self.since, |earlier| earlier.since.min(self.since));
         let claims = goes_on.filter_map(|role| {
             let project = role.name.project()?.to_owned();
             Some((project, claim_digest(&role.keys)))
         });
         Ok(IndexRecovery {
             at: made_at,
-            since: self.since,
+            since,
             bulletin: self.bulletin.clone(),
             claims: claims.collect(),
             extra: BTreeMap::new(),

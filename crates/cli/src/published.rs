@@ -11,7 +11,7 @@ use wheelmark_ceremony::{Published, Standing};
 use wheelmark_repository::RECENTLY_CLAIMED;
 use wheelmark_tuf::{
     Bins, DelegatedRoles, Role, RoleName, Root, Sha256, Snapshot, Targets, TimestampMetadata,
-    Verified, verify, verify_trusted_root,
+    Verified, verify, verify_next_root, verify_trusted_root,
 };
 
 use crate::logging::WithHint as _;
@@ -106,16 +106,9 @@ pub(crate) fn read_last_good(good: &LastGood<'_>, present: &Path) -> anyhow::Res
     for version in 1..=good.root {
         roots.push(must(tree, &name.versioned_file_name(version))?);
     }
-    let since = name.versioned_file_name(good.root.saturating_add(1));
-    if metadata(present, &since)?.is_some() {
-        return Err(anyhow!(
-            "{since} is published, and the last good state has version {} of root: a recovery takes no root back",
-            good.root
-        ))
-        .hint("name a last good state of after that ceremony to `wheelmark recover plan`; what a thief had published before it is taken away by hand (docs/recovery.md)");
-    }
     let newest = roots.last().map(Vec::as_slice).unwrap_or_default();
     let root = verify_trusted_root(newest).context("the root of the last good state is damaged")?;
+    demand_last_root(&root, newest, present)?;
     let (version, sha256) = good.snapshot;
     let name = RoleName::snapshot();
     let file = name.versioned_file_name(version);
@@ -132,6 +125,36 @@ pub(crate) fn read_last_good(good: &LastGood<'_>, present: &Path) -> anyhow::Res
     let mut published = offline_roles(tree, roots, &root, &snapshot)?;
     add_listed_claims(tree, &mut published, &snapshot)?;
     Ok(published)
+}
+
+/// No root that somebody could follow came after that of the last good state. What else lies in the present tree
+/// may be a thief's.
+fn demand_last_root(root: &Verified<Root>, bytes: &[u8], present: &Path) -> anyhow::Result<()> {
+    let name = RoleName::root();
+    let same = name.versioned_file_name(root.version);
+    if metadata(present, &same)?.is_some_and(|there| there != bytes) {
+        return Err(anyhow!(
+            "{same} in {}/metadata is not that of the last good state",
+            present.display()
+        ))
+        .hint("name the data directory of the index for which the plan was made; if it is that one, restore the file from a backup or a mirror");
+    }
+    let since = name.versioned_file_name(root.version.saturating_add(1));
+    let Some(next) = metadata(present, &since)? else {
+        return Ok(());
+    };
+    match verify_next_root(root, &next) {
+        Ok(_) => Err(anyhow!(
+            "{since} is published, and the last good state has version {} of root: a recovery takes no root back",
+            root.version
+        ))
+        .hint("name a last good state of after that ceremony to `wheelmark recover plan`; what a thief had published before it is taken away by hand (docs/recovery.md)"),
+        Err(error) => Err(anyhow::Error::from(error).context(format!(
+            "{since} lies in {}/metadata, and root's keys have not signed it",
+            present.display()
+        )))
+        .hint("whoever was in has put it there: move it away, as evidence, also from copies and caches in front of the index, and give the command again"),
+    }
 }
 
 /// What offline keys have signed of the state that a snapshot lists.

@@ -1,5 +1,5 @@
-//! `/bulletin` and `/bulletin.json`: what the index says of its last recovery from a break-in (PEP 458, "Key
-//! Compromise Analysis", asks for bulletins that tell users of a compromise).
+//! `/bulletin` and `/bulletin.json`: what the index says of its last recovery from a break-in (PEP 458, "In
+//! the Event of a Key Compromise", asks for bulletins).
 //!
 //! The text stands in `targets`, which the offline keys sign, and clients take it from there. Here it is for
 //! browsers and for whoever watches an index. It is served only if it is verified: whoever

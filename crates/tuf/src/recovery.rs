@@ -29,7 +29,7 @@ use crate::shown::without_controls;
 
 /// By how much a recovery raises the version of each role that the index or its holders sign, root aside:
 /// above everything that was ever published, by anybody who did not drive the numbers up on purpose (PEP
-/// 458, "Managing Future Changes / Key Compromise": the versions have to be greater than those of before).
+/// 458, "In the Event of a Key Compromise", step 4: their version numbers are incremented).
 /// Whoever did drive them up gains nothing, since clients forget timestamp and snapshot when root names
 /// other keys for them (TUF §5.3.11).
 ///

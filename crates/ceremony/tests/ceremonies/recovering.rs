@@ -35,6 +35,7 @@ struct LastGood {
     world: World,
     next: Ed25519Key,
     acme: DelegatedRole,
+    recently: Delegations,
 }
 
 impl LastGood {
@@ -51,12 +52,18 @@ impl LastGood {
         // What somebody with the online key could write, and no index does.
         let mut wide = claim("wide", &[&bob], 1);
         wide.paths = PathSet::Patterns(vec![PathPattern::from("simple/*/*")]);
-        world.put_recently(Delegations {
+        let recently = Delegations {
             keys: keys.map(|key: Key| (key.keyid().clone(), key)).into(),
             roles: DelegatedRoles::Listed(vec![acme.clone(), claim("other", &[&bob], 1), wide]),
             extra: BTreeMap::new(),
-        });
-        Self { world, next, acme }
+        };
+        world.put_recently(recently.clone());
+        Self {
+            world,
+            next,
+            acme,
+            recently,
+        }
     }
 
     fn online(&self) -> OnlineKey {
@@ -293,4 +300,22 @@ fn holders_whose_keys_were_stolen_are_replaced_in_the_same_ceremony() {
         last_good.world.standing().seats()[0].name.as_deref(),
         Some("dave")
     );
+}
+
+#[test]
+fn a_second_recovery_forgets_as_far_back_as_the_first() {
+    let mut last_good = LastGood::new();
+    let ceremony = last_good.ceremony();
+    let finished = tally(&ceremony, &last_good.world.seats).finish(day(60));
+    last_good.world.publish(finished.unwrap().files);
+    let key = last_good.world.key();
+    last_good.world.online = std::mem::replace(&mut last_good.next, key);
+    last_good.world.put_recently(last_good.recently.clone());
+    let mut plan = last_good.world.plan(day(70));
+    let mut again = recovery();
+    again.since = day(65);
+    plan.recover(again, last_good.online(), |_, _| false);
+    let ceremony = last_good.world.try_ceremony(plan, day(70)).unwrap();
+    let said = ceremony.recovery_statement().unwrap();
+    assert_eq!((said.at, said.since), (day(70), day(50)));
 }

@@ -21,8 +21,8 @@ use crate::context::Context;
 
 /// Bring an index back from a break-in
 ///
-/// The index goes back to the last state that is known to be good, keeps of what came since what people
-/// decide, and goes over to another online key. Clients follow by themselves.
+/// The index goes back to the last state that is known to be good, keeps of what came since what
+/// people decide, and goes over to another online key. Clients follow by themselves.
 ///
 ///   wheelmark recover plan --data /srv/index --last-good /backup/index -o recovery
 ///   wheelmark recover show recovery

@@ -24,9 +24,10 @@ use rand::rngs::SysRng;
 use serde_json::json;
 use wheelmark_ceremony::{Ceremony, OnlineKey, Plan, Published, Recovery, Standing};
 use wheelmark_objects::Directory;
+use wheelmark_packaging::ProjectName;
 use wheelmark_recovery::{ClaimWhat, Decision, MAX_PLAN_LEN, Plan as Changes};
 use wheelmark_signing::{FileKey, Signer as _};
-use wheelmark_tuf::{RoleName, Sha256, check_bulletin, without_controls};
+use wheelmark_tuf::{RoleName, Sha256, Targets, check_bulletin, verify, without_controls};
 
 use super::begin::{HolderArgs, MAX_PUBLIC_LEN, about};
 use super::folder::Folder;
@@ -55,23 +56,24 @@ const MAX_FILE_LEN: u64 = 64 * 1024;
 
 /// Begin the ceremony that brings an index back from a break-in
 ///
-/// Stands on the last good state, which `wheelmark recover plan` has put into the folder, and on nothing
-/// that was published since. Makes another online key beside the present one (online-key.next, for its
-/// owner alone), as `index rotate-online-key` does, and begins a ceremony in RECOVERY/ceremony that puts
-/// it in the place of the stolen one, raises the versions of all other roles above everything that was
-/// published, and lets the index say what happened: the bulletin, and which claims go on that are claimed,
-/// not yet sealed.
+/// Stands on the last good state, which `wheelmark recover plan` has put into the folder, and on
+/// nothing that was published since. Makes another online key beside the present one
+/// (online-key.next, for its owner alone), and begins a ceremony in RECOVERY/ceremony that puts it
+/// in the place of the stolen one, raises the versions of all other roles above everything that was
+/// published, and lets the index say what happened: the bulletin, and which claims go on that are
+/// claimed, not yet sealed.
 ///
 ///   wheelmark recover ceremony recovery --data /srv/index
 ///   wheelmark recover ceremony recovery --data /srv/index --bulletin what-happened.txt
 ///   wheelmark recover ceremony recovery --data /srv/index --replace 2=bob-2.json
 ///
-/// Holders whose keys may be in other hands are replaced in the same ceremony. Then as always: each holder
-/// signs, `wheelmark ceremony finish recovery/ceremony`; what is published is decided by
-/// `wheelmark recover publish` alone. Nothing is published here. docs/recovery.md goes through it all.
+/// Holders whose keys may be in other hands are replaced in the same ceremony. Then as always: each
+/// holder signs, and `wheelmark ceremony finish recovery/ceremony` puts it together. Nothing is
+/// published here. docs/recovery.md goes through it all.
 ///
-/// Runs as the user that the index publishes as, while the index is stopped. Leave it stopped until the recovery
-/// is published: a next key that has signed what a thief brought in is good for nothing.
+/// Runs as the user that the index publishes as, while the index is stopped. Leave it stopped, and
+/// give no command that publishes, until the recovery is published: a next key that has signed what
+/// a thief brought in is good for nothing.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -118,10 +120,20 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
     let changes = changes(&args.folder)?;
     let policy = policy::of(args.policy.as_deref(), Some(&data))?;
     let standing = standing(&args.folder, &changes, &data)?;
+    let left_behind = left_behind(&standing, &data.tree());
+    let files = data.online_key_files(args.online_key.as_deref());
+    FileKey::open(&files[0]).hint(
+        "the next key lies beside the present one, which has to be a file here: name it with --online-key FILE. An online key on a token, or one that only the service sees, cannot be replaced by a recovery yet",
+    )?;
     let now = context.clock.now();
     let bulletin = match &args.bulletin {
         Some(file) => read_bulletin(file)?,
-        None => bulletin::usual(&changes, now),
+        None => {
+            // That tree has every page.
+            let pages = args.folder.join(LAST_GOOD).join("targets/simple");
+            let is_known = |project: &ProjectName| pages.join(project.as_str()).is_dir();
+            bulletin::usual(&changes, is_known, now)
+        }
     };
     let recovery = Recovery {
         since: Timestamp::from_second(changes.last_good.dated.as_second())?,
@@ -139,7 +151,6 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
         // What cannot be looked at may be there.
         !matches!(path.try_exists(), Ok(false))
     };
-    let files = data.online_key_files(args.online_key.as_deref());
     let online = next_key(&files, &args.folder.join(NEXT_KEY), &standing)?;
     plan.recover(recovery, online, is_taken);
     let ceremony = Ceremony::new(standing, plan, &policy, now).map_err(|error| {
@@ -153,11 +164,16 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
         }
     };
     let folder = Folder::create(&directory, &ceremony)?;
-    tell(args, &ceremony, &folder)?;
+    tell(args, &ceremony, &folder, &left_behind)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(args: &Args, ceremony: &Ceremony, folder: &Folder) -> anyhow::Result<()> {
+fn tell(
+    args: &Args,
+    ceremony: &Ceremony,
+    folder: &Folder,
+    left_behind: &[String],
+) -> anyhow::Result<()> {
     let at = folder.directory().display();
     if args.json {
         let told = json!({
@@ -166,12 +182,16 @@ fn tell(args: &Args, ceremony: &Ceremony, folder: &Folder) -> anyhow::Result<()>
             "directory": folder.directory(),
             "online_key_words": ceremony.plan().online.as_ref().map(|key| key.words().to_string()),
             "cautions": ceremony.cautions(),
+            "left_behind": left_behind,
             "roles": review::as_json(ceremony),
             "recovery": review::recovery_as_json(ceremony),
         });
         return print_line(&told.to_string());
     }
     print_line(&review::text(ceremony))?;
+    for left in left_behind {
+        print_line(&format!("\nNOTE: {left}"))?;
+    }
     print_line(&review::words(ceremony))?;
     print_line(&format!(
         "\n{at} is ready to travel. Each holder signs it, trusting the newest root that they know:\n  \
@@ -257,6 +277,23 @@ fn standing(folder: &Path, changes: &Changes, data: &Data) -> anyhow::Result<Sta
         ))
         .hint("name the data directory of the index for which the plan was made"),
     }
+}
+
+/// What holders have signed since the last good state, as far as it lies in the present tree: it does not go on.
+fn left_behind(standing: &Standing, present: &Path) -> Vec<String> {
+    let roles = standing.roles().into_iter();
+    let left = roles.filter_map(|role| {
+        let (good, _) = standing.version_and_expiry(&role)?;
+        let (keys, role_keys) = standing.keys_of(&role)?;
+        let version = good.checked_add(1)?;
+        let file = role.versioned_file_name(version);
+        let bytes = published::metadata(present, &file).ok().flatten()?;
+        verify::<Targets>(&bytes, keys, role_keys).ok()?;
+        Some(format!(
+            "version {version} of {role} was signed by its holders since then, and is left behind with all that came after it: if you held that ceremony, what it brought (seals, for instance) has to be signed again, once this is published"
+        ))
+    });
+    left.collect()
 }
 
 fn read_bulletin(file: &Path) -> anyhow::Result<String> {

@@ -78,15 +78,14 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     folder.all_signatures(&ceremony)?;
     seen.demand_newer(&ceremony)?;
     seen.demand_ages(&ceremony)?;
+    let goes_back = seen.told_of_going_back(&ceremony);
+    let claims = seen.told_of_claims(&ceremony);
     if !args.json {
         print_line(&review::text(&ceremony))?;
         print_line(&review::ground(&ceremony, trusted))?;
-        let told = [
-            seen.told_of_going_back(&ceremony),
-            seen.told_of_claims(&ceremony),
-        ];
+        let told = [&goes_back, &claims];
         for told in told.into_iter().flatten() {
-            print_line(&told)?;
+            print_line(told)?;
         }
         print_line("")?;
     }
@@ -117,6 +116,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             "ceremony": ceremony.id().to_string(),
             "written": written,
             "complete": tally.is_complete(),
+            "goes_back": goes_back,
             "needs": status::as_json(&tally),
         });
         print_line(&told.to_string())?;

@@ -1,6 +1,7 @@
 //! What people are told of a recovery where nobody has written a text of their own.
 
 use jiff::Timestamp;
+use wheelmark_packaging::ProjectName;
 use wheelmark_recovery::{Plan as Changes, Signer};
 use wheelmark_tuf::MAX_BULLETIN_LEN;
 
@@ -11,7 +12,12 @@ const MAX_NAMES_LEN: usize = MAX_BULLETIN_LEN - 2_048;
 const LINE_LEN: usize = 90;
 
 /// A text from the plan: since when, what clients do by themselves, and which projects to look at.
-pub(super) fn usual(changes: &Changes, now: Timestamp) -> String {
+/// `is_known` says whether the last good state had a project.
+pub(super) fn usual(
+    changes: &Changes,
+    is_known: impl Fn(&ProjectName) -> bool,
+    now: Timestamp,
+) -> String {
     let (since, now) = (day(changes.last_good.dated), day(now));
     let mut text = format!(
         "This index was broken into. On {now} it goes back to its state of {since}, the last one known to be good.\n\
@@ -23,7 +29,12 @@ pub(super) fn usual(changes: &Changes, now: Timestamp) -> String {
         let mut changes = project.changes.iter();
         changes.any(|change| change.signed == Signer::Index)
     });
-    let projects: Vec<&str> = projects.map(|project| project.project.as_str()).collect();
+    // A thief chooses what new projects are called, and everybody would read it over the holders' signatures.
+    let (known, new): (Vec<_>, Vec<_>) = projects.partition(|project| is_known(&project.project));
+    let projects: Vec<&str> = known
+        .iter()
+        .map(|project| project.project.as_str())
+        .collect();
     if !projects.is_empty() {
         text.push_str(&format!(
             "If you installed one of these since {since}, have it compared with what is signed now\n\
@@ -40,6 +51,12 @@ pub(super) fn usual(changes: &Changes, now: Timestamp) -> String {
             0 => text.push_str(".\n"),
             left => text.push_str(&format!(", and {left} more.\n")),
         }
+    }
+    if !new.is_empty() {
+        text.push_str(&format!(
+            "Projects that were not there before: {}. The same holds for these.\n",
+            new.len()
+        ));
     }
     text
 }
@@ -96,14 +113,24 @@ mod tests {
     fn is_a_bulletin_whatever_changed() {
         let now = "2026-06-02T09:00:00Z".parse().unwrap();
         for count in [0, 1, 25, 10_000] {
-            let text = usual(&plan(count, "index"), now);
+            let text = usual(&plan(count, "index"), |_| true, now);
             assert_eq!(check_bulletin(&text), Ok(()), "{text}");
             assert!(text.lines().all(|line| line.len() <= 200), "{text}");
             assert!(text.contains("2026-05-30 22:00 UTC"), "{text}");
             assert_eq!(text.contains("p-0"), count > 0, "{text}");
             assert_eq!(text.contains(" more."), count > 1_000, "{text}");
         }
-        let text = usual(&plan(3, "project"), now);
+        let text = usual(
+            &plan(3, "index"),
+            |project| !project.as_str().ends_with("p-0"),
+            now,
+        );
+        assert!(
+            !text.contains("p-0") && text.contains("p-1") && text.contains("p-2"),
+            "{text}"
+        );
+        assert!(text.contains("not there before: 1."), "{text}");
+        let text = usual(&plan(3, "project"), |_| true, now);
         assert!(!text.contains("ppp"), "signed by their own people: {text}");
     }
 }
