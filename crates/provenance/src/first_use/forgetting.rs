@@ -34,7 +34,7 @@ impl Remembered {
         self.since = self.since.take().and_then(|since| match since.began {
             Some(began) if began >= moment => None,
             None if nobody_is_left => None,
-            _ => Some(since.as_at(moment)),
+            _ => Some(since.back_to(moment)),
         });
         *self != before
     }
@@ -72,7 +72,7 @@ impl Since {
     }
 
     /// What it was at a moment, as far as that was kept.
-    fn as_at(mut self, moment: Timestamp) -> Self {
+    fn back_to(mut self, moment: Timestamp) -> Self {
         let later = self.before.iter().position(|one| one.until >= moment);
         if let Some(later) = later
             && let Some(then) = self.before.drain(later..).next()
