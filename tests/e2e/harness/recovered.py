@@ -3,8 +3,8 @@
     forge = recovered(today, "timestamp", "snapshot", "unclaimed", "recently-claimed", "status")
     mirror.mount(Replay(forge._tree))
 
-What `wheelmark recover` makes of a real index is the same: versions 2^20 above those of the last good state,
-root one version further, and the statement of the recovery in `targets`.
+It follows docs/recovery.md: versions 2^20 above those of the last good state, root one version further,
+and the statement of the recovery in `targets`. Nothing of `wheelmark recover` is run for it.
 """
 
 from __future__ import annotations

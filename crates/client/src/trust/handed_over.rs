@@ -213,7 +213,10 @@ impl TrustedIndex {
                 problem: "it is not UTF-8".to_owned(),
             });
         }
-        let claims = self.seen_claims()?.into_iter().map(|(project, claim)| {
+        // What a recovery has cleared is kept for whoever compared the keys, and for nobody else.
+        let claims = self.seen_claims()?.into_iter();
+        let claims = claims.filter(|(_, claim)| !claim.cleared);
+        let claims = claims.map(|(project, claim)| {
             let claim = SeenClaim {
                 by_hand: false,
                 ..claim
