@@ -245,7 +245,7 @@ impl Plan {
         }
         for ProjectOf { project, changes } in projects(&mut self.projects) {
             for change in changes {
-                let decision = known.get(&(&*project, named(change))).copied().flatten();
+                let decision = known.get(&(project, named(change))).copied().flatten();
                 if let Some(decision) = decision.filter(|decision| holds(project, *decision)) {
                     change.decision = Some(decision);
                     taken += 1;

@@ -61,7 +61,7 @@ impl Named {
 pub(super) enum Source {
     Tree(DirectoryPlace),
     Web {
-        place: WebPlace,
+        place: Box<WebPlace>,
         targets: Option<Url>,
         remote: Box<Remote>,
         runtime: Handle,
@@ -80,7 +80,12 @@ impl Source {
         let (copy, remote) = (copy_at(url, None)?, remote(context)?);
         let targets = copy.targets;
         Ok(Self::Web {
-            place: WebPlace::new(copy.metadata, targets.clone(), remote.clone(), Depth::Bytes),
+            place: Box::new(WebPlace::new(
+                copy.metadata,
+                targets.clone(),
+                remote.clone(),
+                Depth::Bytes,
+            )),
             targets,
             remote: Box::new(remote),
             runtime: Handle::current(),
