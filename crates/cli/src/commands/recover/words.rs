@@ -52,8 +52,9 @@ pub(super) fn summary(plan: &Plan) -> Vec<String> {
     let present = &plan.present;
     let mut lines = vec![
         format!(
-            "  last good snapshot {}, root {}, from {}; what came after {} may not be in it",
+            "  last good snapshot {}, sha256 {}, root {}, from {}; what came after {} may not be in it",
             good.snapshot.version,
+            good.snapshot.sha256,
             good.root,
             without_controls(&good.from),
             good.dated
