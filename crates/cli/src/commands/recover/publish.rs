@@ -199,6 +199,10 @@ fn plan(folder: &Path) -> anyhow::Result<Plan> {
         .with_context(|| format!("{} cannot be read", path.display()))
         .hint("`wheelmark recover plan` makes the folder of a recovery; name that folder")?;
     let plan = Plan::from_json(&bytes).with_context(|| format!("{} is refused", path.display()))?;
+    if let Some(conflict) = plan.conflicts().first() {
+        return Err(anyhow!("{}: {}", conflict.project, conflict.why))
+            .hint("decide about it as a whole: `wheelmark recover decide`, or in plan.json");
+    }
     match plan.undecided() {
         0 => Ok(plan),
         count => Err(anyhow!("nobody has decided about {count} changes")).hint(
