@@ -101,7 +101,7 @@ pub async fn add_trust(
     now: jiff::Timestamp,
 ) -> Result<TrustedIndex, AddError> {
     store.refuse_known(urls.simple())?;
-    let Verified {
+    let Followed {
         record,
         root,
         effects,
@@ -113,7 +113,7 @@ pub async fn add_trust(
 }
 
 /// A chain that holds, and what it begins with.
-pub(crate) struct Verified {
+pub(crate) struct Followed {
     pub(crate) record: IndexRecord,
     pub(crate) root: Vec<u8>,
     pub(crate) effects: Vec<Effect>,
@@ -126,7 +126,7 @@ pub(crate) async fn verify(
     urls: IndexUrls,
     beginning: Beginning,
     now: jiff::Timestamp,
-) -> Result<Verified, AddError> {
+) -> Result<Followed, AddError> {
     let limits = Limits::default();
     let mut cached = Cached::default();
     let mut handed = None;
@@ -185,7 +185,7 @@ pub(crate) async fn verify(
         first_root_version,
         first_root_fingerprint,
     };
-    Ok(Verified {
+    Ok(Followed {
         record,
         root,
         effects,

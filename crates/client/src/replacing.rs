@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use url::Url;
 use wheelmark_tuf::{Sha256, root_fingerprint};
 
-use crate::adding::{AddError, Beginning, Verified, verify};
+use crate::adding::{AddError, Beginning, Followed, verify};
 use crate::refresh::drive_from;
 use crate::remote::Remote;
 use crate::sources::{Sources, Warnings};
@@ -131,7 +131,7 @@ pub async fn replace_trust(
         return Err(ReplaceError::Holds { index });
     }
     let urls = known.urls().clone();
-    let Verified {
+    let Followed {
         record,
         root,
         effects,
