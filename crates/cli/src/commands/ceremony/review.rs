@@ -125,7 +125,11 @@ pub(super) fn text(ceremony: &Ceremony) -> String {
     }
     if let Some(online) = &ceremony.plan().online {
         lines.push(String::new());
-        lines.push("another key signs online from then on. Whoever has it can publish anything: compare it with what `wheelmark index rotate-online-key` printed where the index runs, by another way than this directory".to_owned());
+        let printed_by = match ceremony.plan().recovery {
+            Some(_) => "recover ceremony",
+            None => "index rotate-online-key",
+        };
+        lines.push(format!("another key signs online from then on. Whoever has it can publish anything: compare it with what `wheelmark {printed_by}` printed where the index runs, by another way than this directory"));
         lines.extend(online.words().lines().map(|line| format!("  {line}")));
         lines.push(format!("  online   {}", online.key().keyid()));
     }

@@ -167,10 +167,10 @@ async fn engine(
 fn hinted(error: GoBackError) -> anyhow::Error {
     let hint = match &error {
         GoBackError::Changed { .. } => {
-            "`wheelmark recover plan` into the same folder compares anew; the ceremony holds as it is"
+            "`wheelmark recover plan` into the same folder compares anew. If the index has published since the ceremony began, its next key has signed, and a new ceremony is needed (docs/recovery.md, When something is refused); otherwise the ceremony holds as it is"
         }
         GoBackError::NextKeyUsed => {
-            "break the ceremony off (`wheelmark ceremony abort`), move online-key.next away, and begin another one, with the index stopped until the end (docs/recovery.md)"
+            "break the ceremony off (`wheelmark ceremony abort`); move online-key.next, and `ceremony` and `next-online-key.json` in the folder of the recovery, away; give `wheelmark recover ceremony` again, with the index stopped until the end"
         }
         GoBackError::Ceremony(_) => {
             "a file in the way that the index has not signed is to be moved away from DATA/repository/metadata; a ceremony that stands on another state has to be begun anew"
@@ -333,8 +333,9 @@ fn tell(args: &Args, done: &WentBack) -> anyhow::Result<()> {
             )];
             lines.extend(in_words(outlook, *put_back));
             lines.push(
-                "now: start the index; revoke tokens that may be in other hands; then `wheelmark index \
-                 rotate-online-key --retire --now` (docs/recovery.md)"
+                "now, before the index is started: revoke every token that may be in other hands (`wheelmark index \
+                 token revoke`), and let the stolen key go (`wheelmark index rotate-online-key --retire --now`); \
+                 docs/recovery.md, step 10"
                     .to_owned(),
             );
             print_line(&lines.join("\n"))
