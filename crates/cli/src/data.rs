@@ -2,6 +2,7 @@
 
 pub(crate) mod keys;
 pub(crate) mod outside;
+mod recovering;
 pub(crate) mod socket;
 
 use std::fs;

@@ -168,7 +168,17 @@ impl Data {
 
     /// Opens the online key, and the next one if it is there: the file that is named, the
     /// credential, or the data directory's own. Whatever they sign is written to the signing log.
+    /// Refused while a recovery is under way.
     pub(crate) fn online_keys(&self, named: Option<&Path>) -> anyhow::Result<OnlineKeys> {
+        self.demand_not_recovering()?;
+        self.online_keys_to_go_back(named)
+    }
+
+    /// The same for the one command that publishes a recovery.
+    pub(crate) fn online_keys_to_go_back(
+        &self,
+        named: Option<&Path>,
+    ) -> anyhow::Result<OnlineKeys> {
         let keys = self.places(named)?.open()?;
         Ok(keys.logged(LogPlace::new(self.signing_log())))
     }

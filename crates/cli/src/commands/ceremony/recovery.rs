@@ -163,6 +163,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
             return Err(error.context("no ceremony can be held so")).hint(about);
         }
     };
+    data.begin_recovering(&args.folder)?;
     let folder = Folder::create(&directory, &ceremony)?;
     tell(args, &ceremony, &folder, &left_behind)?;
     Ok(ExitCode::SUCCESS)

@@ -107,6 +107,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
     }
     let done = engine.go_back(&account_name()).await.map_err(hinted)?;
     drop(engine);
+    data.end_recovering()?;
     tell(args, &done)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -149,7 +150,7 @@ async fn engine(
     let tree = Arc::new(Directory::open(&data.tree()).await?);
     data.demand_plain_catalogue()?;
     let store = Store::open(&data.catalogue()).await?;
-    let online = data.online_keys(args.online_key.as_deref())?;
+    let online = data.online_keys_to_go_back(args.online_key.as_deref())?;
     let (clock, lifetimes) = (context.clock.clone(), Lifetimes::default());
     let (orders, writer) = match data.settings().tree {
         None => (Some(data.orders().await?), JournalWriter::WebProcess),
