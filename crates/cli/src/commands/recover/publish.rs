@@ -44,7 +44,7 @@ const NAMED: usize = 20;
 ///   wheelmark recover publish recovery --data /srv/index --dry-run
 ///   wheelmark recover publish recovery --data /srv/index
 ///
-/// Stop the index first. --dry-run finishes what an earlier process left recorded, and nothing else. Killed at any step, it is finished by the next start, or nothing has happened;
+/// Stop the index first. --dry-run finishes what an earlier process left recorded, and nothing else. Killed at any step, the same command finishes it, or nothing has happened;
 /// doing it again is right. Runs as the user that the index publishes as. docs/recovery.md goes through it
 /// all.
 #[derive(Debug, clap::Args)]
