@@ -38,7 +38,7 @@ def test_no_endpoint_fails(index: Index, sandbox: Sandbox, known: bool) -> None:
     served = index.get("/metrics").body.decode()
     asked = [line for line in served.splitlines() if line.startswith("wheelmark_http_requests_total")]
     count = sum(int(line.rsplit(" ", 1)[1]) for line in asked)
-    # Some hundreds on an idle machine; what counts is that each operation was tried.
+    # How many it comes to in that time depends on the machine; few would mean that little was tried.
     assert count > 25, (count, said[-3000:])
     wrong = [line for line in asked if 'status="5' in line]
     assert not wrong, (wrong, index.log_text()[-4000:])
