@@ -26,7 +26,9 @@ from harness.history import History
 from harness.index import Index
 from harness.nginx import Nginx
 from harness.pypiserver import Pypiserver
+from harness.reached import KIND, Table, printed
 from harness.sandbox import TOOLS, Sandbox, environment
+from harness.siege import Siege
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -34,6 +36,27 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes begins first, so that no worker is left alone with it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What thieves reached, from all workers."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    told = [
+        (report.nodeid.split("::")[0], report.location[1] or 0, report.nodeid, row)
+        for report in reports
+        for kind, row in getattr(report, "user_properties", [])
+        if kind == KIND and report.when == "call"
+    ]
+    if told:
+        terminalreporter.section("what the thief reached, beside PEP 458 Table 4 and PEP 480 Table 1")
+        told.sort(key=lambda row: row[:3])
+        terminalreporter.write_line("\n".join(printed(row for *_, row in told)))
+
+
+@pytest.fixture
+def table(request: pytest.FixtureRequest) -> Table:
+    """What thieves reached in this test; all of them are printed at the end of the run."""
+    return Table(request.node.user_properties)
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +145,22 @@ def history(_make) -> Iterator[History]:
 def sandbox(tmp_path: Path, binary: Path) -> Sandbox:
     """An environment for tools, with an empty home, empty caches and no trust."""
     return Sandbox(tmp_path / "sandbox", binary)
+
+
+@pytest.fixture
+def make_siege(make_index: MakeIndex, tmp_path: Path, fake_clock, table: Table) -> Iterator[Callable[..., Siege]]:
+    """Makes real indexes with claims on, their holders and people who read them: `make_siege(trusted_root=…)`."""
+    made: list[Siege] = []
+
+    def make(*, trusted_root: Path | None = None, bins: int = 4) -> Siege:
+        options = ["--sigstore-roots", trusted_root] if trusted_root else []
+        index = make_index(fresh=True, bins=bins, options=options, env={"WHEELMARK_INDEX_CLAIMS": "on"}).start()
+        made.append(Siege(index, tmp_path, fake_clock, table, trusted_root))
+        return made[-1]
+
+    yield make
+    for siege in made:
+        siege.end()
 
 
 @pytest.fixture(scope="session")

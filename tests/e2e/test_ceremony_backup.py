@@ -9,8 +9,9 @@ import pytest
 
 from harness.custody import Person, must
 from harness.distributions import wheel
+from harness.holders import Cast, PHRASE
 from harness.sandbox import Sandbox
-from test_ceremony import PHRASE, Cast, first, snapshot_of  # noqa: F401: `first` is a fixture
+from test_ceremony import first, snapshot_of  # noqa: F401: `first` is a fixture
 
 # A pair out of the examples of the age format; nobody has anything locked with it.
 RECIPIENT = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"

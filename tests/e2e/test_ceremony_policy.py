@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from test_ceremony import Cast, Holder
 
 from harness.distributions import wheel
+from harness.holders import Cast, Holder
 from harness.index import Index
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_ceremony import OFFLINE, Cast, Holder
 
 from harness.distributions import wheel
+from harness.holders import Cast, Holder, OFFLINE
 from harness.index import Index, free_port
 
 

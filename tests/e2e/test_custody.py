@@ -11,8 +11,9 @@ import pytest
 
 from harness.custody import Person, SoftToken, must, signed_back, ssh_agent
 from harness.distributions import wheel
+from harness.holders import Cast, Operator
 from harness.sandbox import Sandbox
-from test_ceremony import Cast, Operator, first, snapshot_of  # noqa: F401: `first` is a fixture
+from test_ceremony import first, snapshot_of  # noqa: F401: `first` is a fixture
 
 FILE_SECRET = "seven plain words that nobody else would choose"
 

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from test_ceremony import Cast
 from test_gc import age, gc
 from test_transitions import make_cast, served, tuf_client, under_load
 
 from harness import forge
 from harness.copying import Copy
 from harness.distributions import Distribution, sdist, wheel
+from harness.holders import Cast
 from harness.index import Index
 from harness.sandbox import Sandbox
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_ceremony import OFFLINE, Cast, Installing
+from test_ceremony import Installing
 
 from harness.distributions import wheel
+from harness.holders import Cast, OFFLINE
 from harness.index import Index
 from harness.sandbox import Sandbox
 from harness.upload import upload

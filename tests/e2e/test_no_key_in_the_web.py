@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from test_ceremony import PHRASE
 
 from harness.distributions import wheel
+from harness.holders import PHRASE
 from harness.index import Index, free_port
 from harness.upload import request, upload
 

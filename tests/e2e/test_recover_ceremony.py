@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness.distributions import wheel
-from test_ceremony import OFFLINE, Cast
+from harness.holders import Cast, OFFLINE
 
 RAISE = 1 << 20
 

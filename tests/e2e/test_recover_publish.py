@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from harness.distributions import wheel
-from test_ceremony import Cast
+from harness.holders import Cast
 from test_recover_ceremony import newest
 
 

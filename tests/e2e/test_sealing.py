@@ -12,10 +12,10 @@ from tuf.api.metadata import DelegatedRole, Metadata, TargetFile, Targets
 
 from harness.developer import Developer
 from harness.distributions import Distribution, wheel
+from harness.holders import Cast
 from harness.index import Index
 from harness.sandbox import Outcome, Sandbox, Venv
 from harness.tuf_reader import TufReader
-from test_ceremony import Cast
 from test_claims import Thief, explained, installs, newest
 from test_project_keys import Person
 

@@ -16,9 +16,10 @@ import pytest
 
 from harness.custody import NAMES, Person, SoftToken, must, openssl_program, program, read_json, signed_back, ssh_agent
 from harness.distributions import wheel
+from harness.holders import Cast
 from harness.sandbox import Sandbox, environment
 from harness.tuf_reader import TufReader
-from test_ceremony import Cast, first, snapshot_of  # noqa: F401: `first` is a fixture
+from test_ceremony import first, snapshot_of  # noqa: F401: `first` is a fixture
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_ceremony import Cast
 from tuf.api.exceptions import UnsignedMetadataError
 from tuf.ngclient import Updater
 
 from harness.copying import Copy
 from harness.distributions import wheel
+from harness.holders import Cast
 from harness.sandbox import Sandbox
 
 # Long enough for a machine that does ten other things.
