@@ -10,16 +10,14 @@ none of them the thief's, and what they remember is the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from harness.distributions import wheel
-from harness.person import Person
-from harness.recovered import BULLETIN, recovered
+from harness.drill import Drill, claims
+from harness.recovered import recovered
 from harness.thief import TOP, Thief
 from harness.world import EVIL, GOOD, PROJECTS, RECENT, REFUSED, SEALED, UNCLAIMED, Mirrored, World, two_days
 
@@ -34,47 +32,12 @@ def world(tmp_path: Path, binary: Path) -> Iterator[World]:
         yield made
 
 
-class Drill:
-    """People who are there before an attack, and what becomes of them."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.since = datetime.now(UTC) - timedelta(seconds=1)
-        self.saw, self.away = world.knows(), world.knows()
-
-    def attack(self, tree: dict[str, bytes]) -> dict[str, str | None]:
-        """What whoever was there got of each project, while the thief answered."""
-        with Mirrored(self.world.mirror, tree):
-            return {project: self.world.gets(self.saw, project) for project in PROJECTS}
-
-    def ends_well(self, tree: dict[str, bytes]) -> None:
-        """After the recovery: everybody gets the good files, without a step, and remembers the same."""
-        with Mirrored(self.world.mirror, tree):
-            fresh = self.world.fresh()
-            assert fresh is not None
-            people = {"saw": self.saw, "away": self.away, "fresh": fresh}
-            for who, person in people.items():
-                for project in PROJECTS:
-                    done, venv = person.verified(project)
-                    assert done.ok() and venv.installed() == {project: GOOD}, f"{who}: {venv.installed()}: {done}"
-                    told = "was broken into" in done.text
-                    assert told == (who != "fresh" and project == PROJECTS[0]), f"{who}, {project}: {done}"
-                    assert not told or all(f"  | {line}" in done.text for line in BULLETIN.splitlines()), done
-            seen = {who: claims(person) for who, person in people.items()}
-            assert seen["saw"] == seen["away"] == seen["fresh"]
-
-
-def claims(person: Person) -> list[dict]:
-    listed = person.sandbox.wheelmark("trust", "claims", "list", "--json")
-    return json.loads(listed.ok().out)
-
-
 def test_online_key_stolen_and_a_malicious_wheel_published(world: World) -> None:
     drill = Drill(world)
     got = drill.attack(Thief(world.today, *ONLINE_KEY).update(wheel(UNCLAIMED, EVIL, says="evil")))
     # PEP 458 and PEP 480, row 6: malicious updates of what is not claimed, and of nothing else.
     assert got == {UNCLAIMED: EVIL, RECENT: GOOD, SEALED: GOOD}
-    drill.ends_well(recovered(world.today, *ONLINE_KEY, since=drill.since, goes_on=[RECENT])._tree)
+    drill.ends_well(drill.recovered(*ONLINE_KEY))
 
 
 def test_online_key_stolen_and_claims_filled_in(world: World) -> None:
@@ -84,7 +47,7 @@ def test_online_key_stolen_and_claims_filled_in(world: World) -> None:
     # Who knows a claim refuses other keys for it; a project without one is the thief's from then on.
     assert got == {UNCLAIMED: EVIL, RECENT: REFUSED, SEALED: GOOD}
     assert UNCLAIMED in {claim["project"] for claim in claims(drill.saw)}
-    drill.ends_well(recovered(world.today, *ONLINE_KEY, since=drill.since, goes_on=[RECENT])._tree)
+    drill.ends_well(drill.recovered(*ONLINE_KEY))
 
 
 def test_without_a_statement_what_a_thief_had_clients_remember_would_stay(world: World) -> None:
@@ -106,7 +69,7 @@ def test_online_key_stolen_and_versions_driven_up(world: World) -> None:
         thief.forge.role(name).version = HIGHEST - 1
     got = drill.attack(thief.update(evil))
     assert got[UNCLAIMED] == EVIL
-    drill.ends_well(recovered(world.today, *ONLINE_KEY, since=drill.since, goes_on=[RECENT])._tree)
+    drill.ends_well(drill.recovered(*ONLINE_KEY))
 
 
 def test_online_key_stolen_and_old_states_replayed(world: World) -> None:
@@ -114,7 +77,7 @@ def test_online_key_stolen_and_old_states_replayed(world: World) -> None:
     # No client goes back behind what it has seen.
     got = drill.attack(dict(world.yesterday._tree))
     assert got == dict.fromkeys(PROJECTS, REFUSED)
-    drill.ends_well(recovered(world.today, *ONLINE_KEY, since=drill.since, goes_on=[RECENT])._tree)
+    drill.ends_well(drill.recovered(*ONLINE_KEY))
 
 
 @pytest.mark.parametrize("offline", ["targets", "claimed"])
@@ -127,7 +90,7 @@ def test_keys_of_targets_or_claimed_stolen_as_well(world: World, offline: str) -
     # Row 7: every project.
     assert got == dict.fromkeys(PROJECTS, EVIL)
     replaced = (*ONLINE_KEY, "targets", "claimed")
-    drill.ends_well(recovered(world.today, *replaced, since=drill.since, goes_on=[RECENT])._tree)
+    drill.ends_well(drill.recovered(*replaced))
 
 
 @pytest.mark.parametrize("project", [RECENT, SEALED])
@@ -142,8 +105,7 @@ def test_a_developers_key_stolen_with_the_online_key(world: World, project: str)
     # Its people have another key, which the index registers, and their first version with it is lower.
     good = world.today.copy()
     good.role(role).version += 1
-    forge = recovered(good, *ONLINE_KEY, role, since=drill.since, goes_on=[RECENT])
-    drill.ends_well(forge._tree)
+    drill.ends_well(drill.recovered(*ONLINE_KEY, role, good=good))
 
 
 def test_one_root_key_stolen(world: World) -> None:
@@ -154,8 +116,7 @@ def test_one_root_key_stolen(world: World) -> None:
     forge.signers["root"] = forge.signers["root"][:1]
     got = drill.attack(world.today._tree | {"metadata/2.root.json": forge._sign("root")})
     assert got == dict.fromkeys(PROJECTS, REFUSED)
-    forge = recovered(world.today, *ONLINE_KEY, "root", since=drill.since, goes_on=[RECENT])
-    drill.ends_well(forge._tree)
+    drill.ends_well(drill.recovered(*ONLINE_KEY, "root"))
 
 
 def test_root_threshold_stolen_and_the_way_out_of_band(world: World, tmp_path: Path) -> None:
@@ -170,7 +131,7 @@ def test_root_threshold_stolen_and_the_way_out_of_band(world: World, tmp_path: P
     # Row 8: everything, and no signature undoes it.
     assert got == dict.fromkeys(PROJECTS, EVIL)
     every = (*ONLINE_KEY, "root", "targets", "claimed", "simple", "packages")
-    forge = recovered(world.today, *every, since=drill.since, goes_on=[RECENT])
+    forge = drill.recovered(*every)
     # The roots of before are nobody's word any more: the index begins anew.
     forge.role("root").version = 1
     tree = {path: content for path, content in forge.publish().items() if not path.endswith(".root.json")}
@@ -205,7 +166,7 @@ def test_trust_handed_over_before_the_recovery_is_undone_as_well(world: World) -
     assert drill.attack(tree)[UNCLAIMED] == EVIL
     file = drill.saw.sandbox.folder / "trust.json"
     drill.saw.sandbox.wheelmark("trust", "export", world.mirror.index_url, "--output", file).ok()
-    with Mirrored(world.mirror, recovered(world.today, *ONLINE_KEY, since=drill.since, goes_on=[RECENT])._tree):
+    with Mirrored(world.mirror, drill.recovered(*ONLINE_KEY)._tree):
         heir = world._somebody()
         heir.sandbox.wheelmark("trust", "import", file).ok()
         assert UNCLAIMED in {claim["project"] for claim in claims(heir)}
