@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from harness.distributions import wheel
-from harness.drill import Drill, claims
+from harness.drill import ONLINE_KEY, Drill, claims
 from harness.recovered import recovered
 from harness.thief import TOP, Thief
 from harness.world import EVIL, GOOD, PROJECTS, RECENT, REFUSED, SEALED, UNCLAIMED, Mirrored, World, two_days
 
-ONLINE_KEY = ("timestamp", "snapshot", "recently-claimed", "unclaimed", "status")
 # The highest version that a number of JSON has without loss.
 HIGHEST = 2**53 - 1
 
@@ -130,12 +129,7 @@ def test_root_threshold_stolen_and_the_way_out_of_band(world: World, tmp_path: P
     got = drill.attack(Thief(world.today, "root").everything(*evil))
     # Row 8: everything, and no signature undoes it.
     assert got == dict.fromkeys(PROJECTS, EVIL)
-    every = (*ONLINE_KEY, "root", "targets", "claimed", "simple", "packages")
-    forge = drill.recovered(*every)
-    # The roots of before are nobody's word any more: the index begins anew.
-    forge.role("root").version = 1
-    tree = {path: content for path, content in forge.publish().items() if not path.endswith(".root.json")}
-    tree["metadata/1.root.json"] = forge._sign("root")
+    tree = drill.begins_anew()
     with Mirrored(world.mirror, tree):
         person = drill.saw
         for project in PROJECTS:
@@ -153,10 +147,7 @@ def test_root_threshold_stolen_and_the_way_out_of_band(world: World, tmp_path: P
         assert refused.code != 0 and "has come through" in refused.text, refused
         new = tmp_path / "new.json"
         new.write_bytes(tree["metadata/1.root.json"])
-        done = person.sandbox.wheelmark(*trust, "--root", new)
-        assert "from another root on" in done.ok().out, done
-        for project in PROJECTS:
-            person.installs(project, GOOD)
+        drill.takes_another_root(person, new)
 
 
 def test_trust_handed_over_before_the_recovery_is_undone_as_well(world: World) -> None:

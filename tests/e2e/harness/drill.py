@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from .forge import Forge
 from .person import Person
 from .recovered import BULLETIN, recovered
 from .world import GOOD, PROJECTS, RECENT, Mirrored, World
+
+ONLINE_KEY = ("timestamp", "snapshot", "recently-claimed", "unclaimed", "status")
 
 
 class Drill:
@@ -52,6 +55,21 @@ class Drill:
             assert "was broken into" not in done.ok().text, done
             seen = {who: claims(person) for who, person in people.items()}
             assert seen["saw"] == seen["away"] == seen["fresh"]
+
+
+    def begins_anew(self) -> dict[str, bytes]:
+        """What is published where root's keys are stolen: the good files, and a root that no other leads to."""
+        forge = self.recovered(*ONLINE_KEY, "root", "targets", "claimed", "simple", "packages")
+        forge.role("root").version = 1
+        tree = {path: content for path, content in forge.publish().items() if not path.endswith(".root.json")}
+        return tree | {"metadata/1.root.json": forge._sign("root")}
+
+    def takes_another_root(self, person: Person, root: Path) -> None:
+        """The one step that a client ever needs: with a root that came by another way than the index."""
+        done = person.sandbox.wheelmark("trust", "add", self.world.mirror.index_url, "--replace", "--root", root)
+        assert "from another root on" in done.ok().out, done
+        done, venv = person.verified(*PROJECTS)
+        assert done.ok() and venv.installed() == dict.fromkeys(PROJECTS, GOOD), done
 
 
 def claims(person: Person) -> list[dict]:

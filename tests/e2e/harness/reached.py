@@ -49,6 +49,8 @@ def cell(seen: object) -> str:
     """What stands in the table for what somebody got."""
     if seen is True or seen == "evil":
         return "the thief's"
+    if seen == "old":
+        return "an old version"
     if seen is None or seen is False:
         return "refused"
     return str(seen)

@@ -87,6 +87,11 @@ class Thief:
     def _name_own_key(self, project: str, through: str) -> set[str]:
         """Makes a role lead to the thief's key for a project; the roles that say so."""
         own, writes = self.own.public_key, {through}
+        if through in FAMILIES:
+            delegations = self.forge.role(through).delegations
+            delegations.keys[own.keyid] = own
+            delegations.succinct_roles.keyids = [own.keyid]
+            return writes
         if through == "targets":
             delegations = self.forge.role(through).delegations
             delegations.keys[own.keyid] = own
