@@ -84,13 +84,13 @@ class Row:
     def mixes(self, says: str, seen: dict[str, bool]) -> None:
         self.tell("parts that never were together", says, True, seen["knows"], seen["fresh"])
 
-    def put_right(self, *more: str) -> None:
-        """Other keys for all that is signed online, and for these."""
+    def put_right(self, *more: str, project: str = UNCLAIMED, through: str | None = None) -> None:
+        """Other keys for all that is signed online, and for these, when somebody has seen an update of a project."""
         if self.world.tool != "uv":
             return
         drill, good = Drill(self.world), self.world.today.copy()
-        evil = wheel(UNCLAIMED, EVIL, says="evil")
-        drill.attack(Thief(self.world.today, *self.stolen).update(evil), (UNCLAIMED,))
+        evil = wheel(project, EVIL, says="evil")
+        drill.attack(Thief(self.world.today, *self.stolen).update(evil, through=through), (project,))
         for role in more:
             # A project's people sign with another key, and their versions go on.
             if role.startswith("project-"):
@@ -165,7 +165,7 @@ def test_row_4_one_that_delegates_or_lists(
     assert outcome == {"knows": GOOD, "fresh": REFUSED}
     row.updates("a malicious update", table_one(4, "no"), both(REFUSED))
     row.updates("another file of the listed version", table_one(4, "no"), outcome)
-    row.put_right(stolen)
+    row.put_right(stolen, project=project, through=through)
 
 
 def test_row_5_timestamp_snapshot_and_a_project(world: World, fake_clock: FakeClock, table: Table) -> None:
@@ -183,7 +183,7 @@ def test_row_5_timestamp_snapshot_and_a_project(world: World, fake_clock: FakeCl
     row.freezes(table_one(5, UNTIL), "until a bin ends, a day")
     assert world.mixture(*stolen) == WHO_HAS_NOT_SEEN_IT
     row.mixes(table_one(5, UNTIL), WHO_HAS_NOT_SEEN_IT)
-    row.put_right(f"project-{SEALED}")
+    row.put_right(f"project-{SEALED}", project=SEALED)
 
 
 def test_row_6_timestamp_snapshot_and_recently_claimed_or_unclaimed(
@@ -230,7 +230,7 @@ def test_row_7_timestamp_snapshot_and_targets_or_claimed(
     row.freezes(table_one(7, "yes, until the earliest end"), "until a bin ends, a day")
     assert world.mixture(*stolen) == WHO_HAS_NOT_SEEN_IT
     row.mixes(table_one(7, "yes, until the earliest end"), WHO_HAS_NOT_SEEN_IT)
-    row.put_right("targets", "claimed")
+    row.put_right("targets", "claimed", project=SEALED, through=offline)
 
 
 def test_row_8_root(world: World, fake_clock: FakeClock, table: Table, tmp_path: Path) -> None:
