@@ -232,7 +232,9 @@ class Asked:
 class Mirror:
     """Serves `source` through `parts`, on every loopback address, until the block ends."""
 
-    def __init__(self, source: Index | Tree, *parts: Part) -> None:
+    def __init__(self, source: Index | Tree, *parts: Part, port: int = 0) -> None:
+        """`port`: where somebody answered before, such as the index itself."""
+        self._port = port
         self._source = live(source) if isinstance(source, Index) else recorded(source)
         self._parts = parts
         self._stopped = threading.Event()
@@ -241,7 +243,7 @@ class Mirror:
         self.broken: list[BaseException] = []
 
     def __enter__(self) -> "Mirror":
-        self._sockets = [socket.create_server(("127.0.0.1", 0), backlog=256)]
+        self._sockets = [socket.create_server(("127.0.0.1", self._port), backlog=256)]
         self.port = self._sockets[0].getsockname()[1]
         # A second address, by which a test can tell two clients apart.
         self._sockets.append(socket.create_server(("127.0.0.2", self.port), backlog=256))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .distributions import Distribution
 from .holders import Holder
 from .upload import request
 
@@ -21,6 +22,8 @@ class Recovery:
         self.siege, self.folder, self._plan = siege, folder, tuple(plan)
         self.operator, self.data = siege.operator, siege.index.data
         self.ceremony_folder = folder / "ceremony"
+        # Files that somebody wrote into the journal, past the catalogue.
+        self.smuggled: list[Distribution] = []
 
     def by_the_book(
         self, *decide: object, replace: dict[int, tuple[Holder, Path]] | None = None, bulletin: str | None = None
@@ -95,18 +98,37 @@ class Recovery:
 
     def lock_out(self) -> None:
         """Step 10: no token of before opens anything, and the stolen key is gone."""
+        self.revoke_tokens()
+        self.operator.told("index", "--data", self.data, "rotate-online-key", "--retire", "--now")
+        self._clear_away()
+
+    def revoke_tokens(self) -> None:
+        """All of them, and another one for whoever runs it."""
         index = ("index", "--data", self.data)
         for token in self.operator.told(*index, "token", "list"):
             self._does(*index, "token", "revoke", token["id"])
         made = self._does(*index, "token", "create", "--user", "operator", "--scope", "upload")
-        (self.siege.folder / "token").write_text(made)
-        self.operator.told(*index, "rotate-online-key", "--retire", "--now")
-        self._does(*index, "audit")
+        self.token = self.siege.folder / "token"
+        self.token.write_text(made)
+
+    def _clear_away(self) -> None:
+        """What the thief left in the tree, and nothing that is signed leads to, goes to the evidence.
+
+        What the audit names besides is that the catalogue has no row of what nobody uploaded.
+        """
+        audit = ("index", "--data", self.data, "audit", "--json")
+        for left in json.loads(self.operator.run(*audit).stdout)["damage"]:
+            if left["kind"] == "extra":
+                evidence = self.siege.folder / "evidence" / left["path"]
+                evidence.parent.mkdir(parents=True, exist_ok=True)
+                (self.siege.index.tree / left["path"]).rename(evidence)
+        found = {left["path"] for left in json.loads(self.operator.run(*audit).stdout)["damage"]}
+        assert found == {f"catalogue, {dist.project}/{dist.filename}" for dist in self.smuggled}
 
     def start(self) -> None:
         """Step 11."""
         index = self.siege.index
         index.start()
-        index.ready["token_file"] = str(self.siege.folder / "token")
+        index.ready["token_file"] = str(self.token)
         told = request("GET", index.url("bulletin.json"))
         assert told.status == 200, f"{told}"

@@ -72,6 +72,9 @@ class TwoUsers(Index):
 
     def start(self) -> "TwoUsers":
         self.start_publisher()
+        return self.start_web()
+
+    def start_web(self) -> "TwoUsers":
         self.process = self._popen(WEB, self.binary, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--json")
         self.ready = self._json_line(self.process)
         return self

@@ -1,0 +1,94 @@
+"""Drills: a developer's key is stolen, and the project is put right by the commands of docs/recovery.md."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from datetime import UTC, datetime
+
+from harness.distributions import Distribution, wheel
+from harness.people import administer
+from harness.reached import table_one
+from harness.siege import REFUSED, Siege
+from test_project_keys import Person
+
+ENOUGH, ALONE = "two-keys", "one-key"
+PROJECTS = (ENOUGH, ALONE)
+
+
+def one(project: str, version: str, says: str) -> Distribution:
+    return wheel(project, version, says=says)
+
+
+class Signs(Person):
+    """Somebody with keys of a project, on a machine of their own."""
+
+    def claims(self, project: str, by: str) -> None:
+        self.signing("project", "claim", project, by=by).ok()
+
+    def ids(self, project: str) -> list[str]:
+        told = self.sandbox.wheelmark("project", "keys", "list", project, "--json").ok()
+        return sorted(json.loads(told.out)["keys"])
+
+
+def robbed_of(name: str, robbed: Signs, thief: Signs) -> str:
+    """A copy of a key is the thief's as well."""
+    (thief.folder / f"{name}.pem").write_bytes((robbed.folder / f"{name}.pem").read_bytes())
+    return name
+
+
+def test_a_key_with_and_without_enough_others_left(make_siege) -> None:
+    siege: Siege = make_siege()
+    index = siege.index
+    index.publish(*(one(project, "1.0", "good") for project in PROJECTS))
+    alice, thief = (Signs(siege.folder / name, index.binary, index) for name in ("alice", "thief"))
+    alice.claims(ENOUGH, by="a b")
+    alice.claims(ALONE, by="c")
+    siege.knows(*PROJECTS)
+    siege.keep_good()
+    siege.keeps_installing(ENOUGH)
+
+    # One key of each, and a token, which whoever has the key's machine has, too.
+    time.sleep(1)  # uploads are dated by the second
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for project, name in ((ENOUGH, "a"), (ALONE, "c")):
+        known = [word for id in alice.ids(project) for word in ("--key", id)]
+        thief.publish(one(project, "66.0", "evil"), *known, by=robbed_of(name, alice, thief)).ok()
+    seen = siege.reached(*PROJECTS)
+    everybody = dict.fromkeys(("plain", "old", "there", "fresh"), "evil")
+    assert seen == dict.fromkeys(PROJECTS, everybody)
+    row = table_one(5, "yes, this project alone")
+    siege.tells("a developer's key and token", "a release, others can outvote the key", row, seen[ENOUGH])
+    siege.tells("a developer's key and token", "a release, no other key is left", row, seen[ALONE])
+
+    # Others are enough: they replace the key, and whoever runs the index takes away what came since.
+    stolen = alice.id("a")
+    alice.signing("project", "keys", "replace", ENOUGH, stolen[:10], by="b", new="d").ok()
+    administer(index, "remove", ENOUGH, "--since", since, "--reason", "a stolen key signed it", "--yes").ok()
+    refused = thief.publish(one(ENOUGH, "67.0", "evil"), by="a").failed()
+    assert "none of these keys signs" in refused.text, refused
+    # Not enough: nobody gets anything of it from now on, and the claim ends.
+    administer(index, "status", ALONE, "quarantined", "--reason", "its key was stolen").ok()
+    for person in siege.people:
+        done, venv = person.tries(ALONE)
+        assert done.failed() and venv.installed() == {}, done
+    administer(index, "project", "unclaim", ALONE).ok()
+    administer(index, "remove", ALONE, "--since", since, "--reason", "a stolen key signed it", "--yes").ok()
+    administer(index, "status", ALONE, "active").ok()
+    alice.publish(one(ENOUGH, "2.0", "better"), by="d").ok()
+    for person in siege.people:
+        person.installs({ENOUGH: "better"})
+    assert siege.fresh().gets(ALONE) == "good"
+    # Whoever knew that its people sign for it is told that they do no longer, and what to do.
+    assert [person.gets(ALONE) for person in siege.people] == [REFUSED] * 4
+    told, _ = siege.there.tries(ALONE)
+    assert "trust claims forget" in told.text and "by another way than the index" in told.text, told
+
+    # The holders can say it to all of them at once: a recovery that goes back to the state of now.
+    shutil.rmtree(siege.good)
+    siege.keep_good()
+    siege.recovery().by_the_book("--drop", "all")
+    siege.ends_well({ENOUGH: "better", ALONE: "good"})
+    # The stolen key is in nobody's claim any more, and the people of the other project go on.
+    assert [claim["project"] for claim in siege.away.remembers()["claims"]] == [ENOUGH]
