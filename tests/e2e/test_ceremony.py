@@ -34,12 +34,19 @@ def cast(first: Cast, fake_clock: Callable[[str], dict[str, str]]) -> Cast:
 
 
 def later(cast: Cast, clock: dict[str, str]) -> None:
-    """Lets time pass, for the index and for everybody around it."""
+    """Lets more than a day pass, for the index and for everybody around it."""
     assert cast.index.stop() == 0, cast.index.log_text()
+    timestamp = cast.index.tree / "metadata" / "timestamp.json"
+    before = timestamp.read_bytes()
     cast.index.env |= clock
     for holder in cast.holders:
         holder.env = cast.index.env
     cast.index.start()
+    # What is published has ended meanwhile; it is signed anew beside the first requests.
+    deadline = time.monotonic() + 60
+    while timestamp.read_bytes() == before:
+        assert time.monotonic() < deadline, cast.index.log_text()
+        time.sleep(0.05)
 
 
 class Installing:
