@@ -13,6 +13,7 @@ import pytest
 from harness.burglar import Burglar
 from harness.developer import Developer
 from harness.distributions import Distribution, wheel
+from harness.mirror import record
 from harness.people import administer
 from harness.reached import T4_ONLINE, table_one
 from harness.siege import REFUSED, Siege
@@ -20,6 +21,8 @@ from harness.sigstore import PrivateSigstore
 
 STOLEN = "the online key of a real index"
 ROW_6 = table_one(6, "yes, of what is not delegated by claimed")
+# The highest version that a number of JSON has without loss.
+HIGHEST = 2**53 - 1
 ATTESTS = "release@attested.example+https://ci.example"
 
 
@@ -91,3 +94,56 @@ def test_malicious_wheels_and_claims_of_the_thiefs(make_siege, sigstore: Private
         ("young-one", "added"): [],
     }
     siege.ends_well({dist.project: "1.0" for dist in good} | {"acme-tools": "1.1", "attested-one": "1.1"})
+
+
+def test_old_states_replayed_and_versions_driven_up(make_siege, binary: Path) -> None:
+    siege: Siege = make_siege()
+    index = siege.index
+    index.publish(one("victim", "1.0", "old"), one("other", "1.0"), one("acme-tools", "1.0"))
+    Developer(siege.folder / "developer", binary, index).claim("acme-tools").ok()
+    as_it_was, page = record(index.tree), Burglar(index).page("victim")
+    # A release that mends something.
+    index.publish(one("victim", "2.0"))
+    good = {"victim": "2.0", "other": "1.0", "acme-tools": "1.0"}
+    siege.knows(*good)
+    siege.keep_good()
+    siege.keeps_installing("victim", "other")
+
+    # What the index has signed before, as it was.
+    index.stop()
+    with siege.instead(as_it_was):
+        seen = siege.reached("victim")
+    assert seen == {"victim": everybody("old") | {"old": REFUSED, "there": REFUSED}}
+    siege.tells(STOLEN, "an old state, as it was", table_one(6, "freeze, until the earliest end"), seen["victim"])
+    # The same signed anew, above what everybody has seen.
+    index.start()
+    thief = Burglar(index)
+    thief.shows_again(page)
+    seen = siege.reached("victim")
+    assert seen == {"victim": everybody("old")}
+    siege.tells(STOLEN, "old content, signed as the newest", T4_ONLINE, seen["victim"])
+    thief.publishes(one("victim", "6.6", "evil"))
+    thief.drives_up(HIGHEST)
+    seen = siege.reached("victim", "acme-tools")
+    assert seen == {"victim": everybody("evil"), "acme-tools": everybody("1.0")}
+    siege.tells(STOLEN, "all versions driven up to 2^53-1", T4_ONLINE, seen["victim"])
+
+    recovery = siege.recovery()
+    recovery.by_the_book("--drop", "unsupported")
+    assert recovery.changes == {
+        ("victim", "vanished", "victim-2.0-py3-none-any.whl"): [],
+        ("victim", "added", "victim-6.6-py3-none-any.whl"): [],
+    }
+    siege.ends_well(good)
+    # What the thief signed lies there still, and is no damage; what nobody signed is.
+    audit = ("index", "--data", index.data, "audit")
+    assert siege.operator.run(*audit).returncode == 0 and (thief.metadata / f"{HIGHEST}.snapshot.json").exists()
+    planted = thief.metadata / f"{HIGHEST - 1}.snapshot.json"
+    planted.write_text("{}")
+    found = siege.operator.run(*audit)
+    assert found.returncode == 1 and planted.name in found.stdout, found
+    planted.unlink()
+    # And it goes on from there.
+    index.publish(one("victim", "3.0"))
+    for person in siege.people:
+        person.installs({"victim": "3.0"})

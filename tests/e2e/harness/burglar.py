@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 
 from securesystemslib.signer import CryptoSigner
@@ -70,10 +71,29 @@ class Burglar(OnlineKey):
         self.publish(lambda snapshot: snapshot.meta.update(raised), above=above)
         self._shows_plainly(pages, evil)
 
-    def shows_again(self, *projects: str, pages: dict[str, dict]) -> None:
-        """Old pages, signed as the newest."""
-        self.rewrite([pages[project] for project in projects])
-        self._shows_plainly([pages[project] for project in projects], ())
+    def shows_again(self, *pages: dict) -> None:
+        """Old pages, signed as the newest; what they do not list is gone without a trace."""
+        gone = {
+            f"packages/{page['name']}/{file['filename']}": None
+            for page in pages
+            for file in self.page(page["name"])["files"]
+            if file["filename"] not in {kept["filename"] for kept in page["files"]}
+        }
+        self.rewrite(pages, gone)
+        self._shows_plainly(pages, ())
+
+    def drives_up(self, version: int) -> None:
+        """All that the online key signs, in this version."""
+        listed = self.published().signed.meta
+        own = [name.removesuffix(".json") for name in listed if re.match(r"(simple|packages)-|recently-claimed|status", name)]
+        for name in own:
+            role = self.role(name, listed[f"{name}.json"].version)
+            role.signed.version = version
+            self._write(f"{version}.{name}.json", role)
+        raised = {f"{name}.json": MetaFile(version) for name in own}
+        timestamp = Metadata.from_file(str(self.metadata / "timestamp.json")).signed
+        assert timestamp.version == timestamp.snapshot_meta.version
+        self.publish(lambda snapshot: snapshot.meta.update(raised), above=version - timestamp.version)
 
     def _page(self, page: dict) -> bytes:
         content = json.dumps(page, sort_keys=True, separators=(",", ":")).encode()

@@ -29,6 +29,7 @@ from pathlib import Path
 from .distributions import Distribution
 from .holders import Cast
 from .index import Index
+from .mirror import Mirror, Tree
 from .reached import Table
 from .runbook import Recovery
 from .sandbox import Outcome, Sandbox, Venv
@@ -252,6 +253,11 @@ class Siege:
         seen = {"plain": self.plain(*projects)} | {who: one.gets_each(*projects) for who, one in people.items()}
         return {project: {who: got[project] for who, got in seen.items()} for project in projects}
 
+    def instead(self, tree: Tree) -> Mirror:
+        """For a `with` block: whoever asks the index is answered from this tree, as it was once published."""
+        assert self.index.process is None, "it would answer itself"
+        return Mirror(tree, port=self.index.port)
+
     def tells(self, stolen: str, does: str, says: str, seen: Mapping[str, str | None]) -> None:
         """A row of the table, from what `reached` saw of one project."""
         self.table.row(stolen, does, says, plain=seen["plain"], old=seen["there"], fresh=seen["fresh"])
@@ -302,3 +308,5 @@ class Siege:
             assert time.monotonic() < deadline and self._thread.is_alive(), self.keeps
             time.sleep(0.1)
         assert all(content == expected[project] for _, project, content in after), self.keeps
+        # It ran all the time, not only afterwards.
+        assert {phase for phase, *_ in self.keeps} >= {"attack", "after"}, self.keeps

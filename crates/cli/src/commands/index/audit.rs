@@ -181,7 +181,7 @@ async fn look(args: &Args, data: &Data, store: &Store, context: &Context) -> any
                 Err(error) => left_out.push(format!("the catalogue: {error:#}")),
             }
             let journal = store.journal_end().await?;
-            state::rolled_back(data, chain, &evidence, journal, &mut damage)?;
+            state::rolled_back(data, chain, &state.root, &evidence, journal, &mut damage)?;
             let (began, now) = (evidence.began, context.clock.now());
             match state::unnamed(data, store, began, now, &mut damage).await {
                 Ok(count) => old_pages = count,

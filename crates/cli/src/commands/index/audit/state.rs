@@ -17,7 +17,7 @@ use wheelmark_objects::{Directory, Kind as ObjectKind, ObjectPath};
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
 use wheelmark_repository::unnamed_objects;
 use wheelmark_store::{Seq, Store};
-use wheelmark_tuf::{Sha256, Snapshot, Verified, verify};
+use wheelmark_tuf::{IndexRecovery, Sha256, Snapshot, Verified, verify, verify_trusted_root};
 
 use super::damage::{Damage, Kind};
 use crate::commands::verify::progress::Progress;
@@ -303,11 +303,13 @@ impl Evidence {
     }
 }
 
-/// What says that the state is older than one that this index has signed. `journal` is where the
-/// journal ended when the state had been read: it only grows, and so a sound one reaches that far.
+/// What says that the state is older than one that this index has signed. `first_root` is where `chain` begins;
+/// `journal` is where the journal ended when the state had been read: it only grows, and so a sound one reaches
+/// that far.
 pub(super) fn rolled_back(
     data: &Data,
     chain: &Chain,
+    first_root: &[u8],
     evidence: &Evidence,
     journal: Seq,
     damage: &mut Vec<Damage>,
@@ -324,6 +326,8 @@ pub(super) fn rolled_back(
         let verified: Result<Verified<Snapshot>, _> = verify(&bytes, keys, role_keys);
         match verified {
             Ok(_) => newest = newest.max(Some((*version, format!("{path} is there, and signed")))),
+            // What a thief drove up lies where it was when the index went back.
+            Err(_) if left_behind(chain, first_root, &bytes) => {}
             Err(_) => damage.push(Damage::new(
                 Kind::Extra,
                 path,
@@ -356,6 +360,22 @@ pub(super) fn rolled_back(
         ));
     }
     Ok(())
+}
+
+/// Whether a snapshot was signed by a key that signs no more, in an index that says that it was broken into and
+/// went back: no client takes it (TUF §5.3.11), and what is published passes over its number.
+fn left_behind(chain: &Chain, first_root: &[u8], snapshot: &[u8]) -> bool {
+    let went_back = IndexRecovery::of(chain.set.targets()).is_ok_and(|said| said.is_some());
+    let before = chain.roots.iter().map(AsRef::as_ref).chain([first_root]);
+    let signed = |root: &[u8]| {
+        let Ok(root) = verify_trusted_root(root) else {
+            return false;
+        };
+        let by_it: Result<Verified<Snapshot>, _> =
+            verify(snapshot, &root.keys, &root.roles.snapshot);
+        by_it.is_ok()
+    };
+    went_back && before.into_iter().any(signed)
 }
 
 /// How far the timestamp says that the journal of the uploads was followed.
