@@ -94,6 +94,11 @@ def test_malicious_wheels_and_claims_of_the_thiefs(make_siege, sigstore: Private
         ("young-one", "added"): [],
     }
     siege.ends_well({dist.project: "1.0" for dist in good} | {"acme-tools": "1.1", "attested-one": "1.1"})
+    # Nor under the paths that plain tools know.
+    for project in ("victim", "open-one", "young-one"):
+        evil = one(project, "6.6", "evil")
+        assert index.get(f"packages/{project}/{evil.filename}").status == 404, evil.filename
+        assert evil.filename not in index.get(f"simple/{project}/").body.decode()
 
 
 def test_old_states_replayed_and_versions_driven_up(make_siege, binary: Path) -> None:
