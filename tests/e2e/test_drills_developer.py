@@ -13,8 +13,8 @@ from harness.reached import table_one
 from harness.siege import REFUSED, Siege
 from test_project_keys import Person
 
-ENOUGH, ALONE = "two-keys", "one-key"
-PROJECTS = (ENOUGH, ALONE)
+ENOUGH, ALONE, SEALED = "two-keys", "one-key", "sealed-one-key"
+PROJECTS = (ENOUGH, ALONE, SEALED)
 
 
 def one(project: str, version: str, says: str) -> Distribution:
@@ -45,6 +45,9 @@ def test_a_key_with_and_without_enough_others_left(make_siege) -> None:
     alice, thief = (Signs(siege.folder / name, index.binary, index) for name in ("alice", "thief"))
     alice.claims(ENOUGH, by="a b")
     alice.claims(ALONE, by="c")
+    alice.claims(SEALED, by="s")
+    time.sleep(1)  # claims are dated by the second
+    siege.cast.hold("seal", "--role", "claimed", "--claim-pending", "--older-than", "1s", "--project", SEALED)
     siege.knows(*PROJECTS)
     siege.keep_good()
     siege.keeps_installing(ENOUGH)
@@ -52,7 +55,7 @@ def test_a_key_with_and_without_enough_others_left(make_siege) -> None:
     # One key of each, and a token, which whoever has the key's machine has, too.
     time.sleep(1)  # uploads are dated by the second
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for project, name in ((ENOUGH, "a"), (ALONE, "c")):
+    for project, name in ((ENOUGH, "a"), (ALONE, "c"), (SEALED, "s")):
         known = [word for id in alice.ids(project) for word in ("--key", id)]
         thief.publish(one(project, "66.0", "evil"), *known, by=robbed_of(name, alice, thief)).ok()
     seen = siege.reached(*PROJECTS)
@@ -61,6 +64,7 @@ def test_a_key_with_and_without_enough_others_left(make_siege) -> None:
     row = table_one(5, "yes, this project alone")
     siege.tells("a developer's key and token", "a release, others can outvote the key", row, seen[ENOUGH])
     siege.tells("a developer's key and token", "a release, no other key is left", row, seen[ALONE])
+    siege.tells("a developer's key and token", "the same of a sealed project", row, seen[SEALED])
 
     # Others are enough: they replace the key, and whoever runs the index takes away what came since.
     stolen = alice.id("a")
@@ -69,21 +73,26 @@ def test_a_key_with_and_without_enough_others_left(make_siege) -> None:
     refused = thief.publish(one(ENOUGH, "67.0", "evil"), by="a").failed()
     assert "none of these keys signs" in refused.text, refused
     # Not enough: nobody gets anything of it from now on, and the claim ends.
-    administer(index, "status", ALONE, "quarantined", "--reason", "its key was stolen").ok()
+    for project in (ALONE, SEALED):
+        administer(index, "status", project, "quarantined", "--reason", "its key was stolen").ok()
     for person in siege.people:
         done, venv = person.tries(ALONE)
         assert done.failed() and venv.installed() == {}, done
-    administer(index, "project", "unclaim", ALONE).ok()
-    administer(index, "remove", ALONE, "--since", since, "--reason", "a stolen key signed it", "--yes").ok()
-    administer(index, "status", ALONE, "active").ok()
+    # Of a sealed project, a ceremony says so first.
+    siege.cast.hold("unseal", "--role", "claimed", "--unseal", SEALED)
+    for project in (ALONE, SEALED):
+        administer(index, "project", "unclaim", project).ok()
+        administer(index, "remove", project, "--since", since, "--reason", "a stolen key signed it", "--yes").ok()
+        administer(index, "status", project, "active").ok()
     alice.publish(one(ENOUGH, "2.0", "better"), by="d").ok()
     for person in siege.people:
         person.installs({ENOUGH: "better"})
     assert siege.fresh().gets(ALONE) == "good"
     # Alice has another key for it by now, and says so on her own machine.
-    alice.sandbox.wheelmark("trust", "claims", "forget", ALONE).ok()
-    alice.claims(ALONE, by="e")
-    alice.publish(one(ALONE, "2.0", "better"), by="e").ok()
+    for project, name in ((ALONE, "e"), (SEALED, "f")):
+        alice.sandbox.wheelmark("trust", "claims", "forget", project).ok()
+        alice.claims(project, by=name)
+        alice.publish(one(project, "2.0", "better"), by=name).ok()
     # Whoever knew the stolen key takes no other, and is told what to do.
     assert [person.gets(ALONE) for person in siege.people] == [REFUSED] * 4
     told, _ = siege.there.tries(ALONE)
@@ -96,4 +105,4 @@ def test_a_key_with_and_without_enough_others_left(make_siege) -> None:
     siege.ends_well(dict.fromkeys(PROJECTS, "better"))
     # Both go on by keys that were not stolen.
     keys = {claim["project"]: claim["keys"] for claim in siege.away.remembers()["claims"]}
-    assert keys == {ENOUGH: sorted([alice.id("b"), alice.id("d")]), ALONE: [alice.id("e")]}
+    assert keys == {ENOUGH: sorted([alice.id("b"), alice.id("d")]), ALONE: [alice.id("e")], SEALED: [alice.id("f")]}

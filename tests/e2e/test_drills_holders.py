@@ -41,16 +41,7 @@ def sealed(siege: Siege, developer: Developer) -> None:
     for project in (RECENT, SEALED):
         developer.claim(project).ok()
     time.sleep(1)  # claims are dated by the second
-    hold(siege, "seal", "--role", "claimed", "--claim-pending", "--older-than", "1s", "--project", SEALED)
-
-
-def hold(siege: Siege, name: str, *options: object, also: tuple = ()) -> None:
-    """An ordinary ceremony, while the index runs."""
-    operator = siege.operator
-    ceremony, begun = operator.begin(name, *options)
-    siege.cast.collect(ceremony, begun["words"], [*siege.cast.holders, *also])
-    operator.told("ceremony", "finish", ceremony)
-    operator.told("ceremony", "publish", ceremony, "--data", siege.index.data)
+    siege.cast.hold("seal", "--role", "claimed", "--claim-pending", "--older-than", "1s", "--project", SEALED)
 
 
 def answers(siege: Siege, tree: Path) -> Mirror:
@@ -88,7 +79,7 @@ def test_one_root_key_then_those_of_targets_and_claimed(make_siege, binary: Path
     # The runbook: an ordinary ceremony, and the index goes on. Whose key it was still has it, too.
     index.start()
     carol, public = cast.new_holder("carol", siege.folder)
-    hold(siege, "lost", "--replace", f"1={public}", also=(carol,))
+    cast.hold("lost", "--replace", f"1={public}", also=(carol,))
     assert len(root_keys(siege, 1) & root_keys(siege, 2)) == 1
     cast.holders = [carol, cast.holders[1]]
     siege.ends_well(dict.fromkeys(PROJECTS, "good"), told=False)

@@ -104,6 +104,14 @@ class Cast:
             for file in (mine / "signatures").iterdir():
                 shutil.copy(file, ceremony / "signatures")
 
+    def hold(self, name: str, *options: object, also: tuple[Holder, ...] = ()) -> None:
+        """An ordinary ceremony, while the index runs; `also`: whoever is new."""
+        operator = self.operator
+        ceremony, begun = operator.begin(name, *options)
+        self.collect(ceremony, begun["words"], [*self.holders, *also])
+        operator.told("ceremony", "finish", ceremony)
+        operator.told("ceremony", "publish", ceremony, "--data", self.index.data)
+
     def new_holder(self, name: str, tmp_path: Path) -> tuple[Holder, Path]:
         """Somebody who makes keys of their own."""
         made = tmp_path / f"{name}.age"
