@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 from harness.developer import Developer
 from harness.distributions import Distribution, wheel
-from harness.mirror import Mirror, record
+from harness.mirror import record
 from harness.reached import T4_OFFLINE, T4_ROOT, table_one
 from harness.sandbox import Sandbox
 from harness.siege import REFUSED, Siege, Somebody
@@ -44,12 +43,6 @@ def sealed(siege: Siege, developer: Developer) -> None:
     siege.cast.hold("seal", "--role", "claimed", "--claim-pending", "--older-than", "1s", "--project", SEALED)
 
 
-def answers(siege: Siege, tree: Path) -> Mirror:
-    """The thief answers at the index's address, from a tree of theirs."""
-    assert siege.index.stop() in (0, None), siege.index.log_text()
-    return Mirror(record(tree), port=siege.index.port)
-
-
 def root_keys(siege: Siege, version: int) -> set[str]:
     root = json.loads((siege.index.tree / "metadata" / f"{version}.root.json").read_bytes())["signed"]
     return set(root["roles"]["root"]["keyids"])
@@ -67,7 +60,8 @@ def test_one_root_key_then_those_of_targets_and_claimed(make_siege, binary: Path
     copy = siege.folder / "copy"
     shutil.copytree(index.tree, copy)
     Robber(cast, "root", holders=1, tree=copy).with_root(*all_of("evil"))
-    with answers(siege, copy):
+    assert index.stop() == 0
+    with siege.instead(record(copy)):
         assert siege.plain(UNCLAIMED, SEALED) == {UNCLAIMED: "evil", SEALED: "evil"}
         assert [person.gets(SEALED) for person in siege.people] == [REFUSED] * 3
         assert siege.away.gets(UNCLAIMED) == REFUSED
@@ -127,7 +121,8 @@ def test_root_threshold_stolen_and_the_way_out_of_band(make_siege, binary: Path)
     shutil.copytree(index.tree, stolen)
     Robber(siege.cast, "root", tree=stolen).with_root(*all_of("evil"))
     trust = ("trust", "add", index.index_url, "--replace")
-    with answers(siege, stolen):
+    assert index.stop() == 0
+    with siege.instead(record(stolen)):
         seen = siege.reached(*PROJECTS)
         assert seen == dict.fromkeys(PROJECTS, everybody("evil"))
         assert managed.gets(UNCLAIMED) == "evil"
@@ -140,8 +135,7 @@ def test_root_threshold_stolen_and_the_way_out_of_band(make_siege, binary: Path)
     maker = Sandbox(siege.folder / "maker", binary)
     tree = SignedTree(maker, siege.good / "repository" / "packages").run()
     fingerprint = tree.said["root_fingerprint"]
-    with ExitStack() as stack:
-        stack.enter_context(Mirror(record(tree.out), port=index.port))
+    with siege.instead(record(tree.out)):
         # What everybody sees until they have asked people: nothing is installed, and nothing else is offered.
         for person in siege.people:
             assert person.gets(UNCLAIMED) == REFUSED
