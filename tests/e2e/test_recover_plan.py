@@ -184,6 +184,22 @@ def test_decisions_are_made_by_rules_and_kept_when_it_is_planned_again(broken: B
 
     said = broken.plan(recovery, "--copy", str(broken.copy))
     assert "4 as in the plan before" in said, said
+    # Where the copy has gone on, out of the folder itself; and a copy that is none is left out, and told of.
+    before, good = read(recovery), recovery / "last-good"
+    tree = {path.relative_to(good): path.read_bytes() for path in good.rglob("*") if path.is_file()}
+    copies = ["--copy", str(tmp_path / "nowhere"), "--copy", str(broken.copy)]
+    said = broken.plan(recovery, *copies, good=str(good))
+    assert "4 as in the plan before" in said and f"left out  {tmp_path / 'nowhere'}" in said, said
+    assert {**read(recovery), "made": None} == {**before, "made": None}
+    assert tree == {path.relative_to(good): path.read_bytes() for path in good.rglob("*") if path.is_file()}
+    # What others could have decided is nobody's decision.
+    recovery.chmod(0o777)
+    for said in (
+        broken.plan(recovery, good=str(good), code=1),
+        broken.run("recover", "decide", str(recovery), "--drop", "all", code=1),
+    ):
+        assert "may be somebody else's word" in said and "chmod go-w" in said, said
+    recovery.chmod(0o700)
     broken.run("recover", "decide", str(recovery), "--project", "victim", "--drop")
     assert "1 kept, 3 dropped" in broken.run("recover", "show", str(recovery))
     said = broken.run("recover", "decide", str(recovery), "--project", "quiet", "--keep", code=1)

@@ -77,7 +77,7 @@ impl Rule {
 }
 
 /// Whether a support speaks for itself.
-fn counts(support: &Support) -> bool {
+pub(crate) fn counts(support: &Support) -> bool {
     match support {
         Support::Sealed | Support::Developer => true,
         Support::Attested { known, .. } => *known,

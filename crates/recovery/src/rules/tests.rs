@@ -345,12 +345,46 @@ fn a_million_changes_of_a_thief_leave_a_plan_that_can_be_read() {
     assert_eq!(short, sample());
     long.shorten_to(most).unwrap();
     // What nothing speaks for in the others, too: of `stolen` everything, though its keys have signed it.
-    assert_eq!(long.left_out, 1_003);
+    // And its claim, which is new.
+    assert_eq!(long.left_out, 1_004);
     assert_eq!(long.project(&name("evil")), None);
     let kept: Vec<usize> = long.projects.iter().map(|one| one.changes.len()).collect();
     assert_eq!(kept, [3, 2]);
     let json = long.to_json().unwrap();
     assert_eq!(Plan::from_json(&json).unwrap(), long);
+}
+
+/// Somebody with the online key can let as many projects claim as he likes, sign for them with his own keys, and
+/// attest to all of it.
+#[test]
+fn neither_do_a_thiefs_own_projects_make_it_too_long() {
+    let mut long = sample();
+    let before = long.claims.len();
+    for number in 0..1_000 {
+        let (claimed, open) = (format!("claimed-{number}"), format!("open-{number}"));
+        long.claims.push(claim(&claimed, ClaimWhat::Added, &[]));
+        let own = change(What::Added, Signer::Project, "own.whl", &[]);
+        let his = change(
+            What::Added,
+            Signer::Index,
+            "his.whl",
+            &[attested("he", false)],
+        );
+        long.projects.push(of(&claimed, vec![own]));
+        long.projects.push(of(&open, vec![his]));
+    }
+    long.decide_the_usual();
+    let most = sample().to_json().unwrap().len() as u64 * 2;
+    long.shorten_to(most).unwrap();
+    let json = long.to_json().unwrap();
+    assert!(json.len() as u64 <= most);
+    assert_eq!(Plan::from_json(&json).unwrap(), long);
+    assert!(long.claims.len() <= before && long.left_out >= 3_000);
+    assert!(long.projects.iter().all(|one| {
+        let name = one.project.as_str();
+        !name.starts_with("claimed-") && !name.starts_with("open-")
+    }));
+    assert!(long.conflicts().is_empty());
 }
 
 #[test]

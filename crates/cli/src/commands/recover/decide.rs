@@ -71,6 +71,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = Folder::at(&args.recovery);
+    folder.demand_own()?;
     let mut plan = folder.plan()?;
     if args.keep.is_empty() && args.drop.is_empty() && !args.reset {
         return Err(anyhow!("nothing is to be decided"))

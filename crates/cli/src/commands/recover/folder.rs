@@ -1,9 +1,12 @@
 //! The directory of a recovery: the plan, the last good state, the ceremony.
 
+use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use wheelmark_client::demand_guarded;
 use wheelmark_recovery::{MAX_PLAN_LEN, Plan};
 
 use crate::logging::WithHint as _;
@@ -46,6 +49,45 @@ impl Folder {
         self.path.join(LAST_GOOD)
     }
 
+    /// Whether a path leads to the tree of the last good state that is here.
+    pub(super) fn is_last_good(&self, path: &Path) -> bool {
+        let own = self.last_good().canonicalize();
+        own.is_ok_and(|own| path.canonicalize().is_ok_and(|path| path == own))
+    }
+
+    /// Makes the directory, in which nobody else can write.
+    pub(super) fn make(&self) -> anyhow::Result<()> {
+        let mut folder = fs::DirBuilder::new();
+        folder
+            .mode(0o700)
+            .recursive(true)
+            .create(&self.path)
+            .with_context(|| format!("{} cannot be made", self.path.display()))?;
+        self.demand_own()
+    }
+
+    /// Refuses a directory, or a plan, that another user has or could write: what is decided there would be kept
+    /// and dropped by the word of whoever that is. Root can write everywhere.
+    pub(super) fn demand_own(&self) -> anyhow::Result<()> {
+        let owners = [rustix::process::geteuid().as_raw(), 0];
+        for path in [self.path.clone(), self.plan_file()] {
+            if !path.exists() {
+                continue;
+            }
+            let guarded = demand_guarded(&path, &owners).with_context(|| {
+                format!(
+                    "what is decided in {} may be somebody else's word",
+                    self.path.display()
+                )
+            });
+            guarded.hint(format!(
+                "look at what is decided there (`wheelmark recover show`), and take it over with `chmod go-w {}`, or as root with chown; in doubt plan into a new directory",
+                path.display()
+            ))?;
+        }
+        Ok(())
+    }
+
     /// Where the tree is put together: nothing takes it for one.
     pub(super) fn next_tree(&self) -> PathBuf {
         self.path.join(NEXT_TREE)
@@ -83,8 +125,42 @@ impl Folder {
             part.write_all(&bytes)?;
             part.as_file().sync_all()?;
             part.persist(&file).map_err(|error| error.error)?;
-            std::fs::File::open(&self.path)?.sync_all()
+            fs::File::open(&self.path)?.sync_all()
         };
         write().with_context(|| format!("{} cannot be written", file.display()))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test says where it failed")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_decides() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::at(&place.path().join("recovery"));
+        folder.make().unwrap();
+        let made = fs::metadata(folder.path()).unwrap().permissions().mode();
+        assert_eq!(made & 0o777, 0o700);
+        let plan = folder.plan_file();
+        fs::write(&plan, "{}").unwrap();
+        mode(&plan, 0o644);
+        folder.demand_own().unwrap();
+        for (path, open) in [(folder.path(), 0o777), (&plan, 0o664), (&plan, 0o646)] {
+            let before = fs::metadata(path).unwrap().permissions().mode();
+            mode(path, open);
+            let refused = format!("{:#}", folder.demand_own().unwrap_err());
+            assert!(refused.contains("somebody else's word"), "{refused}");
+            assert!(refused.contains("can write it"), "{refused}");
+            mode(path, before);
+        }
+        folder.make().unwrap();
     }
 }

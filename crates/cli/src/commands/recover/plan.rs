@@ -1,7 +1,7 @@
 //! `wheelmark recover plan`: what changed since the last state that is known to be good.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
@@ -13,7 +13,7 @@ use wheelmark_recovery::{
     RoleWhat, Signed, State, VersionedFile, changes, compare,
 };
 use wheelmark_repository::Lifetimes;
-use wheelmark_tuf::{RoleName, Sha256};
+use wheelmark_tuf::{RoleName, Sha256, without_controls};
 
 use super::folder::Folder;
 use super::good_tree::{GoodTree, list_of, page_of};
@@ -45,7 +45,8 @@ use crate::logging::WithHint as _;
 ///
 /// Changes that the keys of sealed projects have signed are kept; about all others somebody has to decide
 /// (`wheelmark recover decide`). Given again for the same directory, it compares anew and keeps what was
-/// decided: so after something was published meanwhile.
+/// decided: so after something was published meanwhile. The last good state can then be recovery/last-good, the
+/// one that is there: a mirror that it came from has gone on, perhaps.
 ///
 /// Exit code: 0 if there is a plan, 1 if there is none.
 #[derive(Debug, clap::Args)]
@@ -60,7 +61,8 @@ pub(super) struct Args {
     last_good: String,
 
     /// Another copy of the index, a directory or a URL: what it has in common with the present state is told as
-    /// a support. Name copies that whoever broke in did not feed; may be given several times
+    /// a support. Name copies that whoever broke in did not feed; may be given several times. One that cannot be
+    /// read is left out, and told of
     #[arg(long, value_name = "DIR|URL")]
     copy: Vec<String>,
 
@@ -85,13 +87,20 @@ struct Made {
     /// Objects that the index lacks, or has with other bytes.
     brought: u64,
     files: [usize; 2],
+    /// Copies that were named and could not be read to the end.
+    copies_left_out: Vec<String>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let named = Named::read(&args.last_good)?;
     let data = Data::open_existing(&args.data)?;
     let folder = Folder::at(&args.out);
+    folder.demand_own()?;
     let earlier = folder.earlier()?;
+    let is_own = folder.is_last_good(Path::new(&args.last_good));
+    let named = match &earlier {
+        Some(earlier) if is_own => Named::Planned(earlier.last_good.snapshot),
+        _ => Named::read(&args.last_good)?,
+    };
     if earlier.is_none() && is_used(&args.out)? {
         return Err(anyhow!(
             "{} is not empty, and no recovery",
@@ -101,27 +110,19 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     let source = match &named {
         Named::Snapshot(_) => Source::tree(&data.tree())?,
+        Named::Planned(_) => Source::tree(&folder.last_good())?,
         Named::Tree(path) => Source::tree(path)?,
         Named::Url(url) => Source::web(url, context)?,
     };
-    let copies: anyhow::Result<Vec<Copy>> = args
-        .copy
-        .iter()
-        .map(|name| {
-            let source = match Named::of_copy(name)? {
-                Named::Url(url) => Source::web(&url, context)?,
-                Named::Tree(path) => Source::tree(&path)?,
-                Named::Snapshot(_) => Source::tree(&data.tree())?,
-            };
-            let name = name.clone();
-            Ok(Copy { name, source })
-        })
-        .collect();
-    let copies = copies?;
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("{} cannot be made", args.out.display()))?;
-    let from = match &named {
-        Named::Snapshot(version) => format!("snapshot {version} of the index's own tree"),
+    let copies = args.copy.iter().map(|name| Copy {
+        name: name.clone(),
+        source: Source::of_copy(name, context),
+    });
+    let copies = copies.collect();
+    folder.make()?;
+    let from = match (&named, &earlier) {
+        (Named::Snapshot(version), _) => format!("snapshot {version} of the index's own tree"),
+        (Named::Planned(_), Some(earlier)) => earlier.last_good.from.clone(),
         _ => args.last_good.clone(),
     };
     let making = Making {
@@ -141,7 +142,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_used(path: &std::path::Path) -> anyhow::Result<bool> {
+fn is_used(path: &Path) -> anyhow::Result<bool> {
     match std::fs::read_dir(path) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -178,12 +179,18 @@ impl Making {
             Named::Snapshot(version) => {
                 Followed::of_snapshot(&index, &present.set, &root, *version)?
             }
+            Named::Planned(file) => {
+                let source = &self.source;
+                Followed::of_planned(source, &index, &present.set, &root, *file)
+                    .context("last-good/ is not the last good state any more")
+                    .hint("name the copy that it was made from")?
+            }
             _ => Followed::of_place(&self.source, &root)
                 .with_context(|| format!("{} is no state of this index", self.from))
                 .hint("name a copy of this very index: both are followed from the same root")?,
         };
         let trusted = std::mem::take(&mut self.trusted);
-        let witnesses = Witnesses::new(copies, &root, trusted, &self.context)?;
+        let witnesses = Witnesses::new(copies, &root, trusted, &self.context);
         let last_good = self.last_good(&good);
         self.demand_same_ground(&last_good)?;
         self.demand_past(&last_good)?;
@@ -255,6 +262,7 @@ impl Making {
         let brought = tree.finish(&self.folder.last_good())?;
         self.folder.write(&plan)?;
         Ok(Made {
+            copies_left_out: witnesses.left_out(),
             plan,
             taken_over,
             brought,
@@ -445,6 +453,7 @@ fn tell(args: &Args, made: &Made) -> anyhow::Result<()> {
         let mut told = words::to_json(plan);
         told["taken_over"] = made.taken_over.into();
         told["objects_brought"] = made.brought.into();
+        told["copies_left_out"] = json!(made.copies_left_out);
         told["files"] = json!({ "then": made.files[0], "now": made.files[1] });
         return print_line(&told.to_string());
     }
@@ -453,6 +462,12 @@ fn tell(args: &Args, made: &Made) -> anyhow::Result<()> {
         lines.push(format!(
             "  objects   {} of the last good state are not in the index as they were: they are in last-good/",
             made.brought
+        ));
+    }
+    for copy in &made.copies_left_out {
+        lines.push(format!(
+            "  left out  {} could not be read, or not to its end, as a copy of this index (the log says why)",
+            without_controls(copy)
         ));
     }
     if made.taken_over > 0 {

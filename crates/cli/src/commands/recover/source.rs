@@ -33,6 +33,8 @@ const PIECE: usize = 256 * 1024;
 /// What somebody named as the last good state.
 #[derive(Clone, Debug)]
 pub(super) enum Named {
+    /// The one that an earlier plan into the same folder has put there.
+    Planned(VersionedFile),
     /// A snapshot of the index's own tree.
     Snapshot(u64),
     Tree(PathBuf),
@@ -44,11 +46,6 @@ impl Named {
         if let Ok(version) = text.parse() {
             return Ok(Self::Snapshot(version));
         }
-        Self::of_copy(text)
-    }
-
-    /// A copy of the index in another place.
-    pub(super) fn of_copy(text: &str) -> anyhow::Result<Self> {
         Ok(match Other::named(text)? {
             Other::Tree(path) => Self::Tree(path),
             Other::Url(url) => Self::Url(url),
@@ -90,6 +87,14 @@ impl Source {
             remote: Box::new(remote),
             runtime: Handle::current(),
         })
+    }
+
+    /// Another copy of the index, by the name that somebody gave it.
+    pub(super) fn of_copy(name: &str, context: &Context) -> anyhow::Result<Self> {
+        match Other::named(name)? {
+            Other::Tree(path) => Self::tree(&path),
+            Other::Url(url) => Self::web(&url, context),
+        }
     }
 
     /// Writes an object into `to`, if it is what it has to be. Says whether it is.
@@ -238,9 +243,9 @@ impl Followed {
         })
     }
 
-    /// An earlier snapshot of the state that a place shows, under the newest root whose keys have signed it.
+    /// An earlier snapshot of the state that the index shows.
     pub(super) fn of_snapshot(
-        place: &impl Place,
+        index: &impl Place,
         now: &TrustedSet,
         first_root: &[u8],
         version: u64,
@@ -252,12 +257,44 @@ impl Followed {
             ))
             .hint("name an earlier one: wheelmark index snapshot-log");
         }
-        let read = |role: &RoleName, version: u64, most: u64| -> anyhow::Result<Bytes> {
-            let name = role.versioned_file_name(version);
-            let bytes = place.metadata(&name, most)?;
-            bytes
+        Self::of_named(index, index, now, first_root, version)
+    }
+
+    /// The state that an earlier plan has put into its folder: a tree without a timestamp, of which the plan says
+    /// which snapshot it is.
+    pub(super) fn of_planned(
+        tree: &impl Place,
+        index: &impl Place,
+        now: &TrustedSet,
+        first_root: &[u8],
+        planned: VersionedFile,
+    ) -> anyhow::Result<Self> {
+        let found = Self::of_named(tree, index, now, first_root, planned.version)?;
+        match found.snapshot_file() == planned {
+            true => Ok(found),
+            false => Err(anyhow!(
+                "snapshot {} there is not the one that plan.json goes back to",
+                planned.version
+            )),
+        }
+    }
+
+    /// A snapshot of a tree, under the newest root of the index whose keys have signed it.
+    fn of_named(
+        tree: &impl Place,
+        index: &impl Place,
+        now: &TrustedSet,
+        first_root: &[u8],
+        version: u64,
+    ) -> anyhow::Result<Self> {
+        let read_in = |bytes: Result<Option<Bytes>, PlaceError>, name: &str| {
+            bytes?
                 .with_context(|| format!("metadata/{name} is not in the tree any more"))
                 .hint("`wheelmark index gc` takes old snapshots away: name a backup or a copy")
+        };
+        let read = |role: &RoleName, version: u64, most: u64| -> anyhow::Result<Bytes> {
+            let name = role.versioned_file_name(version);
+            read_in(tree.metadata(&name, most), &name)
         };
         let snapshot = read(&RoleName::snapshot(), version, MAX_SNAPSHOT_LENGTH)?;
         let signed_by = |root: &Verified<Root>| {
@@ -274,11 +311,9 @@ impl Followed {
             if root.version >= now.root().version {
                 break;
             }
-            let next = read(
-                &RoleName::root(),
-                root.version + 1,
-                wheelmark_tuf::limits::MAX_ROOT_LENGTH,
-            )?;
+            let name = RoleName::root().versioned_file_name(root.version + 1);
+            let limit = wheelmark_tuf::limits::MAX_ROOT_LENGTH;
+            let next = read_in(index.metadata(&name, limit), &name)?;
             root = verify_next_root(&root, &next)?;
         }
         let (root, opened) = found

@@ -1,6 +1,6 @@
 //! What speaks for a file besides who signed its page: attestations that hold, and other copies of the index.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
@@ -28,7 +28,8 @@ const ASKED: usize = 20;
 /// Another copy of the index.
 pub(super) struct Copy {
     pub(super) name: String,
-    pub(super) source: Source,
+    /// Where it is, or why it is nowhere.
+    pub(super) source: anyhow::Result<Source>,
 }
 
 /// A copy whose state was followed.
@@ -36,11 +37,15 @@ struct Witness {
     name: String,
     source: Source,
     set: TrustedSet,
+    /// Whether it broke on the way.
+    is_broken: Cell<bool>,
 }
 
 /// What is asked about files.
 pub(super) struct Witnesses {
     copies: Vec<Witness>,
+    /// Copies that could not even be followed.
+    unfollowed: Vec<String>,
     trusted: Vec<PathBuf>,
     context: Context,
     roots: OnceCell<TrustedRoots>,
@@ -57,26 +62,50 @@ pub(super) struct Sides<'a> {
 }
 
 impl Witnesses {
-    /// Follows the state of every copy, from the same root.
+    /// Follows the state of every copy, from the same root. One that cannot be followed is left out: a copy can
+    /// only speak for something.
     pub(super) fn new(
         copies: Vec<Copy>,
         root: &[u8],
         trusted: Vec<PathBuf>,
         context: &Context,
-    ) -> anyhow::Result<Self> {
-        let followed = copies.into_iter().map(|Copy { name, source }| {
-            let followed = Followed::of_place(&source, root);
-            let followed = followed.with_context(|| format!("{name} is no copy of this index"))?;
-            let set = followed.set;
-            Ok(Witness { name, source, set })
-        });
-        Ok(Self {
-            copies: followed.collect::<anyhow::Result<_>>()?,
+    ) -> Self {
+        let (mut followed, mut unfollowed) = (Vec::new(), Vec::new());
+        for Copy { name, source } in copies {
+            let witness = source.and_then(|source| {
+                let set = Followed::of_place(&source, root)?.set;
+                Ok((source, set))
+            });
+            match witness {
+                Ok((source, set)) => followed.push(Witness {
+                    name,
+                    source,
+                    set,
+                    is_broken: Cell::new(false),
+                }),
+                Err(error) => {
+                    tracing::warn!(
+                        "{name} is left out, for it is no copy of this index: {error:#}"
+                    );
+                    unfollowed.push(name);
+                }
+            }
+        }
+        Self {
+            copies: followed,
+            unfollowed,
             trusted,
             context: context.clone(),
             roots: OnceCell::new(),
             now: context.clock.now(),
-        })
+        }
+    }
+
+    /// The copies that were named and could not be read to the end.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let broken = self.copies.iter().filter(|copy| copy.is_broken.get());
+        let broken = broken.map(|copy| copy.name.clone());
+        self.unfollowed.iter().cloned().chain(broken).collect()
     }
 
     /// Refuses a last good state of whose snapshot a copy has another content that counts: one of the two was
@@ -105,8 +134,18 @@ impl Witnesses {
     pub(super) fn ask(&self, sides: &Sides<'_>, changes: &mut [Change]) -> anyhow::Result<()> {
         self.attested(sides, changes)?;
         for witness in &self.copies {
-            let Some(page) = witness.page(sides.project)? else {
+            if witness.is_broken.get() {
                 continue;
+            }
+            let page = match witness.page(sides.project) {
+                Ok(Some(page)) => page,
+                Ok(None) => continue,
+                Err(error) => {
+                    let name = &witness.name;
+                    tracing::warn!("{name} is left out from here on: {error:#}");
+                    witness.is_broken.set(true);
+                    continue;
+                }
             };
             for change in changes.iter_mut() {
                 if says_the_same(&page, sides.now, change) {
