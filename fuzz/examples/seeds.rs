@@ -34,6 +34,7 @@ fn main() -> io::Result<()> {
     locks(&write)?;
     certificates(&write)?;
     attestations(&write)?;
+    recoveries(&write)?;
     archives(&write)
 }
 
@@ -106,6 +107,50 @@ fn locks(write: Write<'_>) -> io::Result<()> {
         "direct-url",
         br#"{"url":"file:///a","dir_info":{"editable":true}}"#,
     )
+}
+
+/// Plans of a recovery, and the statement of one.
+fn recoveries(write: Write<'_>) -> io::Result<()> {
+    let digest = "0".repeat(64);
+    let at = "2026-05-30T22:00:00Z";
+    let file = json!({ "version": 7, "sha256": digest });
+    let keys = json!({ "keyids": ["a"], "threshold": 1 });
+    let change =
+        |what: &str, signed: &str, name: Option<&str>, supports: Value, decision: Value| {
+            json!({
+                "what": what, "signed": signed, "file": name, "then": null, "now": digest,
+                "supports": supports, "decision": decision,
+            })
+        };
+    let plan = json!({
+        "form": 1, "made": at, "index": digest,
+        "last-good": { "from": "/backup", "root": 1, "snapshot": file, "expires": at, "dated": at },
+        "present": { "root": 1, "snapshot": file, "timestamp": file },
+        "roles": [{ "role": "snapshot", "what": "fast-forward", "then": "7", "now": "9007199254740991" }],
+        "claims": [
+            { "project": "acme", "sealed": false, "what": "added", "now": keys, "supports": [], "decision": "drop" },
+            { "project": "gone", "sealed": true, "what": "removed", "then": keys, "decision": null },
+        ],
+        "projects": [
+            { "project": "acme", "page": digest, "changes": [
+                change("added", "project", Some("acme-1.0.tar.gz"), json!([{ "by": "sealed" }, { "by": "developer" }]), json!("keep")),
+            ]},
+            { "project": "demo", "list": digest, "changes": [
+                change("state", "index", None, json!([]), Value::Null),
+                change("added", "index", Some("demo-2.0.tar.gz"), json!([{ "by": "attested", "identity": "github:o/r@x.yml", "known": true }]), Value::Null),
+                change("vanished", "index", Some("demo-1.0.tar.gz"), json!([{ "by": "copies", "count": 2 }]), json!("drop")),
+            ]},
+        ],
+        "left-out": 3,
+    });
+    write("recovery_plan", "whole", plan.to_string().as_bytes())?;
+    let statement = json!({
+        "at": "2026-06-02T09:00:00Z", "since": at, "bulletin": "The online key was stolen.\nAsk us.\n",
+        "claims": { "acme-tools": digest }, "later": { "x": [1] },
+    });
+    write("statement", "whole", statement.to_string().as_bytes())?;
+    let own = json!({ "role": "targets", "recovery": statement });
+    write("statement", "beside", own.to_string().as_bytes())
 }
 
 /// OpenPGP certificates, by their frame.
@@ -383,6 +428,9 @@ fn page() -> Value {
         "versions": ["1.0", "2004d"],
         "project-status": {"status": "archived", "reason": "<done>"},
         "unknown": [0.5, {"a": null}],
+        "_wheelmark": {"dropped": {&digest: {
+            "filename": "demo-6.6.tar.gz", "at": "2026-06-02T09:00:00Z", "since": "2026-05-30T22:00:00Z"
+        }}},
         "files": [
             {
                 "filename": "demo-1.0-py3-none-any.whl",
