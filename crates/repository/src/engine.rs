@@ -8,6 +8,7 @@ mod keys;
 mod records;
 mod releases;
 mod relisting;
+mod returning;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -24,8 +25,8 @@ use wheelmark_store::{
 use wheelmark_tuf::{Clock, KeyId, RoleName, SPLIT_CLAIMS_ABOVE};
 
 use self::collecting::Collecting;
-pub use self::going_back::Returning;
 use self::relisting::Relisting;
+pub use self::returning::Returning;
 use crate::as_clients;
 use crate::channel::{Channel, Pending};
 use crate::gather::gather;
@@ -280,13 +281,13 @@ impl Engine {
             kept,
         } = match (recovered.await, &opening) {
             (Err(PublishError::Load(error)), Opening::GoesBack(back)) if error.is_damage() => {
-                let stands_in = going_back::stand_in(&tree, &store, fence, &online, back, error);
+                let stands_in = returning::stand_in(&tree, &store, fence, &online, back, error);
                 stands_in.await?
             }
             (recovered, _) => recovered?,
         };
         if matches!(opening, Opening::GoesBack(_)) {
-            going_back::believe_less(&mut state, &store, orders.as_ref(), log.as_ref()).await?;
+            returning::believe_less(&mut state, &store, orders.as_ref(), log.as_ref()).await?;
         }
         go_on(log.as_mut(), &state, clock.now())?;
         let syncing = log.as_ref().map(SigningLog::syncing);

@@ -191,6 +191,11 @@ pub enum GoBackError {
         /// The version that is published.
         present: u64,
     },
+    /// The journal of whoever runs the index has no positions left.
+    #[error(
+        "somebody has used up the positions of the operator's journal, so that it could take no order after this"
+    )]
+    OrdersUsedUp,
     /// The next online key has signed the state that is to be left.
     #[error(
         "the next online key has signed what is published now: whoever keeps that could show it to new clients under the next root. Stop the index, and hold the ceremony with another next key, which signs nothing before this"

@@ -1,37 +1,29 @@
 //! The engine goes back to the last good state: one snapshot, by the road of every other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_signing::Signer;
-use wheelmark_store::{Change, Fence, Orders, Seq, Store, StoreError};
-use wheelmark_tuf::{
-    Clock, RECOVERY_RAISE, RoleKeys, RoleName, TimestampMetadata, Verified, verify,
-    verify_next_root,
-};
+use wheelmark_store::{Change, Seq};
+use wheelmark_tuf::{RECOVERY_RAISE, RoleKeys, RoleName, TimestampMetadata, Verified, verify};
 
-use super::{Engine, MOST_MOVED, OpenError, Opening, Phase, VERSIONS_TO_TRY};
+use super::{Engine, MOST_MOVED, Phase, VERSIONS_TO_TRY};
 use crate::as_clients;
 use crate::channel::{Channel, Followed, Place};
 use crate::gather::{Gathered, gather};
 use crate::going_back::{
     Differences, GoBackError, GoingBack, Merged, Outlook, Side, WentBack, differences, merge,
-    name_all, put_back,
+    put_back,
 };
 use crate::handed::{Raised, examine_raised, said};
-use crate::journal_writer::JournalWriter;
 use crate::keeping::weight;
-use crate::lifetimes::Lifetimes;
-use crate::online::OnlineKeys;
 use crate::plan::{Decision, Plan, Skipped, plan};
 use crate::publish::{self, PublishError, Signed};
 use crate::reach::within_reach;
-use crate::recover::Recovered;
 use crate::roles;
-use crate::signing_log::{Logging, SigningLog};
-use crate::state::{LoadError, OWN_METADATA_LIMIT, State, timestamp_alone};
+use crate::signing_log::Logging;
+use crate::state::{OWN_METADATA_LIMIT, State};
 
 /// Why a change is refused that was pending when the index went back.
 const CAME_AFTER: &str = "the index has gone back to an earlier state since this was sent: send it again, \
@@ -42,6 +34,10 @@ const MOST_TAKEN: u64 = 10_000;
 
 /// How many changes are read at a time.
 const AT_ONCE: u32 = 1_000;
+
+/// The last position of the operator's journal behind which there is room for all orders that people will ever
+/// give: positions have 63 bits.
+const LAST_POSITION: u64 = 1 << 62;
 
 /// What was prepared: all that is to be, before it is signed.
 struct Prepared {
@@ -54,141 +50,12 @@ struct Prepared {
     refused: Vec<Place>,
 }
 
-/// An engine that is there to go back to an earlier state, and for nothing else.
-///
-/// It believes the published state less than an engine that goes on from it: how far the journals were
-/// followed and what the signing log has come to are taken from it as far as they can be, and a state
-/// that cannot be read stands for nothing.
-pub struct Returning {
-    engine: Engine,
-    back: GoingBack,
-}
-
-impl Returning {
-    /// Opens the tree for going back as `back` says, under its lock and its fence: see [`Engine::open`].
-    /// `orders` is the journal of whoever runs the index, where it has one, and `writer` who writes the one of
-    /// the uploads.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Engine::open`], but for a published state that cannot be read.
-    #[expect(clippy::too_many_arguments, reason = "all that an engine is made of")]
-    pub async fn open(
-        tree: Arc<Directory>,
-        store: Store,
-        orders: Option<Orders>,
-        online: impl Into<OnlineKeys>,
-        clock: Arc<dyn Clock>,
-        lifetimes: Lifetimes,
-        writer: JournalWriter,
-        back: GoingBack,
-    ) -> Result<Self, OpenError> {
-        let (online, opening) = (online.into(), Opening::GoesBack(&back));
-        let engine = Engine::open_of(
-            tree, store, orders, online, clock, lifetimes, writer, opening,
-        );
-        let engine = engine.await?;
-        Ok(Self { engine, back })
-    }
-
-    /// Calls `observer` at the beginning of each phase of what is done from now on.
-    pub fn observe(&mut self, observer: impl FnMut(Phase) + Send + Sync + 'static) {
-        self.engine.observe(observer);
-    }
-
-    /// Goes back to the last good state: publishes one snapshot, signed anew by the next online key, of
-    /// that state and what is kept of what came since, and gives all files and pages their unsigned names once
-    /// more, whatever stands there. `by` is for people: who asked.
-    ///
-    /// Changes that are pending in the journals are refused, and their positions count as followed: they do
-    /// not come back. The same again is right, whatever became of an earlier try.
-    ///
-    /// # Errors
-    ///
-    /// [`GoBackError`] says what is in the way, and whether something was published nevertheless.
-    pub async fn go_back(&mut self, by: &str) -> Result<WentBack, GoBackError> {
-        let done = self.engine.go_back(&self.back, by).await?;
-        name_all(&self.engine.writing, &self.engine.lock, &self.engine.state).await?;
-        self.engine.flush().await?;
-        self.engine.tree.replayable()?.flush().await?;
-        Ok(done)
-    }
-
-    /// What [`Returning::go_back`] would change, and how many objects it would put back. Nothing more is written
-    /// than what opening has finished. `None` where it is done already.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Returning::go_back`], as far as they show before anything is signed.
-    pub async fn look_back(&mut self) -> Result<Option<(Outlook, usize)>, GoBackError> {
-        self.engine.look_back(&self.back).await
-    }
-}
-
-/// The state that stands for one that is published and cannot be read: the last good one, behind the
-/// timestamp that lies there. What was recorded on that one and is not published is dropped.
-pub(super) async fn stand_in(
-    tree: &Directory,
-    store: &Store,
-    fence: Fence,
-    online: &OnlineKeys,
-    back: &GoingBack,
-    why: LoadError,
-) -> Result<Recovered, PublishError> {
-    tracing::error!(
-        error = &why as &dyn std::error::Error,
-        "the published state cannot be read: nothing of it is kept, and what was pending is not answered"
-    );
-    let followed = Followed {
-        journal: store.journal_end().await?,
-        ..Followed::default()
-    };
-    let (root, stamped) = timestamp_alone(tree, followed).await?;
-    let named = (back.snapshot.version, back.snapshot.sha256);
-    let mut state = State::load_snapshot(&back.last_good, named, stamped, online).await?;
-    state.is_readable = false;
-    if state.root.version != root.version {
-        return Err(why.into());
-    }
-    // One with a root that the holders have signed is this index's own, and to be finished.
-    let next = ObjectPath::metadata(&RoleName::root(), root.version.saturating_add(1));
-    for recorded in store.recorded_intents().await? {
-        let objects = recorded.intent.iter().flat_map(|intent| &intent.objects);
-        let mut roots = objects.filter(|(path, _)| path == next.as_str());
-        if !recorded.completed && roots.any(|(_, bytes)| verify_next_root(&root, bytes).is_ok()) {
-            return Err(why.into());
-        }
-    }
-    store.clear_intent(fence).await?;
-    Ok(Recovered {
-        state,
-        skipped: Vec::new(),
-        kept: None,
-    })
-}
-
-/// Takes from the published state what can be true alone: the journals cannot have been followed behind
-/// their ends, nor can the signing log be far behind its own.
-pub(super) async fn believe_less(
-    state: &mut State,
-    store: &Store,
-    orders: Option<&Orders>,
-    log: Option<&SigningLog>,
-) -> Result<(), StoreError> {
-    let followed = &mut state.followed;
-    followed.journal = followed.journal.min(store.journal_end().await?);
-    followed.orders = match orders {
-        Some(orders) => followed.orders.min(orders.end().await?),
-        None => Seq::default(),
-    };
-    let known = log.map_or(0, |log| log.head().number);
-    let most = known.saturating_add(RECOVERY_RAISE);
-    state.logged = state.logged.filter(|head| head.number <= most);
-    Ok(())
-}
-
 impl Engine {
-    async fn go_back(&mut self, back: &GoingBack, by: &str) -> Result<WentBack, GoBackError> {
+    pub(super) async fn go_back(
+        &mut self,
+        back: &GoingBack,
+        by: &str,
+    ) -> Result<WentBack, GoBackError> {
         self.settle_what_is_open().await?;
         if let Some(there) = self.is_there(back).await? {
             return Ok(there);
@@ -210,7 +77,7 @@ impl Engine {
         })
     }
 
-    async fn look_back(
+    pub(super) async fn look_back(
         &mut self,
         back: &GoingBack,
     ) -> Result<Option<(Outlook, usize)>, GoBackError> {
@@ -271,6 +138,18 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the operator's journal has positions left. The timestamp says how far it was followed, so one that
+    /// somebody has used up could not be begun anew once that is signed.
+    async fn demand_room_for_orders(&self) -> Result<(), GoBackError> {
+        let Some(orders) = &self.orders else {
+            return Ok(());
+        };
+        match orders.end().await?.0 <= LAST_POSITION {
+            true => Ok(()),
+            false => Err(GoBackError::OrdersUsedUp),
+        }
+    }
+
     /// Whether the next key has signed nothing that is published now. That an id stands there says nothing: a
     /// thief can write any.
     async fn demand_unused(&self, raised: &Raised) -> Result<(), GoBackError> {
@@ -295,6 +174,7 @@ impl Engine {
 
     async fn prepare(&mut self, back: &GoingBack, now: Timestamp) -> Result<Prepared, GoBackError> {
         self.demand_present(back)?;
+        self.demand_room_for_orders().await?;
         let last_good: &Directory = &back.last_good;
         let named = (back.snapshot.version, back.snapshot.sha256);
         let good = State::load_snapshot(last_good, named, self.state.stamped(), &self.online).await;

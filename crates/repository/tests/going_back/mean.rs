@@ -204,3 +204,38 @@ async fn a_record_is_not_dropped_for_want_of_the_next_key() {
     assert!(matches!(done, WentBack::There { .. }), "{done:?}");
     goes_on(&mut world).await;
 }
+
+/// A journal of orders that has no positions left would take none after the recovery: so it says that first, and
+/// goes on with a new one.
+#[tokio::test]
+async fn used_up_positions_of_orders_are_told_of_while_a_new_journal_can_be_begun() {
+    let mut world = World::new().await;
+    let used_up = crate::holding::orders(&world.index).await;
+    let last = wheelmark_store::Seq(i64::MAX.unsigned_abs());
+    used_up.go_on_behind(last).await.unwrap();
+    used_up.close().await;
+    let back = world.going_back(&[]).await;
+    let refused = world.goes_back(&back).await.unwrap_err();
+    assert!(matches!(refused, GoBackError::OrdersUsedUp), "{refused:?}");
+    for left in ["", "-wal", "-shm"] {
+        let file = format!("orders.sqlite{left}");
+        let file = world.index.folder.path().join(file);
+        if file.exists() {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    let done = world.goes_back(&back).await.unwrap();
+    assert!(matches!(done, WentBack::Published { .. }), "{done:?}");
+    goes_on(&mut world).await;
+    // Orders are carried out.
+    let yanked = wheelmark_store::Change::FileYanked {
+        project: "demo".parse().unwrap(),
+        filename: NAME.to_owned(),
+        yanked: Some("broken".to_owned()),
+    };
+    super::order(&world.index, yanked).await;
+    let mut engine = engine_with(&world.index, next_key(&world.index).into()).await;
+    while engine.turn().await.unwrap() != Turn::Idle {}
+    let page = world.index.page("demo").unwrap();
+    assert!(page.file(NAME).unwrap().yanked.is_yanked());
+}

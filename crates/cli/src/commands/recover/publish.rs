@@ -170,6 +170,9 @@ fn hinted(error: GoBackError) -> anyhow::Error {
         GoBackError::Changed { .. } => {
             "`wheelmark recover plan` into the same folder compares anew. If the index has published since the ceremony began, its next key has signed, and a new ceremony is needed (docs/recovery.md, When something is refused); otherwise the ceremony holds as it is"
         }
+        GoBackError::OrdersUsedUp => {
+            "move DATA/operator/orders.sqlite away, as evidence, with what begins with its name: this begins a new one, and `index` commands that wait in the old one are given again"
+        }
         GoBackError::NextKeyUsed => {
             "break the ceremony off (`wheelmark ceremony abort`); move online-key.next, and `ceremony` and `next-online-key.json` in the folder of the recovery, away; give `wheelmark recover ceremony` again, with the index stopped until the end"
         }
