@@ -8,17 +8,28 @@ from pathlib import Path
 
 from harness.distributions import wheel
 from harness.holders import Cast
+from harness.index import Index
+from harness.sandbox import Sandbox
 from test_recover_ceremony import newest
 
 
-def test_the_index_goes_back_and_goes_on(make_index, tmp_path: Path) -> None:
+EVIL, NEW = wheel("demo", "6.6"), wheel("evil", "1.0")
+
+
+def test_the_index_goes_back_and_goes_on(make_index, tmp_path: Path, binary: Path) -> None:
     index = make_index(fresh=True, bins=4).start()
     index.publish(wheel("demo", "1.0"))
     cast = Cast(index, tmp_path)
     operator, recovery = cast.operator, tmp_path / "recovery"
     shutil.copytree(index.tree, tmp_path / "good")
-    index.publish(wheel("demo", "6.6"))
-    index.publish(wheel("evil", "1.0"))
+    index.publish(EVIL)
+    index.publish(NEW)
+    # Two machines that install now, one with a client that knows the index.
+    struck, bare = Sandbox(tmp_path / "struck", binary), Sandbox(tmp_path / "bare", binary)
+    struck.trust(index)
+    environments = struck.venv(), bare.venv()
+    struck.install("pip", environments[0], "demo==6.6", "evil==1.0").ok()
+    bare.plain_pip(environments[1], index.index_url, "demo==6.6", "evil==1.0").ok()
     index.publish(wheel("demo", "1.1"))
     words = ["recover", "publish", recovery, "--data", index.data]
 
@@ -66,7 +77,40 @@ def test_the_index_goes_back_and_goes_on(make_index, tmp_path: Path) -> None:
     index.start()
     index.publish(wheel("demo", "1.2"))
     assert not (index.tree / "simple" / "evil" / "index.json").exists()
-    page = (index.tree / "simple" / "demo" / "index.json").read_text()
+    page = (index.tree / "simple" / "demo" / "index.html").read_text()
     assert "1.1" in page and "1.2" in page and "6.6" not in page
+    bare.trust(index)
+    for sandbox, venv in zip((struck, bare), environments, strict=True):
+        finds_out(sandbox, venv.path, index, tmp_path)
     audit = operator.run("index", "--data", index.data, "audit")
     assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def finds_out(sandbox: Sandbox, venv: Path, index: Index, folder: Path) -> None:
+    """What a person is told who has what the thief published."""
+
+    def verify(*target: object) -> tuple[dict, str]:
+        told, said = (sandbox.wheelmark("verify", *words, *target) for words in (("--json",), ()))
+        assert told.code == 1 and said.code == 1, f"{told}{said}"
+        (one,) = json.loads(told.out)["targets"]
+        return one, said.out
+
+    told, said = verify("--environment", venv)
+    found = {one["project"]: one for one in told["distributions"]}
+    assert found["demo"]["verdict"] == "withdrawn", found
+    assert found["demo"]["withdrawn"]["files"] == [{"file": EVIL.filename, "sha256": EVIL.sha256}]
+    assert "1 project WITHDRAWN after a break-in" in said and EVIL.sha256 in said, said
+    # Of a project that is gone whole nothing but this is known.
+    assert found["evil"]["verdict"] == "not-from-an-index"
+    assert "it was broken into, and went back on" in found["evil"]["why"], found
+
+    file = folder / EVIL.filename
+    file.write_bytes(EVIL.content)
+    told, said = verify(file)
+    assert told["verdict"] == "withdrawn" and "WITHDRAWN after a break-in" in said, said
+    lock = folder / "requirements.txt"
+    lock.write_text(f"demo==6.6 --hash=sha256:{EVIL.sha256}\nevil==1.0 --hash=sha256:{NEW.sha256}\n")
+    told, said = verify(lock)
+    (demo,) = [one for one in told["packages"] if one["project"] == "demo"]
+    assert [one["verdict"] for one in demo["files"]] == ["withdrawn"], told
+    assert said.count("it was broken into, and went back on") == 2, said

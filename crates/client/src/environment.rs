@@ -32,6 +32,7 @@ use wheelmark_tuf::{RoleName, Sha256};
 use self::basis::Basis;
 use self::inventory::Installed;
 pub use self::layout::{Environment, EnvironmentError};
+use crate::dropped::Withdrawn;
 use crate::homes::Homes;
 use crate::refusal::Refusal;
 use wheelmark_provenance::Chain;
@@ -83,6 +84,9 @@ pub enum DistributionVerdict {
         /// The index that signs for it.
         index: Url,
     },
+    /// The index listed files of this version until it was recovered from a break-in, and has no wheel that it
+    /// may be instead.
+    Withdrawn(Box<Withdrawn>),
     /// No index that is trusted answers for it; why, in words.
     NotFromIndex(String),
     /// It cannot be compared; why, in words.
@@ -106,6 +110,9 @@ pub struct SignedWheel {
     pub chain: Chain,
     /// Whether it was yanked.
     pub yanked: Yanked,
+    /// What else the index listed of this version, until it was recovered from a break-in: what is installed
+    /// may be that, if it is not as signed.
+    pub withdrawn: Option<Withdrawn>,
 }
 
 /// Something that is not as in the signed wheel.

@@ -363,6 +363,15 @@ impl Homes {
         )
     }
 
+    /// The indexes that are asked for a project.
+    pub(crate) fn asked(&self, project: &ProjectName) -> Vec<&Arc<Reader>> {
+        let Some(map) = &self.map else {
+            return vec![self.first()];
+        };
+        let places = map.rules_for(project).flat_map(|rule| &rule.indexes);
+        places.map(|place| &self.readers[*place]).collect()
+    }
+
     /// All that decides which index answers with what: the indexes, the roots that trust in
     /// them began with, and the map. No URL holds a line feed.
     pub(crate) fn identity(&self) -> String {

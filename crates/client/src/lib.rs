@@ -47,6 +47,7 @@ mod chunks;
 mod claims;
 mod companion;
 mod credentials;
+mod dropped;
 mod environment;
 mod evidence;
 mod explanation;
@@ -88,6 +89,7 @@ pub use credentials::{
     MAX_NETRC_LEN, Realm, RealmError, SignIn, TOKEN_USER, forget_credential, keep_credential,
     kept_credentials,
 };
+pub use dropped::Withdrawn;
 pub use environment::{
     Added, CheckedDistribution, CheckedEnvironment, Difference, DifferenceKind,
     DistributionVerdict, Environment, EnvironmentError, SignedWheel, check_environment,

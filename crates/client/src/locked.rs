@@ -17,8 +17,9 @@ use url::Url;
 use wheelmark_packaging::lock::{FilePlace, LockedFile, LockedPackage};
 use wheelmark_packaging::simple::{Hashes, PageFile, ProjectPage, Yanked};
 use wheelmark_packaging::{ProjectName, Version};
-use wheelmark_tuf::RoleName;
+use wheelmark_tuf::{RoleName, Sha256};
 
+use crate::dropped::Withdrawn;
 use crate::evidence::Evidence;
 use crate::guard::{Guard, Unsatisfied};
 use crate::homes::{Home, Homes};
@@ -133,6 +134,8 @@ pub enum FileVerdict {
         /// When.
         at: jiff::Timestamp,
     },
+    /// The index listed these bytes until it was recovered from a break-in.
+    Withdrawn(Box<Withdrawn>),
     /// The index withholds the project's files.
     Withheld,
     /// It lies on the machine that installs: no index signs for it.
@@ -200,7 +203,7 @@ async fn check(
             }
         }
         Ok(None) => {
-            let why = homes.absence(&package.project);
+            let why = homes.absence_or_break(&package.project);
             checked.trouble = Some(PackageTrouble::NoHome(why));
             checked.named_elsewhere.clone_from(&package.index);
         }
@@ -300,6 +303,15 @@ async fn check_file(
             right && has_same(&file.hashes, &locked.hashes)
         }
     };
+    // Whatever stands under its name now.
+    let withdrawn = locked.hashes.sha256().and_then(|sha256| {
+        let index = home.reader().index().urls().simple();
+        Withdrawn::of_bytes(page, &Sha256(sha256.into()), index)
+    });
+    if let Some(withdrawn) = withdrawn {
+        checked.verdict = FileVerdict::Withdrawn(Box::new(withdrawn));
+        return checked;
+    }
     let Some(entry) = page.files.iter().find(is_it) else {
         checked.verdict = taken_away(page, is_it);
         return checked;

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use wheelmark_client::{Chain, Home, Homes, Refusal};
+use wheelmark_client::{Chain, Home, Homes, Refusal, Withdrawn};
 use wheelmark_packaging::simple::PageFile;
 use wheelmark_packaging::{DistributionFilename, FilenameError, ProjectName};
 use wheelmark_tuf::{RoleName, Sha256, Sha256Hasher, Sha512, Sha512Hasher};
@@ -45,6 +45,8 @@ pub enum Verdict {
         /// The name under which the index signed these very bytes, if it did.
         known_as: Option<String>,
     },
+    /// The index listed these bytes until it was recovered from a break-in.
+    Withdrawn(Box<Withdrawn>),
     /// No index knows it: nothing speaks for it, and nothing against it.
     Unknown {
         /// Where it was looked for.
@@ -109,12 +111,15 @@ async fn judge(
     size: u64,
 ) -> Result<Verdict, Arc<Refusal>> {
     let unknown = || Verdict::Unknown {
-        why: homes.absence(project),
+        why: homes.absence_or_break(project),
         known_as: None,
     };
     let Some(home) = homes.home_of(project, None).await? else {
         return Ok(unknown());
     };
+    if let Some(withdrawn) = withdrawn(&home, project, sha256).await? {
+        return Ok(Verdict::Withdrawn(Box::new(withdrawn)));
+    }
     let Some(signed) = home.signed_file(project, filename).await? else {
         let Some(known_as) = same_bytes(&home, project, sha256).await? else {
             return Ok(unknown());
@@ -156,6 +161,19 @@ async fn judge(
         own_role: signed.own_role().cloned(),
         chain: page.chain(),
     })))
+}
+
+/// What its index says of bytes that it dropped after a break-in.
+async fn withdrawn(
+    home: &Home,
+    project: &ProjectName,
+    sha256: &Sha256,
+) -> Result<Option<Withdrawn>, Arc<Refusal>> {
+    let Some(page) = home.page(project).await? else {
+        return Ok(None);
+    };
+    let index = home.reader().index().urls().simple();
+    Ok(Withdrawn::of_bytes(page.page(), sha256, index))
 }
 
 /// The name under which the project has a file of this digest; none at all without a page.

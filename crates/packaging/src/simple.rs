@@ -5,6 +5,7 @@
 //! of it for readers of HTML.
 
 mod certificates;
+mod dropped;
 mod file;
 mod hashes;
 mod html;
@@ -23,6 +24,7 @@ mod taken_away;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use self::certificates::{BoundCertificates, MAX_CERTIFICATES_LEN};
+pub use self::dropped::Dropped;
 pub use self::file::{
     FileError, MAX_PROVENANCE_LEN, Marks, PageFile, SignatureMark, Signed, Yanked,
 };

@@ -273,6 +273,7 @@ fn rest(page: &ProjectPage) -> ProjectPage {
         versions: BTreeSet::new(),
         project_status: None,
         wheelmark: PageMarks {
+            dropped: page.wheelmark.dropped.clone(),
             extra: page.wheelmark.extra.clone(),
             ..PageMarks::default()
         },

@@ -21,6 +21,7 @@
 //! states.
 
 mod differences;
+mod dropped;
 mod keep;
 mod merge;
 mod naming;
@@ -100,6 +101,17 @@ pub struct GoingBack {
     pub kept: BTreeMap<ProjectName, BTreeSet<Kept>>,
 }
 
+/// A file of a project, with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileOf {
+    /// The project.
+    pub project: ProjectName,
+    /// Its name.
+    pub filename: String,
+    /// The SHA-256 of its bytes.
+    pub sha256: Sha256,
+}
+
 /// What going back changes, or has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outlook {
@@ -107,14 +119,16 @@ pub struct Outlook {
     pub projects: Vec<ProjectName>,
     /// Projects that are not there any more.
     pub gone_projects: Vec<ProjectName>,
-    /// Files that are listed now and are not any more, or have other bytes: project and name.
-    pub gone_files: Vec<(ProjectName, String)>,
-    /// Files that are not listed now, or have other bytes, and are again: project and name.
-    pub back_files: Vec<(ProjectName, String)>,
+    /// Files that are listed now and are not any more, or have other bytes then: with the bytes that they have now.
+    pub gone_files: Vec<FileOf>,
+    /// Files that are not listed now, or have other bytes, and are again.
+    pub back_files: Vec<FileOf>,
+    /// How many files the pages of their projects name as dropped from then on.
+    pub named: usize,
     /// Projects that sign for themselves now, or did in the last good state, and do not any more.
     pub ended_claims: Vec<ProjectName>,
-    /// Projects whose own role goes back to an earlier version: clients that have seen the later one refuse
-    /// them until the next release.
+    /// Projects whose own role goes back to an earlier version. Clients that have seen the later one follow: by
+    /// what `targets` states, the version that they know keeps nothing out, once.
     pub own_roles_back: Vec<ProjectName>,
     /// Roles of the holders that have a later version now than in the last good state, which a ceremony held since
     /// has brought: what that one did comes undone.

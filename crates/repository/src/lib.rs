@@ -60,7 +60,7 @@ pub use collect::{
 pub use engine::{Engine, OpenError, Phase, Returning, Turn};
 pub use gather::objects_of_entry;
 pub use genesis::{Genesis, GenesisError, OfflineSigners};
-pub use going_back::{GoBackError, GoingBack, Kept, Named, Outlook, Present, WentBack};
+pub use going_back::{FileOf, GoBackError, GoingBack, Kept, Named, Outlook, Present, WentBack};
 pub use journal_writer::JournalWriter;
 pub use lifetimes::Lifetimes;
 pub use listed::targets_of_page;

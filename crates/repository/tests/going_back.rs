@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "going_back/dropped.rs"]
+mod dropped;
 #[path = "support/holding.rs"]
 mod holding;
 #[path = "support/index.rs"]
@@ -25,10 +27,11 @@ use holding::{Client, Files, NAME, engine_with, metadata, orders, said, with_a_f
 use index::TestIndex;
 use robbed::{LastGood, next_key, returning};
 use serde_json::Value;
-use wheelmark_repository::{GoBackError, GoingBack, Kept, Turn, WentBack};
+use wheelmark_packaging::simple::ProjectPage;
+use wheelmark_repository::{FileOf, GoBackError, GoingBack, Kept, Turn, WentBack};
 use wheelmark_signing::{Signer as _, sign_role};
 use wheelmark_store::{Change, Outcome, Seq};
-use wheelmark_tuf::{Clock as _, RECOVERY_RAISE, canonical};
+use wheelmark_tuf::{Clock as _, RECOVERY_RAISE, Sha256, canonical};
 
 const EVIL: &str = "demo-2.0-py3-none-any.whl";
 
@@ -108,7 +111,10 @@ impl World {
         }
         let list = std::fs::read_to_string(self.index.path("simple/index.json")).unwrap();
         assert!(list.contains("demo") && !list.contains("evil"), "{list}");
-        let copy = std::fs::read_to_string(self.index.path("simple/demo/index.json")).unwrap();
+        let copy = std::fs::read(self.index.path("simple/demo/index.json")).unwrap();
+        let copy = ProjectPage::parse(&copy).unwrap();
+        assert!(copy.file(EVIL).is_none() && copy.file(NAME).is_some());
+        let copy = std::fs::read_to_string(self.index.path("simple/demo/index.html")).unwrap();
         assert!(!copy.contains("2.0"), "{copy}");
         for client in [
             &mut self.robbed,
@@ -152,16 +158,21 @@ async fn an_index_goes_back_and_every_client_follows() {
     let mut opened = returning(&world.index, &back).await;
     let (outlook, put_back) = opened.look_back().await.unwrap().unwrap();
     drop(opened);
-    let name = |project: &str, file: &str| (project.parse().unwrap(), file.to_owned());
+    let file = |project: &str, filename: &str, bytes: &[u8]| FileOf {
+        project: project.parse().unwrap(),
+        filename: filename.to_owned(),
+        sha256: Sha256::of(bytes),
+    };
     assert_eq!(outlook.projects, ["demo".parse().unwrap()]);
     assert_eq!(outlook.gone_projects, ["evil".parse().unwrap()]);
     assert_eq!(
         outlook.gone_files,
         [
-            name("demo", EVIL),
-            name("evil", "evil-1.0-py3-none-any.whl")
+            file("demo", EVIL, b"an evil wheel"),
+            file("evil", "evil-1.0-py3-none-any.whl", b"evil")
         ]
     );
+    assert_eq!(outlook.named, 1, "evil has no page that could name it");
     assert_eq!((outlook.refused_changes, put_back), (1, 0));
 
     let done = world.goes_back(&back).await.unwrap();

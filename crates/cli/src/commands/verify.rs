@@ -9,6 +9,7 @@ mod file;
 pub(crate) mod lock;
 pub(crate) mod progress;
 mod signed;
+mod withdrawn;
 mod words;
 
 use std::io::Write as _;
@@ -41,8 +42,8 @@ const USAGE: u8 = 2;
 ///                  is there with the right length; with --files, every byte of them
 ///
 /// With --environment, a DIR that packages were installed into: every file there is compared with
-/// the signed wheel that it came from. What was changed, is missing, was added, or is from no
-/// index is named.
+/// the signed wheel that it came from. What was changed, is missing, was added, is from no
+/// index, or was withdrawn when the index was recovered from a break-in is named.
 ///
 /// With --provenance, one file is checked against attestations that you have (PEP 740), offline
 /// and without asking any index: that they are of this very file, that they were signed and

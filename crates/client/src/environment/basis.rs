@@ -15,6 +15,7 @@ use wheelmark_tuf::Sha256;
 use super::compare::compare;
 use super::inventory::Installed;
 use super::{Compared, Difference, DistributionVerdict, Environment, SignedWheel, blocking};
+use crate::dropped::{Withdrawn, may_have_been};
 use crate::file::{Content, SignedFile};
 use crate::homes::{Home, Homes};
 use crate::refusal::Refusal;
@@ -67,7 +68,7 @@ async fn find(
     let (Some(home), Some(page)) = (home, page) else {
         return elsewhere(match by_place {
             Some(url) => format!("installed from {url}"),
-            None => homes.absence(project),
+            None => homes.absence_or_break(project),
         });
     };
     if page.chain() == Chain::Unsigned {
@@ -103,7 +104,15 @@ async fn find(
         return elsewhere(format!("installed from {url}"));
     }
     let index = home.reader().index().urls().simple();
-    Ok(Basis::Without(without(page.page(), installed, index)))
+    let without = without(page.page(), installed, index);
+    Ok(Basis::Without(without.unwrap_or_else(|| {
+        let version = &installed.version;
+        let mut why = format!("{index} has no files of version {version} of it");
+        if let Some(broken) = may_have_been(home.reader().index()) {
+            why.push_str(&format!("; {broken}"));
+        }
+        DistributionVerdict::NotFromIndex(why)
+    })))
 }
 
 /// The wheels that it may have been installed from, the likeliest first: those whose tags and
@@ -140,27 +149,34 @@ fn is_sdist(file: &PageFile, installed: &Installed) -> bool {
     matches!(&file.filename, DistributionFilename::Sdist(sdist) if *sdist.version() == installed.version)
 }
 
-/// Why there is no wheel to compare with.
-fn without(page: &ProjectPage, installed: &Installed, index: &url::Url) -> DistributionVerdict {
+/// Why there is no wheel to compare with, as far as its page says it.
+fn without(
+    page: &ProjectPage,
+    installed: &Installed,
+    index: &url::Url,
+) -> Option<DistributionVerdict> {
+    if let Some(withdrawn) = Withdrawn::of_version(page, &installed.version, index) {
+        return Some(DistributionVerdict::Withdrawn(Box::new(withdrawn)));
+    }
     let sdist = page.files.iter().find(|file| is_sdist(file, installed));
     if let Some(sdist) = sdist {
-        return DistributionVerdict::Built {
+        return Some(DistributionVerdict::Built {
             sdist: sdist.filename.as_str().to_owned(),
             index: index.clone(),
-        };
+        });
     }
     let of_version = |file: &&PageFile| *file.filename.version() == installed.version;
     let mut removed = page.wheelmark.removed.values().map(|it| &it.entry);
     let version = &installed.version;
     if removed.any(|file| of_version(&file)) {
         let why = format!("{index} has taken away its files of version {version}");
-        return DistributionVerdict::Unknown(why);
+        return Some(DistributionVerdict::Unknown(why));
     }
     if page.wheelmark.withheld.iter().any(|file| of_version(&file)) {
         let why = format!("{index} withholds its files");
-        return DistributionVerdict::Unknown(why);
+        return Some(DistributionVerdict::Unknown(why));
     }
-    DistributionVerdict::NotFromIndex(format!("{index} has no files of version {version} of it"))
+    None
 }
 
 /// Fetches a wheel, verified, and compares; `None` if it is gone meanwhile.
@@ -203,6 +219,7 @@ async fn against(
         signed_by: page.signed_by(),
         chain: page.chain_of(wheel.as_str()),
         yanked: entry.map(|entry| entry.yanked.clone()).unwrap_or_default(),
+        withdrawn: Withdrawn::of_version(page.page(), &installed.version, file.index()),
     };
     Ok(Some(Basis::Wheel(Box::new(signed), compared, differences)))
 }

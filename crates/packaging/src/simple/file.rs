@@ -122,6 +122,12 @@ pub enum FileError {
         /// The name.
         filename: String,
     },
+    /// A dropped file whose name is not one of this project.
+    #[error("`{}` is not the name of a dropped file of this project", filename.escape_debug())]
+    DroppedName {
+        /// The name.
+        filename: String,
+    },
     /// A withheld file whose name is not one of this project.
     #[error("`{}` is not the name of a withheld file of this project", filename.escape_debug())]
     WithheldName {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::file::FileError;
 use super::json::{self, JsonError, Members};
 use super::page::file_order;
-use super::{BoundCertificates, Extra, PageFile, Sha256Hex};
+use super::{BoundCertificates, Dropped, Extra, PageFile, Sha256Hex};
 use crate::{DistributionFilename, ProjectName};
 
 /// What this index says about a project beyond the simple API, under `_wheelmark` of its page.
@@ -21,6 +21,9 @@ pub struct PageMarks {
     /// The files of a quarantined project, which come back with its release. They are no files of
     /// the page: they are not to be installed. Rendered sorted by version and name.
     pub withheld: Vec<PageFile>,
+    /// The files that recoveries of the index have dropped, by the SHA-256 of their bytes: see
+    /// [`ProjectPage::dropped`](super::ProjectPage::dropped).
+    pub dropped: BTreeMap<Sha256Hex, Dropped>,
     /// Members that are not known here.
     pub extra: Extra,
 }
@@ -57,11 +60,19 @@ impl PageMarks {
         });
         let mut withheld: Vec<PageFile> = withheld.collect::<Result<_, FileError>>()?;
         withheld.sort_by(file_order);
+        let mut dropped = BTreeMap::new();
+        if let Some(entries) = marks.take("dropped") {
+            for (sha256, entry) in Members::of(entries, "dropped")?.rest() {
+                let (sha256, entry) = Dropped::take(&sha256, entry, project)?;
+                dropped.insert(sha256, entry);
+            }
+        }
         let certificates = marks.take("certificates");
         Ok(PageMarks {
             certificates: certificates.map(BoundCertificates::take).transpose()?,
             removed,
             withheld,
+            dropped,
             extra: marks.rest(),
         })
     }
@@ -90,6 +101,15 @@ impl PageMarks {
             withheld.sort_by(|a, b| file_order(a, b));
             let withheld = withheld.into_iter().map(PageFile::to_value);
             marks.insert("withheld".to_owned(), withheld.collect());
+        }
+        let dropped = self.dropped.iter();
+        let dropped: Map<String, Value> = dropped
+            .map(|(sha256, dropped)| (sha256.to_string(), dropped.to_value()))
+            .collect();
+        if dropped.is_empty() {
+            marks.remove("dropped");
+        } else {
+            marks.insert("dropped".to_owned(), dropped.into());
         }
         (!marks.is_empty()).then(|| marks.into())
     }

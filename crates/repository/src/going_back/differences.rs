@@ -10,7 +10,7 @@ use wheelmark_tuf::{Sha256, claim_digest};
 use super::merge::Merged;
 use super::naming::strays;
 use super::side::Side;
-use super::{GoBackError, Outlook};
+use super::{FileOf, GoBackError, Outlook};
 use crate::gather::objects_of_entry;
 use crate::handed::Raised;
 use crate::intent::{GoneFile, NamedCertificates, NamedFile, NamedPage};
@@ -46,6 +46,7 @@ pub(crate) async fn differences(
         GoBackError::Publish(error)
     })?;
     let mut found = Differences::default();
+    found.outlook.named = merged.named;
     for (project, shown) in &merged.shown {
         let is_same = now.get(project) == Some(shown);
         // Who signs for it stands in the catalogue as well.
@@ -119,7 +120,11 @@ impl Differences {
             let names = one.iter();
             let names = names.filter(|(name, sha256)| other.get(*name) != Some(sha256));
             names
-                .map(|(name, _)| (project.clone(), name.clone()))
+                .map(|(name, sha256)| FileOf {
+                    project: project.clone(),
+                    filename: name.clone(),
+                    sha256: Sha256(*sha256),
+                })
                 .collect::<Vec<_>>()
         };
         self.outlook.gone_files.extend(differs(&now, &next));

@@ -7,6 +7,7 @@ use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{PageFile, ProjectPage, TakenAway};
 use wheelmark_tuf::{RoleName, Sha256, TargetInfo, Targets};
 
+use super::dropped::name_dropped;
 use super::keep;
 use super::side::{Shown, Side, drop_list, page_of, shown_in};
 use super::{GoBackError, Kept};
@@ -31,6 +32,8 @@ pub(crate) struct Merged {
     pub(crate) released: BTreeMap<ProjectName, Sha256>,
     /// What is shown of every project.
     pub(crate) shown: BTreeMap<ProjectName, Shown>,
+    /// How many files the pages name as dropped.
+    pub(crate) named: usize,
 }
 
 /// Puts together what is to be. `roles` are all that the online key signs in the last good state.
@@ -48,6 +51,7 @@ pub(crate) async fn merge(
         lists: BTreeMap::new(),
         released: BTreeMap::new(),
         shown: BTreeMap::new(),
+        named: 0,
     };
     for project in raised.ended() {
         merged.end_claim(good, project).await?;
@@ -59,6 +63,7 @@ pub(crate) async fn merge(
         }
     }
     merged.shown = merged.all_shown(good).await?;
+    merged.named = name_dropped(&mut merged, good, present, raised.statement()).await?;
     Ok(merged)
 }
 

@@ -29,9 +29,15 @@ use crate::state::{OWN_METADATA_LIMIT, State};
 pub(crate) struct Raised {
     handed: Handed,
     ended: Vec<ProjectName>,
+    statement: IndexRecovery,
 }
 
 impl Raised {
+    /// What `targets` states of the recovery.
+    pub(crate) fn statement(&self) -> &IndexRecovery {
+        &self.statement
+    }
+
     /// What belongs into the snapshot.
     pub(crate) fn handed(&self) -> &Handed {
         &self.handed
@@ -105,9 +111,9 @@ pub(crate) async fn examine_raised(
         let followed = follow(good, Seq::default(), &read, online, now)?;
         let statement = statement(good, followed.targets.as_deref())?;
         let ended = ended(good, &statement)?;
-        Ok((followed, ended))
+        Ok((followed, ended, statement))
     });
-    let (followed, ended) = match followed {
+    let (followed, ended, statement) = match followed {
         Ok(followed) => followed,
         Err(amiss) => return Ok(Err(said(&amiss))),
     };
@@ -128,7 +134,11 @@ pub(crate) async fn examine_raised(
             let what = "which claims are sealed, or by which keys";
             Err(said(&Amiss::Besides { what }))
         }
-        Ok(handed) => Ok(Raised { handed, ended }),
+        Ok(handed) => Ok(Raised {
+            handed,
+            ended,
+            statement,
+        }),
         Err(refusal) => Err(said(&refusal)),
     })
 }

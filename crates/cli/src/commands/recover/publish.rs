@@ -14,12 +14,13 @@ use wheelmark_recovery::{
     Change, ClaimWhat, Decision, MAX_PLAN_LEN, Plan, Signer, VersionedFile, What,
 };
 use wheelmark_repository::{
-    GoBackError, GoingBack, JournalWriter, Kept, Lifetimes, Named, OpenError, Outlook, Present,
-    Returning, WentBack,
+    FileOf, GoBackError, GoingBack, JournalWriter, Kept, Lifetimes, Named, OpenError, Outlook,
+    Present, Returning, WentBack,
 };
 use wheelmark_store::Store;
 use wheelmark_tuf::{RoleName, without_controls};
 
+use super::folder::Folder;
 use crate::commands::ceremony::finished_recovery;
 use crate::commands::index::account_name;
 use crate::commands::up::print_line;
@@ -72,6 +73,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    Folder::at(&args.folder).demand_own()?;
     let plan = plan(&args.folder)?;
     let kept = kept(&plan)?;
     let (recovery, files) = finished_recovery(&args.folder.join("ceremony"), context).hint(
@@ -348,11 +350,15 @@ fn tell(args: &Args, done: &WentBack) -> anyhow::Result<()> {
 }
 
 fn as_json(outlook: &Outlook, put_back: usize) -> Value {
-    let files = |files: &[(ProjectName, String)]| -> Vec<Value> {
-        let files = files.iter();
-        files
-            .map(|(project, file)| json!({ "project": project.as_str(), "file": file }))
-            .collect()
+    let files = |files: &[FileOf]| -> Vec<Value> {
+        let told = files.iter().map(|file| {
+            json!({
+                "project": file.project.as_str(),
+                "file": file.filename,
+                "sha256": file.sha256.to_string(),
+            })
+        });
+        told.collect()
     };
     let names =
         |names: &[ProjectName]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
@@ -364,6 +370,7 @@ fn as_json(outlook: &Outlook, put_back: usize) -> Value {
         "gone_projects": names(&outlook.gone_projects),
         "gone_files": files(&outlook.gone_files),
         "back_files": files(&outlook.back_files),
+        "named_files": outlook.named,
         "ended_claims": names(&outlook.ended_claims),
         "own_roles_back": names(&outlook.own_roles_back),
         "offline_back": roles(&outlook.offline_back),
@@ -375,11 +382,11 @@ fn as_json(outlook: &Outlook, put_back: usize) -> Value {
 fn in_words(outlook: &Outlook, put_back: usize) -> Vec<String> {
     let names =
         |names: &[ProjectName]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-    let files = |files: &[(ProjectName, String)]| -> Vec<String> {
-        let files = files.iter();
-        files
-            .map(|(project, file)| format!("{project}: {}", without_controls(file)))
-            .collect()
+    let files = |files: &[FileOf]| -> Vec<String> {
+        let told = files
+            .iter()
+            .map(|file| format!("{}: {}", file.project, without_controls(&file.filename)));
+        told.collect()
     };
     let mut lines = Vec::new();
     for (what, which) in [
@@ -392,7 +399,7 @@ fn in_words(outlook: &Outlook, put_back: usize) -> Vec<String> {
             names(&outlook.ended_claims),
         ),
         (
-            "projects whose own signatures go back to an earlier version, which clients refuse until their next release",
+            "projects whose own signatures go back to an earlier version; their people sign their next release on that",
             names(&outlook.own_roles_back),
         ),
         (
@@ -415,6 +422,12 @@ fn in_words(outlook: &Outlook, put_back: usize) -> Vec<String> {
                 which.len() - NAMED
             ));
         }
+    }
+    if outlook.named > 0 {
+        lines.push(format!(
+            "  files that their project's page names as dropped, so that `wheelmark verify` knows them: {}",
+            outlook.named
+        ));
     }
     lines.push(format!(
         "  objects put back into the tree: {put_back}; pending uploads and orders refused: {}",

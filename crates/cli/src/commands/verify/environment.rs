@@ -12,7 +12,7 @@ use wheelmark_client::{
 use wheelmark_packaging::simple::Yanked;
 
 use super::counted::Counted;
-use super::{Args, Excepted, Outcome};
+use super::{Args, Excepted, Outcome, withdrawn};
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
 use crate::logging::WithHint as _;
@@ -130,6 +130,9 @@ fn distribution_json(distribution: &CheckedDistribution, told: &Told<'_>) -> Val
                 "chain": wheel.chain.to_string(),
                 "yanked": wheel.yanked != Yanked::No,
             });
+            if let Some(it) = wheel.withdrawn.as_ref().filter(|_| !distribution.holds()) {
+                json["withdrawn"] = withdrawn::to_json(it);
+            }
             match distribution.differences.is_empty() {
                 true => "as-signed",
                 false => "changed",
@@ -138,6 +141,10 @@ fn distribution_json(distribution: &CheckedDistribution, told: &Told<'_>) -> Val
         DistributionVerdict::Built { sdist, index } => {
             json["sdist"] = json!({ "file": sdist, "index": index.as_str() });
             "built-here"
+        }
+        DistributionVerdict::Withdrawn(it) => {
+            json["withdrawn"] = withdrawn::to_json(it);
+            "withdrawn"
         }
         DistributionVerdict::NotFromIndex(why) => {
             json["why"] = why.as_str().into();

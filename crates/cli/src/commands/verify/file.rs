@@ -8,6 +8,7 @@ use wheelmark_client::Freshness;
 use wheelmark_mirror::{Distribution, SignedAs, Verdict, check_distribution};
 use wheelmark_packaging::simple::{Signed, Yanked};
 
+use super::withdrawn::{self, ADVICE};
 use super::{Args, Outcome};
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
@@ -51,6 +52,9 @@ fn text(path: &Path, found: &Distribution) -> String {
                 "{shown}: NOT what was signed\n  {index} signed other bytes under this name\n  expected   sha256 {sha256}, {size} bytes\n  found      {bytes}\n{known}  do         do not install it; download it again through `wheelmark exec`\n"
             )
         }
+        Verdict::Withdrawn(withdrawn) => format!(
+            "{shown}: WITHDRAWN after a break-in\n  {withdrawn}\n  found      {bytes}\n  do         {ADVICE}\n"
+        ),
         Verdict::Unknown { why, known_as } => {
             let known = known_as.as_ref().map_or(String::new(), |name| {
                 format!("  these bytes are signed there as {name}\n")
@@ -121,6 +125,10 @@ fn to_json(found: &Distribution) -> Value {
                 "index": index, "sha256": sha256.to_string(), "size": size, "known_as": known_as
             });
             "other-bytes"
+        }
+        Verdict::Withdrawn(withdrawn) => {
+            json["withdrawn"] = withdrawn::to_json(withdrawn);
+            "withdrawn"
         }
         Verdict::Unknown { why, known_as } => {
             json["why"] = why.as_str().into();

@@ -18,7 +18,7 @@ use wheelmark_provenance::policy::Policy;
 
 pub(crate) use self::read::read_lock;
 use super::counted::Counted;
-use super::{Args, Excepted, Outcome};
+use super::{Args, Excepted, Outcome, withdrawn};
 use crate::commands::lock::asked;
 use crate::context::Context;
 use crate::homes::{HomesOptions, Readers, open_homes};
@@ -231,6 +231,7 @@ fn file_json(file: &CheckedFile) -> Value {
         FileVerdict::OtherLength { signed } => json["signed_size"] = (*signed).into(),
         FileVerdict::OtherVersion(version) => json["version"] = version.to_string().into(),
         FileVerdict::Removed { at } => json["removed_at"] = at.to_string().into(),
+        FileVerdict::Withdrawn(it) => json["withdrawn"] = withdrawn::to_json(it),
         FileVerdict::Refused(refusal) => json["why"] = refusal.to_string().into(),
         FileVerdict::Signed
         | FileVerdict::NoDigest
@@ -252,6 +253,7 @@ fn verdict(verdict: &FileVerdict) -> &'static str {
         FileVerdict::OtherVersion(_) => "other-version",
         FileVerdict::Unlisted => "not-listed",
         FileVerdict::Removed { .. } => "removed",
+        FileVerdict::Withdrawn(_) => "withdrawn",
         FileVerdict::Withheld => "withheld",
         FileVerdict::NotFromIndex => "not-from-an-index",
         FileVerdict::Refused(_) => "refused",

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod certificates;
+mod dropped;
 mod properties;
 mod removed;
 mod signatures;

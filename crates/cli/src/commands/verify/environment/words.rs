@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use owo_colors::{OwoColorize as _, Stream::Stdout};
-use wheelmark_client::{CheckedDistribution, Difference, DifferenceKind, DistributionVerdict};
+use wheelmark_client::{
+    CheckedDistribution, Difference, DifferenceKind, DistributionVerdict, Withdrawn,
+};
 use wheelmark_packaging::simple::Yanked;
 use wheelmark_tuf::without_controls;
 
+use super::super::withdrawn::ADVICE as WITHDRAWN;
 use super::Told;
 use crate::commands::index::table::table;
 
@@ -40,10 +43,17 @@ fn verdict(told: &Told<'_>) -> String {
     let found = told.found;
     let distributions = || found.distributions.iter().filter(|it| !told.holds(it));
     let changed = |it: &&CheckedDistribution| matches!(it.verdict, DistributionVerdict::Wheel(_));
-    let differing = distributions().filter(changed).count() as u64;
-    let others = distributions().filter(|it| !changed(it)).count() as u64;
+    let withdrawn = |it: &&CheckedDistribution| withdrawn(it).is_some();
+    let gone = distributions().filter(withdrawn).count() as u64;
+    let rest = || distributions().filter(move |it| !withdrawn(it));
+    let differing = rest().filter(changed).count() as u64;
+    let others = rest().filter(|it| !changed(it)).count() as u64;
     let added = found.added.iter().filter(|it| !told.may_be(it)).count() as u64;
     let mut parts = Vec::new();
+    if gone > 0 {
+        let projects = count(gone, "project", "projects");
+        parts.push(format!("{projects} WITHDRAWN after a break-in"));
+    }
     if differing > 0 {
         let projects = count(differing, "project is", "projects are");
         parts.push(format!("{projects} NOT as signed"));
@@ -74,6 +84,15 @@ fn verdict(told: &Told<'_>) -> String {
     }
     let text = parts.join(", ");
     text.if_supports_color(Stdout, |t| t.red()).to_string()
+}
+
+/// What the index has withdrawn after a break-in, and the distribution may be.
+fn withdrawn(distribution: &CheckedDistribution) -> Option<&Withdrawn> {
+    match &distribution.verdict {
+        DistributionVerdict::Withdrawn(withdrawn) => Some(withdrawn),
+        DistributionVerdict::Wheel(wheel) if !distribution.holds() => wheel.withdrawn.as_ref(),
+        _ => None,
+    }
 }
 
 fn rows(told: &Told<'_>) -> String {
@@ -107,6 +126,9 @@ fn row(distribution: &CheckedDistribution, told: &Told<'_>) -> Vec<String> {
                 0 => format!("as signed ({})", wheel.chain),
                 differing => format!("NOT as signed: {}", count(differing, "file", "files")),
             };
+            if withdrawn(distribution).is_some() {
+                what.push_str(", and WITHDRAWN after a break-in");
+            }
             if wheel.yanked != Yanked::No {
                 what.push_str(", yanked");
             }
@@ -115,6 +137,7 @@ fn row(distribution: &CheckedDistribution, told: &Told<'_>) -> Vec<String> {
         DistributionVerdict::Built { sdist, .. } => {
             format!("built here from {sdist}, or elsewhere")
         }
+        DistributionVerdict::Withdrawn(_) => "WITHDRAWN after a break-in".to_owned(),
         DistributionVerdict::NotFromIndex(_) => "not from an index".to_owned(),
         DistributionVerdict::Unknown(_) | DistributionVerdict::Refused(_) => {
             "cannot be compared".to_owned()
@@ -141,6 +164,11 @@ fn findings(told: &Told<'_>) -> String {
                 all.push(finding(distribution.project.as_str(), &found, advice));
             }
             None => {
+                if let Some(withdrawn) = withdrawn(distribution) {
+                    let found = format!("{withdrawn}; what is installed may be that");
+                    let project = distribution.project.as_str();
+                    all.push(finding(project, &found, WITHDRAWN));
+                }
                 for difference in &distribution.differences {
                     let (found, advice) = of_difference(difference, distribution);
                     all.push(finding(&shown(&difference.path, told), &found, advice));
@@ -174,6 +202,7 @@ fn of_distribution(distribution: &CheckedDistribution) -> Option<(String, &'stat
             ),
             "if you built it, leave it out of the verdict with --except NAME; otherwise install it anew",
         ),
+        DistributionVerdict::Withdrawn(withdrawn) => (withdrawn.to_string(), WITHDRAWN),
         DistributionVerdict::NotFromIndex(why) => (
             format!("not from an index: {why}"),
             "if it is your own, leave it out of the verdict with --except NAME; otherwise find out who installed it",

@@ -7,6 +7,7 @@ use wheelmark_client::{CheckedFile, CheckedPackage, Evidence, FileVerdict, Packa
 use wheelmark_packaging::simple::Yanked;
 use wheelmark_tuf::without_controls;
 
+use super::super::withdrawn::ADVICE as WITHDRAWN;
 use super::Told;
 use crate::commands::index::table::table;
 
@@ -292,6 +293,9 @@ fn of_file(package: &CheckedPackage, file: &CheckedFile) -> (String, String) {
             format!("{index} took it away at {at}"),
             "lock another version; `wheelmark explain` tells more".to_owned(),
         ),
+        FileVerdict::Withdrawn(withdrawn) => {
+            (withdrawn.to_string(), WITHDRAWN.to_owned())
+        }
         FileVerdict::Withheld => (
             format!("{index} withholds the project's files"),
             "wait, or ask whoever runs the index".to_owned(),

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{parse, with};
-use crate::simple::{Extra, Hashes, PageFile, ProjectPage, ProjectStatus, Removed, Yanked};
+use crate::simple::{
+    Dropped, Extra, Hashes, PageFile, ProjectPage, ProjectStatus, Removed, Yanked,
+};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), "[<>&\"'a-z#= \\\\\r\n\0]{0,12}"]
@@ -41,8 +43,15 @@ prop_compose! {
         ),
         reason in prop::option::of(text()), status in text(), versions in prop::collection::btree_set(text(), 0..3),
         extra in kept_value(), key in "[a-z]{8}", removed in prop::collection::btree_map("demo-[0-9]{3}\\.tar\\.gz", any::<i32>(), 0..3),
+        dropped in prop::collection::btree_map(any::<u8>(), any::<i32>(), 0..3),
     ) -> ProjectPage {
         let mut page = ProjectPage::new("demo".parse().unwrap());
+        for (byte, time) in dropped {
+            let at = jiff::Timestamp::from_second(time.into()).unwrap();
+            let filename = format!("demo-{byte}.tar.gz").parse().unwrap();
+            let dropped = Dropped { filename, at, since: at, extra: Extra::new() };
+            page.wheelmark.dropped.insert([byte; 32].into(), dropped);
+        }
         for (filename, time) in removed {
             if !files.contains_key(&filename) {
                 let removed_at = jiff::Timestamp::from_second(time.into()).unwrap();

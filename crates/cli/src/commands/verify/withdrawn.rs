@@ -1,0 +1,19 @@
+//! What an index has withdrawn after a break-in, as `wheelmark verify` tells it.
+
+use serde_json::{Value, json};
+use wheelmark_client::Withdrawn;
+
+/// What to do where such a file was installed.
+pub(super) const ADVICE: &str = "take what was installed from it for the thief's, and this machine for one that they were on: change the keys and \
+     passwords that it has seen; `wheelmark trust show` has the index's bulletin. Then install anew through `wheelmark exec`";
+
+pub(super) fn to_json(withdrawn: &Withdrawn) -> Value {
+    let files = withdrawn.files.iter();
+    let files = files.map(|(name, sha256)| json!({ "file": name, "sha256": sha256.to_string() }));
+    json!({
+        "index": withdrawn.index.as_str(),
+        "files": files.collect::<Vec<_>>(),
+        "recovered_at": withdrawn.at.to_string(),
+        "good_until": withdrawn.since.to_string(),
+    })
+}
