@@ -248,7 +248,7 @@ async fn what_was_destroyed_is_put_back_and_what_is_in_the_way_is_passed_over() 
         good("simple-0"),
         world.good.snapshot.version + RECOVERY_RAISE,
     );
-    let file = wheelmark_tuf::Sha256::of(b"a wheel");
+    let file = Sha256::of(b"a wheel");
     let object = format!("targets/packages/demo/{file}.{NAME}");
     std::fs::remove_file(world.index.path(&object)).unwrap();
     std::fs::write(world.index.path(&object), b"other bytes").unwrap();
