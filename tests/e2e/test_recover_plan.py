@@ -190,7 +190,10 @@ def test_decisions_are_made_by_rules_and_kept_when_it_is_planned_again(broken: B
     copies = ["--copy", str(tmp_path / "nowhere"), "--copy", str(broken.copy)]
     said = broken.plan(recovery, *copies, good=str(good))
     assert "4 as in the plan before" in said and f"left out  {tmp_path / 'nowhere'}" in said, said
-    assert {**read(recovery), "made": None} == {**before, "made": None}
+    again = read(recovery)
+    # That tree has no timestamp, of whose version nothing can be said then.
+    before["roles"] = [change for change in before["roles"] if change["role"] != "timestamp"]
+    assert {**again, "made": None} == {**before, "made": None}
     assert tree == {path.relative_to(good): path.read_bytes() for path in good.rglob("*") if path.is_file()}
     # What others could have decided is nobody's decision.
     recovery.chmod(0o777)

@@ -40,7 +40,7 @@ def test_the_index_goes_back_and_goes_on(make_index, tmp_path: Path, binary: Pat
     cast.collect(recovery / "ceremony", told["words"])
     # Until it is published nothing else is: what the next key signed now would be the thief's.
     stamped = (index.tree / "metadata" / "timestamp.json").read_bytes()
-    for other in (["index", "rotate-online-key"], ["up", "--listen", f"127.0.0.1:{index.port}"]):
+    for other in (["index", "rotate-online-key", "--out", tmp_path / "next.json"], ["up", "--listen", f"127.0.0.1:{index.port}"]):
         refused = operator.run(*other, "--data", index.data)
         assert refused.returncode == 1 and "a recovery of this index has begun" in refused.stderr, refused.stderr
     assert operator.run("index", "renew", "--data", index.data).returncode == 3, "it is carried out by a later start"
