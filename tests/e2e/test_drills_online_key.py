@@ -16,6 +16,7 @@ from harness.distributions import Distribution, wheel
 from harness.mirror import record
 from harness.people import administer
 from harness.reached import T4_ONLINE, table_one
+from harness.recovered import RAISE
 from harness.siege import REFUSED, Siege
 from harness.sigstore import PrivateSigstore
 
@@ -113,6 +114,8 @@ def test_old_states_replayed_and_versions_driven_up(make_siege, binary: Path) ->
     siege.knows(*good)
     siege.keep_good()
     siege.keeps_installing("victim", "other")
+    # The numbers that a recovery would begin with are taken.
+    Burglar(index).takes_numbers(RAISE)
 
     # What the index has signed before, as it was.
     index.stop()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import DelegatedRole, Metadata, MetaFile, TargetFile, Targets
+from tuf.api.metadata import DelegatedRole, Metadata, MetaFile, Snapshot, TargetFile, Targets
 
 from .distributions import Distribution
 from .index import Index
@@ -82,10 +82,28 @@ class Burglar(OnlineKey):
         self.rewrite(pages, gone)
         self._shows_plainly(pages, ())
 
+    def takes_numbers(self, above: int) -> None:
+        """So far above what is published, each number of a role has the thief's file already."""
+        listed = self.published()
+        for name in self._own_roles(listed.signed):
+            role = self.role(name, listed.signed.meta[f"{name}.json"].version)
+            role.signed.version += above
+            self._write(f"{role.signed.version}.{name}.json", role)
+        listed.signed.version += above
+        self._write(f"{listed.signed.version}.snapshot.json", listed)
+
+    def _own_roles(self, snapshot: Snapshot) -> list[str]:
+        """What the online key signs besides snapshot and timestamp."""
+        return [
+            name.removesuffix(".json")
+            for name in snapshot.meta
+            if re.match(r"(simple|packages)-|recently-claimed|status", name)
+        ]
+
     def drives_up(self, version: int) -> None:
         """All that the online key signs, in this version."""
         listed = self.published().signed.meta
-        own = [name.removesuffix(".json") for name in listed if re.match(r"(simple|packages)-|recently-claimed|status", name)]
+        own = self._own_roles(self.published().signed)
         for name in own:
             role = self.role(name, listed[f"{name}.json"].version)
             role.signed.version = version
