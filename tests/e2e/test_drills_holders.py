@@ -94,10 +94,18 @@ def test_one_root_key_then_those_of_targets_and_claimed(make_siege, binary: Path
     replace = {n: cast.new_holder(name, siege.folder) for n, name in ((1, "dave"), (2, "erin"))}
     siege.recovery().by_the_book("--drop", "all", replace=replace)
     assert not root_keys(siege, 2) & root_keys(siege, 3)
-    siege.ends_well(dict.fromkeys(PROJECTS, "good"))
     # The seal held, and so does the claim that is not sealed: their people go on.
-    claims = {claim["project"] for claim in siege.away.remembers()["claims"]}
-    assert claims == {RECENT, SEALED}
+    developer.token.write_text(index.token)
+    # Under the next version of their roles lies what the thief signed: they pass over it, or it is moved away.
+    recent, of_the_sealed = (wheel(project, "2.0", says="better") for project in (RECENT, SEALED))
+    refused = developer.publish(recent).failed()
+    assert "ask whoever runs the index" in refused.text and "--pass-over 3" in refused.text, refused
+    developer.publish(recent, options=("--pass-over", "3")).ok()
+    (index.tree / "metadata" / f"2.project-{SEALED}.json").rename(siege.folder / "evidence.json")
+    developer.publish(of_the_sealed).ok()
+    siege.ends_well({UNCLAIMED: "good", RECENT: "better", SEALED: "better"})
+    claims = {claim["project"]: claim["keys"] for claim in siege.away.remembers()["claims"]}
+    assert claims == {RECENT: [developer.keyid], SEALED: [developer.keyid]}
 
 
 def test_root_threshold_stolen_and_the_way_out_of_band(make_siege, binary: Path) -> None:
