@@ -1,11 +1,11 @@
 """A program stopped at any step by which it changes files: the crash matrix's own tracer.
 
-    python steps.py --log FILE [--die "KIND" N] -- PROGRAM …
+    python steps.py --root DIR --log FILE [--armed] [--die "KIND" N] -- PROGRAM …
 
 The program runs as it is, without any help inside it: Linux tells this process of each system call
 that changes a file (open for creating, link, rename, unlink, write, flush), before it happens. Each
 is a step of a kind, such as `link repository/targets/packages/*/*.whl`; the log has them all, from the
-moment that SIGUSR1 came. With `--die`, the program is killed with signal 9 instead of taking the n-th
+moment that SIGUSR1 came, or from the start with `--armed`. With `--die`, the program is killed with signal 9 instead of taking the n-th
 step of that kind.
 
 Needs Linux, and Python alone: `ptrace(2)`, `seccomp(2)`.
@@ -201,15 +201,19 @@ def kind_of(path: str) -> str:
     path = re.sub(r"(metadata)/\d+\.", r"\1/N.", path)
     path = re.sub(r"(simple|packages)-[0-9a-f]+\.json", r"\1-B.json", path)
     path = re.sub(r"[^/]*(\.whl(\.metadata)?|\.tar\.gz|\.chunks)$", r"*\1", path)
+    path = re.sub(r"\.wheelmark-\w+|\.plan-\w+", "*", path)
     return re.sub(r"\.tmp[^/]*|[^/]*\.new", "*", path)
 
 
 # What a test does with it.
 
 
-def traced(root: Path, log: Path, command: Sequence[object], die: tuple[str, int] | None = None) -> list[str]:
+def traced(
+    root: Path, log: Path, command: Sequence[object], die: tuple[str, int] | None = None, *, armed: bool = False
+) -> list[str]:
     """The command that runs another one at whose steps it can be stopped."""
     words: list[object] = [sys.executable, __file__, "--root", root, "--log", log]
+    words += ["--armed"] if armed else []
     words += ["--die", *die] if die else []
     return [str(word) for word in (*words, "--", *command)]
 
@@ -241,6 +245,8 @@ def main(words: list[str]) -> int:
         tracer._log.write("armed\n")
 
     signal.signal(signal.SIGUSR1, begin)
+    if "--armed" in options:
+        begin()
     return tracer.run(command)
 
 

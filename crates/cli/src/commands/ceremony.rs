@@ -20,6 +20,7 @@ pub(crate) mod signer;
 mod status;
 mod unpack;
 
+pub(crate) use self::abort::{break_off, online_key_of};
 pub(crate) use self::begin::claims::USUAL_AGE;
 pub(crate) use self::publish::finished_recovery;
 pub(crate) use self::signer::{credential_secret, secret_in};

@@ -45,7 +45,7 @@ mod which;
 mod yank;
 
 pub(crate) use self::audit::Other;
-pub(crate) use self::rotate_online_key::public_half;
+pub(crate) use self::rotate_online_key::{folder_of, public_half};
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 //! One file for each subcommand, under `recover/`; `folder` is the directory that they share. The
 //! ceremony is with the others, under `ceremony/`.
 
+mod abandon;
 mod decide;
 mod folder;
 mod good_tree;
@@ -30,6 +31,8 @@ use crate::context::Context;
 ///   wheelmark recover ceremony recovery --data /srv/index
 ///   wheelmark recover publish recovery --data /srv/index
 ///
+/// Until it is published, `wheelmark recover abandon` gives it up.
+///
 /// docs/recovery.md goes through it all, from the first minute on.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -45,6 +48,7 @@ enum Command {
     Decide(decide::Args),
     Ceremony(Box<recovery::Args>),
     Publish(publish::Args),
+    Abandon(abandon::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -54,5 +58,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Command::Decide(args) => decide::run(&args),
         Command::Ceremony(args) => recovery::run(&args, context).await,
         Command::Publish(args) => publish::run(&args, context).await,
+        Command::Abandon(args) => abandon::run(&args).await,
     }
 }

@@ -1,12 +1,13 @@
 //! `wheelmark ceremony abort`: a ceremony that is not to be finished.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use serde_json::json;
 use wheelmark_ceremony::CeremonyId;
 use wheelmark_store::TakenBack;
+use wheelmark_tuf::KeyId;
 
 use super::folder::Folder;
 use crate::commands::up::print_line;
@@ -39,6 +40,28 @@ pub(super) struct Args {
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
+}
+
+/// Breaks off the ceremony in a directory, whatever became of it; how many signatures lay there.
+///
+/// # Errors
+///
+/// When the directory cannot be read or written.
+pub(crate) fn break_off(directory: &Path) -> anyhow::Result<usize> {
+    let folder = Folder::of(directory);
+    let signatures = folder.count_signatures()?;
+    folder.abort()?;
+    Ok(signatures)
+}
+
+/// The next online key that the ceremony in a directory was to bring, as its plan says.
+///
+/// # Errors
+///
+/// When there is no ceremony, or its plan cannot be read.
+pub(crate) fn online_key_of(directory: &Path) -> anyhow::Result<Option<KeyId>> {
+    let online = Folder::of(directory).plan()?.online;
+    Ok(online.map(|online| online.key().keyid().clone()))
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {

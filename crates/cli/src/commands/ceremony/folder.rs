@@ -146,6 +146,18 @@ impl Folder {
         &self.directory
     }
 
+    /// What is planned, as it lies there: nothing of it is checked.
+    pub(super) fn plan(&self) -> anyhow::Result<Plan> {
+        let path = self.directory.join(PLAN);
+        let plan = self.read(&path, MAX_SMALL_LEN)?;
+        Plan::read(&plan).with_context(|| format!("{} is refused", path.display()))
+    }
+
+    /// How many files of signatures lie there, whether they count or not.
+    pub(super) fn count_signatures(&self) -> anyhow::Result<usize> {
+        Ok(self.files(SIGNATURES)?.len())
+    }
+
     /// The ceremony in it, computed and checked anew.
     pub(super) fn ceremony(&self, context: &Context) -> anyhow::Result<Ceremony> {
         self.ceremony_by(&policy::default(), context)
@@ -157,10 +169,8 @@ impl Folder {
         policy: &Policy,
         context: &Context,
     ) -> anyhow::Result<Ceremony> {
-        let path = self.directory.join(PLAN);
         let damaged = || format!("the ceremony in {} is refused", self.directory.display());
-        let plan = self.read(&path, MAX_SMALL_LEN)?;
-        let plan = Plan::read(&plan).with_context(|| format!("{} is refused", path.display()))?;
+        let plan = self.plan()?;
         let standing = Standing::verify(self.published()?).with_context(damaged)?;
         let now = context.clock.now();
         let ceremony = Ceremony::new(standing, plan, policy, now).with_context(damaged)?;

@@ -14,6 +14,7 @@ mod bulletin;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -32,7 +33,7 @@ use wheelmark_tuf::{RoleName, Sha256, Targets, check_bulletin, verify, without_c
 use super::begin::{HolderArgs, MAX_PUBLIC_LEN, about};
 use super::folder::Folder;
 use super::{policy, review};
-use crate::commands::index::public_half;
+use crate::commands::index::{folder_of, public_half};
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::{Data, sync_directory, write_private};
@@ -49,7 +50,10 @@ const LAST_GOOD: &str = "last-good";
 const CEREMONY: &str = "ceremony";
 
 /// The public half of the next online key.
-const NEXT_KEY: &str = "next-online-key.json";
+pub(crate) const NEXT_KEY: &str = "next-online-key.json";
+
+/// The ceremony while it is written: nothing takes it for one.
+const NEXT_CEREMONY: &str = ".ceremony.part";
 
 /// The longest file of a bulletin that is read, in bytes: what is too long is told of as such.
 const MAX_FILE_LEN: u64 = 64 * 1024;
@@ -151,8 +155,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
         // What cannot be looked at may be there.
         !matches!(path.try_exists(), Ok(false))
     };
-    let online = next_key(&files, &args.folder.join(NEXT_KEY), &standing)?;
-    plan.recover(recovery, online, is_taken);
+    let next = NextKey::of(&files, &args.folder.join(NEXT_KEY), &standing)?;
+    plan.recover(recovery, next.public.clone(), is_taken);
     let ceremony = Ceremony::new(standing, plan, &policy, now).map_err(|error| {
         let about = about(&error);
         (anyhow::Error::from(error), about)
@@ -163,8 +167,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
             return Err(error.context("no ceremony can be held so")).hint(about);
         }
     };
-    data.begin_recovering(&args.folder)?;
-    let folder = Folder::create(&directory, &ceremony)?;
+    data.begin_recovering(&args.folder, next.public.key().keyid())?;
+    next.put_in_place()?;
+    let folder = create(&args.folder, &ceremony)?;
     tell(args, &ceremony, &folder, &left_behind)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -214,7 +219,7 @@ fn demand_none(directory: &Path) -> anyhow::Result<()> {
     match is_empty {
         true => Ok(()),
         false => Err(anyhow!("{} is there already", directory.display())).hint(format!(
-            "go on with the ceremony in it: wheelmark ceremony status {0}. To begin another one, break that off everywhere (wheelmark ceremony abort {0}), and remove the directory",
+            "go on with the ceremony in it: wheelmark ceremony status {}. To begin another one, give that up first: `wheelmark recover abandon`",
             directory.display()
         )),
     }
@@ -311,47 +316,96 @@ fn read_bulletin(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Writes the ceremony, which is there whole or not at all.
+fn create(recovery: &Path, ceremony: &Ceremony) -> anyhow::Result<Folder> {
+    let (part, directory) = (recovery.join(NEXT_CEREMONY), recovery.join(CEREMONY));
+    let cannot = || format!("{} cannot be written", directory.display());
+    if part.exists() {
+        fs::remove_dir_all(&part).with_context(cannot)?;
+    }
+    Folder::create(&part, ceremony)?;
+    fs::rename(&part, &directory).with_context(cannot)?;
+    sync_directory(recovery)?;
+    Folder::open(&directory)
+}
+
 /// The key that signs online from then on: made now, or by an earlier run for the same recovery.
-fn next_key(files: &[PathBuf; 2], public: &Path, standing: &Standing) -> anyhow::Result<OnlineKey> {
-    let [_, next] = files;
-    let known = match public.exists() {
-        false => None,
-        true => {
-            let bytes = read_bounded(public, MAX_PUBLIC_LEN)
-                .with_context(|| format!("{} cannot be read", public.display()))?;
-            let known = OnlineKey::read(&bytes);
-            Some(known.with_context(|| format!("{} is refused", public.display()))?)
+struct NextKey {
+    public: OnlineKey,
+    /// Where a key that was made now lies, and where it is to lie.
+    made: Option<[PathBuf; 2]>,
+}
+
+impl NextKey {
+    /// The key at `files`, if it is the one whose public half is there; a new one where there is none. One that
+    /// is made gets its name later: a process that found it would sign with it.
+    fn of(files: &[PathBuf; 2], public: &Path, standing: &Standing) -> anyhow::Result<Self> {
+        let [_, next] = files;
+        if next.exists() {
+            let key = FileKey::open(next)?;
+            let known = known(public)?;
+            let is_of_this = |known: &OnlineKey| known.key().is_same_key(key.key());
+            return match known.filter(is_of_this) {
+                Some(public) => Ok(Self { public, made: None }),
+                // Whoever could read the present key could read the one beside it.
+                None => Err(anyhow!(
+                    "{} lies there already, and was not made for this recovery",
+                    next.display()
+                ))
+                .hint(format!(
+                    "whoever could read the online key could read that one, too: no ceremony may name it. If no ceremony has, move it away, and {} with it if that is there",
+                    without_controls(&public.display().to_string())
+                )),
+            };
         }
-    };
-    if next.exists() {
-        let key = FileKey::open(next)?;
-        let is_of_this = |known: &OnlineKey| known.key().is_same_key(key.key());
-        return match known.filter(is_of_this) {
-            Some(known) => Ok(known),
-            // Whoever could read the present key could read the one beside it.
-            None => Err(anyhow!(
-                "{} lies there already, and was not made for this recovery",
-                next.display()
-            ))
-            .hint(format!(
-                "whoever could read the online key could read that one, too: no ceremony may name it. If no ceremony has, move it away, and {} with it if that is there",
-                without_controls(&public.display().to_string())
-            )),
+        // What lies under these two names is of an earlier run, and nothing is signed that names it: there is
+        // no ceremony.
+        let unnamed = unnamed_key(next);
+        for left in [&unnamed, public] {
+            match fs::remove_file(left) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error)
+                        .with_context(|| format!("{} cannot be removed", left.display()));
+                }
+                _ => {}
+            }
+        }
+        let key = FileKey::create(&unnamed, &mut UnwrapErr(SysRng))?;
+        let half = public_half(standing.first_fingerprint(), &key)?;
+        let mut bytes = serde_json::to_vec_pretty(&half.to_value())?;
+        bytes.push(b'\n');
+        write_private(public, &bytes)?;
+        sync_directory(folder_of(public))?;
+        Ok(Self {
+            public: half,
+            made: Some([unnamed, next.clone()]),
+        })
+    }
+
+    /// Gives a key that was made now its name.
+    fn put_in_place(&self) -> anyhow::Result<()> {
+        let Some([from, to]) = &self.made else {
+            return Ok(());
         };
+        fs::rename(from, to).with_context(|| format!("{} cannot be made", to.display()))?;
+        sync_directory(folder_of(to))
     }
-    if known.is_some() {
-        return Err(anyhow!(
-            "{} is there, and the private half of that key is not in {}",
-            public.display(),
-            next.display()
-        ))
-        .hint("restore the key, or remove the file of its public half: then another one is made");
+}
+
+/// Where the next online key lies before it is named.
+pub(crate) fn unnamed_key(next: &Path) -> PathBuf {
+    next.with_added_extension("part")
+}
+
+/// The public half that an earlier run has left, if it is there.
+fn known(public: &Path) -> anyhow::Result<Option<OnlineKey>> {
+    if !public.exists() {
+        return Ok(None);
     }
-    let key = FileKey::create(next, &mut UnwrapErr(SysRng))?;
-    let half = public_half(standing.first_fingerprint(), &key)?;
-    let mut bytes = serde_json::to_vec_pretty(&half.to_value())?;
-    bytes.push(b'\n');
-    write_private(public, &bytes)?;
-    sync_directory(public.parent().unwrap_or(Path::new(".")))?;
-    Ok(half)
+    let bytes = read_bounded(public, MAX_PUBLIC_LEN)
+        .with_context(|| format!("{} cannot be read", public.display()))?;
+    let known = OnlineKey::read(&bytes);
+    Ok(Some(known.with_context(|| {
+        format!("{} is refused", public.display())
+    })?))
 }

@@ -352,7 +352,7 @@ pub(crate) fn public_half(index: Sha256, next: &FileKey) -> anyhow::Result<Onlin
 }
 
 /// The folder that a file lies in.
-fn folder_of(file: &Path) -> &Path {
+pub(crate) fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

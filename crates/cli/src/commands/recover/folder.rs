@@ -1,19 +1,28 @@
 //! The directory of a recovery: the plan, the last good state, the ceremony.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tempfile::NamedTempFile;
+use wheelmark_ceremony::OnlineKey;
 use wheelmark_client::demand_guarded;
 use wheelmark_recovery::{MAX_PLAN_LEN, Plan};
+use wheelmark_tuf::KeyId;
 
+use crate::commands::ceremony::recovery::NEXT_KEY;
+use crate::data::sync_directory;
 use crate::logging::WithHint as _;
 use crate::published::read_bounded;
 
 /// What changed, and what is decided.
 const PLAN: &str = "plan.json";
+
+/// How the names of files begin in which a plan is written.
+const NEXT_PLAN: &str = ".plan-";
 
 /// The tree of the last good state.
 const LAST_GOOD: &str = "last-good";
@@ -23,6 +32,15 @@ const NEXT_TREE: &str = ".last-good.part";
 
 /// The ceremony that stands on that tree.
 const CEREMONY: &str = "ceremony";
+
+/// How the names of folders begin that hold what was given up.
+const ABANDONED: &str = "abandoned-";
+
+/// How much of a key's id stands in a name.
+const ID_LEN: usize = 16;
+
+/// The longest file of an online key's public half, in bytes.
+const MAX_PUBLIC_LEN: u64 = 64 * 1024;
 
 /// The directory of a recovery.
 #[derive(Debug)]
@@ -94,7 +112,48 @@ impl Folder {
     }
 
     pub(super) fn has_ceremony(&self) -> bool {
-        self.path.join(CEREMONY).exists()
+        self.ceremony().exists()
+    }
+
+    pub(super) fn ceremony(&self) -> PathBuf {
+        self.path.join(CEREMONY)
+    }
+
+    /// The next online key that a ceremony here was to bring, by its public half.
+    pub(super) fn next_key(&self) -> anyhow::Result<Option<KeyId>> {
+        let file = self.path.join(NEXT_KEY);
+        let bytes = match read_bounded(&file, MAX_PUBLIC_LEN) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.with_context(|| format!("{} cannot be read", file.display()))?,
+        };
+        let half = OnlineKey::read(&bytes)
+            .with_context(|| format!("{} is refused", file.display()))
+            .hint(
+                "move it away if it is not what `wheelmark recover ceremony` has written there",
+            )?;
+        Ok(Some(half.key().keyid().clone()))
+    }
+
+    /// Where what belongs to a next online key lies once it is given up.
+    pub(super) fn abandoned(&self, key: &KeyId) -> PathBuf {
+        self.path.join(format!("{ABANDONED}{}", short(key)))
+    }
+
+    /// Moves the ceremony and the public half of its next online key out of the way, so that another one can be
+    /// begun. The public half goes last: until then this folder is known to be that key's.
+    pub(super) fn put_aside(&self, key: &KeyId) -> anyhow::Result<()> {
+        let aside = self.abandoned(key);
+        for name in [CEREMONY, NEXT_KEY] {
+            let from = self.path.join(name);
+            if !from.exists() {
+                continue;
+            }
+            let cannot = || format!("{} cannot be moved to {}", from.display(), aside.display());
+            fs::create_dir_all(&aside).with_context(cannot)?;
+            fs::rename(&from, aside.join(name)).with_context(cannot)?;
+            sync_directory(&aside)?;
+        }
+        sync_directory(&self.path)
     }
 
     /// The plan; none where there is no recovery yet.
@@ -117,18 +176,69 @@ impl Folder {
             .hint("wheelmark recover plan --last-good … -o DIR makes one")
     }
 
+    /// Whether anything lies there, where there is no plan, that `recover plan` has not left when it was killed.
+    pub(super) fn is_used(&self) -> anyhow::Result<bool> {
+        let cannot = || format!("{} cannot be read", self.path.display());
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            entries => entries.with_context(cannot)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry.with_context(cannot)?.file_name());
+        }
+        let is_plan = |name: &OsString| name.to_string_lossy().starts_with(NEXT_PLAN);
+        // The tree gets its name when the plan has been written beside it: alone, it may be somebody's copy.
+        let has_plan = names.iter().any(is_plan);
+        let is_ours =
+            |name: &OsString| is_plan(name) || name == NEXT_TREE || has_plan && name == LAST_GOOD;
+        Ok(!names.iter().all(is_ours))
+    }
+
     /// Writes the plan, whole or not at all.
     pub(super) fn write(&self, plan: &Plan) -> anyhow::Result<()> {
+        self.stage(plan)?.put_in_place()
+    }
+
+    /// Writes the plan beside the place where it is to be.
+    pub(super) fn stage(&self, plan: &Plan) -> anyhow::Result<Staged> {
         let (file, bytes) = (self.plan_file(), plan.to_json()?);
-        let write = || -> std::io::Result<()> {
-            let mut part = tempfile::NamedTempFile::new_in(&self.path)?;
+        let stage = || -> std::io::Result<NamedTempFile> {
+            let mut part = tempfile::Builder::new()
+                .prefix(NEXT_PLAN)
+                .tempfile_in(&self.path)?;
             part.write_all(&bytes)?;
             part.as_file().sync_all()?;
-            part.persist(&file).map_err(|error| error.error)?;
-            fs::File::open(&self.path)?.sync_all()
+            Ok(part)
         };
-        write().with_context(|| format!("{} cannot be written", file.display()))
+        let part = stage().with_context(|| format!("{} cannot be written", file.display()))?;
+        Ok(Staged { part, file })
     }
+}
+
+/// A plan that is written and has not its name yet.
+pub(super) struct Staged {
+    part: NamedTempFile,
+    file: PathBuf,
+}
+
+impl Staged {
+    /// Puts it in the place of the one that is there. Durable when this returns.
+    pub(super) fn put_in_place(self) -> anyhow::Result<()> {
+        let Self { part, file } = self;
+        part.persist(&file)
+            .map_err(|error| error.error)
+            .with_context(|| format!("{} cannot be written", file.display()))?;
+        sync_directory(file.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+/// As much of a key's id as names have: enough to tell it from others.
+pub(super) fn short(key: &KeyId) -> String {
+    let id = key.as_str().chars();
+    id.filter(char::is_ascii_alphanumeric)
+        .take(ID_LEN)
+        .collect()
 }
 
 #[cfg(test)]

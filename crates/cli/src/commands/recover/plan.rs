@@ -101,7 +101,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Some(earlier) if is_own => Named::Planned(earlier.last_good.snapshot),
         _ => Named::read(&args.last_good)?,
     };
-    if earlier.is_none() && is_used(&args.out)? {
+    if earlier.is_none() && folder.is_used()? {
         return Err(anyhow!(
             "{} is not empty, and no recovery",
             args.out.display()
@@ -140,14 +140,6 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let made = tokio::task::spawn_blocking(move || making.make()).await??;
     tell(&args, &made)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn is_used(path: &Path) -> anyhow::Result<bool> {
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => Ok(entries.next().is_some()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
-    }
 }
 
 struct Making {
@@ -259,8 +251,9 @@ impl Making {
         plan.decide_the_usual();
         plan.shorten()
             .context("so much changed that no plan can hold it")?;
+        let staged = self.folder.stage(&plan)?;
         let brought = tree.finish(&self.folder.last_good())?;
-        self.folder.write(&plan)?;
+        staged.put_in_place()?;
         Ok(Made {
             copies_left_out: witnesses.left_out(),
             plan,
@@ -314,7 +307,7 @@ impl Making {
                 "a ceremony was begun here on another last good state, snapshot {}",
                 earlier.last_good.snapshot.version
             ))
-            .hint("name another directory, or take the ceremony away first");
+            .hint("name another directory, or give that ceremony up first: `wheelmark recover abandon`");
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ fn demand_signed_for(plan: &Plan, recovery: &Recovery) -> anyhow::Result<()> {
             recovery.snapshot_sha256,
             recovery.since
         ))
-        .hint("put back the plan and the last good state that the ceremony was begun with, or hold a ceremony for these: `wheelmark ceremony abort`, then `wheelmark recover ceremony`"),
+        .hint("put back the plan and the last good state that the ceremony was begun with, or hold a ceremony for these: `wheelmark recover abandon`, then `wheelmark recover ceremony`"),
     }
 }
 
@@ -176,7 +176,7 @@ fn hinted(error: GoBackError) -> anyhow::Error {
             "move DATA/operator/orders.sqlite away, as evidence, with what begins with its name: this begins a new one, and `index` commands that wait in the old one are given again"
         }
         GoBackError::NextKeyUsed => {
-            "break the ceremony off (`wheelmark ceremony abort`); move online-key.next, and `ceremony` and `next-online-key.json` in the folder of the recovery, away; give `wheelmark recover ceremony` again, with the index stopped until the end"
+            "`wheelmark recover abandon` gives this ceremony up, with its key; plan again into the same folder (what was decided stays), and give `wheelmark recover ceremony` again, with the index stopped until the end"
         }
         GoBackError::Ceremony(_) => {
             "a file in the way that the index has not signed is to be moved away from DATA/repository/metadata; a ceremony that stands on another state has to be begun anew"
