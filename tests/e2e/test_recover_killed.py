@@ -25,9 +25,9 @@ from tuf.ngclient import FetcherInterface, Updater
 
 from harness import steps
 from harness.distributions import wheel
+from harness.holders import OFFLINE, Cast
 from harness.index import Index
 from harness.sandbox import Sandbox
-from test_ceremony import Cast
 
 pytestmark = [
     pytest.mark.long,
@@ -39,7 +39,10 @@ GOOD, EVIL, KEPT = wheel("demo", "1.0"), wheel("demo", "6.6"), wheel("demo", "1.
 ROBBED = {GOOD.filename, EVIL.filename, KEPT.filename}
 PUT_RIGHT = {GOOD.filename, KEPT.filename}
 # Sorts of steps that are left out of the short run: what they write is nobody's yet, or nobody's any more.
-DULL = re.compile(r"\.lock$|(mkdir|unlink|write) \S*\.incoming/|(create|truncate) \S*\.sqlite|write \S+\.sqlite$")
+DULL = re.compile(
+    r"\.lock$|(mkdir|unlink|write) \S*\.incoming/|(create|truncate|unlink) \S*\.sqlite|write \S+\.sqlite$"
+    r"|(create|write) (data|recovery)/\S*\*$"
+)
 # Steps of `recover publish` before which it is given up, too: around the record, and around the timestamp.
 AROUND = re.compile(r"mkdir data/operator|catalogue\.sqlite-wal|signing-log/|metadata/|simple/\*")
 # How python-tuf names a tree that it reads from a folder.
@@ -242,7 +245,7 @@ class Killed:
                 assert robbed.told("abandon")["abandoned"] is False
                 assert not robbed.began
                 (aside,) = robbed.recovery.glob("abandoned-*")
-                kept = sorted(name for name in contents(aside) if "/p" not in name)
+                kept = sorted(name for name in contents(aside) if "/p" not in name and "/." not in name)
                 assert kept == ["ceremony/aborted", "ceremony/ceremony.json", "next-online-key.json"]
                 assert len(list(robbed.index.data.glob("online-key.abandoned-*"))) == 1
                 return robbed.plan()
@@ -261,10 +264,11 @@ class Killed:
                 passed_over += 1
                 continue
             assert code == -signal.SIGKILL, f"{where}: {said}"
-            # The index cannot come upon the next key without being told of the recovery.
-            assert self.robbed.mark.exists() or not (self.robbed.index.data / "online-key.next").exists(), where
             seen = self.robbed.readers.look() if self.name == "publish" else ROBBED
             assert seen in (ROBBED, PUT_RIGHT), where
+            # The index cannot come upon the next key without being told of the recovery.
+            is_told = self.robbed.mark.exists() or seen == PUT_RIGHT
+            assert is_told or not (self.robbed.index.data / "online-key.next").exists(), where
             if self.name in ("ceremony", "finish") or self.name == "publish" and AROUND.search(kind):
                 given_up += self.is_given_up(where, seen)
             done = self.robbed.run(self.name)
@@ -341,7 +345,7 @@ def test_a_recovery_is_given_up_at_any_stage_and_another_one_works(robbed: Robbe
             robbed.sign(signatures)
         given_up = robbed.told("abandon")
         assert given_up["abandoned"] == (signatures is not None)
-        assert given_up.get("signatures") == signatures
+        assert given_up.get("signatures", 0) == (signatures or 0) * len(OFFLINE)
         if signatures:
             # Nobody goes on with what was broken off, and the key is nobody's but its owner's.
             aside = Path(given_up["ceremony"]) / "ceremony"
@@ -375,4 +379,4 @@ def test_a_recovery_is_given_up_at_any_stage_and_another_one_works(robbed: Robbe
     index.start()
     venv = sandbox.venv()
     sandbox.install("pip", venv, "demo").ok()
-    assert "demo-1.0" in " ".join(path.name for path in venv.rglob("demo-*")), "the good one, and nothing newer"
+    assert venv.installed()["demo"] == GOOD.version
