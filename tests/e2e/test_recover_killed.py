@@ -1,4 +1,4 @@
-"""A recovery killed before any of its steps: the same command goes on, or it is given up without harm.
+"""A recovery killed before each kind of its steps: the same command goes on, or it is given up without harm.
 
 Every command of a recovery is run once under the tracer of `harness.steps`, and then killed with signal 9 right
 before a step by which it changes a file: one of each kind, from the middle of it. What readers see then is what
@@ -192,7 +192,8 @@ def sort_of(step: str) -> str | None:
     # Of what is published, the order counts: what comes before the timestamp, and the root behind it.
     step = re.sub(r"(repository/metadata)/N\.(?!snapshot|root)[\w-]+\.json", r"\1/N.ROLE.json", step)
     # What is put together elsewhere, and gets its name in one step.
-    step = re.sub(r"(recovery/(?:\.last-good\.part|last-good|\.ceremony\.part|ceremony))/.*", r"\1/*", step)
+    step = re.sub(r"recovery/abandoned-\w+", "recovery/abandoned", step)
+    step = re.sub(r"(recovery/(?:\.last-good\.part|last-good|\.ceremony\.part|ceremony|abandoned))/.*", r"\1/*", step)
     return re.sub(r"(repository/(?:simple|packages))/.*", r"\1/*", step)
 
 
@@ -363,9 +364,30 @@ def test_a_recovery_is_given_up_at_any_stage_and_another_one_works(robbed: Robbe
         assert robbed.readers.look() == there
         assert index.stop() == 0
 
-    # Whoever names another folder gives nothing up.
+    # The next key is found where it was made; and one that somebody has taken away is in nobody's way.
     robbed.told("plan")
     robbed.told("decide")
+    elsewhere = robbed.folder / "elsewhere" / "key.pem"
+    elsewhere.parent.mkdir()
+    shutil.copy(index.data / "online-key", elsewhere)
+    robbed.operator.told(*robbed.commands["ceremony"], "--online-key", elsewhere)
+    given_up = robbed.told("abandon")
+    assert sorted(path.name for path in elsewhere.parent.iterdir()) == sorted(["key.pem", Path(given_up["key_file"]).name])
+    robbed.told("ceremony")
+    shutil.rmtree(robbed.recovery / "ceremony")
+    for lost in (index.data / "online-key.next", robbed.recovery / "next-online-key.json"):
+        lost.unlink()
+    assert robbed.told("abandon")["abandoned"] and not robbed.began
+    # What stands in the place of the next root may have been the recovery's.
+    robbed.told("ceremony")
+    odd = index.data / "repository/metadata/2.root.json"
+    odd.write_text("{}")
+    unclear = robbed.run("abandon")
+    assert unclear.returncode == 1 and "cannot be told" in unclear.stderr, unclear.stderr
+    odd.unlink()
+    robbed.told("abandon")
+
+    # Whoever names another folder gives nothing up.
     shutil.copytree(robbed.recovery, robbed.folder / "other")
     robbed.told("ceremony")
     other = robbed.operator.run("recover", "abandon", robbed.folder / "other", "--data", index.data)

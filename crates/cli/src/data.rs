@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 use self::keys::Places;
 pub(crate) use self::keys::{NEXT_ONLINE_KEY, ONLINE_KEY, keys_in};
-pub(crate) use self::recovering::Recovering;
+pub(crate) use self::recovering::{Recovering, as_marked};
 use crate::context::Context;
 use crate::logging::WithHint as _;
 

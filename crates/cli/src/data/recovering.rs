@@ -20,8 +20,10 @@ const MARK: &str = "recovering";
 /// What the mark's file has behind its name while it is written.
 const PART_SUFFIX: &str = ".new";
 
-/// How the line of the mark begins that names the next online key.
+/// How the lines of the mark begin that say which recovery it is, by what its ceremony makes.
+const FOLDER_LINE: &str = "Its folder: ";
 const KEY_LINE: &str = "Its next online key: ";
+const KEY_FILE_LINE: &str = "In the file: ";
 
 /// The longest mark that is read, in bytes: above that of the longest path.
 const MAX_MARK_LEN: u64 = 64 * 1024;
@@ -29,10 +31,18 @@ const MAX_MARK_LEN: u64 = 64 * 1024;
 /// What the mark says.
 #[derive(Debug)]
 pub(crate) struct Recovering {
-    /// For people: where the recovery is.
-    pub(crate) text: String,
+    /// Where the recovery is, as far as a line says it.
+    pub(crate) folder: String,
     /// The next online key of that recovery.
-    pub(crate) key: Option<KeyId>,
+    pub(crate) key: KeyId,
+    /// Where that key was made.
+    pub(crate) key_file: PathBuf,
+}
+
+/// A path as a line of the mark has it.
+pub(crate) fn as_marked(path: &Path) -> std::io::Result<String> {
+    let path = std::path::absolute(path)?.display().to_string();
+    Ok(without_controls(&path))
 }
 
 impl Data {
@@ -42,12 +52,18 @@ impl Data {
 
     /// Marks that a recovery has begun in a folder, with this next online key, in words for whoever finds the
     /// file. A mark that is there is replaced at once, so that there is always one.
-    pub(crate) fn begin_recovering(&self, folder: &Path, key: &KeyId) -> anyhow::Result<()> {
-        let folder = std::path::absolute(folder)?.display().to_string();
+    pub(crate) fn begin_recovering(
+        &self,
+        folder: &Path,
+        key: &KeyId,
+        key_file: &Path,
+    ) -> anyhow::Result<()> {
         let text = format!(
-            "A recovery of this index has begun in {}. Until it is published, nothing else is.\n{KEY_LINE}{}\n",
-            without_controls(&folder),
-            key.as_str()
+            "A recovery of this index has begun. Until it is published or given up, nothing else is published.\n\
+             {FOLDER_LINE}{}\n{KEY_LINE}{}\n{KEY_FILE_LINE}{}\n",
+            as_marked(folder)?,
+            key.as_str(),
+            as_marked(key_file)?
         );
         let mark = self.recovering_mark();
         let part = beside(&mark, PART_SUFFIX);
@@ -72,10 +88,15 @@ impl Data {
             bytes => bytes.with_context(|| format!("{} cannot be read", mark.display()))?,
         };
         let text = String::from_utf8_lossy(&bytes);
-        let key = text.lines().find_map(|line| line.strip_prefix(KEY_LINE));
-        let key = key.map(|key| KeyId::from(key.trim().to_owned()));
-        let text = without_controls(text.lines().next().unwrap_or_default());
-        Ok(Some(Recovering { text, key }))
+        let line = |name: &str| {
+            let found = text.lines().find_map(|line| line.strip_prefix(name));
+            found.unwrap_or_default().to_owned()
+        };
+        Ok(Some(Recovering {
+            folder: without_controls(&line(FOLDER_LINE)),
+            key: KeyId::from(line(KEY_LINE)),
+            key_file: PathBuf::from(line(KEY_FILE_LINE)),
+        }))
     }
 
     /// Takes the mark away, if it is there. Durable when this returns.

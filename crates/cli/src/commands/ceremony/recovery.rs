@@ -167,7 +167,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
             return Err(error.context("no ceremony can be held so")).hint(about);
         }
     };
-    data.begin_recovering(&args.folder, next.public.key().keyid())?;
+    data.begin_recovering(&args.folder, next.public.key().keyid(), &files[1])?;
     next.put_in_place()?;
     let folder = create(&args.folder, &ceremony)?;
     tell(args, &ceremony, &folder, &left_behind)?;

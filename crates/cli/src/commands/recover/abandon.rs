@@ -1,7 +1,7 @@
 //! `wheelmark recover abandon`: a recovery that is not to be published.
 //!
 //! ```text
-//! recovery/ceremony               broken off, then moved aside    ┐ in this order, each of them at once
+//! recovery/ceremony               moved aside, then broken off    ┐ in this order, each of them at once
 //! DATA/online-key.next            moved to online-key.abandoned-… ├ and durable: a kill in between leaves
 //! recovery/next-online-key.json   moved aside                     │ the mark, and the same command goes on
 //! DATA/recovering                 removed                         ┘
@@ -26,7 +26,7 @@ use crate::commands::ceremony::recovery::unnamed_key;
 use crate::commands::ceremony::{break_off, online_key_of};
 use crate::commands::index::folder_of;
 use crate::commands::up::print_line;
-use crate::data::{Data, Recovering, sync_directory};
+use crate::data::{Data, Recovering, as_marked, sync_directory};
 use crate::logging::WithHint as _;
 use crate::published;
 
@@ -58,10 +58,6 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = "wheelmark-data")]
     data: PathBuf,
 
-    /// The file with the present online key, if it is not DATA/online-key: the next one lies beside it
-    #[arg(long, value_name = "FILE")]
-    online_key: Option<PathBuf>,
-
     /// Print a JSON object, for scripts
     #[arg(long)]
     json: bool,
@@ -72,8 +68,8 @@ struct GivenUp {
     key: KeyId,
     /// Where the private half lies now, if it is there.
     private: Option<PathBuf>,
-    /// Where ceremony and public half lie now.
-    aside: PathBuf,
+    /// Where the ceremony lies now, if there was one.
+    ceremony: Option<PathBuf>,
     /// How many files of signatures lay in the ceremony.
     signatures: usize,
 }
@@ -93,24 +89,30 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .await
         .hint("stop the index, or whatever publishes just now, and give the command again")?;
     demand_unpublished(&data, &key).await?;
-    let [_, next] = data.online_key_files(args.online_key.as_deref());
-    let is_there = demand_its_own(&next, &key, mark.is_some())?;
+    let files = files_of_key(&data, mark.as_ref());
+    for file in &files {
+        demand_its_own(file, &key, mark.is_some())?;
+    }
 
-    let signatures = match folder.has_ceremony() {
-        true => break_off(&folder.ceremony())?,
-        false => 0,
-    };
-    let private = put_key_aside(&next, &key, is_there)?;
-    folder.put_aside(&key)?;
-    data.end_recovering()?;
     let aside = folder.abandoned(&key);
+    let ceremony = folder.put_ceremony_aside(&aside)?;
+    let signatures = match &ceremony {
+        Some(ceremony) => break_off(ceremony)?,
+        None => 0,
+    };
+    let mut private = None;
+    for file in &files {
+        private = put_key_aside(file, &key)?.or(private);
+    }
+    folder.put_public_half_aside(&aside)?;
+    data.end_recovering()?;
     tell(
         args,
         &folder,
         &GivenUp {
             key,
             private,
-            aside,
+            ceremony,
             signatures,
         },
     )?;
@@ -135,39 +137,42 @@ fn key_of(folder: &Folder, mark: Option<&Recovering>) -> anyhow::Result<Option<K
         }
         return Ok(planned.or(public));
     };
-    let is_known = |key: &&KeyId| {
-        let is_its = |other: &Option<KeyId>| other.as_ref() == Some(*key);
-        is_its(&public) || is_its(&planned) || folder.abandoned(key).is_dir()
-    };
-    match mark.key.as_ref().filter(is_known) {
-        Some(key) => Ok(Some(key.clone())),
-        None => Err(anyhow!(
-            "the recovery that has begun is not the one in {}",
-            folder.path().display()
-        ))
-        .hint(format!(
-            "name the folder that the mark in the data directory names: {}",
-            mark.text
-        )),
+    let is_its = |other: &Option<KeyId>| other.as_ref() == Some(&mark.key);
+    // A ceremony that was begun once more, and killed before it came to the mark, has made another key.
+    let is_here = planned.is_none() && as_marked(folder.path())? == mark.folder;
+    if is_here || is_its(&public) || is_its(&planned) || folder.abandoned(&mark.key).is_dir() {
+        return Ok(Some(mark.key.clone()));
     }
+    Err(anyhow!(
+        "the recovery that has begun is not the one in {}",
+        folder.path().display()
+    ))
+    .hint(format!(
+        "name the folder that the mark in the data directory names: {}",
+        mark.folder
+    ))
 }
 
-/// Whether the next online key lies there. Where the mark of this recovery stands, another one has no business
-/// there: the index would sign with it.
-fn demand_its_own(next: &Path, key: &KeyId, is_marked: bool) -> anyhow::Result<bool> {
-    if !next.exists() {
-        return Ok(false);
+/// Where the next online key may lie: where the mark says that it was made, and beside the usual place of the
+/// present one, where the data directory has been moved meanwhile.
+fn files_of_key(data: &Data, mark: Option<&Recovering>) -> Vec<PathBuf> {
+    let [_, usual] = data.online_key_files(None);
+    let marked = mark.map(|mark| mark.key_file.clone());
+    let marked = marked.filter(|file| *file != usual && !file.as_os_str().is_empty());
+    marked.into_iter().chain([usual]).collect()
+}
+
+/// Where the mark of this recovery stands, another next key than its own has no business there: the index would
+/// sign with it.
+fn demand_its_own(next: &Path, key: &KeyId, is_marked: bool) -> anyhow::Result<()> {
+    if !is_marked || !next.exists() || FileKey::open(next)?.key().keyid() == key {
+        return Ok(());
     }
-    let there = FileKey::open(next)?;
-    match (there.key().keyid() == key, is_marked) {
-        (true, _) => Ok(true),
-        (false, false) => Ok(false),
-        (false, true) => Err(anyhow!(
-            "{} is another key than that of this recovery, {key}",
-            next.display()
-        ))
-        .hint("find out who put it there, move it away, and give the command again"),
-    }
+    Err(anyhow!(
+        "{} is another key than that of this recovery, {key}",
+        next.display()
+    ))
+    .hint("find out who put it there, move it away, and give the command again")
 }
 
 /// Refuses where anything of the recovery is published, or recorded to be: what is recorded is this index's word,
@@ -206,7 +211,8 @@ async fn demand_unpublished(data: &Data, key: &KeyId) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The newest root of a tree that those before it lead to, and whether it or one before it names a key.
+/// The newest root of a tree that those before it lead to, and whether it or one before it names a key. What is
+/// no root in the place of one may have been that of the recovery: then nothing is given up.
 fn newest_root(tree: &Path, key: &KeyId) -> anyhow::Result<Option<(Verified<Root>, bool)>> {
     let name = RoleName::root();
     let read = |version| published::metadata(tree, &name.versioned_file_name(version));
@@ -215,15 +221,20 @@ fn newest_root(tree: &Path, key: &KeyId) -> anyhow::Result<Option<(Verified<Root
     };
     let mut root = verify_trusted_root(&first).context("the first root is damaged")?;
     let mut names_it = names(&root, key);
-    // What else lies under the next number is nobody's root.
     while let Some(next) = read(root.version.saturating_add(1))? {
-        match verify_next_root(&root, &next) {
-            Ok(next) if next.version == root.version.saturating_add(1) => {
-                names_it |= names(&next, key);
-                root = next;
-            }
-            _ => break,
-        }
+        let version = root.version.saturating_add(1);
+        let next = verify_next_root(&root, &next).ok();
+        root = next
+            .filter(|next| next.version == version)
+            .ok_or_else(|| {
+                anyhow!(
+                    "{} in {}/metadata is no root that root's keys have signed: whether this recovery is published cannot be told",
+                    name.versioned_file_name(version),
+                    tree.display()
+                )
+            })
+            .hint("if the recovery was published, restore the file from a copy or a mirror; if it was not, somebody has put it there: move it away, as evidence, and give the command again")?;
+        names_it |= names(&root, key);
     }
     Ok(Some((root, names_it)))
 }
@@ -235,7 +246,11 @@ fn names(root: &Root, key: &KeyId) -> bool {
 
 /// Moves the next online key out of the index's sight; where it lies then. It is destroyed by people: if what
 /// holders have signed came out after all, the index could not do without it.
-fn put_key_aside(next: &Path, key: &KeyId, is_there: bool) -> anyhow::Result<Option<PathBuf>> {
+fn put_key_aside(next: &Path, key: &KeyId) -> anyhow::Result<Option<PathBuf>> {
+    let folder = folder_of(next);
+    if !folder.is_dir() {
+        return Ok(None);
+    }
     let unnamed = unnamed_key(next);
     // Nothing names this one, and nothing has been signed with it.
     if unnamed.exists() {
@@ -243,10 +258,10 @@ fn put_key_aside(next: &Path, key: &KeyId, is_there: bool) -> anyhow::Result<Opt
             .with_context(|| format!("{} cannot be removed", unnamed.display()))?;
     }
     let aside = next.with_extension(format!("abandoned-{}", short(key)));
-    if is_there {
+    if next.exists() && FileKey::open(next)?.key().keyid() == key {
         fs::rename(next, &aside).with_context(|| format!("{} cannot be moved", next.display()))?;
     }
-    sync_directory(folder_of(next))?;
+    sync_directory(folder)?;
     Ok(aside.exists().then_some(aside))
 }
 
@@ -265,7 +280,7 @@ fn tell(args: &Args, folder: &Folder, given_up: &GivenUp) -> anyhow::Result<()> 
     let GivenUp {
         key,
         private,
-        aside,
+        ceremony,
         signatures,
     } = given_up;
     if args.json {
@@ -273,22 +288,22 @@ fn tell(args: &Args, folder: &Folder, given_up: &GivenUp) -> anyhow::Result<()> 
             "abandoned": true,
             "key": key.as_str(),
             "key_file": private,
-            "ceremony": aside,
+            "ceremony": ceremony,
             "signatures": signatures,
             "plan": folder.plan_file(),
         });
         return print_line(&told.to_string());
     }
     let (at, data) = (folder.path().display(), args.data.display());
-    let mut lines = vec![
-        format!(
-            "the recovery in {at} is given up: nothing of it was published, and the index starts again as it was, with the online key of before. If that key is in other hands, do not start it"
-        ),
-        format!(
-            "  the ceremony, broken off, with {signatures} signatures removed: {}",
-            aside.display()
-        ),
-    ];
+    let mut lines = vec![format!(
+        "the recovery in {at} is given up: nothing of it was published, and the index starts again as it was, with the online key of before. If that key is in other hands, do not start it"
+    )];
+    if let Some(ceremony) = ceremony {
+        lines.push(format!(
+            "  its ceremony, broken off, and the signatures in it removed: {}",
+            ceremony.display()
+        ));
+    }
     if let Some(private) = private {
         lines.push(format!(
             "  its next online key, which nothing uses: {}",

@@ -134,25 +134,43 @@ impl Folder {
         Ok(Some(half.key().keyid().clone()))
     }
 
-    /// Where what belongs to a next online key lies once it is given up.
+    /// Where what belongs to a next online key lies once it is given up: the last such place, or the next, where
+    /// a ceremony lies in that one already.
     pub(super) fn abandoned(&self, key: &KeyId) -> PathBuf {
-        self.path.join(format!("{ABANDONED}{}", short(key)))
+        let first = format!("{ABANDONED}{}", short(key));
+        let more = (2_u32..).map(|number| self.path.join(format!("{first}-{number}")));
+        let mut at = self.path.join(&first);
+        for next in more {
+            let is_full = self.has_ceremony() && at.join(CEREMONY).exists();
+            if !is_full && !next.exists() {
+                break;
+            }
+            at = next;
+        }
+        at
     }
 
-    /// Moves the ceremony and the public half of its next online key out of the way, so that another one can be
-    /// begun. The public half goes last: until then this folder is known to be that key's.
-    pub(super) fn put_aside(&self, key: &KeyId) -> anyhow::Result<()> {
-        let aside = self.abandoned(key);
-        for name in [CEREMONY, NEXT_KEY] {
-            let from = self.path.join(name);
-            if !from.exists() {
-                continue;
-            }
-            let cannot = || format!("{} cannot be moved to {}", from.display(), aside.display());
-            fs::create_dir_all(&aside).with_context(cannot)?;
-            fs::rename(&from, aside.join(name)).with_context(cannot)?;
-            sync_directory(&aside)?;
+    /// Moves the ceremony to such a place; where it lies then, if there is one.
+    pub(super) fn put_ceremony_aside(&self, aside: &Path) -> anyhow::Result<Option<PathBuf>> {
+        self.put_aside(CEREMONY, aside)?;
+        let ceremony = aside.join(CEREMONY);
+        Ok(ceremony.exists().then_some(ceremony))
+    }
+
+    /// Moves the public half of the next online key there, so that another one can be made.
+    pub(super) fn put_public_half_aside(&self, aside: &Path) -> anyhow::Result<()> {
+        self.put_aside(NEXT_KEY, aside)
+    }
+
+    fn put_aside(&self, name: &str, aside: &Path) -> anyhow::Result<()> {
+        let from = self.path.join(name);
+        if !from.exists() {
+            return Ok(());
         }
+        let cannot = || format!("{} cannot be moved to {}", from.display(), aside.display());
+        fs::create_dir_all(aside).with_context(cannot)?;
+        fs::rename(&from, aside.join(name)).with_context(cannot)?;
+        sync_directory(aside)?;
         sync_directory(&self.path)
     }
 
