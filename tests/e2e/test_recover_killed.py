@@ -317,6 +317,14 @@ def test_wherever_it_is_killed_the_same_command_goes_on_or_it_is_given_up(robbed
     robbed.back_to("publish")
     Killed(robbed, "abandon", "abandon").demand_each_goes_on()
 
+    # The root alone is missing, and so is the record: what is published says it.
+    robbed.back_to("publish")
+    robbed.steps_of("publish", ("rename data/repository/metadata/N.root.json", 1))
+    for file in robbed.index.data.glob("catalogue.sqlite*"):
+        file.unlink()
+    refused = robbed.run("abandon")
+    assert refused.returncode == 1 and "half published" in refused.stderr, refused.stderr
+
     # One that was killed while it was published, on a running index.
     robbed.back_to("publish")
     robbed.steps_of("publish", ("rename data/repository/metadata/timestamp.json", 1))

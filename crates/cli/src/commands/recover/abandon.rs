@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use serde_json::json;
+use serde_json::{Value, json};
 use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_signing::{FileKey, Signer as _};
 use wheelmark_store::Store;
@@ -188,6 +188,12 @@ async fn demand_unpublished(data: &Data, key: &KeyId) -> anyhow::Result<()> {
         ))
         .hint(PUBLISH);
     }
+    if lists(&data.tree(), key)? {
+        return Err(anyhow!(
+            "this recovery is half published: what the tree lists delegates to its next online key"
+        ))
+        .hint(PUBLISH);
+    }
     if !data.catalogue().exists() {
         return Ok(());
     }
@@ -237,6 +243,32 @@ fn newest_root(tree: &Path, key: &KeyId) -> anyhow::Result<Option<(Verified<Root
         names_it |= names(&root, key);
     }
     Ok(Some((root, names_it)))
+}
+
+/// Whether `targets`, as the published snapshot lists it, delegates to a key. Root goes out last, and the record of
+/// it can be lost; no signature is asked for, since nothing is believed but that care is needed.
+fn lists(tree: &Path, key: &KeyId) -> anyhow::Result<bool> {
+    let read = |name: &str| -> anyhow::Result<Value> {
+        let bytes = published::metadata(tree, name)?.unwrap_or_default();
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    };
+    let version = |of: &Value, name: &str| of["signed"]["meta"][name]["version"].as_u64();
+    let listed = |role: &RoleName, by: &Value| -> anyhow::Result<Value> {
+        match version(by, &role.file_name()) {
+            Some(version) => read(&role.versioned_file_name(version)),
+            None => Ok(Value::Null),
+        }
+    };
+    let timestamp = read(&RoleName::timestamp().file_name())?;
+    let snapshot = listed(&RoleName::snapshot(), &timestamp)?;
+    let targets = listed(&RoleName::targets(), &snapshot)?;
+    let roles = targets["signed"]["delegations"]["roles"].as_array();
+    let mut ids = roles
+        .into_iter()
+        .flatten()
+        .filter_map(|role| role["keyids"].as_array())
+        .flatten();
+    Ok(ids.any(|id| id.as_str() == Some(key.as_str())))
 }
 
 /// Whether a root names a key as that of the timestamp.
