@@ -1,8 +1,13 @@
 //! A kill at any step: the next start finishes the recovery, or nothing has happened.
 
-use wheelmark_repository::{Phase, WentBack};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
-use super::{Client, World};
+use wheelmark_repository::{GoingBack, Phase, Turn, WentBack};
+
+use super::{Client, EVIL, NAME, World};
 use crate::holding::engine_with;
 use crate::robbed::{engine, next_key, returning};
 
@@ -66,4 +71,126 @@ async fn it_can_be_cut_off_after_every_file() {
     world.spared.uses(&world.index, &[]);
     drop(engine(&world.index).await);
     world.is_as_before().await;
+}
+
+/// Given up before it is recorded: the index goes on with the key of before, as if nothing had been, and another
+/// recovery, with another key, brings it back.
+#[tokio::test]
+async fn given_up_before_it_is_recorded_the_index_goes_on() {
+    for phase in [Phase::Plan, Phase::Sign, Phase::Record] {
+        let mut world = World::new().await;
+        let back = world.going_back(&[]).await;
+        let mut dying = returning(&world.index, &back).await;
+        dying.observe(move |now| assert!(now != phase, "the kill that this test wants"));
+        let killed = tokio::spawn(async move { dying.go_back("somebody").await.map(drop) });
+        assert!(killed.await.unwrap_err().is_panic());
+
+        std::fs::remove_file(next_key(&world.index).path()).unwrap();
+        let mut engine = engine_with(&world.index, world.index.logged()).await;
+        world
+            .index
+            .upload("demo-3.0-py3-none-any.whl", b"a third")
+            .await;
+        while engine.turn().await.unwrap() != Turn::Idle {}
+        engine.flush().await.unwrap();
+        drop(engine);
+        assert_eq!(world.index.files("demo").len(), 3, "{phase:?}");
+        world.robbed.uses(&world.index, &[]);
+        Client::new(&world.index).uses(&world.index, &[]);
+
+        let again = world.going_back(&[]).await;
+        let done = world.goes_back(&again).await.unwrap();
+        assert!(matches!(done, WentBack::Published { .. }), "{phase:?}");
+        world.is_as_before().await;
+    }
+}
+
+/// How often a future was polled, and how often at most.
+struct Cut<F> {
+    future: Pin<Box<F>>,
+    polls: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl<F: Future> Future for Cut<F> {
+    /// None if it was cut off.
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.polls.fetch_add(1, Ordering::Relaxed) >= self.most {
+            return Poll::Ready(None);
+        }
+        self.future.as_mut().poll(context).map(Some)
+    }
+}
+
+/// Goes back until it has waited so many times; whether it came to its end, and how often it had waited when
+/// the files were written, when the record was completed, and in the end.
+async fn go_back_until(world: &World, back: &GoingBack, most: usize) -> (bool, [usize; 3]) {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let reached = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let mut opened = returning(&world.index, back).await;
+    let (counted, phases) = (polls.clone(), reached.clone());
+    opened.observe(move |now| {
+        let which = match now {
+            Phase::Write => &phases[0],
+            Phase::Done => &phases[1],
+            _ => return,
+        };
+        which.store(counted.load(Ordering::Relaxed), Ordering::Relaxed);
+    });
+    let cut = Cut {
+        future: Box::pin(opened.go_back("somebody")),
+        polls: polls.clone(),
+        most,
+    };
+    let done = cut.await;
+    drop(opened);
+    // What was begun on another thread comes to its end, as a system call does.
+    while world.index.tree.lock().await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let [written, completed] = [0, 1].map(|phase| reached[phase].load(Ordering::Relaxed));
+    (
+        done.is_some_and(|done| done.is_ok()),
+        [written, completed, polls.load(Ordering::Relaxed)],
+    )
+}
+
+/// Cut off wherever it waits: while files are written, while the catalogue's rows are put right, and while names are
+/// given. Whoever reads meanwhile has a whole state, and the same again finishes it.
+#[tokio::test]
+async fn it_can_be_cut_off_wherever_it_waits() {
+    let mut whole = World::new().await;
+    let back = whole.going_back(&[]).await;
+    let (is_done, [written, completed, end]) = go_back_until(&whole, &back, usize::MAX).await;
+    assert!(is_done && 0 < written && written < completed && completed < end);
+    whole.is_as_before().await;
+    let between = |from: usize, to: usize, parts: usize| {
+        (0..parts).map(move |part| from + (to - from) * part / parts)
+    };
+    let cuts = between(1, written, 3)
+        .chain(between(written, completed, 8))
+        .chain(between(completed, end, 6));
+    let mut finished = 0;
+    for most in cuts {
+        let mut world = World::new().await;
+        let back = world.going_back(&[]).await;
+        let (is_done, _) = go_back_until(&world, &back, most).await;
+        finished += usize::from(is_done);
+        world.robbed.uses(&world.index, &[]);
+        Client::new(&world.index).uses(&world.index, &[]);
+        let done = world.goes_back(&back).await;
+        assert!(done.is_ok(), "cut off after {most} of {end}: {done:?}");
+        world.is_as_before().await;
+        for (filename, is_there) in [(NAME, true), (EVIL, false)] {
+            let project = "demo".parse().unwrap();
+            let row = world.index.store.file(&project, filename).await.unwrap();
+            assert_eq!(row.is_some(), is_there, "{filename}, after {most} of {end}");
+        }
+    }
+    assert!(
+        finished <= 4,
+        "{finished} came to their end before they were cut off"
+    );
 }
