@@ -33,7 +33,8 @@ fn dropped_files_are_named_by_their_bytes_and_take_no_name() {
         json!({"dropped": {"06".repeat(32): said}})
     );
     let again = ProjectPage::parse(&rendered).unwrap();
-    assert_eq!(again, page);
+    assert_eq!(again.wheelmark, page.wheelmark);
+    assert_eq!(again.to_json(), rendered);
     assert_eq!(again.dropped(), [(evil, &dropped)]);
     assert!(!again.to_html().contains(&"06".repeat(32)));
 
