@@ -129,6 +129,16 @@ impl LoadError {
         self.is_lasting() && !matches!(self, Self::OtherOnlineKey { .. })
     }
 
+    /// Whether what the online key has signed names another online key. Root names this index's own, and that
+    /// is asked for first: so it is not that another key is here, but that whoever has this one has signed it.
+    pub(crate) fn is_of_another_key_below(&self) -> bool {
+        let Self::OtherOnlineKey { role } = self else {
+            return false;
+        };
+        let mut below = [RECENTLY_CLAIMED, STATUS, roles::SIMPLE, roles::PACKAGES].into_iter();
+        below.any(|name| role.starts_with(name))
+    }
+
     /// Whether trying again would fail again: something in the tree is not what was signed.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {

@@ -63,7 +63,12 @@ pub(super) async fn name_dropped(
             };
             left = rest;
         }
-        merged.put_page(&project, Some(&before), page)?;
+        // Such a page would be too long, say. To name must not keep anybody from going back.
+        if let Err(error) = merged.put_page(&project, Some(&before), page) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(%project, error, "the files that go are not named in its page");
+            continue;
+        }
         let bytes = merged.pages.get(&project);
         if let (Some(bytes), Some(shown)) = (bytes, merged.shown.get_mut(&project)) {
             shown.page = Sha256::of(bytes);

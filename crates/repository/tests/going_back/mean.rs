@@ -239,3 +239,49 @@ async fn used_up_positions_of_orders_are_told_of_while_a_new_journal_can_be_begu
     let page = world.index.page("demo").unwrap();
     assert!(page.file(NAME).unwrap().yanked.is_yanked());
 }
+
+/// The stolen key can let another key answer for a part of the claims. That the index's own keys are not the ones
+/// that are named there keeps nobody from going back.
+#[tokio::test]
+async fn a_list_of_claims_that_names_another_key_is_left() {
+    let mut world = World::new().await;
+    let version = crate::robbed::published(&world.index).version;
+    let mut snapshot = signed(&world.index, &format!("{version}.snapshot.json"));
+    let list = snapshot["meta"]["recently-claimed.json"]["version"].as_u64();
+    let list = list.unwrap();
+    let mut claims = signed(&world.index, &format!("{list}.recently-claimed.json"));
+    let thief = crate::releasing::key(&world.index, "thief");
+    let write = |name: String, content: &Value, by: &dyn wheelmark_signing::Signer| {
+        let file = sign_role(&canonical::encode(content), &[by]).unwrap();
+        std::fs::write(world.index.path(&format!("metadata/{name}")), file).unwrap();
+    };
+    let mut shard = claims.clone();
+    shard["version"] = 1.into();
+    shard["_wheelmark"]["role"] = "recently-claimed-a".into();
+    write("1.recently-claimed-a.json".to_owned(), &shard, &thief);
+    let own = wheelmark_signing::Signer::key(&thief);
+    let id = own.keyid().as_str();
+    claims["version"] = (list + 1).into();
+    claims["delegations"]["keys"] = json!({ id: own.to_value() });
+    claims["delegations"]["roles"] = json!([{
+        "name": "recently-claimed-a", "keyids": [id], "threshold": 1, "terminating": false,
+        "paths": ["simple/a*/*", "packages/a*/*"],
+    }]);
+    let online = &*world.index.online;
+    write(
+        format!("{}.recently-claimed.json", list + 1),
+        &claims,
+        online,
+    );
+    snapshot["version"] = (version + 1).into();
+    snapshot["meta"]["recently-claimed.json"] = json!({ "version": list + 1 });
+    snapshot["meta"]["recently-claimed-a.json"] = json!({ "version": 1 });
+    write(format!("{}.snapshot.json", version + 1), &snapshot, online);
+    restamp(&world, |content| {
+        content["meta"]["snapshot.json"] = json!({ "version": version + 1 });
+    });
+    let back = world.going_back(&[]).await;
+    let done = world.goes_back(&back).await.unwrap();
+    assert!(matches!(done, WentBack::Published { .. }), "{done:?}");
+    goes_on(&mut world).await;
+}

@@ -459,7 +459,7 @@ fn tell(args: &Args, made: &Made) -> anyhow::Result<()> {
     }
     for copy in &made.copies_left_out {
         lines.push(format!(
-            "  left out  {} could not be read, or not to its end, as a copy of this index (the log says why)",
+            "  left out  {} could not be read, or not to its end, as a copy of this index (the log says why): the last good state is not held against it, either; bring it back, and plan again, if you can",
             without_controls(copy)
         ));
     }

@@ -72,7 +72,7 @@ pub(super) fn summary(plan: &Plan) -> Vec<String> {
     }
     if plan.left_out > 0 {
         lines.push(format!(
-            "  left out  {} more that nothing speaks for: they are dropped",
+            "  left out  {} more, for which nothing speaks but a copy or an attestation by somebody new: they are dropped",
             many(
                 usize::try_from(plan.left_out).unwrap_or(usize::MAX),
                 "change",
