@@ -23,10 +23,16 @@ const MAX_METADATA_LEN: u64 = 64 * 1024 * 1024;
 /// below what is read of one.
 const MAX_CLAIMS_LEN: usize = 24 * 1024 * 1024;
 
+/// What to do about a file in the place of the next root.
+pub(crate) const ABOUT_STRAY_ROOT: &str = "if a ceremony has brought that root, restore the file from a backup or a mirror; if none has, somebody can write to the tree: move it away, as evidence, also from copies and caches in front of the index (docs/recovery.md)";
+
 /// Top-level roles that the online key signs, as they are published.
 pub(crate) struct Online {
     pub(crate) timestamp: Verified<TimestampMetadata>,
     pub(crate) snapshot: Verified<Snapshot>,
+    /// Why a file under the name of the next root is none, where one lies there. Clients that are served it
+    /// refuse the index.
+    pub(crate) stray_root: Option<String>,
 }
 
 /// Reads a file that is no longer than `most`.
@@ -56,15 +62,81 @@ fn must(tree: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
         .hint("name the tree of a signed index, or its data directory")
 }
 
-/// Reads what is published in a tree, as of its timestamp. That anything has expired is no error.
-pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
-    let root = RoleName::root();
-    let mut roots = vec![must(tree, &root.versioned_file_name(1))?];
-    while let Some(next) = metadata(tree, &root.versioned_file_name(roots.len() as u64 + 1))? {
-        roots.push(next);
+/// The roots of a tree up to the newest, and why a file under the name of the next one is none, if one lies
+/// there.
+type Roots = (Vec<Vec<u8>>, Verified<Root>, Option<String>);
+
+fn roots(tree: &Path) -> anyhow::Result<Roots> {
+    let name = RoleName::root();
+    let first = must(tree, &name.versioned_file_name(1))?;
+    let mut root = verify_trusted_root(&first).context("the first root is damaged")?;
+    let mut roots = vec![first];
+    loop {
+        let next = name.versioned_file_name(root.version.saturating_add(1));
+        match next_root(tree, &next, &root) {
+            Ok(None) => return Ok((roots, root, None)),
+            Ok(Some((bytes, next))) => {
+                roots.push(bytes);
+                root = next;
+            }
+            Err(error) => return Ok((roots, root, Some(format!("{next}: {error:#}")))),
+        }
     }
-    let newest = roots.last().map(Vec::as_slice).unwrap_or_default();
-    let root = verify_trusted_root(newest).context("the newest root is damaged")?;
+}
+
+fn next_root(
+    tree: &Path,
+    name: &str,
+    root: &Root,
+) -> anyhow::Result<Option<(Vec<u8>, Verified<Root>)>> {
+    let Some(bytes) = metadata(tree, name)? else {
+        return Ok(None);
+    };
+    let next = verify_next_root(root, &bytes)?;
+    match root.version.checked_add(1) == Some(next.version) {
+        true => Ok(Some((bytes, next))),
+        false => Err(anyhow!("it carries version {}", next.version)),
+    }
+}
+
+/// Reads what is published in a tree, as of its timestamp. That anything has expired is no error, nor is a file
+/// in the place of the next root that is none, as long as the rest holds without it: see
+/// [`Online::stray_root`].
+pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
+    let (roots, root, stray_root) = roots(tree)?;
+    match below(tree, roots, &root, stray_root.clone()) {
+        Err(error) => match stray_root {
+            // It can be a root that the disk has damaged, under which the rest was signed.
+            Some(stray) => Err(anyhow!(
+                "a file lies in the place of the next root in {}/metadata, and is not as it was signed ({stray})",
+                tree.display()
+            ))
+            .hint(ABOUT_STRAY_ROOT),
+            None => Err(error),
+        },
+        read => read,
+    }
+}
+
+/// The same as the ground of a ceremony, whose root is to lie where nothing lies now.
+pub(crate) fn read_for_ceremony(tree: &Path) -> anyhow::Result<(Published, Online)> {
+    let (published, online) = read(tree)?;
+    match &online.stray_root {
+        None => Ok((published, online)),
+        Some(stray) => Err(anyhow!(
+            "a file lies in the place of the next root in {}/metadata, and root's keys have not signed it ({stray})",
+            tree.display()
+        ))
+        .hint(ABOUT_STRAY_ROOT),
+    }
+}
+
+fn below(
+    tree: &Path,
+    roots: Vec<Vec<u8>>,
+    root: &Verified<Root>,
+    stray_root: Option<String>,
+) -> anyhow::Result<(Published, Online)> {
     let timestamp: Verified<TimestampMetadata> = verify(
         &must(tree, &RoleName::timestamp().file_name())?,
         &root.keys,
@@ -78,12 +150,41 @@ pub(crate) fn read(tree: &Path) -> anyhow::Result<(Published, Online)> {
         &root.roles.snapshot,
     )
     .context("the published snapshot is not this index's")?;
-    let published = offline_roles(tree, roots, &root, &snapshot)?;
+    let published = offline_roles(tree, roots, root, &snapshot)?;
+    demand_in_force(&published, root)?;
     let online = Online {
         timestamp,
         snapshot,
+        stray_root,
     };
     Ok((published, online))
+}
+
+/// Refuses a root that names another online key than the published `targets`: a newer one was published with that,
+/// and is damaged or gone.
+fn demand_in_force(published: &Published, root: &Root) -> anyhow::Result<()> {
+    let targets = published.roles.get(&RoleName::targets());
+    let targets: Verified<Targets> = verify(
+        targets.map(Vec::as_slice).unwrap_or_default(),
+        &root.keys,
+        &root.roles.targets,
+    )?;
+    let below = targets.delegations.as_ref().map(|below| &below.roles);
+    let Some(DelegatedRoles::Listed(listed)) = below else {
+        return Ok(());
+    };
+    let online = &root.roles.timestamp.keyids;
+    let recently = listed
+        .iter()
+        .find(|role| role.name.as_str() == RECENTLY_CLAIMED);
+    match recently.is_none_or(|role| role.keys.keyids.iter().any(|id| online.contains(id))) {
+        true => Ok(()),
+        false => Err(anyhow!(
+            "the published targets names another online key than version {} of root: a newer root was published, and is not there as it was",
+            root.version
+        ))
+        .hint("restore the newest root from a backup or a mirror"),
+    }
 }
 
 /// A state of an index that is known to be good, in a tree without a timestamp.

@@ -291,6 +291,9 @@ impl Engine {
         if matches!(opening, Opening::GoesBack(_)) {
             returning::believe_less(&mut state, &store, orders.as_ref(), log.as_ref()).await?;
         }
+        if let (Some(orders), Some(problem)) = (&orders, &state.stray_root) {
+            ceremonies::demand_never_published(orders, state.root.version, problem).await?;
+        }
         go_on(log.as_mut(), &state, clock.now())?;
         let syncing = log.as_ref().map(SigningLog::syncing);
         let mut keeping = Keeping::new(writing.clone(), syncing);
@@ -648,7 +651,17 @@ impl Engine {
         let id = self.record_and_write(intent, &after).await?;
         match ceremony {
             // Rarely, and then most of what is in memory changes.
-            Some(_) => self.state = State::load(&self.tree, &self.online).await?,
+            Some((_, root_version)) => {
+                let state = State::load(&self.tree, &self.online).await?;
+                if let Some(place) = state.place_of_stray_root()
+                    && state.root.version != root_version
+                {
+                    // It is recorded, and written when that is gone.
+                    let path = place.as_str().to_owned();
+                    return Err(PublishError::Occupied { path });
+                }
+                self.state = state;
+            }
             None => self.state.advance(advance),
         }
         self.finish(&after, id, snapshot_version).await?;

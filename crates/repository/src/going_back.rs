@@ -256,6 +256,14 @@ pub enum GoBackError {
         /// The version of the next root.
         version: u64,
     },
+    /// A file lies in the place of the next root, and root's keys have not signed it.
+    #[error(
+        "a file lies in the place of the next root, and root's keys have not signed it ({problem}): move it away, as evidence, and do this again"
+    )]
+    StrayRoot {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Other files stand under all versions that were tried.
     #[error("{path} exists with other content, and so do the versions behind it")]
     Occupied {

@@ -14,7 +14,7 @@ use crate::publish::{self, Object, PublishError};
 use crate::record;
 use crate::settle::settle;
 use crate::signing_log::SigningLog;
-use crate::state::{Damaged, LoadError, OWN_METADATA_LIMIT, State, newest_root};
+use crate::state::{LoadError, OWN_METADATA_LIMIT, State, newest_root};
 
 /// What stands after recovery.
 pub(crate) struct Recovered {
@@ -53,7 +53,7 @@ pub(crate) async fn recover(
         .read(&ObjectPath::timestamp(), OWN_METADATA_LIMIT)
         .await?;
     // The records may be what mends a root that a power failure has damaged.
-    let root = newest_root(tree.directory(), Damaged::EndsTheChain).await?;
+    let root = newest_root(tree.directory()).await?.root;
     let sealers = online.sealers(&root.roles.timestamp.keyids);
     demand_next_key(&recorded, &root, online)?;
     let Chain {
@@ -90,6 +90,7 @@ pub(crate) async fn recover(
     }
 
     let state = State::load(tree.directory(), online).await?;
+    demand_root(&landed, &state)?;
     // Not before: with another key, or beside a timestamp that is not this index's, all of them
     // would look foreign. And their files may not be on the disk.
     for (id, why) in foreign {
@@ -170,6 +171,27 @@ fn demand_next_key(
         }
     }
     Ok(())
+}
+
+/// Refuses to call a record finished whose root could not be written, because another file lies in its place:
+/// it is finished when that is gone.
+fn demand_root(landed: &[Link], state: &State) -> Result<(), PublishError> {
+    let Some(next) = state.place_of_stray_root() else {
+        return Ok(());
+    };
+    let mut open = landed.iter().filter(|link| !link.completed);
+    let brings = |link: &Link| {
+        link.intent
+            .objects
+            .iter()
+            .any(|(path, _)| path == next.as_str())
+    };
+    match open.any(brings) {
+        true => Err(PublishError::Occupied {
+            path: next.as_str().to_owned(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Writes small uploads again, whose bytes are kept with their journal

@@ -1,6 +1,7 @@
 //! The engine's own last signed state, read from the tree and verified.
 
 mod digests;
+mod roots;
 mod stamped;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,16 +13,17 @@ use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{
     DelegatedRole, DelegatedRoles, Delegations, HandoverError, Key, KeyId, Role, RoleKeys,
     RoleName, Root, Sha256, Snapshot, TargetPath, Targets, TimestampMetadata, Verified,
-    VerifyError, verify, verify_next_root, verify_trusted_root,
+    VerifyError, verify,
 };
 
+pub(crate) use self::roots::newest_root;
 use self::stamped::Seen;
 pub(crate) use self::stamped::{Stamped, timestamp_alone};
 use crate::channel::Followed;
 use crate::claims::Claims;
 use crate::listed::{self, SnapshotFile};
 use crate::online::OnlineKeys;
-use crate::publish::is_lasting;
+use crate::publish::{is_lasting, is_root};
 use crate::roles::{self, CLAIMED, Family, RECENTLY_CLAIMED, STATUS, role_name};
 use crate::signing_log::Head;
 use crate::snapshot_bytes::{RoleFile, SnapshotBytes};
@@ -66,6 +68,16 @@ pub enum LoadError {
         path: String,
         /// The SHA-256 of what is there.
         found: Sha256,
+    },
+    /// The root that a ceremony has brought is not there any more as it was published.
+    #[error("{path} was published at {at}, and is damaged since: {problem}")]
+    DamagedRoot {
+        /// Its object path.
+        path: String,
+        /// When it was published.
+        at: Timestamp,
+        /// What is wrong with what lies there.
+        problem: String,
     },
     /// A metadata file is that of another role.
     #[error("{path} does not state that it is the metadata of this role")]
@@ -139,6 +151,20 @@ impl LoadError {
         below.any(|name| role.starts_with(name))
     }
 
+    /// Whether it is about a file in the place of a root.
+    pub fn is_of_a_root(&self) -> bool {
+        match self {
+            Self::DamagedRoot { .. } => true,
+            Self::NotOurs { path, .. }
+            | Self::WrongVersion { path, .. }
+            | Self::Missing { path } => is_root(path),
+            Self::Objects(ObjectError::TooLarge { path, .. } | ObjectError::NotPlain { path }) => {
+                is_root(path.as_str())
+            }
+            _ => false,
+        }
+    }
+
     /// Whether trying again would fail again: something in the tree is not what was signed.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
@@ -149,6 +175,7 @@ impl LoadError {
             | Self::NotOurs { .. }
             | Self::WrongVersion { .. }
             | Self::OtherFile { .. }
+            | Self::DamagedRoot { .. }
             | Self::OtherRole { .. }
             | Self::OtherOnlineKey { .. }
             | Self::Foreign { .. }
@@ -203,13 +230,64 @@ pub(crate) struct State {
     pub(crate) offline: Vec<(RoleName, Timestamp)>,
     /// Whether this is the state that the timestamp names, and not one that stands for it.
     pub(crate) is_readable: bool,
+    /// What is wrong with a file in the place of the next root, where one lies there.
+    pub(crate) stray_root: Option<String>,
 }
 
 impl State {
     /// Reads and verifies the whole signed state. Expiry is not looked at: an index that was
     /// off for a month signs anew from what it last signed.
+    ///
+    /// A file in the place of the next root that root's keys have not signed is told of, and nothing goes
+    /// by it: whoever can write to the tree could keep the index from starting with it.
+    ///
+    /// # Errors
+    ///
+    /// When something is not as it was signed. Where that file may be why (it can be a root that the
+    /// disk has damaged, under which the rest was signed), it is what is told.
     pub(crate) async fn load(tree: &Directory, online: &OnlineKeys) -> Result<Self, LoadError> {
-        let root = newest_root(tree, Damaged::Refused).await?;
+        let newest = newest_root(tree).await?;
+        let loaded = Self::under(tree, newest.root, online).await;
+        match (loaded.and_then(Self::demand_root_in_force), newest.stray) {
+            (Ok(mut state), Some(stray)) => {
+                tracing::error!(
+                    error = &stray as &dyn std::error::Error,
+                    "a file lies in the place of the next root, and root's keys have not signed it: this index \
+                     goes on without it, and clients refuse the index as long as they are served it. If a \
+                     ceremony has brought this root, restore it from a backup or a mirror; if none has, \
+                     somebody can write to the tree: move it away, as evidence, also from copies and caches \
+                     (docs/recovery.md)"
+                );
+                state.stray_root = Some(stray.to_string());
+                Ok(state)
+            }
+            (Err(error), Some(stray)) if error.is_damage() => Err(stray),
+            (loaded, _) => loaded,
+        }
+    }
+
+    /// Refuses a root that names another online key than the published `targets`: a newer one was published with
+    /// that, and is damaged or gone. Under the one before it the key that it has replaced would count again.
+    fn demand_root_in_force(self) -> Result<Self, LoadError> {
+        if self.root.roles.timestamp.keyids.contains(&self.signs) {
+            return Ok(self);
+        }
+        let next = self.root.version.saturating_add(1);
+        let path = ObjectPath::metadata(&RoleName::root(), next);
+        Err(LoadError::Missing {
+            path: path.as_str().to_owned(),
+        })
+    }
+
+    /// The name of the next root, where another file has it.
+    pub(crate) fn place_of_stray_root(&self) -> Option<ObjectPath> {
+        let version = self.root.version.saturating_add(1);
+        let place = ObjectPath::metadata(&RoleName::root(), version);
+        self.stray_root.as_ref().map(|_| place)
+    }
+
+    /// What the timestamp names, under a root.
+    async fn under(tree: &Directory, root: Root, online: &OnlineKeys) -> Result<Self, LoadError> {
         let bytes = read(tree, &ObjectPath::timestamp())
             .await?
             .ok_or(LoadError::NoIndex)?;
@@ -358,6 +436,7 @@ impl State {
             projects,
             offline,
             is_readable: true,
+            stray_root: None,
         };
         state.list_digests(tree).await?;
         Ok(state)
@@ -430,42 +509,6 @@ impl State {
             role: role.to_string(),
         })?;
         targets_role(tree, role, file, keys, role_keys).await
-    }
-}
-
-/// What becomes of a root that is not as it was signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Damaged {
-    /// Nothing goes on with it.
-    Refused,
-    /// The one before it is the newest.
-    EndsTheChain,
-}
-
-/// Walks the roots from version 1 to the newest, each signed by the one before and by itself.
-pub(crate) async fn newest_root(tree: &Directory, damaged: Damaged) -> Result<Root, LoadError> {
-    let name = RoleName::root();
-    let path = ObjectPath::metadata(&name, 1);
-    let bytes = read(tree, &path).await?.ok_or_else(|| LoadError::Missing {
-        path: path.as_str().to_owned(),
-    })?;
-    let mut root = verify_trusted_root(&bytes).map_err(|source| not_ours(&path, source))?;
-    loop {
-        let path = ObjectPath::metadata(&name, root.version + 1);
-        let Some(bytes) = read(tree, &path).await? else {
-            return Ok(root.into_inner());
-        };
-        let next = match verify_next_root(&root, &bytes) {
-            Err(_) if damaged == Damaged::EndsTheChain => return Ok(root.into_inner()),
-            next => next.map_err(|source| not_ours(&path, source))?,
-        };
-        if next.version != root.version + 1 {
-            return Err(LoadError::WrongVersion {
-                path: path.as_str().to_owned(),
-                found: next.version,
-            });
-        }
-        root = next;
     }
 }
 

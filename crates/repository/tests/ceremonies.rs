@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 
 use holding::{
     Client, Files, NAME, OFFLINE, POLICY, days, engine, hand_in, held, metadata, newest, offline,
-    orders, outcome, pair, renewal, signed, standing, with_a_file,
+    orders, outcome, pair, renewal, said, signed, standing, with_a_file,
 };
 use index::TestIndex;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wheelmark_ceremony::{Ceremony, HolderChange, HolderKeys, Plan, proof_message};
-use wheelmark_repository::Phase;
+use wheelmark_repository::{Engine, Lifetimes, Phase};
 use wheelmark_signing::{Ed25519Key, Signer, sign_role};
 use wheelmark_store::{Outcome, TakenBack};
 use wheelmark_tuf::{Clock as _, Key, Sha256, canonical};
@@ -425,21 +425,91 @@ async fn another_file_under_the_next_name_is_not_overwritten() {
         let place = index.folder.path().join(place);
         std::fs::write(&place, b"{}").unwrap();
         let seq = hand_in(&index, &files).await;
-        // A foreign file in the place of the next root is none that the engine could start with.
-        if role == "root" {
-            std::fs::remove_file(&place).unwrap();
-            let mut engine = engine(&index).await;
-            std::fs::write(&place, b"{}").unwrap();
-            engine.turn().await.unwrap();
-        } else {
-            engine(&index).await.turn().await.unwrap();
-        }
+        engine(&index).await.turn().await.unwrap();
         let Some(Outcome::Refused { reason }) = outcome(&index, seq).await else {
             panic!("{role}: not refused");
         };
         says(&reason, "another file stands");
         assert_eq!(std::fs::read(&place).unwrap(), b"{}");
     }
+}
+
+/// Whoever could write to the tree for a moment must not stop the index for good.
+#[tokio::test]
+async fn what_lies_in_the_place_of_the_next_root_and_is_none_stops_nothing() {
+    let index = with_a_file().await;
+    let place = index.folder.path().join("repository/metadata/2.root.json");
+    let present = metadata(&index, "1.root.json").unwrap();
+    let long = vec![b' '; 65 << 20];
+    for (number, junk) in [&b"{}"[..], b"", &present, &long].into_iter().enumerate() {
+        std::fs::write(&place, junk).unwrap();
+        let name = format!("demo-2.{number}.tar.gz");
+        let seq = index.upload(&name, b"demo").await;
+        engine(&index).await.turn().await.unwrap();
+        assert!(index.published(seq).await);
+        assert!(std::fs::read(&place).unwrap() == junk, "it is evidence");
+    }
+    // It went on under the root that clients have.
+    std::fs::remove_file(&place).unwrap();
+    Client::new(&index).uses(&index, &[]);
+    engine(&index).await.turn().await.unwrap();
+}
+
+/// What was taken in of a ceremony is not given up because somebody was quicker with its last file.
+#[tokio::test]
+async fn a_root_whose_place_is_taken_while_it_is_published_is_published_later() {
+    let index = with_a_file().await;
+    let place = index.folder.path().join("repository/metadata/2.root.json");
+    let seq = hand_in(&index, &replacement(&index)).await;
+    let mut running = engine(&index).await;
+    let there = place.clone();
+    running.observe(move |phase| {
+        if phase == Phase::Write {
+            std::fs::write(&there, b"{}").unwrap();
+        }
+    });
+    let error = running.turn().await.unwrap_err();
+    says(&said(&error), "2.root.json exists with other content");
+    running.turn().await.unwrap_err();
+    drop(running);
+    assert!(index.try_engine().await.is_err());
+    assert_eq!(outcome(&index, seq).await, None);
+    std::fs::remove_file(&place).unwrap();
+    engine(&index).await.turn().await.unwrap();
+    assert!(matches!(
+        outcome(&index, seq).await,
+        Some(Outcome::Published { .. })
+    ));
+    Client::new(&index).uses(&index, &["2.root.json"]);
+    Client::new(&index).uses(&index, &[]);
+}
+
+/// It can be a root that the disk has damaged: what was signed under it does not hold under the one before.
+#[tokio::test]
+async fn a_damaged_root_is_named_and_not_what_hangs_on_it() {
+    let index = with_a_file().await;
+    hand_in(&index, &replacement(&index)).await;
+    let mut running = engine(&index).await;
+    running.turn().await.unwrap();
+    running.flush().await.unwrap();
+    drop(running);
+    let place = index.folder.path().join("repository/metadata/2.root.json");
+    let mut bytes = std::fs::read(&place).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&place, bytes).unwrap();
+    let opened = Engine::open_with_orders(
+        index.tree.clone(),
+        index.store.clone(),
+        orders(&index).await,
+        index.online.clone(),
+        index.clock.clone(),
+        Lifetimes::default(),
+    );
+    let Err(error) = opened.await else {
+        panic!("it went on");
+    };
+    says(&said(&error), "2.root.json was published at");
 }
 
 #[tokio::test]

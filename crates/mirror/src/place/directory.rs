@@ -27,6 +27,7 @@ pub struct DirectoryPlace {
     record: Option<Record>,
     has_plain_names: bool,
     has_simple: bool,
+    left_out: Option<String>,
 }
 
 impl DirectoryPlace {
@@ -40,7 +41,16 @@ impl DirectoryPlace {
             has_simple: root.join("simple").is_dir(),
             root: root.to_owned(),
             record,
+            left_out: None,
         }
+    }
+
+    /// The same without one metadata file, by the name that a client asks for: such as one that lies in the
+    /// place of the next root, and that root's keys have not signed.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.left_out = Some(name.to_owned());
+        self
     }
 
     /// Where it is.
@@ -184,6 +194,7 @@ impl Place for DirectoryPlace {
 
     fn metadata(&self, name: &str, limit: u64) -> Result<Option<Bytes>, PlaceError> {
         match metadata_path(name) {
+            _ if self.left_out.as_deref() == Some(name) => Ok(None),
             Ok(path) => self.object(&path, limit),
             // A tree has no place for a file of this name.
             Err(_) => Ok(None),

@@ -1,11 +1,14 @@
 //! What the engine does with what ceremonies bring.
 
 use jiff::{SignedDuration, Timestamp};
+use wheelmark_objects::ObjectPath;
 use wheelmark_store::{Orders, Outcome, Seq};
+use wheelmark_tuf::RoleName;
 
-use super::Engine;
+use super::{Engine, OpenError};
 use crate::handed::{Examined, Handed, examine};
 use crate::publish::PublishError;
+use crate::state::LoadError;
 
 /// How often people are told that a ceremony is due.
 const REMIND_EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -86,6 +89,26 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Refuses to go on under the root of a version where a ceremony has brought the one behind it: that one is
+/// damaged, and clients go by it. `problem` is what is wrong with the file in its place.
+pub(super) async fn demand_never_published(
+    orders: &Orders,
+    version: u64,
+    problem: &str,
+) -> Result<(), OpenError> {
+    let (role, next) = (RoleName::root(), version.saturating_add(1));
+    let published = orders.published_at(&role.versioned_file_name(next)).await?;
+    let Some(at) = published else {
+        return Ok(());
+    };
+    let error = LoadError::DamagedRoot {
+        path: ObjectPath::metadata(&role, next).as_str().to_owned(),
+        at,
+        problem: problem.to_owned(),
+    };
+    Err(PublishError::from(error).into())
 }
 
 /// The answer to a ceremony whose snapshot stands, by whether its root does, too.

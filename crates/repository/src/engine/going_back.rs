@@ -57,6 +57,7 @@ impl Engine {
         by: &str,
     ) -> Result<WentBack, GoBackError> {
         self.settle_what_is_open().await?;
+        self.demand_room_for_root()?;
         if let Some(there) = self.is_there(back).await? {
             return Ok(there);
         }
@@ -82,6 +83,7 @@ impl Engine {
         back: &GoingBack,
     ) -> Result<Option<(Outlook, usize)>, GoBackError> {
         self.settle_what_is_open().await?;
+        self.demand_room_for_root()?;
         if self.is_there(back).await?.is_some() {
             return Ok(None);
         }
@@ -95,6 +97,16 @@ impl Engine {
         let mut outlook = prepared.differences.outlook;
         outlook.refused_changes = prepared.refused.len();
         Ok(Some((outlook, count)))
+    }
+
+    /// Nothing lies in the place of the next root: until that is out, the stolen key counts.
+    fn demand_room_for_root(&self) -> Result<(), GoBackError> {
+        match &self.state.stray_root {
+            None => Ok(()),
+            Some(problem) => Err(GoBackError::StrayRoot {
+                problem: problem.clone(),
+            }),
+        }
     }
 
     /// Whether the root of this recovery's ceremony is the one that stands.
@@ -322,15 +334,19 @@ impl Engine {
 
         let snapshot_version = intent.snapshot_version;
         let id = self.record_and_write(intent, &after).await?;
-        self.state = State::load(&self.tree, &self.online)
-            .await
-            .map_err(PublishError::from)?;
+        let state = State::load(&self.tree, &self.online).await;
+        let state = state.map_err(PublishError::from)?;
+        let version = back.root.saturating_add(1);
+        if state.stray_root.is_some() && state.root.version != version {
+            // It is recorded, and written when that is gone.
+            return Err(GoBackError::RootNotPublished { version });
+        }
+        self.state = state;
         publish::restore_names(&self.writing, &self.lock, &after).await?;
         self.finish(&after, id, snapshot_version).await?;
         self.keeping.keep(id, bytes);
         self.unsettled = None;
         self.phase(Phase::Done);
-        let version = back.root.saturating_add(1);
         if self.state.root.version != version {
             return Err(GoBackError::RootNotPublished { version });
         }

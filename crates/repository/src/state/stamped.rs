@@ -7,7 +7,7 @@ use wheelmark_objects::{Directory, ObjectPath};
 use wheelmark_store::ListedHashes;
 use wheelmark_tuf::{KeyId, Root, Sha256, TargetInfo, TimestampMetadata, Verified};
 
-use super::{Damaged, LoadError, State, check, newest_root, read};
+use super::{LoadError, State, check, newest_root, read};
 use crate::channel::Followed;
 use crate::listed;
 use crate::online::OnlineKeys;
@@ -58,12 +58,12 @@ impl Stamped {
 ///
 /// # Errors
 ///
-/// When the newest root is not as it was signed, or the file system fails.
+/// When a file that root's keys have not signed lies in the place of the next root, or the file system fails.
 pub(crate) async fn timestamp_alone(
     tree: &Directory,
     followed: Followed,
 ) -> Result<(Root, Stamped), LoadError> {
-    let root = newest_root(tree, Damaged::Refused).await?;
+    let root = newest_root(tree).await?.alone()?;
     let path = ObjectPath::timestamp();
     let bytes = read(tree, &path).await?.unwrap_or_default();
     let timestamp: Result<Verified<TimestampMetadata>, _> =
@@ -104,7 +104,7 @@ impl State {
         on: Stamped,
         online: &OnlineKeys,
     ) -> Result<Self, LoadError> {
-        let root = newest_root(tree, Damaged::Refused).await?;
+        let root = newest_root(tree).await?.alone()?;
         let sha256 = Some(sha256);
         let snapshot = RoleFile { version, sha256 };
         Self::below(tree, root, snapshot, None, on, online).await

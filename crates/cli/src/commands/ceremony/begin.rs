@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         (tree, _) => tree.clone().unwrap_or_default(),
     };
     let policy = policy::of(args.policy.as_deref(), data.as_ref())?;
-    let (mut published, online) = published::read(&tree)?;
+    let (mut published, online) = published::read_for_ceremony(&tree)?;
     let now = context.clock.now();
     let began = Timestamp::from_second(now.as_second())?;
     let claims = args.claims.choose(&tree, &mut published, &online, began)?;

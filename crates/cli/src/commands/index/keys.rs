@@ -20,7 +20,8 @@ use crate::data::Data;
 /// What the command answers when a ceremony is due, or a renewal is late.
 const DUE: u8 = 3;
 
-/// What the command answers when something has expired, so that clients refuse the index.
+/// What the command answers when clients refuse the index: something has expired, or lies in the place of
+/// the next root.
 const EXPIRED: u8 = 4;
 
 /// How many digits of a key's id are shown.
@@ -37,7 +38,8 @@ const SHOWN_KEYID: usize = 16;
 ///   wheelmark index keys --json
 ///
 /// Exit code, for monitoring: 0 when nothing is to be done, 3 when a ceremony is due, 4 when
-/// something has expired and clients refuse the index.
+/// clients refuse the index: something has expired, or a file that root's keys have not signed lies in the
+/// place of the next root.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -61,14 +63,15 @@ pub(super) async fn run(args: &Args, data: &Data, context: &Context) -> anyhow::
         true => {
             let mut told = as_json(&roles.rows, &roles.standing, &under_way, worst);
             told["claims"] = sealing.to_json(now);
+            told["stray_root"] = json!(roles.online.stray_root);
             told.to_string()
         }
         false => {
             let claims = sealing.line(now);
-            text(&roles.rows, &roles.standing, claims, &under_way, worst)
+            text(&roles, claims, &under_way, worst)
         }
     })?;
-    Ok(exit_code(worst))
+    Ok(exit_code(&roles, worst))
 }
 
 /// The table of all roles.
@@ -90,13 +93,8 @@ pub(super) fn rows_as_text(rows: &[Row]) -> String {
     table(&headings, &cells)
 }
 
-fn text(
-    rows: &[Row],
-    standing: &Standing,
-    claims: Option<String>,
-    under_way: &UnderWay,
-    worst: State,
-) -> String {
+fn text(roles: &Roles, claims: Option<String>, under_way: &UnderWay, worst: State) -> String {
+    let (rows, standing) = (&roles.rows, &roles.standing);
     let mut lines = vec![rows_as_text(rows), String::new()];
     for seat in standing.seats() {
         let keys = seat.keys.iter().map(|(role, id)| {
@@ -114,9 +112,11 @@ fn text(
     ));
     lines.extend(claims);
     lines.extend(under_way.lines());
-    if let Some(advice) = advice(rows, worst) {
+    let stray = roles.stray_root();
+    let stray = stray.map(|said| said.if_supports_color(Stdout, |t| t.red()).to_string());
+    for said in stray.into_iter().chain(advice(rows, worst)) {
         lines.push(String::new());
-        lines.push(advice);
+        lines.push(said);
     }
     lines.join("\n")
 }
@@ -143,8 +143,9 @@ pub(super) fn advice(rows: &[Row], worst: State) -> Option<String> {
 }
 
 /// The exit code by which monitoring knows how the worst of it stands.
-pub(super) fn exit_code(worst: State) -> ExitCode {
+pub(super) fn exit_code(roles: &Roles, worst: State) -> ExitCode {
     match worst {
+        _ if roles.online.stray_root.is_some() => ExitCode::from(EXPIRED),
         State::Ok => ExitCode::SUCCESS,
         State::Late | State::Due => ExitCode::from(DUE),
         State::Expired => ExitCode::from(EXPIRED),

@@ -8,6 +8,7 @@ use wheelmark_ceremony::{Policy, Standing};
 use wheelmark_repository::Lifetimes;
 use wheelmark_tuf::{
     DelegatedRoles, Delegations, KeyId, RoleKeys, RoleName, Root, Targets, Verified, verify,
+    without_controls,
 };
 
 use super::table::minute;
@@ -86,6 +87,16 @@ impl Roles {
             standing,
             online,
         })
+    }
+
+    /// What lies in the place of the next root and keeps clients out, in words.
+    pub(super) fn stray_root(&self) -> Option<String> {
+        let stray = self.online.stray_root.as_ref()?;
+        Some(format!(
+            "a file lies in the place of the next root, root's keys have not signed it, and clients that are served it refuse the index ({}): {}",
+            without_controls(stray),
+            published::ABOUT_STRAY_ROOT
+        ))
     }
 
     /// How the worst of them stands.

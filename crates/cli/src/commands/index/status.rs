@@ -28,7 +28,8 @@ use crate::data::Data;
 /// head of the signing log; the projects that sign for themselves, those of them whose signature
 /// ends soon, and those whose keys are said to be lost; from when on the next ceremony is due; another online key that takes over
 /// and what it waits for; a ceremony that was handed in. The exit code is for monitoring: 0 when nothing is to be done, 3 when a ceremony is due, a renewal is late, or changes wait and no
-/// process publishes, 4 when something has expired and clients refuse the index.
+/// process publishes, 4 when clients refuse the index: something has expired, or a file that root's keys have
+/// not signed lies in the place of the next root.
 ///
 ///   wheelmark index status flask
 ///   wheelmark index status flask archived --reason "use quart"

@@ -190,7 +190,9 @@ fn hinted(error: GoBackError) -> anyhow::Error {
         GoBackError::Unreadable => {
             "`wheelmark recover decide` with --reset and --drop all drops everything; or bring back what is missing, and plan again"
         }
-        GoBackError::Publish(_) | GoBackError::RootNotPublished { .. } => ABOUT_TREE,
+        GoBackError::Publish(_)
+        | GoBackError::RootNotPublished { .. }
+        | GoBackError::StrayRoot { .. } => ABOUT_TREE,
         _ => "nothing was published; docs/recovery.md says what to look at",
     };
     match Err::<(), _>(anyhow::Error::from(error)).hint(hint) {

@@ -4,6 +4,8 @@ use serde::Serialize;
 use wheelmark_mirror::{Finding, Trouble};
 use wheelmark_tuf::without_controls;
 
+use crate::published::ABOUT_STRAY_ROOT;
+
 /// One thing that is not what it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Damage {
@@ -24,6 +26,8 @@ pub(super) struct Damage {
 pub(super) enum Kind {
     /// Metadata that is missing, altered, signed by a key that does not count, or not listed.
     Metadata,
+    /// A file in the place of the next root, which root's keys have not signed.
+    StrayRoot,
     /// The state is older than one that this index has signed.
     RolledBack,
     /// The online key is not that of the index.
@@ -88,6 +92,7 @@ impl Kind {
             Self::Metadata => {
                 "readers refuse what is behind it: restore this file from a backup or a mirror; its name says which"
             }
+            Self::StrayRoot => ABOUT_STRAY_ROOT,
             Self::RolledBack => {
                 "readers refuse it: put the newest timestamp.json back that there is, or restore a newer copy; find out who put the old one there"
             }

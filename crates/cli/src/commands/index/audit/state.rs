@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use wheelmark_mirror::{
-    Audit, AuditOptions, Chain, DirectoryPlace, Everything, Tally, Trouble, Unnamed,
+    Audit, AuditOptions, Chain, ChainError, DirectoryPlace, Everything, Tally, Trouble, Unnamed,
     audit_directory, follow, root_of_fingerprint,
 };
 use wheelmark_objects::{Directory, Kind as ObjectKind, ObjectPath};
@@ -61,9 +61,13 @@ pub(super) async fn audit(
     let tally = Arc::new(Tally::default());
     let progress = Progress::of("the published tree", tally.clone());
     let audited = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-        let place = DirectoryPlace::new(&tree, threads, None);
+        let mut place = DirectoryPlace::new(&tree, threads, None);
         let root = root_of_fingerprint(&place, &fingerprint)
             .context("the root by which this index is known is not in the tree")?;
+        let stray = stray_root(&place, &root);
+        if let Some((name, _)) = &stray {
+            place = place.without(name);
+        }
         let options = AuditOptions {
             now,
             listed: MOST,
@@ -72,10 +76,15 @@ pub(super) async fn audit(
         };
         let (audit, unnamed) = audit_directory(&place, &root, &options);
         let chain = follow(&place, &root, Timestamp::UNIX_EPOCH).ok();
-        Ok((place, root.to_vec(), audit, unnamed, chain))
+        Ok((place, root.to_vec(), audit, unnamed, chain, stray))
     });
-    let (place, root, audit, unnamed, chain) = audited.await??;
+    let (place, root, audit, unnamed, chain, stray) = audited.await??;
     drop(progress);
+    if let Some((name, found)) = stray {
+        let expected = "no file, or a root that the keys of the one before it have signed";
+        let path = format!("metadata/{name}");
+        damage.push(Damage::new(Kind::StrayRoot, &path, expected, &found));
+    }
     let root_folder = data.tree();
     // Names and unsigned copies follow the timestamp, and may be of a newer state by now.
     let is_of_now = |path: &str| is_newer(&root_folder.join(path), began);
@@ -103,6 +112,25 @@ pub(super) async fn audit(
         audit,
         unnamed: unnamed.count(),
     })
+}
+
+/// The file in the place of the next root that is none, and why. The rest is looked at without it: whoever can
+/// write to the tree for a moment must not be able to end every audit.
+fn stray_root(place: &DirectoryPlace, root: &[u8]) -> Option<(String, String)> {
+    let broken = follow(place, root, Timestamp::UNIX_EPOCH).err()?;
+    let (path, why): (_, &dyn std::error::Error) = match &broken.error {
+        ChainError::Refused { path, source } => (path, source),
+        ChainError::Place { path, source } => (path, source),
+        ChainError::Root(_) | ChainError::NoSuchRoot { .. } => return None,
+    };
+    path.ends_with(".root.json")
+        .then(|| (path.clone(), with_causes(why)))
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }
 
 /// What is only counted, for there is too much of it.

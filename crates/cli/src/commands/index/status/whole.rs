@@ -82,7 +82,8 @@ pub(super) async fn run(
     let roles = Roles::read(data, &policy, context.clock.now())?;
     let beside = beside(data, &roles).await?;
     let under_way = UnderWay::of(data, &roles.standing).await?;
-    let late = beside.late(context.clock.now());
+    let mut late = beside.late(context.clock.now());
+    late.extend(roles.stray_root());
     let worst = match late.is_empty() {
         true => roles.worst(),
         false => roles.worst().max(State::Late),
@@ -111,7 +112,7 @@ pub(super) async fn run(
             "roles": rows_as_json(&roles.rows),
         });
         print_line(&told.to_string())?;
-        return Ok(exit_code(worst));
+        return Ok(exit_code(&roles, worst));
     }
     let mut lines = vec![rows_as_text(&roles.rows), String::new()];
     lines.push(format!("published: snapshot {snapshot}"));
@@ -151,7 +152,7 @@ pub(super) async fn run(
     lines.extend(told.iter().map(yellow));
     lines.extend(advice);
     print_line(&lines.join("\n"))?;
-    Ok(exit_code(worst))
+    Ok(exit_code(&roles, worst))
 }
 
 async fn beside(data: &Data, roles: &Roles) -> anyhow::Result<Beside> {
