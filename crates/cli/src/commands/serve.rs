@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let data = Data::open_existing(&args.data)?;
     data.demand_uploads()?;
     let store = Store::open(&data.catalogue()).await?;
-    let ready = Ready::new(&data, front.base()?);
+    let ready = Ready::new(&data, front.base()?, &store, context.clock.now()).await;
     let web = web(front, &data, store.clone(), context, async move {
         stop.received().await;
         tracing::info!("stopping: running uploads are finished first");

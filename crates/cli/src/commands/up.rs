@@ -2,23 +2,22 @@
 
 mod first_run;
 mod publisher;
+mod ready;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use owo_colors::{OwoColorize as _, Stream::Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use wheelmark_ceremony::Standing;
 use wheelmark_objects::LockError;
 use wheelmark_repository::{BinForm, Bins, OpenError, PublishError, USUAL_BINS};
 use wheelmark_signing::Phrase;
 use wheelmark_store::Store;
-use wheelmark_tuf::verify_trusted_root;
 
 use self::publisher::{How, Publisher};
+pub(crate) use self::ready::Ready;
 use super::serve::web;
 use crate::context::Context;
 use crate::data::Data;
@@ -101,7 +100,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let Some(mut publisher) = Publisher::start(how).await? else {
         return Ok(ExitCode::FAILURE);
     };
-    let ready = Ready::new(&data, front.base()?);
+    let ready = Ready::new(&data, front.base()?, &store, context.clock.now()).await;
     let (stop_server, server_stopped) = oneshot::channel();
     let stopped = when(server_stopped);
     let mut server = web(front, &data, store.clone(), context, stopped).await?;
@@ -189,136 +188,14 @@ pub(crate) fn explain_open(error: OpenError) -> anyhow::Error {
         OpenError::Publish(PublishError::Log(_)) => {
             "what is signed has to be written down first: see to it that `signing-log` in the data directory belongs to this user, and that the disk is not full"
         }
+        OpenError::Publish(PublishError::Load(error)) if error.is_of_a_root() => {
+            "nothing was changed. If a ceremony has brought that root, restore the file from a backup or a mirror; if none has, somebody put it there: move it away, as evidence. Then start again"
+        }
         OpenError::Store(_) | OpenError::Publish(_) => {
             "nothing was changed; restore the named file from a backup or a mirror, then start again"
         }
     };
     Err::<(), _>(error).hint(hint).expect_err("it is an error")
-}
-
-/// The fingerprint of the newest root, for people to begin their trust with: whoever has stolen keys
-/// of an older one can lead those astray who begin there. The first root's where the tree cannot be
-/// read.
-fn newest_root(data: &Data) -> String {
-    let newest = published::read(&data.tree())
-        .ok()
-        .and_then(|(published, _)| Standing::verify(published).ok())
-        .map(|standing| standing.newest_fingerprint().to_string());
-    newest.unwrap_or_else(|| data.settings().root_fingerprint.to_string())
-}
-
-/// Whether none of the keys of the first run counts in the newest root.
-fn first_keys_are_spent(data: &Data) -> bool {
-    let Ok((published, _)) = published::read(&data.tree()) else {
-        return false;
-    };
-    let root = |bytes: Option<&Vec<u8>>| verify_trusted_root(bytes?).ok();
-    let (first, newest) = (root(published.roots.first()), root(published.roots.last()));
-    match (first, newest) {
-        (Some(first), Some(newest)) => !published::has_holder_of(&newest, &first),
-        _ => false,
-    }
-}
-
-/// What a person or a script needs to know of a running index.
-pub(crate) struct Ready {
-    base: String,
-    token_file: PathBuf,
-    root_file: PathBuf,
-    root_fingerprint: String,
-}
-
-impl Ready {
-    pub(crate) fn new(data: &Data, base: String) -> Self {
-        Self {
-            base,
-            token_file: data.token(),
-            root_file: data.root_file(),
-            root_fingerprint: newest_root(data),
-        }
-    }
-
-    /// Where installers find it.
-    pub(crate) fn index_url(&self) -> String {
-        format!("{}/simple/", self.base)
-    }
-
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "index_url": format!("{}/simple/", self.base),
-            "upload_url": format!("{}/legacy/", self.base),
-            "metadata_url": format!("{}/metadata/", self.base),
-            "targets_url": format!("{}/targets/", self.base),
-            "token_file": self.token_file.exists().then_some(&self.token_file),
-            "root_file": self.root_file,
-            "root_fingerprint": self.root_fingerprint,
-        })
-    }
-
-    fn text(&self, data: &Data) -> String {
-        let (base, token) = (&self.base, shell_word(&self.token_file));
-        let fingerprint = &self.root_fingerprint;
-        let wheelmark = own_name();
-        let data_option = match data.directory() {
-            usual if is_usual(usual) => String::new(),
-            other => format!(" --data {}", shell_word(other)),
-        };
-        let title = format!("A signed index is running at {base}/simple/");
-        let mut text = format!("{}\n", title.if_supports_color(Stdout, |t| t.bold()));
-        // A backup has no token: who has one goes on with it.
-        let (token, about) = match self.token_file.exists() {
-            true => (
-                format!("$(cat {token})"),
-                "This token may do everything, without end. For others:",
-            ),
-            false => (
-                "TOKEN".to_owned(),
-                "Tokens that were given out go on. For a new one:",
-            ),
-        };
-        text.push_str(&format!(
-            "
-Publish, with the tools you have:
-  TWINE_PASSWORD=\"{token}\" twine upload --repository-url {base}/legacy/ -u __token__ dist/*
-  UV_PUBLISH_TOKEN=\"{token}\" uv publish --publish-url {base}/legacy/ dist/*
-
-{about}
-  {wheelmark} index{data_option} user add NAME
-  {wheelmark} index{data_option} token create --user NAME --scope upload
-
-Install, every byte verified (trust is given once):
-  {wheelmark} trust add {base}/simple/ --fingerprint {fingerprint}
-  {wheelmark} pip install NAME
-  {wheelmark} uv pip install NAME
-
-Any TUF client: metadata at {base}/metadata/, targets at {base}/targets/,
-  first root in {}
-",
-            shell_word(&self.root_file)
-        ));
-        if data.offline_keys().exists() {
-            let (title, about) = match first_keys_are_spent(data) {
-                false => (
-                    "Offline keys on this machine:",
-                    "As long as they are here, whoever takes this machine can take the index for good.\n  \
-                     Give it into the hands of people: docs/ceremonies.md, the first ceremony",
-                ),
-                true => (
-                    "The first run's offline keys are still on this machine:",
-                    "A ceremony has replaced all of them: destroy them, their copies and their phrase.",
-                ),
-            };
-            text.push_str(&format!(
-                "
-{} {}
-  {about}
-",
-                title.if_supports_color(Stdout, |t| t.yellow()),
-                data.offline_keys().display()
-            ));
-        }
-        text
-    }
 }
 
 /// The phrase goes to standard error, so that a script that reads the JSON line does not log it.
