@@ -16,7 +16,7 @@ use wheelmark_tuf::{Bins, Key, KeyId, RoleName, Sha256};
 
 use self::publishing::Publishing;
 use super::table::minute;
-use super::under_way::retire_from;
+use super::under_way::{Retire, retire_from};
 use crate::commands::up::print_line;
 use crate::context::Context;
 use crate::data::{Data, sync_directory, write_private};
@@ -34,8 +34,12 @@ use crate::published;
 /// The first makes the next key beside the present one (online-key.next, for its owner alone), and
 /// from then on both sign each timestamp and each snapshot. Once the ceremony is published, root and
 /// the bins name the next key; both go on signing, so that copies of the index which are a day behind
-/// see no gap either. The last puts the next key in the present one's place. A key that was
-/// stolen is of no use any more against a client that has seen the next root.
+/// see no gap either. The last puts the next key in the present one's place.
+///
+/// Was the key stolen, or read? Then this is not enough: whoever had it may have signed what stands now, and
+/// the next key would vouch for that, too. `wheelmark recover plan` compares with a state from before
+/// and takes back what nobody vouches for; docs/recovery.md goes through it. This command is for a
+/// key that nobody else has had: a new machine, a new kind of key, or a date in the calendar.
 ///
 /// A running index takes each step up by itself, within a second. Runs as the user that the index
 /// publishes as.
@@ -50,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "abandon")]
     retire: bool,
 
-    /// With --retire: at once, though copies of the index may be behind
+    /// With --retire: at once, though copies of the index may be behind; after a recovery that needs no saying
     #[arg(long, requires = "retire")]
     now: bool,
 
@@ -99,7 +103,13 @@ impl<'a> Rotation<'a> {
             true => Some(FileKey::open(&files[1])?),
             false => None,
         };
-        let (published, _) = published::read(&data.tree())?;
+        let (published, online) = published::read(&data.tree())?;
+        if let Some(stray) = &online.stray_root {
+            tracing::warn!(
+                stray,
+                "a file lies in the place of the next root, and root's keys have not signed it: somebody can write here, and may have read the online key; then recover (docs/recovery.md) instead of rotating it"
+            );
+        }
         let standing = Standing::verify(published).context("what is published is damaged")?;
         let rotation = Self {
             args,
@@ -137,13 +147,21 @@ impl<'a> Rotation<'a> {
     async fn prepare(mut self, context: &Context) -> anyhow::Result<()> {
         if let Some(next) = self.taken_over() {
             let keyid = next.key().keyid().clone();
-            let from = retire_from(self.data, &self.standing).await?;
+            let retire = retire_from(self.data, &self.standing).await?;
+            let when = match retire.stolen {
+                true => "The key of before was stolen, and goes now".to_owned(),
+                false => format!("From {} on the key of before can go", minute(retire.from)),
+            };
             return self.tell(
-                json!({ "state": "named", "key": keyid.as_str(), "retire_from": from.to_string() }),
+                json!({
+                    "state": "named",
+                    "key": keyid.as_str(),
+                    "retire_from": retire.from.to_string(),
+                    "recovered": retire.stolen,
+                }),
                 &format!(
-                    "root names the next key, and both sign. From {} on the key of before can go:\n  \
+                    "root names the next key, and both sign. {when}:\n  \
                      wheelmark index rotate-online-key --data {} --retire",
-                    minute(from),
                     self.data.directory().display()
                 ),
             );
@@ -176,7 +194,8 @@ impl<'a> Rotation<'a> {
                 "the next online key lies in {}, beside the present one, and has the id\n  {keyid}\n\
                  which is in words, to be read aloud to the holders\n{}\n{}\n\
                  next, a ceremony: every holder signs that the index goes over to it. Copies of the index see no gap if they were brought up to date before that, so give them a day\n  \
-                 wheelmark ceremony begin --data {} --online-key {} --out rotation",
+                 wheelmark ceremony begin --data {} --online-key {} --out rotation\n\
+                 {}",
                 self.files[1].display(),
                 words.join("\n"),
                 match both {
@@ -184,7 +203,8 @@ impl<'a> Rotation<'a> {
                     false => "both will sign when the index runs, or has been started anew",
                 },
                 self.data.directory().display(),
-                self.args.out.display()
+                self.args.out.display(),
+                if_stolen(self.data)
             ),
         )
     }
@@ -205,7 +225,7 @@ impl<'a> Rotation<'a> {
             ))
             .hint("hold the ceremony first: wheelmark ceremony begin --online-key FILE");
         }
-        let from = retire_from(self.data, &self.standing).await?;
+        let Retire { from, .. } = retire_from(self.data, &self.standing).await?;
         let now = context.clock.now();
         if now < from && !self.args.now {
             return Err(anyhow!(
@@ -341,6 +361,16 @@ impl<'a> Rotation<'a> {
             false => print_line(text),
         }
     }
+}
+
+/// What this command is not for. The next key has begun to sign: it is not to be the one of a recovery.
+fn if_stolen(data: &Data) -> String {
+    format!(
+        "Was the present key stolen? Then hold no such ceremony: the next key would vouch for what a thief has signed.\n  \
+         wheelmark index rotate-online-key --data {} --abandon\n\
+         and then a recovery, which compares with a state from before the theft: docs/recovery.md",
+        data.directory().display()
+    )
 }
 
 /// The public half of the next online key of an index, with the proof that the private one is here; `index` is

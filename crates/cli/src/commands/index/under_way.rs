@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use wheelmark_ceremony::Standing;
 use wheelmark_repository::Lifetimes;
-use wheelmark_tuf::{KeyId, OWN_MEMBER, RoleName, without_controls};
+use wheelmark_tuf::{IndexRecovery, KeyId, OWN_MEMBER, RoleName, without_controls};
 
 use super::table::minute;
 use crate::data::Data;
@@ -23,8 +23,8 @@ enum Rotation {
     Made,
     /// Both sign, and root names the one of before.
     Prepared { next: KeyId },
-    /// Both sign, and root names the next one; from when on the other can go.
-    Named { before: KeyId, retire: Timestamp },
+    /// Both sign, and root names the next one; when the other can go.
+    Named { before: KeyId, retire: Retire },
 }
 
 /// All that has begun and is not over.
@@ -59,11 +59,17 @@ impl UnderWay {
                 "another online key, {}, signs along: a ceremony has to name it next (wheelmark ceremony begin --online-key next-online-key.json), or `wheelmark index rotate-online-key --abandon` lets it go",
                 short(next)
             ),
-            Rotation::Named { before, retire } => format!(
-                "root names another online key, and the one of before, {}, signs along: from {} on it can go (wheelmark index rotate-online-key --retire)",
-                short(before),
-                minute(*retire)
-            ),
+            Rotation::Named { before, retire } => match retire.stolen {
+                true => format!(
+                    "a recovery has put another online key in the place of {}, which signs along as long as it is here: let it go now (wheelmark index rotate-online-key --retire)",
+                    short(before)
+                ),
+                false => format!(
+                    "root names another online key, and the one of before, {}, signs along: from {} on it can go (wheelmark index rotate-online-key --retire)",
+                    short(before),
+                    minute(retire.from)
+                ),
+            },
         });
         let ceremonies = self.ceremonies.iter().map(|(name, at)| {
             format!(
@@ -92,7 +98,8 @@ impl UnderWay {
                 "kind": "online-key",
                 "state": "named",
                 "before": before.as_str(),
-                "retire_from": retire.to_string(),
+                "retire_from": retire.from.to_string(),
+                "recovered": retire.stolen,
             }),
         });
         let ceremonies = self.ceremonies.iter().map(|(name, at)| {
@@ -164,12 +171,21 @@ fn roots(standing: &Standing) -> impl Iterator<Item = wheelmark_tuf::Root> {
     })
 }
 
+/// When an online key of before can go.
+pub(super) struct Retire {
+    /// From when on.
+    pub(super) from: Timestamp,
+    /// Whether it was replaced because it was stolen.
+    pub(super) stolen: bool,
+}
+
 /// From when on no copy that clients accept can be from before the ceremony that named the online
-/// key: its timestamp would have ended.
+/// key: its timestamp would have ended. At once where that was the ceremony of a recovery: copies of before
+/// it are none that anybody should go by.
 ///
 /// When that ceremony was published is written down by the index. Where it is not, as after a
 /// rebuild, the time counts at which the newest root was written here.
-pub(super) async fn retire_from(data: &Data, standing: &Standing) -> anyhow::Result<Timestamp> {
+pub(super) async fn retire_from(data: &Data, standing: &Standing) -> anyhow::Result<Retire> {
     let keys = &standing.root().roles.timestamp.keyids;
     let first = roots(standing).find(|root| root.roles.timestamp.keyids == *keys);
     let first = first.map_or(standing.root().version, |root| root.version);
@@ -183,11 +199,28 @@ pub(super) async fn retire_from(data: &Data, standing: &Standing) -> anyhow::Res
         }
         false => None,
     };
+    let stolen = written_down.is_none() && is_just_recovered(data, standing)?;
     let published = match written_down {
         Some(at) => at,
         None => written(data, standing)?,
     };
-    Ok(published.checked_add(Lifetimes::default().online)?)
+    let from = match stolen {
+        true => published,
+        false => published.checked_add(Lifetimes::default().online)?,
+    };
+    Ok(Retire { from, stolen })
+}
+
+/// Whether `targets` is that of a recovery, and of no ceremony behind it: it says what the recovery was, and
+/// has skipped the versions before it.
+fn is_just_recovered(data: &Data, standing: &Standing) -> anyhow::Result<bool> {
+    let targets = standing.targets();
+    if !matches!(IndexRecovery::of(targets), Ok(Some(_))) {
+        return Ok(false);
+    }
+    let before = targets.version.saturating_sub(1);
+    let before = RoleName::targets().versioned_file_name(before);
+    Ok(published::metadata(&data.tree(), &before)?.is_none())
 }
 
 /// When the newest root was written here.
