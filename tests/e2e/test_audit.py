@@ -112,6 +112,14 @@ def a_bin(index: Index) -> tuple[str, str]:
     return "metadata", path.name
 
 
+def a_file_in_the_place_of_the_next_root(index: Index) -> tuple[str, str]:
+    """Nobody follows it; what is damaged beside it is found all the same."""
+    (index.tree / "metadata" / "2.root.json").write_text("{}")
+    a_byte_of_a_wheel(index)
+    assert "altered" in damage(index)
+    return "stray-root", "metadata/2.root.json"
+
+
 def a_row_with_another_hash(index: Index) -> tuple[str, str]:
     sql(index, f"update file set sha256 = '{'0' * 64}' where filename = '{WHEEL.filename}'")
     return "row-differs", WHEEL.filename
@@ -222,6 +230,7 @@ PLANTED: list[Callable[[Index], tuple[str, str]]] = [
     a_role_missing_from_the_snapshot,
     a_key_that_is_not_roots,
     another_online_key,
+    a_file_in_the_place_of_the_next_root,
     a_convenience_copy,
     the_core_metadata,
     plain_names_alone,
@@ -308,6 +317,14 @@ def test_against_a_backup_a_copy_and_a_mirror(sound: Index, make_index, tmp_path
     before = tmp_path / "before"
     shutil.copytree(sound.data, before, ignore=shutil.ignore_patterns("*.sock"))
     sound.publish(wheel("later", "1.0"))
+    # Nothing is wrong with it, and whoever has the online key can have put it there.
+    found = audit(sound, "--against", str(copy))
+    assert found["sound"] is True
+    added = {"by_online_key": 1, "by_claims_not_sealed": 0, "by_sealed_claims": 0}
+    added["not_sealed"] = [f"packages/later/{wheel('later', '1.0').filename}"]
+    assert found["against"][0]["added"] == added
+    said = run(sound, "audit", "--against", str(copy)).stdout
+    assert "1 file since" in said and "signed for by the online key alone" in said, said
     newer = tmp_path / "newer"
     shutil.copytree(sound.tree, newer)
     sound.stop()

@@ -23,7 +23,7 @@ use wheelmark_store::Store;
 use wheelmark_tuf::Sha256;
 
 pub(crate) use self::against::Other;
-use self::against::contents;
+use self::against::{Added, contents};
 use self::damage::{Damage, Kind};
 use self::state::Evidence;
 use crate::context::Context;
@@ -50,7 +50,9 @@ const ATTEMPTS: usize = 3;
 /// --against names a backup, a directory with a copy, or the URL of a mirror. That is verified from
 /// the same root, and its present state is compared with the present one here: every role that both
 /// have in one version, and the hash of every file. So it comes to light where somebody with the online
-/// key has put another file into the place of one that was signed, or taken one away.
+/// key has put another file into the place of one that was signed, or taken one away. Files that were added
+/// since are sound, whoever has added them: how many the online key signs for is told, and with --json
+/// which they are. `wheelmark recover plan` says what speaks for each.
 ///
 /// Takes nothing away and writes nothing. Works while the index runs.
 ///
@@ -82,7 +84,8 @@ struct Found {
     old_pages: u64,
     /// What could not be looked at, and why.
     left_out: Vec<String>,
-    against: Vec<(String, Option<Audit>)>,
+    /// What was read of each place, and what came since it was made.
+    against: Vec<(String, Option<(Audit, Option<Added>)>)>,
 }
 
 impl Found {

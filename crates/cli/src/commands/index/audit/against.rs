@@ -1,6 +1,6 @@
 //! The index against another copy of itself: a backup, a directory, a mirror.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use wheelmark_mirror::{
 use wheelmark_objects::ObjectPath;
 use wheelmark_packaging::ProjectName;
 use wheelmark_packaging::simple::{MAX_PAGE_LEN, ProjectPage};
-use wheelmark_tuf::{RoleName, Sha256};
+use wheelmark_repository::CLAIMED;
+use wheelmark_tuf::{RoleName, Sha256, Visited};
 
 use super::damage::{Damage, Kind};
 use super::state::State;
@@ -63,7 +64,7 @@ pub(super) async fn compare(
     ours: &State,
     context: &Context,
     damage: &mut Vec<Damage>,
-) -> anyhow::Result<Option<Audit>> {
+) -> anyhow::Result<Option<(Audit, Option<Added>)>> {
     let Some(chain) = ours.chain.clone() else {
         return Ok(None);
     };
@@ -82,7 +83,7 @@ pub(super) async fn compare(
             chain: &chain,
         };
         let mut damage = Vec::new();
-        let audit = match (&other, remote) {
+        let (audit, added) = match (&other, remote) {
             (Other::Tree(path), _) => {
                 let path = path.canonicalize()?;
                 let threads = std::thread::available_parallelism().map_or(1, Into::into);
@@ -99,8 +100,8 @@ pub(super) async fn compare(
                     tally: &tally,
                 };
                 let (audit, _) = audit_directory(&theirs, &root, &options);
-                both(&ours, &theirs, &root, &name, &mut damage)?;
-                audit
+                let added = both(&ours, &theirs, &root, &name, &mut damage)?;
+                (audit, added)
             }
             (Other::Url(url), Some(remote)) => {
                 let copy = copy_at(url, None)?;
@@ -112,8 +113,8 @@ pub(super) async fn compare(
                     tally: &tally,
                 };
                 let audit = audit(&theirs, &root, &options);
-                both(&ours, &theirs, &root, &name, &mut damage)?;
-                audit
+                let added = both(&ours, &theirs, &root, &name, &mut damage)?;
+                (audit, added)
             }
             (Other::Url(_), None) => unreachable!("made above"),
         };
@@ -122,12 +123,12 @@ pub(super) async fn compare(
             .iter()
             .map(|found| Damage::of(found).at(&name));
         damage.extend(found);
-        Ok((audit, damage))
+        Ok((audit, added, damage))
     });
-    let (audit, found) = compared.await??;
+    let (audit, added, found) = compared.await??;
     drop(progress);
     damage.extend(found);
-    Ok(Some(audit))
+    Ok(Some((audit, added)))
 }
 
 /// A place whose chain holds.
@@ -140,25 +141,77 @@ struct Side<'a, P> {
 pub(super) struct Contents {
     /// Every role: its version and the SHA-256 of its file.
     roles: BTreeMap<RoleName, (u64, Sha256)>,
-    /// Every distribution file.
-    files: HashMap<(ProjectName, String), Sha256>,
+    /// Every distribution file, and who signs for it.
+    files: HashMap<(ProjectName, String), (Sha256, By)>,
     /// Every page.
     pub(super) pages: BTreeMap<ProjectName, Sha256>,
     /// What is taken away from claimed projects.
     pub(super) lists: BTreeMap<ProjectName, Sha256>,
 }
 
-/// Puts two states beside each other.
+/// Who signs for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The online key alone.
+    Online,
+    /// The project's people, whom the online key has made its people: claimed, not yet sealed.
+    Claimed,
+    /// The project's people, sealed with the offline keys.
+    Sealed,
+}
+
+/// The files that the index has and an older state of it has not. Whoever has the online key can have added
+/// those that it signs for: nothing is wrong with their signatures.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    /// Those that the online key signs for alone.
+    pub(super) online: u64,
+    /// Those of claims that it has made.
+    pub(super) claimed: u64,
+    /// Those of projects whose claims are sealed.
+    pub(super) sealed: u64,
+    /// Some of the first two.
+    pub(super) some: Vec<String>,
+}
+
+impl Added {
+    fn of(mine: &Contents, other: &Contents) -> Self {
+        let mut added = Self::default();
+        for (key, (_, by)) in &mine.files {
+            if other.files.contains_key(key) {
+                continue;
+            }
+            match by {
+                By::Online => added.online += 1,
+                By::Claimed => added.claimed += 1,
+                By::Sealed => {
+                    added.sealed += 1;
+                    continue;
+                }
+            }
+            added.some.push(format!("packages/{}/{}", key.0, key.1));
+        }
+        added.some.sort();
+        added.some.truncate(MOST);
+        added
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.online + self.claimed + self.sealed
+    }
+}
+
+/// Puts two states beside each other; what came since, where the other one is not newer.
 fn both<P: Place>(
     ours: &Side<'_, DirectoryPlace>,
     theirs: &P,
     root: &[u8],
     name: &str,
     damage: &mut Vec<Damage>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Added>> {
     let Ok(chain) = follow(theirs, root, Timestamp::UNIX_EPOCH) else {
         // The audit of it has told why.
-        return Ok(());
+        return Ok(None);
     };
     let (our_set, their_set) = (&ours.chain.set, &chain.set);
     let (our_time, their_time) = (our_set.timestamp().version, their_set.timestamp().version);
@@ -202,10 +255,10 @@ fn both<P: Place>(
             same(path.as_str(), own_sha256, sha256, name, damage);
         }
     }
-    for ((project, filename), sha256) in &other.files {
+    for ((project, filename), (sha256, _)) in &other.files {
         let path = format!("packages/{project}/{filename}");
         match mine.files.get(&(project.clone(), filename.clone())) {
-            Some(own) => same(&path, own, sha256, name, damage),
+            Some((own, _)) => same(&path, own, sha256, name, damage),
             None if their_time <= our_time
                 && !is_remembered(ours, &mine, project, filename, sha256) =>
             {
@@ -219,7 +272,7 @@ fn both<P: Place>(
             None => {}
         }
     }
-    Ok(())
+    Ok((their_time <= our_time).then(|| Added::of(&mine, &other)))
 }
 
 /// Tells of two digests of what should be one thing.
@@ -283,8 +336,10 @@ pub(super) fn contents<P: Place>(place: &P, chain: &Chain) -> anyhow::Result<Con
             .roles
             .insert(role.clone(), (version, Sha256::of(bytes)));
     }
+    let mut sealed = HashSet::new();
     // One that cannot be had was told of by the audit.
     survey(place, set, |role| {
+        let by = by(role.visited, &mut sealed);
         if let Some((fetch, bytes)) = role.file {
             let known = (fetch.version, Sha256::of(bytes));
             contents.roles.insert(fetch.role.clone(), known);
@@ -300,7 +355,7 @@ pub(super) fn contents<P: Place>(place: &P, chain: &Chain) -> anyhow::Result<Con
                     sha256,
                     ..
                 } => {
-                    contents.files.insert((project, filename), sha256);
+                    contents.files.insert((project, filename), (sha256, by));
                 }
                 Listed::Status {
                     project, sha256, ..
@@ -311,4 +366,20 @@ pub(super) fn contents<P: Place>(place: &P, chain: &Chain) -> anyhow::Result<Con
         anyhow::Ok(())
     })?;
     Ok(contents)
+}
+
+/// Who signs what a role lists; `sealed` are the projects' roles below `claimed`, and what they delegate to.
+fn by(visited: &Visited, sealed: &mut HashSet<RoleName>) -> By {
+    let (role, delegator) = (visited.role(), visited.delegator());
+    if !role.is_of_project() {
+        return By::Online;
+    }
+    let is_sealed = delegator.is_some_and(|from| from.as_str() == CLAIMED || sealed.contains(from));
+    match is_sealed {
+        true => {
+            sealed.insert(role.clone());
+            By::Sealed
+        }
+        false => By::Claimed,
+    }
 }

@@ -9,6 +9,7 @@ use wheelmark_mirror::Audit;
 use wheelmark_tuf::without_controls;
 
 use super::Found;
+use super::against::Added;
 use super::damage::Kind;
 use crate::commands::up::print_line;
 
@@ -20,11 +21,19 @@ pub(super) fn tell(found: &Found, listed: usize, as_json: bool) -> anyhow::Resul
 }
 
 fn json(found: &Found, listed: usize) -> anyhow::Result<String> {
-    let against = found.against.iter().map(|(name, audit)| {
+    let against = found.against.iter().map(|(name, read)| {
+        let audit = read.as_ref().map(|(audit, _)| audit);
+        let added = read.as_ref().and_then(|(_, added)| added.as_ref());
         json!({
             "place": name,
-            "heads": audit.as_ref().and_then(|audit| audit.heads),
-            "counts": audit.as_ref().map(|audit| audit.counts),
+            "heads": audit.and_then(|audit| audit.heads),
+            "counts": audit.map(|audit| audit.counts),
+            "added": added.map(|added| json!({
+                "by_online_key": added.online,
+                "by_claims_not_sealed": added.claimed,
+                "by_sealed_claims": added.sealed,
+                "not_sealed": added.some.iter().take(listed).collect::<Vec<_>>(),
+            })),
         })
     });
     let told = json!({
@@ -76,12 +85,14 @@ fn text(found: &Found, listed: usize) -> String {
         let rows = many(rows, "row", "rows");
         lines.push(format!("  catalogue {rows}"));
     }
-    for (name, audit) in &found.against {
-        let said = match audit {
-            Some(audit) => read(audit),
+    for (name, compared) in &found.against {
+        let said = match compared {
+            Some((audit, _)) => read(audit),
             None => "not compared".to_owned(),
         };
         lines.push(format!("  against   {}: {said}", without_controls(name)));
+        let added = compared.as_ref().and_then(|(_, added)| added.as_ref());
+        lines.extend(added.and_then(|added| since(added, name)));
     }
     if found.audit.stale.count > 0 {
         let roles = many(found.audit.stale.count, "role has", "roles have");
@@ -134,6 +145,29 @@ fn text(found: &Found, listed: usize) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// What came since a copy was made, if anything did.
+fn since(added: &Added, name: &str) -> Option<String> {
+    let name = without_controls(name);
+    let of = [
+        (added.online, "signed for by the online key alone"),
+        (added.claimed, "of claims not yet sealed"),
+        (added.sealed, "of sealed claims"),
+    ];
+    let of = of.iter().filter(|(count, _)| *count > 0);
+    let of: Vec<String> = of
+        .map(|(count, what)| format!("{} {what}", HumanCount(*count)))
+        .collect();
+    let files = many(added.count(), "file", "files");
+    let mut said = format!("  added     {files} since {name}: {}", of.join(", "));
+    if added.online + added.claimed > 0 {
+        said.push_str(&format!(
+            "\n            (no finding: whoever has that key could have added them; \
+             `wheelmark recover plan --last-good {name}` lists them with what speaks for each)"
+        ));
+    }
+    (added.count() > 0).then_some(said)
 }
 
 fn read(audit: &Audit) -> String {
