@@ -12,6 +12,10 @@
 //! the statement of a recovery, which only the offline keys can make, is done once: it is written down
 //! when everything that follows from it was done, and a run that was killed before begins again.
 //!
+//! A file that the disk has damaged is put aside, and the statement is taken in once more: nobody's
+//! install waits for that. What was seen since is forgotten again with it, as a client has it that begins
+//! now; what a person has compared by hand, and what is sealed, stays.
+//!
 //! What stands here of a statement keeps older states of the index from being remembered: see
 //! [`Under`].
 
@@ -20,13 +24,16 @@ use serde::{Deserialize, Serialize};
 use wheelmark_packaging::ProjectName;
 use wheelmark_tuf::{IndexRecovery, IndexRecoveryError, Sha256, TrustedSet};
 
-use super::{Durability, TrustError, TrustedIndex};
+use super::{Durability, TrustError, TrustedIndex, io};
 use crate::claims::SeenClaim;
 
 /// The version of the file that this program writes and reads.
 const FORMAT: u32 = 1;
 
 const FILE: &str = "recovery.json";
+
+/// Where a damaged one is put, for people to look at.
+const ASIDE: &str = "recovery.json.damaged";
 
 /// For how long people are told of a recovery again whenever something is refused.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -63,6 +70,14 @@ pub struct Recovered {
 struct Written {
     format: u32,
     recovery: Recovered,
+}
+
+/// Why what stands in the file is none that this program can go by.
+enum Flaw {
+    /// It is not as any program has written it.
+    Damaged(String),
+    /// Another version of this program has written it, and knows more.
+    Format(u32),
 }
 
 /// The state of the index that something was seen under, as far as it matters after a recovery.
@@ -107,21 +122,55 @@ impl TrustedIndex {
     ///
     /// When it cannot be read: what was forgotten would be forgotten anew, and what was seen since with it.
     pub fn recovered(&self) -> Result<Option<Recovered>, TrustError> {
+        let problem = match self.read_recovered()? {
+            None => return Ok(None),
+            Some(Ok(recovered)) => return Ok(Some(recovered)),
+            Some(Err(Flaw::Damaged(problem))) => {
+                format!(
+                    "{problem}; the next refresh puts it aside, and takes the recovery in again"
+                )
+            }
+            Some(Err(Flaw::Format(other))) => format!(
+                "its format is {other}, and this program knows {FORMAT}: use the newer wheelmark that has written it"
+            ),
+        };
+        let path = self.directory().join(FILE);
+        Err(TrustError::Record { path, problem })
+    }
+
+    fn read_recovered(&self) -> Result<Option<Result<Recovered, Flaw>>, TrustError> {
+        #[derive(Deserialize)]
+        struct Form {
+            format: u32,
+        }
         let Some(bytes) = self.read(FILE)? else {
             return Ok(None);
         };
-        let damaged = |problem: String| TrustError::Record {
-            path: self.directory().join(FILE),
-            problem,
+        let damaged = |error: serde_json::Error| Flaw::Damaged(error.to_string());
+        let form: Result<Form, _> = serde_json::from_slice(&bytes).map_err(damaged);
+        Ok(Some(match form {
+            Err(flaw) => Err(flaw),
+            Ok(Form { format: FORMAT }) => serde_json::from_slice(&bytes)
+                .map(|written: Written| written.recovery)
+                .map_err(damaged),
+            Ok(Form { format }) => Err(Flaw::Format(format)),
+        }))
+    }
+
+    /// Puts a damaged file aside, if there is one. The lock is held.
+    fn put_damaged_aside(&self) -> Result<(), TrustError> {
+        let Some(Err(Flaw::Damaged(problem))) = self.read_recovered()? else {
+            return Ok(());
         };
-        let written: Written =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        match written.format {
-            FORMAT => Ok(Some(written.recovery)),
-            other => Err(damaged(format!(
-                "its format is {other}, and this program knows {FORMAT}"
-            ))),
-        }
+        let [path, aside] = [FILE, ASIDE].map(|name| self.directory().join(name));
+        tracing::warn!(
+            problem,
+            "{} is damaged, and lies in {} now: what is forgotten after a recovery of {} is forgotten once more",
+            path.display(),
+            aside.display(),
+            self.urls().simple()
+        );
+        std::fs::rename(&path, &aside).map_err(|error| io("move", &path, error))
     }
 
     /// Remembers that a person was told of a recovery.
@@ -159,6 +208,7 @@ impl TrustedIndex {
         set: &TrustedSet,
         now: Timestamp,
     ) -> Result<(), TrustError> {
+        self.put_damaged_aside()?;
         match IndexRecovery::of(set.targets()) {
             Ok(None) => Ok(()),
             Ok(Some(statement)) => self.take_in(&statement, set.root().version, now),

@@ -218,6 +218,47 @@ async fn a_damaged_memory_of_one_project_keeps_nobody_else_waiting() {
     assert!(index.seen_claim(&name("broken")).is_err());
 }
 
+/// Nobody can mend it by hand, and nothing can be installed as long as it is in the way.
+#[tokio::test]
+async fn a_damaged_record_of_a_recovery_is_put_aside_and_made_anew() {
+    let (_home, index) = begun().await;
+    let said = statement("Stolen.", &[]);
+    for damage in [&b""[..], b"{", br#"{"format":1,"recovery":{}}"#, b"\0\0\0"] {
+        index.take_in(&said, 4, day(16)).unwrap();
+        for (project, by_hand) in [("since", false), ("compared", true)] {
+            let seen = SeenClaim {
+                by_hand,
+                ..claim(false, "x")
+            };
+            index.put_claim(&name(project), seen).unwrap();
+        }
+        index.write(FILE, damage, Durability::Synced).unwrap();
+        assert!(index.recovered().is_err());
+        index.put_damaged_aside().unwrap();
+        assert!(index.recovered().unwrap().is_none());
+        index.take_in(&said, 7, day(18)).unwrap();
+        assert_eq!(index.recovered().unwrap().unwrap().digest, said.digest());
+        let kept = |project: &str| index.seen_claim(&name(project)).unwrap().is_some();
+        assert!(!kept("since") && kept("compared"));
+        let aside = std::fs::read(index.directory().join(ASIDE)).unwrap();
+        assert_eq!(aside, damage);
+    }
+}
+
+/// A newer version of this program knows what it has written there.
+#[tokio::test]
+async fn a_record_of_another_format_stays_where_it_is() {
+    let (_home, index) = begun().await;
+    let newer = br#"{"format":2,"recovery":{"digest":"else"}}"#;
+    index.write(FILE, newer, Durability::Synced).unwrap();
+    index.put_damaged_aside().unwrap();
+    let error = index.recovered().unwrap_err().to_string();
+    assert!(error.contains("newer wheelmark"), "{error}");
+    let taken = index.take_in(&statement("Stolen.", &[]), 4, day(16));
+    assert!(taken.is_err());
+    assert_eq!(index.read(FILE).unwrap().unwrap(), newer);
+}
+
 #[tokio::test]
 async fn a_person_is_told_once_and_whenever_it_may_be_why() {
     let (_home, index) = begun().await;
