@@ -7,6 +7,7 @@
 //! nobody has signed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,7 +15,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use serde_json::json;
 use tokio::sync::Mutex;
-use wheelmark_objects::{Directory, ObjectPath};
+use tokio::time::Instant;
+use wheelmark_objects::{Directory, ObjectError, ObjectPath};
 use wheelmark_tuf::{
     IndexRecovery, RoleName, Root, Snapshot, Targets, TimestampMetadata, Verified, verify,
     verify_next_root, verify_trusted_root,
@@ -32,10 +34,29 @@ struct Told {
     json: Arc<Held>,
 }
 
+/// For how long it is remembered that the bulletin of a state cannot be verified: to look costs several
+/// signatures, and anybody can ask. What is mended without a new timestamp is told that much later.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
 /// The state that was looked at last, by the bytes of its timestamp.
 struct Seen {
     timestamp: Bytes,
-    told: Option<Told>,
+    told: Result<Option<Told>, (Arc<ReadError>, Instant)>,
+}
+
+impl Seen {
+    /// What is known of a state; nothing where it has to be looked at.
+    fn of(&self, timestamp: &Bytes) -> Option<Result<Option<Told>, ReadError>> {
+        if self.timestamp != *timestamp {
+            return None;
+        }
+        match &self.told {
+            Ok(told) => Some(Ok(told.clone())),
+            Err((error, at)) => {
+                (at.elapsed() < REMEMBERED).then(|| Err(ReadError::Bulletin(error.clone())))
+            }
+        }
+    }
 }
 
 /// What was found out last: to look means to verify metadata, and is done once for each state.
@@ -80,38 +101,38 @@ fn label(content_type: &'static str) -> Label {
 impl Bulletins {
     /// What the published `targets` says; nothing where the index was never recovered, or is not there yet.
     async fn newest(&self, tree: &Directory) -> Result<Option<Told>, ReadError> {
-        // Whoever asks meanwhile waits for the one who looks.
-        let mut seen = self.0.lock().await;
         let path = ObjectPath::timestamp();
         let Some(timestamp) = tree.read(&path, MAX_METADATA_OBJECT_LEN).await? else {
             return Ok(None);
         };
-        if let Some(seen) = &*seen
-            && seen.timestamp == timestamp
-        {
-            return Ok(seen.told.clone());
+        // Whoever asks meanwhile waits for the one who looks.
+        let mut seen = self.0.lock().await;
+        if let Some(known) = seen.as_ref().and_then(|seen| seen.of(&timestamp)) {
+            return known;
         }
-        let told = look(tree, timestamp.clone()).await?;
+        let looked = look(tree, timestamp.clone()).await.map_err(Arc::new);
         *seen = Some(Seen {
             timestamp,
-            told: told.clone(),
+            told: match &looked {
+                Ok(told) => Ok(told.clone()),
+                Err(error) => Err((error.clone(), Instant::now())),
+            },
         });
-        Ok(told)
+        looked.map_err(ReadError::Bulletin)
     }
 }
 
 /// Follows what is published from the first root on. That anything has expired is no reason not to tell.
 async fn look(tree: &Directory, timestamp: Bytes) -> Result<Option<Told>, ReadError> {
-    let mut roots = Vec::new();
-    while let Some(next) = role(tree, &RoleName::root(), roots.len() as u64 + 1).await? {
-        roots.push(next);
-    }
-    let Some(root) = blocking(move || newest(&roots)).await? else {
+    let Some(root) = newest(tree).await? else {
         return Ok(None);
     };
-    let timestamp: Verified<TimestampMetadata> =
-        verify(&timestamp, &root.keys, &root.roles.timestamp)?;
-    let version = timestamp.snapshot.version;
+    let (root, version) = blocking(move || {
+        let timestamp: Verified<TimestampMetadata> =
+            verify(&timestamp, &root.keys, &root.roles.timestamp)?;
+        Ok((root, timestamp.snapshot.version))
+    })
+    .await?;
     let Some(snapshot) = role(tree, &RoleName::snapshot(), version).await? else {
         return Ok(None);
     };
@@ -128,26 +149,45 @@ async fn look(tree: &Directory, timestamp: Bytes) -> Result<Option<Told>, ReadEr
     let Some(targets) = targets else {
         return Ok(None);
     };
-    let targets: Verified<Targets> = verify(&targets, &root.keys, &root.roles.targets)?;
-    Ok(IndexRecovery::of(&targets)?.map(|said| Told::of(&said)))
+    blocking(move || {
+        let targets: Verified<Targets> = verify(&targets, &root.keys, &root.roles.targets)?;
+        Ok(IndexRecovery::of(&targets)?.map(|said| Told::of(&said)))
+    })
+    .await
 }
 
-/// The root in force.
-fn newest(roots: &[Bytes]) -> Result<Option<Verified<Root>>, ReadError> {
-    let mut roots = roots.iter();
-    let Some(first) = roots.next() else {
+/// The root in force, each verified before the next is read. A file in the place of the next one that is none
+/// ends the chain: whoever can write to the tree must not be able to silence what the keys have signed.
+async fn newest(tree: &Directory) -> Result<Option<Verified<Root>>, ReadError> {
+    let Some(first) = role(tree, &RoleName::root(), 1).await? else {
         return Ok(None);
     };
-    let mut root = verify_trusted_root(first)?;
-    for next in roots {
-        root = verify_next_root(&root, next)?;
+    let mut root = blocking(move || Ok(verify_trusted_root(&first)?)).await?;
+    loop {
+        let version = root.version.saturating_add(1);
+        let Some(next) = role(tree, &RoleName::root(), version).await? else {
+            return Ok(Some(root));
+        };
+        let verified = blocking(move || Ok((verify_next_root(&root, &next).ok(), root)));
+        let (next, before) = verified.await?;
+        match next.filter(|next| next.version == version) {
+            Some(next) => root = next,
+            None => return Ok(Some(before)),
+        }
     }
-    Ok(Some(root))
 }
 
 async fn role(tree: &Directory, role: &RoleName, version: u64) -> Result<Option<Bytes>, ReadError> {
     let path = ObjectPath::metadata(role, version);
-    Ok(tree.read(&path, MAX_METADATA_OBJECT_LEN).await?)
+    match tree.read(&path, MAX_METADATA_OBJECT_LEN).await {
+        // None that any client reads.
+        Err(ObjectError::TooLarge { .. } | ObjectError::NotPlain { .. })
+            if *role == RoleName::root() =>
+        {
+            Ok(None)
+        }
+        read => Ok(read?),
+    }
 }
 
 impl Told {
@@ -167,5 +207,28 @@ impl Told {
             text: held(text),
             json: held(json.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_it_cannot_be_verified_is_remembered_for_some_seconds() {
+        let seen = |ago: Duration| Seen {
+            timestamp: Bytes::from_static(b"{}"),
+            told: Err((
+                Arc::new(ReadError::Stopped),
+                Instant::now().checked_sub(ago).unwrap_or_else(Instant::now),
+            )),
+        };
+        let (same, other) = (Bytes::from_static(b"{}"), Bytes::from_static(b"{ }"));
+        assert!(matches!(
+            seen(Duration::ZERO).of(&same),
+            Some(Err(ReadError::Bulletin(_)))
+        ));
+        assert!(seen(Duration::ZERO).of(&other).is_none());
+        assert!(seen(REMEMBERED).of(&same).is_none());
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong when the tree is read.
 
+use std::sync::Arc;
+
 use wheelmark_objects::ObjectError;
 use wheelmark_packaging::simple::{ListError, PageError};
 use wheelmark_store::StoreError;
@@ -47,6 +49,9 @@ pub(crate) enum ReadError {
     /// What `targets` says of the last recovery cannot be read.
     #[error(transparent)]
     Recovery(#[from] IndexRecoveryError),
+    /// The bulletin of this state could not be verified a moment ago.
+    #[error("the bulletin cannot be verified, and is not looked at again for some seconds")]
+    Bulletin(#[source] Arc<ReadError>),
     /// The catalogue could not be asked.
     #[error("the catalogue did not answer")]
     Store(#[from] StoreError),

@@ -39,7 +39,8 @@ impl From<ReadError> for Problem {
             | ReadError::Page(_)
             | ReadError::List(_)
             | ReadError::Metadata(_)
-            | ReadError::Recovery(_) => Problem::internal("reading the tree", &error),
+            | ReadError::Recovery(_)
+            | ReadError::Bulletin(_) => Problem::internal("reading the tree", &error),
             ReadError::Store(_) => Problem::internal("asking the catalogue", &error),
             ReadError::Busy => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", error.to_string())

@@ -31,8 +31,13 @@ async fn read(tree: &Directory, path: &ObjectPath) -> Bytes {
     tree.read(path, 1 << 20).await.unwrap().unwrap()
 }
 
-/// Publishes a state in which `targets` says so, signed as clients demand or by another key.
-async fn publish(index: &Index, said: &IndexRecovery, targets_by: &[&dyn Signer]) {
+/// Publishes a state in which `targets` says so, signed as clients demand or by another key; where `targets`
+/// lies, and what was signed.
+async fn publish(
+    index: &Index,
+    said: &IndexRecovery,
+    targets_by: &[&dyn Signer],
+) -> (ObjectPath, Vec<u8>) {
     let tree = &index.tree;
     let root = verify_trusted_root(&index.root).unwrap();
     let at = ObjectPath::timestamp();
@@ -70,6 +75,10 @@ async fn publish(index: &Index, said: &IndexRecovery, targets_by: &[&dyn Signer]
     timestamp.snapshot = MetaFile::version(snapshot.version);
     let bytes = sign_role(&timestamp.to_canonical(), &[&*index.online]).unwrap();
     std::fs::write(index.path("metadata/timestamp.json"), bytes).unwrap();
+    (
+        path(RoleName::targets(), listed + 1),
+        targets.to_canonical(),
+    )
 }
 
 async fn get(router: &mut Router, path: &str) -> (StatusCode, String, Bytes) {
@@ -139,5 +148,47 @@ async fn tells_nothing_that_they_have_not() {
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert!(!body.contains("password"), "{body}");
+    }
+}
+
+/// Signatures cost time, and anybody can ask.
+#[tokio::test]
+async fn what_cannot_be_verified_is_not_verified_for_each_who_asks() {
+    let index = Index::new().await;
+    index
+        .engine(wheelmark_repository::JournalWriter::Operator)
+        .await;
+    let mut router = read_router(index.tree.clone());
+    let (said, next) = (statement("Stolen."), statement("Again."));
+    let offline: [&dyn Signer; 2] = [&index.offline[2], &index.offline[3]];
+    let (path, signed) = publish(&index, &said, &[&*index.online]).await;
+    let broken = StatusCode::INTERNAL_SERVER_ERROR;
+    assert_eq!(get(&mut router, "/bulletin").await.0, broken);
+    // Mended under the same timestamp: looked at again later, and at once by who has not looked before.
+    let mended = sign_role(&signed, &offline).unwrap();
+    std::fs::write(index.path(path.as_str()), mended).unwrap();
+    assert_eq!(get(&mut router, "/bulletin.json").await.0, broken);
+    let mut another = read_router(index.tree.clone());
+    assert_eq!(get(&mut another, "/bulletin").await.0, StatusCode::OK);
+    // Another state is looked at.
+    publish(&index, &next, &offline).await;
+    let (status, _, body) = get(&mut router, "/bulletin").await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, &b"Again.\n"[..]));
+}
+
+/// Whoever can write to the tree cannot silence what the keys have signed.
+#[tokio::test]
+async fn a_file_in_the_place_of_the_next_root_silences_nothing() {
+    let index = Index::new().await;
+    index
+        .engine(wheelmark_repository::JournalWriter::Operator)
+        .await;
+    let offline: [&dyn Signer; 2] = [&index.offline[2], &index.offline[3]];
+    publish(&index, &statement("Stolen."), &offline).await;
+    let place = index.path("metadata/2.root.json");
+    for junk in [&b"{}"[..], &index.root] {
+        std::fs::write(&place, junk).unwrap();
+        let mut router = read_router(index.tree.clone());
+        assert_eq!(get(&mut router, "/bulletin").await.0, StatusCode::OK);
     }
 }
