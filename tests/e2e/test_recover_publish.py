@@ -74,7 +74,17 @@ def test_the_index_goes_back_and_goes_on(make_index, tmp_path: Path, binary: Pat
     assert again.returncode == 0 and "published already" in again.stdout, again.stdout + again.stderr
     assert newest(index.tree, "root").name == "2.root.json"
 
+    # The stolen key goes now, and not a day later as one that nobody had.
+    keys = operator.told("index", "keys", "--data", index.data)
+    assert keys["under_way"][0]["recovered"] is True, keys["under_way"]
+    assert "let it go now" in operator.run("index", "keys", "--data", index.data).stdout
+    retired = operator.told("index", "rotate-online-key", "--data", index.data, "--retire")
+    assert retired["state"] == "retired"
+
     index.start()
+    # Whoever begins to trust it gets a file and a fingerprint that belong together.
+    assert index.ready["root_fingerprint"] == keys["root_fingerprint"]
+    assert index.root_file.name == "2.root.json" and index.root_file.exists()
     index.publish(wheel("demo", "1.2"))
     assert not (index.tree / "simple" / "evil" / "index.json").exists()
     page = (index.tree / "simple" / "demo" / "index.html").read_text()
@@ -114,3 +124,27 @@ def finds_out(sandbox: Sandbox, venv: Path, index: Index, folder: Path) -> None:
     (demo,) = [one for one in told["packages"] if one["project"] == "demo"]
     assert [one["verdict"] for one in demo["files"]] == ["withdrawn"], told
     assert said.count("it was broken into, and went back on") == 2, said
+
+
+def test_a_token_that_was_revoked_is_not_told_of(make_index, tmp_path: Path) -> None:
+    """Nor does a file in the place of the next root keep the index from starting."""
+    index = make_index(fresh=True, bins=4).start()
+    operator = Cast(index, tmp_path).operator
+    listed = operator.run("index", "--data", index.data, "token", "list", "--json")
+    (token,) = json.loads(listed.stdout)
+    revoked = operator.run("index", "--data", index.data, "token", "revoke", token["id"])
+    assert revoked.returncode == 0, revoked.stderr
+    assert index.stop() == 0
+    stray = index.tree / "metadata" / "2.root.json"
+    stray.write_text("{}")
+    index.start()
+    assert index.ready["token_file"] is None and index.root_file.name == "1.root.json"
+    assert "a file lies in the place of the next root" in index.log_text()
+    keys = operator.told("index", "keys", "--data", index.data, code=4)
+    assert "2.root.json" in keys["stray_root"]
+    said = operator.run("index", "status", "--data", index.data)
+    assert said.returncode == 4 and "move it away" in said.stdout, said.stdout
+    begun = operator.run("ceremony", "begin", "--data", index.data, "--out", tmp_path / "ceremony")
+    assert begun.returncode == 1 and "in the place of the next root" in begun.stderr, begun.stderr
+    stray.unlink()
+    operator.told("index", "keys", "--data", index.data)

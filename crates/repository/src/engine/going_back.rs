@@ -57,10 +57,10 @@ impl Engine {
         by: &str,
     ) -> Result<WentBack, GoBackError> {
         self.settle_what_is_open().await?;
-        self.demand_room_for_root()?;
         if let Some(there) = self.is_there(back).await? {
             return Ok(there);
         }
+        self.demand_room_for_root()?;
         let mut last = None;
         for _ in 0..VERSIONS_TO_TRY {
             match self.try_to_go_back(back, by).await {
@@ -83,10 +83,10 @@ impl Engine {
         back: &GoingBack,
     ) -> Result<Option<(Outlook, usize)>, GoBackError> {
         self.settle_what_is_open().await?;
-        self.demand_room_for_root()?;
         if self.is_there(back).await?.is_some() {
             return Ok(None);
         }
+        self.demand_room_for_root()?;
         let now = self.clock.now();
         let prepared = self.prepare(back, now).await?;
         let good = Side {
