@@ -1,13 +1,13 @@
 //! A thief who writes to the tree as well, so that nobody could go back.
 
 use serde_json::{Value, json};
-use wheelmark_repository::{GoBackError, Kept, Turn, WentBack};
+use wheelmark_repository::{Engine, GoBackError, Kept, Lifetimes, Turn, WentBack};
 use wheelmark_signing::sign_role;
 use wheelmark_tuf::{RECOVERY_RAISE, canonical};
 
 use super::{EVIL, NAME, World, signed};
-use crate::holding::{engine_with, metadata};
-use crate::robbed::next_key;
+use crate::holding::{engine_with, metadata, said};
+use crate::robbed::{both, next_key};
 
 /// Signs the published timestamp once more, with something changed, and puts it into the tree.
 fn restamp(world: &World, change: impl FnOnce(&mut Value)) {
@@ -194,7 +194,7 @@ async fn a_record_is_not_dropped_for_want_of_the_next_key() {
         Some(crate::holding::orders(&world.index).await),
         world.index.logged(),
         world.index.clock.clone(),
-        wheelmark_repository::Lifetimes::default(),
+        Lifetimes::default(),
         wheelmark_repository::JournalWriter::WebProcess,
         back.clone(),
     );
@@ -284,4 +284,32 @@ async fn a_list_of_claims_that_names_another_key_is_left() {
     let done = world.goes_back(&back).await.unwrap();
     assert!(matches!(done, WentBack::Published { .. }), "{done:?}");
     goes_on(&mut world).await;
+}
+
+/// Both keys are still there, and the root of the recovery is not as it was: under the one before it the stolen key
+/// would count again.
+#[tokio::test]
+async fn the_index_does_not_go_on_under_a_root_that_names_the_stolen_key() {
+    let world = World::new().await;
+    let back = world.going_back(&[]).await;
+    world.goes_back(&back).await.unwrap();
+    let place = world.index.path("metadata/2.root.json");
+    for damage in [Some("{}"), None] {
+        match damage {
+            Some(damage) => std::fs::write(&place, damage).unwrap(),
+            None => std::fs::remove_file(&place).unwrap(),
+        }
+        let opened = Engine::open_with_orders(
+            world.index.tree.clone(),
+            world.index.store.clone(),
+            crate::holding::orders(&world.index).await,
+            both(&world.index),
+            world.index.clock.clone(),
+            Lifetimes::default(),
+        );
+        let Err(error) = opened.await else {
+            panic!("it goes on, with {damage:?} in the place of its root");
+        };
+        assert!(said(&error).contains("2.root.json"), "{error:?}");
+    }
 }
