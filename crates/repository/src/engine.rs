@@ -280,9 +280,7 @@ impl Engine {
             skipped,
             kept,
         } = match (recovered.await, &opening) {
-            (Err(PublishError::Load(error)), Opening::GoesBack(back))
-                if error.is_damage() || error.is_of_another_key_below() =>
-            {
+            (Err(PublishError::Load(error)), Opening::GoesBack(back)) if error.is_damage() => {
                 let stands_in = returning::stand_in(&tree, &store, fence, &online, back, error);
                 stands_in.await?
             }

@@ -91,6 +91,13 @@ pub enum LoadError {
         /// The role whose key differs.
         role: String,
     },
+    /// What the index has signed leads to another key than the online key that root names and that is here. In an
+    /// index that is well, that is so in the middle of a change of keys alone, where one of both is missing.
+    #[error("{role} is delegated to another key than this index's online key")]
+    AnotherKeyBelow {
+        /// The role that the other key would sign.
+        role: String,
+    },
     /// The metadata delegates in a way this engine does not write.
     #[error("{role} does not delegate as an index does")]
     Foreign {
@@ -141,16 +148,6 @@ impl LoadError {
         self.is_lasting() && !matches!(self, Self::OtherOnlineKey { .. })
     }
 
-    /// Whether what the online key has signed names another online key. Root names this index's own, and that
-    /// is asked for first: so it is not that another key is here, but that whoever has this one has signed it.
-    pub(crate) fn is_of_another_key_below(&self) -> bool {
-        let Self::OtherOnlineKey { role } = self else {
-            return false;
-        };
-        let mut below = [RECENTLY_CLAIMED, STATUS, roles::SIMPLE, roles::PACKAGES].into_iter();
-        below.any(|name| role.starts_with(name))
-    }
-
     /// Whether it is about a file in the place of a root.
     pub fn is_of_a_root(&self) -> bool {
         match self {
@@ -178,6 +175,7 @@ impl LoadError {
             | Self::DamagedRoot { .. }
             | Self::OtherRole { .. }
             | Self::OtherOnlineKey { .. }
+            | Self::AnotherKeyBelow { .. }
             | Self::Foreign { .. }
             | Self::Handovers { .. }
             | Self::PageDiffers { .. }
@@ -312,7 +310,10 @@ impl State {
         stamped: Stamped,
         online: &OnlineKeys,
     ) -> Result<Self, LoadError> {
-        require_online("timestamp", &root.roles.timestamp.keyids, online)?;
+        if online.named(&root.roles.timestamp.keyids).is_none() {
+            let role = "timestamp".to_owned();
+            return Err(LoadError::OtherOnlineKey { role });
+        }
         let snapshot_version = snapshot.version;
         let (snapshot, bytes): (Verified<Snapshot>, _) = versioned(
             tree,
@@ -345,7 +346,7 @@ impl State {
         .await?;
         let top = delegations(&targets, "targets")?;
         let recently = role_name(RECENTLY_CLAIMED);
-        let signs = require_online(RECENTLY_CLAIMED, &delegated(top, &recently)?.keyids, online)?;
+        let signs = online_key_of(RECENTLY_CLAIMED, &delegated(top, &recently)?.keyids, online)?;
         let mut offline = vec![(role_name("root"), root.expires), (name, targets.expires)];
         let mut schedule = HashMap::new();
         let mut families = BTreeMap::new();
@@ -600,18 +601,18 @@ fn delegated<'a>(delegations: &'a Delegations, role: &RoleName) -> Result<&'a Ro
     })
 }
 
-/// The engine's key among those of an online role.
-fn require_online(role: &str, keyids: &[KeyId], online: &OnlineKeys) -> Result<KeyId, LoadError> {
+/// The engine's key among those of an online role below root.
+fn online_key_of(role: &str, keyids: &[KeyId], online: &OnlineKeys) -> Result<KeyId, LoadError> {
     let named = online.named(keyids);
     named
         .map(|key| key.keyid().clone())
-        .ok_or_else(|| LoadError::OtherOnlineKey { role: role.into() })
+        .ok_or_else(|| LoadError::AnotherKeyBelow { role: role.into() })
 }
 
 fn demand_named(role: &str, keyids: &[KeyId], key: &KeyId) -> Result<(), LoadError> {
     match keyids.contains(key) {
         true => Ok(()),
-        false => Err(LoadError::OtherOnlineKey { role: role.into() }),
+        false => Err(LoadError::AnotherKeyBelow { role: role.into() }),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use wheelmark_repository::{Engine, GoBackError, Kept, Lifetimes, Turn, WentBack};
-use wheelmark_signing::sign_role;
+use wheelmark_signing::{Signer, sign_role};
 use wheelmark_tuf::{RECOVERY_RAISE, canonical};
 
 use super::{EVIL, NAME, World, signed};
-use crate::holding::{engine_with, metadata, said};
+use crate::holding::{engine_with, metadata, offline, said};
 use crate::robbed::{both, next_key};
 
 /// Signs the published timestamp once more, with something changed, and puts it into the tree.
@@ -244,39 +244,53 @@ async fn used_up_positions_of_orders_are_told_of_while_a_new_journal_can_be_begu
 /// that are named there keeps nobody from going back.
 #[tokio::test]
 async fn a_list_of_claims_that_names_another_key_is_left() {
+    for list in ["recently-claimed", "claimed"] {
+        a_list_names_another_key(list).await;
+    }
+}
+
+/// `list`: the one that says so; of `claimed`, the thief has the holders' keys as well.
+async fn a_list_names_another_key(list: &str) {
     let mut world = World::new().await;
     let version = crate::robbed::published(&world.index).version;
     let mut snapshot = signed(&world.index, &format!("{version}.snapshot.json"));
-    let list = snapshot["meta"]["recently-claimed.json"]["version"].as_u64();
-    let list = list.unwrap();
-    let mut claims = signed(&world.index, &format!("{list}.recently-claimed.json"));
+    let shard_name = format!("{list}-a");
+    let at = snapshot["meta"][format!("{list}.json")]["version"].as_u64();
+    let at = at.unwrap();
+    let mut claims = signed(&world.index, &format!("{at}.{list}.json"));
     let thief = crate::releasing::key(&world.index, "thief");
-    let write = |name: String, content: &Value, by: &dyn wheelmark_signing::Signer| {
-        let file = sign_role(&canonical::encode(content), &[by]).unwrap();
+    let write = |name: String, content: &Value, by: &[&dyn Signer]| {
+        let file = sign_role(&canonical::encode(content), by).unwrap();
         std::fs::write(world.index.path(&format!("metadata/{name}")), file).unwrap();
     };
     let mut shard = claims.clone();
     shard["version"] = 1.into();
-    shard["_wheelmark"]["role"] = "recently-claimed-a".into();
-    write("1.recently-claimed-a.json".to_owned(), &shard, &thief);
-    let own = wheelmark_signing::Signer::key(&thief);
+    shard["_wheelmark"]["role"] = shard_name.as_str().into();
+    write(format!("1.{shard_name}.json"), &shard, &[&thief]);
+    let own = Signer::key(&thief);
     let id = own.keyid().as_str();
-    claims["version"] = (list + 1).into();
+    claims["version"] = (at + 1).into();
     claims["delegations"]["keys"] = json!({ id: own.to_value() });
     claims["delegations"]["roles"] = json!([{
-        "name": "recently-claimed-a", "keyids": [id], "threshold": 1, "terminating": false,
+        "name": shard_name, "keyids": [id], "threshold": 1, "terminating": false,
         "paths": ["simple/a*/*", "packages/a*/*"],
     }]);
-    let online = &*world.index.online;
-    write(
-        format!("{}.recently-claimed.json", list + 1),
-        &claims,
-        online,
-    );
+    let (online, holders) = (&*world.index.online as &dyn Signer, offline(&world.index));
+    let holders: Vec<&dyn Signer> = holders.iter().map(|key| key as &dyn Signer).collect();
+    let by = if list == "claimed" {
+        &holders[..]
+    } else {
+        &[online]
+    };
+    write(format!("{}.{list}.json", at + 1), &claims, by);
     snapshot["version"] = (version + 1).into();
-    snapshot["meta"]["recently-claimed.json"] = json!({ "version": list + 1 });
-    snapshot["meta"]["recently-claimed-a.json"] = json!({ "version": 1 });
-    write(format!("{}.snapshot.json", version + 1), &snapshot, online);
+    snapshot["meta"][format!("{list}.json")] = json!({ "version": at + 1 });
+    snapshot["meta"][format!("{shard_name}.json")] = json!({ "version": 1 });
+    write(
+        format!("{}.snapshot.json", version + 1),
+        &snapshot,
+        &[online],
+    );
     restamp(&world, |content| {
         content["meta"]["snapshot.json"] = json!({ "version": version + 1 });
     });
