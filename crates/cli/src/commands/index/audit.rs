@@ -75,6 +75,9 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// What was read of another place, and what came since it was made; none where it was not compared.
+type Compared = Option<(Audit, Option<Added>)>;
+
 /// What an audit comes to.
 struct Found {
     audit: Audit,
@@ -85,7 +88,7 @@ struct Found {
     /// What could not be looked at, and why.
     left_out: Vec<String>,
     /// What was read of each place, and what came since it was made.
-    against: Vec<(String, Option<(Audit, Option<Added>)>)>,
+    against: Vec<(String, Compared)>,
 }
 
 impl Found {
