@@ -115,7 +115,7 @@ def test_old_states_replayed_and_versions_driven_up(make_siege, binary: Path) ->
     siege.keep_good()
     siege.keeps_installing("victim", "other")
     # The numbers that a recovery would begin with are taken.
-    Burglar(index).takes_numbers(RAISE)
+    taken = Burglar(index).takes_numbers(RAISE)
 
     # What the index has signed before, as it was.
     index.stop()
@@ -143,6 +143,11 @@ def test_old_states_replayed_and_versions_driven_up(make_siege, binary: Path) ->
         ("victim", "added", "victim-6.6-py3-none-any.whl"): [],
     }
     siege.ends_well(good)
+    # Taken numbers are passed over, and driven-up ones are not followed.
+    listed = thief.published().signed
+    now = {name: listed.meta[f"{name}.json"].version for name in taken if name != "snapshot"}
+    now |= {"snapshot": listed.version}
+    assert all(taken[name] < now[name] < taken[name] + 10 for name in taken), (taken, now)
     # What the thief signed lies there still, and is no damage; what nobody signed is.
     audit = ("index", "--data", index.data, "audit")
     assert siege.operator.run(*audit).returncode == 0 and (thief.metadata / f"{HIGHEST}.snapshot.json").exists()

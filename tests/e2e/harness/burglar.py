@@ -82,15 +82,18 @@ class Burglar(OnlineKey):
         self.rewrite(pages, gone)
         self._shows_plainly(pages, ())
 
-    def takes_numbers(self, above: int) -> None:
-        """So far above what is published, each number of a role has the thief's file already."""
+    def takes_numbers(self, above: int) -> dict[str, int]:
+        """So far above what is published, each number of a role has the thief's file already: the numbers, by role."""
         listed = self.published()
+        taken = {}
         for name in self._own_roles(listed.signed):
             role = self.role(name, listed.signed.meta[f"{name}.json"].version)
             role.signed.version += above
+            taken[name] = role.signed.version
             self._write(f"{role.signed.version}.{name}.json", role)
         listed.signed.version += above
         self._write(f"{listed.signed.version}.snapshot.json", listed)
+        return taken | {"snapshot": listed.signed.version}
 
     def _own_roles(self, snapshot: Snapshot) -> list[str]:
         """What the online key signs besides snapshot and timestamp."""
