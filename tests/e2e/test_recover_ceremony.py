@@ -76,6 +76,12 @@ def test_holders_sign_what_follows_on_the_last_good_state(make_index, tmp_path: 
     planned(recovery, index.tree, "0" * 64, [])
     refused("is the plan of another index")
     planned(recovery, index.tree, operator.fingerprint, [])
+    # Holders are not called for a plan that another state has overtaken.
+    overtaken = json.loads((recovery / "plan.json").read_bytes())
+    overtaken["present"]["snapshot"]["version"] -= 1
+    (recovery / "plan.json").write_text(json.dumps(overtaken))
+    refused("when the plan was made")
+    planned(recovery, index.tree, operator.fingerprint, [])
     (tmp_path / "odd.txt").write_text("all is well\n\x1b[2J")
     refused("line 2 of this", "--bulletin", tmp_path / "odd.txt")
     # What a thief puts there is no root, and a later root is not taken back.

@@ -122,6 +122,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
     let directory = args.folder.join(CEREMONY);
     demand_none(&directory)?;
     let changes = changes(&args.folder)?;
+    demand_as_planned(&changes, &data)?;
     let policy = policy::of(args.policy.as_deref(), Some(&data))?;
     let standing = standing(&args.folder, &changes, &data)?;
     let left_behind = left_behind(&standing, &data.tree());
@@ -235,6 +236,22 @@ fn changes(folder: &Path) -> anyhow::Result<Changes> {
     Changes::from_json(&bytes)
         .with_context(|| format!("{} is refused", path.display()))
         .hint(about)
+}
+
+/// Refuses a plan that was made before something else was published: `recover publish` would, when everybody has
+/// signed. What cannot be read whole is left to that command, which knows what it can do without.
+fn demand_as_planned(changes: &Changes, data: &Data) -> anyhow::Result<()> {
+    let Ok((_, online)) = published::read(&data.tree()) else {
+        return Ok(());
+    };
+    let (now, then) = (online.snapshot.version, changes.present.snapshot.version);
+    if now == then {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "version {now} of the snapshot is published, and it was version {then} when the plan was made"
+    ))
+    .hint("`wheelmark recover plan` into the same folder compares anew, and keeps what was decided")
 }
 
 /// The claims that ended since and stay ended: clients are to forget them as well.
