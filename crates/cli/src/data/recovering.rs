@@ -108,8 +108,9 @@ impl Data {
         sync_directory(self.directory())
     }
 
-    /// Refuses where a recovery has begun. What cannot be looked at may be there.
-    pub(super) fn demand_not_recovering(&self) -> anyhow::Result<()> {
+    /// Refuses where a recovery has begun. What cannot be looked at may be there. Nor is anything put down then for
+    /// a later start: the recovery would refuse it, with all that waits.
+    pub(crate) fn demand_not_recovering(&self) -> anyhow::Result<()> {
         let mark = self.recovering_mark();
         if matches!(mark.try_exists(), Ok(false)) {
             return Ok(());

@@ -74,6 +74,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCo
     demand_finished(&folder, &files)?;
     let data = Data::open_existing(&args.data)?;
     data.demand_owner()?;
+    data.demand_not_recovering()?;
     let id = ceremony.id().to_string();
     let orders = data.orders().await?;
     let seq = orders

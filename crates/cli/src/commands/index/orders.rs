@@ -50,6 +50,7 @@ impl How {
     /// the key that was named. To be asked before a person is asked anything.
     pub(super) fn demand(&self, data: &Data) -> anyhow::Result<()> {
         demand_own(data)?;
+        data.demand_not_recovering()?;
         if let Some(named) = &self.online_key {
             data.online_keys(Some(named))?;
         }

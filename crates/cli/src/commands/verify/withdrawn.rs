@@ -6,7 +6,7 @@ use wheelmark_client::Withdrawn;
 /// What to do where such a file was installed.
 pub(super) const ADVICE: &str = "nobody could vouch for it then: it is the thief's, or an honest upload that was dropped in doubt. Ask the project's people by its \
      SHA-256; unless they know it, take this machine for one that the thief was on, and change the keys and passwords that it has seen. \
-     `wheelmark trust show` has the index's bulletin. Install anew through `wheelmark exec`";
+     `wheelmark trust show INDEX` has the index's bulletin. Install anew through `wheelmark exec`";
 
 pub(super) fn to_json(withdrawn: &Withdrawn) -> Value {
     let files = withdrawn.files.iter();
