@@ -60,9 +60,7 @@ async fn ids_of_keys_that_have_signed_nothing_are_in_nobodys_way() {
     let path = world.index.path("metadata/timestamp.json");
     let mut file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let signatures = file["signatures"].as_array_mut().unwrap();
-    let next = wheelmark_signing::Signer::key(&*next_key(&world.index))
-        .keyid()
-        .to_string();
+    let next = Signer::key(&*next_key(&world.index)).keyid().to_string();
     signatures.push(json!({ "keyid": next, "sig": "00" }));
     signatures.push(json!({ "keyid": "x", "sig": "" }));
     std::fs::write(&path, canonical::encode(&file)).unwrap();
