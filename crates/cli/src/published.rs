@@ -151,7 +151,9 @@ fn below(
     )
     .context("the published snapshot is not this index's")?;
     let published = offline_roles(tree, roots, root, &snapshot)?;
-    demand_in_force(&published, root)?;
+    if stray_root.is_some() {
+        demand_in_force(&published, root)?;
+    }
     let online = Online {
         timestamp,
         snapshot,
@@ -160,8 +162,9 @@ fn below(
     Ok((published, online))
 }
 
-/// Refuses a root that names another online key than the published `targets`: a newer one was published with that,
-/// and is damaged or gone.
+/// Refuses a root that names another online key than the published `targets`, where a file lies in the place of the
+/// next one: that was published, and is damaged. Where none lies there, it may be on its way, for root goes out last;
+/// whether a start may go on is for the engine to say, which has what was recorded.
 fn demand_in_force(published: &Published, root: &Root) -> anyhow::Result<()> {
     let targets = published.roles.get(&RoleName::targets());
     let targets: Verified<Targets> = verify(
@@ -180,7 +183,7 @@ fn demand_in_force(published: &Published, root: &Root) -> anyhow::Result<()> {
     match recently.is_none_or(|role| role.keys.keyids.iter().any(|id| online.contains(id))) {
         true => Ok(()),
         false => Err(anyhow!(
-            "the published targets names another online key than version {} of root: a newer root was published, and is not there as it was",
+            "the published targets names another online key than version {} of root: a newer root was published, and what lies in its place is another file",
             root.version
         ))
         .hint("restore the newest root from a backup or a mirror"),
